@@ -1,0 +1,182 @@
+"""A camera: the numbers that its raw files and its ISP need."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import tomli_w
+
+from rawdrift import files
+from rawdrift.cfa import PATTERNS, Pattern
+from rawdrift.checks import InputError, choose, is_number, numbers, positive
+
+T = TypeVar("T")
+Matrix = tuple[tuple[float, ...], ...]
+
+_SHIPPED = resources.files("rawdrift.camera") / "files"
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Photon transfer of the sensor at its base gain (EMVA 1288).
+
+    gain: DN of the container per photoelectron. read_noise: electrons rms, where it is known.
+    """
+
+    gain: float
+    read_noise: float | None = None
+
+    def __post_init__(self) -> None:
+        positive("noise.gain", self.gain)
+        if self.read_noise is not None and not (
+            is_number(self.read_noise) and self.read_noise >= 0
+        ):
+            raise InputError(f"noise.read_noise must be at least 0, got {self.read_noise!r}")
+
+
+@dataclass(frozen=True)
+class Optics:
+    """Gaussian point spread function. psf_sigma: its standard deviation in pixels."""
+
+    psf_sigma: float
+
+    def __post_init__(self) -> None:
+        positive("optics.psf_sigma", self.psf_sigma)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera's calibration. Raw values x = DN / (2**bit_depth - 1) are in [0, 1], full scale 1.
+
+    name: what to call it.
+    cfa: Bayer pattern of the first 2x2 pixels.
+    black_level: of R, G in red rows, G in blue rows, B; in units of full scale.
+    white_level: saturation in units of full scale; given, black level correction rescales to
+        (x - black) / (white - black); None, it only subtracts (eq. 15).
+    white_balance: gain of red, green, blue (eq. 18).
+    color_matrix: camera RGB to output RGB (eq. 20).
+    gamma: the view is the linear image to the power 1 / gamma (eq. 29).
+    bit_depth: bits of the file's container, 1 to 16.
+    provenance: where the numbers come from.
+    noise, optics: the sensor's physics, where known.
+
+    Raises InputError where a number is impossible.
+    """
+
+    name: str
+    cfa: Pattern
+    black_level: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+    white_level: float | None = None
+    white_balance: tuple[float, ...] = (1.0, 1.0, 1.0)
+    color_matrix: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    gamma: float = 2.2
+    bit_depth: int = 16
+    provenance: str = ""
+    noise: Noise | None = None
+    optics: Optics | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise InputError(f"camera name must be a text, got {self.name!r}")
+        choose("cfa pattern", self.cfa, PATTERNS)
+        black = numbers("black_level", self.black_level, 4)
+        if not all(0 <= level < 1 for level in black):
+            raise InputError(
+                f"black_level must be in units of full scale, 0 to below 1, got {list(black)}; "
+                f"divide levels in DN by 2**bit_depth - 1"
+            )
+        if self.white_level is not None and not (
+            is_number(self.white_level) and max(black) < self.white_level <= 1
+        ):
+            raise InputError(
+                f"white_level must be above the black level and at most 1 (full scale), "
+                f"got {self.white_level!r}"
+            )
+        rows = self.color_matrix
+        if not isinstance(rows, (list, tuple)) or len(rows) != 3:
+            raise InputError(f"color_matrix must be 3 rows of 3 numbers, got {rows!r}")
+        positive("gamma", self.gamma)
+        if type(self.bit_depth) is not int or not 1 <= self.bit_depth <= 16:
+            raise InputError(f"bit_depth must be 1 to 16, got {self.bit_depth!r}")
+        # Lists are welcome, but what is kept can't be changed.
+        object.__setattr__(self, "black_level", black)
+        object.__setattr__(self, "white_balance", numbers("white_balance", self.white_balance, 3))
+        object.__setattr__(
+            self, "color_matrix", tuple(numbers("color_matrix row", row, 3) for row in rows)
+        )
+
+    @classmethod
+    def load(cls, name: str | Path) -> Self:
+        """A shipped camera by its name, or a camera file by its path (.toml)."""
+        if Path(name).suffix == ".toml":
+            return cls._parse(_read_text(Path(name)), source=str(name))
+        choose("camera", str(name), [*shipped(), "or the path of a .toml file"])
+        return cls._parse((_SHIPPED / f"{name}.toml").read_text("utf-8"), source=str(name))
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """The camera that a raw file's own metadata describes (DNG and what rawpy decodes)."""
+        from rawdrift.camera.decode import decode  # torch-free, but rawpy is not for every user
+
+        camera = decode(Path(path)).camera
+        if camera is None:
+            raise InputError(f"{path} carries no camera metadata; give a camera file (.toml)")
+        return cls(**{field.name: getattr(camera, field.name) for field in fields(camera)})
+
+    def save(self, path: str | Path) -> None:
+        """Write a camera file that `load` gives back equal."""
+        files.write(Path(path), self.to_toml())
+
+    def to_toml(self) -> str:
+        """The text of the camera file."""
+        table = {key: value for key, value in asdict(self).items() if value is not None}
+        for section in ("noise", "optics"):
+            if section in table:
+                table[section] = {k: v for k, v in table[section].items() if v is not None}
+        return tomli_w.dumps(table)
+
+    @classmethod
+    def _parse(cls, text: str, source: str) -> Self:
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(f"{source} is not a camera file: {error}") from None
+        try:
+            for section, kind in (("noise", Noise), ("optics", Optics)):
+                if section in table:
+                    table[section] = _build(kind, table[section], f"[{section}] field")
+            return _build(cls, table, "camera field")
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+
+
+def shipped() -> list[str]:
+    """Names of the cameras that come with the package."""
+    return sorted(
+        Path(file.name).stem for file in _SHIPPED.iterdir() if file.name.endswith(".toml")
+    )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise InputError(f"camera file {path} does not exist") from None
+    except UnicodeDecodeError:
+        raise InputError(f"camera file {path} is not text in UTF-8") from None
+
+
+def _build(kind: type[T], table: Any, what: str) -> T:
+    if not isinstance(table, Mapping):
+        raise InputError(f"{what}s must be a table, got {table!r}")
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    for key in table:
+        choose(what, key, names)
+    try:
+        return kind(**table)
+    except TypeError as error:
+        missing = str(error).split("argument")[-1].lstrip("s: ")
+        raise InputError(f"{what} {missing} is missing") from None

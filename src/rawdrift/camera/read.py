@@ -1,0 +1,41 @@
+"""Raw files to tensors."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rawdrift.camera.camera import Camera
+from rawdrift.camera.decode import decode, normalize
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A raw image. mosaic: (H, W) float32 in [0, 1]. camera: given, or from the file; or None."""
+
+    mosaic: Tensor
+    camera: Camera | None
+
+
+def read_raw(path: str | Path, camera: Camera | None = None) -> Raw:
+    """Read a raw mosaic as x = DN / (2**bit_depth - 1), (H, W) float32 in [0, 1].
+
+    Reads TIFF, PNG and NPY with one channel (8 or 16 bits, or floats that are in [0, 1] already),
+    and DNG and every other format that LibRaw decodes as a Bayer mosaic. `camera` says the bit
+    depth of the container; without it, it is the file's own, and the camera comes from the file's
+    metadata where there is any.
+
+    Raises InputError for a file that is missing, broken, RGB, too small or not finite.
+    """
+    decoded = decode(Path(path))
+    camera = camera or decoded.camera
+    depth = camera.bit_depth if camera else decoded.mosaic.dtype.itemsize * 8
+    return Raw(
+        to_unit(torch.from_numpy(normalize(decoded.mosaic, depth, Path(path))), depth), camera
+    )
+
+
+def to_unit(mosaic: Tensor, bit_depth: int) -> Tensor:
+    """DN to x = DN / (2**bit_depth - 1), float32; a floating mosaic is returned as it is."""
+    return mosaic if mosaic.is_floating_point() else mosaic.to(torch.float32) / (2**bit_depth - 1)

@@ -1,0 +1,43 @@
+"""Checks of what users give, and the one error that tells them."""
+
+import math
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """The user's input is wrong. The message says what was found, what was expected, what to do."""
+
+
+def choose(kind: str, name: object, valid: Iterable[str]) -> str:
+    """`name` if it is one of `valid`; otherwise an InputError that lists them."""
+    names = list(valid)
+    if isinstance(name, str) and name in names:
+        return name
+    close = get_close_matches(name, names, n=1) if isinstance(name, str) else []
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise InputError(f"unknown {kind} {name!r}{hint}; choose one of {'; '.join(names)}")
+
+
+def numbers(name: str, values: object, count: int) -> tuple[float, ...]:
+    """`count` finite numbers as a tuple of floats; otherwise an InputError that names the field."""
+    if (
+        not isinstance(values, Sequence)
+        or isinstance(values, str)
+        or len(values) != count
+        or not all(is_number(value) for value in values)
+    ):
+        raise InputError(f"{name} must be {count} finite numbers, got {values!r}")
+    return tuple(float(value) for value in values)
+
+
+def is_number(value: object) -> bool:
+    """A finite int or float; a bool is not a number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def positive(name: str, value: object) -> float:
+    """A finite number above zero; otherwise an InputError that names the field."""
+    if not is_number(value) or value <= 0:  # type: ignore[operator]
+        raise InputError(f"{name} must be a number above 0, got {value!r}")
+    return float(value)  # type: ignore[arg-type]

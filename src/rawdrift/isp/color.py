@@ -1,0 +1,74 @@
+"""White balance, color correction, and the YUV of scikit-image."""
+
+from collections.abc import Callable
+from typing import Literal, final
+
+import torch
+from torch import Tensor
+
+from rawdrift.checks import choose
+from rawdrift.isp.step import Step, Value
+
+Channels = Literal["luma", "yuv"]
+
+# BT.470 YUV as in skimage.color; its inverse is computed, as there.
+YUV_FROM_RGB = torch.tensor(
+    [
+        [0.299, 0.587, 0.114],
+        [-0.14714119, -0.28886916, 0.43601035],
+        [0.61497538, -0.51496512, -0.10001026],
+    ],
+    dtype=torch.float64,
+)
+RGB_FROM_YUV = torch.linalg.inv(YUV_FROM_RGB)
+
+
+@final
+class WhiteBalance(Step):
+    """v = gains[c] * x[c] (eq. 18). gains: (3,) of R, G, B. View (..., 3, H, W) kept."""
+
+    def __init__(self, gains: Value):
+        super().__init__()
+        self.own("gains", gains, (3,))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        return x * self.gains.to(x)[:, None, None]
+
+
+@final
+class ColorCorrection(Step):
+    """v = matrix @ x at every pixel (eq. 20). matrix: (3, 3). View (..., 3, H, W) kept."""
+
+    def __init__(self, matrix: Value):
+        super().__init__()
+        self.own("matrix", matrix, (3, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        return mix(self.matrix, x)
+
+
+def mix(matrix: Tensor, x: Tensor) -> Tensor:
+    """`matrix @ x` over the channels of (..., 3, H, W), in full precision on every device."""
+    columns = matrix.to(x).T[..., None, None]
+    red, green, blue = x.split(1, dim=-3)
+    return (columns[0] * red).addcmul_(columns[1], green).addcmul_(columns[2], blue)
+
+
+def luma(x: Tensor) -> Tensor:
+    """Y of a view: (..., 3, H, W) to (..., H, W)."""
+    red, green, blue = x.unbind(dim=-3)
+    weights = YUV_FROM_RGB[0].tolist()
+    return weights[0] * red + weights[1] * green + weights[2] * blue
+
+
+def filtered(x: Tensor, channels: Channels, filter: Callable[[Tensor], Tensor]) -> Tensor:
+    """A view with `filter` applied to its Y ("luma", as the authors' code) or to Y, U, V ("yuv").
+
+    Y has the weight one in each of R, G, B, so that a change of Y is added to all three.
+    """
+    if choose("channels", channels, ("luma", "yuv")) == "luma":
+        y = luma(x)
+        return x + (filter(y) - y).unsqueeze(-3)
+    return mix(RGB_FROM_YUV, filter(mix(YUV_FROM_RGB, x)))

@@ -1,0 +1,69 @@
+"""Denoising."""
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from rawdrift.isp.color import Channels, filtered
+from rawdrift.isp.neighborhood import correlate, extend, gaussian_taps
+from rawdrift.isp.step import Step, Value
+
+
+@final
+class GaussianDenoising(Step):
+    """Y correlated with a 5x5 kernel, by default a Gaussian of sigma 0.5 cut at 4 sigma (eq. 27).
+
+    kernel: (5, 5). View (..., 3, H, W) kept.
+    """
+
+    _TAPS = gaussian_taps(torch.tensor(0.5, dtype=torch.float64))
+    KERNEL = torch.outer(_TAPS, _TAPS)
+
+    def __init__(self, kernel: Value = KERNEL, channels: Channels = "luma"):
+        super().__init__()
+        self.own("kernel", kernel, (5, 5))
+        self.channels: Channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        return filtered(x, self.channels, lambda y: correlate(y, self.kernel))
+
+
+@final
+class MedianDenoising(Step):
+    """Median of the 3x3 neighborhood of Y (eq. 27). View (..., 3, H, W) kept."""
+
+    def __init__(self, channels: Channels = "luma"):
+        super().__init__()
+        self.channels: Channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        return filtered(x, self.channels, median3x3)
+
+
+def median3x3(y: Tensor) -> Tensor:
+    """Median of nine by comparisons alone: sort columns, then combine three neighbors of each rank.
+
+    The median of nine is the median of the largest minimum, the middle median and the smallest
+    maximum of the three sorted columns (Paeth, "Median finding on a 3x3 grid", Graphics Gems, 1990).
+    """
+    y = extend(y, 1, 1)
+    top, middle, bottom = y[..., :-2, :], y[..., 1:-1, :], y[..., 2:, :]
+    low, high = torch.minimum(top, middle), torch.maximum(top, middle)
+    lows, mids, highs = (
+        torch.minimum(low, bottom),
+        torch.maximum(low, torch.minimum(high, bottom)),
+        torch.maximum(high, bottom),
+    )
+    return _median3(
+        torch.maximum(torch.maximum(lows[..., :-2], lows[..., 1:-1]), lows[..., 2:]),
+        _median3(mids[..., :-2], mids[..., 1:-1], mids[..., 2:]),
+        torch.minimum(torch.minimum(highs[..., :-2], highs[..., 1:-1]), highs[..., 2:]),
+    )
+
+
+def _median3(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    low, high = torch.minimum(a, b), torch.maximum(a, b)
+    return torch.maximum(low, torch.minimum(high, c))

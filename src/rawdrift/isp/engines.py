@@ -1,0 +1,27 @@
+"""Which implementation develops: the steps one by one, or a faster one with the same numbers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from rawdrift.checks import choose
+
+# "eager" runs the steps as they are written; "auto" takes the fastest engine that fits.
+ENGINES = ("auto", "eager")
+
+_current: ContextVar[str] = ContextVar("engine", default="auto")
+
+
+@contextmanager
+def engine(name: str) -> Iterator[None]:
+    """Develop with this engine inside the block: `with rd.isp.engine("eager"): ...`."""
+    token = _current.set(choose("engine", name, ENGINES))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current() -> str:
+    """The engine in force."""
+    return _current.get()

@@ -1,0 +1,52 @@
+"""Gamma correction."""
+
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from rawdrift.isp.step import Step, Value
+
+# One step of a 16-bit file: below it the slope of the power, infinite at zero, is held constant.
+_SLOPE_FLOOR = 2.0**-16
+
+
+@final
+class Gamma(Step):
+    """v = clip(x, 0, 1) ** (1 / gamma), element-wise (eqs. 28-29). View (..., 3, H, W) kept.
+
+    The value is exact. The gradient is finite everywhere: below 2**-16 it is that at 2**-16.
+    """
+
+    def __init__(self, gamma: Value = 2.2):
+        super().__init__()
+        self.own("gamma", gamma, ())
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        exponent = (1 / self.gamma).to(x)
+        return _ClippedPower.apply(x, exponent)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _ClippedPower(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, exponent: Tensor) -> Tensor:
+        return x.clamp(0, 1).pow_(exponent)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs, output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, exponent, output = ctx.saved_tensors
+        base = x.clamp(_SLOPE_FLOOR, 1)
+        grad_x = grad_exponent = None
+        if ctx.needs_input_grad[0]:
+            inside = (x >= 0) & (x <= 1)
+            grad_x = torch.where(inside, grad * exponent * base.pow(exponent - 1), 0)
+        if ctx.needs_input_grad[1]:
+            grad_exponent = (grad * output * base.log()).sum()
+        return grad_x, grad_exponent

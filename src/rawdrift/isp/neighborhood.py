@@ -1,0 +1,58 @@
+"""What every neighborhood operation shares: mirror borders and correlation.
+
+A border is extended by mirror reflection that does not repeat the edge sample
+(`numpy.pad(mode="reflect")`). A Bayer mosaic keeps its pattern under it, and any size works.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def extend(x: Tensor, rows: int, columns: int) -> Tensor:
+    """(..., H, W) mirrored at its edges to (..., H + 2 rows, W + 2 columns). H and W at least 2."""
+    height, width = x.shape[-2:]
+    while rows or columns:
+        # One reflection reaches as far as the image does; a small image is mirrored repeatedly.
+        down, right = min(rows, x.shape[-2] - 1), min(columns, x.shape[-1] - 1)
+        x = F.pad(x.reshape(-1, 1, *x.shape[-2:]), (right, right, down, down), mode="reflect").view(
+            *x.shape[:-2], x.shape[-2] + 2 * down, x.shape[-1] + 2 * right
+        )
+        rows, columns = rows - down, columns - right
+    return x
+
+
+def correlate(x: Tensor, kernel: Tensor) -> Tensor:
+    """Cross-correlation of (..., H, W) with a kernel of odd size, mirrored at the borders.
+
+    A sum of shifted images: on one channel several times faster than `conv2d`, in full precision
+    on every device.
+    """
+    height, width = x.shape[-2:]
+    taps = kernel.to(x)
+    extended = extend(x, taps.shape[0] // 2, taps.shape[1] // 2)
+    total = None
+    for i, row in enumerate(taps):
+        for j, tap in enumerate(row):
+            shifted = extended[..., i : i + height, j : j + width]
+            total = tap * shifted if total is None else total.addcmul_(tap, shifted)
+    assert total is not None
+    return total
+
+
+def along_rows(x: Tensor, taps: Tensor) -> Tensor:
+    """Correlate each row of (..., H, W) with (K,) taps."""
+    return correlate(x, taps[None, :])
+
+
+def along_columns(x: Tensor, taps: Tensor) -> Tensor:
+    """Correlate each column of (..., H, W) with (K,) taps."""
+    return correlate(x, taps[:, None])
+
+
+def gaussian_taps(sigma: Tensor) -> Tensor:
+    """Normalized Gaussian, cut at 4 sigma as SciPy does: (2 * int(4 sigma + 0.5) + 1,) taps."""
+    reach = int(4 * float(sigma.detach()) + 0.5)
+    t = torch.arange(-reach, reach + 1, dtype=sigma.dtype, device=sigma.device)
+    weights = torch.exp(-0.5 * (t / sigma) ** 2)
+    return weights / weights.sum()

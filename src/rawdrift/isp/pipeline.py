@@ -1,0 +1,119 @@
+"""A pipeline: an ordered set of named steps from a raw mosaic to a view."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from rawdrift.camera.read import to_unit
+from rawdrift.checks import InputError, choose
+from rawdrift.isp.step import Step
+
+
+class Pipeline(nn.Module):
+    """The composition of its steps, in order (eqs. 11 and 14): (..., H, W) to (..., 3, H, W).
+
+    steps: name -> Step. The names are the modules' names: `isp.gamma`, "gamma.gamma".
+    bit_depth: of the container that integer mosaics come from, x = DN / (2**bit_depth - 1).
+
+    Takes float32 and float64 mosaics in [0, 1], of any leading dimensions and at least 2x2 pixels,
+    and uint8 or uint16 ones as they are in their files. Autocast does not reach inside.
+    """
+
+    def __init__(self, steps: Mapping[str, Step], bit_depth: int = 16):
+        super().__init__()
+        self.bit_depth = bit_depth
+        kind = "mosaic"
+        for name, step in steps.items():
+            if not isinstance(step, Step):
+                raise InputError(f"step {name!r} must be a Step, got {type(step).__name__}")
+            if not name.isidentifier() or hasattr(self, name):
+                raise InputError(f"{name!r} can't name a step; use another identifier")
+            if step.takes != kind:
+                raise InputError(
+                    f"step {name!r} takes a {step.takes} but is given a {kind}; one demosaicing "
+                    f"step comes after the steps on the mosaic and before the steps on the view"
+                )
+            kind = step.gives
+            self.add_module(name, step)
+        if kind != "view":
+            raise InputError(f"a pipeline must end in a view, but {list(steps)} has no demosaicing")
+
+    @property
+    def steps(self) -> dict[str, Step]:
+        """The steps by name, in order."""
+        return {name: step for name, step in self.named_children() if isinstance(step, Step)}
+
+    def forward(self, mosaic: Tensor) -> Tensor:
+        x = self.checked(mosaic)
+        for _, x in self.stages(x):
+            pass
+        return x
+
+    def trace(self, mosaic: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The view, and what each step gave, by step name."""
+        stages = dict(self.stages(self.checked(mosaic)))
+        return next(reversed(stages.values())), stages
+
+    def stages(self, x: Tensor, skip: int = 0) -> Iterator[tuple[str, Tensor]]:
+        """Name and result of each step, one after the other; `x` has been through `skip` already."""
+        for name, step in list(self.steps.items())[skip:]:
+            # A raw pixel has more digits than a half-precision float.
+            with torch.autocast(x.device.type, enabled=False):
+                x = step(x)
+            yield name, x
+
+    def checked(self, mosaic: Tensor) -> Tensor:
+        """A mosaic in [0, 1], floating; TypeError or ValueError where it can't be one."""
+        if not isinstance(mosaic, Tensor):
+            raise TypeError(f"a mosaic must be a torch.Tensor, got {type(mosaic).__name__}")
+        if mosaic.dtype not in (torch.float32, torch.float64, torch.uint8, torch.uint16):
+            raise TypeError(
+                f"a mosaic must be float32 or float64 in [0, 1], uint8 or uint16, got {mosaic.dtype}"
+            )
+        if mosaic.ndim < 2 or min(mosaic.shape[-2:]) < 2:
+            raise ValueError(
+                f"a mosaic must be (..., H, W) with H and W at least 2, got {tuple(mosaic.shape)}"
+            )
+        return to_unit(mosaic, self.bit_depth)
+
+    def replace(self, **steps: Step) -> Self:
+        """A new pipeline with these steps in the place of those of the same name."""
+        for name in steps:
+            choose("step", name, self.steps)
+        return self._with({**self.steps, **steps})
+
+    def insert(
+        self, name: str, step: Step, *, before: str | None = None, after: str | None = None
+    ) -> Self:
+        """A new pipeline with `step` put before or after the step of that name."""
+        if (before is None) == (after is None):
+            raise InputError("insert takes the name of one step: before=NAME or after=NAME")
+        if name in self.steps:
+            raise InputError(f"there is a step {name!r} already; replace it, or use another name")
+        neighbor = choose("step", before or after, self.steps)
+        names = list(self.steps)
+        names.insert(names.index(neighbor) + (after is not None), name)
+        return self._with({n: step if n == name else self.steps[n] for n in names})
+
+    def remove(self, *names: str) -> Self:
+        """A new pipeline without these steps."""
+        for name in names:
+            choose("step", name, self.steps)
+        return self._with({n: step for n, step in self.steps.items() if n not in names})
+
+    def reorder(self, names: Sequence[str]) -> Self:
+        """A new pipeline with the same steps in this order."""
+        if sorted(names) != sorted(self.steps):
+            raise InputError(f"reorder takes each of {list(self.steps)} once, got {list(names)}")
+        return self._with({name: self.steps[name] for name in names})
+
+    def _with(self, steps: Mapping[str, Step]) -> Self:
+        """Kept steps are copied: learning one pipeline does not change the other."""
+        old = self.steps.values()
+        return type(self)(
+            {n: deepcopy(s) if any(s is o for o in old) else s for n, s in steps.items()},
+            self.bit_depth,
+        )

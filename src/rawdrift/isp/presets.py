@@ -1,0 +1,95 @@
+"""The twelve configurations of Table 1, static and parametrized."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rawdrift.camera.camera import Camera
+from rawdrift.checks import choose
+from rawdrift.isp.black_level import BlackLevel
+from rawdrift.isp.color import Channels, ColorCorrection, WhiteBalance
+from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
+from rawdrift.isp.denoise import GaussianDenoising, MedianDenoising
+from rawdrift.isp.gamma import Gamma
+from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.sharpen import SharpeningFilter, UnsharpMask
+from rawdrift.isp.step import Step
+
+_DEMOSAICING = {"bi": Bilinear, "me": Menon2007, "ma": Malvar2004}
+_SHARPENING = ("s", "u")
+_DENOISING = ("me", "ga")
+
+CONFIGURATIONS = tuple(
+    f"{dm},{sh},{dn}" for dm in _DEMOSAICING for sh in _SHARPENING for dn in _DENOISING
+)
+"""Demosaicing (bi, me, ma), sharpening (s filter, u unsharp mask), denoising (me, ga)."""
+
+
+def static(name: str, camera: Camera, channels: Channels = "luma") -> Pipeline:
+    """The static data model (eq. 11) of one of `CONFIGURATIONS`, with this camera's numbers.
+
+    channels: what sharpening and denoising act on, Y alone or all of YUV.
+    """
+    return Pipeline(_steps(name, camera, channels, lambda value: value), camera.bit_depth)
+
+
+def parametrized(name: str, camera: Camera, channels: Channels = "luma") -> Pipeline:
+    """The parametrized data model (eq. 14): the static one with every number an `nn.Parameter`.
+
+    `named_parameters()`: black_level.level (4,), demosaic.kernels, white_balance.gains (3,),
+    color_correction.matrix (3, 3), sharpen.kernel (3, 3) or sharpen.radius and sharpen.amount,
+    denoise.kernel (5, 5) of the Gaussian, gamma.gamma. All float64.
+    """
+
+    def learned(value: Any) -> nn.Parameter:
+        return nn.Parameter(torch.as_tensor(value, dtype=torch.float64).clone())
+
+    return Pipeline(_steps(name, camera, channels, learned), camera.bit_depth)
+
+
+def views(
+    mosaic: Tensor,
+    camera: Camera,
+    names: Sequence[str] = CONFIGURATIONS,
+    channels: Channels = "luma",
+) -> dict[str, Tensor]:
+    """The views (..., 3, H, W) of a mosaic (..., H, W) by configuration, shared work done once."""
+    # Neighbors in the order of `CONFIGURATIONS` share the most steps: walk them as a tree, keeping
+    # only the stages on the way to the view at hand.
+    path: list[tuple[type[Step], Tensor]] = []
+    found = {}
+    for name in sorted(
+        names, key=lambda name: CONFIGURATIONS.index(choose("ISP", name, CONFIGURATIONS))
+    ):
+        isp = static(name, camera, channels).to(mosaic.device)
+        kinds = [type(step) for step in isp.steps.values()]
+        shared = 0
+        while shared < len(path) and path[shared][0] is kinds[shared]:
+            shared += 1
+        del path[shared:]
+        stages = isp.stages(path[-1][1] if path else isp.checked(mosaic), skip=shared)
+        path += [(kind, stage) for kind, (_, stage) in zip(kinds[shared:], stages, strict=True)]
+        found[name] = path[-1][1]
+    return {name: found[name] for name in names}
+
+
+def _steps(
+    name: str, camera: Camera, channels: Channels, own: Callable[[Any], Any]
+) -> dict[str, Step]:
+    demosaicing, sharpening, denoising = choose("ISP", name, CONFIGURATIONS).split(",")
+    demosaic = _DEMOSAICING[demosaicing]
+    return {
+        "black_level": BlackLevel(camera.cfa, own(camera.black_level), camera.white_level),
+        "demosaic": demosaic(camera.cfa, own(demosaic.KERNELS)),
+        "white_balance": WhiteBalance(own(camera.white_balance)),
+        "color_correction": ColorCorrection(own(camera.color_matrix)),
+        "sharpen": SharpeningFilter(own(SharpeningFilter.KERNEL), channels)
+        if sharpening == "s"
+        else UnsharpMask(own(UnsharpMask.RADIUS), own(UnsharpMask.AMOUNT), channels),
+        "denoise": MedianDenoising(channels)
+        if denoising == "me"
+        else GaussianDenoising(own(GaussianDenoising.KERNEL), channels),
+        "gamma": Gamma(own(camera.gamma)),
+    }

@@ -1,0 +1,52 @@
+"""Sharpening."""
+
+from typing import final
+
+from torch import Tensor
+
+from rawdrift.isp.color import Channels, filtered
+from rawdrift.isp.neighborhood import along_columns, along_rows, correlate, gaussian_taps
+from rawdrift.isp.step import Step, Value
+
+
+@final
+class SharpeningFilter(Step):
+    """Y correlated with a 3x3 kernel (eq. 22). kernel: (3, 3). View (..., 3, H, W) kept."""
+
+    KERNEL = ((0.0, -1.0, 0.0), (-1.0, 5.0, -1.0), (0.0, -1.0, 0.0))
+
+    def __init__(self, kernel: Value = KERNEL, channels: Channels = "luma"):
+        super().__init__()
+        self.own("kernel", kernel, (3, 3))
+        self.channels: Channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        return filtered(x, self.channels, lambda y: correlate(y, self.kernel))
+
+
+@final
+class UnsharpMask(Step):
+    """v = y + amount * (y - blurred y) with a 2-D Gaussian, cut at 4 sigma (eq. 25).
+
+    radius: sigma in pixels; amount: 1 doubles the detail. View (..., 3, H, W) kept.
+    """
+
+    RADIUS = 1.0
+    AMOUNT = 1.0
+
+    def __init__(self, radius: Value = RADIUS, amount: Value = AMOUNT, channels: Channels = "luma"):
+        super().__init__()
+        self.own("radius", radius, ())
+        self.own("amount", amount, ())
+        self.channels: Channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        taps = gaussian_taps(self.radius)
+        amount = self.amount.to(x)
+
+        def unsharp(y: Tensor) -> Tensor:
+            return y + amount * (y - along_columns(along_rows(y, taps), taps))
+
+        return filtered(x, self.channels, unsharp)
