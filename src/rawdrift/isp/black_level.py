@@ -20,6 +20,9 @@ class BlackLevel(Step):
     takes: ClassVar[Kind] = "mosaic"
     gives: ClassVar[Kind] = "mosaic"
 
+    level: Tensor
+    sites: Tensor
+
     def __init__(self, cfa: Pattern, level: Value, white: float | None = None):
         super().__init__()
         self.own("level", level, (4,))

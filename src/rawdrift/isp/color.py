@@ -27,6 +27,8 @@ RGB_FROM_YUV = torch.linalg.inv(YUV_FROM_RGB)
 class WhiteBalance(Step):
     """v = gains[c] * x[c] (eq. 18). gains: (3,) of R, G, B. View (..., 3, H, W) kept."""
 
+    gains: Tensor
+
     def __init__(self, gains: Value):
         super().__init__()
         self.own("gains", gains, (3,))
@@ -40,6 +42,8 @@ class WhiteBalance(Step):
 class ColorCorrection(Step):
     """v = matrix @ x at every pixel (eq. 20). matrix: (3, 3). View (..., 3, H, W) kept."""
 
+    matrix: Tensor
+
     def __init__(self, matrix: Value):
         super().__init__()
         self.own("matrix", matrix, (3, 3))
@@ -52,15 +56,15 @@ class ColorCorrection(Step):
 def mix(matrix: Tensor, x: Tensor) -> Tensor:
     """`matrix @ x` over the channels of (..., 3, H, W), in full precision on every device."""
     columns = matrix.to(x).T[..., None, None]
-    red, green, blue = x.split(1, dim=-3)
+    red, green, blue = (x[..., c : c + 1, :, :] for c in range(3))
     return (columns[0] * red).addcmul_(columns[1], green).addcmul_(columns[2], blue)
 
 
 def luma(x: Tensor) -> Tensor:
     """Y of a view: (..., 3, H, W) to (..., H, W)."""
     red, green, blue = x.unbind(dim=-3)
-    weights = YUV_FROM_RGB[0].tolist()
-    return weights[0] * red + weights[1] * green + weights[2] * blue
+    weights = YUV_FROM_RGB[0].to(x)
+    return (weights[0] * red).addcmul_(weights[1], green).addcmul_(weights[2], blue)
 
 
 def filtered(x: Tensor, channels: Channels, filter: Callable[[Tensor], Tensor]) -> Tensor:

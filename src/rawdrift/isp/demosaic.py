@@ -42,6 +42,8 @@ class Bilinear(Step):
         ((0.25, 0.5, 0.25), (0.5, 1.0, 0.5), (0.25, 0.5, 0.25)),
     )
 
+    kernels: Tensor
+
     def __init__(self, cfa: Pattern, kernels: Value = KERNELS):
         super().__init__()
         self.cfa = cfa
@@ -67,8 +69,8 @@ class Malvar2004(Step):
 
     kernels: (4, 5, 5): green at red and blue; red or blue at green, from its row; the same from its
     column; red at blue and blue at red. Mosaic (..., H, W) to view (..., 3, H, W).
-    Source: Malvar, He, Cutler, "High-quality linear interpolation for demosaicing of Bayer-patterned
-    color images", ICASSP 2004, with its gains 1/2, 5/8, 3/4.
+    Source: Malvar, He, Cutler, "High-quality linear interpolation for demosaicing of
+    Bayer-patterned color images", ICASSP 2004, with its gains 1/2, 5/8, 3/4.
     """
 
     takes: ClassVar[Kind] = "mosaic"
@@ -98,6 +100,8 @@ class Malvar2004(Step):
             (0.0, 0.0, -0.1875, 0.0, 0.0),
         ),
     )
+
+    kernels: Tensor
 
     def __init__(self, cfa: Pattern, kernels: Value = KERNELS):
         super().__init__()
@@ -142,6 +146,8 @@ class Menon2007(Step):
         (0.0, 0.5, 0.0, 0.5, 0.0),
         (0.0, 1 / 3, 1 / 3, 1 / 3, 0.0),
     )
+
+    kernels: Tensor
 
     def __init__(self, cfa: Pattern, kernels: Value = KERNELS):
         super().__init__()
@@ -195,8 +201,8 @@ class Menon2007(Step):
         )
 
 
-# Raw data are integers, so that both directions are often equally smooth, and then rounding decides.
-# In float64 it decides as in colour-demosaicing, because the two functions below add in its order.
+# Raw data are integers, so that both directions are often equally smooth, and rounding decides. In
+# float64 it decides as in colour-demosaicing, because the two functions below add in its order.
 
 
 def _green_along_rows(x: Tensor, line: Tensor) -> Tensor:
@@ -238,4 +244,5 @@ def _is_horizontal(difference_h: Tensor, difference_v: Tensor) -> Tensor:
     along_v += at(steps, 0, -2)
     along_v += at(steps, 0, 0, 3)
     along_v += at(steps, 0, 2)
-    return along_v >= along_h
+    horizontal: Tensor = along_v >= along_h
+    return horizontal

@@ -20,6 +20,8 @@ class GaussianDenoising(Step):
     _TAPS = gaussian_taps(torch.tensor(0.5, dtype=torch.float64))
     KERNEL = torch.outer(_TAPS, _TAPS)
 
+    kernel: Tensor
+
     def __init__(self, kernel: Value = KERNEL, channels: Channels = "luma"):
         super().__init__()
         self.own("kernel", kernel, (5, 5))
@@ -47,7 +49,8 @@ def median3x3(y: Tensor) -> Tensor:
     """Median of nine by comparisons alone: sort columns, then combine three neighbors of each rank.
 
     The median of nine is the median of the largest minimum, the middle median and the smallest
-    maximum of the three sorted columns (Paeth, "Median finding on a 3x3 grid", Graphics Gems, 1990).
+    maximum of the three sorted columns (Paeth, "Median finding on a 3x3 grid", Graphics Gems,
+    1990).
     """
     y = extend(y, 1, 1)
     top, middle, bottom = y[..., :-2, :], y[..., 1:-1, :], y[..., 2:, :]

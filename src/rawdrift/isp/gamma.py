@@ -18,6 +18,8 @@ class Gamma(Step):
     The value is exact. The gradient is finite everywhere: below 2**-16 it is that at 2**-16.
     """
 
+    gamma: Tensor
+
     def __init__(self, gamma: Value = 2.2):
         super().__init__()
         self.own("gamma", gamma, ())
@@ -25,7 +27,7 @@ class Gamma(Step):
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
         exponent = (1 / self.gamma).to(x)
-        return _ClippedPower.apply(x, exponent)  # type: ignore[no-any-return, no-untyped-call]
+        return _ClippedPower.apply(x, exponent)  # type: ignore[no-any-return]
 
 
 class _ClippedPower(torch.autograd.Function):

@@ -11,7 +11,6 @@ from torch import Tensor
 
 def extend(x: Tensor, rows: int, columns: int) -> Tensor:
     """(..., H, W) mirrored at its edges to (..., H + 2 rows, W + 2 columns). H and W at least 2."""
-    height, width = x.shape[-2:]
     while rows or columns:
         # One reflection reaches as far as the image does; a small image is mirrored repeatedly.
         down, right = min(rows, x.shape[-2] - 1), min(columns, x.shape[-1] - 1)
@@ -31,12 +30,15 @@ def correlate(x: Tensor, kernel: Tensor) -> Tensor:
     height, width = x.shape[-2:]
     taps = kernel.to(x)
     extended = extend(x, taps.shape[0] // 2, taps.shape[1] // 2)
-    total = None
-    for i, row in enumerate(taps):
-        for j, tap in enumerate(row):
-            shifted = extended[..., i : i + height, j : j + width]
-            total = tap * shifted if total is None else total.addcmul_(tap, shifted)
-    assert total is not None
+
+    def shifted(i: int, j: int) -> Tensor:
+        return extended[..., i : i + height, j : j + width]
+
+    total: Tensor = taps[0, 0] * shifted(0, 0)
+    for i in range(taps.shape[0]):
+        for j in range(taps.shape[1]):
+            if i or j:
+                total = total.addcmul_(taps[i, j], shifted(i, j))
     return total
 
 

@@ -47,10 +47,10 @@ class Pipeline(nn.Module):
         return {name: step for name, step in self.named_children() if isinstance(step, Step)}
 
     def forward(self, mosaic: Tensor) -> Tensor:
-        x = self.checked(mosaic)
-        for _, x in self.stages(x):
-            pass
-        return x
+        view = self.checked(mosaic)
+        for _, stage in self.stages(view):
+            view = stage
+        return view
 
     def trace(self, mosaic: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The view, and what each step gave, by step name."""
@@ -58,7 +58,7 @@ class Pipeline(nn.Module):
         return next(reversed(stages.values())), stages
 
     def stages(self, x: Tensor, skip: int = 0) -> Iterator[tuple[str, Tensor]]:
-        """Name and result of each step, one after the other; `x` has been through `skip` already."""
+        """Name and result of each step in turn; `x` has been through the first `skip` already."""
         for name, step in list(self.steps.items())[skip:]:
             # A raw pixel has more digits than a half-precision float.
             with torch.autocast(x.device.type, enabled=False):
@@ -71,7 +71,8 @@ class Pipeline(nn.Module):
             raise TypeError(f"a mosaic must be a torch.Tensor, got {type(mosaic).__name__}")
         if mosaic.dtype not in (torch.float32, torch.float64, torch.uint8, torch.uint16):
             raise TypeError(
-                f"a mosaic must be float32 or float64 in [0, 1], uint8 or uint16, got {mosaic.dtype}"
+                f"a mosaic must be float32 or float64 in [0, 1], or uint8 or uint16 as in its "
+                f"file, got {mosaic.dtype}"
             )
         if mosaic.ndim < 2 or min(mosaic.shape[-2:]) < 2:
             raise ValueError(

@@ -17,7 +17,11 @@ from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.sharpen import SharpeningFilter, UnsharpMask
 from rawdrift.isp.step import Step
 
-_DEMOSAICING = {"bi": Bilinear, "me": Menon2007, "ma": Malvar2004}
+_DEMOSAICING: dict[str, type[Bilinear | Malvar2004 | Menon2007]] = {
+    "bi": Bilinear,
+    "me": Menon2007,
+    "ma": Malvar2004,
+}
 _SHARPENING = ("s", "u")
 _DENOISING = ("me", "ga")
 

@@ -15,6 +15,8 @@ class SharpeningFilter(Step):
 
     KERNEL = ((0.0, -1.0, 0.0), (-1.0, 5.0, -1.0), (0.0, -1.0, 0.0))
 
+    kernel: Tensor
+
     def __init__(self, kernel: Value = KERNEL, channels: Channels = "luma"):
         super().__init__()
         self.own("kernel", kernel, (3, 3))
@@ -34,6 +36,9 @@ class UnsharpMask(Step):
 
     RADIUS = 1.0
     AMOUNT = 1.0
+
+    radius: Tensor
+    amount: Tensor
 
     def __init__(self, radius: Value = RADIUS, amount: Value = AMOUNT, channels: Channels = "luma"):
         super().__init__()

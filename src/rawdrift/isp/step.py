@@ -1,14 +1,13 @@
 """One stage of an ISP."""
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from rawdrift.checks import InputError
 
-Value = float | Sequence[float] | Sequence[Sequence[float]] | Tensor | nn.Parameter
+Value = Any  # a number, nested sequences of numbers, a Tensor; or an nn.Parameter to be learned
 Kind = Literal["mosaic", "view"]
 
 
