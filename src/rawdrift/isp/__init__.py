@@ -3,6 +3,7 @@
 isp = static("ma,s,me", camera); view = isp(mosaic)
 """
 
+from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.isp.black_level import BlackLevel
 from rawdrift.isp.color import ColorCorrection, WhiteBalance
 from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
@@ -10,7 +11,7 @@ from rawdrift.isp.denoise import GaussianDenoising, MedianDenoising
 from rawdrift.isp.engines import engine
 from rawdrift.isp.gamma import Gamma
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.isp.presets import CONFIGURATIONS, parametrized, static, views
+from rawdrift.isp.presets import parametrized, static, views
 from rawdrift.isp.sharpen import SharpeningFilter, UnsharpMask
 from rawdrift.isp.step import Step
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import choose
+from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.isp.black_level import BlackLevel
 from rawdrift.isp.color import Channels, ColorCorrection, WhiteBalance
 from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
@@ -22,13 +23,6 @@ _DEMOSAICING: dict[str, type[Bilinear | Malvar2004 | Menon2007]] = {
     "me": Menon2007,
     "ma": Malvar2004,
 }
-_SHARPENING = ("s", "u")
-_DENOISING = ("me", "ga")
-
-CONFIGURATIONS = tuple(
-    f"{dm},{sh},{dn}" for dm in _DEMOSAICING for sh in _SHARPENING for dn in _DENOISING
-)
-"""Demosaicing (bi, me, ma), sharpening (s filter, u unsharp mask), denoising (me, ga)."""
 
 
 def static(name: str, camera: Camera, channels: Channels = "luma") -> Pipeline:

@@ -1,0 +1,200 @@
+"""The command line: builds a spec, calls a control, shows the result.
+
+Exit codes: 0 done, 1 a check said no, 2 bad input, 70 a fault of ours, 130 stopped by the user.
+Heavy imports are paid by the command that needs them: --help is instant.
+"""
+
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser, Namespace
+
+from rawdrift import __version__
+from rawdrift.camera.camera import Camera, shipped
+from rawdrift.checks import InputError
+from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task
+
+DEMO = SynthesisSpec(
+    data=Data("synthetic-microscopy", images=240, size=96),
+    synthesis=Synthesis(train=["bi,s,ga", "ma,u,me"], folds=3),
+    task=Task(epochs=8, lr=1e-3),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code. `argv` is without the program's name."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        parser = _parser()
+        args = parser.parse_args([a for a in arguments if a != "--debug"])
+        return _COMMANDS[args.command](parser.instantiate(args)[args.command])
+    except InputError as error:
+        return _fail(str(error), debug)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(
+            f"{where}{error.strerror}; expected a place to read or write with room and permission",
+            debug,
+        )
+    except KeyboardInterrupt:
+        print("rawdrift: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    except Exception:
+        traceback.print_exc()
+        print("rawdrift: this is a fault of rawdrift, please report it", file=sys.stderr)
+        return 70
+
+
+def _fail(message: str, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"rawdrift: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+class _Parser(ArgumentParser):
+    """Raises InputError, one line that names the valid choices, in the place of usage and exit."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        message = re.sub(r'Parser key "([\w.]+)":', r"\1:", message)
+        message = re.sub(r"typing\.Literal\[(.*?)\]", r"choice of \1", message)
+        message = re.sub(r"<class '(\w+)'>", r"\1", message)
+        unknown = "nrecognized" in message or "not accept" in message or "not expected" in message
+        if unknown and (options := sorted(self._valid)):
+            message += f"; expected one of {', '.join(options)}"
+        elif unknown:
+            message += "; see rawdrift --help"
+        raise InputError(message)
+
+    @property
+    def _valid(self) -> set[str]:
+        names = {name for action in self._actions for name in action.option_strings}
+        return {n for n in names if n.startswith("--") and not n.endswith("help")} - {"--version"}
+
+
+def _parser() -> ArgumentParser:
+    parser = _command("Dataset drift controls for machine learning with optical images.")
+    parser.prog = "rawdrift"
+    parser.add_argument("--version", action="version", version=f"rawdrift {__version__}")
+    commands = parser.add_subcommands(required=True, dest="command", metavar="COMMAND")
+
+    demo = _command("The whole story on synthetic blood smears: train, drift, report.")
+    demo.add_argument("--out", default="runs/demo", help="run folder")
+    commands.add_subcommand("demo", demo, help="the whole story on synthetic data, in minutes")
+
+    develop = _command("Develop raw files into 16-bit pictures.")
+    develop.add_argument("raws", nargs="+", metavar="RAW", help="TIFF, PNG, NPY, DNG, ...")
+    develop.add_argument(
+        "--camera", help="shipped name or .toml file; left out: the raw file's own metadata"
+    )
+    develop.add_argument(
+        "--isp", default="bi,s,ga", help=f"one of {' '.join(CONFIGURATIONS)}, or all"
+    )
+    develop.add_argument("--out", required=True, help="folder for the pictures")
+    develop.add_argument("--format", default="png", help="png or tiff")
+    develop.add_argument("--channels", default="luma", help="sharpen and denoise luma or yuv")
+    commands.add_subcommand("develop", develop, help="raw files to pictures")
+
+    synthesis = _command("Train on some pipelines, test on all twelve.")
+    synthesis.add_argument("--config", action="config", help="YAML file with the same fields")
+    synthesis.add_argument("--out", type=str, help="run folder, new or to go on with")
+    synthesis.add_class_arguments(SynthesisSpec, None)
+    commands.add_subcommand("synthesis", synthesis, help="drift synthesis: train and test grid")
+
+    report = _command("Write the report of finished runs again.")
+    report.add_argument("runs", nargs="+", metavar="RUN", help="run folder")
+    commands.add_subcommand("report", report, help="the report of a run, again")
+
+    cameras = _command("The cameras that come with rawdrift.")
+    commands.add_subcommand("cameras", cameras, help="list or show cameras")
+    actions = cameras.add_subcommands(required=True, dest="action", metavar="ACTION")
+    actions.add_subcommand("list", _command("List the shipped cameras."))
+    show = _command("Print a camera file.")
+    show.add_argument("name", metavar="CAMERA", help="shipped name, .toml file, or raw file")
+    actions.add_subcommand("show", show)
+    return parser
+
+
+def _command(description: str) -> ArgumentParser:
+    return _Parser(description=description, allow_abbrev=False, default_env=False)
+
+
+def _demo(args: Namespace) -> int:
+    return _run_synthesis(DEMO, args.out)
+
+
+def _synthesis(args: Namespace) -> int:
+    if args.out is None:
+        raise InputError("--out is missing: give the run folder, a new one or one to go on with")
+    values = {field.name: args[field.name] for field in fields(SynthesisSpec)}
+    return _run_synthesis(SynthesisSpec(**values), args.out)
+
+
+def _run_synthesis(spec: SynthesisSpec, out: str) -> int:
+    from rawdrift import report
+    from rawdrift.controls import synthesis
+
+    synthesis.run(spec, out)
+    print(f"report: {report.write(Path(out))}")
+    return 0
+
+
+def _develop(args: Namespace) -> int:
+    from tqdm import tqdm
+
+    from rawdrift.isp.develop import develop, plan
+
+    raws = [Path(raw) for raw in args.raws]
+    names = plan(raws, args.isp)
+    camera = Camera.load(args.camera) if args.camera else None
+    out = Path(args.out)
+    results = develop(raws, camera, names, out, args.format, args.channels)
+    for raw, views in tqdm(results, total=len(raws), unit="file", disable=None):
+        if args.isp == "all":
+            from rawdrift.report import contact_sheet
+
+            contact_sheet(views, out / f"{raw.stem}_contact-sheet.png", title=raw.name)
+    print(f"{len(raws)} raw file{'s' * (len(raws) > 1)} developed into {out}")
+    return 0
+
+
+def _report(args: Namespace) -> int:
+    from rawdrift import report
+
+    for run in args.runs:
+        print(f"report: {report.write(Path(run))}")
+    return 0
+
+
+def _cameras(args: Namespace) -> int:
+    if args.action == "list":
+        for name in shipped():
+            camera = Camera.load(name)
+            print(f"{name:16} {camera.cfa} {camera.bit_depth} bit  {camera.provenance}")
+        return 0
+    name = args.show.name
+    known = name in shipped() or Path(name).suffix in ("", ".toml")
+    print((Camera.load(name) if known else Camera.from_file(name)).to_toml(), end="")
+    return 0
+
+
+_COMMANDS: dict[str, Any] = {
+    "demo": _demo,
+    "develop": _develop,
+    "synthesis": _synthesis,
+    "report": _report,
+    "cameras": _cameras,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,321 @@
+"""Drift synthesis: train on one static pipeline, test on all twelve (Section 2.1 of the paper)."""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+import rawdrift
+from rawdrift import data as datasets
+from rawdrift import files, isp
+from rawdrift.checks import InputError
+from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.controls.statistics import spread, wilson
+from rawdrift.data.dataset import RawDataset
+from rawdrift.data.splits import Split, fit_for_folds, k_fold
+from rawdrift.isp.develop import encode, picture
+from rawdrift.runs.spec import SynthesisSpec, to_dict
+from rawdrift.runs.store import Record, Store
+from rawdrift.tasks.metrics import accuracy
+from rawdrift.tasks.task import Develop, predictions
+from rawdrift.tasks.train import train
+
+COLUMNS = ("train", "test_kind", "test", "severity", "fold", "metric", "value", "n")
+METRIC = "accuracy"
+SAMPLES = 6
+
+
+class Unit(NamedTuple):
+    """One training: a pipeline and a fold."""
+
+    train: str
+    fold: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.train.replace(',', '-')}_fold{self.fold}"
+
+
+def run(spec: SynthesisSpec, out: str | Path) -> dict[str, Any]:
+    """Run a drift synthesis experiment, or go on with it, in the folder `out`.
+
+    Writes spec.yaml, results.csv (one row a measurement), summary.json and samples of the worst
+    pair; returns the summary. Every pipeline sees the same folds, the same initial weights and the
+    same order of images, so that differences are the pipelines'.
+
+    Raises InputError where the data or the folder do not fit the spec.
+    """
+    started = time.monotonic()
+    store = Store(Path(out), spec, COLUMNS)
+    data = _load(spec)
+    splits = k_fold(data, spec.synthesis.folds, spec.seed)
+    store.open()
+    units = [Unit(name, fold) for name in spec.synthesis.train for fold in range(len(splits))]
+    fingerprint = data.fingerprint()
+    _same_data(store, units, fingerprint)
+
+    missing = set(store.missing(unit.name for unit in units))
+    todo = [unit for unit in units if unit.name in missing]
+    if len(todo) < len(units):
+        tqdm.write(f"{len(units) - len(todo)} of {len(units)} trainings are done already")
+    with tqdm(total=len(todo) * spec.task.epochs, unit="epoch", disable=None) as bar:
+        for unit in todo:
+            bar.set_description(f"train on {unit.train}, fold {unit.fold + 1}/{len(splits)}")
+            record = _run_unit(spec, data, splits[unit.fold], unit, bar)
+            store.append(unit.name, {"data": fingerprint, **record})
+            store.write_results(unit.name for unit in units)
+            tqdm.write(_line(unit, record, len(splits)))
+
+    store.write_results(unit.name for unit in units)
+    summary = _summary(spec, data, splits, store.records(unit.name for unit in units), store.folder)
+    summary["duration_s"] = round(time.monotonic() - started, 1)
+    store.write_summary(summary)
+    return summary
+
+
+def _load(spec: SynthesisSpec) -> RawDataset:
+    data = datasets.load(spec.data)
+    if data.labels is None:
+        raise InputError(
+            f"{spec.data.root}/manifest.csv has no column label; classification needs one"
+        )
+    data = fit_for_folds(data.without(spec.data.exclude), spec.synthesis.folds)
+    for label, count in data.left_out.items():
+        tqdm.write(f"left out: label {label!r} with {count} image{'s' * (count > 1)}")
+    return data
+
+
+def _same_data(store: Store, units: Sequence[Unit], fingerprint: str) -> None:
+    for record in store.records(unit.name for unit in units):
+        if record["data"] != fingerprint:
+            raise InputError(
+                f"the data have changed since {store.folder} was begun; choose a new folder"
+            )
+
+
+def _run_unit(spec: SynthesisSpec, data: RawDataset, split: Split, unit: Unit, bar: Any) -> Record:
+    """Train one network and test it on all twelve pipelines."""
+    assert data.labels is not None
+    started = time.monotonic()
+    channels = spec.synthesis.channels
+    task = spec.task
+    # One seed a fold, whatever the pipeline and the order of trainings.
+    seed = int(np.random.SeedSequence([spec.seed, unit.fold]).generate_state(1)[0])
+    net = train(
+        data,
+        torch.from_numpy(split.train),
+        Develop.static(unit.train, data.cameras, channels),
+        model=task.model,
+        weights=task.weights,
+        epochs=task.epochs,
+        lr=task.lr,
+        schedule=task.schedule,
+        batch_size=task.batch_size,
+        augment=task.augment == "weak",
+        precision=task.precision,
+        seed=seed,
+        on_epoch=bar.update,
+    )
+    test = torch.from_numpy(split.test)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    predicted = predictions(net, data, test, CONFIGURATIONS, channels, device)
+    labels = data.labels[test]
+    rows = [
+        {
+            "train": unit.train,
+            "test_kind": "isp",
+            "test": name,
+            "severity": 0,
+            "fold": unit.fold,
+            "metric": METRIC,
+            "value": accuracy(predicted[name], labels, len(data.classes)),
+            "n": len(test),
+        }
+        for name in CONFIGURATIONS
+    ]
+    return {
+        "train": unit.train,
+        "fold": unit.fold,
+        "rows": rows,
+        "predictions": {name: classes.tolist() for name, classes in predicted.items()},
+        "device": device,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def _line(unit: Unit, record: Record, folds: int) -> str:
+    values = {row["test"]: row["value"] for row in record["rows"]}
+    return (
+        f"{unit.train} fold {unit.fold + 1}/{folds}: matched accuracy {values[unit.train]:.3f}, "
+        f"lowest {min(values.values()):.3f} on {min(values, key=lambda name: values[name])} "
+        f"({record['seconds']:.0f} s)"
+    )
+
+
+def _summary(
+    spec: SynthesisSpec,
+    data: RawDataset,
+    splits: Sequence[Split],
+    records: Sequence[Record],
+    folder: Path,
+) -> dict[str, Any]:
+    """Everything that the report shows, from the records of all units."""
+    values: dict[tuple[str, str], list[float]] = defaultdict(list)
+    counts: dict[tuple[str, str], int] = defaultdict(int)
+    for row in (row for record in records for row in record["rows"]):
+        values[row["train"], row["test"]].append(row["value"])
+        counts[row["train"], row["test"]] += row["n"]
+    means = {pair: spread(v).mean for pair, v in values.items()}
+    trained = spec.synthesis.train
+    labels = data.counts()
+    majority = max(labels, key=lambda label: labels[label])
+    drops = {name: _drops(name, values) for name in trained}
+    matched = [value for name in trained for value in values[name, name]]
+    worst = min(means, key=lambda pair: means[pair])
+    return {
+        "kind": "synthesis",
+        "version": rawdrift.__version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "spec": to_dict(spec),
+        "data": {
+            "name": spec.data.name,
+            "root": spec.data.root,
+            "images": len(data),
+            "height": data.size[0],
+            "width": data.size[1],
+            "classes": labels,
+            "left_out": dict(data.left_out),
+            "groups": None if data.groups is None else len(set(data.groups)),
+            "cameras": [camera.name for camera in data.cameras],
+            "majority": {"label": majority, "share": labels[majority] / len(data)},
+        },
+        "metric": METRIC,
+        "train": trained,
+        "test": list(CONFIGURATIONS),
+        "folds": len(splits),
+        "cells": [
+            {
+                "train": pair[0],
+                "test": pair[1],
+                **spread(v)._asdict(),
+                "folds": len(v),
+                "n": counts[pair],
+                **dict(zip(("low", "high"), _interval(records, pair, counts[pair]), strict=True)),
+            }
+            for pair, v in values.items()
+        ],
+        "ranking": _ranking(trained, values, means, drops),
+        "best": {t: max(trained, key=lambda name: means[name, t]) for t in CONFIGURATIONS},
+        "average_drop": spread([drop for name in trained for drop in drops[name]])._asdict(),
+        "matched": spread(matched)._asdict(),
+        "worst": {
+            "train": worst[0],
+            "test": worst[1],
+            "mean": means[worst],
+            "matched": means[worst[0], worst[0]],
+            "drop": means[worst[0], worst[0]] - means[worst],
+            "images": _samples(spec, data, splits, records, worst, folder),
+        },
+        "device": records[0]["device"],
+        "precision": spec.task.precision,
+        "training_s": round(sum(record["seconds"] for record in records), 1),
+    }
+
+
+def _drops(name: str, values: Mapping[tuple[str, str], Sequence[float]]) -> list[float]:
+    """By fold: matched accuracy minus the mean over the eleven other test pipelines."""
+    others = [values[name, test] for test in CONFIGURATIONS if test != name]
+    return [
+        matched - spread(fold).mean
+        for matched, *fold in zip(values[name, name], *others, strict=True)
+    ]
+
+
+def _interval(records: Sequence[Record], pair: tuple[str, str], n: int) -> tuple[float, float]:
+    """Wilson's interval of the accuracy over the images of all folds, each tested once."""
+    right = sum(
+        row["value"] * row["n"]
+        for record in records
+        for row in record["rows"]
+        if (row["train"], row["test"]) == pair
+    )
+    return wilson(right / n, n)
+
+
+def _ranking(
+    trained: Sequence[str],
+    values: Mapping[tuple[str, str], Sequence[float]],
+    means: Mapping[tuple[str, str], float],
+    drops: Mapping[str, Sequence[float]],
+) -> list[dict[str, Any]]:
+    """Training pipelines by their mean accuracy over all test pipelines (Table 5)."""
+    overall = {
+        name: spread(
+            [
+                spread(fold).mean
+                for fold in zip(*(values[name, test] for test in CONFIGURATIONS), strict=True)
+            ]
+        )
+        for name in trained
+    }
+    ranked = sorted(trained, key=lambda name: -overall[name].mean)
+    rows = []
+    for rank, name in enumerate(ranked, start=1):
+        worst = min(CONFIGURATIONS, key=lambda test: means[name, test])
+        rows.append(
+            {
+                "rank": rank,
+                "train": name,
+                **overall[name]._asdict(),
+                "matched": means[name, name],
+                "drop": spread(drops[name]).mean,
+                "worst_test": worst,
+                "worst": means[name, worst],
+            }
+        )
+    return rows
+
+
+def _samples(
+    spec: SynthesisSpec,
+    data: RawDataset,
+    splits: Sequence[Split],
+    records: Sequence[Record],
+    pair: tuple[str, str],
+    folder: Path,
+) -> list[dict[str, str]]:
+    """Pictures of the pair's images, first those that it gets wrong and the matched one right."""
+    assert data.labels is not None
+    candidates = []
+    for record in (record for record in records if record["train"] == pair[0]):
+        test = splits[record["fold"]].test.tolist()
+        matched, drifted = (record["predictions"][name] for name in pair)
+        for index, before, after in zip(test, matched, drifted, strict=True):
+            label = int(data.labels[index])
+            candidates.append(
+                (not (before == label != after), after == label, index, before, after)
+            )
+    samples = []
+    for number, (_, _, index, before, after) in enumerate(sorted(candidates)[:SAMPLES]):
+        camera = data.cameras[int(data.camera_index[index])]
+        views = isp.views(data.mosaics[index], camera, pair, spec.synthesis.channels)
+        names = [f"samples/{number}-{kind}.png" for kind in ("matched", "drifted")]
+        for name, view in zip(names, (views[pair[0]], views[pair[1]]), strict=True):
+            files.write(folder / name, encode(picture(view), bits=8))
+        samples.append(
+            {
+                "image": data.images[index],
+                "label": data.classes[int(data.labels[index])],
+                "matched_prediction": data.classes[before],
+                "prediction": data.classes[after],
+                "matched_view": names[0],
+                "view": names[1],
+            }
+        )
+    return samples

@@ -1,0 +1,49 @@
+"""Raw images with their labels, and how they are split."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from rawdrift.data import manifest
+from rawdrift.data.dataset import RawDataset
+from rawdrift.runs.spec import Data
+
+
+def load(spec: Data) -> RawDataset:
+    """The dataset that a spec names."""
+    return _LOADERS[spec.name](spec)
+
+
+def _folder(spec: Data) -> RawDataset:
+    def progress(rows: list[Any], what: str) -> Iterable[Any]:
+        return tqdm(rows, desc=what, unit="image", leave=False, disable=None)
+
+    return manifest.load(Path(str(spec.root)), progress)
+
+
+def _synthetic_microscopy(spec: Data) -> RawDataset:
+    from rawdrift.data.synthetic import make
+
+    assert spec.images is not None
+    assert spec.size is not None
+    assert spec.seed is not None
+    made = make(spec.images, spec.size, spec.seed)
+    classes = tuple(sorted(set(made.labels)))
+    return RawDataset(
+        mosaics=made.mosaics,
+        images=tuple(f"{spec.seed}-{i:05d}" for i in range(len(made.labels))),
+        cameras=(made.camera,),
+        camera_index=torch.zeros(len(made.labels), dtype=torch.long),
+        classes=classes,
+        labels=torch.tensor([classes.index(label) for label in made.labels]),
+        masks=made.masks.to(torch.uint8),
+    )
+
+
+_LOADERS: dict[str, Callable[[Data], RawDataset]] = {
+    "folder": _folder,
+    "synthetic-microscopy": _synthetic_microscopy,
+}

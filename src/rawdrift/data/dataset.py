@@ -1,0 +1,92 @@
+"""Raw images in memory, with what is known of them."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from rawdrift.camera.camera import Camera
+from rawdrift.checks import InputError
+
+
+@dataclass(frozen=True)
+class RawDataset:
+    """N raw mosaics of one size, as their files hold them, with labels or masks or both.
+
+    mosaics: (N, H, W) uint16 DN, or float32 in [0, 1].
+    images: N names.
+    cameras, camera_index: the cameras, and which of them took each image, (N,) int64.
+    classes, labels: names of the labels, sorted, and the index of each image's, (N,) int64.
+    masks: (N, H, W) uint8.
+    groups: N names of what belongs together (slide, flight, patient).
+    left_out: labels that were left out, with how many images each had.
+    """
+
+    mosaics: Tensor
+    images: tuple[str, ...]
+    cameras: tuple[Camera, ...]
+    camera_index: Tensor
+    classes: tuple[str, ...] = ()
+    labels: Tensor | None = None
+    masks: Tensor | None = None
+    groups: tuple[str, ...] | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.mosaics)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """(mosaic, target): the label's index, or the mask where there are no labels."""
+        targets = self.labels if self.labels is not None else self.masks
+        if targets is None:
+            raise InputError("the dataset has neither labels nor masks, expected one of them")
+        return self.mosaics[index], targets[index]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.mosaics.shape[1], self.mosaics.shape[2]
+
+    def counts(self) -> dict[str, int]:
+        """How many images each label has."""
+        if self.labels is None:
+            return {}
+        found = Counter(self.labels.tolist())
+        return {name: found[index] for index, name in enumerate(self.classes)}
+
+    def without(self, labels: Sequence[str]) -> "RawDataset":
+        """The dataset without the images of these labels."""
+        if self.labels is None or not labels:
+            return self
+        counts = self.counts()
+        for label in labels:
+            if label not in counts:
+                raise InputError(f"label {label!r} is not in the data; there are {counts}")
+        classes = tuple(name for name in self.classes if name not in labels)
+        new_index = {self.classes.index(name): i for i, name in enumerate(classes)}
+        keep = [i for i, label in enumerate(self.labels.tolist()) if label in new_index]
+        kept = torch.tensor(keep, dtype=torch.long)
+        return replace(
+            self,
+            mosaics=self.mosaics[kept],
+            images=tuple(self.images[i] for i in keep),
+            camera_index=self.camera_index[kept],
+            classes=classes,
+            labels=torch.tensor([new_index[int(self.labels[i])] for i in keep], dtype=torch.long),
+            masks=None if self.masks is None else self.masks[kept],
+            groups=None if self.groups is None else tuple(self.groups[i] for i in keep),
+            left_out={**self.left_out, **{label: counts[label] for label in labels}},
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all that a result depends on, to notice data that changed under a run."""
+        digest = hashlib.sha256()
+        for part in (self.images, self.classes, self.groups, self.cameras):
+            digest.update(repr(part).encode())
+        for tensor in (self.mosaics, self.camera_index, self.labels, self.masks):
+            if tensor is not None:
+                digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()

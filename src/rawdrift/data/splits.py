@@ -1,0 +1,87 @@
+"""Cross-validation splits: stratified by label, groups never straddling."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+from rawdrift.checks import InputError
+from rawdrift.data.dataset import RawDataset
+
+# A class of the paper's data was dropped where it could not be in every fold. We drop one on our
+# own only where hardly anything is lost; beyond that share of the images the user decides.
+MAX_SHARE_LEFT_OUT = 0.01
+
+
+class Split(NamedTuple):
+    """Indices of the training and the test images of a fold, sorted."""
+
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def fit_for_folds(data: RawDataset, folds: int) -> RawDataset:
+    """The data without labels that are too rare to be in every fold.
+
+    A label needs an image (with groups: a group) for each fold. Where the labels that have fewer
+    hold at most `MAX_SHARE_LEFT_OUT` of the images they are left out, noted in `left_out`;
+    otherwise InputError names them and says what can be done.
+    """
+    if data.labels is None:
+        return data
+    have = _units(data)
+    rare = {label: n for label, n in have.items() if n < folds}
+    if rare:
+        counts = data.counts()
+        lost = sum(counts[label] for label in rare)
+        if lost > MAX_SHARE_LEFT_OUT * len(data) or len(have) - len(rare) < 2:
+            unit = "images" if data.groups is None else "groups"
+            named = ", ".join(f"{label!r} has {n}" for label, n in rare.items())
+            raise InputError(
+                f"{folds} folds need {folds} {unit} of every label, but {named}; add images, use "
+                f'fewer folds, or leave labels out with --data.exclude "{list(rare)}"'
+            )
+        data = data.without(list(rare))
+    if len(data.classes) < 2:
+        raise InputError(f"the data has the one label {list(data.classes)}, expected at least 2")
+    return data
+
+
+def k_fold(data: RawDataset, folds: int, seed: int) -> list[Split]:
+    """`folds` splits that test each image once; the same seed gives the same splits."""
+    indices = np.arange(len(data))
+    labels = None if data.labels is None else data.labels.numpy()
+    if data.groups is not None and (n := len(set(data.groups))) < folds:
+        raise InputError(f"{folds} folds need {folds} groups, but there are {n}; use fewer folds")
+    if len(data) < folds:
+        raise InputError(f"{folds} folds need {folds} images, but there are {len(data)}")
+    kind = {
+        (False, False): KFold,
+        (False, True): GroupKFold,
+        (True, False): StratifiedKFold,
+        (True, True): StratifiedGroupKFold,
+    }[labels is not None, data.groups is not None]
+    splitter = kind(folds, shuffle=True, random_state=seed)
+    splits = [Split(*pair) for pair in splitter.split(indices, labels, groups=data.groups)]
+    for fold, split in enumerate(splits):
+        unseen = (
+            set() if labels is None else set(labels.tolist()) - set(labels[split.train].tolist())
+        )
+        if unseen:
+            names = [data.classes[i] for i in sorted(unseen)]
+            raise InputError(
+                f"the training images of fold {fold} have none of the labels {names}: all of them "
+                f"are in the groups that are tested; use more groups, fewer folds or --data.exclude"
+            )
+    return splits
+
+
+def _units(data: RawDataset) -> dict[str, int]:
+    """How many images, or groups where there are any, each label has."""
+    if data.groups is None or data.labels is None:
+        return data.counts()
+    labels: Sequence[int] = data.labels.tolist()
+    pairs = set(zip(labels, data.groups, strict=True))
+    return {name: sum(label == i for label, _ in pairs) for i, name in enumerate(data.classes)}

@@ -1,0 +1,94 @@
+"""Raw files to picture files."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rawdrift import files
+from rawdrift.camera.camera import Camera
+from rawdrift.camera.read import read_raw
+from rawdrift.checks import InputError, choose
+from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.isp.color import Channels
+from rawdrift.isp.presets import views
+
+FORMATS = ("png", "tiff")
+
+
+class Developed(NamedTuple):
+    """A raw file and its views by configuration, (H, W, 3) float32 in [0, 1]."""
+
+    raw: Path
+    views: dict[str, NDArray[np.float32]]
+
+
+def plan(raws: Sequence[Path], name: str) -> tuple[str, ...]:
+    """The configurations to develop: one name, or "all". InputError where files would collide."""
+    names = CONFIGURATIONS if name == "all" else (choose("ISP", name, (*CONFIGURATIONS, "all")),)
+    stems: dict[str, Path] = {}
+    for raw in raws:
+        if not raw.is_file():
+            raise InputError(
+                f"raw file {raw} " + ("is a folder" if raw.is_dir() else "does not exist")
+            )
+        if raw.stem in stems:
+            raise InputError(
+                f"{stems[raw.stem]} and {raw} would give views of the same name; "
+                f"develop them into different folders"
+            )
+        stems[raw.stem] = raw
+    return names
+
+
+def develop(
+    raws: Iterable[Path],
+    camera: Camera | None,
+    names: Sequence[str],
+    out: Path,
+    format: str = "png",
+    channels: Channels = "luma",
+) -> Iterator[Developed]:
+    """Develop raw files, one after the other, to 16-bit pictures `out/STEM_bi-s-me.png`.
+
+    camera: for all files; None takes it from each file's own metadata (DNG).
+    Yields the views of each file once they are written.
+    """
+    choose("format", format, FORMATS)
+    for path in raws:
+        raw = read_raw(path, camera)
+        if raw.camera is None:
+            raise InputError(f"{path} carries no camera metadata; give --camera NAME or FILE.toml")
+        with torch.inference_mode():
+            developed = views(raw.mosaic, raw.camera, names, channels)
+        pictures = {name: picture(view) for name, view in developed.items()}
+        for name, pixels in pictures.items():
+            target = out / f"{path.stem}_{name.replace(',', '-')}.{format}"
+            files.write(target, encode(pixels, format))
+        yield Developed(path, pictures)
+
+
+def encode(picture: NDArray[np.float32], format: str = "png", bits: int = 16) -> bytes:
+    """(H, W, 3) in [0, 1] as a PNG or TIFF of 8 or 16 bits a channel, rounded to nearest."""
+    import imagecodecs
+
+    scaled = np.rint(np.ascontiguousarray(picture) * (2**bits - 1))
+    pixels = scaled.astype(np.uint8 if bits == 8 else np.uint16)
+    if format == "png":
+        return bytes(imagecodecs.png_encode(pixels))
+    from io import BytesIO
+
+    import tifffile
+
+    buffer = BytesIO()
+    tifffile.imwrite(buffer, pixels, photometric="rgb", compression="zlib", predictor=True)
+    return buffer.getvalue()
+
+
+def picture(view: Tensor) -> NDArray[np.float32]:
+    """A view (3, H, W) as a picture (H, W, 3)."""
+    return view.permute(1, 2, 0).cpu().numpy()

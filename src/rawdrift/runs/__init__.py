@@ -1,0 +1,1 @@
+"""What an experiment is, and where its results are kept. No torch, no imaging."""

@@ -1,0 +1,110 @@
+"""A run folder: what is done, kept so that a kill at any instant loses only the unit under way."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rawdrift import files
+from rawdrift.checks import InputError
+from rawdrift.runs.spec import to_dict, to_yaml
+
+Record = dict[str, Any]
+
+
+class Store:
+    """Records of finished units, one file each, in a folder that belongs to one spec.
+
+    A unit is a name that can be a file's. Its record holds `rows`, a list of measurements, which
+    `results.csv` collects, and whatever else the control needs. A record is written in one atomic
+    step: a unit is done or missing, never half.
+    """
+
+    def __init__(self, folder: Path, spec: Any, columns: Sequence[str]):
+        """A run folder, new or with the same spec. InputError for any other; writes nothing."""
+        self.folder = folder
+        self.spec = spec
+        self.columns = tuple(columns)
+        self._check(to_dict(spec))
+
+    def open(self) -> None:
+        """Make the folder, write spec.yaml, sweep away what a killed write has left."""
+        for folder in (self.folder, self.folder / "records"):
+            files.make_folder(folder)
+            for leftover in folder.glob(".*.tmp"):
+                leftover.unlink(missing_ok=True)
+        files.write(self.folder / "spec.yaml", to_yaml(self.spec))
+
+    def missing(self, units: Iterable[str]) -> list[str]:
+        """Those of `units` that are still to do, in their order."""
+        return [unit for unit in units if not self._path(unit).exists()]
+
+    def append(self, unit: str, record: Record) -> None:
+        """Keep the record of a finished unit."""
+        files.write(self._path(unit), json.dumps(record, indent=1))
+
+    def records(self, units: Iterable[str]) -> list[Record]:
+        """The records of finished units, in the order of `units`."""
+        return [
+            json.loads(self._path(unit).read_text("utf-8"))
+            for unit in units
+            if self._path(unit).exists()
+        ]
+
+    def write_results(self, units: Iterable[str]) -> None:
+        """Write results.csv: the rows of all finished units, in the order of `units`."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+        writer.writeheader()
+        for record in self.records(units):
+            writer.writerows(record["rows"])
+        files.write(self.folder / "results.csv", text.getvalue())
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write summary.json."""
+        files.write(self.folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+
+    def _path(self, unit: str) -> Path:
+        return self.folder / "records" / f"{unit}.json"
+
+    def _check(self, spec: dict[str, Any]) -> None:
+        """Refuse a folder that is not this spec's."""
+        path = self.folder / "spec.yaml"
+        if self.folder.exists() and not self.folder.is_dir():
+            raise InputError(f"{self.folder} is a file, expected a run folder; choose another")
+        if not path.exists():
+            if self.folder.exists() and any(self.folder.iterdir()):
+                raise InputError(
+                    f"{self.folder} is not empty and no run of rawdrift; choose a new folder"
+                )
+            return
+        try:
+            held = yaml.safe_load(path.read_text("utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError):
+            held = None
+        if held == spec:
+            return
+        if not isinstance(held, dict):
+            raise InputError(f"{path} is not readable as a spec; choose a new folder")
+        old, new = _flat(held), _flat(spec)
+        changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        shown = "; ".join(f"{k} is {old.get(k)!r} there, {new.get(k)!r} here" for k in changed[:3])
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise InputError(
+            f"{self.folder} holds another experiment ({shown}{more}); "
+            f"choose a new folder, or the same settings to go on"
+        )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

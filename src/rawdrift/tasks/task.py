@@ -1,0 +1,115 @@
+"""The chain from raw mosaics to logits."""
+
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from rawdrift import isp
+from rawdrift.camera.camera import Camera
+from rawdrift.data.dataset import RawDataset
+from rawdrift.isp.color import Channels
+from rawdrift.isp.pipeline import Pipeline
+
+BATCH = 32
+
+
+class Develop(nn.Module):
+    """Mosaics (N, H, W) to views (N, 3, H, W), each by the pipeline of its camera.
+
+    pipelines: one a camera, in the order of the dataset's cameras.
+    """
+
+    def __init__(self, pipelines: Sequence[Pipeline]):
+        super().__init__()
+        self.pipelines = nn.ModuleList(pipelines)
+
+    @classmethod
+    def static(cls, name: str, cameras: Sequence[Camera], channels: Channels) -> "Develop":
+        """The same configuration for each camera."""
+        return cls([isp.static(name, camera, channels) for camera in cameras])
+
+    def forward(self, mosaics: Tensor, camera_index: Tensor) -> Tensor:
+        if len(self.pipelines) == 1:
+            return cast(Tensor, self.pipelines[0](mosaics))
+        views = mosaics.new_empty(len(mosaics), 3, *mosaics.shape[1:], dtype=torch.float32)
+        for index, pipeline in enumerate(self.pipelines):
+            taken = camera_index == index
+            if taken.any():
+                views[taken] = pipeline(mosaics[taken])
+        return views
+
+
+class Normalize(nn.Module):
+    """v = (x - mean) / std by channel, fixed: the statistics of the training views.
+
+    It is the same layer behind every kind of pipeline, so that it confounds no comparison.
+    mean, std: (3,).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor):
+        super().__init__()
+        self.register_buffer("mean", mean.to(torch.float32))
+        self.register_buffer("std", std.to(torch.float32))
+
+    @classmethod
+    def of(cls, develop: Develop, data: RawDataset, indices: Tensor) -> "Normalize":
+        """From the views of these images, in float64."""
+        count, total, squares = 0, torch.zeros(3).double(), torch.zeros(3).double()
+        with torch.inference_mode():
+            for batch in indices.split(BATCH):
+                views = develop(data.mosaics[batch], data.camera_index[batch]).double()
+                count += views.numel() // 3
+                total += views.sum(dim=(0, 2, 3))
+                squares += views.square().sum(dim=(0, 2, 3))
+        mean = total / count
+        # A constant channel carries nothing; a floor keeps it finite.
+        return cls(mean, (squares / count - mean**2).clamp(min=1e-12).sqrt().clamp(min=1e-3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean[:, None, None]) / self.std[:, None, None]
+
+
+def predictions(
+    net: nn.Module,
+    data: RawDataset,
+    indices: Tensor,
+    names: Sequence[str],
+    channels: Channels = "luma",
+    device: torch.device | str = "cpu",
+) -> dict[str, Tensor]:
+    """What `net` (view to logits) predicts for these images under each pipeline: (n,) classes.
+
+    Every raw image is read once and developed in all ways with shared work done once; the network
+    runs in float32.
+    """
+    net.eval().to(device)
+    found: dict[str, list[Tensor]] = {name: [] for name in names}
+    with torch.inference_mode():
+        for batch in indices.split(BATCH):
+            for name, views in _views(data, batch, names, channels, device):
+                found[name].append(net(views).argmax(dim=1).cpu())
+    return {name: torch.cat(parts) for name, parts in found.items()}
+
+
+def _views(
+    data: RawDataset,
+    batch: Tensor,
+    names: Sequence[str],
+    channels: Channels,
+    device: torch.device | str,
+) -> Iterator[tuple[str, Tensor]]:
+    mosaics, camera_index = data.mosaics[batch].to(device), data.camera_index[batch]
+    by_camera = {
+        int(index): isp.views(mosaics[camera_index == index], data.cameras[index], names, channels)
+        for index in camera_index.unique()
+    }
+    for name in names:
+        views = torch.empty(len(batch), 3, *data.size, device=device)
+        for index, developed in by_camera.items():
+            views[camera_index == index] = developed[name].to(torch.float32)
+        yield name, views
