@@ -35,7 +35,7 @@ class _ClippedPower(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, exponent: Tensor) -> Tensor:
-        return x.clamp(0, 1).pow_(exponent)
+        return x.clamp(0, 1).pow(exponent)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:

@@ -1,0 +1,73 @@
+"""Small real inputs, made here: mosaics with edges and texture, cameras, raw files, manifests."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from hypothesis import HealthCheck, settings
+
+from rawdrift.camera.camera import Camera
+from rawdrift.cfa import PATTERNS
+
+# Two test processes on two cores: more threads each would only be in each other's way.
+torch.set_num_threads(1)
+os.environ.setdefault("MPLBACKEND", "agg")
+
+settings.register_profile(
+    "default",
+    deadline=None,
+    derandomize=True,
+    max_examples=6,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("default")
+
+
+def random_camera(seed, cfa=None):
+    """A plausible camera with numbers of its own in every field."""
+    rng = np.random.default_rng(seed)
+    return Camera(
+        name=f"camera-{seed}",
+        cfa=cfa or PATTERNS[rng.integers(4)],
+        black_level=rng.uniform(0, 0.1, 4).tolist(),
+        white_level=None if rng.random() < 0.5 else float(rng.uniform(0.8, 1)),
+        white_balance=rng.uniform(0.5, 3, 3).tolist(),
+        color_matrix=(np.eye(3) + rng.normal(0, 0.4, (3, 3))).tolist(),
+        gamma=float(rng.uniform(1, 3)),
+    )
+
+
+def random_mosaic(seed, height, width, batch=()):
+    """Float64 in [0, 1]: noise on a bright disk on a dark ground, so that edges and flats exist."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    disk = np.hypot(y - height / 2, x - width / 3) < min(height, width) / 3
+    return torch.from_numpy(np.clip(0.2 + 0.5 * disk + rng.normal(0, 0.1, (*batch, height, width)), 0, 1))
+
+
+@pytest.fixture
+def camera():
+    return random_camera(7, "RGGB")
+
+
+def write_folder(root: Path, rows, size=(40, 40), seed=0, camera=True, dark=()):
+    """A manifest folder: 16-bit TIFFs, a class being a brightness, with `rows` as its manifest."""
+    rng = np.random.default_rng(seed)
+    root.mkdir(parents=True, exist_ok=True)
+    for row in rows:
+        level = 20000 if row.get("label") in dark else 45000
+        mosaic = np.clip(rng.normal(level, 2000, size), 0, 65535).astype(np.uint16)
+        tifffile.imwrite(root / row["image"], mosaic)
+        if "mask" in row:
+            tifffile.imwrite(root / row["mask"], (mosaic > level).astype(np.uint8) * 255)
+    with (root / "manifest.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    if camera:
+        Camera(name="test-cam", cfa="RGGB").save(root / "camera.toml")
+    return root
