@@ -46,7 +46,9 @@ def random_mosaic(seed, height, width, batch=()):
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     disk = np.hypot(y - height / 2, x - width / 3) < min(height, width) / 3
-    return torch.from_numpy(np.clip(0.2 + 0.5 * disk + rng.normal(0, 0.1, (*batch, height, width)), 0, 1))
+    return torch.from_numpy(
+        np.clip(0.2 + 0.5 * disk + rng.normal(0, 0.1, (*batch, height, width)), 0, 1)
+    )
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-import reference
 import torch
-from conftest import random_camera, random_mosaic
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -17,9 +15,16 @@ from rawdrift.cfa import PATTERNS
 from rawdrift.isp.denoise import median3x3
 from rawdrift.isp.neighborhood import extend
 
+import reference
+from conftest import random_camera, random_mosaic
+
 ALL = pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="needs a GPU"))]
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+    ),
+]
 
 
 def picture(view):
@@ -30,7 +35,9 @@ def picture(view):
 @pytest.mark.parametrize("cfa", PATTERNS)
 @pytest.mark.parametrize("channels", ["luma", "yuv"])
 @given(seed=st.integers(0, 10**6), height=st.integers(4, 21), width=st.integers(4, 21))
-def test_equals_the_packages_on_the_mirror_extended_mosaic(name, cfa, channels, seed, height, width):
+def test_equals_the_packages_on_the_mirror_extended_mosaic(
+    name, cfa, channels, seed, height, width
+):
     camera, mosaic = random_camera(seed, cfa), random_mosaic(seed, height, width)
     linear = rd.isp.static(name, camera, channels).remove("gamma")
     expected = reference.develop(name, mosaic.numpy(), camera, channels, linear=True)
@@ -45,9 +52,7 @@ def test_float32_is_within_1e_5_before_gamma(name, cfa, device):
         camera, mosaic = random_camera(seed, cfa), random_mosaic(seed, 64, 51).float()
         linear = rd.isp.static(name, camera).remove("gamma").to(device)
         expected = reference.develop(name, mosaic.double().numpy(), camera, linear=True)
-        np.testing.assert_allclose(
-            picture(linear(mosaic.to(device))), expected, rtol=0, atol=1e-5
-        )
+        np.testing.assert_allclose(picture(linear(mosaic.to(device))), expected, rtol=0, atol=1e-5)
 
 
 @ALL
@@ -254,7 +259,10 @@ def test_a_parameter_is_learned_and_a_number_is_not():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda isp: isp.replace(sharpening=rd.isp.Gamma()), "unknown step 'sharpening'.*'sharpen'"),
+        (
+            lambda isp: isp.replace(sharpening=rd.isp.Gamma()),
+            "unknown step 'sharpening'.*'sharpen'",
+        ),
         (lambda isp: isp.remove("debayer"), "unknown step 'debayer'"),
         (lambda isp: isp.remove("demosaic"), "takes a view but is given a mosaic"),
         (lambda isp: isp.insert("gamma", rd.isp.Gamma(), after="denoise"), "already"),
@@ -265,8 +273,14 @@ def test_a_parameter_is_learned_and_a_number_is_not():
         (lambda isp: isp.replace(gamma=nn.Identity()), "must be a Step"),
         (lambda isp: rd.isp.Gamma([1.0, 2.0]), r"Gamma.gamma must have shape \(\)"),
         (lambda isp: rd.isp.WhiteBalance([1.0]), r"must have shape \(3,\)"),
-        (lambda isp: rd.isp.static("bi,x,me", rd.Camera.load("raw-drone")), "choose one of bi,s,me"),
-        (lambda isp: isp.replace(denoise=rd.isp.MedianDenoising("rgb"))(torch.rand(4, 4)), "luma; yuv"),
+        (
+            lambda isp: rd.isp.static("bi,x,me", rd.Camera.load("raw-drone")),
+            "choose one of bi,s,me",
+        ),
+        (
+            lambda isp: isp.replace(denoise=rd.isp.MedianDenoising("rgb"))(torch.rand(4, 4)),
+            "luma; yuv",
+        ),
     ],
 )
 def test_mistakes_are_named(change, message, camera):
@@ -315,7 +329,9 @@ def test_median_and_borders_are_those_of_scipy_and_numpy():
     expected = ndimage.median_filter(image.numpy(), size=3, mode="mirror")
     np.testing.assert_array_equal(median3x3(image), expected)
     small = torch.arange(6.0).reshape(2, 3)
-    np.testing.assert_array_equal(extend(small, 7, 8), np.pad(small, ((7, 7), (8, 8)), mode="reflect"))
+    np.testing.assert_array_equal(
+        extend(small, 7, 8), np.pad(small, ((7, 7), (8, 8)), mode="reflect")
+    )
 
 
 def test_autocast_does_not_reach_inside(camera):
@@ -350,13 +366,18 @@ def test_engines(camera):
     view = isp(mosaic)
     with rd.isp.engine("eager"):
         torch.testing.assert_close(isp(mosaic), view, rtol=0, atol=2e-6)
-    with pytest.raises(rd.InputError, match="unknown engine 'warp'.*auto; eager"), rd.isp.engine("warp"):
+    with (
+        pytest.raises(rd.InputError, match="unknown engine 'warp'.*auto; eager"),
+        rd.isp.engine("warp"),
+    ):
         pass
 
 
 def test_a_state_dict_carries_the_numbers_over(camera):
     isp = rd.isp.static("ma,s,ga", camera)
-    other = rd.isp.static("ma,s,ga", dataclasses.replace(camera, gamma=1.0, white_balance=[1, 1, 1]))
+    other = rd.isp.static(
+        "ma,s,ga", dataclasses.replace(camera, gamma=1.0, white_balance=[1, 1, 1])
+    )
     mosaic = random_mosaic(1, 8, 8)
     assert not torch.equal(other(mosaic), isp(mosaic))
     other.load_state_dict(isp.state_dict())

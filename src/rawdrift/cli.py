@@ -7,10 +7,10 @@ Heavy imports are paid by the command that needs them: --help is instant.
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -187,7 +187,7 @@ def _cameras(args: Namespace) -> int:
     return 0
 
 
-_COMMANDS: dict[str, Any] = {
+_COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "demo": _demo,
     "develop": _develop,
     "synthesis": _synthesis,

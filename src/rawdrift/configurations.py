@@ -1,13 +1,23 @@
-"""The names of the paper's twelve static data models (Table 1). Facts alone: no torch."""
+"""The paper's twelve static data models (Table 1), in names and words. Facts alone: no torch."""
 
-DEMOSAICING = ("bi", "me", "ma")
-"""Bilinear, Menon2007, Malvar2004."""
-SHARPENING = ("s", "u")
-"""Sharpening filter, unsharp mask."""
-DENOISING = ("me", "ga")
-"""Median, Gaussian."""
+DEMOSAICING = {"bi": "bilinear", "me": "Menon2007", "ma": "Malvar2004"}
+SHARPENING = {"s": "sharpening filter", "u": "unsharp mask"}
+DENOISING = {"me": "median", "ga": "Gaussian"}
 
 CONFIGURATIONS = tuple(
     f"{dm},{sh},{dn}" for dm in DEMOSAICING for sh in SHARPENING for dn in DENOISING
 )
 """In the order of Table 1; the paper's "bi,s,me" is bilinear, sharpening filter, median."""
+
+
+def in_words(name: str) -> str:
+    """ "bilinear, unsharp mask, median"; nothing for a name that is not in Table 1."""
+    if name not in CONFIGURATIONS:
+        return ""
+    demosaicing, sharpening, denoising = name.split(",")
+    return f"{DEMOSAICING[demosaicing]}, {SHARPENING[sharpening]}, {DENOISING[denoising]}"
+
+
+def position(name: str) -> int:
+    """Where a configuration stands in Table 1; other names come after all of them."""
+    return CONFIGURATIONS.index(name) if name in CONFIGURATIONS else len(CONFIGURATIONS)

@@ -151,13 +151,9 @@ def _camera(name: str, raw: Any, pattern: Pattern, sites: NDArray[Any]) -> Camer
 
     gains = np.asarray(raw.camera_whitebalance, float)[[red, green, blue]]
     as_shot = bool(np.isfinite(gains).all() and (gains > 0).all())
-    camera_from_xyz = np.asarray(raw.rgb_xyz_matrix, float)[:3]
-    calibrated = bool(np.abs(np.linalg.det(camera_from_xyz)) > 1e-9)
-    matrix = np.eye(3)
-    if calibrated:
-        camera_from_rgb = camera_from_xyz @ _XYZ_FROM_RGB
-        # White balance has already made white (1, 1, 1): rows that sum to one keep it so.
-        matrix = np.linalg.inv(camera_from_rgb / camera_from_rgb.sum(axis=1, keepdims=True))
+    matrix = _color_matrix(raw)
+    calibrated = matrix is not None
+    matrix = np.eye(3) if matrix is None else matrix
     provenance = f"metadata of {name}"
     provenance += "" if as_shot else "; no as-shot white balance in it: ones"
     provenance += "" if calibrated else "; no color matrix in it: identity"
@@ -170,6 +166,25 @@ def _camera(name: str, raw: Any, pattern: Pattern, sites: NDArray[Any]) -> Camer
         color_matrix=tuple(tuple(row) for row in matrix.tolist()),
         provenance=provenance,
     )
+
+
+def _color_matrix(raw: Any) -> NDArray[Any] | None:
+    """White-balanced camera RGB to linear sRGB, rows summing to one, or None where not known.
+
+    LibRaw keeps either the camera's response to XYZ, from its own tables, or what it has made of
+    the matrices in a DNG.
+    """
+    camera_from_xyz = np.asarray(raw.rgb_xyz_matrix, float)[:3]
+    if _invertible(camera_from_xyz):
+        camera_from_rgb = camera_from_xyz @ _XYZ_FROM_RGB
+        # White balance has already made white (1, 1, 1): rows that sum to one keep it so.
+        return np.linalg.inv(camera_from_rgb / camera_from_rgb.sum(axis=1, keepdims=True))
+    rgb_from_camera = np.asarray(raw.color_matrix, float)[:, :3]
+    return rgb_from_camera if _invertible(rgb_from_camera) else None
+
+
+def _invertible(matrix: NDArray[Any]) -> bool:
+    return bool(np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) > 1e-6)
 
 
 _READERS: dict[str, Callable[[Path], Decoded]] = {

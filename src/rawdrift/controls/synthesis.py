@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 import rawdrift
@@ -16,7 +17,7 @@ from rawdrift import data as datasets
 from rawdrift import files, isp
 from rawdrift.checks import InputError
 from rawdrift.configurations import CONFIGURATIONS
-from rawdrift.controls.statistics import spread, wilson
+from rawdrift.controls.statistics import paired_difference, spread, wilson
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.splits import Split, fit_for_folds, k_fold
 from rawdrift.isp.develop import encode, picture
@@ -177,7 +178,11 @@ def _summary(
     majority = max(labels, key=lambda label: labels[label])
     drops = {name: _drops(name, values) for name in trained}
     matched = [value for name in trained for value in values[name, name]]
-    worst = min(means, key=lambda pair: means[pair])
+    # A matched pair is no drift: the worst is sought among the others.
+    drifted = [pair for pair in means if pair[0] != pair[1]]
+    worst = min(drifted, key=lambda pair: means[pair])
+    lost, won, n = _changed(data, splits, records, worst)
+    low, high = paired_difference(lost, won, n, confidence=1 - 0.05 / len(drifted))  # Bonferroni
     return {
         "kind": "synthesis",
         "version": rawdrift.__version__,
@@ -220,6 +225,9 @@ def _summary(
             "mean": means[worst],
             "matched": means[worst[0], worst[0]],
             "drop": means[worst[0], worst[0]] - means[worst],
+            "low": low,
+            "high": high,
+            "is_drop": low > 0,
             "images": _samples(spec, data, splits, records, worst, folder),
         },
         "device": records[0]["device"],
@@ -235,6 +243,21 @@ def _drops(name: str, values: Mapping[tuple[str, str], Sequence[float]]) -> list
         matched - spread(fold).mean
         for matched, *fold in zip(values[name, name], *others, strict=True)
     ]
+
+
+def _changed(
+    data: RawDataset, splits: Sequence[Split], records: Sequence[Record], pair: tuple[str, str]
+) -> tuple[int, int, int]:
+    """Images that drift makes wrong, that it makes right, and all of them, over the folds."""
+    assert data.labels is not None
+    before: list[Tensor] = []
+    after: list[Tensor] = []
+    for record in (record for record in records if record["train"] == pair[0]):
+        labels = data.labels[torch.from_numpy(splits[record["fold"]].test)]
+        for right, name in ((before, pair[0]), (after, pair[1])):
+            right.append(torch.tensor(record["predictions"][name]) == labels)
+    matched, drifted = torch.cat(before), torch.cat(after)
+    return int((matched & ~drifted).sum()), int((~matched & drifted).sum()), len(matched)
 
 
 def _interval(records: Sequence[Record], pair: tuple[str, str], n: int) -> tuple[float, float]:

@@ -19,7 +19,8 @@ def load(spec: Data) -> RawDataset:
 
 def _folder(spec: Data) -> RawDataset:
     def progress(rows: list[Any], what: str) -> Iterable[Any]:
-        return tqdm(rows, desc=what, unit="image", leave=False, disable=None)
+        bar: Iterable[Any] = tqdm(rows, desc=what, unit="image", leave=False, disable=None)
+        return bar
 
     return manifest.load(Path(str(spec.root)), progress)
 

@@ -46,7 +46,9 @@ def load(root: Path, progress: Progress = lambda items, what: items) -> RawDatas
     default = root / "camera.toml"
     cameras: dict[str, Camera | None] = {"": Camera.load(default) if default.exists() else None}
     found: list[Camera] = []
-    mosaics, masks, camera_index = [], [], []
+    mosaics: list[NDArray[Any]] = []
+    masks: list[NDArray[np.uint8]] = []
+    camera_index: list[int] = []
     for row in progress(rows, "reading"):
         decoded = decode(root / row.image)
         if row.camera not in cameras:

@@ -209,7 +209,8 @@ def _green_along_rows(x: Tensor, line: Tensor) -> Tensor:
     width = x.shape[-1]
     x = extend(x, 0, 2)
     a, b, c, d, e = (tap * x[..., i : i + width] for i, tap in enumerate(line.to(x)))
-    return (b + d) + (c + (a + e))
+    green: Tensor = (b + d) + (c + (a + e))
+    return green
 
 
 @torch.no_grad()
@@ -244,5 +245,4 @@ def _is_horizontal(difference_h: Tensor, difference_v: Tensor) -> Tensor:
     along_v += at(steps, 0, -2)
     along_v += at(steps, 0, 0, 3)
     along_v += at(steps, 0, 2)
-    horizontal: Tensor = along_v >= along_h
-    return horizontal
+    return torch.ge(along_v, along_h)

@@ -1,0 +1,125 @@
+"""One look for all figures, and the two files each of them becomes."""
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from rawdrift import files
+
+INK = "#1c2530"
+MUTED = "#5d6875"
+RULE = "#d3d9df"
+PAPER = "#ffffff"
+ACCENT = "#2b5c8a"
+SPREAD = "#77838f"
+WRONG = "#b0352b"
+
+_THEME = {
+    INK: "ink",
+    MUTED: "muted",
+    RULE: "rule",
+    PAPER: "paper",
+    ACCENT: "accent",
+    SPREAD: "spread",
+    WRONG: "wrong",
+}
+"""These colors follow the scheme of the page, light or dark, where a figure stands in one."""
+
+_RC: Any = {
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9,
+    "axes.linewidth": 0.8,
+    "figure.facecolor": PAPER,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "savefig.facecolor": PAPER,
+    "svg.fonttype": "none",  # text stays text: it can be searched, copied and read aloud
+    "text.color": INK,
+    "text.parse_math": False,  # a class may be called "$5_a"
+    "xtick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+}
+
+WIDTH = 9.6
+"""Of the figures of a page, in inches."""
+
+_DPI = 200
+
+
+@contextmanager
+def drawing(name: str = "rawdrift") -> Iterator[None]:
+    """Matplotlib set to the house's look, whatever the user's own settings; restored afterward.
+
+    name: makes the ids inside an SVG, otherwise random, the figure's own.
+    """
+    with mpl.rc_context(), warnings.catch_warnings():
+        # A label in a script that the font lacks is still right in the SVG.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
+        mpl.rcdefaults()
+        mpl.rcParams.update(_RC)
+        mpl.rcParams["svg.hashsalt"] = name
+        yield
+
+
+def sheet(width: float, height: float) -> Figure:
+    """An empty figure, in inches."""
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, stem: Path) -> str:
+    """Write a figure as `stem`.svg and `stem`.png; the SVG's text. Same figure, same bytes."""
+    svg, png = BytesIO(), BytesIO()
+    nothing = {"Creator": None, "Date": None, "Format": None, "Type": None}
+    figure.savefig(svg, format="svg", metadata=nothing)
+    figure.savefig(png, format="png", dpi=_DPI, metadata={"Software": None})
+    files.write(stem.with_suffix(".svg"), svg.getvalue())
+    files.write(stem.with_suffix(".png"), png.getvalue())
+    return svg.getvalue().decode()
+
+
+def inline(svg: str, name: str) -> str:
+    """An SVG file's text as an element of an HTML page.
+
+    The colors follow the page, and the ids begin with `name`, so that figures can't mix them up.
+    """
+    # Labels are escaped, so that what stands between < and > is a tag, and ours.
+    return re.sub(r"<[^>]*>", lambda tag: _of_page(tag[0], name), svg[svg.index("<svg") :])
+
+
+def _of_page(tag: str, name: str) -> str:
+    tag = re.sub(r' xmlns(:xlink)?="[^"]*"', "", tag).replace("xlink:href", "href")
+    tag = re.sub(r'(\bid="|\bhref="#|url\(#)', rf"\g<1>{name}-", tag)
+    for color, variable in _THEME.items():
+        tag = tag.replace(color, f"var(--{variable})")
+    return tag
+
+
+def plain(text: object, longest: int = 24) -> str:
+    """A label as one line of printable text, shortened in the middle where it is too long."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    if len(line) <= longest:
+        return line
+    tail = longest // 3
+    return f"{line[: longest - tail - 1]}…{line[-tail:]}"
+
+
+def metric(summary: dict[str, Any], inside: bool = False) -> str:
+    """A summary's metric as it begins a sentence, or as it stands inside one."""
+    name = plain(summary["metric"])
+    if name.lower() == "iou":
+        return "IoU"
+    return name if inside else name[:1].upper() + name[1:]

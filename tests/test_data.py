@@ -1,0 +1,212 @@
+"""Manifests and splits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import rawdrift as rd
+from rawdrift.data import load, manifest
+from rawdrift.data.dataset import RawDataset
+from rawdrift.data.splits import fit_for_folds, k_fold
+from rawdrift.runs.spec import Data
+
+from conftest import write_folder
+
+
+def rows(n=6, **columns):
+    return [
+        {"image": f"{i}.tif", "label": "ab"[i % 2], **{k: v(i) for k, v in columns.items()}}
+        for i in range(n)
+    ]
+
+
+def dataset(labels, groups=None):
+    classes = tuple(sorted(set(labels)))
+    return RawDataset(
+        mosaics=torch.zeros(len(labels), 4, 4, dtype=torch.uint16),
+        images=tuple(map(str, range(len(labels)))),
+        cameras=(rd.Camera(name="x", cfa="RGGB"),),
+        camera_index=torch.zeros(len(labels), dtype=torch.long),
+        classes=classes,
+        labels=torch.tensor([classes.index(label) for label in labels]),
+        groups=None if groups is None else tuple(map(str, groups)),
+    )
+
+
+def test_a_folder_is_read_whole(tmp_path):
+    root = write_folder(
+        tmp_path, rows(mask=lambda i: f"{i}-mask.tif", group=lambda i: f"slide {i // 2}")
+    )
+    data = load(Data("folder", str(root)))
+    assert data.mosaics.dtype == torch.uint16
+    assert data.mosaics.shape == (6, 40, 40)
+    np.testing.assert_array_equal(data.mosaics[3].numpy(), tifffile.imread(root / "3.tif"))
+    assert data.images == tuple(f"{i}.tif" for i in range(6))
+    assert (data.classes, data.labels.tolist()) == (("a", "b"), [0, 1] * 3)
+    assert data.groups == ("slide 0", "slide 0", "slide 1", "slide 1", "slide 2", "slide 2")
+    assert data.masks.shape == (6, 40, 40)
+    assert set(data.masks.unique().tolist()) == {0, 255}
+    assert [camera.name for camera in data.cameras] == ["test-cam"]
+    mosaic, target = data[1]
+    assert torch.equal(mosaic, data.mosaics[1])
+    assert target == 1
+
+
+def test_images_of_several_cameras(tmp_path):
+    root = write_folder(tmp_path, rows(camera=lambda i: ["raw-drone", "own/cam.toml", ""][i % 3]))
+    rd.Camera(name="own", cfa="BGGR").save(root / "own/cam.toml")
+    data = load(Data("folder", str(root)))
+    assert [camera.name for camera in data.cameras] == ["raw-drone", "own", "test-cam"]
+    assert data.camera_index.tolist() == [0, 1, 2] * 2
+
+
+def test_masks_alone_are_targets(tmp_path):
+    only_masks = [{"image": f"{i}.tif", "mask": f"{i}-m.tif"} for i in range(3)]
+    data = load(Data("folder", str(write_folder(tmp_path, only_masks))))
+    assert data.labels is None
+    assert torch.equal(data[2][1], data.masks[2])
+
+
+def test_a_manifest_with_a_byte_order_mark(tmp_path):
+    root = write_folder(tmp_path, rows())
+    text = (root / "manifest.csv").read_text()
+    (root / "manifest.csv").write_text(text, encoding="utf-8-sig")
+    assert len(load(Data("folder", str(root)))) == 6
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def resize(path: Path, size=(32, 40)) -> None:
+    tifffile.imwrite(path, np.zeros(size, np.uint16 if "mask" not in path.name else np.uint8))
+
+
+BAD = {
+    "no manifest": (lambda root: (root / "manifest.csv").unlink(), r"manifest.csv does not exist"),
+    "no rows": (lambda root: (root / "manifest.csv").write_text("image,label\n"), "lists no images"),
+    "empty": (lambda root: (root / "manifest.csv").write_text(""), "has the columns"),
+    "missing column": (lambda root: edit(root / "manifest.csv", "image,", "file,"), "expected image"),
+    "no target": (lambda root: edit(root / "manifest.csv", "label,mask", "lable,maks"), "label or mask"),
+    "no label": (lambda root: edit(root / "manifest.csv", "3.tif,b", "3.tif,"), "line 5 has no label"),
+    "twice": (lambda root: edit(root / "manifest.csv", "3.tif,", "2.tif,"), "2.tif twice, in lines 4"),
+    "missing file": (lambda root: (root / "3.tif").unlink(), r"3.tif does not exist"),
+    "missing mask": (lambda root: (root / "3-mask.tif").unlink(), "mask .*3-mask.tif of 3.tif"),
+    "other size": (lambda root: resize(root / "3.tif"), "32x40 pixels but 0.tif has 40x40"),
+    "mask size": (lambda root: resize(root / "3-mask.tif"), "3-mask.tif has 32x40.*40x40"),
+    "deep mask": (
+        lambda root: tifffile.imwrite(root / "3-mask.tif", np.zeros((40, 40), np.uint16)),
+        "uint16 values, expected 8-bit",
+    ),
+    "mixed types": (
+        lambda root: tifffile.imwrite(root / "3.tif", np.zeros((40, 40), np.float32)),
+        "float32 values but 0.tif holds uint16",
+    ),
+    "no camera": (lambda root: (root / "camera.toml").unlink(), "no camera for 0.tif.*camera.toml"),
+    "latin": (lambda root: (root / "manifest.csv").write_bytes(b"image,label\n\xe9,a"), "UTF-8"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_mistakes_in_a_folder_are_named(name, tmp_path):
+    spoil, message = BAD[name]
+    root = write_folder(tmp_path, rows(mask=lambda i: f"{i}-mask.tif"))
+    spoil(root)
+    with pytest.raises(rd.InputError, match=message):
+        manifest.load(root)
+
+
+@given(
+    labels=st.lists(st.sampled_from("abc"), min_size=12, max_size=60),
+    folds=st.integers(2, 5),
+    seed=st.integers(0, 99),
+)
+def test_folds_test_every_image_once_and_hold_every_label(labels, folds, seed):
+    data = dataset(labels)
+    assume(len(data.classes) > 1 and min(data.counts().values()) >= folds)
+    splits = k_fold(data, folds, seed)
+    assert sorted(np.concatenate([split.test for split in splits]).tolist()) == list(
+        range(len(data))
+    )
+    for split in splits:
+        assert not set(split.train) & set(split.test)
+        for i, label in enumerate(data.classes):
+            share = data.counts()[label] / folds
+            in_test = int((data.labels.numpy()[split.test] == i).sum())
+            assert share - 1 < in_test < share + 1
+    again = k_fold(data, folds, seed)
+    assert all((a.test == b.test).all() for a, b in zip(splits, again, strict=True))
+
+
+@given(groups=st.lists(st.integers(0, 9), min_size=30, max_size=60), folds=st.integers(2, 4))
+def test_groups_never_straddle(groups, folds):
+    labels = ["ab"[i % 2] for i in range(len(groups))]
+    data = dataset(labels, groups)
+    assume(len(set(groups)) >= folds)
+    for label in "ab":  # else a fold could be without it, which is refused
+        assume(len({g for g, found in zip(groups, labels, strict=True) if found == label}) > folds)
+    splits = k_fold(data, folds, 0)
+    for split in splits:
+        assert not {groups[i] for i in split.train} & {groups[i] for i in split.test}
+
+
+def test_the_seed_draws_the_folds():
+    data = dataset("ab" * 20)
+    assert (k_fold(data, 4, 0)[0].test != k_fold(data, 4, 1)[0].test).any()
+
+
+def test_a_rare_label_is_left_out_only_where_hardly_anything_is_lost():
+    kept = fit_for_folds(dataset(["a"] * 80 + ["b"] * 60 + ["c"]), folds=3)
+    assert kept.classes == ("a", "b")
+    assert dict(kept.left_out) == {"c": 1}
+    assert len(kept) == 140
+    assert set(kept.labels.tolist()) == {0, 1}
+    with pytest.raises(rd.InputError, match=r"3 folds need 3 images.*'c' has 1.*--data.exclude"):
+        fit_for_folds(dataset(["a"] * 30 + ["b"] * 20 + ["c"]), folds=3)
+    with pytest.raises(rd.InputError, match="'b' has 1"):
+        fit_for_folds(dataset(["a"] * 200 + ["b"]), folds=3)
+
+
+def test_labels_need_groups_for_the_folds():
+    labels = ["a", "b"] * 10 + ["c"] * 6
+    groups = [i // 4 for i in range(20)] + ["last"] * 6
+    with pytest.raises(rd.InputError, match="3 folds need 3 groups of every label, but 'c' has 1"):
+        fit_for_folds(dataset(labels, groups), folds=3)
+
+
+def test_labels_are_left_out_on_demand():
+    data = dataset("aabbcc" * 3)
+    assert data.without([]) is data
+    kept = data.without(["b"])
+    assert kept.classes == ("a", "c")
+    assert kept.counts() == {"a": 6, "c": 6}
+    assert dict(kept.left_out) == {"b": 6}
+    with pytest.raises(rd.InputError, match="label 'd' is not in the data"):
+        data.without(["d"])
+    with pytest.raises(rd.InputError, match="one label"):
+        fit_for_folds(data.without(["b", "c"]), folds=2)
+
+
+def test_too_few_images_for_the_folds():
+    with pytest.raises(rd.InputError, match="5 folds need 5 groups, but there are 2"):
+        k_fold(dataset("abab", [0, 0, 1, 1]), 5, 0)
+    masks = RawDataset(torch.zeros(3, 4, 4), ("1", "2", "3"), (), torch.zeros(3))
+    with pytest.raises(rd.InputError, match="5 folds need 5 images, but there are 3"):
+        k_fold(masks, 5, 0)
+
+
+def test_the_fingerprint_notices_every_change():
+    data = dataset("abab")
+    same = dataset("abab")
+    assert data.fingerprint() == same.fingerprint()
+    changed = dataset("abab")
+    changed.mosaics[0, 0, 0] = 1
+    others = [changed, dataset("abba"), dataset("abab", [0, 0, 1, 1]), dataset("acac")]
+    assert len({d.fingerprint() for d in [data, *others]}) == 5

@@ -1,0 +1,200 @@
+"""Raw files: what is written is read back exactly, and what is not raw is refused."""
+
+import warnings
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+import rawdrift as rd
+from rawdrift.cfa import PATTERNS
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from pidng.core import RAW2DNG, DNGTags, Tag
+    from pidng.defs import CalibrationIlluminant, CFAPattern, DNGVersion, PhotometricInterpretation
+
+# A Sony matrix in the form of a DNG: XYZ to camera, in 1/10000.
+XYZ_TO_CAMERA = [4912, -1188, -245, -4786, 12448, 2629, -912, 1845, 6023]
+
+
+def mosaic(bits=16, size=(33, 26)):
+    return np.random.default_rng(1).integers(0, 2**bits, size).astype(np.uint16)
+
+
+def write_png(path, pixels):
+    path.write_bytes(imagecodecs.png_encode(pixels))
+
+
+def write_dng(path, pixels, pattern="RGGB", black=(512, 520, 528, 536), white=60000, bits=16):
+    """A minimal DNG, by the independent package pidng."""
+    tags = DNGTags()
+    height, width = pixels.shape
+    for tag, value in {
+        Tag.ImageWidth: width,
+        Tag.ImageLength: height,
+        Tag.TileWidth: width,
+        Tag.TileLength: height,
+        Tag.PhotometricInterpretation: PhotometricInterpretation.Color_Filter_Array,
+        Tag.SamplesPerPixel: 1,
+        Tag.BitsPerSample: bits,
+        Tag.CFARepeatPatternDim: [2, 2],
+        Tag.CFAPattern: getattr(CFAPattern, pattern),
+        Tag.BlackLevelRepeatDim: [2, 2],
+        Tag.BlackLevel: list(black),
+        Tag.WhiteLevel: white,
+        Tag.ColorMatrix1: [[value, 10000] for value in XYZ_TO_CAMERA],
+        Tag.CalibrationIlluminant1: CalibrationIlluminant.D65,
+        Tag.AsShotNeutral: [[1, 2], [1, 1], [5, 8]],
+        Tag.DNGVersion: DNGVersion.V1_4,
+        Tag.DNGBackwardVersion: DNGVersion.V1_2,
+        Tag.Make: "Test",
+        Tag.Model: "Test 1",
+    }.items():
+        tags.set(tag, value)
+    converter = RAW2DNG()
+    converter.options(tags, path=str(path.parent), compress=False)
+    converter.convert(pixels, filename=path.stem)
+    return path
+
+
+WRITERS = {
+    "tif": lambda path, pixels: tifffile.imwrite(path, pixels),
+    "tiff": lambda path, pixels: tifffile.imwrite(path, pixels, compression="lzw"),
+    "TIFF": lambda path, pixels: tifffile.imwrite(path, pixels, byteorder=">"),
+    "png": write_png,
+    "npy": lambda path, pixels: np.save(path, pixels),
+}
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_sixteen_bits_are_read_back_exactly(suffix, tmp_path):
+    path, pixels = tmp_path / f"raw.{suffix}", mosaic()
+    WRITERS[suffix](path, pixels)
+    camera = rd.Camera.load("raw-drone")
+    raw = rd.read_raw(path, camera=camera)
+    assert raw.camera is camera
+    assert raw.mosaic.dtype == torch.float32
+    assert raw.mosaic.shape == pixels.shape
+    np.testing.assert_array_equal(np.rint(raw.mosaic.double().numpy() * 65535), pixels)
+    np.testing.assert_allclose(raw.mosaic, pixels / 65535, rtol=1e-6)
+    assert rd.read_raw(str(path)).camera is None
+
+
+def test_the_container_gives_the_scale(tmp_path):
+    np.save(tmp_path / "twelve.npy", np.array([[0, 4095], [1, 2]], dtype=np.uint16))
+    twelve = rd.Camera(name="x", cfa="RGGB", bit_depth=12)
+    assert rd.read_raw(tmp_path / "twelve.npy", camera=twelve).mosaic[0, 1] == 1
+    assert rd.read_raw(tmp_path / "twelve.npy").mosaic[0, 1] == np.float32(4095 / 65535)
+    np.save(tmp_path / "eight.npy", np.array([[0, 255], [1, 2]], dtype=np.uint8))
+    assert rd.read_raw(tmp_path / "eight.npy").mosaic[0, 1] == 1
+    np.save(tmp_path / "floats.npy", np.array([[0, 1], [0.5, 0.25]]))
+    floats = rd.read_raw(tmp_path / "floats.npy", camera=twelve).mosaic
+    assert floats.tolist() == [[0, 1], [0.5, 0.25]]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_dng_is_read_back_exactly_with_its_camera(pattern, tmp_path):
+    pixels = mosaic(size=(64, 48))
+    black = (512, 520, 528, 536)  # of the 2x2 cell, row by row
+    path = write_dng(tmp_path / "shot.dng", pixels, pattern, black)
+    raw = rd.read_raw(path)
+    np.testing.assert_array_equal(np.rint(raw.mosaic.double().numpy() * 65535), pixels)
+    camera = raw.camera
+    assert camera == rd.Camera.from_file(path)
+    assert (camera.name, camera.cfa, camera.bit_depth) == ("shot", pattern, 16)
+    assert camera.white_level == pytest.approx(60000 / 65535)
+    assert camera.white_balance == pytest.approx((2, 1, 1.6))
+    red_row = pattern.index("R") // 2
+    at = {"R": pattern.index("R"), "B": pattern.index("B"),
+          "red row": pattern.index("G", 2 * red_row), "blue row": pattern.index("G", 2 - 2 * red_row)}  # fmt: skip
+    expected = [black[at[site]] / 65535 for site in ("R", "red row", "blue row", "B")]
+    assert camera.black_level == pytest.approx(expected)
+
+
+def test_the_color_matrix_of_a_dng_maps_its_white_to_white_and_inverts_its_colors(tmp_path):
+    camera = rd.read_raw(write_dng(tmp_path / "shot.dng", mosaic(size=(64, 48)))).camera
+    matrix = np.array(camera.color_matrix)
+    np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-6)
+    # Linear sRGB red in XYZ (the standard's first column), seen by the camera, comes back as red.
+    red = np.array(XYZ_TO_CAMERA).reshape(3, 3) @ [0.4124564, 0.2126729, 0.0193339]
+    white = np.array(XYZ_TO_CAMERA).reshape(3, 3) @ [0.9504700, 1.0000001, 1.0888300]
+    developed = matrix @ (red / white)
+    np.testing.assert_allclose(developed, [1, 0, 0], atol=2e-3)
+
+
+def test_a_given_camera_overrides_the_files(tmp_path):
+    path = write_dng(tmp_path / "shot.dng", mosaic(size=(64, 48)))
+    camera = rd.Camera.load("raw-drone")
+    assert rd.read_raw(path, camera=camera).camera is camera
+
+
+def truncated(path, pixels):
+    tifffile.imwrite(path, pixels)
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def half_png(path, pixels):
+    write_png(path, pixels)
+    path.write_bytes(path.read_bytes()[:400])
+
+
+def nan(path, pixels):
+    unit = pixels / 65535.0
+    unit[3, 3] = np.nan
+    np.save(path, unit)
+
+
+BAD = {
+    "missing.tif": (lambda path, pixels: None, "does not exist"),
+    "folder.tif": (lambda path, pixels: path.mkdir(), "is a folder"),
+    "empty.tif": (lambda path, pixels: path.touch(), "is empty"),
+    "text.tif": (lambda path, pixels: path.write_text("hello"), "can't be decoded"),
+    "text.png": (lambda path, pixels: path.write_text("hello"), "can't be decoded"),
+    "text.npy": (lambda path, pixels: path.write_text("hello"), "can't be decoded"),
+    "text.dng": (lambda path, pixels: path.write_text("hello"), "can't be decoded"),
+    "picture.jpg": (lambda path, pixels: path.write_bytes(b"\xff\xd8\xff\xe0" * 50), "can't be decoded"),
+    "cut.tif": (truncated, "truncated"),
+    "cut.png": (half_png, "can't be decoded"),
+    "pickle.npy": (
+        lambda path, pixels: np.save(path, np.array([{}], dtype=object), allow_pickle=True),
+        "can't be decoded",
+    ),
+    "rgb.png": (lambda path, pixels: write_png(path, np.dstack([pixels] * 3)), "RGB picture"),
+    "rgb.tif": (
+        lambda path, pixels: tifffile.imwrite(path, np.dstack([pixels] * 3), photometric="rgb"),
+        "RGB picture",
+    ),
+    "stack.tif": (lambda path, pixels: tifffile.imwrite(path, np.stack([pixels] * 2)), "stack"),
+    "nan.npy": (nan, "NaN"),
+    "scaled.npy": (lambda path, pixels: np.save(path, pixels.astype(float)), "expected \\[0, 1\\]"),
+    "signed.npy": (lambda path, pixels: np.save(path, pixels.astype(np.int32)), "int32"),
+    "line.npy": (lambda path, pixels: np.save(path, pixels[:1]), "at least 2x2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_raw_file_is_refused_by_name(name, tmp_path):
+    write, message = BAD[name]
+    write(tmp_path / name, mosaic())
+    with pytest.raises(rd.InputError, match=message) as caught:
+        rd.read_raw(tmp_path / name)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_depth_that_does_not_fit_the_container_is_refused(tmp_path):
+    np.save(tmp_path / "raw.npy", mosaic())
+    with pytest.raises(rd.InputError, match="above the 4095.*bit_depth 12"):
+        rd.read_raw(tmp_path / "raw.npy", camera=rd.Camera(name="x", cfa="RGGB", bit_depth=12))
+    np.save(tmp_path / "eight.npy", mosaic(8).astype(np.uint8))
+    with pytest.raises(rd.InputError, match="8-bit values but the camera has bit_depth 16"):
+        rd.read_raw(tmp_path / "eight.npy", camera=rd.Camera(name="x", cfa="RGGB"))
+
+
+def test_no_camera_in_a_file_without_metadata(tmp_path):
+    np.save(tmp_path / "raw.npy", mosaic())
+    with pytest.raises(rd.InputError, match="no camera metadata"):
+        rd.Camera.from_file(tmp_path / "raw.npy")

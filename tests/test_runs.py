@@ -1,0 +1,129 @@
+"""Specs and run folders."""
+
+import json
+
+import pytest
+import yaml
+
+import rawdrift as rd
+from rawdrift import files
+from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task, to_dict, to_yaml
+from rawdrift.runs.store import Store
+
+SPEC = SynthesisSpec(data=Data("synthetic-microscopy", images=20, size=32))
+ROW = {"train": "bi,s,ga", "value": 0.1}
+
+
+def store(folder, spec=SPEC):
+    return Store(folder, spec, ["train", "value"])
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Data("floder"), "unknown data.name 'floder'.*folder; synthetic-microscopy"),
+        (lambda: Data("folder"), "data.root is missing"),
+        (lambda: Data("folder", "x", images=3), "data.images is for synthetic data"),
+        (lambda: Data("synthetic-microscopy", "x"), "data.root is for data.name folder"),
+        (lambda: Data("synthetic-microscopy", images=1), "data.images must be.*at least 10"),
+        (lambda: Synthesis(train=["bi,s"]), "unknown pipeline.*bi,s,me; bi,s,ga"),
+        (lambda: Synthesis(train=[]), "empty"),
+        (lambda: Synthesis(train=["bi,s,ga"] * 2), "twice"),
+        (lambda: Synthesis(folds=1), "folds must be a whole number of at least 2"),
+        (lambda: Synthesis(folds=True), "folds must be"),
+        (lambda: Synthesis(channels="rgb"), "luma; yuv"),
+        (lambda: Task(model="resnet19"), "unknown task.model.*resnet18"),
+        (lambda: Task(epochs=0), "epochs must be"),
+        (lambda: Task(lr=0), "lr must be a number above 0"),
+        (lambda: Task(lr=float("nan")), "lr must be a number above 0"),
+        (lambda: Task(batch_size=1), "batch_size must be.*at least 2"),
+        (
+            lambda: Task(weights="imagnet"),
+            "task.weights 'imagnet' is no file; choose none, imagenet",
+        ),
+        (lambda: SynthesisSpec(SPEC.data, seed=-1), "seed must be"),
+    ],
+)
+def test_impossible_fields_are_refused_with_what_is_valid(build, message):
+    with pytest.raises(rd.InputError, match=message):
+        build()
+
+
+def test_a_spec_is_the_same_after_yaml():
+    tree = yaml.safe_load(to_yaml(SPEC))
+    assert tree == to_dict(SPEC)
+    again = SynthesisSpec(
+        Data(**tree["data"]), Synthesis(**tree["synthesis"]), Task(**tree["task"]), tree["seed"]
+    )
+    assert again == SPEC
+
+
+def test_finished_units_are_kept_and_the_rest_is_missing(tmp_path):
+    first = store(tmp_path / "run")
+    assert not (tmp_path / "run").exists()  # nothing is written before there is something to keep
+    first.open()
+    first.append("b", {"rows": [ROW], "more": [1]})
+    second = store(tmp_path / "run")
+    second.open()
+    assert second.missing(["a", "b", "c"]) == ["a", "c"]
+    second.append("a", {"rows": [{**ROW, "value": 0.5}]})
+    assert [record["rows"][0]["value"] for record in second.records(["a", "b", "c"])] == [0.5, 0.1]
+    second.write_results(["a", "b", "c"])
+    assert (tmp_path / "run/results.csv").read_text() == (
+        'train,value\n"bi,s,ga",0.5\n"bi,s,ga",0.1\n'
+    )
+    second.write_summary({"x": 1})
+    assert json.loads((tmp_path / "run/summary.json").read_text()) == {"x": 1}
+    assert yaml.safe_load((tmp_path / "run/spec.yaml").read_text()) == to_dict(SPEC)
+
+
+def test_the_leftover_of_a_killed_write_is_swept_away(tmp_path):
+    first = store(tmp_path)
+    first.open()
+    leftover = tmp_path / "records" / ".a.json.x1.tmp"
+    leftover.write_text("{half")
+    again = store(tmp_path)
+    again.open()
+    assert not leftover.exists()
+    assert again.missing(["a"]) == ["a"]
+
+
+def test_a_folder_of_another_experiment_is_refused(tmp_path):
+    store(tmp_path / "run").open()
+    other = SynthesisSpec(SPEC.data, task=Task(epochs=3))
+    with pytest.raises(
+        rd.InputError, match=r"another experiment \(task.epochs is 20 there, 3 here"
+    ):
+        store(tmp_path / "run", other)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/thesis.txt").write_text("precious")
+    with pytest.raises(rd.InputError, match="not empty and no run"):
+        store(tmp_path / "other")
+    with pytest.raises(rd.InputError, match="is a file"):
+        store(tmp_path / "other/thesis.txt")
+    (tmp_path / "run/spec.yaml").write_text("::: [")
+    with pytest.raises(rd.InputError, match="not readable as a spec"):
+        store(tmp_path / "run")
+    (tmp_path / "empty").mkdir()
+    store(tmp_path / "empty").open()
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "new" / "file.txt"
+    files.write(target, "old")
+
+    def fail(file):
+        file.write(b"half")
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        files.write(target, fail)
+    assert target.read_text() == "old"
+    assert [path.name for path in target.parent.iterdir()] == ["file.txt"]
+    files.write(target, lambda file: file.write(b"new"))
+    assert target.read_bytes() == b"new"
+    assert target.stat().st_mode & 0o777 == 0o666 & ~files._UMASK
+    with pytest.raises(rd.InputError, match="expected a folder"):
+        files.make_folder(target)
+    with pytest.raises(rd.InputError, match="a part of it is a file"):
+        files.make_folder(target / "below")
