@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser = _parser()
         args = parser.parse_args([a for a in arguments if a != "--debug"])
         return _COMMANDS[args.command](parser.instantiate(args)[args.command])
+    except SystemExit as done:  # --help, --version, --print_config
+        return int(done.code or 0)
     except InputError as error:
         return _fail(str(error), debug)
     except OSError as error:
@@ -62,26 +64,35 @@ def _fail(message: str, debug: bool) -> int:
 
 
 class _Parser(ArgumentParser):
-    """Raises InputError, one line that names the valid choices, in the place of usage and exit."""
+    """Raises InputError, one line that names the valid choices, in the place of usage and exit.
+
+    commands: parsers by the name of the command that they belong to.
+    """
+
+    commands: dict[str, "_Parser"]
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.commands = {}
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         message = re.sub(r'Parser key "([\w.]+)":', r"\1:", message)
         message = re.sub(r"typing\.Literal\[(.*?)\]", r"choice of \1", message)
         message = re.sub(r"<class '(\w+)'>", r"\1", message)
-        unknown = "nrecognized" in message or "not accept" in message or "not expected" in message
-        if unknown and (options := sorted(self._valid)):
-            message += f"; expected one of {', '.join(options)}"
-        elif unknown:
-            message += "; see rawdrift --help"
+        if re.search("unrecognized|not accept|not expected", message):
+            command = re.search(r"Subcommand '(\w+)'", message)
+            parser = self.commands.get(command[1], self) if command else self
+            message += f"; expected one of {', '.join(parser.flags()) or 'its own arguments'}"
         raise InputError(message)
 
-    @property
-    def _valid(self) -> set[str]:
+    def flags(self) -> list[str]:
+        """The flags of this command, by name."""
         names = {name for action in self._actions for name in action.option_strings}
-        return {n for n in names if n.startswith("--") and not n.endswith("help")} - {"--version"}
+        aside = {"--help", "--version", "--print_config"}
+        return sorted(n for n in names if n[:2] == "--" and n[-1] != "+" and n not in aside)
 
 
-def _parser() -> ArgumentParser:
+def _parser() -> _Parser:
     parser = _command("Dataset drift controls for machine learning with optical images.")
     parser.prog = "rawdrift"
     parser.add_argument("--version", action="version", version=f"rawdrift {__version__}")
@@ -109,6 +120,7 @@ def _parser() -> ArgumentParser:
     synthesis.add_argument("--out", type=str, help="run folder, new or to go on with")
     synthesis.add_class_arguments(SynthesisSpec, None)
     commands.add_subcommand("synthesis", synthesis, help="drift synthesis: train and test grid")
+    parser.commands["synthesis"] = synthesis
 
     report = _command("Write the report of finished runs again.")
     report.add_argument("runs", nargs="+", metavar="RUN", help="run folder")
@@ -124,7 +136,7 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def _command(description: str) -> ArgumentParser:
+def _command(description: str) -> _Parser:
     return _Parser(description=description, allow_abbrev=False, default_env=False)
 
 

@@ -1,0 +1,370 @@
+"""End to end through the command line: what a user types and sees."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+import yaml
+
+import rawdrift as rd
+from rawdrift import files
+from rawdrift.cli import main
+from rawdrift.controls import synthesis
+
+from conftest import random_mosaic, write_folder
+
+
+def labelled(n=16, **columns):
+    return [{"image": f"{i}.tif", "label": "ab"[i % 2], **columns} for i in range(n)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("data"), labelled(), size=(32, 32), dark=("a",))
+
+
+def experiment(folder, out, *more):
+    return [
+        "synthesis", "--data.name", "folder", "--data.root", str(folder), "--out", str(out),
+        "--synthesis.train", "['bi,s,ga','ma,u,me']", "--synthesis.folds", "2",
+        "--task.epochs", "1", "--task.batch_size", "8", "--task.lr", "1e-3", *more,
+    ]  # fmt: skip
+
+
+def fails(arguments, capsys, *, code=2):
+    """The one line on stderr of a command that fails."""
+    assert main([str(argument) for argument in arguments]) == code
+    error = capsys.readouterr().err
+    assert error.startswith("rawdrift: error: ")
+    assert error.count("\n") == 1
+    return error
+
+
+def rows(run):
+    with (run / "results.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def finished(folder, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    assert main(experiment(folder, run)) == 0
+    return run
+
+
+def test_a_run_folder_holds_what_the_contract_says(finished):
+    names = {path.name for path in finished.iterdir()}
+    assert {"spec.yaml", "results.csv", "summary.json", "report.html", "figures"} <= names
+    assert {"heatmap.svg", "heatmap.png"} <= {
+        path.name for path in (finished / "figures").iterdir()
+    }
+    table = rows(finished)
+    assert list(table[0]) == [
+        "train",
+        "test_kind",
+        "test",
+        "severity",
+        "fold",
+        "metric",
+        "value",
+        "n",
+    ]
+    assert len(table) == 2 * 12 * 2
+    cells = {(row["train"], row["test"], row["fold"]) for row in table}
+    assert cells == {
+        (train, test, fold)
+        for train in ("bi,s,ga", "ma,u,me")
+        for test in rd.isp.CONFIGURATIONS
+        for fold in "01"
+    }
+    assert {(row["test_kind"], row["metric"], row["n"]) for row in table} == {
+        ("isp", "accuracy", "8")
+    }
+    spec = yaml.safe_load((finished / "spec.yaml").read_text())
+    assert spec["synthesis"] == {"train": ["bi,s,ga", "ma,u,me"], "folds": 2, "channels": "luma"}
+
+
+def test_the_summary_agrees_with_the_results(finished):
+    summary = json.loads((finished / "summary.json").read_text())
+    values = {}
+    for row in rows(finished):
+        values.setdefault((row["train"], row["test"]), []).append(float(row["value"]))
+    for cell in summary["cells"]:
+        found = values[cell["train"], cell["test"]]
+        assert cell["mean"] == pytest.approx(np.mean(found))
+        assert cell["std"] == pytest.approx(np.std(found, ddof=1))
+        assert cell["n"] == 16
+        assert cell["low"] <= cell["mean"] <= cell["high"]
+    matched = [v for (train, test), vs in values.items() if train == test for v in vs]
+    assert summary["matched"]["mean"] == pytest.approx(np.mean(matched))
+    overall = {entry["train"]: entry["mean"] for entry in summary["ranking"]}
+    for train in ("bi,s,ga", "ma,u,me"):
+        all_tests = [v for (t, _), vs in values.items() if t == train for v in vs]
+        assert overall[train] == pytest.approx(np.mean(all_tests))
+    assert [entry["rank"] for entry in summary["ranking"]] == [1, 2]
+    drops = [
+        values[t, t][fold]
+        - np.mean([values[t, test][fold] for test in rd.isp.CONFIGURATIONS if test != t])
+        for t in ("bi,s,ga", "ma,u,me")
+        for fold in (0, 1)
+    ]
+    assert summary["average_drop"]["mean"] == pytest.approx(np.mean(drops))
+    worst = summary["worst"]
+    others = {pair: np.mean(v) for pair, v in values.items() if pair[0] != pair[1]}
+    assert worst["mean"] == pytest.approx(min(others.values()))
+    for image in worst["images"]:
+        view = imagecodecs.png_decode((finished / image["view"]).read_bytes())
+        assert view.shape == (32, 32, 3)
+        assert image["label"] in "ab"
+
+
+def test_the_same_command_again_changes_nothing(finished, folder, monkeypatch, capsys):
+    before = (finished / "results.csv").read_bytes()
+    monkeypatch.setattr(synthesis, "train", None)  # nothing is trained again
+    assert main(experiment(folder, finished)) == 0
+    assert "4 of 4 trainings are done already" in capsys.readouterr().out
+    assert (finished / "results.csv").read_bytes() == before
+
+
+def test_stopped_and_started_again_it_ends_with_the_same_numbers(
+    finished, folder, tmp_path, monkeypatch, capsys
+):
+    train, calls = synthesis.train, []
+
+    def stop_at_the_second(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return train(*args, **kwargs)
+
+    monkeypatch.setattr(synthesis, "train", stop_at_the_second)
+    assert main(experiment(folder, tmp_path / "run")) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    assert len(rows(tmp_path / "run")) == 12
+    monkeypatch.setattr(synthesis, "train", train)
+    assert main(experiment(folder, tmp_path / "run")) == 0
+    assert (tmp_path / "run/results.csv").read_bytes() == (finished / "results.csv").read_bytes()
+
+
+def test_killed_and_started_again_it_ends_with_the_same_numbers(finished, folder, tmp_path):
+    command = [sys.executable, "-m", "rawdrift.cli", *experiment(folder, tmp_path / "run")]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
+        assert "bi,s,ga fold 1/2" in process.stdout.readline()  # one unit is done, three are not
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "run/summary.json").exists()
+    assert len(list((tmp_path / "run/records").glob("*.json"))) in (1, 2)
+    assert main(experiment(folder, tmp_path / "run")) == 0
+    assert (tmp_path / "run/results.csv").read_bytes() == (finished / "results.csv").read_bytes()
+
+
+def test_a_training_is_the_same_whatever_else_is_trained(finished, folder, tmp_path):
+    other = experiment(folder, tmp_path / "run", "--synthesis.train", "['ma,u,me']")
+    assert main(other) == 0
+    expected = [row for row in rows(finished) if row["train"] == "ma,u,me"]
+    assert rows(tmp_path / "run") == expected
+
+
+def test_config_file_and_flags_fill_the_same_fields(finished, folder, tmp_path, capsys):
+    spec = ["synthesis", "--config", str(finished / "spec.yaml")]
+    assert main([*spec, "--print_config"]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["task"]["epochs"] == 1
+    assert main([*spec, "--out", str(finished)]) == 0  # the same experiment: goes on
+    error = fails([*spec, "--task.epochs", "2", "--out", finished], capsys)
+    assert "holds another experiment (task.epochs is 1 there, 2 here)" in error
+
+
+def test_data_that_changed_under_a_run_are_refused(finished, folder, capsys):
+    image = folder / "3.tif"
+    pixels = tifffile.imread(image)
+    tifffile.imwrite(image, np.roll(pixels, 1))
+    try:
+        assert "the data have changed" in fails(experiment(folder, finished), capsys)
+    finally:
+        tifffile.imwrite(image, pixels)
+
+
+def test_the_report_is_drawn_again(finished, capsys):
+    page = (finished / "report.html").read_bytes()
+    (finished / "report.html").unlink()
+    assert main(["report", str(finished)]) == 0
+    assert (finished / "report.html").read_bytes() == page
+    assert "report.html" in capsys.readouterr().out
+
+
+def test_develop_all_gives_twelve_views_and_a_contact_sheet(tmp_path, capsys):
+    raw = tmp_path / "tile.tif"
+    dn = (random_mosaic(3, 40, 48) * 65535).round().numpy().astype(np.uint16)
+    tifffile.imwrite(raw, dn)
+    out = tmp_path / "views"
+    assert (
+        main(["develop", str(raw), "--camera", "raw-drone", "--isp", "all", "--out", str(out)]) == 0
+    )
+    names = {f"tile_{name.replace(',', '-')}.png" for name in rd.isp.CONFIGURATIONS}
+    assert {path.name for path in out.iterdir()} == {*names, "tile_contact-sheet.png"}
+    camera = rd.Camera.load("raw-drone")
+    expected = rd.isp.views(rd.read_raw(raw, camera=camera).mosaic, camera)
+    for name, view in expected.items():
+        picture = imagecodecs.png_decode((out / f"tile_{name.replace(',', '-')}.png").read_bytes())
+        assert picture.dtype == np.uint16
+        np.testing.assert_array_equal(picture, np.rint(view.permute(1, 2, 0).numpy() * 65535))
+    assert "1 raw file developed" in capsys.readouterr().out
+
+
+def test_develop_writes_tiff_of_several_files(tmp_path):
+    for i in range(2):
+        np.save(tmp_path / f"{i}.npy", random_mosaic(i, 20, 22).numpy())
+    rd.Camera(name="own", cfa="GRBG").save(tmp_path / "own.toml")
+    raws = [str(tmp_path / f"{i}.npy") for i in range(2)]
+    arguments = ["develop", *raws, "--camera", str(tmp_path / "own.toml"), "--isp", "me,u,ga"]
+    assert main([*arguments, "--out", str(tmp_path / "out"), "--format", "tiff"]) == 0
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["0_me-u-ga.tiff", "1_me-u-ga.tiff"]
+    view = tifffile.imread(tmp_path / "out/1_me-u-ga.tiff")
+    assert (view.shape, view.dtype) == ((20, 22, 3), np.uint16)
+
+
+def test_cameras_are_listed_and_shown(tmp_path, capsys):
+    assert main(["cameras", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert "raw-drone" in listed
+    assert "raw-microscopy" in listed
+    assert main(["cameras", "show", "raw-drone"]) == 0
+    (tmp_path / "copy.toml").write_text(capsys.readouterr().out)
+    assert rd.Camera.load(tmp_path / "copy.toml") == rd.Camera.load("raw-drone")
+
+
+def raw_file(path, pixels):
+    tifffile.imwrite(path, pixels)
+    return path
+
+
+DEVELOP = ["--camera", "raw-drone", "--out", "OUT"]
+BAD_COMMANDS = {
+    "no command": ([], "demo,develop,synthesis"),
+    "unknown command": (["synthesys"], "'synthesis'"),
+    "unknown flag": (["synthesis", "--task.epoch", "3"], "--task.epochs"),
+    "wrong type": (["synthesis", "--task.epochs", "many"], "task.epochs"),
+    "wrong choice": (["synthesis", "--task.schedule", "linear"], "cosine"),
+    "no out": (["synthesis", "--data.name", "synthetic-microscopy"], "--out is missing"),
+    "no root": (["synthesis", "--out", "OUT"], "data.root is missing"),
+    "unknown data": (["synthesis", "--data.name", "mnist", "--out", "OUT"], "synthetic-microscopy"),
+    "unknown pipeline": (
+        ["synthesis", "--data.name", "synthetic-microscopy", "--synthesis.train", "['bi,s,gaa']",
+         "--out", "OUT"], "did you mean 'bi,s,ga'?",
+    ),
+    "no config": (["synthesis", "--config", "none.yaml", "--out", "OUT"], "none.yaml"),
+    "unknown camera": (["develop", "RAW", "--camera", "raw-dron", "--out", "OUT"], "raw-drone"),
+    "no camera": (["develop", "RAW", "--out", "OUT"], "give --camera"),
+    "unknown isp": (["develop", "RAW", "--isp", "xx", *DEVELOP], "bi,s,me"),
+    "unknown format": (["develop", "RAW", "--format", "jpg", *DEVELOP], "png; tiff"),
+    "unknown channels": (["develop", "RAW", "--channels", "rgb", *DEVELOP], "luma; yuv"),
+    "missing raw": (["develop", "none.tif", *DEVELOP], "none.tif does not exist"),
+    "a raw twice": (["develop", "RAW", "RAW", *DEVELOP], "same name"),
+    "no run": (["report", "OUT"], "not a finished run folder"),
+    "no folder": (["synthesis", "--data.root", "nowhere", "--out", "OUT"], "manifest.csv does not exist"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_COMMANDS)
+def test_bad_input_is_one_line_and_leaves_nothing(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    raw = raw_file(tmp_path / "raw.tif", np.full((8, 8), 9000, np.uint16))
+    out = tmp_path / "out"
+    arguments, message = BAD_COMMANDS[name]
+    error = fails([{"RAW": raw, "OUT": out}.get(a, a) for a in arguments], capsys)
+    assert message in error
+    assert not out.exists()
+
+
+def test_unknown_fields_of_a_config_file_are_refused(tmp_path, capsys):
+    (tmp_path / "c.yaml").write_text("data: {name: synthetic-microscopy}\ntask: {epoch: 3}\n")
+    error = fails(["synthesis", "--config", tmp_path / "c.yaml", "--out", tmp_path / "out"], capsys)
+    assert "epoch" in error
+    assert "--task.epochs" in error
+    (tmp_path / "c.yaml").write_text("data: [")
+    fails(["synthesis", "--config", tmp_path / "c.yaml", "--out", tmp_path / "out"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.zeros((8, 8, 3), np.uint8), "RGB picture"),
+        (np.zeros((1, 8), np.uint16), "at least 2x2"),
+        (np.full((8, 8), np.nan, np.float32), "NaN"),
+    ],
+)
+def test_raw_files_that_are_none_leave_nothing(pixels, message, tmp_path, capsys):
+    raw = raw_file(tmp_path / "bad.tif", pixels)
+    out = tmp_path / "out"
+    assert message in fails(["develop", raw, "--camera", "raw-drone", "--out", out], capsys)
+    assert not out.exists()
+
+
+def test_a_label_with_one_image_names_it_and_what_to_do(tmp_path, capsys):
+    one = [*labelled(8), {"image": "8.tif", "label": "rare"}]
+    root = write_folder(tmp_path / "data", one, size=(32, 32))
+    error = fails(experiment(root, tmp_path / "run"), capsys)
+    assert "'rare' has 1" in error
+    assert "--data.exclude" in error
+    assert not (tmp_path / "run").exists()
+    excluded = experiment(root, tmp_path / "run", "--data.exclude", "['rare']")
+    assert main(excluded) == 0
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert summary["data"]["left_out"] == {"rare": 1}
+    assert summary["data"]["classes"] == {"a": 4, "b": 4}
+
+
+def test_masks_alone_are_no_classification(tmp_path, capsys):
+    masks = [{"image": f"{i}.tif", "mask": f"{i}-m.tif"} for i in range(4)]
+    root = write_folder(tmp_path / "data", masks)
+    assert "no column label" in fails(experiment(root, tmp_path / "run"), capsys)
+
+
+def test_no_space_and_no_permission_are_the_users_to_mend(tmp_path, capsys, monkeypatch):
+    raw = raw_file(tmp_path / "raw.tif", np.full((8, 8), 9000, np.uint16))
+
+    def full(path, content):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(files, "write", full)
+    error = fails(["develop", raw, *DEVELOP[:3], tmp_path / "out"], capsys)
+    assert "No space left on device" in error
+
+    def denied(path, content):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(files, "write", denied)
+    assert "Permission denied" in fails(["develop", raw, *DEVELOP[:3], tmp_path / "out"], capsys)
+    monkeypatch.undo()
+    assert "is a file" in fails(["develop", raw, *DEVELOP[:3], raw], capsys)
+
+
+def test_debug_shows_the_traceback(tmp_path, capsys):
+    assert main(["report", str(tmp_path), "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_is_not_called_the_users(monkeypatch, capsys):
+    def broken():
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("rawdrift.cli.shipped", broken)
+    assert main(["cameras", "list"]) == 70
+    assert "fault of rawdrift" in capsys.readouterr().err
+
+
+def test_version_and_help(capsys):
+    assert main(["--version"]) == 0
+    assert rd.__version__ in capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert "synthesis" in capsys.readouterr().out

@@ -1,0 +1,168 @@
+"""Models, augmentation and training."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import rawdrift as rd
+from rawdrift.data.dataset import RawDataset
+from rawdrift.tasks import models
+from rawdrift.tasks.augment import flip_and_turn
+from rawdrift.tasks.metrics import accuracy
+from rawdrift.tasks.task import Develop, Normalize, predictions
+from rawdrift.tasks.train import train
+
+from conftest import random_camera, random_mosaic
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Two cameras; class "b" is bright."""
+    mosaics = torch.stack([random_mosaic(i, 32, 32) * (0.4 + 0.5 * (i % 2)) for i in range(16)])
+    return RawDataset(
+        mosaics=(mosaics * 65535).round().to(torch.uint16),
+        images=tuple(map(str, range(16))),
+        cameras=(random_camera(1, "RGGB"), random_camera(2, "GBRG")),
+        camera_index=torch.tensor([0, 0, 1] * 5 + [0]),
+        classes=("a", "b"),
+        labels=torch.tensor([0, 1] * 8),
+    )
+
+
+SETTINGS = {
+    "model": "resnet18", "weights": "none", "epochs": 2, "lr": 1e-3, "schedule": "cosine",
+    "batch_size": 5, "augment": True, "precision": "32",
+}  # fmt: skip
+
+
+def trained(data, seed=0, **changes):
+    develop = Develop.static("bi,s,ga", data.cameras, "luma")
+    return train(data, torch.arange(12), develop, **{**SETTINGS, **changes}, seed=seed)
+
+
+def test_each_image_is_developed_by_its_camera(data):
+    develop = Develop.static("ma,s,me", data.cameras, "luma")
+    views = develop(data.mosaics, data.camera_index)
+    for i, view in enumerate(views):
+        isp = rd.isp.static("ma,s,me", data.cameras[int(data.camera_index[i])])
+        torch.testing.assert_close(view, isp(data.mosaics[i]), rtol=0, atol=2e-6)
+
+
+def test_normalized_training_views_have_mean_0_and_variance_1(data):
+    develop = Develop.static("bi,s,ga", data.cameras, "luma")
+    indices = torch.arange(10)
+    normalize = Normalize.of(develop, data, indices)
+    views = normalize(develop(data.mosaics[indices], data.camera_index[indices]))
+    torch.testing.assert_close(views.mean(dim=(0, 2, 3)), torch.zeros(3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(views.std(dim=(0, 2, 3)), torch.ones(3), rtol=0, atol=1e-3)
+    black = replace(data, mosaics=torch.zeros_like(data.mosaics))
+    views = Normalize.of(develop, black, indices)(torch.zeros(1, 3, 4, 4))
+    assert torch.isfinite(views).all()
+
+
+def test_the_same_seed_gives_the_same_network_and_leaves_the_random_state(data):
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first, second, other = trained(data), trained(data), trained(data, seed=1)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not torch.are_deterministic_algorithms_enabled()
+    pairs = list(zip(first.state_dict().values(), second.state_dict().values(), strict=True))
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert not torch.equal(first[1].fc.weight, other[1].fc.weight)
+    assert not first.training
+
+
+@pytest.mark.parametrize("change", [{"augment": False}, {"schedule": "constant"}, {"lr": 1e-2}])
+def test_every_setting_counts(data, change):
+    assert not torch.equal(trained(data)[1].fc.weight, trained(data, **change)[1].fc.weight)
+
+
+def test_training_learns_and_counts_its_epochs(data):
+    epochs = []
+    net = trained(data, epochs=8, precision="auto", on_epoch=lambda: epochs.append(1))
+    assert len(epochs) == 8
+    held_out = torch.arange(12, 16)
+    predicted = predictions(net, data, held_out, ["bi,s,ga", "me,u,me"])
+    assert list(predicted) == ["bi,s,ga", "me,u,me"]
+    assert accuracy(predicted["bi,s,ga"], data.labels[held_out], 2) == 1.0
+
+
+def test_predictions_are_those_of_the_developed_views(data):
+    net = trained(data, epochs=1)
+    indices = torch.tensor([15, 3, 8])
+    predicted = predictions(net, data, indices, rd.isp.CONFIGURATIONS)
+    for name in rd.isp.CONFIGURATIONS:
+        develop = Develop.static(name, data.cameras, "luma")
+        with torch.inference_mode():
+            logits = net(develop(data.mosaics[indices], data.camera_index[indices]))
+        assert torch.equal(predicted[name], logits.argmax(dim=1))
+
+
+@pytest.mark.parametrize("size", [(6, 6), (6, 8)])
+def test_augmentation_gives_each_image_one_of_its_orientations(size):
+    image = torch.arange(size[0] * size[1]).reshape(1, *size)
+    flips = [image, image.flip(-1), image.flip(-2), image.flip((-1, -2))]
+    orientations = flips + ([f.mT for f in flips] if size[0] == size[1] else [])
+    batch = flip_and_turn(image.expand(200, 1, *size), generator())
+    found = [next(i for i, o in enumerate(orientations) if torch.equal(o, x)) for x in batch]
+    assert set(found) == set(range(len(orientations)))
+    assert torch.equal(batch, flip_and_turn(image.expand(200, 1, *size), generator()))
+
+
+def test_accuracy_is_the_share_of_right_answers():
+    assert accuracy(torch.tensor([0, 1, 2]), torch.tensor([0, 1, 1]), 3) == 2 / 3
+
+
+def test_weights_are_loaded_from_safetensors_and_state_dicts(tmp_path):
+    source = models.build("resnet18", 3)
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    torch.save({"state_dict": source.state_dict()}, tmp_path / "w.pt")
+    for name in ("w.safetensors", "w.pt"):
+        same = models.build("resnet18", 3, str(tmp_path / name))
+        other = models.build("resnet18", 5, str(tmp_path / name))  # a head of its own
+        assert torch.equal(same.fc.weight, source.fc.weight)
+        assert torch.equal(other.conv1.weight, source.conv1.weight)
+        assert other.fc.weight.shape == (5, 512)
+
+
+class Evil:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('code of a stranger was run')",))
+
+
+def test_weights_that_can_not_be_used_are_refused(tmp_path):
+    state = models.build("resnet18", 3).state_dict()
+    files = {
+        "text.pt": lambda path: path.write_text("hello"),
+        "text.safetensors": lambda path: path.write_text("hello"),
+        "list.pt": lambda path: torch.save([1, 2], path),
+        "evil.pt": lambda path: torch.save({"x": Evil()}, path),
+        "part.pt": lambda path: torch.save(
+            {k: v for k, v in state.items() if "layer1" not in k}, path
+        ),
+        "more.pt": lambda path: torch.save({**state, "extra": torch.zeros(1)}, path),
+    }
+    for name, write in files.items():
+        write(tmp_path / name)
+        with pytest.raises(rd.InputError, match=name.replace(".", r"\.")):
+            models.build("resnet18", 3, str(tmp_path / name))
+
+
+def test_imagenet_weights_without_network_say_what_to_do(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr("torch.hub.load_state_dict_from_url", refuse)
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
+    with pytest.raises(rd.InputError, match="can't be downloaded.*task.weights"):
+        models.build("resnet18", 3, "imagenet")
+
+
+def test_batches_are_even_and_a_last_single_image_does_no_harm(data):
+    trained(data, batch_size=11, epochs=1)  # 12 images: 6 and 6, and not 11 and 1
