@@ -7,7 +7,9 @@ from scipy.spatial import ConvexHull
 
 import rawdrift as rd
 from rawdrift.data import synthetic
-from rawdrift.data.synthetic import CAMERA, LABELS, make, scene
+from rawdrift.data.looks import LABELS
+from rawdrift.data.smear import scene
+from rawdrift.data.synthetic import CAMERA, make
 
 SCENES = 12  # of each kind
 

@@ -1,0 +1,105 @@
+"""What the white cells of a blood smear look like under a Wright-Giemsa stain, as numbers."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+Range = tuple[float, float]
+
+# Optical density in R, G, B of a unit of each dye. Orange is what hemoglobin and densely bound
+# eosin absorb of blue; purple is azure and eosin together on chromatin (Romanowsky effect).
+DYES = np.array(
+    [
+        [0.02, 0.30, 0.85],  # orange
+        [0.04, 0.95, 0.40],  # eosin
+        [0.95, 0.50, 0.10],  # azure
+        [0.62, 1.05, 0.34],  # purple
+    ],
+    dtype=np.float32,
+)
+
+
+class Look(NamedTuple):
+    """What a kind of white cell looks like. Ranges are drawn from evenly, cell by cell.
+
+    radius: of the cell. cytoplasm, grain: their orange, eosin, azure and purple at full depth.
+    grains: how many granules; grain_radius: micrometers; grain_strength: how much dye they take;
+    over_nucleus: how much of a granule shows above the nucleus. chromatin: purple of the nucleus;
+    clumps: their contrast, and size in micrometers. vacuoles: how many.
+    """
+
+    radius: Range
+    cytoplasm: tuple[float, float, float, float]
+    grain: tuple[float, float, float, float]
+    grains: Range
+    grain_radius: Range
+    grain_strength: Range
+    over_nucleus: float
+    chromatin: Range
+    clumps: tuple[float, float]
+    vacuoles: Range
+
+
+LOOKS = {
+    "neutrophil": Look(
+        radius=(5.7, 7.2),
+        cytoplasm=(0.01, 0.10, 0.015, 0.045),
+        grain=(0.02, 0.10, 0.0, 0.16),
+        grains=(90, 240),
+        grain_radius=(0.16, 0.28),
+        grain_strength=(0.5, 2.0),
+        over_nucleus=0.15,
+        chromatin=(0.95, 1.45),
+        clumps=(0.22, 0.8),
+        vacuoles=(0, 1.3),
+    ),
+    "lymphocyte": Look(
+        radius=(4.0, 6.6),
+        cytoplasm=(0.0, 0.01, 0.27, 0.02),
+        grain=(0.0, 0.1, 0.1, 0.3),
+        grains=(0, 6),
+        grain_radius=(0.2, 0.3),
+        grain_strength=(0.5, 1.5),
+        over_nucleus=0.0,
+        chromatin=(1.0, 1.5),
+        clumps=(0.20, 1.3),
+        vacuoles=(0, 0.5),
+    ),
+    "monocyte": Look(
+        radius=(6.0, 8.9),
+        cytoplasm=(0.05, 0.05, 0.18, 0.05),
+        grain=(0.0, 0.08, 0.0, 0.16),
+        grains=(60, 200),
+        grain_radius=(0.12, 0.22),
+        grain_strength=(0.4, 1.5),
+        over_nucleus=0.1,
+        chromatin=(0.62, 1.0),
+        clumps=(0.26, 0.7),
+        vacuoles=(0, 9),
+    ),
+    "eosinophil": Look(
+        radius=(5.6, 7.4),
+        cytoplasm=(0.05, 0.10, 0.03, 0.03),
+        grain=(0.46, 0.36, 0.0, 0.0),
+        grains=(60, 220),
+        grain_radius=(0.38, 0.56),
+        grain_strength=(0.5, 1.2),
+        over_nucleus=0.2,
+        chromatin=(0.85, 1.3),
+        clumps=(0.22, 0.9),
+        vacuoles=(0, 1.3),
+    ),
+    "basophil": Look(
+        radius=(5.0, 7.0),
+        cytoplasm=(0.0, 0.06, 0.05, 0.07),
+        grain=(0.0, 0.06, 0.2, 0.66),
+        grains=(15, 110),
+        grain_radius=(0.34, 0.62),
+        grain_strength=(0.35, 1.25),
+        over_nucleus=0.8,
+        chromatin=(0.55, 0.9),
+        clumps=(0.15, 1.2),
+        vacuoles=(0, 4),
+    ),
+}
+LABELS = tuple(LOOKS)
