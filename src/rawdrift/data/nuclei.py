@@ -19,8 +19,7 @@ def distance_to(lines: Lines, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     for ax, ay, bx, by, half in lines.tolist():
         dx, dy, px, py = bx - ax, by - ay, x - ax, y - ay
         along = np.clip((px * dx + py * dy) / (dx * dx + dy * dy + 1e-6), 0, 1)
-        distance = np.hypot(px - along * dx, py - along * dy) - half
-        total += np.exp(-sharpness * distance)
+        total += np.exp(-sharpness * (np.hypot(px - along * dx, py - along * dy) - half))
     distance: NDArray[Any] = np.log(total) / -sharpness
     return distance
 
