@@ -1,5 +1,6 @@
 """Models, augmentation and training."""
 
+import signal
 from dataclasses import replace
 
 import pytest
@@ -91,6 +92,17 @@ def test_training_learns_and_counts_its_epochs(data):
     predicted = predictions(net, data, held_out, ["bi,s,ga", "me,u,me"])
     assert list(predicted) == ["bi,s,ga", "me,u,me"]
     assert accuracy(predicted["bi,s,ga"], data.labels[held_out], 2) == 1.0
+
+
+def test_an_interrupt_stays_one(data):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        trained(data, on_epoch=interrupt)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_predictions_are_those_of_the_developed_views(data):

@@ -66,12 +66,12 @@ def run(spec: SynthesisSpec, out: str | Path) -> dict[str, Any]:
     if len(todo) < len(units):
         tqdm.write(f"{len(units) - len(todo)} of {len(units)} trainings are done already")
     with tqdm(total=len(todo) * spec.task.epochs, unit="epoch", disable=None) as bar:
-        for unit in todo:
+        for number, unit in enumerate(todo):
             bar.set_description(f"train on {unit.train}, fold {unit.fold + 1}/{len(splits)}")
             record = _run_unit(spec, data, splits[unit.fold], unit, bar)
             store.append(unit.name, {"data": fingerprint, **record})
             store.write_results(unit.name for unit in units)
-            tqdm.write(_line(unit, record, len(splits)))
+            tqdm.write(_line(unit, record, len(splits), left=len(todo) - 1 - number))
 
     store.write_results(unit.name for unit in units)
     summary = _summary(spec, data, splits, store.records(unit.name for unit in units), store.folder)
@@ -150,12 +150,12 @@ def _run_unit(spec: SynthesisSpec, data: RawDataset, split: Split, unit: Unit, b
     }
 
 
-def _line(unit: Unit, record: Record, folds: int) -> str:
+def _line(unit: Unit, record: Record, folds: int, left: int) -> str:
     values = {row["test"]: row["value"] for row in record["rows"]}
     return (
         f"{unit.train} fold {unit.fold + 1}/{folds}: matched accuracy {values[unit.train]:.3f}, "
         f"lowest {min(values.values()):.3f} on {min(values, key=lambda name: values[name])} "
-        f"({record['seconds']:.0f} s)"
+        f"({record['seconds']:.0f} s; {left} to go, about {left * record['seconds'] / 60:.1f} min)"
     )
 
 

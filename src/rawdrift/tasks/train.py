@@ -1,6 +1,8 @@
 """Training, by Lightning."""
 
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,9 +60,8 @@ def train(
             enable_model_summary=False,
             callbacks=[_OnEpoch(on_epoch)],
         )
-        trainer.fit(training, batches)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        with _interrupts():
+            trainer.fit(training, batches)
     return net.eval().cpu()
 
 
@@ -153,6 +154,21 @@ def _random_state(seed: int) -> Iterator[None]:
             yield
         finally:
             torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """Ctrl-C as Python knows it: Lightning exits with 1, which says something else here."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager
