@@ -1,6 +1,8 @@
 """Specs and run folders."""
 
+import errno
 import json
+import os
 
 import pytest
 import yaml
@@ -108,6 +110,10 @@ def test_a_folder_of_another_experiment_is_refused(tmp_path):
     store(tmp_path / "empty").open()
 
 
+def full():
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     target = tmp_path / "new" / "file.txt"
     files.write(target, "old")
@@ -121,6 +127,9 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     assert target.read_text() == "old"
     assert [path.name for path in target.parent.iterdir()] == ["file.txt"]
     files.write(target, lambda file: file.write(b"new"))
+    assert target.read_bytes() == b"new"
+    with pytest.raises(OSError, match="file.txt"):
+        files.write(target, lambda file: os.write(file.fileno(), b"x") and full())
     assert target.read_bytes() == b"new"
     assert target.stat().st_mode & 0o777 == 0o666 & ~files._UMASK
     with pytest.raises(rd.InputError, match="expected a folder"):

@@ -27,8 +27,10 @@ def write(path: Path, content: bytes | str | Callable[[IO[bytes]], object]) -> N
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_UMASK)
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk does not say where
+            error.filename = str(path)
         raise
 
 
