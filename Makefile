@@ -16,7 +16,7 @@ test:
 	$(BIN)python -m pytest -n 2
 
 docs:
-	$(BIN)pdoc -o site rawdrift rawdrift.camera.camera rawdrift.camera.read rawdrift.isp \
-		rawdrift.sensor rawdrift.data.dataset rawdrift.data.manifest rawdrift.data.splits \
+	$(BIN)pdoc -o site rawdrift rawdrift.camera.camera rawdrift.camera.read \
+		rawdrift.data.dataset rawdrift.data.manifest rawdrift.data.splits \
 		rawdrift.tasks.task rawdrift.tasks.train rawdrift.controls.synthesis \
 		rawdrift.controls.statistics rawdrift.runs.spec rawdrift.runs.store rawdrift.report
