@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+import torch
 import yaml
 
 import rawdrift as rd
@@ -18,6 +21,7 @@ from rawdrift import files
 from rawdrift.cli import main
 from rawdrift.controls import synthesis
 from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task
+from rawdrift.tasks import models
 
 from conftest import random_mosaic, write_folder
 
@@ -118,8 +122,9 @@ def test_the_summary_agrees_with_the_results(finished):
     ]
     assert summary["average_drop"]["mean"] == pytest.approx(np.mean(drops))
     worst = summary["worst"]
-    others = {pair: np.mean(v) for pair, v in values.items() if pair[0] != pair[1]}
-    assert worst["mean"] == pytest.approx(min(others.values()))
+    found = {pair: np.mean(values[pair[0], pair[0]]) - np.mean(v) for pair, v in values.items()}
+    assert worst["drop"] == pytest.approx(max(found.values()))
+    assert worst["low"] <= worst["drop"] <= worst["high"]
     for image in worst["images"]:
         view = imagecodecs.png_decode((finished / image["view"]).read_bytes())
         assert view.shape == (32, 32, 3)
@@ -189,7 +194,7 @@ def test_data_that_changed_under_a_run_are_refused(finished, folder, capsys):
     pixels = tifffile.imread(image)
     tifffile.imwrite(image, np.roll(pixels, 1))
     try:
-        assert "the data have changed" in fails(experiment(folder, finished), capsys)
+        assert "the data or the weights have changed" in fails(experiment(folder, finished), capsys)
     finally:
         tifffile.imwrite(image, pixels)
 
@@ -335,7 +340,7 @@ def test_a_label_with_one_image_names_it_and_what_to_do(tmp_path, capsys):
     excluded = experiment(root, tmp_path / "run", "--data.exclude", "['rare']")
     assert main(excluded) == 0
     summary = json.loads((tmp_path / "run/summary.json").read_text())
-    assert summary["data"]["left_out"] == {"rare": 1}
+    assert summary["data"]["left_out"] == {"rare": "1 image: excluded"}
     assert summary["data"]["classes"] == {"a": 4, "b": 4}
 
 
@@ -362,6 +367,55 @@ def test_no_space_and_no_permission_are_the_users_to_mend(tmp_path, capsys, monk
     assert "Permission denied" in fails(["develop", raw, *DEVELOP[:3], tmp_path / "out"], capsys)
     monkeypatch.undo()
     assert "is a file" in fails(["develop", raw, *DEVELOP[:3], raw], capsys)
+
+
+def test_a_disk_that_is_full_leaves_no_half_a_file(tmp_path, capsys):
+    raw = raw_file(
+        tmp_path / "raw.tif",
+        np.random.default_rng(0).integers(0, 65535, (64, 64)).astype(np.uint16),
+    )
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        error = fails(["develop", raw, *DEVELOP[:3], tmp_path / "out"], capsys)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "File too large" in error
+    assert "raw_bi-s-ga.png" in error
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"data: null", b"\xff\xfe", b"data: 3", b"[1, 2]"])
+def test_config_files_with_odd_content(content, tmp_path, capsys):
+    (tmp_path / "c.yaml").write_bytes(content)
+    fails(["synthesis", "--config", tmp_path / "c.yaml", "--out", tmp_path / "out"], capsys)
+
+
+def test_weights_that_do_not_load_leave_nothing(folder, tmp_path, capsys):
+    (tmp_path / "w.pt").write_text("hello")
+    error = fails(
+        experiment(folder, tmp_path / "run", "--task.weights", str(tmp_path / "w.pt")), capsys
+    )
+    assert "w.pt can't be read" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_changed_under_a_run_are_refused(folder, tmp_path, capsys):
+    weights = tmp_path / "w.pt"
+    torch.save(models.build("resnet18", 2).state_dict(), weights)
+    command = experiment(
+        folder, tmp_path / "run", "--task.weights", str(weights), "--synthesis.train", "['bi,s,ga']"
+    )
+    assert main(command) == 0
+    torch.save(models.build("resnet18", 2).state_dict(), weights)
+    capsys.readouterr()
+    assert "the weights have changed" in fails(command, capsys)
+
+
+def test_a_damaged_picture_of_a_run_is_named(finished, tmp_path, capsys):
+    run = shutil.copytree(finished, tmp_path / "copy")
+    (run / "samples/0-drifted.png").write_bytes(b"\x89PNG")
+    assert "0-drifted.png can't be read" in fails(["report", run], capsys)
 
 
 def test_debug_shows_the_traceback(tmp_path, capsys):

@@ -94,7 +94,7 @@ BAD = {
     "no rows": (lambda root: (root / "manifest.csv").write_text("image,label\n"), "lists no images"),
     "empty": (lambda root: (root / "manifest.csv").write_text(""), "has the columns"),
     "missing column": (lambda root: edit(root / "manifest.csv", "image,", "file,"), "expected image"),
-    "no target": (lambda root: edit(root / "manifest.csv", "label,mask", "lable,maks"), "label or mask"),
+    "no target": (lambda root: edit(root / "manifest.csv", "label,mask", "kind,area"), "label or mask"),
     "no label": (lambda root: edit(root / "manifest.csv", "3.tif,b", "3.tif,"), "line 5 has no label"),
     "twice": (lambda root: edit(root / "manifest.csv", "3.tif,", "2.tif,"), "2.tif twice, in lines 4"),
     "missing file": (lambda root: (root / "3.tif").unlink(), r"3.tif does not exist"),
@@ -110,8 +110,32 @@ BAD = {
         "float32 values but 0.tif holds uint16",
     ),
     "no camera": (lambda root: (root / "camera.toml").unlink(), "no camera for 0.tif.*camera.toml"),
+    "comma": (lambda root: edit(root / "manifest.csv", "3.tif,b", "3.tif,b, c"), "line 5 has 4 fields, expected 3"),
+    "open quote": (lambda root: edit(root / "manifest.csv", "3.tif,b", '3.tif,"b'), "is no CSV"),
+    "two labels": (lambda root: edit(root / "manifest.csv", "mask", "label"), "column 'label' twice"),
+    "misspelt": (lambda root: edit(root / "manifest.csv", "mask", "grp"), "did you mean 'group'"),
+    "same file": (lambda root: edit(root / "manifest.csv", "3.tif,", "./2.tif,"), "lists ./2.tif twice"),
     "latin": (lambda root: (root / "manifest.csv").write_bytes(b"image,label\n\xe9,a"), "UTF-8"),
 }  # fmt: skip
+
+
+def test_labels_are_read_as_they_are_written(tmp_path):
+    labels = ["a\u2028b", "first\nsecond", "1,5", "5", "caf\u00e9 $x$"]
+    root = write_folder(
+        tmp_path, [{"image": f"{i}.tif", "label": x, "note": "n"} for i, x in enumerate(labels)]
+    )
+    data = load(Data("folder", str(root)))
+    assert [data.classes[i] for i in data.labels] == labels
+
+
+def test_cameras_that_differ_in_name_alone_are_one(tmp_path):
+    root = write_folder(tmp_path, rows(camera=lambda i: f"{i % 3}.toml"))
+    for i in range(3):
+        camera = rd.Camera(name=f"shot {i}", cfa="RGGB", gamma=1.0 + (i == 2), provenance=str(i))
+        camera.save(root / f"{i}.toml")
+    data = load(Data("folder", str(root)))
+    assert [camera.name for camera in data.cameras] == ["shot 0", "shot 2"]
+    assert data.camera_index.tolist() == [0, 0, 1] * 2
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -157,6 +181,10 @@ def test_groups_never_straddle(groups, folds):
         assert not {groups[i] for i in split.train} & {groups[i] for i in split.test}
 
 
+def test_a_seed_may_be_any_whole_number():
+    assert len(k_fold(dataset("ab" * 20), 4, 2**40)) == 4
+
+
 def test_the_seed_draws_the_folds():
     data = dataset("ab" * 20)
     assert (k_fold(data, 4, 0)[0].test != k_fold(data, 4, 1)[0].test).any()
@@ -165,7 +193,7 @@ def test_the_seed_draws_the_folds():
 def test_a_rare_label_is_left_out_only_where_hardly_anything_is_lost():
     kept = fit_for_folds(dataset(["a"] * 80 + ["b"] * 60 + ["c"]), folds=3)
     assert kept.classes == ("a", "b")
-    assert dict(kept.left_out) == {"c": 1}
+    assert dict(kept.left_out) == {"c": "1 image: too few for 3 folds"}
     assert len(kept) == 140
     assert set(kept.labels.tolist()) == {0, 1}
     with pytest.raises(rd.InputError, match=r"3 folds need 3 images.*'c' has 1.*--data.exclude"):
@@ -187,10 +215,10 @@ def test_labels_are_left_out_on_demand():
     kept = data.without(["b"])
     assert kept.classes == ("a", "c")
     assert kept.counts() == {"a": 6, "c": 6}
-    assert dict(kept.left_out) == {"b": 6}
+    assert dict(kept.left_out) == {"b": "6 images: excluded"}
     with pytest.raises(rd.InputError, match="label 'd' is not in the data"):
         data.without(["d"])
-    with pytest.raises(rd.InputError, match="one label"):
+    with pytest.raises(rd.InputError, match="have the labels \\['a'\\]"):
         fit_for_folds(data.without(["b", "c"]), folds=2)
 
 

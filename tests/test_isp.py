@@ -67,10 +67,11 @@ def test_whole_pipeline_with_the_shipped_cameras(name, shipped):
     )
 
 
+@pytest.mark.parametrize("white", [None, 0.95])
 @pytest.mark.parametrize("levels", [255, 4095])
-def test_menon_decides_ties_of_integer_data_as_the_package(levels):
+def test_menon_decides_ties_of_integer_data_as_the_package(levels, white):
     rng = np.random.default_rng(0)
-    camera = rd.Camera(name="plain", cfa="RGGB")
+    camera = rd.Camera(name="plain", cfa="RGGB", white_level=white)
     mosaic = rng.integers(0, levels, (128, 128)) / 65535
     linear = rd.isp.static("me,s,ga", camera).remove("gamma")
     expected = reference.develop("me,s,ga", mosaic, camera, linear=True)
@@ -340,6 +341,15 @@ def test_autocast_does_not_reach_inside(camera):
     with torch.autocast("cpu", torch.bfloat16):
         view = isp(mosaic)
     assert torch.equal(view, isp(mosaic))
+
+
+def test_a_blur_that_is_learned_away_is_none(camera):
+    radius = nn.Parameter(torch.tensor(1.0, dtype=torch.float64))
+    mask = rd.isp.UnsharpMask(radius)
+    view = torch.rand(3, 8, 8)
+    with torch.no_grad():
+        radius.fill_(-0.5)
+    torch.testing.assert_close(mask(view), view)
 
 
 def test_one_module_serves_both_precisions(camera):

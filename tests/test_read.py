@@ -125,6 +125,26 @@ def test_the_color_matrix_of_a_dng_maps_its_white_to_white_and_inverts_its_color
     np.testing.assert_allclose(developed, [1, 0, 0], atol=2e-3)
 
 
+def test_a_broken_dng_says_so_once(tmp_path, capfd):
+    path = write_dng(tmp_path / "shot.dng", mosaic(size=(64, 48)))
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(rd.InputError, match="shot.dng"):
+        rd.read_raw(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_impossible_metadata_name_the_file(tmp_path):
+    path = write_dng(tmp_path / "shot.dng", mosaic(size=(64, 48)), black=(100,) * 4, white=50)
+    with pytest.raises(rd.InputError, match="shot.dng has impossible metadata"):
+        rd.read_raw(path)
+
+
+def test_big_endian_arrays_are_read(tmp_path):
+    np.save(tmp_path / "big.npy", mosaic().astype(">u2"))
+    read = rd.read_raw(tmp_path / "big.npy").mosaic.double().numpy()
+    np.testing.assert_array_equal(np.rint(read * 65535), mosaic())
+
+
 def test_a_given_camera_overrides_the_files(tmp_path):
     path = write_dng(tmp_path / "shot.dng", mosaic(size=(64, 48)))
     camera = rd.Camera.load("raw-drone")
@@ -147,6 +167,9 @@ def nan(path, pixels):
     np.save(path, unit)
 
 
+# Signature and header of a PNG: 8 x 8, 8 bits, color type 3.
+PALETTE_PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452 00000008 00000008 08 03 000000")
+
 BAD = {
     "missing.tif": (lambda path, pixels: None, "does not exist"),
     "folder.tif": (lambda path, pixels: path.mkdir(), "is a folder"),
@@ -167,6 +190,16 @@ BAD = {
         lambda path, pixels: tifffile.imwrite(path, np.dstack([pixels] * 3), photometric="rgb"),
         "RGB picture",
     ),
+    "palette.tif": (
+        lambda path, pixels: tifffile.imwrite(
+            path, pixels.astype(np.uint8), photometric="palette", colormap=np.zeros((3, 256), np.uint16)
+        ),
+        "PALETTE",
+    ),
+    "negative.tif": (
+        lambda path, pixels: tifffile.imwrite(path, pixels, photometric="miniswhite"), "MINISWHITE",
+    ),
+    "palette.png": (lambda path, pixels: path.write_bytes(PALETTE_PNG), "palette"),
     "stack.tif": (lambda path, pixels: tifffile.imwrite(path, np.stack([pixels] * 2)), "stack"),
     "nan.npy": (nan, "NaN"),
     "scaled.npy": (lambda path, pixels: np.save(path, pixels.astype(float)), "expected \\[0, 1\\]"),

@@ -86,7 +86,11 @@ def make_run(
         },
         "data": {
             **{"name": "folder", "root": "/data/wbc", "images": n, "height": 120, "width": 120},
-            **{"classes": labels, "left_out": {"basophil": 1}, "groups": None},
+            **{
+                "classes": labels,
+                "left_out": {"basophil": "1 image: too few for 3 folds"},
+                "groups": None,
+            },
             **{"cameras": ["lab-cam"], "majority": {"label": first, "share": 0.589}},
         },
         **{"metric": "accuracy", "train": list(train), "test": TWELVE, "folds": folds},
@@ -104,7 +108,13 @@ def make_run(
             for test in (row, test)
             for label in labels
         ],
-        **{"duration_s": 312.0, "device": "cpu", "precision": "bf16-mixed"},
+        **{
+            "duration_s": 312.0,
+            "device": "cpu",
+            "precision": "bf16-mixed",
+            "threads": "2",
+            "torch": "2.15",
+        },
     }
     summary = json.loads(json.dumps(summary, default=float))
     (run / "summary.json").write_text(json.dumps(summary))
@@ -176,7 +186,7 @@ def test_every_number_of_the_summary_is_in_the_page(written):
         assert [label, str(CLASSES[label]), *map(three, values)] in rows
     facts = (
         "0.589",
-        "basophil (1 image)",
+        "basophil (1 image: too few for 3 folds)",
         "299 raw mosaics of 120 \N{MULTIPLICATION SIGN} 120 pixels",
         "lab-cam",
     )

@@ -28,6 +28,8 @@ def store(folder, spec=SPEC):
         (lambda: Data("folder", "x", images=3), "data.images is for synthetic data"),
         (lambda: Data("synthetic-microscopy", "x"), "data.root is for data.name folder"),
         (lambda: Data("synthetic-microscopy", images=1), "data.images must be.*at least 10"),
+        (lambda: Data("synthetic-microscopy", images=0), "data.images must be.*at least 10"),
+        (lambda: Data("synthetic-microscopy", size=0), "data.size must be.*at least 32"),
         (lambda: Synthesis(train=["bi,s"]), "unknown pipeline.*bi,s,me; bi,s,ga"),
         (lambda: Synthesis(train=[]), "empty"),
         (lambda: Synthesis(train=["bi,s,ga"] * 2), "twice"),
@@ -63,12 +65,12 @@ def test_a_spec_is_the_same_after_yaml():
 def test_finished_units_are_kept_and_the_rest_is_missing(tmp_path):
     first = store(tmp_path / "run")
     assert not (tmp_path / "run").exists()  # nothing is written before there is something to keep
-    first.open()
-    first.append("b", {"rows": [ROW], "more": [1]})
+    with first:
+        first.append("b", {"rows": [ROW], "more": [1]})
     second = store(tmp_path / "run")
-    second.open()
-    assert second.missing(["a", "b", "c"]) == ["a", "c"]
-    second.append("a", {"rows": [{**ROW, "value": 0.5}]})
+    with second:
+        assert second.missing(["a", "b", "c"]) == ["a", "c"]
+        second.append("a", {"rows": [{**ROW, "value": 0.5}]})
     assert [record["rows"][0]["value"] for record in second.records(["a", "b", "c"])] == [0.5, 0.1]
     second.write_results(["a", "b", "c"])
     assert (tmp_path / "run/results.csv").read_text() == (
@@ -80,18 +82,47 @@ def test_finished_units_are_kept_and_the_rest_is_missing(tmp_path):
 
 
 def test_the_leftover_of_a_killed_write_is_swept_away(tmp_path):
-    first = store(tmp_path)
-    first.open()
+    with store(tmp_path):
+        pass
     leftover = tmp_path / "records" / ".a.json.x1.tmp"
     leftover.write_text("{half")
-    again = store(tmp_path)
-    again.open()
-    assert not leftover.exists()
-    assert again.missing(["a"]) == ["a"]
+    with store(tmp_path) as again:
+        assert not leftover.exists()
+        assert again.missing(["a"]) == ["a"]
+
+
+def test_a_run_killed_at_its_very_beginning_goes_on(tmp_path):
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".spec.yaml.abc.tmp").write_text("data:")
+    with store(tmp_path) as begun:
+        assert begun.missing(["a"]) == ["a"]
+    assert not (tmp_path / ".spec.yaml.abc.tmp").exists()
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "{", "{}", "[]", "null", '{"record": {"rows": []}, "checksum": "0"}']
+)
+def test_a_damaged_record_is_done_again(damage, tmp_path):
+    with store(tmp_path) as first:
+        first.append("a", {"rows": [ROW]})
+        assert first.missing(["a"]) == []
+        (tmp_path / "records/a.json").write_text(damage)
+        assert first.missing(["a"]) == ["a"]
+        assert first.records(["a"]) == []
+
+
+def test_a_second_process_in_the_same_folder_is_refused(tmp_path):
+    with store(tmp_path):
+        second = store(tmp_path)
+        with pytest.raises(rd.InputError, match="another process is at work"):
+            second.__enter__()
+    with store(tmp_path):
+        pass
 
 
 def test_a_folder_of_another_experiment_is_refused(tmp_path):
-    store(tmp_path / "run").open()
+    with store(tmp_path / "run"):
+        pass
     other = SynthesisSpec(SPEC.data, task=Task(epochs=3))
     with pytest.raises(
         rd.InputError, match=r"another experiment \(task.epochs is 20 there, 3 here"
@@ -107,7 +138,8 @@ def test_a_folder_of_another_experiment_is_refused(tmp_path):
     with pytest.raises(rd.InputError, match="not readable as a spec"):
         store(tmp_path / "run")
     (tmp_path / "empty").mkdir()
-    store(tmp_path / "empty").open()
+    with store(tmp_path / "empty"):
+        pass
 
 
 def full():

@@ -13,7 +13,7 @@ from rawdrift.tasks import models
 from rawdrift.tasks.augment import flip_and_turn
 from rawdrift.tasks.metrics import accuracy
 from rawdrift.tasks.task import Develop, Normalize, predictions
-from rawdrift.tasks.train import train
+from rawdrift.tasks.train import _Batches, train
 
 from conftest import random_camera, random_mosaic
 
@@ -176,5 +176,16 @@ def test_imagenet_weights_without_network_say_what_to_do(monkeypatch):
         models.build("resnet18", 3, "imagenet")
 
 
-def test_batches_are_even_and_a_last_single_image_does_no_harm(data):
-    trained(data, batch_size=11, epochs=1)  # 12 images: 6 and 6, and not 11 and 1
+@pytest.mark.parametrize(("images", "size"), [(12, 11), (5, 2), (9, 4), (3, 2), (2, 32), (33, 32)])
+def test_no_batch_holds_a_single_image(data, images, size):
+    batches = _Batches(data, torch.arange(images) % 16, size, seed=0)
+    sizes = [len(labels) for _, _, labels in batches]
+    assert len(batches) == len(sizes)
+    assert sum(sizes) == images
+    assert min(sizes) >= 2
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_training_that_diverges_is_stopped(data):
+    with pytest.raises(rd.InputError, match="diverged.*lower --task.lr"):
+        trained(data, lr=1e30, epochs=4)

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 a check said no, 2 bad input, 70 a fault of ours, 130 stop
 Heavy imports are paid by the command that needs them: --help is instant.
 """
 
+import os
 import re
 import sys
 import traceback
@@ -32,28 +33,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     try:
-        parser = _parser()
-        args = parser.parse_args([a for a in arguments if a != "--debug"])
-        return _COMMANDS[args.command](parser.instantiate(args)[args.command])
+        args = _parse([argument for argument in arguments if argument != "--debug"])
+        return _COMMANDS[args.command](args[args.command])
     except SystemExit as done:  # --help, --version, --print_config
         return int(done.code or 0)
     except InputError as error:
         return _fail(str(error), debug)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(
-            f"{where}{error.strerror}; expected a place to read or write with room and permission",
-            debug,
-        )
     except KeyboardInterrupt:
         print("rawdrift: stopped; the same command goes on from here", file=sys.stderr)
         return 130
-    except Exception:
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            where = f"{error.filename}: " if error.filename else ""
+            expected = "expected a place to read or write with room and permission"
+            return _fail(f"{where}{error.strerror}; {expected}", debug)
         traceback.print_exc()
         print("rawdrift: this is a fault of rawdrift, please report it", file=sys.stderr)
         return 70
+
+
+def _parse(arguments: list[str]) -> Namespace:
+    parser = _parser()
+    try:
+        args: Namespace = parser.instantiate(parser.parse_args(arguments))
+        return args
+    except (TypeError, UnicodeDecodeError) as error:  # of a config file with odd content
+        raise InputError(f"the configuration can't be read: {error}") from None
 
 
 def _fail(message: str, debug: bool) -> int:
@@ -88,7 +96,7 @@ class _Parser(ArgumentParser):
     def flags(self) -> list[str]:
         """The flags of this command, by name."""
         names = {name for action in self._actions for name in action.option_strings}
-        aside = {"--help", "--version", "--print_config"}
+        aside = {"--help", "--version", "--print_config", "--print_shtab"}
         return sorted(n for n in names if n[:2] == "--" and n[-1] != "+" and n not in aside)
 
 
@@ -152,10 +160,12 @@ def _synthesis(args: Namespace) -> int:
 
 
 def _run_synthesis(spec: SynthesisSpec, out: str) -> int:
-    from rawdrift import report
     from rawdrift.controls import synthesis
 
     synthesis.run(spec, out)
+
+    from rawdrift import report
+
     print(f"report: {report.write(Path(out))}")
     return 0
 

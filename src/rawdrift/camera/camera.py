@@ -113,7 +113,10 @@ class Camera:
         """A shipped camera by its name, or a camera file by its path (.toml)."""
         if Path(name).suffix == ".toml":
             return cls._parse(_read_text(Path(name)), source=str(name))
-        choose("camera", str(name), [*shipped(), "or the path of a .toml file"])
+        try:
+            choose("camera", str(name), shipped())
+        except InputError as error:
+            raise InputError(f"{error}; or give the path of a .toml file") from None
         return cls._parse((_SHIPPED / f"{name}.toml").read_text("utf-8"), source=str(name))
 
     @classmethod

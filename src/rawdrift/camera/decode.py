@@ -1,6 +1,9 @@
 """Raw files to arrays of their own numbers. No torch: archives are listed and checked fast."""
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +101,7 @@ def _checked(mosaic: NDArray[Any], path: Path) -> NDArray[Any]:
                 f"{path} holds floats from {mosaic.min():g} to {mosaic.max():g}, expected [0, 1]; "
                 f"divide by full scale or store 16-bit integers"
             )
-    elif mosaic.dtype not in (np.uint8, np.uint16):
+    elif mosaic.dtype.kind != "u" or mosaic.dtype.itemsize > 2:
         raise InputError(f"{path} holds {mosaic.dtype} values, expected uint8, uint16 or float")
     return np.ascontiguousarray(mosaic.astype(mosaic.dtype.newbyteorder("="), copy=False))
 
@@ -107,7 +110,17 @@ def _tiff(path: Path) -> Decoded:
     import tifffile
 
     with tifffile.TiffFile(path) as file:
-        page = file.pages[0]
+        if len(file.pages) != 1:
+            raise InputError(
+                f"{path} is a stack of {len(file.pages)} pages, expected one mosaic; save the raw "
+                f"page alone"
+            )
+        page: Any = file.pages.first
+        if page.photometric.name not in ("MINISBLACK", "CFA", "RGB"):
+            raise InputError(
+                f"{path} stores its values as {page.photometric.name}, expected the plain numbers "
+                f"of a mosaic (MINISBLACK or CFA)"
+            )
         # tifffile reads a truncated strip as zeros: a raw file with a silent black half.
         end = max(
             (a + n for a, n in zip(page.dataoffsets, page.databytecounts, strict=True)), default=0
@@ -120,7 +133,11 @@ def _tiff(path: Path) -> Decoded:
 def _png(path: Path) -> Decoded:
     import imagecodecs
 
-    return Decoded(imagecodecs.png_decode(path.read_bytes()))
+    content = path.read_bytes()
+    depth, color = content[24:25], content[25:26]  # of the header, at a fixed place
+    if color == b"\x03" or (color == b"\x00" and depth not in (b"\x08", b"\x10")):
+        raise InputError(f"{path} has a palette or under 8 bits, expected 8 or 16 bits of gray")
+    return Decoded(imagecodecs.png_decode(content))
 
 
 def _npy(path: Path) -> Decoded:
@@ -130,7 +147,7 @@ def _npy(path: Path) -> Decoded:
 def _libraw(path: Path) -> Decoded:
     import rawpy
 
-    with rawpy.imread(str(path)) as raw:
+    with _libraw_quiet(), rawpy.imread(str(path)) as raw:
         if raw.raw_type != rawpy.RawType.Flat or raw.raw_image.ndim != 2:
             raise InputError(f"{path} is {raw.raw_type.name} raw, expected a Bayer mosaic")
         # Which of LibRaw's four colors sits where; margins are cut off on all sides.
@@ -140,7 +157,25 @@ def _libraw(path: Path) -> Decoded:
             raise InputError(
                 f"{path} has the color filter array {pattern}, expected a Bayer mosaic"
             )
-        return Decoded(raw.raw_image_visible.copy(), _camera(path.name, raw, pattern, sites))
+        mosaic = raw.raw_image_visible.copy()
+        try:
+            return Decoded(mosaic, _camera(path.name, raw, pattern, sites))
+        except InputError as error:
+            raise InputError(f"{path} has impossible metadata: {error}") from None
+
+
+@contextmanager
+def _libraw_quiet() -> Iterator[None]:
+    """LibRaw writes its complaints to the process's standard error, beside the error it raises."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _camera(name: str, raw: Any, pattern: Pattern, sites: NDArray[Any]) -> Camera:

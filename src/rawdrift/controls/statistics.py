@@ -3,7 +3,10 @@
 import math
 from collections.abc import Sequence
 from statistics import NormalDist, fmean, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Spread(NamedTuple):
@@ -18,7 +21,7 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(fmean(values), stdev(values) if len(values) > 1 else None)
 
 
-def wilson(share: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson(share: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a share that was seen in n independent trials.
 
     Source: Wilson, "Probable inference, the law of succession, and statistical inference",
@@ -31,7 +34,9 @@ def wilson(share: float, n: int, confidence: float = 0.95) -> tuple[float, float
     return max(0.0, (center - half) / scale), min(1.0, (center + half) / scale)
 
 
-def paired_difference(lost: int, won: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def paired_difference(
+    lost: float, won: float, n: float, confidence: float = 0.95
+) -> tuple[float, float]:
     """Interval of the drop (lost - won) / n of a share that two answers to the same n images have.
 
     lost: images right the first time and wrong the second; won: the other way around.
@@ -44,3 +49,22 @@ def paired_difference(lost: int, won: int, n: int, confidence: float = 0.95) -> 
     center = (a - b) / total
     half = z * math.sqrt(a + b - (a - b) ** 2 / total) / total
     return max(-1.0, center - half), min(1.0, center + half)
+
+
+def effective_size(values: NDArray[Any], groups: NDArray[np.int64] | None = None) -> float:
+    """As many independent values as tell of their mean what these (n,) do, at most n.
+
+    groups: (n,) number of the group of each; values of one group may be alike. The size is n over
+    the design effect: the variance of the mean of clusters against that of independent values.
+    Source: Kish, "Survey Sampling", 1965; the variance is the linearized one of cluster sampling.
+    """
+    n = len(values)
+    independent = float(np.var(values)) / n
+    if groups is None or independent == 0:
+        return float(n)
+    sums = np.bincount(groups, weights=values - values.mean())
+    sums = sums[np.bincount(groups) > 0]
+    if len(sums) < 2:
+        return 1.0
+    clustered = len(sums) / (len(sums) - 1) * float((sums**2).sum()) / n**2
+    return n / max(1.0, clustered / independent)

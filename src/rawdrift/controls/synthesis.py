@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +18,10 @@ from rawdrift.data.dataset import RawDataset
 from rawdrift.data.splits import Split, fit_for_folds, k_fold
 from rawdrift.runs.spec import SynthesisSpec
 from rawdrift.runs.store import Record, Store
+from rawdrift.tasks import models
 from rawdrift.tasks.metrics import accuracy
 from rawdrift.tasks.task import Develop, predictions
-from rawdrift.tasks.train import train
+from rawdrift.tasks.train import resolve_precision, train
 
 COLUMNS = ("train", "test_kind", "test", "severity", "fold", "metric", "value", "n")
 
@@ -44,16 +46,25 @@ def run(spec: SynthesisSpec, out: str | Path) -> dict[str, Any]:
 
     Raises InputError where the data or the folder do not fit the spec.
     """
-    started = time.monotonic()
     store = Store(Path(out), spec, COLUMNS)
     data = _load(spec)
     splits = k_fold(data, spec.synthesis.folds, spec.seed)
-    store.open()
-    units = [Unit(name, fold) for name in spec.synthesis.train for fold in range(len(splits))]
-    fingerprint = data.fingerprint()
-    _same_data(store, units, fingerprint)
+    inputs = [data.fingerprint(), models.fingerprint(spec.task.model, spec.task.weights)]
+    with store:
+        return _run(spec, store, data, splits, inputs)
 
-    missing = set(store.missing(unit.name for unit in units))
+
+def _run(
+    spec: SynthesisSpec, store: Store, data: RawDataset, splits: Sequence[Split], inputs: list[str]
+) -> dict[str, Any]:
+    units = [Unit(name, fold) for name in spec.synthesis.train for fold in range(len(splits))]
+    names = [unit.name for unit in units]
+    if any(record["inputs"] != inputs for record in store.records(names)):
+        raise InputError(
+            f"the data or the weights have changed since {store.folder} was begun; "
+            f"choose a new folder"
+        )
+    missing = set(store.missing(names))
     todo = [unit for unit in units if unit.name in missing]
     if len(todo) < len(units):
         tqdm.write(f"{len(units) - len(todo)} of {len(units)} trainings are done already")
@@ -61,15 +72,12 @@ def run(spec: SynthesisSpec, out: str | Path) -> dict[str, Any]:
         for number, unit in enumerate(todo):
             bar.set_description(f"train on {unit.train}, fold {unit.fold + 1}/{len(splits)}")
             record = _run_unit(spec, data, splits[unit.fold], unit, bar)
-            store.append(unit.name, {"data": fingerprint, **record})
-            store.write_results(unit.name for unit in units)
+            store.append(unit.name, {"inputs": inputs, **record})
+            store.write_results(names)
             tqdm.write(_line(unit, record, len(splits), left=len(todo) - 1 - number))
 
-    store.write_results(unit.name for unit in units)
-    summary = summarize(
-        spec, data, splits, store.records(unit.name for unit in units), store.folder
-    )
-    summary["duration_s"] = round(time.monotonic() - started, 1)
+    store.write_results(names)
+    summary = summarize(spec, data, splits, store.records(names), store.folder)
     store.write_summary(summary)
     return summary
 
@@ -80,18 +88,10 @@ def _load(spec: SynthesisSpec) -> RawDataset:
         raise InputError(
             f"{spec.data.root}/manifest.csv has no column label; classification needs one"
         )
-    data = fit_for_folds(data.without(spec.data.exclude), spec.synthesis.folds)
-    for label, count in data.left_out.items():
-        tqdm.write(f"left out: label {label!r} with {count} image{'s' * (count > 1)}")
+    data = fit_for_folds(data.without(spec.data.exclude, "excluded"), spec.synthesis.folds)
+    for label, why in data.left_out.items():
+        tqdm.write(f"left out: label {label!r}, {why}")
     return data
-
-
-def _same_data(store: Store, units: Sequence[Unit], fingerprint: str) -> None:
-    for record in store.records(unit.name for unit in units):
-        if record["data"] != fingerprint:
-            raise InputError(
-                f"the data have changed since {store.folder} was begun; choose a new folder"
-            )
 
 
 def _run_unit(spec: SynthesisSpec, data: RawDataset, split: Split, unit: Unit, bar: Any) -> Record:
@@ -140,6 +140,10 @@ def _run_unit(spec: SynthesisSpec, data: RawDataset, split: Split, unit: Unit, b
         "rows": rows,
         "predictions": {name: classes.tolist() for name, classes in predicted.items()},
         "device": device,
+        "precision": resolve_precision(task.precision),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - started, 1),
     }
 

@@ -22,7 +22,7 @@ class RawDataset:
     classes, labels: names of the labels, sorted, and the index of each image's, (N,) int64.
     masks: (N, H, W) uint8.
     groups: N names of what belongs together (slide, flight, patient).
-    left_out: labels that were left out, with how many images each had.
+    left_out: labels that were left out, with how many images each had and why.
     """
 
     mosaics: Tensor
@@ -33,7 +33,7 @@ class RawDataset:
     labels: Tensor | None = None
     masks: Tensor | None = None
     groups: tuple[str, ...] | None = None
-    left_out: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.mosaics)
@@ -57,8 +57,8 @@ class RawDataset:
         found = Counter(self.labels.tolist())
         return {name: found[index] for index, name in enumerate(self.classes)}
 
-    def without(self, labels: Sequence[str]) -> "RawDataset":
-        """The dataset without the images of these labels."""
+    def without(self, labels: Sequence[str], why: str = "excluded") -> "RawDataset":
+        """The dataset without the images of these labels; `why` is noted in `left_out`."""
         if self.labels is None or not labels:
             return self
         counts = self.counts()
@@ -78,7 +78,7 @@ class RawDataset:
             labels=torch.tensor([new_index[int(self.labels[i])] for i in keep], dtype=torch.long),
             masks=None if self.masks is None else self.masks[kept],
             groups=None if self.groups is None else tuple(self.groups[i] for i in keep),
-            left_out={**self.left_out, **{label: counts[label] for label in labels}},
+            left_out={**self.left_out, **{label: _noted(counts[label], why) for label in labels}},
         )
 
     def fingerprint(self) -> str:
@@ -90,3 +90,7 @@ class RawDataset:
             if tensor is not None:
                 digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def _noted(count: int, why: str) -> str:
+    return f"{count} image{'s' * (count != 1)}: {why}"

@@ -1,8 +1,10 @@
 """A user's own data: a folder with manifest.csv."""
 
 import csv
+import io
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,7 @@ def load(root: Path, progress: Progress = lambda items, what: items) -> RawDatas
     default = root / "camera.toml"
     cameras: dict[str, Camera | None] = {"": Camera.load(default) if default.exists() else None}
     found: list[Camera] = []
+    calibrations: list[Camera] = []
     mosaics: list[NDArray[Any]] = []
     masks: list[NDArray[np.uint8]] = []
     camera_index: list[int] = []
@@ -70,9 +73,12 @@ def load(root: Path, progress: Progress = lambda items, what: items) -> RawDatas
                 f"{mosaics[0].dtype}; expected integers everywhere or floats everywhere"
             )
         mosaics.append(mosaic)
-        if camera not in found:
+        # Cameras that differ in name alone, as those of DNG files, develop alike.
+        numbers = replace(camera, name="any", provenance="")
+        if numbers not in calibrations:
+            calibrations.append(numbers)
             found.append(camera)
-        camera_index.append(found.index(camera))
+        camera_index.append(calibrations.index(numbers))
         if row.mask:
             masks.append(_mask(root, row, mosaic.shape))
     classes = tuple(sorted({row.label for row in rows})) if rows[0].label else ()
@@ -98,32 +104,55 @@ def read_manifest(path: Path) -> list[Row]:
         ) from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not text in UTF-8") from None
-    reader = csv.DictReader(text.splitlines())
-    columns = list(reader.fieldnames or [])
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        columns = [name.strip() for name in next(reader, [])]
+        _check_columns(path, columns)
+        rows = []
+        for values in reader:
+            if values:
+                rows.append(_row(path, reader.line_num, columns, values))
+    except csv.Error as error:
+        raise InputError(f"{path} line {reader.line_num} is no CSV: {error}") from None
+    if not rows:
+        raise InputError(f"{path} lists no images, expected one a line")
+    seen: dict[Path, Row] = {}
+    for row in rows:
+        first = seen.setdefault((path.parent / row.image).resolve(), row)
+        if first is not row:
+            raise InputError(
+                f"{path} lists {row.image} twice, in lines {first.line} and {row.line}"
+            )
+    return rows
+
+
+def _check_columns(path: Path, columns: list[str]) -> None:
     if "image" not in columns or not {"label", "mask"} & set(columns):
         raise InputError(
             f"{path} has the columns {columns}, expected image and label or mask (or both), "
             f"optionally group and camera"
         )
-    rows = []
-    for values in reader:
-        row = Row(
-            reader.line_num, **{c: (values[c] or "").strip() for c in COLUMNS if c in columns}
+    for name in columns:
+        if columns.count(name) > 1:
+            raise InputError(f"{path} has the column {name!r} twice")
+        # Other columns are welcome, but a misspelt group would let groups straddle unseen.
+        meant = get_close_matches(name.lower(), COLUMNS, n=1, cutoff=0.7)
+        if meant and name not in COLUMNS:
+            raise InputError(f"{path} has a column {name!r}; did you mean {meant[0]!r}? Rename it")
+
+
+def _row(path: Path, line: int, columns: list[str], values: list[str]) -> Row:
+    if len(values) != len(columns):
+        raise InputError(
+            f"{path} line {line} has {len(values)} fields, expected {len(columns)}; put a field "
+            f"that holds a comma into quotes"
         )
-        for column in ("image", "label", "mask", "group"):
-            if column in columns and not getattr(row, column):
-                raise InputError(f"{path} line {row.line} has no {column}; fill the column")
-        rows.append(row)
-    if not rows:
-        raise InputError(f"{path} lists no images, expected one a line")
-    seen: dict[str, int] = {}
-    for row in rows:
-        if row.image in seen:
-            raise InputError(
-                f"{path} lists {row.image} twice, in lines {seen[row.image]}, {row.line}"
-            )
-        seen[row.image] = row.line
-    return rows
+    found = dict(zip(columns, values, strict=True))
+    row = Row(line, **{name: found[name].strip() for name in COLUMNS if name in found})
+    for name in ("image", "label", "mask", "group"):
+        if name in columns and not getattr(row, name):
+            raise InputError(f"{path} line {line} has no {name}; fill the column")
+    return row
 
 
 def _camera(root: Path, row: Row) -> Camera:

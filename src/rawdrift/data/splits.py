@@ -43,9 +43,9 @@ def fit_for_folds(data: RawDataset, folds: int) -> RawDataset:
                 f"{folds} folds need {folds} {unit} of every label, but {named}; add images, use "
                 f'fewer folds, or leave labels out with --data.exclude "{list(rare)}"'
             )
-        data = data.without(list(rare))
+        data = data.without(list(rare), f"too few for {folds} folds")
     if len(data.classes) < 2:
-        raise InputError(f"the data has the one label {list(data.classes)}, expected at least 2")
+        raise InputError(f"the data have the labels {list(data.classes)}, expected at least 2")
     return data
 
 
@@ -63,7 +63,8 @@ def k_fold(data: RawDataset, folds: int, seed: int) -> list[Split]:
         (True, False): StratifiedKFold,
         (True, True): StratifiedGroupKFold,
     }[labels is not None, data.groups is not None]
-    splitter = kind(folds, shuffle=True, random_state=seed)
+    draws = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    splitter = kind(folds, shuffle=True, random_state=draws)
     splits = [Split(*pair) for pair in splitter.split(indices, labels, groups=data.groups)]
     for fold, split in enumerate(splits):
         unseen = (

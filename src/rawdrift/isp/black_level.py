@@ -5,7 +5,8 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from rawdrift.cfa import Pattern, offsets
+from rawdrift.cfa import PATTERNS, Pattern, offsets
+from rawdrift.checks import InputError, choose
 from rawdrift.isp.step import Kind, Step, Value
 
 
@@ -26,9 +27,12 @@ class BlackLevel(Step):
     def __init__(self, cfa: Pattern, level: Value, white: float | None = None):
         super().__init__()
         self.own("level", level, (4,))
+        if white is not None and not bool((self.level < white).all()):
+            raise InputError(f"white must be above the black level, got {white!r}")
         self.white = white
         # Which of the four numbers belongs to each pixel of the 2x2 cell.
         sites = torch.empty(2, 2, dtype=torch.long)
+        choose("cfa pattern", cfa, PATTERNS)
         for site, at in enumerate(offsets(cfa)):
             sites[at] = site
         self.register_buffer("sites", sites, persistent=False)
@@ -39,8 +43,8 @@ class BlackLevel(Step):
         black = self.level[self.sites]
         if self.white is None:
             return x - _tiled(black.to(x), height, width)
-        scale = 1 / (self.white - black)
-        return (x - _tiled(black.to(x), height, width)) * _tiled(scale.to(x), height, width)
+        span = self.white - black
+        return (x - _tiled(black.to(x), height, width)) / _tiled(span.to(x), height, width)
 
 
 def _tiled(cell: Tensor, height: int, width: int) -> Tensor:

@@ -5,7 +5,8 @@ from typing import ClassVar, NamedTuple, final
 import torch
 from torch import Tensor
 
-from rawdrift.cfa import Pattern, offsets
+from rawdrift.cfa import PATTERNS, Pattern, offsets
+from rawdrift.checks import choose
 from rawdrift.isp.neighborhood import along_columns, along_rows, correlate, extend
 from rawdrift.isp.step import Kind, Step, Value
 
@@ -46,6 +47,7 @@ class Bilinear(Step):
 
     def __init__(self, cfa: Pattern, kernels: Value = KERNELS):
         super().__init__()
+        choose("cfa pattern", cfa, PATTERNS)
         self.cfa = cfa
         self.own("kernels", kernels, (3, 3, 3))
 
@@ -105,6 +107,7 @@ class Malvar2004(Step):
 
     def __init__(self, cfa: Pattern, kernels: Value = KERNELS):
         super().__init__()
+        choose("cfa pattern", cfa, PATTERNS)
         self.cfa = cfa
         self.own("kernels", kernels, (4, 5, 5))
 
@@ -151,6 +154,7 @@ class Menon2007(Step):
 
     def __init__(self, cfa: Pattern, kernels: Value = KERNELS):
         super().__init__()
+        choose("cfa pattern", cfa, PATTERNS)
         self.cfa = cfa
         self.own("kernels", kernels, (3, 5))
 

@@ -5,6 +5,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from rawdrift.checks import positive
 from rawdrift.isp.step import Step, Value
 
 # One step of a 16-bit file: below it the slope of the power, infinite at zero, is held constant.
@@ -23,6 +24,7 @@ class Gamma(Step):
     def __init__(self, gamma: Value = 2.2):
         super().__init__()
         self.own("gamma", gamma, ())
+        positive("gamma", float(self.gamma.detach()))
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)

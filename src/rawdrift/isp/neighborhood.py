@@ -54,6 +54,7 @@ def along_columns(x: Tensor, taps: Tensor) -> Tensor:
 
 def gaussian_taps(sigma: Tensor) -> Tensor:
     """Normalized Gaussian, cut at 4 sigma as SciPy does: (2 * int(4 sigma + 0.5) + 1,) taps."""
+    sigma = sigma.clamp(min=1e-3)  # a learned one may fall to nothing: no blur
     reach = int(4 * float(sigma.detach()) + 0.5)
     t = torch.arange(-reach, reach + 1, dtype=sigma.dtype, device=sigma.device)
     weights = torch.exp(-0.5 * (t / sigma) ** 2)

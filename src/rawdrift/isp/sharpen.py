@@ -4,6 +4,7 @@ from typing import final
 
 from torch import Tensor
 
+from rawdrift.checks import positive
 from rawdrift.isp.color import Channels, filtered
 from rawdrift.isp.neighborhood import along_columns, along_rows, correlate, gaussian_taps
 from rawdrift.isp.step import Step, Value
@@ -43,6 +44,7 @@ class UnsharpMask(Step):
     def __init__(self, radius: Value = RADIUS, amount: Value = AMOUNT, channels: Channels = "luma"):
         super().__init__()
         self.own("radius", radius, ())
+        positive("radius", float(self.radius.detach()))
         self.own("amount", amount, ())
         self.channels: Channels = channels
 

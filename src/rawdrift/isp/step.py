@@ -30,6 +30,8 @@ class Step(nn.Module):
             raise InputError(
                 f"{type(self).__name__}.{name} must have shape {shape}, got {tuple(given.shape)}"
             )
+        if not torch.isfinite(given.detach()).all():
+            raise InputError(f"{type(self).__name__}.{name} must be finite, got {given.tolist()}")
         if isinstance(given, nn.Parameter):
             self.register_parameter(name, given)
         else:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rawdrift.report import style
 from rawdrift.report.style import ACCENT, INK, MUTED, PAPER, RULE, WRONG, plain
-from rawdrift.report.summary import picture
+from rawdrift.report.summary import damaged, picture
 
 # Lengths are inches, lines and fonts points.
 _LETTER = 0.082
@@ -92,7 +92,11 @@ def worst_pair(summary: dict[str, Any], run: Path) -> Figure:
 
 def read_picture(run: Path, name: str) -> NDArray[np.floating]:
     """A picture of a run as (H, W, 3) in [0, 1]."""
-    view = np.asarray(imread(picture(run, name)), dtype=float)
+    path = picture(run, name)
+    try:
+        view = np.asarray(imread(path), dtype=float)
+    except (OSError, ValueError, SyntaxError):  # Pillow's, for a picture that is none
+        raise damaged(run / "summary.json", f"its picture {name} can't be read") from None
     return view[..., :3] if view.ndim == 3 else np.stack([view] * 3, axis=-1)
 
 

@@ -25,6 +25,8 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "duration_s": (int, float),
     "device": str,
     "precision": str,
+    "threads": str,
+    "torch": str,
 }
 _ENTRIES = {
     "cells": ("train", "test", "mean", "std", "folds", "n"),
@@ -47,25 +49,25 @@ def read(run: Path) -> dict[str, Any]:
             "that has ended, or start the same command again to let it end"
         ) from None
     except (ValueError, OSError) as error:
-        raise _damaged(path, f"it can't be read ({error})") from None
+        raise damaged(path, f"it can't be read ({error})") from None
     if not isinstance(summary, dict):
-        raise _damaged(path, "it holds no fields")
+        raise damaged(path, "it holds no fields")
     choose(f"kind of run in {path}:", summary.get("kind"), _KINDS)
     for field, kind in _FIELDS.items():
         if field not in summary:
-            raise _damaged(path, f"it lacks {field!r}")
+            raise damaged(path, f"it lacks {field!r}")
         if not isinstance(summary[field], kind):
-            raise _damaged(path, f"its {field!r} is {summary[field]!r}")
+            raise damaged(path, f"its {field!r} is {summary[field]!r}")
     for field, names in _ENTRIES.items():
         entries = summary[field] if isinstance(summary[field], list) else [summary[field]]
         for entry in entries:
             missing = [name for name in names if entry is not None and name not in entry]
             if missing:
-                raise _damaged(path, f"an entry of its {field!r} lacks {missing[0]!r}")
+                raise damaged(path, f"an entry of its {field!r} lacks {missing[0]!r}")
     cells = by_pair(summary)
     for pair in ((train, test) for train in summary["train"] for test in summary["test"]):
         if pair not in cells or not is_number(cells[pair]["mean"]):
-            raise _damaged(path, f"it has no number for {pair[0]} tested on {pair[1]}")
+            raise damaged(path, f"it has no number for {pair[0]} tested on {pair[1]}")
     return summary
 
 
@@ -78,7 +80,7 @@ def picture(run: Path, name: str) -> Path:
     """The path of a picture that a summary names; pictures of other folders are refused."""
     path = run / name
     if not path.resolve().is_relative_to(run.resolve()):
-        raise _damaged(run / "summary.json", f"its picture {name!r} is outside the run folder")
+        raise damaged(run / "summary.json", f"its picture {name!r} is outside the run folder")
     if not path.is_file():
         raise InputError(
             f"{run} is not a finished run folder: its picture {name} is missing; restore it, or "
@@ -87,7 +89,8 @@ def picture(run: Path, name: str) -> Path:
     return path
 
 
-def _damaged(path: Path, what: str) -> InputError:
+def damaged(path: Path, what: str) -> InputError:
+    """The error for a run folder with a file that is not whole."""
     return InputError(
         f"{path.parent} is not a finished run folder: {path.name} is damaged, {what}; remove it "
         "and start the same command again"

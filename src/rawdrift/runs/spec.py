@@ -20,7 +20,7 @@ class Data:
     Args:
         name: "folder", your own images with a manifest.csv; or "synthetic-microscopy", white blood
             cells drawn on the fly.
-        root: of a folder: where its manifest.csv is.
+        root: of a folder: where its manifest.csv is, seen from where the command runs.
         exclude: labels to leave out.
         images: of synthetic data: how many.
         size: of synthetic data: height and width in pixels.
@@ -47,9 +47,9 @@ class Data:
         else:
             if self.root is not None:
                 raise InputError(f"data.root is for data.name folder; {self.name} needs no files")
-            object.__setattr__(self, "images", _whole("data.images", self.images or 240, 10))
-            object.__setattr__(self, "size", _whole("data.size", self.size or 96, 32))
-            object.__setattr__(self, "seed", _whole("data.seed", self.seed or 0, 0))
+            for name, default, least in (("images", 240, 10), ("size", 96, 32), ("seed", 0, 0)):
+                value = default if getattr(self, name) is None else getattr(self, name)
+                object.__setattr__(self, name, _whole(f"data.{name}", value, least))
 
 
 @dataclass(frozen=True)

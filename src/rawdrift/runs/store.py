@@ -1,13 +1,15 @@
 """A run folder: what is done, kept so that a kill at any instant loses only the unit under way."""
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
+from filelock import FileLock, Timeout
 
 from rawdrift import files
 from rawdrift.checks import InputError
@@ -21,7 +23,9 @@ class Store:
 
     A unit is a name that can be a file's. Its record holds `rows`, a list of measurements, which
     `results.csv` collects, and whatever else the control needs. A record is written in one atomic
-    step: a unit is done or missing, never half.
+    step, with its checksum: a unit is done or missing, never half, and a damaged one is missing.
+
+    Used as a context, within which no other process works in the folder.
     """
 
     def __init__(self, folder: Path, spec: Any, columns: Sequence[str]):
@@ -29,31 +33,49 @@ class Store:
         self.folder = folder
         self.spec = spec
         self.columns = tuple(columns)
+        self._lock = FileLock(folder / ".lock", timeout=0)
         self._check(to_dict(spec))
 
-    def open(self) -> None:
+    def __enter__(self) -> Self:
         """Make the folder, write spec.yaml, sweep away what a killed write has left."""
-        for folder in (self.folder, self.folder / "records"):
-            files.make_folder(folder)
-            for leftover in folder.glob(".*.tmp"):
-                leftover.unlink(missing_ok=True)
+        files.make_folder(self.folder)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"another process is at work in {self.folder}; wait for it, or choose a new folder"
+            ) from None
+        for leftover in self.folder.rglob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
         files.write(self.folder / "spec.yaml", to_yaml(self.spec))
+        files.make_folder(self.folder / "records")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
     def missing(self, units: Iterable[str]) -> list[str]:
         """Those of `units` that are still to do, in their order."""
-        return [unit for unit in units if not self._path(unit).exists()]
+        return [unit for unit in units if self._read(unit) is None]
 
     def append(self, unit: str, record: Record) -> None:
         """Keep the record of a finished unit."""
-        files.write(self._path(unit), json.dumps(record, indent=1))
+        text = json.dumps({"checksum": _checksum(record), "record": record}, indent=1)
+        files.write(self._path(unit), text)
 
     def records(self, units: Iterable[str]) -> list[Record]:
         """The records of finished units, in the order of `units`."""
-        return [
-            json.loads(self._path(unit).read_text("utf-8"))
-            for unit in units
-            if self._path(unit).exists()
-        ]
+        return [record for record in map(self._read, units) if record is not None]
+
+    def _read(self, unit: str) -> Record | None:
+        try:
+            held = json.loads(self._path(unit).read_text("utf-8"))
+            record: Record = held["record"]
+            return record if held["checksum"] == _checksum(record) else None
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):  # damaged: to be done again
+            return None
 
     def write_results(self, units: Iterable[str]) -> None:
         """Write results.csv: the rows of all finished units, in the order of `units`."""
@@ -77,7 +99,7 @@ class Store:
         if self.folder.exists() and not self.folder.is_dir():
             raise InputError(f"{self.folder} is a file, expected a run folder; choose another")
         if not path.exists():
-            if self.folder.exists() and any(self.folder.iterdir()):
+            if self.folder.exists() and any(not _is_ours(path) for path in self.folder.iterdir()):
                 raise InputError(
                     f"{self.folder} is not empty and no run of rawdrift; choose a new folder"
                 )
@@ -98,6 +120,15 @@ class Store:
             f"{self.folder} holds another experiment ({shown}{more}); "
             f"choose a new folder, or the same settings to go on"
         )
+
+
+def _is_ours(path: Path) -> bool:
+    """What a run that was killed at its very beginning may have left."""
+    return path.name == ".lock" or (path.name.startswith(".spec.yaml.") and path.suffix == ".tmp")
+
+
+def _checksum(record: Record) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

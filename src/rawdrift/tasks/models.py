@@ -1,5 +1,6 @@
 """Networks from a view (N, 3, H, W) to logits (N, classes)."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +26,16 @@ def build(name: str, classes: int, weights: str = "none") -> nn.Module:
     if weights != "none":
         _load(net, _imagenet(models) if weights == "imagenet" else _file(Path(weights)), weights)
     return net
+
+
+def fingerprint(name: str, weights: str) -> str:
+    """What identifies the weights that `build` starts from; raises where they can't be used."""
+    if weights != "none":
+        with torch.random.fork_rng(devices=[]):
+            build(name, 2, weights)
+    if weights in ("none", "imagenet"):
+        return weights
+    return hashlib.sha256(Path(weights).read_bytes()).hexdigest()
 
 
 def _imagenet(models: object) -> Mapping[str, Tensor]:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.tasks import models
 from rawdrift.tasks.augment import flip_and_turn
@@ -52,7 +53,7 @@ def train(
             max_epochs=epochs,
             accelerator="auto",
             devices=1,
-            precision=_precision(precision),
+            precision=resolve_precision(precision),  # type: ignore[arg-type]
             deterministic=True,
             logger=False,
             enable_checkpointing=False,
@@ -65,16 +66,16 @@ def train(
     return net.eval().cpu()
 
 
-def _precision(name: str) -> Any:
+def resolve_precision(name: str) -> str:
     """Lightning's name of the precision; "auto" is bfloat16 where the processor computes in it."""
     if name == "auto":
-        cpu = torch.cpu.get_capabilities()
-        name = "bf16" if _gpu_bf16() or cpu.get("avx512_bf16") or cpu.get("amx_bf16") else "32"
+        if torch.cuda.is_available():
+            has_bf16 = torch.cuda.is_bf16_supported()
+        else:
+            cpu = torch.cpu.get_capabilities()
+            has_bf16 = cpu.get("avx512_bf16") or cpu.get("amx_bf16")
+        name = "bf16" if has_bf16 else "32"
     return {"bf16": "bf16-mixed", "32": "32-true"}[name]
-
-
-def _gpu_bf16() -> bool:
-    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
 
 
 class _Training(L.LightningModule):
@@ -103,7 +104,9 @@ class _Training(L.LightningModule):
         if self.augment:
             views = flip_and_turn(views, self.draws)
         views = views.contiguous(memory_format=torch.channels_last)
-        return F.cross_entropy(self.net(views), labels)
+        loss = F.cross_entropy(self.net(views), labels)
+        self.log("loss", loss)
+        return loss
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.net.parameters(), lr=self.lr)
@@ -122,7 +125,7 @@ class _Batches:
     def __init__(self, data: RawDataset, indices: Tensor, batch_size: int, seed: int):
         self.data = data
         self.indices = indices
-        self.steps = -(-len(indices) // batch_size)
+        self.steps = max(1, min(-(-len(indices) // batch_size), len(indices) // 2))
         self.draws = torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:
@@ -136,10 +139,14 @@ class _Batches:
 
 
 class _OnEpoch(L.Callback):
+    """Tells of each epoch, and stops a training that has diverged."""
+
     def __init__(self, tell: Callable[[], object]):
         self.tell = tell
 
-    def on_train_epoch_end(self, *_: Any) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, _: L.LightningModule) -> None:
+        if not torch.isfinite(trainer.callback_metrics["loss"]):
+            raise InputError("the training has diverged (its loss is not finite); lower --task.lr")
         self.tell()
 
 
