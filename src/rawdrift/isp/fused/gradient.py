@@ -15,8 +15,8 @@ from rawdrift.isp.step import Step
 def recorded(view: Tensor, steps: Sequence[Step], mosaic: Tensor) -> Tensor:
     """A view (..., 3, H, W) by these steps of a float mosaic, made differentiable in both.
 
-    The backward pass runs the steps again and differentiates them: what it needs of memory, it needs
-    for its own time only.
+    The backward pass runs the steps again and differentiates them: it needs their memory, but for
+    its own time only.
     """
     values = [value for step in steps for value in numbers(step)]
     recorded: Tensor = _Recomputed.apply(view, nn.Sequential(*steps), mosaic, *values)

@@ -1,20 +1,21 @@
 """Menon2007 of one row after the other, from rows kept as even and odd columns. See demosaic.py.
 
-Every row of the mosaic has a slot of ten halves: its samples (even, odd), and at the row's own
+Every row of the mosaic has a slot of eleven halves: its samples (even, odd), and at the row's own
 color C, of parity q, or at green (the other parity):
 
-    ALONG, ACROSS    at C: green from the row, from the column; later refined green, the other color
+    ALONG, ACROSS       at C: green from the row, from the column; later refined green, other color
     D_ALONG, D_ACROSS   at C: C minus the two greens
-    WAY              at C: 1 where the row is the smoother direction, 0 where the column
-    C_G              at C: C minus green
-    OWN, OTHER       at green: the row's own color and the other one
+    WAY                 at C: 1 where the row is the smoother direction, 0 where the column
+    C_G                 at C: C minus green
+    OWN, OTHER, BOTH    at green: C minus green, the other color minus green, the other minus C
 """
 
+from rawdrift.isp.fused.bayer import beside, between, copied
 from rawdrift.isp.fused.compiled import exact, fast
 from rawdrift.isp.fused.rows import PAD, f32, reflect, weave
 
-ALONG, ACROSS, D_ALONG, D_ACROSS, WAY, C_G, OWN, OTHER = range(2, 10)
-SLOT = 10
+ALONG, ACROSS, D_ALONG, D_ACROSS, WAY, C_G, OWN, OTHER, BOTH = range(2, 11)
+SLOT = 11
 SLOTS = 10  # rows of the mosaic in work at a time
 DELAY = 8  # rows that the result is behind the mosaic
 
@@ -88,7 +89,7 @@ def variation_across(s, out, a, b, c, d, e, q, n):
 
 
 @exact
-def decide(s, at, along, across, q, n):
+def decide(s, at, along, across, n):
     """The smoother direction at C, and C minus the green along it."""
     way, way_along, way_across, out = at + WAY, at + D_ALONG, at + D_ACROSS, at + C_G
     for j in range((n + 31) // 32 * 32):
@@ -98,85 +99,65 @@ def decide(s, at, along, across, q, n):
         s[out, PAD + j] = h if s[way, PAD + j] > f32(0) else v
 
 
-@fast
-def at_greens(s, at, up, down, q, taps, n):
-    """Both colors at green, from what C differs from green beside it, above and below."""
-    left, g, own, other, before, behind = (
-        PAD - (q & 1),
-        at + 1 - q,
-        at + OWN,
-        at + OTHER,
-        taps[1],
-        taps[3],
-    )
-    row, up, down = at + C_G, up + C_G, down + C_G
-    for j in range((n + 31) // 32 * 32):
-        s[own, PAD + j] = s[g, PAD + j] + before * s[row, left + j] + behind * s[row, left + 1 + j]
-    for j in range((n + 31) // 32 * 32):
-        s[other, PAD + j] = s[g, PAD + j] + before * s[up, PAD + j] + behind * s[down, PAD + j]
-
-
-@fast
-def other_along(s, out, at, q, taps, middle, n):
-    """The other color at C from the row: C plus weighted differences. middle: at C itself."""
-    left, x, own, other, before, behind = (
-        PAD - 1 + (q & 1),
-        at + q,
-        at + OWN,
-        at + OTHER,
-        taps[1],
-        taps[3],
-    )
-    now, center = at + ACROSS, taps[2] * f32(middle)
-    for j in range((n + 31) // 32 * 32):
-        t = before * (s[other, left + j] - s[own, left + j])
-        t += behind * (s[other, left + 1 + j] - s[own, left + 1 + j])
-        s[out, PAD + j] = s[x, PAD + j] + t + center * (s[now, PAD + j] - s[x, PAD + j])
-
-
-@fast
-def other_across(s, out, at, up, down, q, taps, middle, n):
-    """The same from the column."""
-    x, before, behind = at + q, taps[1], taps[3]
-    now, center = at + ACROSS, taps[2] * f32(middle)
-    a, b, c, d = up + OWN, up + OTHER, down + OWN, down + OTHER
-    for j in range((n + 31) // 32 * 32):
-        t = before * (s[a, PAD + j] - s[b, PAD + j]) + behind * (s[c, PAD + j] - s[d, PAD + j])
-        s[out, PAD + j] = s[x, PAD + j] + t + center * (s[now, PAD + j] - s[x, PAD + j])
-
-
-@fast
-def green_again_along(s, out, at, q, taps, n):
-    """Green at C refined with the row."""
-    left, x, g, own = PAD - 1 + (q & 1), at + q, at + 1 - q, at + OWN
-    c_g, before, center, behind = at + C_G, taps[1], taps[2], taps[3]
-    for j in range((n + 31) // 32 * 32):
-        t = before * (s[own, left + j] - s[g, left + j])
-        t += behind * (s[own, left + 1 + j] - s[g, left + 1 + j])
-        s[out, PAD + j] = s[x, PAD + j] - (t + center * s[c_g, PAD + j])
-
-
-@fast
-def green_again_across(s, out, at, up, down, q, taps, n):
-    """Green at C refined with the column."""
-    x, c_g, before, center, behind = at + q, at + C_G, taps[1], taps[2], taps[3]
-    a, b, c, d = up + OTHER, up + q, down + OTHER, down + q
-    for j in range((n + 31) // 32 * 32):
-        t = before * (s[a, PAD + j] - s[b, PAD + j]) + behind * (s[c, PAD + j] - s[d, PAD + j])
-        s[out, PAD + j] = s[x, PAD + j] - (t + center * s[c_g, PAD + j])
-
-
-@exact
-def chosen(s, out, way, along, across, n):
-    for j in range((n + 31) // 32 * 32):
-        h, v = s[along, PAD + j], s[across, PAD + j]
-        s[out, PAD + j] = h if s[way, PAD + j] > f32(0) else v
-
-
 @exact
 def minus(s, out, a, b, n):
     for j in range((n + 31) // 32 * 32):
         s[out, PAD + j] = s[a, PAD + j] - s[b, PAD + j]
+
+
+@exact
+def plus(s, out, a, b, n):
+    for j in range((n + 31) // 32 * 32):
+        s[out, PAD + j] = s[a, PAD + j] + s[b, PAD + j]
+
+
+@fast
+def green_again(s, at, scratch, q, center, n):
+    """Refined green at C: C minus the average of C minus green along the smoother direction.
+
+    scratch: the neighbors' part of it along the row, then along the column.
+    """
+    x, c_g, way, across, out = at + (q & 1), at + C_G, at + WAY, scratch + 1, at + ALONG
+    for j in range((n + 31) // 32 * 32):
+        h, v = s[scratch, PAD + j], s[across, PAD + j]
+        t = h if s[way, PAD + j] > f32(0) else v
+        s[out, PAD + j] = s[x, PAD + j] - (t + center * s[c_g, PAD + j])
+
+
+@fast
+def other_color(s, at, scratch, q, center, n):
+    """The other color at C: C plus the average of their difference along the smoother direction.
+
+    scratch: as above; above and below, the colors have changed places.
+    """
+    x, out, way, across = at + (q & 1), at + ACROSS, at + WAY, scratch + 1
+    for j in range((n + 31) // 32 * 32):
+        h, v = s[scratch, PAD + j], -s[across, PAD + j]
+        t = h if s[way, PAD + j] > f32(0) else v
+        c = s[x, PAD + j]
+        s[out, PAD + j] = c + (t + center * (s[out, PAD + j] - c))
+
+
+@exact
+def at_greens(s, base, r, rows, n, chroma, difference):
+    """Both colors minus green at the greens of row r, from what C differs from green around."""
+    q, at, m = chroma[r % 2], slot(base, r, rows), (n + 1) // 2
+    up, down = slot(base, r - 1, rows), slot(base, r + 1, rows)
+    beside(s, at + OWN, at + C_G, 1 - q, difference[1], difference[3], m)
+    between(s, at + OTHER, up + C_G, down + C_G, difference[1], difference[3], m)
+    minus(s, at + BOTH, at + OTHER, at + OWN, m)
+    mirror_half(s, at + OWN, 1 - q, n)
+    mirror_half(s, at + BOTH, 1 - q, n)
+
+
+@exact
+def other_at_color(s, base, r, rows, n, chroma, taps, center, scratch):
+    """The other color at C of row r, by the taps beside and the one at C itself."""
+    q, at, m = chroma[r % 2], slot(base, r, rows), (n + 1) // 2
+    up, down = slot(base, r - 1, rows), slot(base, r + 1, rows)
+    beside(s, scratch, at + BOTH, q, taps[1], taps[3], m)
+    between(s, scratch + 1, up + BOTH, down + BOTH, taps[1], taps[3], m)
+    other_color(s, at, scratch, q, center, m)
 
 
 @exact
@@ -192,18 +173,10 @@ def menon(view, colors, s, base, t, rows, n, chroma, red_row, kernels, scratch):
     r = t - 2
     if 0 <= r < rows:
         q, at = chroma[r % 2], slot(base, r, rows)
+        a, b = slot(base, r - 2, rows), slot(base, r - 1, rows)
+        d, e = slot(base, r + 1, rows), slot(base, r + 2, rows)
         green_along(s, at, q, line, m)
-        green_across(
-            s,
-            at,
-            slot(base, r - 2, rows),
-            slot(base, r - 1, rows),
-            slot(base, r + 1, rows),
-            slot(base, r + 2, rows),
-            q,
-            line,
-            m,
-        )
+        green_across(s, at, a, b, d, e, q, line, m)
         mirror_half(s, at + D_ALONG, q, n)
         mirror_half(s, at + D_ACROSS, q, n)
     r = t - 4
@@ -215,48 +188,36 @@ def menon(view, colors, s, base, t, rows, n, chroma, red_row, kernels, scratch):
         variation_along(s, scratch, a + i, b + i, c + i, d + i, e + i, q, m)
         i = D_ACROSS
         variation_across(s, scratch + 1, a + i, b + i, c + i, d + i, e + i, q, m)
-        decide(s, c, scratch, scratch + 1, q, m)
+        decide(s, c, scratch, scratch + 1, m)
         mirror_half(s, c + C_G, q, n)
     r = t - 5
     if 0 <= r < rows:
-        greens(s, base, r, rows, n, chroma, difference)
+        at_greens(s, base, r, rows, n, chroma, difference)
     r = t - 6
     if 0 <= r < rows:
         q, at = chroma[r % 2], slot(base, r, rows)
         up, down = slot(base, r - 1, rows), slot(base, r + 1, rows)
-        green_again_along(s, scratch, at, q, refine, m)
-        green_again_across(s, scratch + 1, at, up, down, q, refine, m)
-        chosen(s, at + ALONG, at + WAY, scratch, scratch + 1, m)
-        other_along(s, scratch, at, q, difference, 0, m)
-        other_across(s, scratch + 1, at, up, down, q, difference, 0, m)
-        chosen(s, at + ACROSS, at + WAY, scratch, scratch + 1, m)
+        beside(s, scratch, at + OWN, q, refine[1], refine[3], m)
+        between(s, scratch + 1, up + OTHER, down + OTHER, refine[1], refine[3], m)
+        green_again(s, at, scratch, q, refine[2], m)
+        other_at_color(s, base, r, rows, n, chroma, difference, f32(0), scratch)
         minus(s, at + C_G, at + q, at + ALONG, m)
         mirror_half(s, at + C_G, q, n)
     r = t - 7
     if 0 <= r < rows:
-        greens(s, base, r, rows, n, chroma, difference)
+        at_greens(s, base, r, rows, n, chroma, difference)
     r = t - DELAY
     if 0 <= r < rows:
         q, at = chroma[r % 2], slot(base, r, rows)
-        up, down = slot(base, r - 1, rows), slot(base, r + 1, rows)
         own, other = (0, 2) if r % 2 == red_row else (2, 0)
-        other_along(s, scratch, at, q, refine, 1, m)
-        other_across(s, scratch + 1, at, up, down, q, refine, 1, m)
-        chosen(s, at + ACROSS, at + WAY, scratch, scratch + 1, m)
-        if q == 0:
-            weave(view, colors + own, s, at, at + OWN, n)
-            weave(view, colors + 1, s, at + ALONG, at + 1, n)
-            weave(view, colors + other, s, at + ACROSS, at + OTHER, n)
-        else:
-            weave(view, colors + own, s, at + OWN, at + 1, n)
-            weave(view, colors + 1, s, at, at + ALONG, n)
-            weave(view, colors + other, s, at + OTHER, at + ACROSS, n)
-
-
-@exact
-def greens(s, base, r, rows, n, chroma, difference):
-    """Both colors at the greens of row r."""
-    q, at = chroma[r % 2], slot(base, r, rows)
-    at_greens(s, at, slot(base, r - 1, rows), slot(base, r + 1, rows), q, difference, (n + 1) // 2)
-    mirror_half(s, at + OWN, 1 - q, n)
-    mirror_half(s, at + OTHER, 1 - q, n)
+        other_at_color(s, base, r, rows, n, chroma, refine, refine[2], scratch)
+        at_c, at_green = scratch + q, scratch + 1 - q
+        plus(s, at_green, at + 1 - q, at + OTHER, m)
+        copied(s, at_c, at + ACROSS, f32(1), m)
+        weave(view, colors + other, s, scratch, scratch + 1, n)
+        plus(s, at_green, at + 1 - q, at + OWN, m)
+        copied(s, at_c, at + q, f32(1), m)
+        weave(view, colors + own, s, scratch, scratch + 1, n)
+        copied(s, at_green, at + 1 - q, f32(1), m)
+        copied(s, at_c, at + ALONG, f32(1), m)
+        weave(view, colors + 1, s, scratch, scratch + 1, n)
