@@ -27,7 +27,14 @@ _STATE = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdig
 
 
 def task(function: Callable[..., bool]) -> Callable[..., bool]:
-    """A kernel that Python calls. It runs without the GIL and is kept on disk."""
+    """A kernel that Python calls. It runs without the GIL.
+
+    It is kept beside this file, or for the user where that can't be written, or not at all.
+    """
     function.__qualname__ += f"-{_STATE}"
-    compiled: Callable[..., bool] = njit(cache=True, nogil=True, error_model="numpy")(function)
+    compiled: Callable[..., bool]
+    try:
+        compiled = njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:  # no folder to write to
+        compiled = njit(nogil=True, error_model="numpy")(function)
     return compiled

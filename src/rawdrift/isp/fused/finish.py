@@ -137,7 +137,7 @@ def denoised(s, out, ring, at, r, kind, rows, numbers, n):
 def finish(out, image, t, part, s, at, numbers):
     """What can be done once row t of the planes is there: rows of sharpening, rows of views.
 
-    out: (views, images, 3, H, W); part: the place of the task, see tasks.py.
+    out: four views (images, 3, H, W); part: the place of the task, see tasks.py.
     """
     rows, n = part.bottom - part.top, part.right - part.left
     sharpen_reach, denoise_reach = reaches(numbers)
@@ -163,7 +163,7 @@ def finish(out, image, t, part, s, at, numbers):
             for p in range(count):
                 denoised(s, after + p, ring + p, at, r, way, rows, numbers, n)
             for c in range(3):
-                to = out[view, image, c, part.top + r, part.first_column : part.last_column]
+                to = out[view][image, c, part.top + r, part.first_column : part.last_column]
                 if count == 1:
                     red = at.colors + r % at.colors_size * 3
                     before = at.planes + r % at.planes_size

@@ -58,7 +58,7 @@ def load(s, even, mosaic, image, r, part, sites):
 
 @task
 def bilinear_task(mosaic, image, out, part, sites, kernels, numbers):
-    """One part of one image. mosaic: (images, H, bytes of a row); out: (views, images, 3, H, W).
+    """One part of one image. mosaic: (images, H, bytes of a row); out: four (images, 3, H, W).
 
     kernels: of the demosaicing. False, with the rest left undone, if a sample is not sane.
     """
