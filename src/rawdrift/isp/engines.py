@@ -6,8 +6,9 @@ from contextvars import ContextVar
 
 from rawdrift.checks import choose
 
-# "eager" runs the steps as they are written; "auto" takes the fastest engine that fits.
-ENGINES = ("auto", "eager")
+# "eager" runs the steps as they are written; "fused" refuses what it can't fuse; "auto" takes the
+# fastest engine that fits.
+ENGINES = ("auto", "eager", "fused")
 
 _current: ContextVar[str] = ContextVar("engine", default="auto")
 

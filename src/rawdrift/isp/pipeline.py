@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from rawdrift.camera.read import to_unit
 from rawdrift.checks import InputError, choose
+from rawdrift.isp import fused
 from rawdrift.isp.step import Step
 
 
@@ -47,10 +48,14 @@ class Pipeline(nn.Module):
         return {name: step for name, step in self.named_children() if isinstance(step, Step)}
 
     def forward(self, mosaic: Tensor) -> Tensor:
-        view = self.checked(mosaic)
-        for _, stage in self.stages(view):
-            view = stage
-        return view
+        self.check(mosaic)
+        views = fused.develop([list(self.steps.values())], mosaic, self.bit_depth)
+        if views is not None:
+            return views[0]
+        x = to_unit(mosaic, self.bit_depth)
+        for _, stage in self.stages(x):
+            x = stage
+        return x
 
     def trace(self, mosaic: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The view, and what each step gave, by step name."""
@@ -67,6 +72,11 @@ class Pipeline(nn.Module):
 
     def checked(self, mosaic: Tensor) -> Tensor:
         """A mosaic in [0, 1], floating; TypeError or ValueError where it can't be one."""
+        self.check(mosaic)
+        return to_unit(mosaic, self.bit_depth)
+
+    def check(self, mosaic: Tensor) -> None:
+        """Raise TypeError or ValueError unless `mosaic` is one."""
         if not isinstance(mosaic, Tensor):
             raise TypeError(f"a mosaic must be a torch.Tensor, got {type(mosaic).__name__}")
         if mosaic.dtype not in (torch.float32, torch.float64, torch.uint8, torch.uint16):
@@ -78,7 +88,6 @@ class Pipeline(nn.Module):
             raise ValueError(
                 f"a mosaic must be (..., H, W) with H and W at least 2, got {tuple(mosaic.shape)}"
             )
-        return to_unit(mosaic, self.bit_depth)
 
     def replace(self, **steps: Step) -> Self:
         """A new pipeline with these steps in the place of those of the same name."""

@@ -1,6 +1,7 @@
 """The twelve configurations of Table 1, static and parametrized."""
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import choose
 from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.isp import fused
 from rawdrift.isp.black_level import BlackLevel
 from rawdrift.isp.color import Channels, ColorCorrection, WhiteBalance
 from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
@@ -54,14 +56,30 @@ def views(
     channels: Channels = "luma",
 ) -> dict[str, Tensor]:
     """The views (..., 3, H, W) of a mosaic (..., H, W) by configuration, shared work done once."""
-    # Neighbors in the order of `CONFIGURATIONS` share the most steps: walk them as a tree, keeping
-    # only the stages on the way to the view at hand.
+    # Neighbors in the order of `CONFIGURATIONS` share the most steps.
+    ordered = sorted(
+        set(names), key=lambda name: CONFIGURATIONS.index(choose("ISP", name, CONFIGURATIONS))
+    )
+    found: dict[str, Tensor] = {}
+    for _, group in groupby(ordered, key=lambda name: name.split(",")[0]):
+        isps = {name: static(name, camera, channels).to(mosaic.device) for name in group}
+        found |= _together(isps, mosaic)
+    return {name: found[name] for name in names}
+
+
+def _together(isps: dict[str, Pipeline], mosaic: Tensor) -> dict[str, Tensor]:
+    """Views by pipelines of the same demosaicing."""
+    first = next(iter(isps.values()))
+    first.check(mosaic)
+    views = fused.develop(
+        [list(isp.steps.values()) for isp in isps.values()], mosaic, first.bit_depth
+    )
+    if views is not None:
+        return dict(zip(isps, views, strict=True))
+    # Walk them as a tree, keeping only the stages on the way to the view at hand.
     path: list[tuple[type[Step], Tensor]] = []
     found = {}
-    for name in sorted(
-        names, key=lambda name: CONFIGURATIONS.index(choose("ISP", name, CONFIGURATIONS))
-    ):
-        isp = static(name, camera, channels).to(mosaic.device)
+    for name, isp in isps.items():
         kinds = [type(step) for step in isp.steps.values()]
         shared = 0
         while shared < len(path) and path[shared][0] is kinds[shared]:
@@ -70,7 +88,7 @@ def views(
         stages = isp.stages(path[-1][1] if path else isp.checked(mosaic), skip=shared)
         path += [(kind, stage) for kind, (_, stage) in zip(kinds[shared:], stages, strict=True)]
         found[name] = path[-1][1]
-    return {name: found[name] for name in names}
+    return found
 
 
 def _steps(

@@ -1,0 +1,40 @@
+"""How kernels are compiled: parts of them in two ways, and whole tasks, which are kept on disk."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+# Only tasks are called from Python: everything else is compiled without wrappers, in less time.
+_PART: dict[str, Any] = {
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+
+exact = njit(**_PART)
+"""A part of a kernel that rounds every operation, as the steps do."""
+
+fast = njit(fastmath={"contract"}, **_PART)
+"""A part of a kernel that may contract a * b + c to one fused operation."""
+
+# Numba keeps what it compiled for as long as the file of the task is unchanged, and doesn't look at
+# the parts. The name that it is kept under says their state.
+_SOURCES = sorted(Path(__file__).parent.glob("*.py"))
+_STATE = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()[:16]
+
+
+def task(function: Callable[..., bool]) -> Callable[..., bool]:
+    """A kernel that Python calls. It runs without the GIL.
+
+    It is kept beside this file, or for the user where that can't be written, or not at all.
+    """
+    function.__qualname__ += f"-{_STATE}"
+    compiled: Callable[..., bool]
+    try:
+        compiled = njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:  # no folder to write to
+        compiled = njit(nogil=True, error_model="numpy")(function)
+    return compiled

@@ -1,0 +1,122 @@
+"""The fused CPU engine: views of a mosaic by tasks that run on torch's number of threads."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
+from rawdrift.isp.denoise import GaussianDenoising
+from rawdrift.isp.fused import menon
+from rawdrift.isp.fused.finish import Finish
+from rawdrift.isp.fused.plan import BACK, Array, Plan
+from rawdrift.isp.fused.pool import for_each
+from rawdrift.isp.fused.tasks import Part, Sites, bilinear_task, malvar_task, menon_task
+from rawdrift.isp.sharpen import UnsharpMask
+
+_KIND = {torch.float32: 0, torch.uint8: 1, torch.uint16: 2}
+_TASK = {Bilinear: bilinear_task, Malvar2004: malvar_task, Menon2007: menon_task}
+_REACH = {Bilinear: 1, Malvar2004: 2, Menon2007: menon.DELAY}
+_FILTERS = 6  # rows and columns that sharpening and denoising reach together, at most
+_COLUMNS = 1536  # of a part at most: its rows in work fit the second level of a core's cache
+
+
+def develop(plans: list[Plan], mosaic: Tensor, bit_depth: int) -> list[Tensor] | None:
+    """One view (..., 3, H, W) for each plan. None if the mosaic has NaN, infinity or huge samples.
+
+    plans: they differ in the kinds of sharpening and denoising only, no two in neither.
+    mosaic: (..., H, W) float32 in [0, 1], or uint8 or uint16 of that bit depth.
+    """
+    height, width = mosaic.shape[-2:]
+    images = mosaic.reshape(-1, height, width).contiguous()
+    # One tensor a view: together they are so large that the allocator would always ask the system.
+    out = [torch.empty(len(images), 3, height, width, dtype=torch.float32) for _ in plans]
+    plan = plans[0]
+    sites = Sites(
+        _KIND[mosaic.dtype],
+        np.float32(2**bit_depth - 1),
+        _f32(plan.black),
+        _f32(plan.scale),
+        plan.chroma,
+        plan.red_row,
+    )
+    task, kernels, numbers = _TASK[plan.demosaic], _kernels(plan), _finish(plans)
+    raw = images.numpy().view(np.uint8)
+    views = tuple(view.numpy() for view in (out * 4)[:4])  # a task takes four, and fills its slots
+
+    def work(item: tuple[int, Part]) -> bool:
+        image, part = item
+        return task(raw, image, views, part, sites, kernels, numbers)
+
+    reach = _REACH[plan.demosaic] + _FILTERS
+    if not for_each(work, _parts(len(images), height, width, reach)):
+        return None
+    return [view.view(*mosaic.shape[:-2], 3, height, width) for view in out]
+
+
+def _parts(images: int, height: int, width: int, reach: int) -> Iterator[tuple[int, Part]]:
+    """Image by image, what the tasks write; columns never depend on the number of threads."""
+    threads = torch.get_num_threads()
+    strips = 1 if threads == 1 else max(1, min(height // 64, -(-4 * threads // images)))
+    tiles = -(-width // _COLUMNS)
+    rows = [height * i // strips for i in range(strips + 1)]
+    columns = [width * i // tiles for i in range(tiles + 1)]
+    for image in range(images):
+        for first_row, last_row in pairwise(rows):
+            for first, last in pairwise(columns):
+                yield (
+                    image,
+                    Part(
+                        top=_even(first_row - reach),
+                        bottom=min(height, last_row + reach),
+                        left=_even(first - reach),
+                        right=min(width, last + reach),
+                        first_row=first_row,
+                        last_row=last_row,
+                        first_column=first,
+                        last_column=last,
+                    ),
+                )
+
+
+def _even(i: int) -> int:
+    return max(0, i) // 2 * 2
+
+
+def _kernels(plan: Plan) -> Array:
+    if plan.demosaic is not Malvar2004:
+        return _f32(plan.kernels)
+    row, column = np.indices((5, 5)) - 2
+    rest = plan.kernels[:, abs(row) + abs(column) > 2].any()
+    return _f32(np.concatenate([plan.kernels, np.full((1, 5, 5), rest)]))
+
+
+def _finish(plans: list[Plan]) -> Finish:
+    plan, slots = plans[0], np.full((2, 2), -1)
+    for view, other in enumerate(plans):
+        slots[int(other.sharpen is UnsharpMask), int(other.denoise is GaussianDenoising)] = view
+        if other.sharpen is UnsharpMask:
+            plan = replace(plan, blur=other.blur, amount=other.amount)
+        else:
+            plan = replace(plan, sharp=other.sharp)
+        if other.denoise is GaussianDenoising:
+            plan = replace(plan, kernel=other.kernel, lines=other.lines)
+    return Finish(
+        color=_f32(plan.color),
+        planes=_f32(plan.planes),
+        back=_f32(BACK),
+        slots=slots,
+        sharpen=_f32(plan.sharp),
+        blur=_f32(plan.blur),
+        amount=np.float32(plan.amount),
+        denoise=_f32(plan.kernel),
+        lines=_f32(plan.lines),
+        exponent=np.float32(plan.exponent),
+    )
+
+
+def _f32(values: Array) -> Array:
+    return np.ascontiguousarray(values, dtype=np.float32)

@@ -1,0 +1,172 @@
+"""From demosaiced rows to views: luma, sharpening, denoising, color and gamma, a row at a time.
+
+Rows live in rings, so that what later stages read stays in the first levels of the cache: row r
+of the image is at `base + r % size * planes + plane` of the task's rows (see rows.py).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rawdrift.isp.fused.compiled import exact
+from rawdrift.isp.fused.rows import (
+    add_line5,
+    add_rows,
+    blur_line,
+    column5,
+    filter3,
+    line5,
+    median,
+    mirror,
+    reflect,
+    scale,
+    sharper,
+    sum3,
+    to_view,
+    to_view_yuv,
+)
+
+Array = np.ndarray[Any, Any]
+
+
+class Finish(NamedTuple):
+    """The numbers behind demosaicing, float32. P planes are filtered: 1 (Y) or 3 (Y, U, V)."""
+
+    color: Array  # (3, 3): color correction after white balance
+    planes: Array  # (P, 3): demosaiced colors to the planes
+    back: Array  # (3, 3): YUV to RGB
+    slots: Array  # (2, 2) int64: view of [filter, unsharp][median, kernel], -1 where not wanted
+    sharpen: Array  # (3, 3)
+    blur: Array  # (5,): center and one side of the Gaussian of the unsharp mask
+    amount: np.float32
+    denoise: Array  # (5, 5)
+    lines: Array  # (2, 5): taps along columns and rows where the kernel is their product, or zeros
+    exponent: np.float32
+
+
+class Rings(NamedTuple):
+    """First rows, and sizes in rows of the image, of what `finish` keeps."""
+
+    colors: int
+    colors_size: int
+    planes: int
+    planes_size: int
+    sharp: int
+    sharp_size: int
+    work: int
+
+
+@exact
+def reaches(numbers):
+    """Rows that sharpening and denoising reach to each side."""
+    slots = numbers.slots
+    sharpen = 4 if max(slots[1, 0], slots[1, 1]) >= 0 else 1
+    return sharpen, 2 if max(slots[0, 1], slots[1, 1]) >= 0 else 1
+
+
+@exact
+def rings(numbers):
+    """Where the rings are, and how many rows they take."""
+    sharpen, denoise = reaches(numbers)
+    p = len(numbers.planes)
+    colors_size = sharpen + denoise + 1
+    planes = 3 * colors_size
+    planes_size = max(2 * sharpen, sharpen + denoise) + 1
+    sharp = planes + p * planes_size
+    sharp_size = 2 * denoise + 1
+    work = sharp + 2 * p * sharp_size
+    found = Rings(0, colors_size, planes, planes_size, sharp, sharp_size, work)
+    return found, work + 3 + p
+
+
+@exact
+def to_planes(s, at, r, numbers, n):
+    """Row r of the planes that are filtered, with margins."""
+    for p in range(len(numbers.planes)):
+        to = at.planes + r % at.planes_size * len(numbers.planes) + p
+        red = at.colors + r % at.colors_size * 3
+        sum3(s, to, red, red + 1, red + 2, numbers.planes[p], n)
+        mirror(s, to, n, 4)
+
+
+@exact
+def sharpened(s, out, at, p, r, kind, rows, numbers, n):
+    """Row r of plane p sharpened: kind 0 by the 3x3 filter, 1 by the unsharp mask."""
+    size, count = at.planes_size, len(numbers.planes)
+    plane = at.planes + p
+    row = plane + r % size * count
+    if kind == 0:
+        up = plane + reflect(r - 1, rows) % size * count
+        down = plane + reflect(r + 1, rows) % size * count
+        filter3(s, out, up, row, down, numbers.sharpen, n)
+    else:
+        scale(s, at.work, row, numbers.blur[0], n)
+        for d in range(1, 5):
+            up = plane + reflect(r - d, rows) % size * count
+            down = plane + reflect(r + d, rows) % size * count
+            add_rows(s, at.work, up, down, numbers.blur[d], n)
+        blur_line(s, at.work + 1, at.work, numbers.blur, n)
+        sharper(s, out, row, at.work + 1, numbers.amount, n)
+    mirror(s, out, n, 2)
+
+
+@exact
+def denoised(s, out, ring, at, r, kind, rows, numbers, n):
+    """Row r of a sharpened plane denoised: kind 0 by the median, 1 by the 5x5 kernel."""
+    size, count = at.sharp_size, len(numbers.planes)
+    b = ring + reflect(r - 1, rows) % size * count
+    c = ring + r % size * count
+    d = ring + reflect(r + 1, rows) % size * count
+    if kind == 0:
+        median(s, out, at.work, b, c, d, n)
+        return
+    a = ring + reflect(r - 2, rows) % size * count
+    e = ring + reflect(r + 2, rows) % size * count
+    if numbers.lines[0, 2] != 0:
+        column5(s, at.work, a, b, c, d, e, numbers.lines[0], n)
+        line5(s, out, at.work, numbers.lines[1], n)
+    else:
+        line5(s, out, a, numbers.denoise[0], n)
+        add_line5(s, out, b, numbers.denoise[1], n)
+        add_line5(s, out, c, numbers.denoise[2], n)
+        add_line5(s, out, d, numbers.denoise[3], n)
+        add_line5(s, out, e, numbers.denoise[4], n)
+
+
+@exact
+def finish(out, image, t, part, s, at, numbers):
+    """What can be done once row t of the planes is there: rows of sharpening, rows of views.
+
+    out: four views (images, 3, H, W); part: the place of the task, see tasks.py.
+    """
+    rows, n = part.bottom - part.top, part.right - part.left
+    sharpen_reach, denoise_reach = reaches(numbers)
+    count = len(numbers.planes)
+    r = t - sharpen_reach
+    if 0 <= r < rows:
+        for kind in range(2):
+            if max(numbers.slots[kind, 0], numbers.slots[kind, 1]) >= 0:
+                for p in range(count):
+                    to = at.sharp + (kind * at.sharp_size + r % at.sharp_size) * count + p
+                    sharpened(s, to, at, p, r, kind, rows, numbers, n)
+    r -= denoise_reach
+    if not part.first_row <= part.top + r < part.last_row:
+        return
+    first = part.first_column - part.left
+    after = at.work + 3
+    for kind in range(2):
+        ring = at.sharp + kind * at.sharp_size * count
+        for way in range(2):
+            view = numbers.slots[kind, way]
+            if view < 0:
+                continue
+            for p in range(count):
+                denoised(s, after + p, ring + p, at, r, way, rows, numbers, n)
+            for c in range(3):
+                to = out[view][image, c, part.top + r, part.first_column : part.last_column]
+                if count == 1:
+                    red = at.colors + r % at.colors_size * 3
+                    before = at.planes + r % at.planes_size
+                    to_view(to, s, first, red, numbers.color[c], before, after, numbers.exponent)
+                else:
+                    to_view_yuv(to, s, first, after, numbers.back[c], numbers.exponent)

@@ -1,0 +1,205 @@
+"""From a pipeline to the numbers of its fused kernels, or why it has to run step by step.
+
+For every engine: no Numba here.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+from rawdrift.cfa import offsets
+from rawdrift.isp.black_level import BlackLevel
+from rawdrift.isp.color import RGB_FROM_YUV, YUV_FROM_RGB, ColorCorrection, WhiteBalance
+from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
+from rawdrift.isp.denoise import GaussianDenoising, MedianDenoising
+from rawdrift.isp.gamma import Gamma
+from rawdrift.isp.neighborhood import gaussian_taps
+from rawdrift.isp.sharpen import SharpeningFilter, UnsharpMask
+from rawdrift.isp.step import Step
+
+Array = np.ndarray[Any, Any]
+
+_ORDER: tuple[tuple[type[Step], ...], ...] = (
+    (BlackLevel,),
+    (Bilinear, Malvar2004, Menon2007),
+    (WhiteBalance,),
+    (ColorCorrection,),
+    (SharpeningFilter, UnsharpMask),
+    (MedianDenoising, GaussianDenoising),
+    (Gamma,),
+)
+
+
+class CannotFuseError(Exception):
+    """Says why a pipeline has to run step by step."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The numbers of one pipeline, float64 where not said otherwise."""
+
+    demosaic: type[Step]
+    sharpen: type[Step]
+    denoise: type[Step]
+    black: Array  # (2, 2), by row and column parity
+    scale: Array  # (2, 2)
+    chroma: Array  # (2,) int64: parity of the columns that are not green in even and in odd rows
+    red_row: int  # parity of the rows with red
+    kernels: Array  # of demosaicing
+    color: Array  # (3, 3): white balance, then color correction
+    planes: Array  # (P, 3): demosaiced colors to the P planes that are filtered
+    sharp: Array  # (3, 3): sharpening filter
+    blur: Array  # (5,): the unsharp mask's Gaussian, center and one side
+    amount: float
+    kernel: Array  # (5, 5): denoising
+    lines: Array  # (2, 5): along columns and rows where the kernel is their product, or zeros
+    exponent: float
+
+
+def plan(steps: tuple[Step, ...]) -> Plan:
+    """The plan of these steps, in order; CannotFuseError where there is none."""
+    if len(steps) != len(_ORDER) or any(
+        type(step) not in kinds for step, kinds in zip(steps, _ORDER, strict=False)
+    ):
+        raise CannotFuseError(
+            "its steps are not black level, demosaicing, white balance, color correction, "
+            "sharpening, denoising and gamma of this package, in this order"
+        )
+    black, demosaic, _, _, sharpen, denoise, _ = steps
+    assert isinstance(black, BlackLevel)
+    if any(step._forward_hooks or step._forward_pre_hooks for step in steps):
+        raise CannotFuseError("its steps have forward hooks")
+    if sharpen.channels != denoise.channels:
+        raise CannotFuseError("sharpening and denoising act on different channels")
+    values = [value for step in steps for value in numbers(step)]
+    if not all(is_plain(value) for value in values):
+        raise CannotFuseError("its numbers are not plain tensors on the CPU")
+    flat = torch.cat([value.detach().to(torch.float64).reshape(-1) for value in values])
+    return _plan(
+        tuple(type(step) for step in steps),
+        demosaic.cfa,
+        tuple(black.sites.flatten().tolist()),
+        black.white,
+        sharpen.channels,
+        flat.numpy().tobytes(),
+    )
+
+
+def numbers(step: Step) -> list[Tensor]:
+    """The numbers of a step, learnable or not, in the order of `own`."""
+    shapes = NUMBERS[type(step)]
+    return [getattr(step, name) for name in shapes]
+
+
+def is_plain(x: Tensor) -> bool:
+    """Whether a kernel can read it: no subclass, nor traced, mapped or differentiated forward."""
+    return (
+        type(x) in (Tensor, nn.Parameter)
+        and x.device.type == "cpu"
+        and x.layout is torch.strided
+        and not torch._C._functorch.is_functorch_wrapped_tensor(x)
+        and forward_ad.unpack_dual(x).tangent is None
+    )
+
+
+NUMBERS: dict[type[Step], dict[str, tuple[int, ...]]] = {
+    BlackLevel: {"level": (4,)},
+    Bilinear: {"kernels": (3, 3, 3)},
+    Malvar2004: {"kernels": (4, 5, 5)},
+    Menon2007: {"kernels": (3, 5)},
+    WhiteBalance: {"gains": (3,)},
+    ColorCorrection: {"matrix": (3, 3)},
+    SharpeningFilter: {"kernel": (3, 3)},
+    UnsharpMask: {"radius": (), "amount": ()},
+    MedianDenoising: {},
+    GaussianDenoising: {"kernel": (5, 5)},
+    Gamma: {"gamma": ()},
+}
+
+
+@lru_cache(maxsize=64)
+def _plan(
+    kinds: tuple[type[Step], ...],
+    cfa: Any,
+    sites: tuple[int, ...],
+    white: float | None,
+    channels: str,
+    values: bytes,
+) -> Plan:
+    flat = np.frombuffer(values)
+    if not np.isfinite(flat).all():
+        raise CannotFuseError("some of its numbers are not finite")
+    found: dict[tuple[type[Step], str], Array] = {}
+    at = 0
+    for kind in kinds:
+        for name, shape in NUMBERS[kind].items():
+            size = int(np.prod(shape))
+            found[kind, name] = flat[at : at + size].reshape(shape)
+            at += size
+
+    level = found[BlackLevel, "level"][list(sites)].reshape(2, 2)
+    scale = np.ones((2, 2)) if white is None else 1 / (white - level)
+    exponent = 1 / float(found[Gamma, "gamma"])
+    if not (np.isfinite(scale).all() and 0.2 <= exponent <= 2):
+        raise CannotFuseError(
+            "its gamma is not between 0.5 and 5, or a black level is the white level"
+        )
+
+    demosaic, sharpen, denoise = kinds[1], kinds[4], kinds[5]
+    kernels = found[demosaic, "kernels"]
+    if demosaic is Menon2007 and (kernels[1, ::2].any() or kernels[2, ::4].any()):
+        raise CannotFuseError("its Menon2007 has taps where the original has none")
+    red, _, _, blue = offsets(cfa)
+    color = found[ColorCorrection, "matrix"] * found[WhiteBalance, "gains"]
+    sharp, blur, amount = np.zeros((3, 3)), np.zeros(5), 0.0
+    if sharpen is SharpeningFilter:
+        sharp = found[sharpen, "kernel"]
+    else:
+        blur, amount = _one_side(float(found[sharpen, "radius"])), float(found[sharpen, "amount"])
+    kernel, lines = np.zeros((5, 5)), np.zeros((2, 5))
+    if denoise is GaussianDenoising:
+        kernel = found[denoise, "kernel"]
+        lines = _factors(kernel)
+    return Plan(
+        demosaic=demosaic,
+        sharpen=sharpen,
+        denoise=denoise,
+        black=level,
+        scale=scale,
+        chroma=np.array([red[1], blue[1]] if red[0] == 0 else [blue[1], red[1]], dtype=np.int64),
+        red_row=red[0],
+        kernels=kernels,
+        color=color,
+        planes=YUV_FROM_RGB.numpy()[: 1 if channels == "luma" else 3] @ color,
+        sharp=sharp,
+        blur=blur,
+        amount=amount,
+        kernel=kernel,
+        lines=lines,
+        exponent=exponent,
+    )
+
+
+def _one_side(radius: float) -> Array:
+    """Center and four more taps of the unsharp mask's Gaussian."""
+    if not 0 < radius < 1.125:
+        raise CannotFuseError("the radius of its unsharp mask is not between 0 and 1.125 pixels")
+    taps = gaussian_taps(torch.tensor(radius, dtype=torch.float64)).numpy()
+    side = taps[len(taps) // 2 :]
+    return np.pad(side, (0, 5 - len(side)))
+
+
+def _factors(kernel: Array) -> Array:
+    """Two lines (2, 5) whose outer product is the kernel (5, 5), or zeros if there are none."""
+    left, strength, right = np.linalg.svd(kernel)
+    if strength[1] > 1e-9 * strength[0]:
+        return np.zeros((2, 5))
+    return np.stack([left[:, 0] * strength[0], right[0]])
+
+
+BACK = RGB_FROM_YUV.numpy()

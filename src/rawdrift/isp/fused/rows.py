@@ -1,0 +1,247 @@
+"""What single rows go through: margins, weighted sums, medians, color and gamma.
+
+The rows are those of an array `s` (float32, C order), and a function takes their numbers: column j
+of row i is s[i, PAD + j], and the margins around are filled by mirror reflection. With one row to
+write, few to read and columns counted from zero, LLVM makes SIMD loops of these functions; that is
+why they are so small. They may write up to 63 samples of nonsense behind the last column.
+"""
+
+import numpy as np
+
+from rawdrift.isp.fused.compiled import exact, fast
+from rawdrift.isp.fused.power import i32, power
+
+f32 = np.float32
+PAD = 16  # columns: beyond the reach of every filter
+_LARGEST = f32(1e30).view(i32)  # mosaics with samples beyond it, infinite or NaN, go to the steps
+
+
+@exact
+def reflect(i, n):
+    """The index in [0, n) that mirror reflection finds at i, for n >= 2."""
+    while i < 0 or i >= n:
+        i = -i if i < 0 else 2 * (n - 1) - i
+    return i
+
+
+@exact
+def mirror(s, row, n, reach):
+    """Fill `reach` columns to both sides of a row of n columns."""
+    for d in range(1, reach + 1):
+        s[row, PAD - d] = s[row, PAD + reflect(-d, n)]
+        s[row, PAD + n - 1 + d] = s[row, PAD + reflect(n - 1 + d, n)]
+
+
+@exact
+def mirror_halves(s, even, odd, n, reach):
+    """The same for a row of n columns that is kept as its even and its odd columns."""
+    for d in range(1, reach + 1):
+        s[even, PAD - d] = s[even, PAD + reflect(-2 * d, n) // 2]
+        s[odd, PAD - d] = s[odd, PAD + reflect(1 - 2 * d, n) // 2]
+    for j in range(n // 2, n // 2 + 1 + reach):
+        s[even, PAD + j] = s[even, PAD + reflect(2 * j, n) // 2]
+        s[odd, PAD + j] = s[odd, PAD + reflect(2 * j + 1, n) // 2]
+
+
+@exact
+def read(s, even, odd, raw, kind, n, unit, black, scale):
+    """One row of a mosaic, black level corrected, to its even and odd columns. True if it is sane.
+
+    raw: the bytes of the row; kind: 0 float32, 1 uint8, 2 uint16; unit: DN at full scale;
+    black, scale: (2,) of even and odd columns.
+    """
+    b, c, k, m = black[0], black[1], scale[0], scale[1]
+    worst = i32(0)  # the largest bits but the sign: infinity and NaN are above every number
+    if kind == 0:
+        floats = raw.view(np.float32)
+        for j in range(n // 2):
+            x, y = floats[2 * j], floats[2 * j + 1]
+            worst = _worse(worst, _worse(_magnitude(x), _magnitude(y)))
+            s[even, PAD + j] = (x - b) * k
+            s[odd, PAD + j] = (y - c) * m
+        if n % 2:
+            worst = _worse(worst, _magnitude(floats[n - 1]))
+            s[even, PAD + n // 2] = (floats[n - 1] - b) * k
+    elif kind == 1:
+        for j in range(n // 2):
+            s[even, PAD + j] = (f32(raw[2 * j]) / unit - b) * k
+            s[odd, PAD + j] = (f32(raw[2 * j + 1]) / unit - c) * m
+        if n % 2:
+            s[even, PAD + n // 2] = (f32(raw[n - 1]) / unit - b) * k
+    else:
+        words = raw.view(np.uint16)
+        for j in range(n // 2):
+            s[even, PAD + j] = (f32(words[2 * j]) / unit - b) * k
+            s[odd, PAD + j] = (f32(words[2 * j + 1]) / unit - c) * m
+        if n % 2:
+            s[even, PAD + n // 2] = (f32(words[n - 1]) / unit - b) * k
+    mirror_halves(s, even, odd, n, 2)
+    return worst <= _LARGEST
+
+
+@exact
+def _magnitude(x):
+    return i32(f32(x).view(i32) & i32(0x7FFFFFFF))
+
+
+@exact
+def _worse(a, b):
+    return a if a > b else b
+
+
+@exact
+def weave(s, out, halves, even, odd, n):
+    """Even and odd columns, two rows of the array `halves`, to a row of n.
+
+    In one array LLVM doesn't see that rows read and written at another pace don't overlap.
+    """
+    for j in range((n + 63) // 64 * 32):
+        s[out, PAD + 2 * j] = halves[even, PAD + j]
+        s[out, PAD + 2 * j + 1] = halves[odd, PAD + j]
+
+
+@fast
+def sum3(s, out, a, b, c, weights, n):
+    """Three rows weighted with (3,)."""
+    u, v, w = weights[0], weights[1], weights[2]
+    for j in range((n + 63) // 64 * 64):
+        s[out, PAD + j] = u * s[a, PAD + j] + v * s[b, PAD + j] + w * s[c, PAD + j]
+
+
+@fast
+def filter3(s, out, up, row, down, kernel, n):
+    """Correlation with a kernel (3, 3)."""
+    a, b, c = kernel[0, 0], kernel[0, 1], kernel[0, 2]
+    d, e, f = kernel[1, 0], kernel[1, 1], kernel[1, 2]
+    g, h, i = kernel[2, 0], kernel[2, 1], kernel[2, 2]
+    for j in range((n + 63) // 64 * 64):
+        t = a * s[up, PAD - 1 + j] + b * s[up, PAD + j] + c * s[up, PAD + 1 + j]
+        t += d * s[row, PAD - 1 + j] + e * s[row, PAD + j] + f * s[row, PAD + 1 + j]
+        t += g * s[down, PAD - 1 + j] + h * s[down, PAD + j] + i * s[down, PAD + 1 + j]
+        s[out, PAD + j] = t
+
+
+@fast
+def column5(s, out, a, b, c, d, e, taps, n):
+    """Five rows weighted with taps (5,), margins of two columns too."""
+    ta, tb, tc, td, te = taps[0], taps[1], taps[2], taps[3], taps[4]
+    for j in range((n + 4 + 63) // 64 * 64):
+        t = ta * s[a, PAD - 2 + j] + tb * s[b, PAD - 2 + j] + tc * s[c, PAD - 2 + j]
+        s[out, PAD - 2 + j] = t + td * s[d, PAD - 2 + j] + te * s[e, PAD - 2 + j]
+
+
+@fast
+def line5(s, out, row, taps, n):
+    """Correlation along the row with taps (5,)."""
+    a, b, c, d, e = taps[0], taps[1], taps[2], taps[3], taps[4]
+    for j in range((n + 63) // 64 * 64):
+        t = a * s[row, PAD - 2 + j] + b * s[row, PAD - 1 + j] + c * s[row, PAD + j]
+        s[out, PAD + j] = t + d * s[row, PAD + 1 + j] + e * s[row, PAD + 2 + j]
+
+
+@fast
+def add_line5(s, out, row, taps, n):
+    """The same, added to `out`."""
+    a, b, c, d, e = taps[0], taps[1], taps[2], taps[3], taps[4]
+    for j in range((n + 63) // 64 * 64):
+        t = s[out, PAD + j] + a * s[row, PAD - 2 + j] + b * s[row, PAD - 1 + j]
+        t += c * s[row, PAD + j] + d * s[row, PAD + 1 + j] + e * s[row, PAD + 2 + j]
+        s[out, PAD + j] = t
+
+
+@fast
+def scale(s, out, row, weight, n):
+    """out = weight * row, margins too."""
+    for j in range((n + 2 * PAD + 63) // 64 * 64):
+        s[out, j] = weight * s[row, j]
+
+
+@fast
+def add_rows(s, out, up, down, weight, n):
+    """out += weight * (up + down), margins too: one step of a symmetric filter along columns."""
+    for j in range((n + 2 * PAD + 63) // 64 * 64):
+        s[out, j] += weight * (s[up, j] + s[down, j])
+
+
+@fast
+def blur_line(s, out, row, taps, n):
+    """Correlation along the row with a symmetric filter; taps (5,): its center and one side."""
+    a, b, c, d, e = taps[0], taps[1], taps[2], taps[3], taps[4]
+    for j in range((n + 63) // 64 * 64):
+        t = a * s[row, PAD + j] + b * (s[row, PAD - 1 + j] + s[row, PAD + 1 + j])
+        t += c * (s[row, PAD - 2 + j] + s[row, PAD + 2 + j])
+        t += d * (s[row, PAD - 3 + j] + s[row, PAD + 3 + j])
+        s[out, PAD + j] = t + e * (s[row, PAD - 4 + j] + s[row, PAD + 4 + j])
+
+
+@fast
+def sharper(s, out, row, blurred, amount, n):
+    """out = row + amount * (row - blurred)."""
+    for j in range((n + 63) // 64 * 64):
+        s[out, PAD + j] = s[row, PAD + j] + amount * (s[row, PAD + j] - s[blurred, PAD + j])
+
+
+@exact
+def smaller(a, b):
+    return a if a < b else b
+
+
+@exact
+def larger(a, b):
+    return a if a > b else b
+
+
+@exact
+def middle(a, b, c):
+    """Median of three."""
+    return larger(smaller(a, b), smaller(larger(a, b), c))
+
+
+@exact
+def median(s, out, low, a, b, c, n):
+    """Median of the 3x3 neighborhood of row b; low: the first of three rows of scratch.
+
+    See denoise.median3x3 for why.
+    """
+    mid, high, columns = low + 1, low + 2, (n + 2 + 63) // 64 * 64
+    for j in range(columns):
+        s[low, PAD - 1 + j] = smaller(
+            smaller(s[a, PAD - 1 + j], s[b, PAD - 1 + j]), s[c, PAD - 1 + j]
+        )
+    for j in range(columns):
+        s[mid, PAD - 1 + j] = middle(s[a, PAD - 1 + j], s[b, PAD - 1 + j], s[c, PAD - 1 + j])
+    for j in range(columns):
+        s[high, PAD - 1 + j] = larger(
+            larger(s[a, PAD - 1 + j], s[b, PAD - 1 + j]), s[c, PAD - 1 + j]
+        )
+    for j in range((n + 63) // 64 * 64):
+        s[out, PAD + j] = middle(
+            larger(larger(s[low, PAD - 1 + j], s[low, PAD + j]), s[low, PAD + 1 + j]),
+            middle(s[mid, PAD - 1 + j], s[mid, PAD + j], s[mid, PAD + 1 + j]),
+            smaller(smaller(s[high, PAD - 1 + j], s[high, PAD + j]), s[high, PAD + 1 + j]),
+        )
+
+
+@fast
+def to_view(out, s, first, red, weights, before, after, exponent):
+    """out = (weights @ colors + change of luma) ** exponent, from column `first` of the rows.
+
+    red: row of red, followed by green and blue.
+    """
+    r, g, b = weights[0], weights[1], weights[2]
+    at = PAD + (first & 0xFFFFFFFF)  # known not to be negative: a loop with SIMD
+    green, blue = red + 1, red + 2
+    for j in range(len(out)):
+        x = r * s[red, at + j] + g * s[green, at + j] + b * s[blue, at + j]
+        out[j] = power(x + (s[after, at + j] - s[before, at + j]), exponent)
+
+
+@fast
+def to_view_yuv(out, s, first, y, weights, exponent):
+    """out = (weights @ planes) ** exponent, from column `first`. y: row of Y; U and V follow."""
+    a, b, c = weights[0], weights[1], weights[2]
+    at = PAD + (first & 0xFFFFFFFF)
+    u, v = y + 1, y + 2
+    for j in range(len(out)):
+        x = a * s[y, at + j] + b * s[u, at + j] + c * s[v, at + j]
+        out[j] = power(x, exponent)

@@ -1,0 +1,381 @@
+"""The fused engine: the numbers of the steps, whatever the pipeline, the mosaic and the situation.
+
+Numbers are compared at gamma 1, where views are linear: a power of 1/2.2 has no bounded slope at
+zero.
+"""
+
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import rawdrift as rd
+from rawdrift.cfa import PATTERNS
+from rawdrift.isp import fused
+
+pytest.importorskip("numba")
+
+CAMERA = rd.Camera.load("raw-drone")
+LINEAR = dataclasses.replace(CAMERA, gamma=1.0)
+SHAPES = [(2, 2), (2, 7), (3, 2), (5, 4), (33, 64), (2, 3, 40, 65)]
+
+
+def noise(*shape, seed=0):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def run(engine, isp, x):
+    with torch.no_grad(), rd.isp.engine(engine):
+        return isp(x)
+
+
+def assert_same(isp, x, tolerance=1e-5):
+    """Fused and stepwise views agree to float32 rounding of the values before clipping."""
+    scale = max(1.0, run("eager", isp.remove("gamma"), x).abs().max().item() / 4)
+    difference = (run("fused", isp, x) - run("eager", isp, x)).abs().max().item()
+    assert difference < tolerance * scale
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """One thread, so that the steps' small images don't wait for others; or as many as asked."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+# The same numbers
+
+
+@pytest.mark.parametrize("channels", ["luma", "yuv"])
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
+def test_every_configuration_pattern_and_size(name, pattern, channels):
+    isp = rd.isp.static(name, dataclasses.replace(LINEAR, cfa=pattern), channels)
+    for shape in SHAPES:
+        assert_same(isp, noise(*shape))
+
+
+@pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
+def test_a_view_has_the_power_of_its_linear_view(name):
+    x = noise(40, 52)
+    linear = run("fused", rd.isp.static(name, LINEAR), x).double()
+    view = run("fused", rd.isp.static(name, CAMERA), x)
+    assert (view - linear ** (1 / CAMERA.gamma)).abs().max() < 1e-6 + 1e-3  # slope at zero
+    bright = linear > 0.01
+    assert (view - linear ** (1 / CAMERA.gamma))[bright].abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
+@pytest.mark.parametrize("columns", [16, 30, 64])
+def test_parts_of_any_width_give_the_whole(name, columns, monkeypatch):
+    cpu = fused._cpu()
+    isp, x = rd.isp.static(name, CAMERA), noise(150, 131)
+    whole = run("fused", isp, x)
+    monkeypatch.setattr(cpu, "_COLUMNS", columns)
+    torch.testing.assert_close(run("fused", isp, x), whole, rtol=0, atol=2e-3)
+    isp = rd.isp.static(name, LINEAR)
+    assert_same(isp, x)
+
+
+@pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
+def test_the_number_of_threads_changes_no_bit(name, threads):
+    isp, x = rd.isp.static(name, CAMERA), noise(301, 90)
+    one = run("fused", isp, x)
+    for count in (2, 3):
+        threads(count)
+        assert torch.equal(run("fused", isp, x), one)
+
+
+@pytest.mark.parametrize("demosaicing", ["bi", "me", "ma"])
+def test_ties_of_integers_are_decided_alike(demosaicing):
+    isp = rd.isp.static(f"{demosaicing},s,me", LINEAR)
+    for levels in (1, 3, 20):
+        x = torch.randint(0, levels + 1, (64, 61), generator=torch.Generator().manual_seed(levels))
+        assert_same(isp, x.to(torch.float32) / 255)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
+def test_any_numbers(name, pattern):
+    """Kernels without symmetry, as learning makes them; a white level; four black levels."""
+    generator = torch.Generator().manual_seed(5)
+    camera = dataclasses.replace(
+        LINEAR, cfa=pattern, black_level=(0.01, 0.02, 0.03, 0.04), white_level=0.9
+    )
+    isp = rd.isp.static(name, camera)
+    menon = rd.isp.Menon2007
+    for path, value in isp.named_buffers():
+        if path.endswith(("kernel", "kernels", "matrix", "gains")):
+            change = 0.05 * torch.randn(value.shape, generator=generator, dtype=value.dtype)
+            if isinstance(isp.get_submodule(path.split(".")[0]), menon):
+                change *= torch.tensor(menon.KERNELS) != 0
+            value += change
+    for shape in ((2, 2), (31, 38), (2, 20, 33)):
+        assert_same(isp, noise(*shape))
+
+
+@pytest.mark.parametrize("radius", [0.3, 0.5, 0.8, 1.1])
+def test_unsharp_masks(radius):
+    isp = rd.isp.static("bi,u,ga", LINEAR).replace(sharpen=rd.isp.UnsharpMask(radius, 0.7))
+    assert_same(isp, noise(30, 41))
+
+
+def test_separable_and_other_denoising_kernels_are_one_kernel():
+    taps = torch.tensor([0.1, -0.2, 0.8, 0.3, 0.0], dtype=torch.float64)
+    kernel = torch.outer(taps, taps.flip(0))
+    other = kernel.clone()
+    other[0, 0] += 1e-6  # no product of two lines any more
+    isps = [
+        rd.isp.static("ma,s,ga", LINEAR).replace(denoise=rd.isp.GaussianDenoising(k))
+        for k in (kernel, other)
+    ]
+    assert_same(isps[0], noise(30, 41))
+    first, second = (run("fused", isp, noise(30, 41)) for isp in isps)
+    torch.testing.assert_close(first, second, rtol=0, atol=1e-5)
+
+
+# Mosaics of every kind
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
+@pytest.mark.parametrize("name", ["bi,s,ga", "me,u,me", "ma,s,me"])
+def test_integers_give_the_bits_of_their_floats(name, dtype):
+    depth = 8 if dtype == torch.uint8 else 12
+    isp = rd.isp.static(name, dataclasses.replace(CAMERA, bit_depth=depth))
+    dn = torch.randint(0, 2**depth, (2, 35, 47), generator=torch.Generator().manual_seed(1))
+    floats = dn.to(torch.float32) / (2**depth - 1)
+    assert torch.equal(run("fused", isp, dn.to(dtype)), run("fused", isp, floats))
+
+
+@pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
+def test_a_batch_is_its_images(name):
+    isp, x = rd.isp.static(name, CAMERA), noise(2, 3, 21, 34)
+    batch = run("fused", isp, x)
+    assert batch.shape == (2, 3, 3, 21, 34)
+    for i in range(2):
+        for j in range(3):
+            assert torch.equal(batch[i, j], run("fused", isp, x[i, j]))
+
+
+def test_memory_layouts():
+    isp, x = rd.isp.static("me,s,me", CAMERA), noise(48, 60)
+    assert torch.equal(run("fused", isp, x.T), run("fused", isp, x.T.contiguous()))
+    assert torch.equal(run("fused", isp, x[3::2, 1::3]), run("fused", isp, x[3::2, 1::3].clone()))
+    assert torch.equal(run("fused", isp, x.expand(4, 48, 60))[3], run("fused", isp, x))
+    words = (x * 65535).to(torch.int32).to(torch.uint16)
+    assert torch.equal(run("fused", isp, words.T), run("fused", isp, words.T.contiguous()))
+
+
+def test_the_mosaic_is_left_alone():
+    isp, x = rd.isp.static("bi,u,ga", CAMERA), noise(20, 20)
+    before = x.clone()
+    run("fused", isp, x)
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e35])
+def test_samples_that_are_not_numbers_spread_as_in_the_steps(value):
+    x = noise(24, 26)
+    x[11, 7] = value
+    isp = rd.isp.static("ma,s,me", CAMERA)
+    torch.testing.assert_close(
+        run("fused", isp, x), run("eager", isp, x), rtol=0, atol=0, equal_nan=True
+    )
+
+
+def test_an_empty_batch():
+    isp = rd.isp.static("bi,s,ga", CAMERA)
+    assert run("auto", isp, torch.empty(0, 8, 8)).shape == (0, 3, 8, 8)
+
+
+# Twelve at once
+
+
+@pytest.mark.parametrize("channels", ["luma", "yuv"])
+def test_views_are_the_single_views(channels):
+    x = noise(2, 45, 38)
+    with rd.isp.engine("fused"):
+        views = rd.isp.views(x, CAMERA, channels=channels)
+    assert tuple(views) == rd.isp.CONFIGURATIONS
+    for name, view in views.items():
+        single = run("fused", rd.isp.static(name, CAMERA, channels), x)
+        torch.testing.assert_close(view, single, rtol=0, atol=1e-6)
+
+
+def test_some_views_in_the_order_asked_for():
+    names = ("ma,u,ga", "bi,s,me", "ma,s,me")
+    views = rd.isp.views(noise(20, 22), CAMERA, names)
+    assert tuple(views) == names
+    with rd.isp.engine("eager"):
+        steps = rd.isp.views(noise(20, 22), CAMERA, names)
+    for name in names:
+        torch.testing.assert_close(views[name], steps[name], rtol=0, atol=1e-3)
+
+
+# Where the steps run
+
+
+def unfusable():
+    static, x = rd.isp.static("bi,s,ga", CAMERA), noise(16, 18)
+    order = ["black_level", "demosaic", "white_balance", "color_correction"]
+    hooked = rd.isp.static("bi,s,ga", CAMERA)
+    hooked.sharpen.register_forward_hook(lambda module, inputs, output: output + 1)
+    bare = rd.isp.Menon2007(CAMERA.cfa, torch.rand(3, 5, dtype=torch.float64))
+    yield "order", static.reorder([*order, "denoise", "sharpen", "gamma"]), x
+    yield "removed", static.remove("denoise"), x
+    yield "inserted", static.insert("again", rd.isp.Gamma(1.0), after="gamma"), x
+    yield "hook", hooked, x
+    yield "float64", static, x.double()
+    yield "gamma", static.replace(gamma=rd.isp.Gamma(9.0)), x
+    yield "radius", static.replace(sharpen=rd.isp.UnsharpMask(2.5)), x
+    yield "channels", static.replace(sharpen=rd.isp.SharpeningFilter(channels="yuv")), x
+    yield "menon", static.replace(demosaic=bare), x
+
+
+@pytest.mark.parametrize(("isp", "x"), [pytest.param(*c[1:], id=c[0]) for c in unfusable()])
+def test_what_cannot_be_fused_goes_through_the_steps(isp, x):
+    assert torch.equal(run("auto", isp, x), run("eager", isp, x))
+    with pytest.raises(ValueError, match=r"can't run this pipeline: .*; use engine"):
+        run("fused", isp, x)
+
+
+@pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
+def test_gradients_are_those_of_the_steps(name):
+    assert_same_gradients(name, (2, 16, 18))
+
+
+def assert_same_gradients(name, shape):
+    grads = {}
+    for engine in ("eager", "fused"):
+        isp, x = rd.isp.parametrized(name, CAMERA), noise(*shape).requires_grad_()
+        with rd.isp.engine(engine):
+            view = isp(x)
+        (view * noise(*view.shape, seed=1)).sum().backward()
+        grads[engine] = [x.grad, *(p.grad for p in isp.parameters())]
+    for eager, fused_ in zip(*grads.values(), strict=True):
+        torch.testing.assert_close(fused_, eager, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(150, 33), (3, 2, 20, 24)])
+@pytest.mark.parametrize("name", ["me,u,ga", "ma,s,me"])
+def test_gradients_part_by_part_are_those_of_the_whole(name, shape, monkeypatch):
+    monkeypatch.setattr(fused.gradient, "_PIXELS", 1000)
+    assert_same_gradients(name, shape)
+
+
+def test_gradients_where_only_some_are_needed():
+    isp = rd.isp.static("me,s,me", CAMERA).replace(
+        gamma=rd.isp.Gamma(nn.Parameter(torch.tensor(2.0)))
+    )
+    dn = (noise(16, 18) * 65535).to(torch.int32).to(torch.uint16)
+    with rd.isp.engine("fused"):
+        isp(dn).mean().backward()
+    assert isp.gamma.gamma.grad != 0
+    isp.requires_grad_(False)
+    assert not isp(dn).requires_grad
+
+
+def test_gradients_of_values_that_are_put_in_for_a_call():
+    isp, x = rd.isp.parametrized("bi,s,ga", CAMERA), noise(16, 18)
+    values = {name: p.detach().clone().requires_grad_() for name, p in isp.named_parameters()}
+    with rd.isp.engine("fused"):
+        torch.func.functional_call(isp, values, x).mean().backward()
+    assert all(v.grad is not None for v in values.values())
+    assert all(p.grad is None for p in isp.parameters())
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
+def test_function_transforms():
+    isp, x = rd.isp.static("bi,s,ga", CAMERA), noise(3, 16, 18)
+    eager = run("eager", isp, x)
+    assert torch.equal(torch.func.vmap(isp)(x), eager)
+    linear = isp.remove("gamma")  # whose function has no forward derivative
+    _, tangent = torch.func.jvp(linear, (x,), (torch.ones_like(x),))
+    assert tangent.abs().max() > 0
+    learned = rd.isp.parametrized("bi,s,ga", CAMERA)
+    values = {name: p.detach().clone() for name, p in learned.named_parameters()}
+    torch.testing.assert_close(
+        torch.func.functional_call(learned, values, x), eager, rtol=0, atol=1e-3
+    )
+
+
+def test_inside_a_compiled_graph():
+    isp, x = rd.isp.static("bi,s,me", CAMERA), noise(16, 18)
+    compiled = torch.compile(isp, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(x), run("eager", isp, x))
+    exported = torch.export.export(isp, (x,)).module()
+    assert torch.equal(exported(x), run("eager", isp, x))
+
+
+def test_without_numba(monkeypatch):
+    monkeypatch.setattr(fused, "_cpu", lambda: None)
+    isp, x = rd.isp.static("bi,s,ga", CAMERA), noise(16, 18)
+    assert torch.equal(run("auto", isp, x), run("eager", isp, x))
+    with pytest.raises(ValueError, match="Numba"):
+        run("fused", isp, x)
+
+
+def test_numbers_changed_in_place_count_at_once():
+    isp, x = rd.isp.static("bi,s,ga", LINEAR), noise(16, 18)
+    run("fused", isp, x)
+    isp.white_balance.gains.data *= 0.5
+    assert_same(isp, x)
+
+
+class Views(torch.utils.data.Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, i):
+        torch.set_num_threads(2)
+        with rd.isp.engine("fused"):
+            return rd.isp.static("me,u,me", CAMERA)(noise(130, 40, seed=i))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is for POSIX")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_forked_workers_after_the_threads_have_run(threads):
+    threads(2)
+    here = [Views()[i] for i in range(4)]
+    loader = torch.utils.data.DataLoader(
+        Views(), batch_size=1, num_workers=2, multiprocessing_context="fork"
+    )
+    for i, view in enumerate(loader):
+        assert torch.equal(view[0], here[i])
+
+
+# The power function
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 1.8, 2.2, 2.4, 5.0])
+def test_power(gamma):
+    """Every 1009th float from 0 to 1, and what is outside."""
+    from numba import njit
+
+    from rawdrift.isp.fused.power import power
+
+    @njit
+    def powers(out, x, e):
+        for i in range(len(x)):
+            out[i] = power(x[i], e)
+
+    e = np.float32(1 / gamma)
+    x = np.arange(0, 0x3F800001, 1009, dtype=np.int32).view(np.float32)
+    out = np.empty_like(x)
+    powers(out, x, e)
+    assert abs(out - x.astype(np.float64) ** np.float64(e)).max() < 5e-7
+    x = np.array([-np.inf, -1, -1e-40, 0, 1, 2, np.inf, np.nan], dtype=np.float32)
+    powers(out[:8], x, e)
+    np.testing.assert_array_equal(out[:8], [0, 0, 0, 0, 1, 1, 1, np.nan])
+
+
+def test_parameters_are_the_same_pipeline():
+    isp = rd.isp.parametrized("me,u,ga", LINEAR)
+    assert all(isinstance(p, nn.Parameter) for p in isp.parameters())
+    assert_same(isp, noise(30, 28))
