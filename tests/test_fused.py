@@ -379,3 +379,20 @@ def test_parameters_are_the_same_pipeline():
     isp = rd.isp.parametrized("me,u,ga", LINEAR)
     assert all(isinstance(p, nn.Parameter) for p in isp.parameters())
     assert_same(isp, noise(30, 28))
+
+
+@pytest.mark.parametrize("white", [None, 0.95])
+@pytest.mark.parametrize("bits", [8, 12])
+def test_menon_takes_the_same_way_on_smooth_data_of_few_bits(bits, white):
+    """Both directions are often equally smooth there: the engines must round alike."""
+    y, x = np.mgrid[:96, :112]
+    rng = np.random.default_rng(0)
+    smooth = 0.2 + 0.6 * np.exp(-((y - 40) ** 2 + (x - 60) ** 2) / 900)
+    dn = np.rint((smooth + rng.normal(0, 0.003, smooth.shape)) * (2**bits - 1))
+    mosaic = torch.from_numpy(dn / (2**bits - 1)).float()
+    camera = rd.Camera(name="x", cfa="GRBG", black_level=[0.0625] * 4, white_level=white, gamma=1.0)
+    isp = rd.isp.static("me,s,ga", camera)
+    with rd.isp.engine("fused"):
+        fused = isp(mosaic)
+    with rd.isp.engine("eager"):
+        torch.testing.assert_close(fused, isp(mosaic), rtol=0, atol=4e-6)

@@ -1,15 +1,15 @@
 """White balance, color correction, and the YUV of scikit-image."""
 
 from collections.abc import Callable
-from typing import Literal, final
+from typing import Literal, final, get_args
 
 import torch
 from torch import Tensor
 
-from rawdrift.checks import choose
 from rawdrift.isp.step import Step, Value
 
 Channels = Literal["luma", "yuv"]
+CHANNELS: tuple[Channels, ...] = get_args(Channels)
 
 # BT.470 YUV as in skimage.color; its inverse is computed, as there.
 YUV_FROM_RGB = torch.tensor(
@@ -72,7 +72,7 @@ def filtered(x: Tensor, channels: Channels, filter: Callable[[Tensor], Tensor]) 
 
     Y has the weight one in each of R, G, B, so that a change of Y is added to all three.
     """
-    if choose("channels", channels, ("luma", "yuv")) == "luma":
+    if channels == "luma":
         y = luma(x)
         return x + (filter(y) - y).unsqueeze(-3)
     return mix(RGB_FROM_YUV, filter(mix(YUV_FROM_RGB, x)))

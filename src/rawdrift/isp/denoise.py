@@ -5,7 +5,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from rawdrift.isp.color import Channels, filtered
+from rawdrift.checks import choose
+from rawdrift.isp.color import CHANNELS, Channels, filtered
 from rawdrift.isp.neighborhood import correlate, extend, gaussian_taps
 from rawdrift.isp.step import Step, Value
 
@@ -25,6 +26,7 @@ class GaussianDenoising(Step):
     def __init__(self, kernel: Value = KERNEL, channels: Channels = "luma"):
         super().__init__()
         self.own("kernel", kernel, (5, 5))
+        choose("channels", channels, CHANNELS)
         self.channels: Channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,6 +40,7 @@ class MedianDenoising(Step):
 
     def __init__(self, channels: Channels = "luma"):
         super().__init__()
+        choose("channels", channels, CHANNELS)
         self.channels: Channels = channels
 
     def forward(self, x: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ from typing import final
 
 from torch import Tensor
 
-from rawdrift.checks import positive
-from rawdrift.isp.color import Channels, filtered
+from rawdrift.checks import choose, positive
+from rawdrift.isp.color import CHANNELS, Channels, filtered
 from rawdrift.isp.neighborhood import along_columns, along_rows, correlate, gaussian_taps
 from rawdrift.isp.step import Step, Value
 
@@ -21,6 +21,7 @@ class SharpeningFilter(Step):
     def __init__(self, kernel: Value = KERNEL, channels: Channels = "luma"):
         super().__init__()
         self.own("kernel", kernel, (3, 3))
+        choose("channels", channels, CHANNELS)
         self.channels: Channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -46,6 +47,7 @@ class UnsharpMask(Step):
         self.own("radius", radius, ())
         positive("radius", float(self.radius.detach()))
         self.own("amount", amount, ())
+        choose("channels", channels, CHANNELS)
         self.channels: Channels = channels
 
     def forward(self, x: Tensor) -> Tensor:

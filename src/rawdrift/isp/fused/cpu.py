@@ -39,7 +39,7 @@ def develop(plans: list[Plan], mosaic: Tensor, bit_depth: int) -> list[Tensor] |
         _KIND[mosaic.dtype],
         np.float32(2**bit_depth - 1),
         _f32(plan.black),
-        _f32(plan.scale),
+        _f32(plan.span),
         plan.chroma,
         plan.red_row,
     )

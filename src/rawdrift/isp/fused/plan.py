@@ -47,7 +47,7 @@ class Plan:
     sharpen: type[Step]
     denoise: type[Step]
     black: Array  # (2, 2), by row and column parity
-    scale: Array  # (2, 2)
+    span: Array  # (2, 2): white minus black, or ones
     chroma: Array  # (2,) int64: parity of the columns that are not green in even and in odd rows
     red_row: int  # parity of the rows with red
     kernels: Array  # of demosaicing
@@ -143,11 +143,11 @@ def _plan(
             at += size
 
     level = found[BlackLevel, "level"][list(sites)].reshape(2, 2)
-    scale = np.ones((2, 2)) if white is None else 1 / (white - level)
+    span = np.ones((2, 2)) if white is None else white - level
     exponent = 1 / float(found[Gamma, "gamma"])
-    if not (np.isfinite(scale).all() and 0.2 <= exponent <= 2):
+    if not ((span > 0).all() and 0.2 <= exponent <= 2):
         raise CannotFuseError(
-            "its gamma is not between 0.5 and 5, or a black level is the white level"
+            "its gamma is not between 0.5 and 5, or a black level is not below the white level"
         )
 
     demosaic, sharpen, denoise = kinds[1], kinds[4], kinds[5]
@@ -170,7 +170,7 @@ def _plan(
         sharpen=sharpen,
         denoise=denoise,
         black=level,
-        scale=scale,
+        span=span,
         chroma=np.array([red[1], blue[1]] if red[0] == 0 else [blue[1], red[1]], dtype=np.int64),
         red_row=red[0],
         kernels=kernels,

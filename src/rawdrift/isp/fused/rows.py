@@ -44,37 +44,37 @@ def mirror_halves(s, even, odd, n, reach):
 
 
 @exact
-def read(s, even, odd, raw, kind, n, unit, black, scale):
+def read(s, even, odd, raw, kind, n, unit, black, span):
     """One row of a mosaic, black level corrected, to its even and odd columns. True if it is sane.
 
     raw: the bytes of the row; kind: 0 float32, 1 uint8, 2 uint16; unit: DN at full scale;
-    black, scale: (2,) of even and odd columns.
+    black, span: (2,) of even and odd columns.
     """
-    b, c, k, m = black[0], black[1], scale[0], scale[1]
+    b, c, k, m = black[0], black[1], span[0], span[1]
     worst = i32(0)  # the largest bits but the sign: infinity and NaN are above every number
     if kind == 0:
         floats = raw.view(np.float32)
         for j in range(n // 2):
             x, y = floats[2 * j], floats[2 * j + 1]
             worst = _worse(worst, _worse(_magnitude(x), _magnitude(y)))
-            s[even, PAD + j] = (x - b) * k
-            s[odd, PAD + j] = (y - c) * m
+            s[even, PAD + j] = (x - b) / k
+            s[odd, PAD + j] = (y - c) / m
         if n % 2:
             worst = _worse(worst, _magnitude(floats[n - 1]))
-            s[even, PAD + n // 2] = (floats[n - 1] - b) * k
+            s[even, PAD + n // 2] = (floats[n - 1] - b) / k
     elif kind == 1:
         for j in range(n // 2):
-            s[even, PAD + j] = (f32(raw[2 * j]) / unit - b) * k
-            s[odd, PAD + j] = (f32(raw[2 * j + 1]) / unit - c) * m
+            s[even, PAD + j] = (f32(raw[2 * j]) / unit - b) / k
+            s[odd, PAD + j] = (f32(raw[2 * j + 1]) / unit - c) / m
         if n % 2:
-            s[even, PAD + n // 2] = (f32(raw[n - 1]) / unit - b) * k
+            s[even, PAD + n // 2] = (f32(raw[n - 1]) / unit - b) / k
     else:
         words = raw.view(np.uint16)
         for j in range(n // 2):
-            s[even, PAD + j] = (f32(words[2 * j]) / unit - b) * k
-            s[odd, PAD + j] = (f32(words[2 * j + 1]) / unit - c) * m
+            s[even, PAD + j] = (f32(words[2 * j]) / unit - b) / k
+            s[odd, PAD + j] = (f32(words[2 * j + 1]) / unit - c) / m
         if n % 2:
-            s[even, PAD + n // 2] = (f32(words[n - 1]) / unit - b) * k
+            s[even, PAD + n // 2] = (f32(words[n - 1]) / unit - b) / k
     mirror_halves(s, even, odd, n, 2)
     return worst <= _LARGEST
 

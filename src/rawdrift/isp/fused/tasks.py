@@ -35,7 +35,7 @@ class Sites(NamedTuple):
     kind: int  # of samples: 0 float32, 1 uint8, 2 uint16
     unit: np.float32  # DN at full scale
     black: Array  # (2, 2) float32, by row and column parity
-    scale: Array  # (2, 2) float32
+    span: Array  # (2, 2) float32
     chroma: Array  # (2,) int64: parity of the columns that are not green in even and in odd rows
     red_row: int  # parity of the rows with red
 
@@ -52,8 +52,8 @@ def load(s, even, mosaic, image, r, part, sites):
     size = (4, 1, 2)[sites.kind]
     raw = mosaic[image, part.top + r, part.left * size : part.right * size]
     n, parity = part.right - part.left, r % 2
-    black, scale = sites.black[parity], sites.scale[parity]
-    return read(s, even, even + 1, raw, sites.kind, n, sites.unit, black, scale)
+    black, span = sites.black[parity], sites.span[parity]
+    return read(s, even, even + 1, raw, sites.kind, n, sites.unit, black, span)
 
 
 @task
