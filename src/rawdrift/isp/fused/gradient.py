@@ -11,7 +11,7 @@ from torch.func import functional_call
 from rawdrift.isp.fused.plan import NUMBERS, numbers
 from rawdrift.isp.step import Step
 
-_PIXELS = 2**17  # of a mosaic that the backward pass takes at a time: its stages fit the cache
+_PIXELS = 2**18  # of a mosaic that the backward pass takes at a time, for each thread
 _REACH = 16  # rows: even, and beyond all neighborhoods of a pipeline that is fused, together
 
 
@@ -68,7 +68,7 @@ class _Recomputed(torch.autograd.Function):
 
 def _parts(images: int, height: int, width: int) -> Iterator[tuple[slice, slice, slice]]:
     """Images, rows with their surroundings, and the rows in the midst of them that count."""
-    rows = max(4 * _REACH, _PIXELS // width)
+    rows = max(4 * _REACH, _PIXELS * torch.get_num_threads() // width)
     count = max(1, rows // height)
     for image in range(0, images, count):
         for first in range(0, height, rows):
