@@ -67,8 +67,6 @@ def _on_gpu(pipelines: Sequence[Sequence[Step]], mosaic: Tensor, bit_depth: int)
     gpu = _gpu()
     if gpu is None:
         raise CannotFuseError("Triton is not installed")
-    if _needs_gradient(pipelines, mosaic):
-        raise CannotFuseError("gradients are not fused on a GPU")
     return [gpu.develop(steps, mosaic, bit_depth) for steps in pipelines]
 
 

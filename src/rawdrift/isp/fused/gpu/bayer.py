@@ -10,7 +10,17 @@ import triton.language as tl
 from torch import Tensor
 
 from rawdrift.isp.fused.gpu.correlation import across_taps, fold
-from rawdrift.isp.fused.gpu.tiles import COLUMNS, ROWS, inside, launch, near, place, tile, tiles
+from rawdrift.isp.fused.gpu.tiles import (
+    COLUMNS,
+    ROWS,
+    inside,
+    launch,
+    near,
+    place,
+    strip,
+    tile,
+    tiles,
+)
 
 _STRIP = 32  # rows of one parity that one program sums up for the gradient of the table
 
@@ -185,8 +195,7 @@ def _table_gradient(
 ):
     """As `_taps_gradient`, over the pixels of one site of the cell."""
     site = tl.program_id(1)
-    cells = (rows + 1) // 2
-    image, strip, cell = tile((cells + STRIP - 1) // STRIP, (columns + 1) // 2, 1, COLUMNS)
+    image, first, count, cell = strip((rows + 1) // 2, (columns + 1) // 2, STRIP, COLUMNS)
     c = 2 * cell + site % 2
     tap = tl.arange(0, TAPS)
     i, j = tap // SIZE - SIZE // 2, tap % SIZE - SIZE // 2
@@ -194,8 +203,8 @@ def _table_gradient(
     green = tl.zeros([TAPS, COLUMNS], tl.float32)
     blue = tl.zeros([TAPS, COLUMNS], tl.float32)
     plane = grad + image * 3 * rows * columns
-    for k in range(STRIP):
-        r = 2 * (strip * STRIP + k) + site // 2
+    for k in range(count):
+        r = 2 * (first + k) + site // 2 + tl.arange(0, 1)
         x = across_taps(mosaics + image * rows * columns, r, c, i, j, rows, columns)
         red += x * inside(plane, r, c, rows, columns)
         green += x * inside(plane + rows * columns, r, c, rows, columns)

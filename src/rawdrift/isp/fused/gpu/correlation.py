@@ -13,6 +13,7 @@ from rawdrift.isp.fused.gpu.tiles import (
     mirror,
     near,
     place,
+    strip,
     tile,
     tiles,
 )
@@ -181,13 +182,13 @@ def _taps_gradient(
     COLUMNS: tl.constexpr,
 ):
     """A tile is one row here, and its samples at all taps are a matrix (taps, columns)."""
-    image, strip, c = tile((rows + STRIP - 1) // STRIP, columns, 1, COLUMNS)
+    image, first, count, c = strip(rows, columns, STRIP, COLUMNS)
     start = image * rows * columns
     tap = tl.arange(0, TAPS)
     i, j = tap // WIDTH - HEIGHT // 2, tap % WIDTH - WIDTH // 2
     sums = tl.zeros([TAPS, COLUMNS], tl.float32)
-    for k in range(STRIP):
-        r = strip * STRIP + k
+    for k in range(count):
+        r = first + k + tl.arange(0, 1)
         g = inside(grad + start, r, c, rows, columns)
         sums += g * across_taps(x + start, r, c, i, j, rows, columns)
     tl.store(parts + tl.program_id(0) * TAPS + tap, tl.sum(sums, 1))

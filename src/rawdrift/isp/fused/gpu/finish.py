@@ -31,7 +31,7 @@ def to_planes(source: Tensor, numbers: Numbers, layout: Layout) -> Tensor:
     out = source.new_empty(n * layout.planes, rows, columns)
     launch(
         _to_planes,
-        _halves(n, rows, columns),
+        halves(n, rows, columns),
         source,
         out,
         source,
@@ -53,7 +53,7 @@ def to_views(out: Tensor, source: Tensor, planes: Tensor, numbers: Numbers, layo
     n, _, rows, columns = out.shape
     launch(
         _to_views,
-        _halves(n, rows, columns),
+        halves(n, rows, columns),
         source,
         out,
         source,
@@ -73,7 +73,7 @@ def to_views(out: Tensor, source: Tensor, planes: Tensor, numbers: Numbers, layo
     )
 
 
-def _halves(n: int, rows: int, columns: int) -> tuple[int, int]:
+def halves(n: int, rows: int, columns: int) -> tuple[int, int]:
     """Programs of kernels that work on rows of one parity at a time."""
     return tiles(n, -(-rows // 2) * 2, columns), 2
 

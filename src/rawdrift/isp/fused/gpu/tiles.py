@@ -48,6 +48,17 @@ def tile(rows, columns, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
 
 
 @triton.jit
+def strip(rows, columns, STRIP: tl.constexpr, COLUMNS: tl.constexpr):
+    """The image of this program, and of its strip the first row, how many rows, and the columns."""
+    across = (columns + COLUMNS - 1) // COLUMNS
+    down = (rows + STRIP - 1) // STRIP
+    program = tl.program_id(0)
+    first = program // across % down * STRIP
+    c = program % across * COLUMNS + tl.arange(0, COLUMNS)
+    return (program // (across * down)).to(tl.int64), first, tl.minimum(STRIP, rows - first), c
+
+
+@triton.jit
 def half_tile(rows, columns, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     """As `tile`, of rows of one parity only: that of the program's second index."""
     image, r, c = tile((rows + 1) // 2, columns, ROWS, COLUMNS)
