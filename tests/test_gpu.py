@@ -61,7 +61,7 @@ def test_every_configuration_and_pattern(name, pattern):
     assert_same(rd.isp.static(name, camera), noise(11, 14))
 
 
-@pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
+@pytest.mark.parametrize("name", ["bi,u,me", "me,s,me", "ma,u,ga"])
 def test_learned_numbers_and_yuv_of_tiny_images(name):
     assert_same(learned(rd.isp.static(name, LINEAR, "yuv")), noise(2, 3))
 
@@ -80,17 +80,17 @@ def test_integers(dtype):
 
 
 def test_gamma():
-    isp, x = rd.isp.static("ma,s,ga", CAMERA).to(DEVICE), noise(11, 14)
-    linear = develop(rd.isp.static("ma,s,ga", LINEAR).to(DEVICE), x)
+    isp, x = rd.isp.static("bi,s,me", CAMERA).to(DEVICE), noise(11, 14)
+    linear = develop(rd.isp.static("bi,s,me", LINEAR).to(DEVICE), x)
     torch.testing.assert_close(develop(isp, x), linear ** (1 / CAMERA.gamma), rtol=0, atol=2e-6)
 
 
 def test_parts_of_a_batch(monkeypatch):
     from rawdrift.isp.fused.gpu import engine
 
-    isp, x = rd.isp.static("bi,s,me", CAMERA).to(DEVICE), noise(3, 6, 8)
+    isp, x = rd.isp.static("bi,s,me", CAMERA).to(DEVICE), noise(3, 4, 6)
     whole = develop(isp, x)
-    monkeypatch.setattr(engine, "_PIXELS", 100)
+    monkeypatch.setattr(engine, "_PIXELS", 48)
     assert torch.equal(develop(isp, x), whole)
 
 
@@ -142,14 +142,14 @@ def test_gradients_of_yuv_in_tiny_images(name):
 
 
 def test_gradients_of_a_mosaic_with_several_tiles():
-    assert_same_gradients(rd.isp.parametrized("bi,s,ga", LINEAR), noise(17, 65))
+    assert_same_gradients(rd.isp.parametrized("bi,s,ga", LINEAR), noise(17, 6))
 
 
 def test_gradients_of_parts_of_a_batch(monkeypatch):
     from rawdrift.isp.fused.gpu import engine
 
-    monkeypatch.setattr(engine, "_PIXELS", 50)
-    assert_same_gradients(rd.isp.parametrized("ma,s,me", LINEAR), noise(3, 4, 6))
+    monkeypatch.setattr(engine, "_PIXELS", 48)
+    assert_same_gradients(rd.isp.parametrized("bi,s,me", LINEAR), noise(3, 4, 6))
 
 
 def test_gradients_through_gamma():

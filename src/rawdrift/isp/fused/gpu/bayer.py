@@ -13,9 +13,12 @@ from rawdrift.isp.fused.gpu.correlation import across_taps, fold
 from rawdrift.isp.fused.gpu.tiles import (
     COLUMNS,
     ROWS,
+    along,
+    half_tile,
+    halves,
     inside,
     launch,
-    near,
+    lines,
     place,
     strip,
     tile,
@@ -43,6 +46,7 @@ def corrected(raw: Tensor, full: float, black: Tensor, scale: Tensor) -> Tensor:
         black,
         scale,
         *raw.shape[1:],
+        fuse=False,
         DIVIDE=not raw.is_cuda,
         ROWS=ROWS,
         COLUMNS=COLUMNS,
@@ -57,7 +61,7 @@ def table_adjoint(grad: Tensor, table: Tensor) -> Tensor:
     out = grad.new_empty(n, rows + size - 1, columns + size - 1)
     launch(
         _table_adjoint,
-        (tiles(*out.shape),),
+        halves(*out.shape),
         grad,
         out,
         grad,
@@ -65,7 +69,7 @@ def table_adjoint(grad: Tensor, table: Tensor) -> Tensor:
         rows,
         columns,
         SIZE=size,
-        ROWS=ROWS,
+        ROWS=ROWS // 2,
         COLUMNS=COLUMNS,
     )
     return fold(out, size // 2, size // 2)
@@ -143,8 +147,9 @@ def colors(source, table, image, r, c, rows, columns, SIZE: tl.constexpr):
         blue = tl.zeros([r.shape[0], c.shape[0]], tl.float32)
         mosaic = source + image * rows * columns
         for i in tl.static_range(SIZE):
+            line = lines(mosaic, r, i - SIZE // 2, rows, columns)
             for j in tl.static_range(SIZE):
-                x = near(mosaic, r, c, i - SIZE // 2, j - SIZE // 2, rows, columns)
+                x = along(line, c, j - SIZE // 2, columns)
                 at = i * SIZE + j
                 red += tl.where(is_odd, tl.load(odd + at), tl.load(even + at)) * x
                 at += taps
@@ -168,15 +173,19 @@ def _table_adjoint(
     """out: with the margins that demosaicing read, to be folded."""
     taps: tl.constexpr = SIZE * SIZE
     out_rows, out_columns = rows + SIZE - 1, columns + SIZE - 1
-    image, r, c = tile(out_rows, out_columns, ROWS, COLUMNS)
+    image, r, c = half_tile(out_rows, out_columns, ROWS, COLUMNS)
+    is_odd = (c % 2 == 1)[None, :]
     total = tl.zeros([ROWS, COLUMNS], tl.float32)
     for i in tl.static_range(SIZE):
+        row = table + (tl.program_id(1) + i) % 2 * 6 * taps
         for j in tl.static_range(SIZE):
-            site = ((r - i) & 1)[:, None] * 2 + ((c - j) & 1)[None, :]
+            at = row + i * SIZE + j
             for color in tl.static_range(3):
+                even = tl.load(at + (3 * (j % 2) + color) * taps)
+                odd = tl.load(at + (3 * (1 - j % 2) + color) * taps)
                 plane = grad + (image * 3 + color) * rows * columns
-                weight = tl.load(table + (site * 3 + color) * taps + i * SIZE + j)
-                total += weight * inside(plane, r - i, c - j, rows, columns)
+                g = inside(plane, r - i, c - j, rows, columns)
+                total += tl.where(is_odd, odd, even) * g
     at, mask = place(r, c, out_rows, out_columns)
     tl.store(out + image * out_rows * out_columns + at, total, mask=mask)
 

@@ -8,10 +8,11 @@ from torch import Tensor
 from rawdrift.isp.fused.gpu.tiles import (
     COLUMNS,
     ROWS,
+    along,
     inside,
     launch,
+    lines,
     mirror,
-    near,
     place,
     strip,
     tile,
@@ -136,9 +137,9 @@ def _correlate(
     if ADD:
         total += tl.load(keep) * tl.load(base + start + at, mask=mask, other=0.0)
     for i in tl.static_range(HEIGHT):
+        line = lines(x + start, r, i - HEIGHT // 2, rows, columns)
         for j in tl.static_range(WIDTH):
-            sample = near(x + start, r, c, i - HEIGHT // 2, j - WIDTH // 2, rows, columns)
-            total += tl.load(taps + i * WIDTH + j) * sample
+            total += tl.load(taps + i * WIDTH + j) * along(line, c, j - WIDTH // 2, columns)
     tl.store(out + start + at, total, mask=mask)
 
 

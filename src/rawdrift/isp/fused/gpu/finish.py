@@ -16,12 +16,13 @@ from rawdrift.isp.fused.gpu.numbers import Layout, Numbers
 from rawdrift.isp.fused.gpu.tiles import (
     COLUMNS,
     ROWS,
+    along,
     half_tile,
+    halves,
     launch,
+    lines,
     mixed,
-    near,
     place,
-    tiles,
 )
 
 
@@ -73,11 +74,6 @@ def to_views(out: Tensor, source: Tensor, planes: Tensor, numbers: Numbers, layo
     )
 
 
-def halves(n: int, rows: int, columns: int) -> tuple[int, int]:
-    """Programs of kernels that work on rows of one parity at a time."""
-    return tiles(n, -(-rows // 2) * 2, columns), 2
-
-
 @triton.jit
 def corrected_colors(source, table, color, image, r, c, rows, columns, SIZE: tl.constexpr):
     """Linear R, G, B of a half tile, after white balance and color correction."""
@@ -119,8 +115,9 @@ def denoised(plane, kernel, r, c, rows, columns, MEDIAN: tl.constexpr):
     else:
         z = tl.zeros([r.shape[0], c.shape[0]], tl.float32)
         for i in tl.static_range(5):
+            line = lines(plane, r, i - 2, rows, columns)
             for j in tl.static_range(5):
-                z += tl.load(kernel + i * 5 + j) * near(plane, r, c, i - 2, j - 2, rows, columns)
+                z += tl.load(kernel + i * 5 + j) * along(line, c, j - 2, columns)
     return z
 
 

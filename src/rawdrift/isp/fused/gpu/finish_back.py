@@ -6,13 +6,14 @@ import triton.language as tl
 from torch import Tensor
 
 from rawdrift.isp.fused.gpu.bayer import colors
-from rawdrift.isp.fused.gpu.finish import clipped, halves, linear_view, power
+from rawdrift.isp.fused.gpu.finish import clipped, linear_view, power
 from rawdrift.isp.fused.gpu.median import equals
 from rawdrift.isp.fused.gpu.numbers import Layout, Numbers
 from rawdrift.isp.fused.gpu.tiles import (
     COLUMNS,
     ROWS,
     half_tile,
+    halves,
     inside,
     launch,
     mixed_back,

@@ -35,6 +35,11 @@ def tiles(images: int, rows: int, columns: int) -> int:
     return images * -(-rows // ROWS) * -(-columns // COLUMNS)
 
 
+def halves(images: int, rows: int, columns: int) -> tuple[int, int]:
+    """Programs of a kernel that works on rows of one parity at a time, see `half_tile`."""
+    return tiles(images, -(-rows // 2) * 2, columns), 2
+
+
 @triton.jit
 def tile(rows, columns, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     """The image of this program, and the rows and columns of its tile, which may stand out."""
@@ -80,9 +85,21 @@ def mirror(i, n):
 
 
 @triton.jit
+def lines(plane, r, i, rows, columns):
+    """Where the lines i rows below those of a tile begin, mirrored at the borders."""
+    return plane + mirror(r + i, rows)[:, None] * columns
+
+
+@triton.jit
+def along(line, c, j, columns):
+    """The samples of lines j columns right of a tile, mirrored at the borders."""
+    return tl.load(line + mirror(c + j, columns)[None, :])
+
+
+@triton.jit
 def near(plane, r, c, i, j, rows, columns):
     """The samples i rows below and j columns right of a tile, mirrored at the borders."""
-    return tl.load(plane + mirror(r + i, rows)[:, None] * columns + mirror(c + j, columns)[None, :])
+    return along(lines(plane, r, i, rows, columns), c, j, columns)
 
 
 @triton.jit
