@@ -16,6 +16,9 @@ from rawdrift.cfa import PATTERNS
 # Two test processes on two cores: more threads each would only be in each other's way.
 torch.set_num_threads(1)
 os.environ.setdefault("MPLBACKEND", "agg")
+if not torch.cuda.is_available():
+    # Triton's interpreter runs its kernels on the CPU. It asks when it is first imported.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 settings.register_profile(
     "default",

@@ -9,7 +9,7 @@ from rawdrift.checks import positive
 from rawdrift.isp.step import Step, Value
 
 # One step of a 16-bit file: below it the slope of the power, infinite at zero, is held constant.
-_SLOPE_FLOOR = 2.0**-16
+SLOPE_FLOOR = 2.0**-16
 
 
 @final
@@ -46,7 +46,7 @@ class _ClippedPower(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, exponent, output = ctx.saved_tensors
-        base = x.clamp(_SLOPE_FLOOR, 1)
+        base = x.clamp(SLOPE_FLOOR, 1)
         grad_x = grad_exponent = None
         if ctx.needs_input_grad[0]:
             inside = (x >= 0) & (x <= 1)

@@ -15,7 +15,7 @@ from rawdrift.camera.read import to_unit
 from rawdrift.checks import InputError
 from rawdrift.isp import engines
 from rawdrift.isp.fused.gradient import recorded
-from rawdrift.isp.fused.plan import CannotFuseError, is_plain, numbers, plan
+from rawdrift.isp.fused.plan import CannotFuseError, check_steps, is_plain, numbers, plan
 from rawdrift.isp.step import Step
 
 __all__ = ["develop"]
@@ -34,17 +34,26 @@ def develop(
     if torch.compiler.is_compiling() or engines.current() == "eager":
         return None
     try:
-        plans = [plan(tuple(steps)) for steps in pipelines]
         _check(pipelines, mosaic)
-        cpu = _cpu()
-        if cpu is None:
-            raise CannotFuseError("Numba is not installed")
+        on_device = _on_gpu if mosaic.is_cuda else _on_cpu
+        return on_device(pipelines, mosaic, bit_depth)
     except CannotFuseError as reason:
         if engines.current() == "fused":
             raise InputError(
                 f"the engine 'fused' can't run this pipeline: {reason}; use engine('auto')"
             ) from None
         return None
+
+
+def _on_cpu(
+    pipelines: Sequence[Sequence[Step]], mosaic: Tensor, bit_depth: int
+) -> list[Tensor] | None:
+    plans = [plan(tuple(steps)) for steps in pipelines]
+    cpu = _cpu()
+    if cpu is None:
+        raise CannotFuseError("Numba is not installed")
+    if len(pipelines) > 1 and _needs_gradient(pipelines, mosaic):
+        raise CannotFuseError("gradients of several views at a time are not fused")
     with torch.no_grad():
         views: list[Tensor] | None = cpu.develop(plans, mosaic, bit_depth)
     if views is not None and _needs_gradient(pipelines, mosaic):
@@ -52,13 +61,20 @@ def develop(
     return views
 
 
+def _on_gpu(pipelines: Sequence[Sequence[Step]], mosaic: Tensor, bit_depth: int) -> list[Tensor]:
+    for steps in pipelines:
+        check_steps(tuple(steps))
+    gpu = _gpu()
+    if gpu is None:
+        raise CannotFuseError("Triton is not installed")
+    return [gpu.develop(steps, mosaic, bit_depth) for steps in pipelines]
+
+
 def _check(pipelines: Sequence[Sequence[Step]], mosaic: Tensor) -> None:
     if mosaic.dtype not in (torch.float32, torch.uint8, torch.uint16) or mosaic.numel() == 0:
         raise CannotFuseError("the mosaic is empty, or not of float32, uint8 or uint16")
     if torch._C._is_tracing() or not is_plain(mosaic):
-        raise CannotFuseError("the mosaic is not a plain tensor on the CPU")
-    if len(pipelines) > 1 and _needs_gradient(pipelines, mosaic):
-        raise CannotFuseError("gradients of several views at a time are not fused")
+        raise CannotFuseError("the mosaic is not a plain tensor on the CPU or a CUDA device")
 
 
 def _needs_gradient(pipelines: Sequence[Sequence[Step]], mosaic: Tensor) -> bool:
@@ -74,3 +90,13 @@ def _cpu() -> Any:
     except ImportError:
         return None
     return cpu
+
+
+@cache
+def _gpu() -> Any:
+    """The engine on a GPU, imported when it is first used; None without Triton."""
+    try:
+        from rawdrift.isp.fused import gpu
+    except ImportError:
+        return None
+    return gpu

@@ -61,8 +61,8 @@ class Plan:
     exponent: float
 
 
-def plan(steps: tuple[Step, ...]) -> Plan:
-    """The plan of these steps, in order; CannotFuseError where there is none."""
+def check_steps(steps: tuple[Step, ...]) -> None:
+    """Raise CannotFuseError unless these steps, in order, are those of a canonical pipeline."""
     if len(steps) != len(_ORDER) or any(
         type(step) not in kinds for step, kinds in zip(steps, _ORDER, strict=False)
     ):
@@ -70,15 +70,22 @@ def plan(steps: tuple[Step, ...]) -> Plan:
             "its steps are not black level, demosaicing, white balance, color correction, "
             "sharpening, denoising and gamma of this package, in this order"
         )
-    black, demosaic, _, _, sharpen, denoise, _ = steps
-    assert isinstance(black, BlackLevel)
     if any(step._forward_hooks or step._forward_pre_hooks for step in steps):
         raise CannotFuseError("its steps have forward hooks")
-    if sharpen.channels != denoise.channels:
+    if steps[4].channels != steps[5].channels:
         raise CannotFuseError("sharpening and denoising act on different channels")
+    if not all(is_plain(value) for step in steps for value in numbers(step)):
+        raise CannotFuseError("its numbers are not plain tensors")
+
+
+def plan(steps: tuple[Step, ...]) -> Plan:
+    """The plan of these steps on the CPU, in order; CannotFuseError where there is none."""
+    check_steps(steps)
+    black, demosaic, _, _, sharpen, _, _ = steps
+    assert isinstance(black, BlackLevel)
     values = [value for step in steps for value in numbers(step)]
-    if not all(is_plain(value) for value in values):
-        raise CannotFuseError("its numbers are not plain tensors on the CPU")
+    if any(value.device.type != "cpu" for value in values):
+        raise CannotFuseError("its numbers are not on the CPU, as the mosaic is")
     flat = torch.cat([value.detach().to(torch.float64).reshape(-1) for value in values])
     return _plan(
         tuple(type(step) for step in steps),
@@ -100,7 +107,7 @@ def is_plain(x: Tensor) -> bool:
     """Whether a kernel can read it: no subclass, nor traced, mapped or differentiated forward."""
     return (
         type(x) in (Tensor, nn.Parameter)
-        and x.device.type == "cpu"
+        and x.device.type in ("cpu", "cuda")
         and x.layout is torch.strided
         and not torch._C._functorch.is_functorch_wrapped_tensor(x)
         and forward_ad.unpack_dual(x).tangent is None
