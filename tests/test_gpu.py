@@ -181,13 +181,16 @@ def test_gradients_where_only_some_are_needed():
     assert not develop(isp, dn).requires_grad
 
 
-def test_a_mosaic_on_a_gpu_goes_to_the_gpu(monkeypatch):
+def test_a_mosaic_on_a_gpu_goes_to_the_gpu_where_that_is_asked_for(monkeypatch):
     isp, x = rd.isp.static("bi,s,ga", CAMERA).to(DEVICE), noise(4, 6)
-    found = fused._on_gpu([list(isp.steps.values())], x, 16)
-    assert torch.equal(found[0], develop(isp, x))
-    monkeypatch.setattr(fused, "_gpu", lambda: None)
-    with pytest.raises(fused.CannotFuseError, match="Triton"):
+    with pytest.raises(fused.CannotFuseError, match="no GPU has confirmed"):
         fused._on_gpu([list(isp.steps.values())], x, 16)
+    with rd.isp.engine("fused"):
+        found = fused._on_gpu([list(isp.steps.values())], x, 16)
+        assert torch.equal(found[0], develop(isp, x))
+        monkeypatch.setattr(fused, "_gpu", lambda: None)
+        with pytest.raises(fused.CannotFuseError, match="Triton"):
+            fused._on_gpu([list(isp.steps.values())], x, 16)
 
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")

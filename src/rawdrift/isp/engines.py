@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from rawdrift.checks import choose
 
 # "eager" runs the steps as they are written; "fused" refuses what it can't fuse; "auto" takes the
-# fastest engine that fits.
+# fastest engine that fits. On a GPU these are the steps, until its kernels have been measured.
 ENGINES = ("auto", "eager", "fused")
 
 _current: ContextVar[str] = ContextVar("engine", default="auto")

@@ -62,6 +62,9 @@ def _on_cpu(
 
 
 def _on_gpu(pipelines: Sequence[Sequence[Step]], mosaic: Tensor, bit_depth: int) -> list[Tensor]:
+    if engines.current() == "auto":
+        # So far its kernels ran in Triton's interpreter alone: they must be asked for by name.
+        raise CannotFuseError("no GPU has confirmed its kernels yet")
     for steps in pipelines:
         check_steps(tuple(steps))
     gpu = _gpu()
