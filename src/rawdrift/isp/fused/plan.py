@@ -72,8 +72,9 @@ def check_steps(steps: tuple[Step, ...]) -> None:
         )
     if any(step._forward_hooks or step._forward_pre_hooks for step in steps):
         raise CannotFuseError("its steps have forward hooks")
-    if steps[4].channels != steps[5].channels:
-        raise CannotFuseError("sharpening and denoising act on different channels")
+    channels: Any = {steps[4].channels, steps[5].channels}
+    if channels not in ({"luma"}, {"yuv"}):
+        raise CannotFuseError("sharpening and denoising act on different or unknown channels")
     if not all(is_plain(value) for step in steps for value in numbers(step)):
         raise CannotFuseError("its numbers are not plain tensors")
 
