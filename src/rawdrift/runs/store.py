@@ -72,9 +72,7 @@ class Store:
             held = json.loads(self._path(unit).read_text("utf-8"))
             record: Record = held["record"]
             return record if held["checksum"] == _checksum(record) else None
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError):  # damaged: to be done again
+        except (FileNotFoundError, ValueError, KeyError, TypeError):  # missing, or damaged
             return None
 
     def write_results(self, units: Iterable[str]) -> None:

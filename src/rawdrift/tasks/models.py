@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rawdrift.checks import InputError, choose
+from rawdrift.runs.spec import MODELS
 
 _HEAD = "fc."
 
@@ -21,7 +22,7 @@ def build(name: str, classes: int, weights: str = "none") -> nn.Module:
     """
     from torchvision import models  # seconds of import that other commands need not pay
 
-    choose("task.model", name, ("resnet18",))
+    choose("task.model", name, MODELS)
     net: nn.Module = models.resnet18(num_classes=classes)
     if weights != "none":
         _load(net, _imagenet(models) if weights == "imagenet" else _file(Path(weights)), weights)
