@@ -55,7 +55,9 @@ def decode(path: Path) -> Decoded:
     except (InputError, PermissionError):
         raise
     except Exception as error:  # decoders raise whatever they like on broken files
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        said = error.args[0] if error.args else ""  # LibRaw's in bytes
+        text = said.decode(errors="replace") if isinstance(said, bytes) else str(error)
+        reason = text.strip().split("\n")[0] or type(error).__name__
         raise InputError(
             f"raw file {path} can't be decoded ({reason}); expected a whole TIFF, PNG, NPY, DNG "
             f"or another raw format that LibRaw reads"
