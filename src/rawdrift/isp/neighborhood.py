@@ -52,10 +52,30 @@ def along_columns(x: Tensor, taps: Tensor) -> Tensor:
     return correlate(x, taps[:, None])
 
 
-def gaussian_taps(sigma: Tensor) -> Tensor:
-    """Normalized Gaussian, cut at 4 sigma as SciPy does: (2 * int(4 sigma + 0.5) + 1,) taps."""
+def gaussian_taps(sigma: Tensor, largest: float | None = None) -> Tensor:
+    """Normalized Gaussian, cut at 4 sigma as SciPy does: (2 * int(4 sigma + 0.5) + 1,) taps.
+
+    largest: in a compiled or exported graph, whose shapes can't depend on numbers, the taps are as
+    many as this sigma has, the outer ones zero. A larger sigma is an error there.
+    """
     sigma = sigma.clamp(min=1e-3)  # a learned one may fall to nothing: no blur
-    reach = int(4 * float(sigma.detach()) + 0.5)
-    t = torch.arange(-reach, reach + 1, dtype=sigma.dtype, device=sigma.device)
-    weights = torch.exp(-0.5 * (t / sigma) ** 2)
+    if largest is not None and torch.compiler.is_compiling():
+        torch._assert_async(
+            sigma.detach() <= largest,
+            f"a Gaussian has become wider than the sigma of {largest} that its graph was made for",
+        )
+        t = _offsets(_reach(largest), sigma)
+        weights = torch.exp(-0.5 * (t / sigma) ** 2)
+        weights = torch.where(t.abs() <= torch.floor(4 * sigma.detach() + 0.5), weights, 0)
+    else:
+        t = _offsets(_reach(float(sigma.detach())), sigma)
+        weights = torch.exp(-0.5 * (t / sigma) ** 2)
     return weights / weights.sum()
+
+
+def _reach(sigma: float) -> int:
+    return int(4 * sigma + 0.5)
+
+
+def _offsets(reach: int, like: Tensor) -> Tensor:
+    return torch.arange(-reach, reach + 1, dtype=like.dtype, device=like.device)

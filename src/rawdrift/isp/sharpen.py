@@ -2,7 +2,7 @@
 
 from typing import final
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from rawdrift.checks import choose, positive
 from rawdrift.isp.color import CHANNELS, Channels, filtered
@@ -33,7 +33,8 @@ class SharpeningFilter(Step):
 class UnsharpMask(Step):
     """v = y + amount * (y - blurred y) with a 2-D Gaussian, cut at 4 sigma (eq. 25).
 
-    radius: sigma in pixels; amount: 1 doubles the detail. View (..., 3, H, W) kept.
+    radius: sigma in pixels; amount: 1 doubles the detail. View (..., 3, H, W) kept. In a compiled
+    or exported graph a learned radius may grow to twice what it is here.
     """
 
     RADIUS = 1.0
@@ -45,14 +46,15 @@ class UnsharpMask(Step):
     def __init__(self, radius: Value = RADIUS, amount: Value = AMOUNT, channels: Channels = "luma"):
         super().__init__()
         self.own("radius", radius, ())
-        positive("radius", float(self.radius.detach()))
+        width = positive("radius", float(self.radius.detach()))
+        self._largest = 2 * width if isinstance(radius, nn.Parameter) else width
         self.own("amount", amount, ())
         choose("channels", channels, CHANNELS)
         self.channels: Channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
-        taps = gaussian_taps(self.radius)
+        taps = gaussian_taps(self.radius, self._largest)
         amount = self.amount.to(x)
 
         def unsharp(y: Tensor) -> Tensor:
