@@ -34,7 +34,7 @@ def backward(
         change = adjoint(change, numbers.denoise)
     change = _sharpening(found, change, at, numbers, needed)
     to_colors, found["color"] = from_planes(linear, change, at.source, numbers, layout)
-    if needed & {"mosaic", "black", "scale", "demosaic"}:
+    if needed & {"mosaic", "black", "span", "demosaic"}:
         to_mosaics = _demosaicing(found, to_colors, at, numbers, layout, needed)
         _black_level(found, to_mosaics, at.mosaics, numbers)
     return found
@@ -82,14 +82,14 @@ def _demosaicing(
 
 
 def _black_level(found: dict[str, Tensor], grad: Tensor, mosaics: Tensor, numbers: Numbers) -> None:
-    """From corrected mosaics (x - black) * scale to x, black and scale. Changes `grad`."""
+    """From corrected mosaics (x - black) / span to x, black and span. Changes `grad`."""
     sums, products = torch.zeros(2, 2, 2, dtype=torch.float64, device=grad.device)
     for i in range(2):
         for j in range(2):
             at = (slice(None), slice(i, None, 2), slice(j, None, 2))
             sums[i, j] = grad[at].sum(dtype=torch.float64)
             products[i, j] = (grad[at] * mosaics[at]).sum(dtype=torch.float64)
-            grad[at] *= numbers.scale[i, j]
-    found["black"] = -sums * numbers.scale
-    found["scale"] = products / numbers.scale
+            grad[at] /= numbers.span[i, j]
+    found["black"] = -sums / numbers.span
+    found["span"] = -products / numbers.span
     found["mosaic"] = grad

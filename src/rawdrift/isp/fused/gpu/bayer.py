@@ -28,10 +28,10 @@ from rawdrift.isp.fused.gpu.tiles import (
 _STRIP = 32  # rows of one parity that one program sums up for the gradient of the table
 
 
-def corrected(raw: Tensor, full: float, black: Tensor, scale: Tensor) -> Tensor:
+def corrected(raw: Tensor, full: float, black: Tensor, span: Tensor) -> Tensor:
     """Mosaics (N, H, W) of floats, or of integers up to `full`, with the black level corrected.
 
-    black, scale: (2, 2) by row and column of the cell.
+    black, span: (2, 2) by row and column of the cell.
     """
     out = torch.empty(raw.shape, device=raw.device)
     # PyTorch divides on the CPU, but multiplies by the reciprocal on a GPU: so does this.
@@ -44,7 +44,7 @@ def corrected(raw: Tensor, full: float, black: Tensor, scale: Tensor) -> Tensor:
         raw,
         1 / unit if raw.is_cuda else unit,
         black,
-        scale,
+        span,
         *raw.shape[1:],
         fuse=False,
         DIVIDE=not raw.is_cuda,
@@ -105,7 +105,7 @@ def _corrected(
     raw,
     unit,
     black,
-    scale,
+    span,
     rows,
     columns,
     DIVIDE: tl.constexpr,
@@ -121,7 +121,7 @@ def _corrected(
     else:
         x *= unit
     site = (r % 2)[:, None] * 2 + (c % 2)[None, :]
-    x = (x - tl.load(black + site)) * tl.load(scale + site)
+    x = tl.div_rn(x - tl.load(black + site), tl.load(span + site))
     tl.store(out + start + at, x, mask=mask)
 
 

@@ -24,7 +24,7 @@ class Stages(NamedTuple):
 
 def stages(raw: Tensor, full: float, numbers: Numbers, layout: Layout) -> Stages:
     """The stages of raw mosaics (N, H, W)."""
-    mosaics = corrected(raw, full, numbers.black, numbers.scale)
+    mosaics = corrected(raw, full, numbers.black, numbers.span)
     source, on_the_way, blurred = mosaics, None, None
     if not layout.size:
         source, on_the_way = menon(mosaics, numbers.demosaic, layout.red)

@@ -35,7 +35,7 @@ class Numbers(NamedTuple):
     """What its kernels compute with: float32."""
 
     black: Tensor  # (2, 2) by row and column of the cell
-    scale: Tensor  # (2, 2)
+    span: Tensor  # (2, 2): white minus black, or ones
     demosaic: Tensor  # the table, or Menon's (3, 5)
     color: Tensor  # (3, 3): white balance, then color correction
     sharpen: Tensor  # (3, 3), or (2, L): taps along rows, and those along columns, times -amount
@@ -66,7 +66,7 @@ def numbers_of(steps: tuple[Step, ...], device: torch.device) -> Numbers:
     assert isinstance(correction, ColorCorrection)
     assert isinstance(gamma, Gamma)
     level = black.level[black.sites]
-    scale = torch.ones_like(level) if black.white is None else 1 / (black.white - level)
+    span = torch.ones_like(level) if black.white is None else black.white - level
     none = level.new_zeros(1, 1)
     kernel, keep = none, none
     if isinstance(sharpen, SharpeningFilter):
@@ -79,7 +79,7 @@ def numbers_of(steps: tuple[Step, ...], device: torch.device) -> Numbers:
         keep = (1 + sharpen.amount).reshape(1, 1)
     found = (
         level,
-        scale,
+        span,
         _table(demosaic),
         correction.matrix * balance.gains.to(correction.matrix),
         kernel,
