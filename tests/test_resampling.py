@@ -1,0 +1,160 @@
+"""Resampling against closed forms, independent packages and simulation."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn import metrics
+
+from rawdrift.controls.resampling import (
+    ACCURACY,
+    BALANCED_ACCURACY,
+    MACRO_F1,
+    Resampling,
+    clusters,
+    f1_features,
+    holm,
+    ranks,
+    recall_features,
+    right_features,
+)
+
+
+def answers(rng, n, classes=4, share=0.7):
+    labels = rng.integers(0, classes, n)
+    predicted = np.where(rng.random(n) < share, labels, rng.integers(0, classes, n))
+    return predicted, labels
+
+
+def test_measures_are_those_of_scikit_learn():
+    predicted, labels = answers(np.random.default_rng(0), 200)
+    for measure, features, expected in (
+        (ACCURACY, right_features(predicted, labels), metrics.accuracy_score),
+        (BALANCED_ACCURACY, recall_features(predicted, labels, 4), metrics.balanced_accuracy_score),
+        (
+            MACRO_F1,
+            f1_features(predicted, labels, 4),
+            lambda *both: metrics.f1_score(*both, average="macro"),
+        ),
+    ):
+        assert measure.of(features.sum(0)) == pytest.approx(expected(labels, predicted), abs=1e-12)
+
+
+def test_classes_that_are_not_there_do_not_count():
+    predicted, labels = np.array([0, 0, 1]), np.array([0, 0, 1])
+    for measure, features in (
+        (BALANCED_ACCURACY, recall_features(predicted, labels, 3)),
+        (MACRO_F1, f1_features(predicted, labels, 3)),
+    ):
+        assert measure.of(features.sum(0)) == 1
+
+
+def test_draws_are_those_of_the_images_that_they_hold():
+    """A draw's value is the measure of the images that it holds, each as often as it holds it."""
+    rng = np.random.default_rng(0)
+    predicted, labels = answers(rng, 30)
+    groups = rng.integers(0, 7, 30)
+    groups[:7] = np.arange(7)
+    resampling = Resampling(groups, draws=20)
+    found = resampling.bootstrap(f1_features(predicted, labels, 4), MACRO_F1)
+    for weights, value in zip(resampling.weights, found, strict=True):
+        held = np.repeat(np.arange(30), weights[groups].astype(int))
+        expected = metrics.f1_score(
+            labels[held],
+            predicted[held],
+            average="macro",
+            labels=sorted({*labels[held], *predicted[held]}),
+        )
+        assert value == pytest.approx(expected, abs=1e-12)
+
+
+def test_clusters_are_groups_or_images():
+    assert clusters(3, None).tolist() == [0, 1, 2]
+    assert clusters(4, ["b", "a", "b", "c"]).tolist() == [1, 0, 1, 2]
+
+
+@pytest.mark.parametrize(("groups", "each"), [(150, 1), (30, 8), (10, 20)])
+def test_intervals_of_paired_differences_cover_what_they_promise(groups, each):
+    """Two answers to images of groups that differ in difficulty, 800 times."""
+    rng = np.random.default_rng(1)
+    held = np.repeat(np.arange(groups), each)
+    resampling = Resampling(held, draws=1000)
+    hard = rng.beta(4, 2, (800, groups)) if each > 1 else np.full((800, groups), 0.7)
+    loss = 0.15
+    one = rng.random((800, len(held))) < hard[:, held]
+    both = one & (rng.random(one.shape) >= loss)
+    truth = loss * 4 / 6 if each > 1 else loss * 0.7
+    covered = 0
+    for first, second in zip(one, both, strict=True):
+        features = [np.stack([x, np.ones_like(x)], -1).astype(float) for x in (first, second)]
+        draws = [resampling.bootstrap(x, ACCURACY) for x in features]
+        value = float(first.mean() - second.mean())
+        found = resampling.interval(value, draws[0] - draws[1])
+        covered += found.low <= truth <= found.high
+    assert 0.93 <= covered / 800 <= 0.98
+
+
+def test_intervals_of_macro_f1_cover_what_they_promise():
+    rng = np.random.default_rng(2)
+    resampling = Resampling(np.arange(200), draws=400)
+    predicted, labels = answers(rng, 400_000)
+    truth = metrics.f1_score(labels, predicted, average="macro")
+    covered = 0
+    for _ in range(300):
+        features = f1_features(*answers(rng, 200), 4)
+        draws = resampling.bootstrap(features, MACRO_F1)
+        found = resampling.interval(float(MACRO_F1.of(features.sum(0))), draws)
+        covered += found.low <= truth <= found.high
+    assert 0.92 <= covered / 300 <= 0.98
+
+
+def test_one_cluster_tells_nothing():
+    resampling = Resampling(np.zeros(20, dtype=np.int64), draws=50)
+    features = right_features(np.arange(20) % 2, np.zeros(20))
+    found = resampling.interval(0.5, resampling.bootstrap(features, ACCURACY))
+    assert found == (0.5, -np.inf, np.inf)
+
+
+def test_p_values_are_uniform_where_nothing_differs_and_small_where_it_does():
+    rng = np.random.default_rng(3)
+    held = np.repeat(np.arange(25), 4)
+    resampling = Resampling(held)
+    found = []
+    for _ in range(300):
+        level = rng.random(25)[held]
+        one, other = (right_features(rng.random(100) < level, True) for _ in range(2))
+        found.append(resampling.p_value(one, other, ACCURACY, flips=199))
+    rejected = np.mean(np.array(found) <= 0.05)
+    assert 0.02 <= rejected <= 0.08
+    worse = right_features(np.arange(100) % 3 == 0, True)
+    assert resampling.p_value(right_features(np.ones(100), 1), worse, ACCURACY) < 0.001
+
+
+def test_p_values_of_independent_images_are_those_of_the_exact_sign_test():
+    lost, won = 14, 4  # McNemar's exact test is a sign test of the images that changed
+    before = np.array([1] * lost + [0] * won + [1] * 40)
+    after = np.array([0] * lost + [1] * won + [1] * 40)
+    found = Resampling(np.arange(58)).p_value(
+        right_features(before, 1), right_features(after, 1), ACCURACY
+    )
+    assert found == pytest.approx(stats.binomtest(lost, lost + won).pvalue, abs=0.006)
+    same = right_features(before, 1)
+    assert Resampling(np.arange(58)).p_value(same, same, ACCURACY) == 1
+
+
+def test_holm_is_that_of_a_worked_example():
+    # 0.01 * 4, 0.02 * 3 and 0.03 * 2 which may not fall, 0.5
+    assert holm([0.03, 0.01, 0.5, 0.02]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_ranks_are_those_of_scipy():
+    rng = np.random.default_rng(4)
+    values = rng.integers(0, 5, (10, 12)).astype(float)
+    np.testing.assert_array_equal(ranks(values), stats.rankdata(-values, axis=-1))
+
+
+def test_the_same_seed_gives_the_same_draws():
+    one, other, another = (Resampling(np.arange(9), seed=seed).weights for seed in (1, 1, 2))
+    assert np.array_equal(one, other)
+    assert not np.array_equal(one, another)
