@@ -1,0 +1,151 @@
+"""Where the units of a run are computed: here, in processes, or on a Ray cluster.
+
+An executor calls one function on many items and gives results as they come, in any order. What it
+calls and returns can be pickled, and a unit doesn't know where it runs: wherever that is, and
+however often it was tried, it gives the same result.
+"""
+
+import os
+import signal
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import active_children, get_context, parent_process
+from typing import Any, Generic, Protocol, TypeVar
+
+from rawdrift.checks import InputError, choose
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+KINDS = ("inline", "processes", "ray")
+TRIES = 3  # of a unit whose worker dies
+
+
+@dataclass(frozen=True)
+class Done(Generic[Result]):
+    """What a unit gave."""
+
+    result: Result
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why a unit gave nothing: one line, and the details."""
+
+    reason: str
+    details: str = ""
+
+
+class Executor(Protocol):
+    def map(
+        self, work: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[Item, Done[Result] | Failed]]:
+        """Each item with what `work` gave or why it failed; other items go on."""
+        ...
+
+
+def executor(kind: str, workers: int | None = None, threads: int = 1, gpus: float = 0) -> Executor:
+    """An executor by name.
+
+    workers: how many units run at a time in processes, by default the cores over the threads.
+    threads, gpus: that a unit needs; it is told of the threads by its spec, not from here.
+    """
+    choose("compute", kind, KINDS)
+    if workers is not None and kind != "processes":
+        raise InputError(f"workers is for compute processes; {kind} has no use for it")
+    if kind == "inline":
+        return Inline()
+    if kind == "processes":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return Processes(workers or max(1, (cores or 1) // threads))
+    from rawdrift.runs.ray import RayCluster
+
+    return RayCluster(threads, gpus)
+
+
+def attempt(work: Callable[[Item], Result], item: Item) -> Done[Result] | Failed:
+    """Call `work`; what it raises becomes a reason."""
+    try:
+        return Done(work(item))
+    except Exception as error:
+        text = " ".join(str(error).split())
+        reason = text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
+        return Failed(reason, traceback.format_exc())
+
+
+class Inline:
+    """One after the other in this process: the reference."""
+
+    def map(
+        self, work: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[Item, Done[Result] | Failed]]:
+        for item in items:
+            yield item, attempt(work, item)
+
+
+class Processes:
+    """In that many processes at a time, each a new interpreter (spawn)."""
+
+    def __init__(self, workers: int):
+        if workers < 1:
+            raise InputError(f"workers must be at least 1, got {workers}")
+        self.workers = workers
+
+    def map(
+        self, work: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[Item, Done[Result] | Failed]]:
+        tries: Counter[int] = Counter()
+        todo = list(enumerate(items))
+        others = set(active_children())
+        # A worker that dies breaks its pool: each has one of its own, so that it's known whose
+        # unit it was.
+        free = [_pool() for _ in range(min(self.workers, len(todo)))]
+        busy: dict[Future[Any], tuple[ProcessPoolExecutor, int, Item]] = {}
+        try:
+            while todo or busy:
+                while todo and free:
+                    pool, (number, item) = free.pop(), todo.pop(0)
+                    busy[pool.submit(attempt, work, item)] = pool, number, item
+                for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                    pool, number, item = busy.pop(future)
+                    if not isinstance(future.exception(), BrokenProcessPool):
+                        free.append(pool)
+                        yield item, future.result()
+                        continue
+                    pool.shutdown()
+                    free.append(_pool())
+                    tries[number] += 1
+                    if tries[number] < TRIES:
+                        todo.insert(0, (number, item))
+                    else:
+                        yield item, Failed(f"its process died {TRIES} times (out of memory?)")
+        finally:
+            for pool in free:
+                pool.shutdown()
+            for pool, _, _ in busy.values():
+                pool.shutdown(wait=False, cancel_futures=True)
+            if busy:  # stopped: nobody waits for them
+                for process in set(active_children()) - others:
+                    process.terminate()
+
+
+def _pool() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer=_become_worker)
+
+
+def _become_worker() -> None:
+    """A worker leaves Ctrl-C to its parent, and doesn't outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

@@ -1,0 +1,159 @@
+"""Executors: the same results wherever units run and whatever dies under them."""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import rawdrift as rd
+from rawdrift.runs.executor import Done, Failed, Processes, executor
+
+KINDS = ["inline", "processes"]
+if importlib.util.find_spec("ray"):
+    KINDS.append("ray")
+
+
+def square(x):
+    return x * x
+
+
+def picky(x):
+    if x == 1:
+        raise rd.InputError("one is not\nwanted")
+    if x == 2:
+        raise ZeroDivisionError("two")
+    return x
+
+
+def die_once(path):
+    """Kills its process the first time that it runs."""
+    if not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return path.name
+
+
+def die(x):
+    if x == "always":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x
+
+
+@pytest.fixture(scope="module")
+def make():
+    """Executors by kind, on one Ray cluster for all tests."""
+    if "ray" in KINDS:
+        import ray
+
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        here = {"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}}
+        ray.init(
+            "local",
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            runtime_env=here,
+        )
+    yield lambda kind: executor(kind, workers=2 if kind == "processes" else None)
+    if "ray" in KINDS:
+        ray.shutdown()
+
+
+ray_warns = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:.*:FutureWarning")
+
+
+@ray_warns
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_item_comes_back_with_its_result(kind, make):
+    assert dict(make(kind).map(square, [1, 2, 3, 4, 5])) == {x: Done(x * x) for x in range(1, 6)}
+    assert list(make(kind).map(square, [])) == []
+
+
+@ray_warns
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_unit_that_fails_says_why_and_does_not_stop_the_rest(kind, make):
+    found = dict(make(kind).map(picky, [0, 1, 2, 3]))
+    assert found[0] == Done(0)
+    assert found[3] == Done(3)
+    assert found[1].reason == "one is not wanted"
+    assert found[2].reason == "ZeroDivisionError: two"
+    assert "in picky" in found[2].details
+
+
+@ray_warns
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "inline"])
+def test_a_unit_whose_worker_is_killed_is_tried_again(kind, make, tmp_path):
+    paths = [tmp_path / name for name in "abc"]
+    assert dict(make(kind).map(die_once, paths)) == {path: Done(path.name) for path in paths}
+
+
+@ray_warns
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "inline"])
+def test_a_unit_that_always_kills_its_worker_is_given_up(kind, make):
+    found = dict(make(kind).map(die, ["always"]))
+    assert isinstance(found["always"], Failed)
+    assert "died 3 times" in found["always"].reason
+
+
+def test_what_can_not_be_is_refused(monkeypatch):
+    with pytest.raises(rd.InputError, match="unknown compute 'cloud'.*inline; processes; ray"):
+        executor("cloud")
+    with pytest.raises(rd.InputError, match="workers is for compute processes"):
+        executor("inline", workers=2)
+    with pytest.raises(rd.InputError, match="at least 1"):
+        Processes(-1)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(rd.InputError, match=r"pip install \"rawdrift\[ray\]\""):
+        list(executor("ray").map(square, [1]))
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from rawdrift.runs.executor import Processes
+
+def work(path):
+    path.touch()
+    time.sleep(600)
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    try:
+        list(Processes(2).map(work, [folder / "a", folder / "b"]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def alive(folder):
+    """Processes that have this folder in their command line or are children of such ones."""
+    found = []
+    for proc in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(folder).encode() in (proc / "environ").read_bytes():
+                found.append(int(proc.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
+def test_no_process_outlives_a_run_that_is_stopped(kill, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    mark = {**os.environ, "RAWDRIFT_TEST": str(tmp_path)}
+    run = subprocess.Popen([sys.executable, script, tmp_path], env=mark)
+    deadline = time.monotonic() + 60
+    while not ((tmp_path / "a").exists() and (tmp_path / "b").exists()):
+        assert time.monotonic() < deadline
+    run.send_signal(kill)
+    assert run.wait(60) == (130 if kill == signal.SIGINT else -signal.SIGKILL)
+    while alive(tmp_path):
+        assert time.monotonic() < deadline
