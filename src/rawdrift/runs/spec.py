@@ -1,5 +1,6 @@
 """Experiments as data: frozen, validated, the same fields in YAML and as flags."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -151,6 +152,17 @@ def to_dict(spec: Any) -> dict[str, Any]:
 def to_yaml(spec: Any) -> str:
     """A spec as YAML that `--config` takes."""
     return yaml.safe_dump(to_dict(spec), sort_keys=False, allow_unicode=True)
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with dotted names, as flags have them."""
+    found = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{prefix}{key}."))
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def _whole(name: str, value: object, least: int) -> int:

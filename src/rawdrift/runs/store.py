@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from rawdrift import files
 from rawdrift.checks import InputError
-from rawdrift.runs.spec import to_dict, to_yaml
+from rawdrift.runs.spec import flat, to_dict, to_yaml
 
 Record = dict[str, Any]
 
@@ -110,7 +110,7 @@ class Store:
             return
         if not isinstance(held, dict):
             raise InputError(f"{path} is not readable as a spec; choose a new folder")
-        old, new = _flat(held), _flat(spec)
+        old, new = flat(held), flat(spec)
         changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
         shown = "; ".join(f"{k} is {old.get(k)!r} there, {new.get(k)!r} here" for k in changed[:3])
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
@@ -127,13 +127,3 @@ def _is_ours(path: Path) -> bool:
 
 def _checksum(record: Record) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

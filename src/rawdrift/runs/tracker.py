@@ -1,0 +1,151 @@
+"""The records of a run, also in an experiment tracker."""
+
+import hashlib
+import os
+import warnings
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from rawdrift.checks import InputError, choose
+from rawdrift.runs.spec import flat, to_dict
+from rawdrift.runs.store import Record
+
+KINDS = ("none", "mlflow")
+
+
+class Tracker(Protocol):
+    """Is told of each finished unit, once or more often, and of the end."""
+
+    def log(self, unit: str, record: Record) -> None: ...
+
+    def finish(self, numbers: Mapping[str, float]) -> None: ...
+
+
+def tracker(kind: str, folder: Path, spec: Any) -> Tracker:
+    """A tracker by name, for the run in `folder`."""
+    choose("tracker", kind, KINDS)
+    return Nothing() if kind == "none" else Mlflow(folder, spec)
+
+
+class Nothing:
+    """No tracker: the run folder has it all."""
+
+    def log(self, unit: str, record: Record) -> None:
+        pass
+
+    def finish(self, numbers: Mapping[str, float]) -> None:
+        pass
+
+
+class Mlflow:
+    """MLflow: one run for the folder with the spec as parameters, and in it one for each unit.
+
+    The server or store is that of MLFLOW_TRACKING_URI, else MLflow's default, a local SQLite file;
+    the experiment MLFLOW_EXPERIMENT_NAME, else "rawdrift". A run that goes on finds its MLflow runs
+    again by their tags, and a unit that is there already is not logged twice. If the server is lost
+    half-way the run goes on; its records are logged when it is started again.
+
+    Raises InputError if MLflow is missing or its server can't be reached.
+    """
+
+    def __init__(self, folder: Path, spec: Any):
+        # Whoever waits at the command line wants to know soon that there is no server.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        try:
+            from mlflow import MlflowClient
+            from mlflow.exceptions import MlflowException
+        except ImportError:
+            raise InputError(
+                'tracker mlflow needs the package mlflow: pip install "rawdrift[mlflow]"'
+            ) from None
+        self._error = MlflowException
+        self._place = _digest(str(folder.resolve()))
+        try:
+            self._client = MlflowClient()
+            self._experiment = self._find_experiment()
+            self._run = self._find("run", self._place) or self._begin(folder, spec)
+        except MlflowException as error:
+            raise InputError(
+                f"MLflow can't be used ({_line(error)}); start the server that "
+                f"MLFLOW_TRACKING_URI={os.environ.get('MLFLOW_TRACKING_URI', '')!r} names, or "
+                f"leave the tracker out"
+            ) from None
+
+    def log(self, unit: str, record: Record) -> None:
+        try:
+            self._log(unit, record)
+        except self._error as error:
+            warnings.warn(f"MLflow has not got {unit} ({_line(error)})", stacklevel=2)
+
+    def finish(self, numbers: Mapping[str, float]) -> None:
+        try:
+            for name, value in numbers.items():
+                self._client.log_metric(self._run, _key(name), value)
+            self._client.set_terminated(self._run)
+        except self._error as error:
+            warnings.warn(f"MLflow has not got the end of the run ({_line(error)})", stacklevel=2)
+
+    def _log(self, unit: str, record: Record) -> None:
+        from mlflow.entities import Metric, Param
+
+        name = _digest(self._place + unit)
+        held = self._find("unit", name)
+        if held is not None and self._client.get_run(held).info.status == "FINISHED":
+            return
+        tags = {"mlflow.parentRunId": self._run, "rawdrift.unit": name}
+        run = (
+            held or self._client.create_run(self._experiment, run_name=unit, tags=tags).info.run_id
+        )
+        at = int(1000 * datetime.fromisoformat(record["finished"]).timestamp())
+        metrics = [Metric(_key(_name(row)), float(row["value"]), at, 0) for row in record["rows"]]
+        params = [
+            Param(key, str(value))
+            for key, value in record.items()
+            if isinstance(value, (str, int, float))
+        ]
+        for first in range(0, len(metrics), 1000):  # as many as MLflow takes at a time
+            self._client.log_batch(run, metrics=metrics[first : first + 1000])
+        self._client.log_batch(run, params=params)
+        self._client.set_terminated(run)
+
+    def _find_experiment(self) -> str:
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "rawdrift")
+        held = self._client.get_experiment_by_name(name)
+        if held is None:
+            return str(self._client.create_experiment(name))
+        return str(held.experiment_id)
+
+    def _find(self, tag: str, value: str) -> str | None:
+        wanted = f"tags.`rawdrift.{tag}` = '{value}'"
+        found = self._client.search_runs([self._experiment], wanted, max_results=1)
+        return str(found[0].info.run_id) if found else None
+
+    def _begin(self, folder: Path, spec: Any) -> str:
+        tags = {"rawdrift.run": self._place, "rawdrift.folder": str(folder.resolve())}
+        run = self._client.create_run(self._experiment, run_name=folder.name, tags=tags)
+        for key, value in flat(to_dict(spec)).items():
+            self._client.log_param(run.info.run_id, key, str(value)[:6000])
+        return str(run.info.run_id)
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    """What a measurement is of: its test and severity, and the metric."""
+    severity = f"/{row['severity']}" if row.get("severity") else ""
+    return f"{row['test_kind']}/{row['test']}{severity}/{row['metric']}"
+
+
+def _key(name: str) -> str:
+    """A name that MLflow takes."""
+    return "".join(c if c.isalnum() or c in "_-./ " else "-" for c in name)
+
+
+def _digest(text: str) -> str:
+    """What identifies a text in a filter, whatever characters it has."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
