@@ -9,9 +9,11 @@ from safetensors.torch import save_file
 
 import rawdrift as rd
 from rawdrift.data.dataset import RawDataset
+from rawdrift.runs.spec import Task
 from rawdrift.tasks import models
 from rawdrift.tasks.augment import flip_and_turn
 from rawdrift.tasks.metrics import accuracy
+from rawdrift.tasks.targets import Targets
 from rawdrift.tasks.task import Develop, Normalize, predictions
 from rawdrift.tasks.train import _Batches, train
 
@@ -36,15 +38,19 @@ def data():
     )
 
 
-SETTINGS = {
-    "model": "resnet18", "weights": "none", "epochs": 2, "lr": 1e-3, "schedule": "cosine",
-    "batch_size": 5, "augment": True, "precision": "32",
-}  # fmt: skip
-
-
-def trained(data, seed=0, **changes):
+def trained(data, seed=0, on_epoch=lambda: None, checkpoint=None, **changes):
+    """The network of a short training on 12 of the 16 images."""
+    task = Task(**{"epochs": 2, "lr": 1e-3, "batch_size": 5, "precision": "32", **changes})
     develop = Develop.static("bi,s,ga", data.cameras, "luma")
-    return train(data, torch.arange(12), develop, **{**SETTINGS, **changes}, seed=seed)
+    targets = Targets.of(data, task)
+    return train(
+        data, targets, torch.arange(12), develop, task,
+        seed=seed, on_epoch=on_epoch, checkpoint=checkpoint,
+    )  # fmt: skip
+
+
+def labels_of(data):
+    return Targets.of(data, Task())
 
 
 def test_each_image_is_developed_by_its_camera(data):
@@ -79,7 +85,15 @@ def test_the_same_seed_gives_the_same_network_and_leaves_the_random_state(data):
     assert not first.training
 
 
-@pytest.mark.parametrize("change", [{"augment": False}, {"schedule": "constant"}, {"lr": 1e-2}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"augment": "none"},
+        {"augment": "strong"},
+        {"schedule": "constant"},
+        {"lr": 1e-2},
+    ],
+)
 def test_every_setting_counts(data, change):
     assert not torch.equal(trained(data)[1].fc.weight, trained(data, **change)[1].fc.weight)
 
@@ -89,7 +103,7 @@ def test_training_learns_and_counts_its_epochs(data):
     net = trained(data, epochs=8, precision="auto", on_epoch=lambda: epochs.append(1))
     assert len(epochs) == 8
     held_out = torch.arange(12, 16)
-    predicted = predictions(net, data, held_out, ["bi,s,ga", "me,u,me"])
+    predicted = predictions(net, data, labels_of(data), held_out, ["bi,s,ga", "me,u,me"])
     assert list(predicted) == ["bi,s,ga", "me,u,me"]
     assert accuracy(predicted["bi,s,ga"], data.labels[held_out], 2) == 1.0
 
@@ -108,7 +122,7 @@ def test_an_interrupt_stays_one(data):
 def test_predictions_are_those_of_the_developed_views(data):
     net = trained(data, epochs=1)
     indices = torch.tensor([15, 3, 8])
-    predicted = predictions(net, data, indices, rd.isp.CONFIGURATIONS)
+    predicted = predictions(net, data, labels_of(data), indices, rd.isp.CONFIGURATIONS)
     for name in rd.isp.CONFIGURATIONS:
         develop = Develop.static(name, data.cameras, "luma")
         with torch.inference_mode():
@@ -178,7 +192,7 @@ def test_imagenet_weights_without_network_say_what_to_do(monkeypatch):
 
 @pytest.mark.parametrize(("images", "size"), [(12, 11), (5, 2), (9, 4), (3, 2), (2, 32), (33, 32)])
 def test_no_batch_holds_a_single_image(data, images, size):
-    batches = _Batches(data, torch.arange(images) % 16, size, seed=0)
+    batches = _Batches(data, labels_of(data), torch.arange(images) % 16, size, seed=0)
     sizes = [len(labels) for _, _, labels in batches]
     assert len(batches) == len(sizes)
     assert sum(sizes) == images

@@ -19,6 +19,7 @@ from rawdrift import __version__
 from rawdrift.camera.camera import Camera, shipped
 from rawdrift.checks import InputError
 from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.runs import presets
 from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task
 
 DEMO = SynthesisSpec(
@@ -58,10 +59,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(arguments: list[str]) -> Namespace:
     parser = _parser()
     try:
-        args: Namespace = parser.instantiate(parser.parse_args(arguments))
+        args: Namespace = parser.instantiate(parser.parse_args(_with_presets(arguments)))
         return args
     except (TypeError, UnicodeDecodeError) as error:  # of a config file with odd content
         raise InputError(f"the configuration can't be read: {error}") from None
+
+
+def _with_presets(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the file of each preset in the place of its name."""
+    found = list(arguments)
+    for i, argument in enumerate(arguments):
+        if argument.startswith("--config="):
+            found[i] = f"--config={presets.find(argument.removeprefix('--config='))}"
+        elif argument == "--config" and i + 1 < len(arguments):
+            found[i + 1] = str(presets.find(arguments[i + 1]))
+    return found
 
 
 def _fail(message: str, debug: bool) -> int:
@@ -124,7 +136,11 @@ def _parser() -> _Parser:
     commands.add_subcommand("develop", develop, help="raw files to pictures")
 
     synthesis = _command("Train on some pipelines, test on all twelve.")
-    synthesis.add_argument("--config", action="config", help="YAML file with the same fields")
+    synthesis.add_argument(
+        "--config",
+        action="config",
+        help=f"YAML file with the same fields, or one of {' '.join(presets.names())}",
+    )
     synthesis.add_argument("--out", type=str, help="run folder, new or to go on with")
     synthesis.add_class_arguments(SynthesisSpec, None)
     commands.add_subcommand("synthesis", synthesis, help="drift synthesis: train and test grid")

@@ -20,10 +20,12 @@ from rawdrift.runs.spec import SynthesisSpec
 from rawdrift.runs.store import Record, Store
 from rawdrift.tasks import models
 from rawdrift.tasks.metrics import accuracy
+from rawdrift.tasks.targets import Targets
 from rawdrift.tasks.task import Develop, predictions
 from rawdrift.tasks.train import resolve_precision, train
 
 COLUMNS = ("train", "test_kind", "test", "severity", "fold", "metric", "value", "n")
+CHECKPOINT_EVERY = 60.0  # seconds: what a kill costs, at most and beside the epoch under way
 
 
 class Unit(NamedTuple):
@@ -49,13 +51,19 @@ def run(spec: SynthesisSpec, out: str | Path) -> dict[str, Any]:
     store = Store(Path(out), spec, COLUMNS)
     data = _load(spec)
     splits = k_fold(data, spec.synthesis.folds, spec.seed)
-    inputs = [data.fingerprint(), models.fingerprint(spec.task.model, spec.task.weights)]
+    targets = _targets(spec, data)
+    inputs = [data.fingerprint(), models.fingerprint(spec.task, targets, data.size)]
     with store:
-        return _run(spec, store, data, splits, inputs)
+        return _run(spec, store, data, targets, splits, inputs)
 
 
 def _run(
-    spec: SynthesisSpec, store: Store, data: RawDataset, splits: Sequence[Split], inputs: list[str]
+    spec: SynthesisSpec,
+    store: Store,
+    data: RawDataset,
+    targets: Targets,
+    splits: Sequence[Split],
+    inputs: list[str],
 ) -> dict[str, Any]:
     units = [Unit(name, fold) for name in spec.synthesis.train for fold in range(len(splits))]
     names = [unit.name for unit in units]
@@ -71,8 +79,10 @@ def _run(
     with tqdm(total=len(todo) * spec.task.epochs, unit="epoch", disable=None) as bar:
         for number, unit in enumerate(todo):
             bar.set_description(f"train on {unit.train}, fold {unit.fold + 1}/{len(splits)}")
-            record = _run_unit(spec, data, splits[unit.fold], unit, bar)
+            checkpoint = store.folder / "checkpoints" / f"{unit.name}.ckpt"
+            record = _run_unit(spec, data, targets, splits[unit.fold], unit, bar, checkpoint)
             store.append(unit.name, {"inputs": inputs, **record})
+            checkpoint.unlink(missing_ok=True)
             store.write_results(names)
             tqdm.write(_line(unit, record, len(splits), left=len(todo) - 1 - number))
 
@@ -94,9 +104,26 @@ def _load(spec: SynthesisSpec) -> RawDataset:
     return data
 
 
-def _run_unit(spec: SynthesisSpec, data: RawDataset, split: Split, unit: Unit, bar: Any) -> Record:
+def _targets(spec: SynthesisSpec, data: RawDataset) -> Targets:
+    targets = Targets.of(data, spec.task)
+    if targets.kind != "classification" or spec.task.checkpoint is not None:
+        raise InputError(
+            "drift synthesis trains classifiers only: expected a task.model for classification and "
+            "no task.checkpoint"
+        )
+    return targets
+
+
+def _run_unit(
+    spec: SynthesisSpec,
+    data: RawDataset,
+    targets: Targets,
+    split: Split,
+    unit: Unit,
+    bar: Any,
+    checkpoint: Path,
+) -> Record:
     """Train one network and test it on all twelve pipelines."""
-    assert data.labels is not None
     started = time.monotonic()
     channels = spec.synthesis.channels
     task = spec.task
@@ -104,23 +131,18 @@ def _run_unit(spec: SynthesisSpec, data: RawDataset, split: Split, unit: Unit, b
     seed = int(np.random.SeedSequence([spec.seed, unit.fold]).generate_state(1)[0])
     net = train(
         data,
+        targets,
         torch.from_numpy(split.train),
         Develop.static(unit.train, data.cameras, channels),
-        model=task.model,
-        weights=task.weights,
-        epochs=task.epochs,
-        lr=task.lr,
-        schedule=task.schedule,
-        batch_size=task.batch_size,
-        augment=task.augment == "weak",
-        precision=task.precision,
+        task,
         seed=seed,
         on_epoch=bar.update,
+        checkpoint=checkpoint,
+        checkpoint_every=CHECKPOINT_EVERY,
     )
     test = torch.from_numpy(split.test)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    predicted = predictions(net, data, test, CONFIGURATIONS, channels, device)
-    labels = data.labels[test]
+    predicted = predictions(net, data, targets, test, CONFIGURATIONS, channels, device)
     rows = [
         {
             "train": unit.train,
@@ -129,7 +151,7 @@ def _run_unit(spec: SynthesisSpec, data: RawDataset, split: Split, unit: Unit, b
             "severity": 0,
             "fold": unit.fold,
             "metric": METRIC,
-            "value": accuracy(predicted[name], labels, len(data.classes)),
+            "value": accuracy(predicted[name], targets.values[test], targets.outputs),
             "n": len(test),
         }
         for name in CONFIGURATIONS

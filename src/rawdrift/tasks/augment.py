@@ -1,7 +1,36 @@
-"""Random flips and quarter turns: what a microscope or a drone does not tell apart."""
+"""Random changes of training views: what a microscope or a drone does not tell apart.
+
+The paper trains with "common data augmentations" (Appendix B.2); which, its published code says:
+`augmentation_weak` and `augmentation_strong` are "weak" and "strong" here.
+"""
+
+import math
 
 import torch
 from torch import Tensor
+from torchvision.transforms.v2.functional import adjust_sharpness
+
+NOISE = 0.0005  # standard deviation
+SHARPNESS = 0.5  # half the view, half its smoothed self
+
+
+def augment(
+    kind: str, views: Tensor, masks: Tensor | None, generator: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """Views (N, 3, H, W) in [0, 1], and masks (N, H, W) where there are any, moved alike.
+
+    kind: "none"; "weak", flips and quarter turns; or "strong": flips, and each at a chance of one
+    half a rotation of up to 90 degrees either way, Gaussian noise and softening.
+    """
+    if kind == "none":
+        return views, masks
+    move = flip_and_turn if kind == "weak" else flip_and_rotate
+    if masks is None:
+        views = move(views, generator)
+    else:  # as one more channel; float32 holds its integers exactly
+        moved = move(torch.cat([views, masks.unsqueeze(1).to(views)], dim=1), generator)
+        views, masks = moved[:, :3], moved[:, 3].to(masks.dtype)
+    return (soften_and_add_noise(views, generator) if kind == "strong" else views), masks
 
 
 def flip_and_turn(x: Tensor, generator: torch.Generator) -> Tensor:
@@ -9,8 +38,54 @@ def flip_and_turn(x: Tensor, generator: torch.Generator) -> Tensor:
 
     The draws come from a CPU generator, so that every device sees the same ones.
     """
-    draws = torch.randint(0, 2, (3, len(x)), generator=generator, dtype=torch.bool).to(x.device)
-    left_right, up_down, transpose = draws.view(3, len(x), *[1] * (x.ndim - 1))
+    left_right, up_down, transpose = _chances(3, x, generator)
     x = torch.where(left_right, x.flip(-1), x)
     x = torch.where(up_down, x.flip(-2), x)
     return torch.where(transpose, x.mT, x) if x.shape[-1] == x.shape[-2] else x
+
+
+def flip_and_rotate(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Each image of (N, C, H, W) flipped at random and, at a chance of one half, rotated by up to
+    90 degrees either way."""
+    left_right, up_down, turned = _chances(3, x, generator)
+    degrees = torch.rand(len(x), generator=generator) * 180 - 90
+    x = torch.where(left_right, x.flip(-1), x)
+    x = torch.where(up_down, x.flip(-2), x)
+    return rotate(x, degrees * turned.flatten().cpu())
+
+
+def rotate(x: Tensor, degrees: Tensor) -> Tensor:
+    """Rotate each image of (N, C, H, W) counterclockwise about its center, by (N,) degrees.
+
+    Pixels are taken from the nearest one, as in the authors' code, so that masks stay masks. What
+    comes in from outside is mirrored at the edge, where their code fills it with zeros.
+    """
+    height, width = x.shape[-2:]
+    angle = (degrees.double().cpu() * math.pi / 180).view(-1, 1, 1)
+    down = torch.arange(height, dtype=torch.double).sub((height - 1) / 2).view(-1, 1)
+    right = torch.arange(width, dtype=torch.double).sub((width - 1) / 2)
+    rows = angle.cos() * down + angle.sin() * right + (height - 1) / 2
+    columns = angle.cos() * right - angle.sin() * down + (width - 1) / 2
+    index = _mirror(rows, height) * width + _mirror(columns, width)
+    taken = index.view(len(x), 1, -1).to(x.device).expand(-1, x.shape[1], -1)
+    return x.flatten(2).gather(2, taken).view_as(x)
+
+
+def soften_and_add_noise(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Each at a chance of one half: Gaussian noise, and half the sharpness. (N, 3, H, W) kept."""
+    noisy, soft = _chances(2, x, generator)
+    x = x + noisy * NOISE * torch.randn(x.shape, generator=generator).to(x)
+    return torch.where(soft, adjust_sharpness(x, SHARPNESS), x)
+
+
+def _chances(count: int, x: Tensor, generator: torch.Generator) -> Tensor:
+    """`count` times true or false for each image of (N, ...), in a shape that goes with x."""
+    draws = torch.randint(0, 2, (count, len(x)), generator=generator, dtype=torch.bool)
+    return draws.to(x.device).view(count, len(x), *[1] * (x.ndim - 1))
+
+
+def _mirror(position: Tensor, length: int) -> Tensor:
+    """The nearest index of a position, mirrored at both ends without repeating them."""
+    period = max(2 * (length - 1), 1)
+    index = position.round().long().remainder(period)
+    return torch.minimum(index, period - index)

@@ -11,8 +11,11 @@ from rawdrift.camera.camera import Camera
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.color import Channels
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.tasks.metrics import outcome
+from rawdrift.tasks.targets import Targets
 
 BATCH = 32
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and std, as torchvision has them
 
 
 class Develop(nn.Module):
@@ -70,6 +73,14 @@ class Normalize(nn.Module):
         # A constant channel carries nothing; a floor keeps it finite.
         return cls(mean, (squares / count - mean**2).clamp(min=1e-12).sqrt().clamp(min=1e-3))
 
+    @classmethod
+    def fixed(cls, kind: str | Sequence[Sequence[float]]) -> "Normalize":
+        """As a trained network expects it: "none", "imagenet", or (mean, std) of R, G and B."""
+        if isinstance(kind, str):
+            kind = {"none": ((0.0,) * 3, (1.0,) * 3), "imagenet": IMAGENET}[kind]
+        mean, std = map(torch.tensor, kind)
+        return cls(mean, std)
+
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean[:, None, None]) / self.std[:, None, None]
 
@@ -77,39 +88,42 @@ class Normalize(nn.Module):
 def predictions(
     net: nn.Module,
     data: RawDataset,
+    targets: Targets,
     indices: Tensor,
     names: Sequence[str],
     channels: Channels = "luma",
     device: torch.device | str = "cpu",
 ) -> dict[str, Tensor]:
-    """What `net` (view to logits) predicts for these images under each pipeline: (n,) classes.
+    """What `net` (view to logits) makes of these images under each pipeline, by its name.
 
-    Every raw image is read once and developed in all ways with shared work done once; the network
-    runs in float32.
+    (n,) classes, or of masks (n, C, 3) counts of pixels; see `metrics.outcome`. Every raw image is
+    read once and developed in all ways with shared work done once; the network runs in float32.
     """
     net.eval().to(device)
     found: dict[str, list[Tensor]] = {name: [] for name in names}
     with torch.inference_mode():
         for batch in indices.split(BATCH):
-            for name, views in _views(data, batch, names, channels, device):
-                found[name].append(net(views).argmax(dim=1).cpu())
+            truth = targets.values[batch].to(device)
+            for name, developed in views(data, batch, names, channels, device):
+                found[name].append(outcome(net(developed), truth).cpu())
     return {name: torch.cat(parts) for name, parts in found.items()}
 
 
-def _views(
+def views(
     data: RawDataset,
     batch: Tensor,
     names: Sequence[str],
-    channels: Channels,
-    device: torch.device | str,
+    channels: Channels = "luma",
+    device: torch.device | str = "cpu",
 ) -> Iterator[tuple[str, Tensor]]:
+    """The views (n, 3, H, W) of these images, float32, by pipeline, each by its own camera."""
     mosaics, camera_index = data.mosaics[batch].to(device), data.camera_index[batch]
     by_camera = {
         int(index): isp.views(mosaics[camera_index == index], data.cameras[index], names, channels)
         for index in camera_index.unique()
     }
     for name in names:
-        views = torch.empty(len(batch), 3, *data.size, device=device)
-        for index, developed in by_camera.items():
-            views[camera_index == index] = developed[name].to(torch.float32)
-        yield name, views
+        developed = torch.empty(len(batch), 3, *data.size, device=device)
+        for index, part in by_camera.items():
+            developed[camera_index == index] = part[name].to(torch.float32)
+        yield name, developed

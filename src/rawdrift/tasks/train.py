@@ -6,63 +6,86 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
-from rawdrift.tasks import models
-from rawdrift.tasks.augment import flip_and_turn
+from rawdrift.runs.spec import Task
+from rawdrift.tasks import losses, models
+from rawdrift.tasks.augment import augment
+from rawdrift.tasks.resume import Resume, SafeFiles, identity
+from rawdrift.tasks.targets import Targets
 from rawdrift.tasks.task import Develop, Normalize
 
 
 def train(
     data: RawDataset,
+    targets: Targets,
     indices: Tensor,
     develop: Develop,
+    task: Task,
     *,
-    model: str,
-    weights: str,
-    epochs: int,
-    lr: float,
-    schedule: str,
-    batch_size: int,
-    augment: bool,
-    precision: str,
     seed: int,
     on_epoch: Callable[[], object] = lambda: None,
+    checkpoint: Path | None = None,
+    checkpoint_every: float = 0.0,
 ) -> nn.Sequential:
-    """Train a classifier on the views of these images; returns view to logits, on the CPU.
+    """Train the task model on the views of these images; returns view to logits, on the CPU.
 
     The mosaics stay as their files hold them and are developed batch by batch. The same seed, on
     the same machine and number of threads, gives the same network; torch's random state is left as
     it was.
+
+    on_epoch: called once for each epoch.
+    checkpoint: a file that holds the training as it was after an epoch, written when at least
+        `checkpoint_every` seconds have passed since the last time. Where there is one of the same
+        training, it carries on from there and gives the same network. The caller removes it, when
+        what came of the training is kept.
+
+    Raises InputError where model, weights or loss do not fit, and where the training diverges.
     """
-    assert data.labels is not None
     with _quiet(), _random_state(seed):
         net = nn.Sequential(
-            Normalize.of(develop, data, indices), models.build(model, len(data.classes), weights)
+            Normalize.of(develop, data, indices),
+            models.build(task.model, targets.outputs, task.weights, targets.kind, data.size),
         )
-        batches = _Batches(data, indices, batch_size, seed)
-        training = _Training(develop, net, augment, lr, schedule, len(batches) * epochs, seed)
+        loss = losses.build(task, targets, indices)
+        batches = _Batches(data, targets, indices, task.batch_size, seed)
+        training = _Training(develop, net, loss, task, len(batches) * task.epochs, seed)
+        callbacks: list[L.Callback] = [_OnEpoch(on_epoch)]
+        done = 0
+        if checkpoint is not None:
+            found = identity(
+                (task, seed, indices.tolist()),
+                net.state_dict(),
+                develop.state_dict(),
+                {"targets": targets.values[indices]},
+            )
+            resume = Resume(checkpoint, found, [batches.draws, training.draws], checkpoint_every)
+            callbacks.append(resume)  # last: what has diverged is not kept
+            done = resume.epochs_done()
         trainer = L.Trainer(
-            max_epochs=epochs,
+            max_epochs=task.epochs,
             accelerator="auto",
             devices=1,
-            precision=resolve_precision(precision),  # type: ignore[arg-type]
+            precision=resolve_precision(task.precision),  # type: ignore[arg-type]
             deterministic=True,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            callbacks=[_OnEpoch(on_epoch)],
+            callbacks=callbacks,
+            plugins=[SafeFiles()],
         )
+        for _ in range(done):
+            on_epoch()
         with _interrupts():
-            trainer.fit(training, batches)
+            trainer.fit(training, batches, ckpt_path=checkpoint if done else None)
     return net.eval().cpu()
 
 
@@ -83,47 +106,47 @@ class _Training(L.LightningModule):
         self,
         develop: Develop,
         net: nn.Module,
-        augment: bool,
-        lr: float,
-        schedule: str,
+        loss: nn.Module,
+        task: Task,
         steps: int,
         seed: int,
     ):
         super().__init__()
         self.develop = develop
         self.net = net.to(memory_format=torch.channels_last)
-        self.augment = augment
-        self.lr = lr
-        self.schedule = schedule
+        self.loss = loss
+        self.task = task
         self.steps = steps
         self.draws = torch.Generator().manual_seed(seed)
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        mosaics, camera_index, labels = batch
-        views = self.develop(mosaics, camera_index)
-        if self.augment:
-            views = flip_and_turn(views, self.draws)
+        mosaics, camera_index, truth = batch
+        views, moved = self.develop(mosaics, camera_index), truth if truth.ndim == 3 else None
+        views, moved = augment(self.task.augment, views, moved, self.draws)
         views = views.contiguous(memory_format=torch.channels_last)
-        loss = F.cross_entropy(self.net(views), labels)
+        loss: Tensor = self.loss(self.net(views), truth if moved is None else moved)
         self.log("loss", loss)
         return loss
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.Adam(self.net.parameters(), lr=self.lr)
-        if self.schedule == "constant":
+        optimizer = torch.optim.Adam(self.net.parameters(), lr=self.task.lr)
+        if self.task.schedule == "constant":
             return optimizer
         cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
 
 
 class _Batches:
-    """Shuffled batches (mosaics, camera_index, labels) straight from memory, of even sizes.
+    """Shuffled batches (mosaics, camera_index, targets) straight from memory, of even sizes.
 
     Even, because batch normalization learns nothing from a last batch of one image.
     """
 
-    def __init__(self, data: RawDataset, indices: Tensor, batch_size: int, seed: int):
+    def __init__(
+        self, data: RawDataset, targets: Targets, indices: Tensor, batch_size: int, seed: int
+    ):
         self.data = data
+        self.targets = targets
         self.indices = indices
         self.steps = max(1, min(-(-len(indices) // batch_size), len(indices) // 2))
         self.draws = torch.Generator().manual_seed(seed)
@@ -132,10 +155,10 @@ class _Batches:
         return self.steps
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        assert self.data.labels is not None
         order = self.indices[torch.randperm(len(self.indices), generator=self.draws)]
         for batch in order.tensor_split(self.steps):
-            yield self.data.mosaics[batch], self.data.camera_index[batch], self.data.labels[batch]
+            camera_index = self.data.camera_index[batch]
+            yield self.data.mosaics[batch], camera_index, self.targets.values[batch]
 
 
 class _OnEpoch(L.Callback):

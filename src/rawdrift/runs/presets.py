@@ -1,0 +1,25 @@
+"""Settings that ship with rawdrift, as YAML files that `--config` takes by name."""
+
+from pathlib import Path
+
+from rawdrift.checks import InputError
+
+_FOLDER = Path(__file__).parent / "preset_files"
+
+
+def names() -> list[str]:
+    """Of the presets."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def find(name: str) -> Path:
+    """The file of a preset, or `name` itself where it is a file."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    if name in names():
+        return _FOLDER / f"{name}.yaml"
+    raise InputError(
+        f"--config {name} is no file and no preset; give a YAML file, or one of "
+        f"{', '.join(names())}"
+    )
