@@ -3,7 +3,7 @@
 corrupted = corrupt(views, "gaussian_noise", severity=3, seeds=range(len(views)))
 """
 
-from rawdrift.corruptions.corrupt import corrupt
+from rawdrift.corruptions.table import corrupt
 from rawdrift.severities import LEVELS, NAMES, PAPER, TABLES
 
 __all__ = ["LEVELS", "NAMES", "PAPER", "TABLES", "corrupt"]

@@ -1,8 +1,9 @@
 """Identity, pixelation and JPEG. Views (N, 3, H, W); the streams are not used."""
 
+import numpy as np
 import torch
+from imagecodecs import jpeg8_decode, jpeg8_encode
 from torch import Tensor
-from torchvision.io import decode_jpeg, encode_jpeg
 
 from rawdrift.corruptions.streams import Streams
 
@@ -30,6 +31,10 @@ def pixelate(views: Tensor, streams: Streams, scale: float) -> Tensor:
 
 def jpeg_compression(views: Tensor, streams: Streams, quality: float) -> Tensor:
     """Written as 8-bit JPEG, colors at half the resolution, and read. Encoded on the CPU."""
-    pixels = (views * 255).round_().to("cpu", torch.uint8)
-    files = [encode_jpeg(image, quality=int(quality)) for image in pixels]
-    return torch.stack([decode_jpeg(file) for file in files]).to(views) / 255
+    pixels = (views * 255).round_().to("cpu", torch.uint8).movedim(1, -1)
+    files = [
+        jpeg8_encode(image.copy(), level=int(quality), subsampling="420")
+        for image in pixels.numpy()
+    ]
+    read = torch.from_numpy(np.stack([jpeg8_decode(file) for file in files]))
+    return read.movedim(-1, 1).to(views) / 255

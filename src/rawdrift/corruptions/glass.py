@@ -40,7 +40,10 @@ def shuffle(offsets: Tensor, reach: int, height: int, width: int) -> Tensor:
     here = torch.arange(count * height * width, device=offsets.device).view(count, height, width)
     changed = torch.zeros_like(here, dtype=torch.bool)
     # The pass begins at (H - reach, W - reach) and ends at (reach + 1, reach + 1).
-    core = (slice(None), *(slice(reach + 1, max(n - reach + 1, reach + 1)) for n in (height, width)))
+    core = (
+        slice(None),
+        *(slice(reach + 1, max(n - reach + 1, reach + 1)) for n in (height, width)),
+    )
     changed[core] = True
     source = here.clone()
     source[core] += offsets[:, 0] * width + offsets[:, 1]
