@@ -1,0 +1,57 @@
+"""Borders and Gaussian blur. Borders are named as in `numpy.pad`: edge, reflect, symmetric."""
+
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Border = Literal["edge", "reflect", "symmetric"]
+
+
+def blurred(x: Tensor, sigma: float, truncate: float = 4, border: Border = "edge") -> Tensor:
+    """(..., H, W) blurred by a Gaussian of `sigma` pixels, cut at `truncate` sigma.
+
+    A matrix over the rows and one over the columns: exact for every border, size and sigma.
+    """
+    reach = int(truncate * sigma + 0.5)
+    if reach == 0:
+        return x
+    rows, columns = (_matrix(n, sigma, reach, border, x.dtype, x.device) for n in x.shape[-2:])
+    return rows @ x @ columns.mT
+
+
+def gaussian(sigma: float, reach: int) -> Tensor:
+    """Normalized Gaussian weights at -reach, ..., reach: (2 reach + 1,) float64."""
+    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float64) / sigma) ** 2)
+    return weights / weights.sum()
+
+
+def extended(x: Tensor, reach: int, border: Border) -> Tensor:
+    """(..., H, W) to (..., H + 2 reach, W + 2 reach); any reach on any size."""
+    rows, columns = (
+        inside(torch.arange(-reach, n + reach, device=x.device), n, border) for n in x.shape[-2:]
+    )
+    return x.index_select(-2, rows).index_select(-1, columns)
+
+
+def inside(position: Tensor, n: int, border: Border) -> Tensor:
+    """The index, from 0 to n - 1, of the sample that stands at a position beyond the border."""
+    if border == "edge":
+        return position.clamp(0, n - 1)
+    last = 2 * n - 1 if border == "symmetric" else max(2 * n - 2, 1)
+    period = 2 * n if border == "symmetric" else last
+    folded = position % period
+    return torch.minimum(folded, last - folded)
+
+
+@lru_cache(maxsize=16)
+def _matrix(
+    n: int, sigma: float, reach: int, border: Border, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """(n, n): each output sample as weights of the input samples."""
+    position = torch.arange(n)[:, None] + torch.arange(-reach, reach + 1)
+    weights = gaussian(sigma, reach).expand(n, -1)
+    matrix = torch.zeros(n, n, dtype=torch.float64)
+    matrix.scatter_add_(1, inside(position, n, border), weights)
+    return matrix.to(device, dtype)
