@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import rawdrift as rd
-from rawdrift.runs.executor import Done, Failed, Processes, executor
+from rawdrift.runs.executor import Compute, Done, Failed
 
 KINDS = ["inline", "processes"]
 if importlib.util.find_spec("ray"):
@@ -60,7 +60,7 @@ def make():
             logging_level="ERROR",
             runtime_env=here,
         )
-    yield lambda kind: executor(kind, workers=2 if kind == "processes" else None)
+    yield lambda kind: Compute(kind, workers=2 if kind == "processes" else None).executor()
     if "ray" in KINDS:
         ray.shutdown()
 
@@ -101,16 +101,25 @@ def test_a_unit_that_always_kills_its_worker_is_given_up(kind, make):
     assert "died 3 times" in found["always"].reason
 
 
-def test_what_can_not_be_is_refused(monkeypatch):
-    with pytest.raises(rd.InputError, match="unknown compute 'cloud'.*inline; processes; ray"):
-        executor("cloud")
-    with pytest.raises(rd.InputError, match="workers is for compute processes"):
-        executor("inline", workers=2)
-    with pytest.raises(rd.InputError, match="at least 1"):
-        Processes(-1)
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Compute("cloud"), "unknown compute 'cloud'.*inline; processes; ray"),
+        (lambda: Compute("inline", workers=2), "workers is for compute processes"),
+        (lambda: Compute("processes", workers=0), "workers must be at least 1"),
+        (lambda: Compute(threads=0), "threads must be at least 1"),
+        (lambda: Compute("processes", gpus=1), "gpus is for compute ray"),
+    ],
+)
+def test_what_can_not_be_is_refused(build, message):
+    with pytest.raises(rd.InputError, match=message):
+        build()
+
+
+def test_without_ray(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(rd.InputError, match=r"pip install \"rawdrift\[ray\]\""):
-        list(executor("ray").map(square, [1]))
+        list(Compute("ray").executor().map(square, [1]))
 
 
 SCRIPT = """

@@ -5,18 +5,14 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from rawdrift.controls.resampling import (
-    ACCURACY,
-    BALANCED_ACCURACY,
-    MACRO_F1,
-    Resampling,
-    clusters,
-    f1_features,
-    holm,
-    ranks,
-    recall_features,
-    right_features,
-)
+from rawdrift.controls.measures import classification, segmentation
+from rawdrift.controls.resampling import Resampling, clusters, holm, ranks
+
+ACCURACY, BALANCED_ACCURACY, MACRO_F1 = classification(4).values()
+
+
+def right_features(predicted, labels):
+    return ACCURACY.features(np.asarray(predicted), np.asarray(labels))
 
 
 def answers(rng, n, classes=4, share=0.7):
@@ -27,25 +23,27 @@ def answers(rng, n, classes=4, share=0.7):
 
 def test_measures_are_those_of_scikit_learn():
     predicted, labels = answers(np.random.default_rng(0), 200)
-    for measure, features, expected in (
-        (ACCURACY, right_features(predicted, labels), metrics.accuracy_score),
-        (BALANCED_ACCURACY, recall_features(predicted, labels, 4), metrics.balanced_accuracy_score),
-        (
-            MACRO_F1,
-            f1_features(predicted, labels, 4),
-            lambda *both: metrics.f1_score(*both, average="macro"),
-        ),
-    ):
-        assert measure.of(features.sum(0)) == pytest.approx(expected(labels, predicted), abs=1e-12)
+    expected = {
+        "accuracy": metrics.accuracy_score(labels, predicted),
+        "balanced_accuracy": metrics.balanced_accuracy_score(labels, predicted),
+        "macro_f1": metrics.f1_score(labels, predicted, average="macro"),
+    }
+    for name, measure in classification(4).items():
+        assert measure.value(predicted, labels) == pytest.approx(expected[name], abs=1e-12)
 
 
 def test_classes_that_are_not_there_do_not_count():
-    predicted, labels = np.array([0, 0, 1]), np.array([0, 0, 1])
-    for measure, features in (
-        (BALANCED_ACCURACY, recall_features(predicted, labels, 3)),
-        (MACRO_F1, f1_features(predicted, labels, 3)),
-    ):
-        assert measure.of(features.sum(0)) == 1
+    predicted = labels = np.array([0, 0, 1])
+    for measure in classification(3).values():
+        assert measure.value(predicted, labels) == 1
+
+
+def test_masks_are_measured_over_all_pixels():
+    pixels = np.array([[[[10, 20, 20]], [[0, 0, 0]]], [[[0, 5, 5]], [[4, 4, 4]]]])  # 2 tests
+    measures = segmentation()
+    np.testing.assert_allclose(measures["iou"].value(pixels, np.zeros(2)), [10 / 30, 4 / 14])
+    np.testing.assert_allclose(measures["dice"].value(pixels, np.zeros(2)), [20 / 40, 8 / 18])
+    assert np.isnan(measures["iou"].value(np.zeros((2, 1, 3), int), np.zeros(2)))
 
 
 def test_draws_are_those_of_the_images_that_they_hold():
@@ -55,7 +53,7 @@ def test_draws_are_those_of_the_images_that_they_hold():
     groups = rng.integers(0, 7, 30)
     groups[:7] = np.arange(7)
     resampling = Resampling(groups, draws=20)
-    found = resampling.bootstrap(f1_features(predicted, labels, 4), MACRO_F1)
+    found = resampling.bootstrap(MACRO_F1.features(predicted, labels), MACRO_F1)
     for weights, value in zip(resampling.weights, found, strict=True):
         held = np.repeat(np.arange(30), weights[groups].astype(int))
         expected = metrics.f1_score(
@@ -100,7 +98,7 @@ def test_intervals_of_macro_f1_cover_what_they_promise():
     truth = metrics.f1_score(labels, predicted, average="macro")
     covered = 0
     for _ in range(300):
-        features = f1_features(*answers(rng, 200), 4)
+        features = MACRO_F1.features(*answers(rng, 200))
         draws = resampling.bootstrap(features, MACRO_F1)
         found = resampling.interval(float(MACRO_F1.of(features.sum(0))), draws)
         covered += found.low <= truth <= found.high
@@ -122,23 +120,23 @@ def test_p_values_are_uniform_where_nothing_differs_and_small_where_it_does():
     for _ in range(300):
         level = rng.random(25)[held]
         one, other = (right_features(rng.random(100) < level, True) for _ in range(2))
-        found.append(resampling.p_value(one, other, ACCURACY, flips=199))
+        found.append(resampling.p_values(one, other, ACCURACY, flips=199))
     rejected = np.mean(np.array(found) <= 0.05)
     assert 0.02 <= rejected <= 0.08
     worse = right_features(np.arange(100) % 3 == 0, True)
-    assert resampling.p_value(right_features(np.ones(100), 1), worse, ACCURACY) < 0.001
+    assert resampling.p_values(right_features(np.ones(100), 1), worse, ACCURACY) < 0.001
 
 
 def test_p_values_of_independent_images_are_those_of_the_exact_sign_test():
     lost, won = 14, 4  # McNemar's exact test is a sign test of the images that changed
     before = np.array([1] * lost + [0] * won + [1] * 40)
     after = np.array([0] * lost + [1] * won + [1] * 40)
-    found = Resampling(np.arange(58)).p_value(
+    found = Resampling(np.arange(58)).p_values(
         right_features(before, 1), right_features(after, 1), ACCURACY
     )
     assert found == pytest.approx(stats.binomtest(lost, lost + won).pvalue, abs=0.006)
     same = right_features(before, 1)
-    assert Resampling(np.arange(58)).p_value(same, same, ACCURACY) == 1
+    assert Resampling(np.arange(58)).p_values(same, same, ACCURACY) == 1
 
 
 def test_holm_is_that_of_a_worked_example():

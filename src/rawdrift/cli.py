@@ -19,6 +19,7 @@ from rawdrift import __version__
 from rawdrift.camera.camera import Camera, shipped
 from rawdrift.checks import InputError
 from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.runs.executor import KINDS, Compute
 from rawdrift.runs import presets
 from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task
 
@@ -143,6 +144,7 @@ def _parser() -> _Parser:
     )
     synthesis.add_argument("--out", type=str, help="run folder, new or to go on with")
     synthesis.add_class_arguments(SynthesisSpec, None)
+    _add_computing(synthesis)
     commands.add_subcommand("synthesis", synthesis, help="drift synthesis: train and test grid")
     parser.commands["synthesis"] = synthesis
 
@@ -160,6 +162,16 @@ def _parser() -> _Parser:
     return parser
 
 
+def _add_computing(parser: _Parser) -> None:
+    """Where a run is computed and told of: no part of the experiment."""
+    parser.add_argument("--compute", default="inline", help=f"one of {', '.join(KINDS)}")
+    parser.add_argument("--workers", type=int, help="processes at a time")
+    parser.add_argument("--threads", type=int, help="of each unit")
+    parser.add_argument("--gpus", type=float, default=0.0, help="of each unit on a Ray cluster")
+    parser.add_argument("--tracker", default="none", help="none or mlflow")
+    parser.add_argument("--dry_run", action="store_true", help="say what would be done, and stop")
+
+
 def _command(description: str) -> _Parser:
     return _Parser(description=description, allow_abbrev=False, default_env=False)
 
@@ -172,17 +184,33 @@ def _synthesis(args: Namespace) -> int:
     if args.out is None:
         raise InputError("--out is missing: give the run folder, a new one or one to go on with")
     values = {field.name: args[field.name] for field in fields(SynthesisSpec)}
-    return _run_synthesis(SynthesisSpec(**values), args.out)
+    spec = SynthesisSpec(**values)
+    compute = Compute(args.compute, args.workers, args.threads, args.gpus)
+    if args.dry_run:
+        from rawdrift.controls.plan import plan
+
+        print("\n".join(plan(spec, args.out).lines(compute.at_a_time)))
+        return 0
+    return _run_synthesis(spec, args.out, compute, args.tracker)
 
 
-def _run_synthesis(spec: SynthesisSpec, out: str) -> int:
+def _run_synthesis(
+    spec: SynthesisSpec, out: str, compute: Compute | None = None, tracker: str = "none"
+) -> int:
     from rawdrift.controls import synthesis
 
-    synthesis.run(spec, out)
+    summary = synthesis.run(spec, out, compute or Compute(), tracker)
 
     from rawdrift import report
 
     print(f"report: {report.write(Path(out))}")
+    if summary["failed"]:
+        print(
+            f"rawdrift: {len(summary['failed'])} units failed; the report says which, and the same "
+            f"command tries them again",
+            file=sys.stderr,
+        )
+        return 1
     return 0
 
 

@@ -1,20 +1,18 @@
 """Intervals and tests of any measure by resampling images, or the groups that they come in.
 
-A measure is a function of sums over images (accuracy of right answers and answers, IoU of the
-intersections and the unions, and so on). So one matrix product gives it for all draws, pairs and
-pipelines at once, and pairs of pipelines are compared on the same images.
+Draws are the same for all pipelines and tests: these are compared on the same images.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-Array = NDArray[np.float64]
+from rawdrift.controls.measures import Array, Measure
+
 Clusters = NDArray[np.int64]  # (N,) number of the group of each image; without groups, 0 .. N - 1
 
 DRAWS = 2000  # of the bootstrap
@@ -28,42 +26,6 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A number of many images: `of` turns sums of their K features, (..., K), to values (...).
-
-    It must not change if all sums are scaled alike.
-    """
-
-    name: str
-    of: Callable[[Array], Array]
-
-
-ACCURACY = Measure("accuracy", lambda sums: _ratio(sums[..., 0], sums[..., 1]))
-BALANCED_ACCURACY = Measure("balanced_accuracy", lambda sums: _mean_recall(sums))
-MACRO_F1 = Measure("macro_f1", lambda sums: _mean_f1(sums))
-IOU = Measure("iou", lambda sums: _ratio(sums[..., 0], sums[..., 1]))
-
-
-def right_features(predicted: NDArray[Any], labels: NDArray[Any]) -> Array:
-    """Features (..., N, 2) of `ACCURACY`: 1 where right, and 1."""
-    right = (predicted == labels).astype(np.float64)
-    return np.stack([right, np.ones_like(right)], axis=-1)
-
-
-def recall_features(predicted: NDArray[Any], labels: NDArray[Any], classes: int) -> Array:
-    """Features (..., N, 2C) of `BALANCED_ACCURACY`: right of each class, and images of it."""
-    own = _one_hot(np.broadcast_to(labels, predicted.shape), classes)
-    return np.concatenate([own * (predicted == labels)[..., None], own], axis=-1)
-
-
-def f1_features(predicted: NDArray[Any], labels: NDArray[Any], classes: int) -> Array:
-    """Features (..., N, 2C) of `MACRO_F1`: true positives, and half of said plus half of true."""
-    own = _one_hot(np.broadcast_to(labels, predicted.shape), classes)
-    said = _one_hot(predicted, classes)
-    return np.concatenate([own * said, (own + said) / 2], axis=-1)
 
 
 def clusters(images: int, groups: Sequence[str] | None) -> Clusters:
@@ -118,26 +80,27 @@ class Resampling:
         tail = NormalDist().cdf(-t)
         return tail, 1 - tail
 
-    def p_value(self, one: Array, other: Array, measure: Measure, flips: int = FLIPS) -> float:
-        """Two-sided p-value of a difference of a measure between two answers to the same images.
+    def p_values(self, one: Array, other: Array, measure: Measure, flips: int = FLIPS) -> Array:
+        """Two-sided p-values (...) of differences of a measure between two answers to the same
+        images.
 
-        one, other: features (N, K). By permutation: where the answers don't differ in kind, each
-        cluster's may change places (Fisher's randomization test; Edgington and Onghena,
+        one, other: features (..., N, K). By permutation: where the answers don't differ in kind,
+        each cluster's may change places (Fisher's randomization test; Edgington and Onghena,
         "Randomization Tests", 2007). Never zero: the least is 1 / (flips + 1).
         """
         first, second = self.sums(one), self.sums(other)
-        change = first - second
-        moved = np.abs(change).sum(axis=-1) > 0
-        if not moved.any():
-            return 1.0
-        change = change[moved]
         rng = np.random.default_rng(self._flips)
-        keep = rng.integers(0, 2, (flips, len(change))).astype(np.float64)
-        total, swapped = second.sum(0), first.sum(0)
-        kept = keep @ change
-        found = np.abs(measure.of(total + kept) - measure.of(swapped - kept))
-        seen = abs(float(measure.of(swapped) - measure.of(total)))
-        return float((np.sum(found >= seen - 1e-12) + 1) / (flips + 1))
+        keep = rng.integers(0, 2, (flips, self.count), dtype=np.int8).astype(np.float64)
+        least = 1e-12  # rounding of sums in another order
+        found = np.empty(first.shape[:-2])
+        for at in np.ndindex(found.shape):
+            change, total, swapped = first[at] - second[at], second[at].sum(0), first[at].sum(0)
+            moved = np.abs(change).sum(axis=-1) > 0
+            kept = keep[:, moved] @ change[moved]
+            drawn = np.abs(measure.of(total + kept) - measure.of(swapped - kept))
+            seen = np.abs(measure.of(swapped) - measure.of(total))
+            found[at] = (np.sum(drawn >= seen - least) + 1) / (flips + 1)
+        return found
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -176,28 +139,12 @@ def _values(weights: Array, sums: Array, measure: Measure) -> Array:
     return found.reshape(*leading, len(weights))
 
 
-def _ratio(part: Array, whole: Array) -> Array:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(part / whole)
+def kendall_tau(one: Array, other: Array) -> Array:
+    """Kendall's tau-b (...) of two rankings (..., M); NaN where one has all values equal.
 
-
-def _mean_recall(sums: Array) -> Array:
-    """Over the classes that are there."""
-    right, images = np.split(sums, 2, axis=-1)
-    there = images > 0
-    return _ratio(
-        np.where(there, _ratio(right, np.where(there, images, 1)), 0).sum(-1), there.sum(-1)
-    )
-
-
-def _mean_f1(sums: Array) -> Array:
-    """Over the classes that are there or were said."""
-    hits, either = np.split(sums, 2, axis=-1)
-    there = either > 0
-    return _ratio(
-        np.where(there, _ratio(hits, np.where(there, either, 1)), 0).sum(-1), there.sum(-1)
-    )
-
-
-def _one_hot(values: NDArray[Any], classes: int) -> Array:
-    return np.asarray(values[..., None] == np.arange(classes), dtype=np.float64)
+    Source: Kendall, "The treatment of ties in ranking problems", Biometrika 33, 1945.
+    """
+    first, second = (np.sign(x[..., :, None] - x[..., None, :]) for x in (one, other))
+    alike = (first * second).sum((-2, -1))
+    untied = np.sqrt((first**2).sum((-2, -1)) * (second**2).sum((-2, -1)))
+    return np.asarray(np.divide(alike, untied, out=np.full_like(untied, np.nan), where=untied > 0))

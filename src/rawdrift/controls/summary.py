@@ -1,105 +1,78 @@
 """What drift synthesis found: the numbers and pictures that its report shows."""
 
-import shutil
-from collections.abc import Mapping, Sequence
-from itertools import product
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import rawdrift
-from rawdrift import files, isp
-from rawdrift.configurations import CONFIGURATIONS
-from rawdrift.controls.statistics import effective_size, paired_difference, spread, wilson
-from rawdrift.data.dataset import RawDataset
-from rawdrift.data.splits import Split
-from rawdrift.isp.develop import encode, picture
+from rawdrift.checks import InputError
+from rawdrift.controls.grid import Grid, Material
+from rawdrift.controls.measures import Array
+from rawdrift.controls.resampling import Interval, holm, kendall_tau, ranks
+from rawdrift.controls.samples import samples
+from rawdrift.controls.severity import matched_drops
+from rawdrift.controls.statistics import spread
 from rawdrift.runs.spec import SynthesisSpec, to_dict
 from rawdrift.runs.store import Record
+from rawdrift.tasks.evaluate import Case
 
-METRIC = "accuracy"
-SAMPLES = 6
-
-Pair = tuple[str, str]  # trained on, tested on
-Right = Mapping[Pair, NDArray[np.float64]]  # (N,) 1 where the answer to an image is right, else 0
+CERTAIN = 0.05  # corrected p-values below it are called a difference
 
 
 def summarize(
     spec: SynthesisSpec,
-    data: RawDataset,
-    splits: Sequence[Split],
+    material: Material,
+    cases: Sequence[Case],
     records: Sequence[Record],
+    failed: Mapping[str, str],
     folder: Path,
 ) -> dict[str, Any]:
     """Everything that the report shows, from the records of all units; also samples/*.png.
 
-    Means are over images, each tested once; standard deviations over folds. Intervals allow for
-    images of one group being alike.
-    """
-    assert data.labels is not None
-    labels = data.labels.numpy()
-    fold = np.empty(len(data), dtype=np.int64)
-    for number, split in enumerate(splits):
-        fold[split.test] = number
-    trained = spec.synthesis.train
-    answers = {pair: np.empty(len(data), np.int64) for pair in product(trained, CONFIGURATIONS)}
-    for record in records:
-        for test, predicted in record["predictions"].items():
-            answers[record["train"], test][splits[record["fold"]].test] = predicted
-    right = {pair: (predicted == labels).astype(float) for pair, predicted in answers.items()}
-    groups = None if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
+    Values are over all images, each tested once; standard deviations over folds. Intervals and
+    p-values are of images, or of their groups.
 
-    cells = _cells(right, fold, groups)
-    worst = _worst(cells)
-    pair = worst["train"], worst["test"]
-    counts = data.counts()
-    majority = max(counts, key=lambda label: counts[label])
-    drops = {name: _drops(name, right, fold) for name in trained}
-    matched = [value for name in trained for value in _by_fold(right[name, name], fold)]
+    failed: reasons by the name of a unit. A pipeline without all of its folds is left out.
+    """
+    done = [record["train"] for record in records]
+    trained = [name for name in spec.synthesis.train if done.count(name) == len(material.splits)]
+    if not trained:
+        reasons = "; ".join(dict.fromkeys(failed.values()))
+        raise InputError(f"no pipeline could be trained on all folds: {reasons}")
+    records = [record for record in records if record["train"] in trained]
+    grid = Grid(material, cases, trained, records, spec.seed)
+    cells = list(_cells(grid))
     return {
         "kind": "synthesis",
         "version": rawdrift.__version__,
         "created": max(record["finished"] for record in records),
         "spec": to_dict(spec),
-        "data": {
-            "name": spec.data.name,
-            "root": spec.data.root,
-            "images": len(data),
-            "height": data.size[0],
-            "width": data.size[1],
-            "classes": counts,
-            "left_out": dict(data.left_out),
-            "groups": None if groups is None else int(groups.max()) + 1,
-            "cameras": [camera.name for camera in data.cameras],
-            "majority": {"label": majority, "share": counts[majority] / len(data)},
-        },
-        "metric": METRIC,
+        "trained_here": spec.task.checkpoint is None,
+        "data": _data(spec, material, grid),
+        "metric": grid.metric,
         "train": trained,
-        "test": list(CONFIGURATIONS),
-        "folds": len(splits),
+        "failed": dict(failed),
+        "test": [case.name for case in cases if case.kind == "isp"],
+        "corruptions": spec.synthesis.corruptions,
+        "severities": spec.synthesis.severities if spec.synthesis.corruptions else [],
+        "severity_table": spec.synthesis.severity_table,
+        "folds": grid.folds,
         "cells": cells,
-        "ranking": _ranking(trained, right, fold, drops),
-        "best": {
-            test: max(trained, key=lambda name: right[name, test].mean()) for test in CONFIGURATIONS
-        },
-        "average_drop": spread([drop for name in trained for drop in drops[name]])._asdict(),
+        "rankings": {kind: _ranking(grid, kind) for kind in _kinds(grid)},
+        "orders": _orders(grid),
+        "agreement": _agreement(grid),
+        "average_drops": _average_drops(grid),
+        "severity_matched": {kind: _at_same_distance(grid, kind) for kind in grid.distance},
         "matched": {
-            "mean": float(np.mean([right[name, name].mean() for name in trained])),
-            "std": spread(matched).std,
+            "mean": float(grid.values[range(len(trained)), grid.own].mean()),
+            "std": spread(
+                [float(v) for f in grid.by_fold for v in f[range(len(trained)), grid.own]]
+            ).std,
         },
-        "worst": {**worst, "images": _samples(spec, data, answers, pair, folder)},
-        "recall": [
-            {
-                "train": pair[0],
-                "test": test,
-                "label": name,
-                "value": float(right[pair[0], test][labels == index].mean()),
-            }
-            for test in pair
-            for index, name in enumerate(data.classes)
-        ],
+        "worst": {kind: _worst(spec, material, grid, cells, kind, folder) for kind in _kinds(grid)},
         "duration_s": round(sum(record["seconds"] for record in records), 1),
         **{
             key: ", ".join(sorted({str(record[key]) for record in records}))
@@ -108,119 +81,243 @@ def summarize(
     }
 
 
-def _by_fold(values: NDArray[Any], fold: NDArray[np.int64]) -> list[float]:
-    """The mean of each fold's images."""
-    return [float(values[fold == number].mean()) for number in range(int(fold.max()) + 1)]
+def headline(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The few numbers by which runs are told apart."""
+    found = {f"matched {summary['metric']}": summary["matched"]["mean"]}
+    for kind, drop in summary["average_drops"].items():
+        if drop is not None and "value" in drop:
+            found[f"average drop {kind}"] = drop["value"]
+    return found
 
 
-def _cells(
-    right: Right, fold: NDArray[np.int64], groups: NDArray[np.int64] | None
-) -> list[dict[str, Any]]:
-    """By pair: accuracy with Wilson's interval; and the drop from the matched pair, with an
-    interval that holds for all pairs at once (Bonferroni)."""
-    confidence = 1 - 0.05 / sum(train != test for train, test in right)
-    cells = []
-    for (train, test), values in right.items():
-        mean = float(values.mean())
-        low, high = wilson(mean, effective_size(values, groups))
-        cell = {
-            "train": train,
-            "test": test,
-            "mean": mean,
-            "std": spread(_by_fold(values, fold)).std,
-            "folds": int(fold.max()) + 1,
-            "n": len(values),
-            "low": low,
-            "high": high,
-        }
-        if train != test:
-            changed = right[train, train] - values
-            n = effective_size(changed, groups)
-            lost, won = (float((changed == sign).mean()) * n for sign in (1, -1))
-            low, high = paired_difference(lost, won, n, confidence)
-            cell |= {"drop": float(changed.mean()), "drop_low": low, "drop_high": high}
-        cells.append(cell)
-    return cells
-
-
-def _worst(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The largest drop; one that is clearly a drop goes before all that are not."""
-    drifted = [cell for cell in cells if "drop" in cell]
-    worst = max(drifted, key=lambda cell: (cell["drop_low"] > 0, cell["drop"]))
-    return {
-        "train": worst["train"],
-        "test": worst["test"],
-        "mean": worst["mean"],
-        "matched": worst["mean"] + worst["drop"],
-        "drop": worst["drop"],
-        "low": worst["drop_low"],
-        "high": worst["drop_high"],
-        "is_drop": worst["drop_low"] > 0,
+def _data(spec: SynthesisSpec, material: Material, grid: Grid) -> dict[str, Any]:
+    data, targets, splits = material
+    counts = data.counts()
+    majority = max(counts, key=lambda label: counts[label]) if counts else None
+    found: dict[str, Any] = {
+        "name": spec.data.name,
+        "root": spec.data.root,
+        "images": len(data),
+        "height": data.size[0],
+        "width": data.size[1],
+        "task": targets.kind,
+        "classes": counts,
+        "left_out": dict(data.left_out),
+        "groups": None if grid.groups is None else grid.resampling.count,
+        "cameras": [camera.name for camera in data.cameras],
+        "majority": None,
+        "splits": [{"train": len(split.train), "test": len(split.test)} for split in splits],
     }
+    if targets.kind == "classification" and majority is not None:
+        found["majority"] = {"label": majority, "share": counts[majority] / len(data)}
+    return found
 
 
-def _drops(name: str, right: Right, fold: NDArray[np.int64]) -> list[float]:
-    """By fold: matched accuracy minus the mean over the eleven other test pipelines."""
-    others = np.mean([right[name, test] for test in CONFIGURATIONS if test != name], axis=0)
-    return _by_fold(right[name, name] - others, fold)
+def _kinds(grid: Grid) -> list[str]:
+    """Of cases that are there beside the own views."""
+    return [kind for kind in ("isp", "corruption") if grid.where(kind).any()]
 
 
-def _ranking(
-    trained: Sequence[str],
-    right: Right,
-    fold: NDArray[np.int64],
-    drops: Mapping[str, Sequence[float]],
-) -> list[dict[str, Any]]:
-    """Training pipelines by their mean accuracy over all test pipelines (Table 5)."""
-    overall = {name: np.mean([right[name, t] for t in CONFIGURATIONS], axis=0) for name in trained}
-    ranked = sorted(trained, key=lambda name: -overall[name].mean())
+def _cells(grid: Grid) -> Iterator[dict[str, Any]]:
+    """By pipeline and case: the value and the drop from the matched one, with 95 % intervals; and
+    p-values of the drops, corrected for all of them (Holm)."""
+    value, draws = grid.drops
+    raw = grid.p_values()
+    tested = ~np.isnan(raw)
+    corrected = np.full(raw.shape, np.nan)
+    corrected[tested] = holm(raw[tested].tolist())
+    others = grid.others()
+    for row, train in enumerate(grid.trained):
+        for column, case in enumerate(grid.cases):
+            found = grid.cell_interval(row, column)
+            cell: dict[str, Any] = {
+                "train": train,
+                "kind": case.kind,
+                "test": case.name,
+                "severity": case.severity,
+                "mean": found.value,
+                "std": spread(grid.by_fold[:, row, column].tolist()).std,
+                "folds": grid.folds,
+                "n": len(grid.truth),
+                "low": found.low,
+                "high": found.high,
+                "ssim": 1 - float(grid.distance["dssim"][row, column]),
+                "psnr": _psnr(float(grid.distance["mse"][row, column])),
+                **{name: float(values[row, column]) for name, values in others.items()},
+            }
+            if tested[row, column]:
+                drop = grid.interval(float(value[row, column]), draws[row, column])
+                cell |= {"drop": drop.value, "drop_low": drop.low, "drop_high": drop.high}
+                cell |= {"p": float(raw[row, column]), "p_holm": float(corrected[row, column])}
+            yield cell
+
+
+def _psnr(mse: float) -> float | None:
+    """In dB, of values in [0, 1]; None for equal views."""
+    return -10 * math.log10(mse) if mse > 0 else None
+
+
+def _ranking(grid: Grid, kind: str) -> list[dict[str, Any]]:
+    """Pipelines by their mean over the cases of a kind, own views among pipelines (Table 5)."""
+    chosen = [column for column, case in enumerate(grid.cases) if case.kind == kind]
+    means, draws = grid.values[:, chosen].mean(1), grid.draws[:, chosen].mean(1)
+    drawn = ranks(draws.T)
+    drops = grid.drops[0]
     rows = []
-    for rank, name in enumerate(ranked, start=1):
-        worst = min(CONFIGURATIONS, key=lambda test: right[name, test].mean())
+    for rank, row in enumerate(np.argsort(-means, kind="stable").tolist(), start=1):
+        others = np.flatnonzero(grid.where(kind)[row])
+        worst = others[np.argmin(grid.values[row, others])]
+        found = grid.interval(float(means[row]), draws[row])
+        low, high = np.quantile(drawn[:, row], [0.025, 0.975])
         rows.append(
             {
                 "rank": rank,
-                "train": name,
-                "mean": float(overall[name].mean()),
-                "std": spread(_by_fold(overall[name], fold)).std,
-                "matched": float(right[name, name].mean()),
-                "drop": spread(drops[name]).mean,
-                "worst_test": worst,
-                "worst": float(right[name, worst].mean()),
+                "rank_low": float(low),
+                "rank_high": float(high),
+                "train": grid.trained[row],
+                "mean": found.value,
+                "low": found.low,
+                "high": found.high,
+                "std": spread(grid.by_fold[:, row, chosen].mean(1).tolist()).std,
+                "matched": float(grid.values[row, grid.own[row]]),
+                "drop": float(drops[row, others].mean()),
+                "worst_test": grid.cases[worst].name,
+                "worst_severity": grid.cases[worst].severity,
+                "worst": float(grid.values[row, worst]),
             }
         )
     return rows
 
 
-def _samples(
+def _orders(grid: Grid) -> list[dict[str, Any]]:
+    """For each case the pipelines from the best on (Tables 6 to 9); "identity" is own views."""
+    found = [
+        {
+            "kind": case.kind,
+            "test": case.name,
+            "severity": case.severity,
+            "order": _best_first(grid, grid.values[:, column]),
+        }
+        for column, case in enumerate(grid.cases)
+    ]
+    own = grid.values[np.arange(len(grid.trained)), grid.own]
+    identity = {"kind": "corruption", "test": "identity", "severity": 0}
+    return [*found, {**identity, "order": _best_first(grid, own)}]
+
+
+def _best_first(grid: Grid, values: Array) -> list[str]:
+    return [grid.trained[row] for row in np.argsort(-values, kind="stable").tolist()]
+
+
+def _agreement(grid: Grid) -> dict[str, float] | None:
+    """Kendall's tau between the rankings on pipelines and on corruptions; 1 is the same order."""
+    if len(grid.trained) < 3 or _kinds(grid) != ["isp", "corruption"]:
+        return None
+    chosen = [[c.kind == kind for c in grid.cases] for kind in _kinds(grid)]
+    value = kendall_tau(*(grid.values[:, columns].mean(1) for columns in chosen))
+    draws = kendall_tau(*(grid.draws[:, columns].mean(1).T for columns in chosen))
+    return None if np.isnan(value) else _interval(grid.interval(float(value), draws))
+
+
+def _average_drops(grid: Grid) -> dict[str, Any]:
+    """By kind, and for corruptions by severity; and how many times the first the second is."""
+    kinds = _kinds(grid)
+    found: dict[str, Any] = {kind: _interval(_average(grid, kind)) for kind in kinds}
+    found["severities"] = {
+        severity: _interval(_average(grid, "corruption", severity))
+        for severity in dict.fromkeys(c.severity for c in grid.cases if c.kind == "corruption")
+    }
+    found["ratio"] = None
+    if kinds == ["isp", "corruption"]:
+        means = [_mean_drops(grid, kind) for kind in kinds]
+        found["ratio"] = _ratio(grid, *means)
+    return found
+
+
+def _average(grid: Grid, kind: str, severity: int | None = None) -> Interval:
+    drops = _mean_drops(grid, kind, severity)
+    return grid.interval(float(drops[0]), drops[1:])
+
+
+def _mean_drops(grid: Grid, kind: str, severity: int | None = None) -> Array:
+    """(1 + B,): over all pipelines and cases of a kind, of all images and then of the draws."""
+    where = grid.where(kind, severity)
+    value, draws = grid.drops
+    return np.concatenate([[value[where].mean()], draws[where].mean(0)])
+
+
+def _ratio(grid: Grid, isp: Array, corruption: Array) -> dict[str, float] | None:
+    """Corruptions over pipelines; None unless the drop of the pipelines is clearly above zero, for
+    else the ratio can be anything."""
+    if grid.interval(float(isp[0]), isp[1:]).low <= 0:
+        return None
+    ratio = corruption / isp
+    return _interval(grid.interval(float(ratio[0]), ratio[1:]))
+
+
+def _at_same_distance(grid: Grid, kind: str) -> dict[str, Any] | None:
+    found = matched_drops(grid, kind)
+    if found is None:
+        return None
+    isp, corruption, compared, pairs = found
+    return {
+        "isp": _interval(grid.interval(float(isp[0]), isp[1:])),
+        "corruption": _interval(grid.interval(float(corruption[0]), corruption[1:])),
+        "ratio": _ratio(grid, isp, corruption),
+        "compared": compared,
+        "pairs": pairs,
+    }
+
+
+def _interval(found: Interval) -> dict[str, float]:
+    return found._asdict()
+
+
+def _worst(
     spec: SynthesisSpec,
-    data: RawDataset,
-    answers: Mapping[Pair, NDArray[np.int64]],
-    pair: Pair,
+    material: Material,
+    grid: Grid,
+    cells: Sequence[Mapping[str, Any]],
+    kind: str,
     folder: Path,
-) -> list[dict[str, str]]:
-    """Pictures of the pair's images, first those that it gets wrong and the matched one right."""
-    assert data.labels is not None
-    labels = data.labels.numpy()
-    before, after = answers[pair[0], pair[0]], answers[pair]
-    lost, wrong = (before == labels) & (after != labels), after != labels
-    order = np.lexsort((np.arange(len(data)), ~wrong, ~lost))
-    shutil.rmtree(folder / "samples", ignore_errors=True)  # of another worst pair
-    samples = []
-    for number, index in enumerate(order[:SAMPLES].tolist()):
-        camera = data.cameras[int(data.camera_index[index])]
-        views = isp.views(data.mosaics[index], camera, pair, spec.synthesis.channels)
-        names = [f"samples/{number}-{kind}.png" for kind in ("matched", "drifted")]
-        for name, view in zip(names, (views[pair[0]], views[pair[1]]), strict=True):
-            files.write(folder / name, encode(picture(view), bits=8))
-        samples.append(
-            {
-                "image": data.images[index],
-                "label": data.classes[int(labels[index])],
-                "matched_prediction": data.classes[int(before[index])],
-                "prediction": data.classes[int(after[index])],
-                "matched_view": names[0],
-                "view": names[1],
-            }
-        )
-    return samples
+) -> dict[str, Any]:
+    """The largest drop of a kind; one that is clearly a drop goes before all that are not."""
+    drifted = [cell for cell in cells if cell["kind"] == kind and "drop" in cell]
+    worst = max(drifted, key=lambda cell: (_is_drop(cell), cell["drop"]))
+    row = grid.trained.index(worst["train"])
+    case = Case(worst["kind"], worst["test"], worst["severity"])
+    return {
+        "train": worst["train"],
+        "kind": kind,
+        "test": worst["test"],
+        "severity": worst["severity"],
+        "mean": worst["mean"],
+        "matched": worst["mean"] + worst["drop"],
+        "drop": worst["drop"],
+        "low": worst["drop_low"],
+        "high": worst["drop_high"],
+        "p_holm": worst["p_holm"],
+        "is_drop": _is_drop(worst),
+        "recall": _recalls(material, grid, row, case),
+        "images": samples(spec, material, grid, row, case, folder),
+    }
+
+
+def _is_drop(cell: Mapping[str, Any]) -> bool:
+    return bool(cell["drop"] > 0 and cell["p_holm"] < CERTAIN)
+
+
+def _recalls(material: Material, grid: Grid, row: int, case: Case) -> list[dict[str, Any]]:
+    """Of each class, matched and drifted."""
+    if material.targets.kind != "classification":
+        return []
+    found = []
+    for index, label in enumerate(material.targets.names):
+        of_class = grid.truth == index
+        if of_class.any():
+            matched, drifted = (
+                float((grid.outcomes[row, column][of_class] == index).mean())
+                for column in (grid.own[row], grid.cases.index(case))
+            )
+            found.append({"label": label, "matched": matched, "drifted": drifted})
+    return found

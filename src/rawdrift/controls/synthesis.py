@@ -1,27 +1,39 @@
-"""Drift synthesis: train on one static pipeline, test on all twelve (Section 2.1 of the paper)."""
+"""Drift synthesis: train on static pipelines, test on all twelve and on common corruptions.
+
+Section 2.1 of the paper. Every pipeline sees the same folds, the same initial weights and the same
+order of images, so that differences are the pipelines'. A trained model of the user's own is tested
+in the same way, without training.
+"""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from rawdrift import data as datasets
 from rawdrift.checks import InputError
 from rawdrift.configurations import CONFIGURATIONS
-from rawdrift.controls.summary import METRIC, summarize
-from rawdrift.data.dataset import RawDataset
+from rawdrift.controls.grid import Material
+from rawdrift.controls.summary import headline, summarize
 from rawdrift.data.splits import Split, fit_for_folds, k_fold
-from rawdrift.runs.spec import SynthesisSpec
+from rawdrift.runs.executor import Compute, Failed
+from rawdrift.runs.spec import SynthesisSpec, to_yaml
 from rawdrift.runs.store import Record, Store
+from rawdrift.runs.tracker import tracker
 from rawdrift.tasks import models
-from rawdrift.tasks.metrics import accuracy
+from rawdrift.tasks.evaluate import Case, evaluate
+from rawdrift.tasks.metrics import over_set
 from rawdrift.tasks.targets import Targets
-from rawdrift.tasks.task import Develop, predictions
+from rawdrift.tasks.task import BATCH, Develop
 from rawdrift.tasks.train import resolve_precision, train
 
 COLUMNS = ("train", "test_kind", "test", "severity", "fold", "metric", "value", "n")
@@ -29,7 +41,7 @@ CHECKPOINT_EVERY = 60.0  # seconds: what a kill costs, at most and beside the ep
 
 
 class Unit(NamedTuple):
-    """One training: a pipeline and a fold."""
+    """One training and its tests: a pipeline and a fold."""
 
     train: str
     fold: int
@@ -39,141 +51,231 @@ class Unit(NamedTuple):
         return f"{self.train.replace(',', '-')}_fold{self.fold}"
 
 
-def run(spec: SynthesisSpec, out: str | Path) -> dict[str, Any]:
+class Job(NamedTuple):
+    """An experiment with its data."""
+
+    material: Material
+    units: list[Unit]
+    inputs: list[str]  # what all results depend on beside the spec
+    step: str  # what progress is counted in
+    steps: int  # of one unit
+
+
+def run(
+    spec: SynthesisSpec, out: str | Path, compute: Compute | None = None, tracking: str = "none"
+) -> dict[str, Any]:
     """Run a drift synthesis experiment, or go on with it, in the folder `out`.
 
     Writes spec.yaml, results.csv (one row a measurement), summary.json and samples of the worst
-    pair; returns the summary. Every pipeline sees the same folds, the same initial weights and the
-    same order of images, so that differences are the pipelines'.
+    pair; returns the summary. A unit that fails is told of and does not stop the rest; it is tried
+    again when the run is started again.
 
-    Raises InputError where the data or the folder do not fit the spec.
+    compute: where units run; the same numbers for the same number of threads.
+    tracking: "none", or "mlflow".
+
+    Raises InputError where the data or the folder do not fit the spec, and if every unit fails.
     """
+    compute = compute or Compute()
+    executing = compute.executor()
     store = Store(Path(out), spec, COLUMNS)
-    data = _load(spec)
-    splits = k_fold(data, spec.synthesis.folds, spec.seed)
-    targets = _targets(spec, data)
-    inputs = [data.fingerprint(), models.fingerprint(spec.task, targets, data.size)]
-    with store:
-        return _run(spec, store, data, targets, splits, inputs)
+    job = _JOBS[to_yaml(spec)] = prepare(spec)
+    names = [unit.name for unit in job.units]
+    with store, _threads(compute.unit_threads):
+        for record in store.records(names):
+            _check_inputs(record, job, store.folder)
+        tracked = tracker(tracking, store.folder, spec)
+        missing = set(store.missing(names))
+        for name in names:
+            for record in store.records([name]):
+                tracked.log(name, record)
+        if len(missing) < len(names):
+            tqdm.write(f"{len(names) - len(missing)} of {len(names)} trainings are done already")
+        todo = [unit for unit in job.units if unit.name in missing]
+        failed: dict[Unit, str] = {}
+        with tqdm(total=len(todo) * job.steps, unit=job.step, disable=None) as bar:
+            tell = bar.update if compute.kind == "inline" else None
+            work = partial(_work, spec, store.folder, compute.unit_threads, tell)
+            for unit, found in executing.map(work, todo):
+                if tell is None:
+                    bar.update(job.steps)
+                if isinstance(found, Failed):
+                    failed[unit] = found.reason
+                    tqdm.write(f"{unit.train} fold {unit.fold + 1} failed: {found.reason}")
+                    continue
+                record = found.result
+                _check_inputs(record, job, store.folder)
+                store.append(unit.name, record)
+                _checkpoint(store.folder, unit).unlink(missing_ok=True)
+                store.write_results(names)
+                tracked.log(unit.name, record)
+                missing.discard(unit.name)
+                tqdm.write(_line(record, job, left=len(missing) - len(failed)))
+        store.write_results(names)
+        reasons = {unit.name: reason for unit, reason in failed.items()}
+        records = store.records(names)
+        summary = summarize(spec, job.material, cases(spec), records, reasons, store.folder)
+        store.write_summary(summary)
+        tracked.finish(headline(summary))
+        return summary
 
 
-def _run(
-    spec: SynthesisSpec,
-    store: Store,
-    data: RawDataset,
-    targets: Targets,
-    splits: Sequence[Split],
-    inputs: list[str],
-) -> dict[str, Any]:
-    units = [Unit(name, fold) for name in spec.synthesis.train for fold in range(len(splits))]
-    names = [unit.name for unit in units]
-    if any(record["inputs"] != inputs for record in store.records(names)):
-        raise InputError(
-            f"the data or the weights have changed since {store.folder} was begun; "
-            f"choose a new folder"
-        )
-    missing = set(store.missing(names))
-    todo = [unit for unit in units if unit.name in missing]
-    if len(todo) < len(units):
-        tqdm.write(f"{len(units) - len(todo)} of {len(units)} trainings are done already")
-    with tqdm(total=len(todo) * spec.task.epochs, unit="epoch", disable=None) as bar:
-        for number, unit in enumerate(todo):
-            bar.set_description(f"train on {unit.train}, fold {unit.fold + 1}/{len(splits)}")
-            checkpoint = store.folder / "checkpoints" / f"{unit.name}.ckpt"
-            record = _run_unit(spec, data, targets, splits[unit.fold], unit, bar, checkpoint)
-            store.append(unit.name, {"inputs": inputs, **record})
-            checkpoint.unlink(missing_ok=True)
-            store.write_results(names)
-            tqdm.write(_line(unit, record, len(splits), left=len(todo) - 1 - number))
-
-    store.write_results(names)
-    summary = summarize(spec, data, splits, store.records(names), store.folder)
-    store.write_summary(summary)
-    return summary
+# The last experiment that this process has read the data of: a worker's next unit has them at hand.
+_JOBS: dict[str, Job] = {}
 
 
-def _load(spec: SynthesisSpec) -> RawDataset:
-    data = datasets.load(spec.data)
-    if data.labels is None:
-        raise InputError(
-            f"{spec.data.root}/manifest.csv has no column label; classification needs one"
-        )
-    data = fit_for_folds(data.without(spec.data.exclude, "excluded"), spec.synthesis.folds)
+def _prepare(spec: SynthesisSpec) -> Job:
+    """Read the data, and split them."""
+    _JOBS.clear()
+    data = datasets.load(spec.data).without(spec.data.exclude, "excluded")
+    if Targets.of(data, spec.task).kind == "segmentation":
+        data = replace(data, labels=None, classes=())  # splits need not care
+    if spec.task.checkpoint is None:
+        data = fit_for_folds(data, spec.synthesis.folds)
+        splits = k_fold(data, spec.synthesis.folds, spec.seed)
+        step, steps = "epoch", spec.task.epochs
+    else:
+        everything = np.arange(len(data))
+        splits = [Split(everything[:0], everything)]
+        step, steps = "batch", -(-len(data) // BATCH)
     for label, why in data.left_out.items():
         tqdm.write(f"left out: label {label!r}, {why}")
-    return data
-
-
-def _targets(spec: SynthesisSpec, data: RawDataset) -> Targets:
     targets = Targets.of(data, spec.task)
-    if targets.kind != "classification" or spec.task.checkpoint is not None:
-        raise InputError(
-            "drift synthesis trains classifiers only: expected a task.model for classification and "
-            "no task.checkpoint"
-        )
-    return targets
-
-
-def _run_unit(
-    spec: SynthesisSpec,
-    data: RawDataset,
-    targets: Targets,
-    split: Split,
-    unit: Unit,
-    bar: Any,
-    checkpoint: Path,
-) -> Record:
-    """Train one network and test it on all twelve pipelines."""
-    started = time.monotonic()
-    channels = spec.synthesis.channels
-    task = spec.task
-    # One seed a fold, whatever the pipeline and the order of trainings.
-    seed = int(np.random.SeedSequence([spec.seed, unit.fold]).generate_state(1)[0])
-    net = train(
-        data,
-        targets,
-        torch.from_numpy(split.train),
-        Develop.static(unit.train, data.cameras, channels),
-        task,
-        seed=seed,
-        on_epoch=bar.update,
-        checkpoint=checkpoint,
-        checkpoint_every=CHECKPOINT_EVERY,
+    return Job(
+        Material(data, targets, splits),
+        [Unit(name, fold) for name in spec.synthesis.train for fold in range(len(splits))],
+        [data.fingerprint(), models.fingerprint(spec.task, targets, data.size)],
+        step,
+        steps,
     )
-    test = torch.from_numpy(split.test)
+
+
+def _work(
+    spec: SynthesisSpec,
+    folder: Path,
+    threads: int | None,
+    tell: Callable[[], object] | None,
+    unit: Unit,
+) -> Record:
+    """Train one network, or load the user's, and test it: the record of a unit."""
+    key = to_yaml(spec)
+    if key not in _JOBS:
+        _JOBS[key] = prepare(spec)
+    job = _JOBS[key]
+    data, targets, splits = job.material
+    started = time.monotonic()
+    tell = tell or (lambda: None)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    predicted = predictions(net, data, targets, test, CONFIGURATIONS, channels, device)
+    test = torch.from_numpy(splits[unit.fold].test)
+    with _threads(threads):
+        trained = spec.task.checkpoint is None
+        if trained:
+            net = _train(spec, job, folder, unit, tell)
+        else:
+            net = models.load_checkpoint(spec.task, targets, data.size)
+        answers = evaluate(
+            net,
+            data,
+            targets,
+            test,
+            unit.train,
+            cases(spec),
+            channels=spec.synthesis.channels,
+            table=spec.synthesis.severity_table,
+            seed=spec.seed,
+            device=device,
+            on_batch=(lambda: None) if trained else tell,
+        )
+        used = torch.get_num_threads()
     rows = [
         {
             "train": unit.train,
-            "test_kind": "isp",
-            "test": name,
-            "severity": 0,
+            "test_kind": case.kind,
+            "test": case.name,
+            "severity": case.severity,
             "fold": unit.fold,
-            "metric": METRIC,
-            "value": accuracy(predicted[name], targets.values[test], targets.outputs),
+            "metric": metric,
+            "value": value,
             "n": len(test),
         }
-        for name in CONFIGURATIONS
+        for case in cases(spec)
+        for metric, value in over_set(answers.outcomes[case.key], targets, test).items()
     ]
     return {
+        "inputs": job.inputs,
         "train": unit.train,
         "fold": unit.fold,
         "rows": rows,
-        "predictions": {name: classes.tolist() for name, classes in predicted.items()},
+        "outcomes": {key: found.tolist() for key, found in answers.outcomes.items()},
+        "distance": answers.distance,
         "device": device,
-        "precision": resolve_precision(task.precision),
-        "threads": torch.get_num_threads(),
+        "precision": resolve_precision(spec.task.precision) if trained else "32-true",
+        "threads": used,
         "torch": torch.__version__,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - started, 1),
     }
 
 
-def _line(unit: Unit, record: Record, folds: int, left: int) -> str:
-    values = {row["test"]: row["value"] for row in record["rows"]}
+def cases(spec: SynthesisSpec) -> list[Case]:
+    """All twelve pipelines, then each corruption at each severity."""
+    synthesis = spec.synthesis
+    return [Case("isp", name) for name in CONFIGURATIONS] + [
+        Case("corruption", name, severity)
+        for name in synthesis.corruptions
+        for severity in synthesis.severities
+    ]
+
+
+def _train(
+    spec: SynthesisSpec, job: Job, folder: Path, unit: Unit, tell: Callable[[], object]
+) -> nn.Module:
+    data, targets, splits = job.material
+    return train(
+        data,
+        targets,
+        torch.from_numpy(splits[unit.fold].train),
+        Develop.static(unit.train, data.cameras, spec.synthesis.channels),
+        spec.task,
+        # One seed a fold, whatever the pipeline and the order of trainings.
+        seed=int(np.random.SeedSequence([spec.seed, unit.fold]).generate_state(1)[0]),
+        on_epoch=tell,
+        checkpoint=_checkpoint(folder, unit),
+        checkpoint_every=CHECKPOINT_EVERY,
+    )
+
+
+def _checkpoint(folder: Path, unit: Unit) -> Path:
+    return folder / "checkpoints" / f"{unit.name}.ckpt"
+
+
+def _check_inputs(record: Record, job: Job, folder: Path) -> None:
+    if record["inputs"] != job.inputs:
+        raise InputError(
+            f"the data or the weights have changed since {folder} was begun; choose a new folder"
+        )
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """With that many threads of torch inside; None leaves them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _line(record: Record, job: Job, left: int) -> str:
+    metric = record["rows"][0]["metric"]
+    isp = {
+        r["test"]: r["value"]
+        for r in record["rows"]
+        if (r["test_kind"], r["metric"]) == ("isp", metric)
+    }
+    worst = min(isp, key=lambda name: isp[name])
     return (
-        f"{unit.train} fold {unit.fold + 1}/{folds}: matched accuracy {values[unit.train]:.3f}, "
-        f"lowest {min(values.values()):.3f} on {min(values, key=lambda name: values[name])} "
+        f"{record['train']} fold {record['fold'] + 1}/{len(job.material.splits)}: matched {metric} "
+        f"{isp[record['train']]:.3f}, lowest {isp[worst]:.3f} on {worst} "
         f"({record['seconds']:.0f} s; {left} to go, about {left * record['seconds'] / 60:.1f} min)"
     )

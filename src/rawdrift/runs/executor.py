@@ -49,23 +49,52 @@ class Executor(Protocol):
         ...
 
 
-def executor(kind: str, workers: int | None = None, threads: int = 1, gpus: float = 0) -> Executor:
-    """An executor by name.
+@dataclass(frozen=True)
+class Compute:
+    """Where and how units are computed; no part of an experiment.
 
-    workers: how many units run at a time in processes, by default the cores over the threads.
-    threads, gpus: that a unit needs; it is told of the threads by its spec, not from here.
+    kind: inline, processes or ray.
+    workers: how many units run at a time in processes; by default the cores over the threads.
+    threads: of each unit. None: as many as torch takes, but one elsewhere than inline.
+    gpus: of each unit on a Ray cluster.
     """
-    choose("compute", kind, KINDS)
-    if workers is not None and kind != "processes":
-        raise InputError(f"workers is for compute processes; {kind} has no use for it")
-    if kind == "inline":
-        return Inline()
-    if kind == "processes":
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return Processes(workers or max(1, (cores or 1) // threads))
-    from rawdrift.runs.ray import RayCluster
 
-    return RayCluster(threads, gpus)
+    kind: str = "inline"
+    workers: int | None = None
+    threads: int | None = None
+    gpus: float = 0
+
+    def __post_init__(self) -> None:
+        choose("compute", self.kind, KINDS)
+        if self.workers is not None and self.kind != "processes":
+            raise InputError(f"workers is for compute processes; {self.kind} has no use for it")
+        for name in ("workers", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, got {value}")
+        if self.gpus < 0 or (self.gpus and self.kind != "ray"):
+            raise InputError(f"gpus is for compute ray and not negative, got {self.gpus}")
+
+    @property
+    def unit_threads(self) -> int | None:
+        return self.threads if self.kind == "inline" else self.threads or 1
+
+    @property
+    def at_a_time(self) -> int:
+        """Units that run at the same time, as far as it is known here."""
+        if self.kind == "inline":
+            return 1
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return self.workers or max(1, (cores or 1) // (self.threads or 1))
+
+    def executor(self) -> Executor:
+        if self.kind == "inline":
+            return Inline()
+        if self.kind == "processes":
+            return Processes(self.at_a_time)
+        from rawdrift.runs.ray import RayCluster
+
+        return RayCluster(self.threads or 1, self.gpus)
 
 
 def attempt(work: Callable[[Item], Result], item: Item) -> Done[Result] | Failed:
@@ -92,8 +121,6 @@ class Processes:
     """In that many processes at a time, each a new interpreter (spawn)."""
 
     def __init__(self, workers: int):
-        if workers < 1:
-            raise InputError(f"workers must be at least 1, got {workers}")
         self.workers = workers
 
     def map(

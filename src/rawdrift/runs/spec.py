@@ -10,6 +10,7 @@ import yaml
 
 from rawdrift.checks import InputError, choose, is_number, numbers, positive
 from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.severities import LEVELS, NAMES, PAPER, TABLES
 
 DATASETS = ("folder", "synthetic-microscopy")
 MODELS = ("resnet18", "resnet34", "resnet50", "unetplusplus", "timm:NAME", "import:MODULE.FACTORY")
@@ -138,27 +139,47 @@ class Task:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """Drift synthesis: which pipelines to train on. Each is tested on all twelve.
+    """Drift synthesis: the pipelines to train on. All twelve are tested, and corruptions.
 
     Args:
-        train: names of training pipelines, such as "bi,s,ga".
+        train: names of training pipelines, such as "bi,s,ga". With task.checkpoint the one
+            pipeline whose views that model knows.
         folds: of the cross-validation, at least 2.
         channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
+        corruptions: common corruptions of the training pipeline's views to test on; by default the
+            ten of the paper.
+        severities: of the corruptions, from 1 to 5.
+        severity_table: "imagenet", constants for images of about 224 pixels, or "small", for 32
+            pixels, as the paper's code used them.
     """
 
     train: list[str] = field(default_factory=lambda: list(CONFIGURATIONS))
     folds: int = 5
     channels: Literal["luma", "yuv"] = "luma"
+    corruptions: list[str] = field(default_factory=lambda: [n for n in PAPER if n != "identity"])
+    severities: list[int] = field(default_factory=lambda: [1, 3, 5])
+    severity_table: Literal["imagenet", "small"] = "imagenet"
 
     def __post_init__(self) -> None:
         if not self.train:
             raise InputError("synthesis.train is empty; name at least one training pipeline")
         for name in self.train:
             choose("pipeline in synthesis.train", name, CONFIGURATIONS)
-        if len(set(self.train)) != len(self.train):
-            raise InputError(f"synthesis.train names a pipeline twice: {self.train}")
         _whole("synthesis.folds", self.folds, 2)
         choose("synthesis.channels", self.channels, ("luma", "yuv"))
+        for name in self.corruptions:
+            # The identity is the test on the training pipeline itself.
+            choose("corruption", name, [name for name in NAMES if name != "identity"])
+        for severity in self.severities:
+            if severity not in LEVELS or type(severity) is not int:
+                raise InputError(f"synthesis.severities must be from 1 to 5, got {severity!r}")
+        if self.corruptions and not self.severities:
+            raise InputError("synthesis.severities is empty; name one, or no corruptions")
+        choose("synthesis.severity_table", self.severity_table, TABLES)
+        for field_name in ("train", "corruptions", "severities"):
+            values = getattr(self, field_name)
+            if len(set(values)) != len(values):
+                raise InputError(f"synthesis.{field_name} names one twice: {values}")
 
 
 @dataclass(frozen=True)
@@ -179,6 +200,11 @@ class SynthesisSpec:
 
     def __post_init__(self) -> None:
         _whole("seed", self.seed, 0)
+        if self.task.checkpoint is not None and len(self.synthesis.train) != 1:
+            raise InputError(
+                "task.checkpoint is a trained model: name in synthesis.train the one pipeline "
+                f"whose views it was trained on, got {len(self.synthesis.train)} pipelines"
+            )
 
 
 def to_dict(spec: Any) -> dict[str, Any]:
