@@ -19,8 +19,8 @@ from rawdrift import __version__
 from rawdrift.camera.camera import Camera, shipped
 from rawdrift.checks import InputError
 from rawdrift.configurations import CONFIGURATIONS
-from rawdrift.runs.executor import KINDS, Compute
 from rawdrift.runs import presets
+from rawdrift.runs.executor import KINDS, Compute
 from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task
 
 DEMO = SynthesisSpec(

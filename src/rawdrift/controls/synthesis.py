@@ -123,7 +123,7 @@ def run(
 _JOBS: dict[str, Job] = {}
 
 
-def _prepare(spec: SynthesisSpec) -> Job:
+def prepare(spec: SynthesisSpec) -> Job:
     """Read the data, and split them."""
     _JOBS.clear()
     data = datasets.load(spec.data).without(spec.data.exclude, "excluded")
