@@ -251,7 +251,7 @@ def _ratio(grid: Grid, isp: Array, corruption: Array) -> dict[str, float] | None
     else the ratio can be anything."""
     if grid.interval(float(isp[0]), isp[1:]).low <= 0:
         return None
-    ratio = corruption / isp
+    ratio = np.divide(corruption, isp, out=np.full_like(isp, np.nan), where=isp > 0)
     return _interval(grid.interval(float(ratio[0]), ratio[1:]))
 
 
