@@ -22,7 +22,8 @@ def glass_blur(
     for _ in range(int(passes)):
         inner = (2, max(height - 2 * int(reach), 0), max(width - 2 * int(reach), 0))
         offsets = integers(inner, streams, -int(reach), int(reach))
-        source = source[shuffle(offsets, int(reach), height, width)]
+        moved = shuffle(offsets, int(reach), height, width)
+        source = source.index_select(0, moved)
     pixel = source.view(count, height * width) % (height * width)
     shuffled = views.flatten(-2).gather(-1, pixel[:, None].expand(-1, 3, -1))
     return blurred(shuffled.view_as(views), sigma)
@@ -48,7 +49,7 @@ def shuffle(offsets: Tensor, reach: int, height: int, width: int) -> Tensor:
     source = here.clone()
     source[core] += offsets[:, 0] * width + offsets[:, 1]
     here, source, changed = here.flatten(), source.flatten(), changed.flatten()
-    chained = (source > here) & changed[source]
+    chained = (source > here) & changed.index_select(0, source)
     while len(links := chained.nonzero().squeeze(1)):
         previous = source[links]
         source[links], chained[links] = source[previous], chained[previous]
