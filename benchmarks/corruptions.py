@@ -76,8 +76,9 @@ def main() -> None:
     image = scene(options.size)
     views = torch.from_numpy(image).movedim(-1, 0)[None].float() / 255
     severities = ", ".join(map(str, SEVERITIES))
-    print(f"{options.size}x{options.size}, severities {severities} together, milliseconds\n")
-    print(f"{'':18s} {'numpy':>8s} {'rawdrift':>8s} {'ratio':>6s}  mean of both; difference")
+    print(f"{options.size}x{options.size}, severities {severities} together, milliseconds; and for")
+    print("each severity the mean of both images, and of |difference| where nothing is drawn\n")
+    print(f"{'':18s} {'numpy':>8s} {'rawdrift':>8s} {'ratio':>6s}")
     totals = np.zeros(2)
     rest = np.zeros(2)
     for name in rd.corruptions.NAMES[1:]:

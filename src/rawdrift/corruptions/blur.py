@@ -23,7 +23,7 @@ def defocus_blur(views: Tensor, streams: Streams, radius: float, alias: float) -
     padded = extended(views, reach, "reflect")
     height, width = padded.shape[-2:]
     size = [-(-n // 32) * 32 for n in (height, width)]  # a prime length would cost several times
-    spectrum = torch.fft.rfft2(padded, size) * torch.fft.rfft2(kernel.to(views), size)
+    spectrum = torch.fft.rfft2(padded, size).mul_(torch.fft.rfft2(kernel.to(views), size))
     wide: Tensor = torch.fft.irfft2(spectrum, size)
     return wide[..., 2 * reach : height, 2 * reach : width]
 
