@@ -39,10 +39,9 @@ def disk(radius: float, alias: float) -> Tensor:
     line = torch.arange(-reach, reach + 1, dtype=torch.float64)
     filled = (line[:, None] ** 2 + line**2 <= radius**2).to(torch.float64)
     taps = gaussian(alias, soft)
-    rim = F.conv2d(
-        extended(filled, soft, "reflect")[None, None], torch.outer(taps, taps)[None, None]
-    )
-    return rim[0, 0] / filled.sum()
+    mirrored = extended(filled, soft, "reflect")[None, None]
+    softened = F.conv2d(mirrored, torch.outer(taps, taps)[None, None])
+    return softened[0, 0] / filled.sum()
 
 
 def motion_blur(views: Tensor, streams: Streams, radius: float, sigma: float) -> Tensor:

@@ -52,10 +52,13 @@ def _sampled(views: Tensor, x: Tensor, y: Tensor, mirror_edge: bool) -> Tensor:
     """
     height, width = views.shape[-2:]
     if mirror_edge:
-        units = [(2 * place + 1) / n - 1 for place, n in ((x, width), (y, height))]
+        grid = [(2 * place + 1) / n - 1 for place, n in ((x, width), (y, height))]
     else:
-        units = [2 * place / max(n - 1, 1) - 1 for place, n in ((x, width), (y, height))]
-    grid = torch.stack(units, -1)
+        grid = [2 * place / max(n - 1, 1) - 1 for place, n in ((x, width), (y, height))]
     return F.grid_sample(
-        views, grid, "bilinear", padding_mode="reflection", align_corners=not mirror_edge
+        views,
+        torch.stack(grid, -1),
+        mode="bilinear",
+        padding_mode="reflection",
+        align_corners=not mirror_edge,
     )

@@ -28,10 +28,8 @@ def _banded(matrix: Tensor, x: Tensor, reach: int) -> Tensor:
     n, block = len(matrix), 64
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
     for first in range(0, n, block):
-        rows, band = (
-            slice(first, first + block),
-            slice(max(first - reach, 0), first + block + reach),
-        )
+        rows = slice(first, first + block)
+        band = slice(max(first - reach, 0), first + block + reach)
         out[..., rows, :] = matrix[rows, band] @ x[..., band, :]
     return out
 
@@ -54,10 +52,9 @@ def inside(position: Tensor, n: int, border: Border) -> Tensor:
     """The index, from 0 to n - 1, of the sample that stands at a position beyond the border."""
     if border == "edge":
         return position.clamp(0, n - 1)
-    last = 2 * n - 1 if border == "symmetric" else max(2 * n - 2, 1)
-    period = 2 * n if border == "symmetric" else last
+    period = 2 * n if border == "symmetric" else max(2 * n - 2, 1)
     folded = position % period
-    return torch.minimum(folded, last - folded)
+    return torch.minimum(folded, period - folded - (border == "symmetric"))
 
 
 @lru_cache(maxsize=16)
