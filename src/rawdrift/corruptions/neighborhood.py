@@ -52,9 +52,10 @@ def inside(position: Tensor, n: int, border: Border) -> Tensor:
     """The index, from 0 to n - 1, of the sample that stands at a position beyond the border."""
     if border == "edge":
         return position.clamp(0, n - 1)
-    period = 2 * n if border == "symmetric" else max(2 * n - 2, 1)
+    repeated = int(border == "symmetric")  # is the edge sample
+    period = max(2 * (n - 1 + repeated), 1)
     folded = position % period
-    return torch.minimum(folded, period - folded - (border == "symmetric"))
+    return torch.minimum(folded, period - repeated - folded)
 
 
 @lru_cache(maxsize=16)
