@@ -9,20 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rawdrift import isp, sensor
+    from rawdrift import corruptions, isp, sensor
     from rawdrift.camera.camera import Camera
     from rawdrift.camera.read import Raw, read_raw
     from rawdrift.checks import InputError
     from rawdrift.controls import synthesis
 
 __version__ = "0.1.0"
-__all__ = ["Camera", "InputError", "Raw", "isp", "read_raw", "sensor", "synthesis"]
+__all__ = ["Camera", "InputError", "Raw", "corruptions", "isp", "read_raw", "sensor", "synthesis"]
 
 _HOMES = {
     "Camera": "rawdrift.camera.camera",
     "InputError": "rawdrift.checks",
     "Raw": "rawdrift.camera.read",
     "read_raw": "rawdrift.camera.read",
+    "corruptions": "rawdrift.corruptions",
     "isp": "rawdrift.isp",
     "sensor": "rawdrift.sensor",
     "synthesis": "rawdrift.controls.synthesis",

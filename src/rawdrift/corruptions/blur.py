@@ -1,0 +1,92 @@
+"""Gaussian, defocus, motion and zoom blur. Views (N, 3, H, W), a stream for each."""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rawdrift.corruptions.neighborhood import blurred, extended, gaussian
+from rawdrift.corruptions.streams import Streams, uniform
+
+
+def gaussian_blur(views: Tensor, streams: Streams, sigma: float) -> Tensor:
+    """Gaussian of `sigma` pixels, cut at 4 sigma; the edge is repeated beyond the border."""
+    return blurred(views, sigma)
+
+
+def defocus_blur(views: Tensor, streams: Streams, radius: float, alias: float) -> Tensor:
+    """Mean over a disk of `radius` pixels with softened rim; mirrored beyond the border."""
+    kernel = disk(radius, alias)
+    reach = kernel.shape[-1] // 2
+    padded = extended(views, reach, "reflect")
+    height, width = padded.shape[-2:]
+    size = [-(-n // 32) * 32 for n in (height, width)]  # a prime length would cost several times
+    spectrum = torch.fft.rfft2(padded, size).mul_(torch.fft.rfft2(kernel.to(views), size))
+    wide: Tensor = torch.fft.irfft2(spectrum, size)
+    return wide[..., 2 * reach : height, 2 * reach : width]
+
+
+def disk(radius: float, alias: float) -> Tensor:
+    """A disk on the pixel grid, softened by a small Gaussian of `alias` pixels: odd, float64.
+
+    As published, the grid spans 8 pixels each way (`radius` beyond that) and the Gaussian, of 3x3
+    (5x5) pixels, mirrors it at its end. Disks that reach there therefore sum to 1.01.
+    """
+    reach = max(8, int(radius))
+    soft = 1 if radius <= 8 else 2
+    line = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    filled = (line[:, None] ** 2 + line**2 <= radius**2).to(torch.float64)
+    taps = gaussian(alias, soft)
+    mirrored = extended(filled, soft, "reflect")[None, None]
+    softened = F.conv2d(mirrored, torch.outer(taps, taps)[None, None])
+    return softened[0, 0] / filled.sum()
+
+
+def motion_blur(views: Tensor, streams: Streams, radius: float, sigma: float) -> Tensor:
+    """Mean along a line of 2 radius + 1 pixels from each pixel, falling off with `sigma`.
+
+    The line's angle is uniform in [-45, 45) degrees and drawn for each image; it goes through whole
+    pixels. The edge is repeated beyond the border.
+    """
+    steps = torch.arange(2 * int(radius) + 1, dtype=torch.float64)
+    falling = torch.exp(-0.5 * (steps / sigma) ** 2)
+    weights = (falling / falling.sum()).tolist()
+    height, width = views.shape[-2:]
+    reach = len(weights) - 1
+    padded = F.pad(views, (reach,) * 4, mode="replicate")
+    angles = uniform((), streams, -math.pi / 4, math.pi / 4).tolist()
+    out = torch.zeros_like(views)
+    for image, source, angle in zip(out, padded, angles, strict=True):
+        for step, weight in enumerate(weights):
+            row = reach + math.ceil(step * math.sin(angle) - 0.5)
+            column = reach + math.ceil(step * math.cos(angle) - 0.5)
+            image.add_(source[:, row : row + height, column : column + width], alpha=weight)
+    return out
+
+
+def zoom_blur(views: Tensor, streams: Streams, stop: float, step: float) -> Tensor:
+    """Mean of the view and of its enlargements by 1, 1 + step, ... below `stop`, about its center.
+
+    The factors are those of `numpy.arange`, whose rounding counts `stop` in where the published
+    data do.
+    """
+    factors = np.arange(1, stop, step).tolist()
+    views = views.contiguous(memory_format=torch.channels_last)  # is enlarged faster
+    total = views.clone()
+    for factor in factors:
+        total += _zoomed(views, factor)
+    return total.div_(len(factors) + 1)
+
+
+def _zoomed(views: Tensor, factor: float) -> Tensor:
+    """The center enlarged, bilinearly between the outermost pixels, and cut to the old size."""
+    sizes = views.shape[-2:]
+    crops = [math.ceil(n / factor) for n in sizes]
+    top, left = ((n - crop) // 2 for n, crop in zip(sizes, crops, strict=True))
+    center = views[..., top : top + crops[0], left : left + crops[1]]
+    large = [round(crop * factor) for crop in crops]
+    center = F.interpolate(center, large, mode="bilinear", align_corners=True)
+    top, left = ((m - n) // 2 for m, n in zip(large, sizes, strict=True))
+    return center[..., top : top + sizes[0], left : left + sizes[1]]

@@ -1,0 +1,40 @@
+"""Identity, pixelation and JPEG. Views (N, 3, H, W); the streams are not used."""
+
+import numpy as np
+import torch
+from imagecodecs import jpeg8_decode, jpeg8_encode
+from torch import Tensor
+
+from rawdrift.corruptions.streams import Streams
+
+
+def identity(views: Tensor, streams: Streams) -> Tensor:
+    """The views as they are."""
+    return views
+
+
+def pixelate(views: Tensor, streams: Streams, scale: float) -> Tensor:
+    """Reduced to `scale` of its rows and columns by the mean of each box, and enlarged again.
+
+    As in Pillow, whose boxes share no pixels.
+    """
+    for axis in (-2, -1):
+        n = views.shape[axis]
+        boxes = max(int(n * scale), 1)
+        place = 2 * torch.arange(n, device=views.device) + 1  # of pixel centers, in half pixels
+        box = -(-place * boxes // (2 * n)) - 1  # a center on the line between two is the first's
+        total = torch.zeros_like(views.narrow(axis, 0, boxes)).index_add_(axis, box, views)
+        count = torch.bincount(box, minlength=boxes).view(-1, *[1] * (-1 - axis))
+        views = (total / count).index_select(axis, place * boxes // (2 * n))
+    return views
+
+
+def jpeg_compression(views: Tensor, streams: Streams, quality: float) -> Tensor:
+    """Written as 8-bit JPEG, colors at half the resolution, and read. Encoded on the CPU."""
+    pixels = (views * 255).round_().to("cpu", torch.uint8).movedim(1, -1)
+    files = [
+        jpeg8_encode(image.copy(), level=int(quality), subsampling="420")
+        for image in pixels.numpy()
+    ]
+    read = torch.from_numpy(np.stack([jpeg8_decode(file) for file in files]))
+    return read.movedim(-1, 1).to(views) / 255

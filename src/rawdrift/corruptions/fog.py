@@ -1,0 +1,42 @@
+"""Fog. Views (N, 3, H, W), a stream for each."""
+
+import torch
+from torch import Tensor
+
+from rawdrift.corruptions.streams import Streams, uniform
+
+
+def fog(views: Tensor, streams: Streams, strength: float, decay: float) -> Tensor:
+    """(x + strength cloud) max / (max + strength), with max the brightest sample of the image.
+
+    The cloud, in [0, 1], is a plasma fractal as large as the next power of two.
+    """
+    height, width = views.shape[-2:]
+    size = 2 ** (max(height, width, 2) - 1).bit_length()
+    cloud = plasma(uniform((size, size), streams, -1, 1), decay)[:, None, :height, :width]
+    brightest = views.amax((-3, -2, -1), keepdim=True)
+    return (views + strength * cloud.to(views)) * (brightest / (brightest + strength))
+
+
+def plasma(noise: Tensor, decay: float) -> Tensor:
+    """Fractal clouds in [0, 1] by the diamond-square algorithm, on a torus.
+
+    noise: (N, S, S) uniform in [-1, 1], S a power of two. Each point is the mean of four neighbors
+    plus its own noise, which falls by decay ** 2 from a scale to the one half as large.
+    """
+    cloud = torch.zeros_like(noise)
+    step, scale = noise.shape[-1], 1.0
+    while step >= 2:
+        half = step // 2
+        corners = cloud[:, ::step, ::step]
+        pairs = corners + corners.roll(-1, -2)
+        even, odd = slice(None, None, step), slice(half, None, step)
+        centers = (pairs + pairs.roll(-1, -1)) / 4 + scale * noise[:, odd, odd]
+        cloud[:, odd, odd] = centers
+        beside = corners + corners.roll(-1, -1) + centers + centers.roll(1, -2)
+        cloud[:, even, odd] = beside / 4 + scale * noise[:, even, odd]
+        below = pairs + centers + centers.roll(1, -1)
+        cloud[:, odd, even] = below / 4 + scale * noise[:, odd, even]
+        step, scale = half, scale / decay**2
+    low, high = cloud.amin((-2, -1), keepdim=True), cloud.amax((-2, -1), keepdim=True)
+    return (cloud - low) / (high - low)

@@ -1,0 +1,53 @@
+"""Glass blur: pixels that change places between two blurs. Views (N, 3, H, W)."""
+
+import torch
+from torch import Tensor
+
+from rawdrift.corruptions.neighborhood import blurred
+from rawdrift.corruptions.streams import Streams, integers
+
+
+def glass_blur(
+    views: Tensor, streams: Streams, sigma: float, reach: float, passes: float
+) -> Tensor:
+    """Gaussian blur, a local shuffle in some passes, and Gaussian blur again.
+
+    A pass goes through the inner pixels from the last to the first and gives each the present value
+    of a neighbor, -reach to reach - 1 rows and columns away. (The published code means to swap the
+    two, but its assignment copies one; the published data are made so.)
+    """
+    views, reach = blurred(views, sigma), int(reach)
+    count, _, height, width = views.shape
+    inner = (2, max(height - 2 * reach, 0), max(width - 2 * reach, 0))
+    source = torch.arange(count * height * width, device=views.device)
+    for _ in range(int(passes)):
+        offsets = integers(inner, streams, -reach, reach)
+        source = source.index_select(0, shuffle(offsets, reach, height, width))
+    pixel = source.view(count, height * width) % (height * width)
+    shuffled = views.flatten(-2).gather(-1, pixel[:, None].expand(-1, 3, -1))
+    return blurred(shuffled.view_as(views), sigma)
+
+
+def shuffle(offsets: Tensor, reach: int, height: int, width: int) -> Tensor:
+    """The pixel that each pixel's value comes from after one pass: (N * H * W,) indices.
+
+    offsets: (N, 2, H - 2 reach, W - 2 reach), rows and columns to each inner pixel's neighbor.
+
+    Who copies from a pixel that the pass has been through already gets what that one got before,
+    and so on along a chain. All chains are followed at once, twice as far in each round.
+    """
+    count = len(offsets)
+    here = torch.arange(count * height * width, device=offsets.device).view(count, height, width)
+    changed = torch.zeros_like(here, dtype=torch.bool)
+    # The pass begins at (H - reach, W - reach) and ends at (reach + 1, reach + 1).
+    rows, columns = (slice(reach + 1, max(n - reach, reach) + 1) for n in (height, width))
+    core = (slice(None), rows, columns)
+    changed[core] = True
+    source = here.clone()
+    source[core] += offsets[:, 0] * width + offsets[:, 1]
+    here, source, changed = here.flatten(), source.flatten(), changed.flatten()
+    chained = (source > here) & changed.index_select(0, source)
+    while len(links := chained.nonzero().squeeze(1)):
+        previous = source[links]
+        source[links], chained[links] = source[previous], chained[previous]
+    return source

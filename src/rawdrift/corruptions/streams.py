@@ -1,0 +1,67 @@
+"""Random numbers, a stream for each image: what an image gets depends on its own seed alone.
+
+All draws are float32, so that an image is corrupted alike in every precision.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from operator import index
+
+import torch
+from torch import Tensor
+
+from rawdrift.checks import InputError
+
+Seed = int | tuple[int, ...]
+Streams = Sequence[torch.Generator]
+
+
+def open_streams(
+    seeds: Sequence[Seed], name: str, severity: int, device: torch.device
+) -> list[torch.Generator]:
+    """A generator for each image; other corruptions and severities draw independently."""
+    streams = []
+    for seed in seeds:
+        try:
+            numbers = [index(part) for part in (seed if isinstance(seed, tuple) else (seed,))]
+        except TypeError:
+            raise InputError(
+                f"a seed must be an integer or a tuple of integers, got {seed!r}"
+            ) from None
+        key = hashlib.blake2b(f"{name} {severity} {numbers}".encode(), digest_size=8).digest()
+        streams.append(torch.Generator(device).manual_seed(int.from_bytes(key, "little")))
+    return streams
+
+
+def normal(shape: Sequence[int], streams: Streams) -> Tensor:
+    """(N, *shape) standard normal numbers, a row from each of N streams."""
+    drawn = _empty(shape, streams)
+    for row, stream in zip(drawn, streams, strict=True):
+        row.normal_(generator=stream)
+    return drawn
+
+
+def uniform(shape: Sequence[int], streams: Streams, low: float = 0, high: float = 1) -> Tensor:
+    """(N, *shape) numbers uniform in [low, high), a row from each of N streams."""
+    drawn = _empty(shape, streams)
+    for row, stream in zip(drawn, streams, strict=True):
+        row.uniform_(low, high, generator=stream)
+    return drawn
+
+
+def integers(shape: Sequence[int], streams: Streams, low: int, high: int) -> Tensor:
+    """(N, *shape) integers from low to high - 1, a row from each of N streams."""
+    drawn = _empty(shape, streams, torch.int64)
+    for row, stream in zip(drawn, streams, strict=True):
+        row.random_(low, high, generator=stream)
+    return drawn
+
+
+def poisson(rate: Tensor, streams: Streams) -> Tensor:
+    """Poisson counts of the rates (N, ...), a row from each of N streams."""
+    rows = zip(rate.float(), streams, strict=True)
+    return torch.stack([torch.poisson(row, stream) for row, stream in rows])
+
+
+def _empty(shape: Sequence[int], streams: Streams, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.empty(len(streams), *shape, dtype=dtype, device=streams[0].device)
