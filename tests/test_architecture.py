@@ -26,6 +26,7 @@ def test_imports_go_down_the_floors_only():
         "import rawdrift; rawdrift.Camera.load('raw-drone')",
         "import rawdrift.cli as cli; cli._parser()",
         "import rawdrift.runs.store",
+        "import rawdrift.severities",
         "import rawdrift.camera.decode",
     ],
 )

@@ -7,6 +7,7 @@ import torch
 
 import rawdrift as rd
 from rawdrift.corruptions import LEVELS, NAMES, PAPER, TABLES, corrupt
+from rawdrift.corruptions.streams import open_streams
 from rawdrift.corruptions.table import _CORRUPTIONS
 
 RANDOM = (
@@ -77,6 +78,16 @@ def test_an_image_is_corrupted_alike_in_every_batch_place_and_precision(table, n
         return  # a rounding that falls otherwise moves a whole level, or a far larger map
     double = corrupt(views.double(), name, severity, seeds, table)
     torch.testing.assert_close(double.float(), corrupted, rtol=0, atol=1e-4)
+
+
+@every_case
+def test_a_batch_at_once_as_on_a_gpu_is_the_same(table, name, severity):
+    views, seeds = scene(), [7, -3, (1, 2)]
+    constants = {key: values[severity - 1] for key, values in TABLES[table][name].items()}
+    streams = open_streams(seeds, name, severity, views.device)
+    batch = _CORRUPTIONS[name](views, streams, **constants).clamp(0, 1)
+    expected = corrupt(views, name, severity, seeds, table)
+    torch.testing.assert_close(batch, expected, rtol=0, atol=1e-5)
 
 
 @every_corruption
@@ -166,7 +177,8 @@ def test_any_leading_shape_and_memory_layout(name):
         ({"severity": True}, "unknown severity True"),
         ({"severity": 2.0}, "unknown severity 2.0"),
         ({"table": "cifar"}, "unknown table of severities 'cifar'; choose one of small; imagenet"),
-        ({"seeds": [0]}, "seeds must be one for each image, 2 .* got 1"),
+        ({"seeds": [0]}, r"seeds must hold one for each image, 2 .* got \[0\]"),
+        ({"seeds": 7}, "seeds must hold one for each image, 2 .* got 7"),
         ({"seeds": [0, 0.5]}, "a seed must be an integer or a tuple of integers, got 0.5"),
         ({"seeds": [0, (1, "a")]}, "a seed must be an integer"),
         ({"views": torch.zeros(2, 1, 8, 8)}, r"shape \(..., 3, H, W\), got \(2, 1, 8, 8\)"),

@@ -6,12 +6,14 @@ Corruptions and Perturbations", ICLR 2019, as in the code they published with it
 - `small`, of CIFAR-10-C, for images of 32x32 pixels. The paper's experiments used it.
 - `imagenet`, of ImageNet-C, for images of 224x224 pixels.
 
-Lengths are pixels, and nothing scales them with the image. On 256 pixels, `small` therefore
+Lengths are pixels, and nothing scales them with the image. On 256 pixels `small` therefore
 understates: its blurs and distortions are an eighth as large beside the image as they were meant to
-be, and its noise is the weaker one. On 32 pixels, `imagenet` overstates.
+be, and its noise is the weaker one. On 32 pixels `imagenet` overstates. (Zoom and fog follow the
+size of the image, and colors have none.)
 
-Not every published row grows with severity: `saturate` takes color away at 1 and 2 and adds it from
-3 on, and in `glass_blur` (small) and `elastic_transform` the constants trade places.
+Not every published row grows with severity. `saturate` takes color away at 1 and 2 and adds it from
+3 on; in `glass_blur` and `elastic_transform` the constants trade places; `motion_blur` (small, 4),
+`zoom_blur` (imagenet, 3) and `fog` (imagenet, 4) may change an image less than the level before.
 """
 
 from collections.abc import Mapping

@@ -21,10 +21,11 @@ def defocus_blur(views: Tensor, streams: Streams, radius: float, alias: float) -
     kernel = disk(radius, alias)
     reach = kernel.shape[-1] // 2
     padded = extended(views, reach, "reflect")
-    size = padded.shape[-2:]
-    spectrum = torch.fft.rfft2(padded) * torch.fft.rfft2(kernel.to(views), size)
-    kept = (slice(2 * reach, size[0]), slice(2 * reach, size[1]))
-    return torch.fft.irfft2(spectrum, size)[..., *kept]
+    height, width = padded.shape[-2:]
+    size = [-(-n // 32) * 32 for n in (height, width)]  # a prime length would cost several times
+    spectrum = torch.fft.rfft2(padded, size).mul_(torch.fft.rfft2(kernel.to(views), size))
+    wide: Tensor = torch.fft.irfft2(spectrum, size)
+    return wide[..., 2 * reach : height, 2 * reach : width]
 
 
 def disk(radius: float, alias: float) -> Tensor:
@@ -38,10 +39,9 @@ def disk(radius: float, alias: float) -> Tensor:
     line = torch.arange(-reach, reach + 1, dtype=torch.float64)
     filled = (line[:, None] ** 2 + line**2 <= radius**2).to(torch.float64)
     taps = gaussian(alias, soft)
-    rim = F.conv2d(
-        extended(filled, soft, "reflect")[None, None], torch.outer(taps, taps)[None, None]
-    )
-    return rim[0, 0] / filled.sum()
+    mirrored = extended(filled, soft, "reflect")[None, None]
+    softened = F.conv2d(mirrored, torch.outer(taps, taps)[None, None])
+    return softened[0, 0] / filled.sum()
 
 
 def motion_blur(views: Tensor, streams: Streams, radius: float, sigma: float) -> Tensor:
@@ -51,8 +51,8 @@ def motion_blur(views: Tensor, streams: Streams, radius: float, sigma: float) ->
     pixels. The edge is repeated beyond the border.
     """
     steps = torch.arange(2 * int(radius) + 1, dtype=torch.float64)
-    weights = torch.exp(-0.5 * (steps / sigma) ** 2)
-    weights = (weights / weights.sum()).tolist()
+    falling = torch.exp(-0.5 * (steps / sigma) ** 2)
+    weights = (falling / falling.sum()).tolist()
     height, width = views.shape[-2:]
     reach = len(weights) - 1
     padded = F.pad(views, (reach,) * 4, mode="replicate")
@@ -73,6 +73,7 @@ def zoom_blur(views: Tensor, streams: Streams, stop: float, step: float) -> Tens
     data do.
     """
     factors = np.arange(1, stop, step).tolist()
+    views = views.contiguous(memory_format=torch.channels_last)  # is enlarged faster
     total = views.clone()
     for factor in factors:
         total += _zoomed(views, factor)

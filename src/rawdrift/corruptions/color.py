@@ -28,7 +28,7 @@ def saturate(views: Tensor, streams: Streams, factor: float, offset: float) -> T
 
     Gray has no hue. As published, it takes that of red: an offset tints it.
     """
-    low, value = views.aminmax(dim=-3, keepdim=True)
+    low, value = views.amin(-3, keepdim=True), views.amax(-3, keepdim=True)
     chroma = value - low
     saturation = (chroma / value.clamp(min=torch.finfo(views.dtype).tiny)) * factor + offset
     depth = value * saturation.clamp_(0, 1)

@@ -15,39 +15,50 @@ def elastic_transform(
 
     affine: three points about the center move by up to this many pixels each way, and the view
     with them. alpha: the displacements are noise, uniform in [-1, 1), blurred and times this.
-    Both sample bilinearly, in mirrored surroundings.
+    Both sample bilinearly, in mirrored surroundings. A mask of the view does not move with it.
     """
     height, width = views.shape[-2:]
     moved = uniform((3, 2), streams, -affine, affine).double()
-    rows = torch.arange(height, device=views.device, dtype=views.dtype)
-    columns = torch.arange(width, device=views.device, dtype=views.dtype)
-    grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
-    views = _sampled(views, _affine(grid, moved, height, width), mirror_edge=False)
+    x = torch.arange(width, device=views.device, dtype=views.dtype)
+    y = torch.arange(height, device=views.device, dtype=views.dtype)[:, None]
+    views = _sampled(views, *_before(moved, x, y), mirror_edge=False)
     if alpha == 0:
         return views
     noise = uniform((2, height, width), streams, -1, 1)
     fields = alpha * blurred(noise, sigma, truncate=3, border="symmetric")
-    return _sampled(views, grid + fields.movedim(1, -1).to(views), mirror_edge=True)
+    dx, dy = fields.to(views).unbind(1)
+    return _sampled(views, x + dx, y + dy, mirror_edge=True)
 
 
-def _affine(grid: Tensor, moved: Tensor, height: int, width: int) -> Tensor:
-    """Where the pixels of a grid (H, W, 2) of x, y were before three points moved: (N, H, W, 2)."""
+def _before(moved: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Where pixels were before three points about the center moved: x and y, each (N, H, W).
+
+    moved: (N, 3, 2) pixels, x before y. x, y: (W,) and (H, 1) pixels.
+    """
+    height, width = len(y), len(x)
     center = torch.tensor([width // 2, height // 2]).to(moved)
-    corner = min(height, width) // 3
-    before = center + corner * torch.tensor([[1, 1], [1, -1], [-1, -1]]).to(moved)
+    corners = torch.tensor([[1, 1], [1, -1], [-1, -1]]).to(moved)
+    points = center + min(height, width) // 3 * corners
     ones = moved.new_ones(len(moved), 3, 1)
-    back = torch.linalg.solve(torch.cat([before + moved, ones], -1), before)
-    linear, shift = back[:, None, :2].to(grid), back[:, None, None, 2].to(grid)
-    return grid @ linear + shift
+    back = torch.linalg.solve(torch.cat([points + moved, ones], -1), points).to(x)
+    (xx, xy), (yx, yy), (ox, oy) = (row.T[..., None, None] for row in back.unbind(1))
+    return xx * x + yx * y + ox, xy * x + yy * y + oy
 
 
-def _sampled(views: Tensor, position: Tensor, mirror_edge: bool) -> Tensor:
-    """The views (N, 3, H, W) at positions (N, H, W, 2) of x, y in pixels."""
-    size = torch.tensor(views.shape[:-3:-1], device=views.device)
-    if mirror_edge:  # about the outer rim of the edge pixels, else about their centers
-        unit = (2 * position + 1) / size - 1
+def _sampled(views: Tensor, x: Tensor, y: Tensor, mirror_edge: bool) -> Tensor:
+    """The views (N, 3, H, W) at x and y in pixels, each (N, H, W), bilinearly.
+
+    They are mirrored about the outer rim of the edge pixels (mirror_edge) or about their centers.
+    """
+    height, width = views.shape[-2:]
+    if mirror_edge:
+        grid = [(2 * place + 1) / n - 1 for place, n in ((x, width), (y, height))]
     else:
-        unit = 2 * position / (size - 1).clamp(min=1) - 1
+        grid = [2 * place / max(n - 1, 1) - 1 for place, n in ((x, width), (y, height))]
     return F.grid_sample(
-        views, unit, "bilinear", padding_mode="reflection", align_corners=not mirror_edge
+        views,
+        torch.stack(grid, -1),
+        mode="bilinear",
+        padding_mode="reflection",
+        align_corners=not mirror_edge,
     )

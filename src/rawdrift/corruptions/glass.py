@@ -16,13 +16,13 @@ def glass_blur(
     of a neighbor, -reach to reach - 1 rows and columns away. (The published code means to swap the
     two, but its assignment copies one; the published data are made so.)
     """
-    views = blurred(views, sigma)
+    views, reach = blurred(views, sigma), int(reach)
     count, _, height, width = views.shape
+    inner = (2, max(height - 2 * reach, 0), max(width - 2 * reach, 0))
     source = torch.arange(count * height * width, device=views.device)
     for _ in range(int(passes)):
-        inner = (2, max(height - 2 * int(reach), 0), max(width - 2 * int(reach), 0))
-        offsets = integers(inner, streams, -int(reach), int(reach))
-        source = source[shuffle(offsets, int(reach), height, width)]
+        offsets = integers(inner, streams, -reach, reach)
+        source = source.index_select(0, shuffle(offsets, reach, height, width))
     pixel = source.view(count, height * width) % (height * width)
     shuffled = views.flatten(-2).gather(-1, pixel[:, None].expand(-1, 3, -1))
     return blurred(shuffled.view_as(views), sigma)
@@ -40,15 +40,13 @@ def shuffle(offsets: Tensor, reach: int, height: int, width: int) -> Tensor:
     here = torch.arange(count * height * width, device=offsets.device).view(count, height, width)
     changed = torch.zeros_like(here, dtype=torch.bool)
     # The pass begins at (H - reach, W - reach) and ends at (reach + 1, reach + 1).
-    core = (
-        slice(None),
-        *(slice(reach + 1, max(n - reach + 1, reach + 1)) for n in (height, width)),
-    )
+    rows, columns = (slice(reach + 1, max(n - reach, reach) + 1) for n in (height, width))
+    core = (slice(None), rows, columns)
     changed[core] = True
     source = here.clone()
     source[core] += offsets[:, 0] * width + offsets[:, 1]
     here, source, changed = here.flatten(), source.flatten(), changed.flatten()
-    chained = (source > here) & changed[source]
+    chained = (source > here) & changed.index_select(0, source)
     while len(links := chained.nonzero().squeeze(1)):
         previous = source[links]
         source[links], chained[links] = source[previous], chained[previous]

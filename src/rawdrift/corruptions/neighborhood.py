@@ -12,13 +12,26 @@ Border = Literal["edge", "reflect", "symmetric"]
 def blurred(x: Tensor, sigma: float, truncate: float = 4, border: Border = "edge") -> Tensor:
     """(..., H, W) blurred by a Gaussian of `sigma` pixels, cut at `truncate` sigma.
 
-    A matrix over the rows and one over the columns: exact for every border, size and sigma.
+    A matrix times the columns and one times the rows: exact for every border, size and sigma.
     """
     reach = int(truncate * sigma + 0.5)
     if reach == 0:
         return x
-    rows, columns = (_matrix(n, sigma, reach, border, x.dtype, x.device) for n in x.shape[-2:])
-    return rows @ x @ columns.mT
+    for _ in range(2):
+        matrix = _matrix(x.shape[-2], sigma, reach, border, x.dtype, x.device)
+        x = _banded(matrix, x, reach).mT
+    return x
+
+
+def _banded(matrix: Tensor, x: Tensor, reach: int) -> Tensor:
+    """matrix @ x, where the matrix is zero but within `reach` of its diagonal."""
+    n, block = len(matrix), 64
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    for first in range(0, n, block):
+        rows = slice(first, first + block)
+        band = slice(max(first - reach, 0), first + block + reach)
+        out[..., rows, :] = matrix[rows, band] @ x[..., band, :]
+    return out
 
 
 def gaussian(sigma: float, reach: int) -> Tensor:
@@ -39,10 +52,10 @@ def inside(position: Tensor, n: int, border: Border) -> Tensor:
     """The index, from 0 to n - 1, of the sample that stands at a position beyond the border."""
     if border == "edge":
         return position.clamp(0, n - 1)
-    last = 2 * n - 1 if border == "symmetric" else max(2 * n - 2, 1)
-    period = 2 * n if border == "symmetric" else last
+    repeated = int(border == "symmetric")  # is the edge sample
+    period = max(2 * (n - 1 + repeated), 1)
     folded = position % period
-    return torch.minimum(folded, last - folded)
+    return torch.minimum(folded, period - repeated - folded)
 
 
 @lru_cache(maxsize=16)

@@ -61,10 +61,10 @@ def corrupt(
         valid = "; ".join(map(str, LEVELS))
         raise InputError(f"unknown severity {severity!r}; choose one of {valid}")
     images = _checked(views)
-    if len(seeds) != len(images):
+    if not hasattr(seeds, "__len__") or len(seeds) != len(images):
         raise InputError(
-            f"seeds must be one for each image, {len(images)} for views of shape "
-            f"{tuple(views.shape)}, got {len(seeds)}"
+            f"seeds must hold one for each image, {len(images)} for views of shape "
+            f"{tuple(views.shape)}, got {seeds!r}"
         )
     streams = open_streams(seeds, name, severity, views.device)
     constants = {key: values[severity - 1] for key, values in TABLES[table][name].items()}

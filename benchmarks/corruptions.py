@@ -1,0 +1,116 @@
+"""How fast the common corruptions are beside `imagecorruptions`, and that they agree, in one run.
+
+    python -m benchmarks.corruptions [--size 256] [--repeat 5]
+
+One core, CPU time of the fastest run. Needs `pip install imagecorruptions`, which was written for
+older NumPy and scikit-image: `peer` gives it the names that they no longer have.
+"""
+
+import argparse
+import sys
+import time
+import types
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import scipy.ndimage
+import torch
+
+import rawdrift as rd
+
+SEVERITIES = (1, 3, 5)
+FIXED = ("contrast", "brightness", "saturate", "gaussian_blur", "defocus_blur", "zoom_blur",
+         "pixelate", "jpeg_compression")  # fmt: skip
+
+
+def peer() -> Callable[[np.ndarray, str, int], np.ndarray]:
+    """The package's function of an (H, W, 3) uint8 image, a name and a severity."""
+    stub: Any = types.ModuleType("pkg_resources")
+    stub.resource_filename = lambda *_: ""
+    sys.modules.setdefault("pkg_resources", stub)
+    sys.modules.setdefault("scipy.ndimage.interpolation", scipy.ndimage)
+    vars(np).setdefault("float_", np.float64)
+    from imagecorruptions import corrupt, corruptions
+
+    smooth = corruptions.gaussian
+
+    def gaussian(image: Any, sigma: Any, multichannel: bool = False, **options: Any) -> Any:
+        return smooth(image, sigma, channel_axis=-1 if multichannel else None, **options)
+
+    corruptions.gaussian = gaussian
+    return lambda image, name, severity: corrupt(image, severity, name)
+
+
+def scene(size: int) -> np.ndarray:
+    """(size, size, 3) uint8: disks of all sizes and colors on a ramp, with grain."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:size, :size] / size
+    image = np.stack([0.3 + 0.4 * x, 0.6 - 0.3 * y, 0.5 + 0.2 * x * y], -1)
+    for _ in range(60):
+        inside = np.hypot(y - rng.random(), x - rng.random()) < rng.exponential(0.06)
+        image[inside] = rng.random(3)
+    return np.uint8((image + rng.normal(0, 0.02, image.shape)).clip(0, 1) * 255)
+
+
+def best(call: Callable[[], object], repeat: int) -> float:
+    """Milliseconds of the fastest of some calls, after one that warms up."""
+    call()
+    times = []
+    for _ in range(repeat):
+        start = time.process_time()
+        call()
+        times.append(time.process_time() - start)
+    return 1e3 * min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--size", type=int, default=256, help="rows and columns of the image")
+    parser.add_argument("--repeat", type=int, default=5, help="runs, of which the fastest counts")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    published = peer()
+    image = scene(options.size)
+    views = torch.from_numpy(image).movedim(-1, 0)[None].float() / 255
+    severities = ", ".join(map(str, SEVERITIES))
+    print(f"{options.size}x{options.size}, severities {severities} together, milliseconds; and for")
+    print("each severity the mean of both images, and of |difference| where nothing is drawn\n")
+    print(f"{'':18s} {'numpy':>8s} {'rawdrift':>8s} {'ratio':>6s}")
+    totals = np.zeros(2)
+    rest = np.zeros(2)
+    for name in rd.corruptions.NAMES[1:]:
+        spent = np.zeros(2)
+        told = []
+        for severity in SEVERITIES:
+
+            def theirs(name: str = name, severity: int = severity) -> np.ndarray:
+                return published(image, name, severity)
+
+            def ours(name: str = name, severity: int = severity) -> torch.Tensor:
+                return rd.corruptions.corrupt(views, name, severity, [0])
+
+            repeat = 1 if name == "glass_blur" else options.repeat
+            spent += best(theirs, repeat), best(ours, options.repeat)
+            told.append(agreement(theirs() / 255.0, ours()[0].movedim(0, -1).numpy(), name))
+        totals += spent
+        rest += spent * (name != "glass_blur")
+        row(name, spent, "   ".join(told))
+    row("total", totals)
+    row("but for glass_blur", rest)
+
+
+def agreement(theirs: np.ndarray, ours: np.ndarray, name: str) -> str:
+    """Means of both, and the mean absolute difference where nothing is drawn."""
+    means = f"{theirs.mean():.3f} {ours.mean():.3f}"
+    return f"{means}; {np.abs(theirs - ours).mean():.4f}" if name in FIXED else means
+
+
+def row(name: str, spent: np.ndarray, note: str = "") -> None:
+    print(f"{name:18s} {spent[0]:8.1f} {spent[1]:8.2f} {spent[0] / spent[1]:6.1f}  {note}")
+
+
+if __name__ == "__main__":
+    main()
