@@ -45,13 +45,9 @@ def build(
     if family == "timm":
         net, head = _timm(rest, outputs, weights, size)
     elif family == "import":
-        net, head = _factory(rest)(outputs), ()
         if weights == "imagenet":
             raise InputError(f"no ImageNet weights are known of {name}; let its factory load them")
-        if not isinstance(net, nn.Module):
-            raise InputError(
-                f"{rest}({outputs}) gave {type(net).__name__}, expected a torch.nn.Module"
-            )
+        net, head = _own(rest, outputs), ()
     elif name == "unetplusplus":
         net, head = _unetplusplus(outputs, weights), ("segmentation_head.",)
     else:
@@ -175,7 +171,10 @@ def _timm(name: str, outputs: int, weights: str, size: Size) -> tuple[nn.Module,
         close = get_close_matches(name, timm.list_models())
         hint = f"did you mean {', '.join(close)}?" if close else "see timm.list_models()"
         raise InputError(f"timm has no model {name!r}; {hint}")
-    config = timm.models.get_pretrained_cfg(name)
+    try:
+        config = timm.models.get_pretrained_cfg(name)
+    except RuntimeError as error:  # a tag, NAME.TAG, that is not the network's
+        raise InputError(f"timm has no model {name!r}: {error}") from None
     # Transformers of a fixed grid of patches are told the size that they are for.
     options = {"img_size": size} if config.fixed_input_size else {}
     pretrained = weights == "imagenet"
@@ -195,6 +194,17 @@ def _timm(name: str, outputs: int, weights: str, size: Size) -> tuple[nn.Module,
     return net, tuple(f"{h}." for h in ((heads,) if isinstance(heads, str) else heads or ()))
 
 
+def _own(path: str, outputs: int) -> nn.Module:
+    factory = _factory(path)
+    try:
+        net = factory(outputs)
+    except Exception as error:
+        raise InputError(f"{path}({outputs}) failed: {type(error).__name__}: {error}") from error
+    if not isinstance(net, nn.Module):
+        raise InputError(f"{path}({outputs}) gave {type(net).__name__}, expected a torch.nn.Module")
+    return net
+
+
 def _factory(path: str) -> Callable[[int], Any]:
     """The function that "package.module.factory" names; also in the folder of the command."""
     module_name, _, attribute = path.rpartition(".")
@@ -203,13 +213,16 @@ def _factory(path: str) -> Callable[[int], Any]:
         sys.path.append(folder)  # last, and kept: the module may import others when it is used
     try:
         module = import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise InputError(f"{module_name} can't be imported: {error}") from error
+    except Exception as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{module_name}.".startswith(f"{missing}."):
+            raise InputError(
+                f"task.model import:{path}: there is no module {module_name}; expected one that is "
+                f"installed, or in {folder}"
+            ) from None
         raise InputError(
-            f"task.model import:{path}: there is no module {module_name}; expected one that is "
-            f"installed, or in {folder}"
-        ) from None
+            f"{module_name} can't be imported: {type(error).__name__}: {error}"
+        ) from error
     factory = getattr(module, attribute, None)
     if not callable(factory):
         has = [name for name, value in vars(module).items() if inspect.isroutine(value)]
