@@ -79,7 +79,7 @@ def _run(
     with tqdm(total=len(todo) * spec.task.epochs, unit="epoch", disable=None) as bar:
         for number, unit in enumerate(todo):
             bar.set_description(f"train on {unit.train}, fold {unit.fold + 1}/{len(splits)}")
-            checkpoint = store.folder / "checkpoints" / f"{unit.name}.ckpt"
+            checkpoint = store.folder / "records" / f"{unit.name}.ckpt"
             record = _run_unit(spec, data, targets, splits[unit.fold], unit, bar, checkpoint)
             store.append(unit.name, {"inputs": inputs, **record})
             checkpoint.unlink(missing_ok=True)
