@@ -10,7 +10,7 @@ from torch import nn
 
 import rawdrift as rd
 from rawdrift.runs.spec import Task
-from rawdrift.tasks import models
+from rawdrift.tasks import models, networks
 from rawdrift.tasks.targets import Targets
 
 OWN = """
@@ -27,6 +27,7 @@ class Net(nn.Module):
 
 def classifier(classes): return Net(classes)
 def segmenter(classes): return nn.Conv2d(3, classes, 1)
+def frozen(classes): return nn.Sequential(Net(classes), nn.BatchNorm1d(classes).eval())
 def one_more(classes): return Net(classes + 1)
 def breaks(classes): return nn.Conv2d(5, classes, 1)
 def nothing(classes): return None
@@ -63,7 +64,7 @@ def test_classifiers_give_one_logit_a_class(name):
 @pytest.mark.parametrize("size", [(64, 32), (33, 70), (20, 34), (5, 100)])
 def test_views_are_mirrored_up_to_a_multiple_of_32_and_cropped(size):
     seen = []
-    net = models.Padded(nn.Identity())
+    net = networks.Padded(nn.Identity())
     net.net.register_forward_hook(lambda _, args, __: seen.append(args[0]))
     x = torch.rand(2, 3, *size)
     assert torch.equal(net(x), x)
@@ -219,12 +220,13 @@ def test_the_fingerprint_changes_with_what_a_training_starts_from(own):
     assert found(model="import:own_nets.classifier") not in prints
 
 
-def test_building_leaves_the_mode_and_the_random_state_of_a_network_alone(own):
+def test_building_leaves_the_modes_and_the_random_state_of_a_network_alone(own):
     torch.manual_seed(0)
     state = torch.get_rng_state()
     models.fingerprint(Task("import:own_nets.classifier"), labels(3))
     assert torch.equal(torch.get_rng_state(), state)
-    assert models.build("import:own_nets.classifier", 3).training
+    net = models.build("import:own_nets.frozen", 3)
+    assert [module.training for module in net] == [True, False]
 
 
 @pytest.mark.parametrize(
