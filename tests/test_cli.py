@@ -172,6 +172,24 @@ def test_killed_and_started_again_it_ends_with_the_same_numbers(finished, folder
     assert (tmp_path / "run/results.csv").read_bytes() == (finished / "results.csv").read_bytes()
 
 
+def test_stopped_after_a_training_it_is_not_trained_again(finished, folder, tmp_path, monkeypatch):
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    command = experiment(folder, tmp_path / "run")
+    monkeypatch.setattr(synthesis, "CHECKPOINT_EVERY", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(synthesis, "predictions", stop)
+        assert main(command) == 130
+    assert [path.suffix for path in (tmp_path / "run/records").iterdir()] == [".ckpt"]
+    seen, step = [], torch.optim.Adam.step
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda *a, **k: seen.append(1) or step(*a, **k))
+    assert main(command) == 0
+    assert len(seen) == 3  # of the four trainings, each of one step
+    assert {path.suffix for path in (tmp_path / "run/records").iterdir()} == {".json"}
+    assert (tmp_path / "run/results.csv").read_bytes() == (finished / "results.csv").read_bytes()
+
+
 def test_a_training_is_the_same_whatever_else_is_trained(finished, folder, tmp_path):
     other = experiment(folder, tmp_path / "run", "--synthesis.train", "['ma,u,me']")
     assert main(other) == 0

@@ -11,17 +11,12 @@ import rawdrift as rd
 from rawdrift.data.dataset import RawDataset
 from rawdrift.runs.spec import Task
 from rawdrift.tasks import models
-from rawdrift.tasks.augment import flip_and_turn
 from rawdrift.tasks.metrics import accuracy
 from rawdrift.tasks.targets import Targets
 from rawdrift.tasks.task import Develop, Normalize, predictions
 from rawdrift.tasks.train import _Batches, train
 
 from conftest import random_camera, random_mosaic
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture(scope="module")
@@ -128,17 +123,6 @@ def test_predictions_are_those_of_the_developed_views(data):
         with torch.inference_mode():
             logits = net(develop(data.mosaics[indices], data.camera_index[indices]))
         assert torch.equal(predicted[name], logits.argmax(dim=1))
-
-
-@pytest.mark.parametrize("size", [(6, 6), (6, 8)])
-def test_augmentation_gives_each_image_one_of_its_orientations(size):
-    image = torch.arange(size[0] * size[1]).reshape(1, *size)
-    flips = [image, image.flip(-1), image.flip(-2), image.flip((-1, -2))]
-    orientations = flips + ([f.mT for f in flips] if size[0] == size[1] else [])
-    batch = flip_and_turn(image.expand(200, 1, *size), generator())
-    found = [next(i for i, o in enumerate(orientations) if torch.equal(o, x)) for x in batch]
-    assert set(found) == set(range(len(orientations)))
-    assert torch.equal(batch, flip_and_turn(image.expand(200, 1, *size), generator()))
 
 
 def test_accuracy_is_the_share_of_right_answers():

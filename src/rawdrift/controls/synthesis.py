@@ -245,7 +245,7 @@ def _train(
 
 
 def _checkpoint(folder: Path, unit: Unit) -> Path:
-    return folder / "checkpoints" / f"{unit.name}.ckpt"
+    return folder / "records" / f"{unit.name}.ckpt"
 
 
 def _check_inputs(record: Record, job: Job, folder: Path) -> None:

@@ -98,7 +98,7 @@ class Task:
     augment: Literal["none", "weak", "strong"] = "weak"
     precision: Literal["auto", "32", "bf16"] = "auto"
     checkpoint: str | None = None
-    normalize: Literal["none", "imagenet"] | list[list[float]] | None = None
+    normalize: str | list[list[float]] | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"timm:\S+|import:\w+(\.\w+)+", self.model):

@@ -8,10 +8,13 @@ import math
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2.functional import adjust_sharpness
+
+from rawdrift.isp.neighborhood import correlate
 
 NOISE = 0.0005  # standard deviation
-SHARPNESS = 0.5  # half the view, half its smoothed self
+# Half the view and half its smoothed self: Pillow's and torchvision's sharpness of 0.5, whose own
+# function has no gradient.
+SOFTEN = torch.tensor([[1, 1, 1], [1, 18, 1], [1, 1, 1]]) / 26
 
 
 def augment(
@@ -75,7 +78,7 @@ def soften_and_add_noise(x: Tensor, generator: torch.Generator) -> Tensor:
     """Each at a chance of one half: Gaussian noise, and half the sharpness. (N, 3, H, W) kept."""
     noisy, soft = _chances(2, x, generator)
     x = x + noisy * NOISE * torch.randn(x.shape, generator=generator).to(x)
-    return torch.where(soft, adjust_sharpness(x, SHARPNESS), x)
+    return torch.where(soft, correlate(x, SOFTEN), x)
 
 
 def _chances(count: int, x: Tensor, generator: torch.Generator) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from rawdrift.checks import InputError
 from rawdrift.runs.spec import Task
-from rawdrift.tasks.models import need
+from rawdrift.tasks.networks import need
 from rawdrift.tasks.targets import Targets
 
 

@@ -4,24 +4,18 @@ C is the number of classes; one channel is enough for binary masks.
 """
 
 import inspect
-import sys
-from collections.abc import Callable
-from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rawdrift.checks import InputError, choose
-from rawdrift.isp.neighborhood import extend
 from rawdrift.runs.spec import MODELS, Task
+from rawdrift.tasks import networks
 from rawdrift.tasks import weights as files
+from rawdrift.tasks.networks import Head, Padded, Size
 from rawdrift.tasks.targets import Kind, Targets
 from rawdrift.tasks.task import Normalize
-
-Size = tuple[int, int]
 
 
 def build(
@@ -42,25 +36,22 @@ def build(
     Raises InputError where the network or its weights can't be had or do not fit.
     """
     family, _, rest = name.partition(":")
+    head: Head = ()
     if family == "timm":
-        net, head = _timm(rest, outputs, weights, size)
+        net, head = networks.from_timm(rest, outputs, weights, size)
     elif family == "import":
-        net, head = _factory(rest)(outputs), ()
         if weights == "imagenet":
             raise InputError(f"no ImageNet weights are known of {name}; let its factory load them")
-        if not isinstance(net, nn.Module):
-            raise InputError(
-                f"{rest}({outputs}) gave {type(net).__name__}, expected a torch.nn.Module"
-            )
+        net = networks.imported(rest, outputs)
     elif name == "unetplusplus":
-        net, head = _unetplusplus(outputs, weights), ("segmentation_head.",)
+        net, head = networks.unetplusplus(outputs, weights)
     else:
-        net, head = _resnet(choose("task.model", name, MODELS), outputs, weights), ("fc.",)
+        net, head = networks.resnet(choose("task.model", name, MODELS), outputs, weights)
     if weights not in ("none", "imagenet"):
         state = files.read(Path(weights))
-        encoder = getattr(net, "encoder", None) if name == "unetplusplus" else None
-        if encoder is not None and "conv1.weight" in state:
-            files.load(encoder, {k: v for k, v in state.items() if k[:3] != "fc."}, weights)
+        if name == "unetplusplus" and "conv1.weight" in state:
+            body = {key: t for key, t in state.items() if not key.startswith("fc.")}
+            files.load(net.get_submodule("encoder"), body, weights)
         else:
             files.load(net, state, weights, head)
     if family in ("timm", "import"):
@@ -104,126 +95,15 @@ def fingerprint(task: Task, targets: Targets, size: Size = (64, 64)) -> str:
         named = task.weights in ("none", "imagenet")
         found = task.weights if named else files.checksum(task.weights)
     if task.model.startswith("import:"):
-        source = inspect.getsourcefile(_factory(task.model.removeprefix("import:")))
+        source = inspect.getsourcefile(networks.factory(task.model.removeprefix("import:")))
         found += files.checksum(source) if source else ""
     return found
-
-
-def need(module: str) -> Any:
-    """A package of the extra "models", or an InputError that says how to install it."""
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise InputError(
-            f"the package {module} is missing; install rawdrift with its extra models, "
-            f'pip install "rawdrift[models]"'
-        ) from None
-
-
-class Padded(nn.Module):
-    """A network that halves its input five times, for every size: its input is mirrored at the
-    edges up to a multiple of 32, and what was added is cut off again."""
-
-    def __init__(self, net: nn.Module):
-        super().__init__()
-        self.net = net
-
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        down, right = -height % 32, -width % 32
-        if not (down or right):
-            return self.net(x)  # type: ignore[no-any-return]
-        above, left = down // 2, right // 2
-        x = extend(x, down - above, right - left)[..., down % 2 :, right % 2 :]
-        logits: Tensor = self.net(x.contiguous(memory_format=torch.channels_last))
-        return logits[..., above : above + height, left : left + width]
-
-
-def _resnet(name: str, outputs: int, weights: str) -> nn.Module:
-    from torchvision import models  # seconds of import that other commands need not pay
-
-    net: nn.Module = models.get_model(name, num_classes=outputs)
-    if weights == "imagenet":
-        enum = models.get_model_weights(name).IMAGENET1K_V1
-        try:
-            state = enum.get_state_dict(progress=False, check_hash=True)
-        except OSError as error:
-            raise _offline(error, enum.url) from None
-        files.load(net, state, weights, ("fc.",))
-    return net
-
-
-def _unetplusplus(outputs: int, weights: str) -> nn.Module:
-    smp = need("segmentation_models_pytorch")
-    encoder_weights = "imagenet" if weights == "imagenet" else None
-    try:
-        net: nn.Module = smp.UnetPlusPlus(
-            "resnet34", encoder_weights=encoder_weights, classes=outputs
-        )
-    except OSError as error:
-        settings = smp.encoders.encoders["resnet34"]["pretrained_settings"]["imagenet"]
-        url = f"https://huggingface.co/{settings['repo_id']}/resolve/main/model.safetensors"
-        raise _offline(error, url) from None
-    return net
-
-
-def _timm(name: str, outputs: int, weights: str, size: Size) -> tuple[nn.Module, tuple[str, ...]]:
-    timm = need("timm")
-    if not timm.is_model(name):
-        close = get_close_matches(name, timm.list_models())
-        hint = f"did you mean {', '.join(close)}?" if close else "see timm.list_models()"
-        raise InputError(f"timm has no model {name!r}; {hint}")
-    config = timm.models.get_pretrained_cfg(name)
-    # Transformers of a fixed grid of patches are told the size that they are for.
-    options = {"img_size": size} if config.fixed_input_size else {}
-    pretrained = weights == "imagenet"
-    if pretrained and not config.has_weights:
-        raise InputError(f"timm has no pretrained weights of {name}; choose task.weights none")
-    try:
-        net: nn.Module = timm.create_model(
-            name, pretrained=pretrained, num_classes=outputs, **options
-        )
-    except OSError as error:
-        raise _offline(error, f"https://huggingface.co/{config.hf_hub_id}") from None
-    except (AssertionError, TypeError, ValueError) as error:
-        raise InputError(
-            f"timm can't build {name} for views of {size[0]}x{size[1]} pixels: {error}"
-        ) from None
-    heads = config.classifier
-    return net, tuple(f"{h}." for h in ((heads,) if isinstance(heads, str) else heads or ()))
-
-
-def _factory(path: str) -> Callable[[int], Any]:
-    """The function that "package.module.factory" names; also in the folder of the command."""
-    module_name, _, attribute = path.rpartition(".")
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.append(folder)  # last, and kept: the module may import others when it is used
-    try:
-        module = import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise InputError(f"{module_name} can't be imported: {error}") from error
-        raise InputError(
-            f"task.model import:{path}: there is no module {module_name}; expected one that is "
-            f"installed, or in {folder}"
-        ) from None
-    factory = getattr(module, attribute, None)
-    if not callable(factory):
-        has = [name for name, value in vars(module).items() if inspect.isroutine(value)]
-        raise InputError(
-            f"task.model import:{path}: {module_name} has no function {attribute}; expected one "
-            f"that takes the number of classes; it has {', '.join(has) or 'no functions'}"
-        )
-    return factory  # type: ignore[no-any-return]
 
 
 def _check_shape(name: str, net: nn.Module, outputs: int, kind: Kind, size: Size) -> None:
     """Whether the network makes of one view what its kind should."""
     expected = (1, outputs) if kind == "classification" else (1, outputs, *size)
-    training = net.training
+    modes = [(module, module.training) for module in net.modules()]  # some may be frozen
     net.eval()
     try:
         with torch.no_grad():
@@ -239,11 +119,5 @@ def _check_shape(name: str, net: nn.Module, outputs: int, kind: Kind, size: Size
             f"task.model {name} makes {shape} of a view of shape (1, 3, {size[0]}, {size[1]}), "
             f"expected {expected} for {kind} with {outputs} outputs"
         )
-    net.train(training)
-
-
-def _offline(error: OSError, url: str) -> InputError:
-    return InputError(
-        f"ImageNet weights can't be downloaded ({error}); fetch {url} on another machine and give "
-        f"the file as task.weights"
-    )
+    for module, training in modes:
+        module.training = training

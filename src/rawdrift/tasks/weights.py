@@ -1,7 +1,7 @@
 """Files of weights, read without running what they may hold."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -49,7 +49,7 @@ def load(
     of classes, is left as it was drawn. Raises InputError where the rest does not fit.
     """
     own = net.state_dict()
-    state = _without_prefix(state, next(iter(own)))
+    state = _without_prefix(state, [name for name in own if not name.startswith(head)])
     body = {
         name: tensor
         for name, tensor in state.items()
@@ -75,10 +75,11 @@ def checksum(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _without_prefix(state: Mapping[str, Tensor], first: str) -> Mapping[str, Tensor]:
-    """What follows the prefix of the name `first`, where there is exactly one such prefix."""
-    prefixes = [name.removesuffix(first) for name in state if name.endswith("." + first)]
-    if first in state or len(prefixes) != 1:
+def _without_prefix(state: Mapping[str, Tensor], names: Sequence[str]) -> Mapping[str, Tensor]:
+    """What follows the prefix of all of `names`, where there is exactly one such prefix."""
+    ends = [name.removesuffix(names[0]) for name in state if name.endswith("." + names[0])]
+    prefixes = [end for end in ends if all(end + name in state for name in names)]
+    if names[0] in state or len(prefixes) != 1:
         return state
     prefix = prefixes[0]
     return {name[len(prefix) :]: t for name, t in state.items() if name.startswith(prefix)}

@@ -1,0 +1,40 @@
+"""The settings that ship with rawdrift."""
+
+import pytest
+import yaml
+
+from rawdrift.cli import main
+from rawdrift.runs import presets
+
+# Table 2 of the paper.
+TABLE = {
+    "paper-microscopy": ("resnet18", 100, 1e-4, 128),
+    "paper-drone": ("unetplusplus", 100, 7.5e-5, 12),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_presets_are_the_recipes_of_the_paper_and_flags_go_before_them(name, capsys):
+    command = ["synthesis", "--config", name, "--data.name", "synthetic-microscopy"]
+    assert main([*command, "--synthesis.folds", "2", "--print_config"]) == 0
+    spec = yaml.safe_load(capsys.readouterr().out)
+    task = spec["task"]
+    assert (task["model"], task["epochs"], task["lr"], task["batch_size"]) == TABLE[name]
+    assert (task["weights"], task["schedule"]) == ("imagenet", "constant")
+    assert spec["synthesis"]["folds"] == 2
+
+
+def test_every_preset_is_named_in_the_help_and_in_the_error(capsys):
+    assert presets.names() == sorted(TABLE)
+    assert main(["synthesis", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert main(["synthesis", "--config=paper-drones", "--out", "x"]) == 2
+    error = capsys.readouterr().err
+    assert all(name in shown and name in error for name in TABLE)
+
+
+def test_a_file_goes_before_a_preset_of_its_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "paper-drone").write_text("data: {name: synthetic-microscopy}\nseed: 7\n")
+    assert main(["synthesis", "--config=paper-drone", "--print_config"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["seed"] == 7

@@ -1,0 +1,255 @@
+"""Task models by name, their weights, and the user's own trained networks."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import rawdrift as rd
+from rawdrift.runs.spec import Task
+from rawdrift.tasks import models, networks
+from rawdrift.tasks.targets import Targets
+
+OWN = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.conv = nn.Conv2d(3, classes, 3, padding=1)
+
+    def forward(self, x):
+        return self.conv(x).mean(dim=(2, 3))
+
+def classifier(classes): return Net(classes)
+def segmenter(classes): return nn.Conv2d(3, classes, 1)
+def frozen(classes): return nn.Sequential(Net(classes), nn.BatchNorm1d(classes).eval())
+def one_more(classes): return Net(classes + 1)
+def breaks(classes): return nn.Conv2d(5, classes, 1)
+def nothing(classes): return None
+def refuses(classes): raise RuntimeError("only two classes")
+number = 3
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A module of the user's in the folder of the command."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "own_nets", raising=False)
+    (tmp_path / "own_nets.py").write_text(OWN)
+    yield tmp_path
+    sys.modules.pop("own_nets", None)
+
+
+def labels(count):
+    return Targets("classification", tuple("abcdef"[:count]), torch.arange(count))
+
+
+def masks(*names):
+    return Targets("segmentation", names, torch.zeros(1, 4, 4, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "timm:resnet18d", "timm:vit_tiny_patch16_224"])  # fmt: skip
+def test_classifiers_give_one_logit_a_class(name):
+    net = models.build(name, 5, size=(48, 64)).eval()
+    assert net(torch.rand(2, 3, 48, 64)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("size", [(64, 32), (33, 70), (20, 34), (5, 100)])
+def test_views_are_mirrored_up_to_a_multiple_of_32_and_cropped(size):
+    seen = []
+    net = networks.Padded(nn.Identity())
+    net.net.register_forward_hook(lambda _, args, __: seen.append(args[0]))
+    x = torch.rand(2, 3, *size)
+    assert torch.equal(net(x), x)
+    added = [(-n % 32 // 2, -n % 32 - -n % 32 // 2) for n in size]
+    assert np.array_equal(seen[0], np.pad(x, [(0, 0), (0, 0), *added], mode="reflect"))
+    assert not any(n % 32 for n in seen[0].shape[2:])
+
+
+def test_unetplusplus_takes_every_size():
+    net = models.build("unetplusplus", 4).eval()
+    assert net(torch.rand(1, 3, 33, 50)).shape == (1, 4, 33, 50)
+
+
+def test_a_network_of_ones_own(own):
+    assert models.build("import:own_nets.classifier", 3)(torch.rand(2, 3, 8, 8)).shape == (2, 3)
+    net = models.build("import:own_nets.segmenter", 1, kind="segmentation", size=(5, 7))
+    assert net(torch.rand(2, 3, 5, 7)).shape == (2, 1, 5, 7)
+    weights = {f"module.{name}": t + 1 for name, t in net.state_dict().items()}
+    torch.save(weights, own / "w.pt")
+    same = models.build("import:own_nets.segmenter", 1, "w.pt", "segmentation", (5, 7))
+    assert torch.equal(same.weight, net.weight + 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("import:no_such_thing.net", "there is no module no_such_thing"),
+        ("import:own_nets.sub.net", "there is no module own_nets.sub"),
+        ("import:own_nets.nett", "no function nett.*it has breaks|classifier"),
+        ("import:own_nets.number", "no function number"),
+        ("import:own_nets.nothing", "gave NoneType"),
+        ("import:own_nets.one_more", r"makes \(1, 4\).*expected \(1, 3\)"),
+        ("import:own_nets.segmenter", r"makes \(1, 3, 64, 64\).*expected \(1, 3\)"),
+        ("import:own_nets.breaks", "fails on a view"),
+        ("import:own_nets.refuses", r"own_nets.refuses\(3\) failed: RuntimeError: only two"),
+        ("import:broken.net", "broken can't be imported.*not_installed"),
+        ("import:wrong.net", r"wrong can't be imported.*line 1"),
+        ("timm:resnet18d_", "did you mean.*resnet18d"),
+        ("timm:resnet18.nothing", "no model.*nothing"),
+        ("timm:inception_v3", "fails on a view"),
+        ("resnet19", "did you mean 'resnet18'"),
+    ],
+)
+def test_networks_that_can_not_be_used_say_why(name, message, own):
+    (own / "broken.py").write_text("import not_installed")
+    (own / "wrong.py").write_text("def net(:")
+    with pytest.raises(rd.InputError, match=message):
+        models.build(name, 3)
+
+
+@pytest.mark.parametrize("name", ["unetplusplus", "timm:resnet18"])
+def test_a_missing_package_names_the_extra(name, monkeypatch):
+    for module in ("segmentation_models_pytorch", "timm"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(rd.InputError, match=r'pip install "rawdrift\[models\]"'):
+        models.build(name, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("unetplusplus", "can't be downloaded.*smp-hub/resnet34.imagenet.*task.weights"),
+        ("timm:resnet18", "can't be downloaded.*timm/resnet18.*task.weights"),
+        ("timm:vit_relpos_small_patch16_rpn_224", "no pretrained weights"),
+        ("import:own_nets.classifier", "let its factory load"),
+    ],
+)
+def test_imagenet_weights_that_can_not_be_had(name, message, own, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr("segmentation_models_pytorch.encoders.hf_hub_download", refuse)
+    monkeypatch.setattr("timm.models._hub.hf_hub_download", refuse)
+    with pytest.raises(rd.InputError, match=message):
+        models.build(name, 3, "imagenet")
+
+
+def test_unetplusplus_takes_weights_of_a_resnet34_for_its_encoder(tmp_path):
+    source = models.build("resnet34", 1000)
+    save_file(source.state_dict(), tmp_path / "encoder.safetensors")
+    net = models.build("unetplusplus", 1, str(tmp_path / "encoder.safetensors"))
+    assert torch.equal(net.net.encoder.layer4[0].conv1.weight, source.layer4[0].conv1.weight)
+    torch.save(net.net.state_dict(), tmp_path / "whole.pt")
+    other = models.build("unetplusplus", 3, str(tmp_path / "whole.pt"))  # a head of its own
+    assert torch.equal(other.net.encoder.conv1.weight, source.conv1.weight)
+    assert other.net.segmentation_head[0].weight.shape[0] == 3
+
+
+@pytest.mark.parametrize("normalize", ["none", "imagenet", [[0.5, 0.4, 0.3], [0.2, 0.1, 0.3]]])
+def test_a_checkpoint_is_the_network_behind_its_normalization(normalize, tmp_path):
+    source = models.build("resnet18", 3).eval()
+    torch.save({"state_dict": {f"net.{k}": v for k, v in source.state_dict().items()}}, tmp_path / "c.pt")  # fmt: skip
+    task = Task(checkpoint=str(tmp_path / "c.pt"), normalize=normalize)
+    net = models.load_checkpoint(task, labels(3), (32, 32))
+    assert not net.training
+    view = torch.rand(2, 3, 32, 32)
+    mean, std = {"none": ([0.0] * 3, [1.0] * 3), "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])}.get(str(normalize), normalize)  # fmt: skip
+    mean, std = (torch.tensor(x)[:, None, None] for x in (mean, std))
+    torch.testing.assert_close(net(view), source((view - mean) / std))
+
+
+def test_a_checkpoint_of_a_segmentation_network(tmp_path):
+    source = models.build("unetplusplus", 2).eval()
+    save_file(source.net.state_dict(), tmp_path / "c.safetensors")
+    task = Task("unetplusplus", checkpoint=str(tmp_path / "c.safetensors"))
+    net = models.load_checkpoint(task, masks("0", "255"), (40, 33))
+    view = torch.rand(1, 3, 40, 33)
+    assert torch.equal(net(view), source(view))
+
+
+def test_checkpoints_that_can_not_be_used_say_why(tmp_path):
+    net = models.build("resnet18", 3).eval()
+    files = {
+        "module.pt": lambda path: torch.save(net, path),
+        "script.pt": lambda path: path.write_bytes(scripted(nn.Conv2d(3, 3, 1))),
+        "program.pt2": lambda path: torch.export.save(
+            torch.export.export(nn.Conv2d(3, 3, 1), (torch.rand(1, 3, 4, 4),)), path
+        ),
+    }
+    for name, write in files.items():
+        write(tmp_path / name)
+        with pytest.raises(rd.InputError, match=r"more than tensors.*model\.state_dict\(\)"):
+            models.load_checkpoint(Task(checkpoint=str(tmp_path / name)), labels(3))
+    torch.save(net.state_dict(), tmp_path / "three.pt")
+    with pytest.raises(rd.InputError, match=r"fc\.weight.*\(3, 512\) in the file, of shape \(2, 512\).*a, b"):  # fmt: skip
+        models.load_checkpoint(Task(checkpoint=str(tmp_path / "three.pt")), labels(2))
+
+
+def scripted(net):
+    """TorchScript, as older installations wrote it."""
+    import io
+    import warnings
+
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.script(net), file)
+    return file.getvalue()
+
+
+def test_the_fingerprint_changes_with_what_a_training_starts_from(own):
+    def found(**task):
+        return models.fingerprint(Task(**task), labels(3))
+
+    state = models.build("resnet18", 3).state_dict()
+    torch.save(state, own / "w.pt")
+    prints = {found(), found(weights="w.pt"), found(model="import:own_nets.classifier")}
+    assert len(prints) == 3
+    assert found(checkpoint="w.pt") == found(weights="w.pt")
+    torch.save({**state, "fc.bias": torch.ones(3)}, own / "w.pt")
+    assert found(weights="w.pt") not in prints
+    (own / "own_nets.py").write_text(OWN + "# changed\n")
+    assert found(model="import:own_nets.classifier") not in prints
+
+
+def test_building_leaves_the_modes_and_the_random_state_of_a_network_alone(own):
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    models.fingerprint(Task("import:own_nets.classifier"), labels(3))
+    assert torch.equal(torch.get_rng_state(), state)
+    net = models.build("import:own_nets.frozen", 3)
+    assert [module.training for module in net] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model": "import:net"}, "unknown task.model"),
+        ({"model": "timm:"}, "unknown task.model"),
+        ({"model": "resnet51"}, "did you mean"),
+        ({"kind": "detection"}, "classification; segmentation"),
+        ({"mask": "both"}, "binary; classes"),
+        ({"loss": "focal"}, "dice_cross_entropy"),
+        ({"loss": "dice", "class_weights": "balanced"}, "of the cross entropy"),
+        ({"class_weights": "some"}, "none; balanced"),
+        ({"augment": "heavy"}, "none; weak; strong"),
+        ({"normalize": "imagenet"}, "is for task.checkpoint"),
+        ({"checkpoint": "nowhere.pt"}, "is no file"),
+        ({"checkpoint": __file__, "weights": "imagenet"}, "give one"),
+        ({"checkpoint": __file__, "normalize": "imagenett"}, "none, imagenet, or"),
+        ({"checkpoint": __file__, "normalize": [[1.0, 2.0], [1.0, 2.0]]}, "3 finite numbers"),
+        ({"checkpoint": __file__, "normalize": [[1.0, 2.0, 3.0]]}, "none, imagenet, or"),
+        ({"checkpoint": __file__, "normalize": [[0.0] * 3, [0.0] * 3]}, "above 0"),
+    ],
+)
+def test_impossible_tasks_are_refused(fields, message):
+    with pytest.raises(rd.InputError, match=message):
+        Task(**fields)

@@ -1,0 +1,196 @@
+"""Targets, losses and scores, against independent packages and closed forms."""
+
+import warnings
+
+import numpy as np
+import pytest
+import sklearn.metrics
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torchmetrics.functional.segmentation import dice_score, mean_iou
+
+import rawdrift as rd
+from rawdrift.data.dataset import RawDataset
+from rawdrift.runs.spec import Task
+from rawdrift.tasks import losses, metrics
+from rawdrift.tasks.targets import Targets
+
+SEEDS = st.integers(0, 10_000)
+
+
+def dataset(values=None, labels=None):
+    count = len(values if values is not None else labels)
+    return RawDataset(
+        mosaics=torch.zeros(count, 6, 8, dtype=torch.uint16),
+        images=tuple(map(str, range(count))),
+        cameras=(rd.Camera(name="c", cfa="RGGB"),),
+        camera_index=torch.zeros(count, dtype=torch.long),
+        classes=("a", "b") if labels is not None else (),
+        labels=labels,
+        masks=values,
+    )
+
+
+def random_masks(seed, classes, count=5):
+    """Truth and logits (N, C, 6, 8), some of their masks without some of the classes."""
+    rng = torch.Generator().manual_seed(seed)
+    truth = torch.randint(0, max(classes, 2), (count, 6, 8), generator=rng)
+    truth[0] = 0
+    logits = torch.randn(count, classes, 6, 8, generator=rng)
+    logits[0, 0] = -9.0 if classes == 1 else 9.0
+    return truth.to(torch.uint8), logits
+
+
+def segmentation(classes):
+    values = torch.zeros(1, 2, 2, dtype=torch.uint8)
+    return Targets("segmentation", tuple(map(str, range(classes))), values)
+
+
+def test_binary_masks_and_masks_of_classes():
+    values = torch.tensor([0, 128, 255], dtype=torch.uint8).repeat(2, 6, 3)[:, :, :8]
+    binary = Targets.of(dataset(values), Task("unetplusplus"))
+    assert (binary.kind, binary.outputs) == ("segmentation", 1)
+    assert torch.equal(binary.values, (values > 0).to(torch.uint8))
+    classes = Targets.of(dataset(values), Task("unetplusplus", mask="classes"))
+    assert classes.names == ("0", "128", "255")
+    assert torch.equal(torch.tensor([0, 128, 255])[classes.values.long()], values.long())
+
+
+def test_the_kind_follows_the_model_and_the_data():
+    masks = torch.zeros(4, 6, 8, dtype=torch.uint8)
+    both = dataset(masks, torch.tensor([0, 1, 0, 1]))
+    cases = {
+        "resnet18": "classification", "timm:x": "classification", "unetplusplus": "segmentation",
+        "import:a.b": "classification",
+    }  # fmt: skip
+    for model, kind in cases.items():
+        assert Targets.of(both, Task(model)).kind == kind
+    assert Targets.of(dataset(masks), Task("import:a.b")).kind == "segmentation"
+    assert Targets.of(both, Task("import:a.b", kind="segmentation")).kind == "segmentation"
+    for data, task, message in [
+        (dataset(masks), Task(), "no labels.*unetplusplus"),
+        (dataset(None, torch.tensor([0, 1])), Task("unetplusplus"), "no masks"),
+        (both, Task(kind="segmentation"), "choose unetplusplus"),
+        (both, Task("unetplusplus", kind="classification"), "for segmentation"),
+        (both, Task("unetplusplus", mask="classes"), "one value"),
+    ]:
+        with pytest.raises(rd.InputError, match=message):
+            Targets.of(data, task)
+
+
+@given(seed=SEEDS)
+def test_scores_of_classes_are_those_of_scikit_learn(seed):
+    rng = torch.Generator().manual_seed(seed)
+    truth = torch.randint(0, 4, (12,), generator=rng) % 3  # of the fourth class there is none
+    outcomes = metrics.outcome(torch.randn(12, 4, generator=rng), truth)
+    targets = Targets("classification", tuple("abcd"), torch.cat([truth, truth]))
+    found = metrics.over_set(outcomes, targets, torch.arange(12))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes that are not there
+        expected = {
+            "accuracy": sklearn.metrics.accuracy_score(truth, outcomes),
+            "balanced_accuracy": sklearn.metrics.balanced_accuracy_score(truth, outcomes),
+            "macro_f1": sklearn.metrics.f1_score(truth, outcomes, average="macro"),
+        }
+        recall = sklearn.metrics.recall_score(truth, outcomes, labels=range(4), average=None)
+    expected |= {f"recall:{'abcd'[c]}": recall[c] for c in set(truth.tolist())}
+    assert found == pytest.approx(expected, abs=1e-12)
+    right = metrics.per_image(outcomes, targets, torch.arange(12))["accuracy"]
+    assert float(right.mean()) == pytest.approx(expected["accuracy"])
+
+
+@given(seed=SEEDS, classes=st.sampled_from([1, 3]))
+def test_scores_of_masks_are_those_of_torchmetrics(seed, classes):
+    truth, logits = random_masks(seed, classes)
+    outcomes = metrics.outcome(logits, truth)
+    found = metrics.per_image(outcomes, segmentation(classes), torch.arange(len(truth)))
+    predicted = (logits[:, 0] > 0).long() if classes == 1 else logits.argmax(dim=1)
+    first = 1 if classes == 1 else 0  # binary: of the object alone
+
+    def one_hot(x):
+        return F.one_hot(x.long(), max(classes, 2)).movedim(-1, 1)[:, first:]
+
+    there = (one_hot(predicted) + one_hot(truth)).sum(dim=(2, 3)) > 0
+    iou = mean_iou(one_hot(predicted), one_hot(truth), classes, per_class=True)
+    dice = dice_score(one_hot(predicted), one_hot(truth), classes, average=None)
+    for i in range(len(truth)):
+        expected = [x[i][there[i]].double() for x in (iou, dice)]
+        expected = [float(x.mean()) if len(x) else 1.0 for x in expected]
+        assert [float(found["iou"][i]), float(found["dice"][i])] == pytest.approx(expected)
+
+
+def test_empty_masks():
+    truth = torch.zeros(3, 4, 4, dtype=torch.uint8)
+    truth[2, 0, :2] = 1
+    logits = torch.full((3, 1, 4, 4), -1.0)
+    logits[1, 0, 0, 0] = 1.0  # found, where there is nothing
+    logits[2, 0, 0, 1:3] = 1.0  # one pixel of two, and one beside
+    outcomes = metrics.outcome(logits, truth)
+    found = metrics.per_image(outcomes, segmentation(1), torch.arange(3))
+    assert found["iou"].tolist() == pytest.approx([1, 0, 1 / 3])
+    assert found["dice"].tolist() == pytest.approx([1, 0, 1 / 2])
+    assert found["intersection"].tolist() == [0, 0, 1]
+    assert found["union"].tolist() == [0, 1, 3]
+    together = metrics.over_set(outcomes, segmentation(1), torch.arange(3))
+    expected = {"iou": 1 / 4, "dice": 2 / 5, "image_iou": 4 / 9, "image_dice": 1 / 2}
+    assert together == pytest.approx(expected)
+
+
+def test_balanced_weights_are_those_of_scikit_learn():
+    from sklearn.utils.class_weight import compute_class_weight
+
+    labels = torch.tensor([0, 1, 1, 1, 2, 2, 1])
+    targets = Targets("classification", tuple("abcd"), labels)
+    found = losses.balanced_weights(targets, torch.arange(6))
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels[:6].numpy())
+    np.testing.assert_allclose(found[:3] * 4, expected * 3)  # one more class, with no image
+    assert found[3] == 0
+
+
+def loss_of(logits, truth, **task):
+    kind = "classification" if logits.ndim == 2 else "segmentation"
+    names = tuple(map(str, range(logits.shape[1])))
+    targets = Targets(kind, names, truth)
+    return losses.build(Task(**task), targets, torch.arange(len(truth)))(logits, truth)
+
+
+@given(seed=SEEDS)
+def test_losses_are_what_their_formulas_say(seed):
+    truth, logits = random_masks(seed, 1)
+    p, t = logits[:, 0].double().sigmoid(), truth.double()
+    cross_entropy = -(t * p.log() + (1 - t) * (1 - p).log())
+    dice = 1 - 2 * (p * t).sum() / (p + t).sum()
+    weights = torch.where(t > 0, 1 / t.sum(), 1 / (1 - t).sum())
+    balanced = (weights * cross_entropy).sum() / weights.sum()
+    for settings, expected in [
+        ({"loss": "cross_entropy"}, cross_entropy.mean()),
+        ({"loss": "dice"}, dice),
+        ({"loss": "auto"}, cross_entropy.mean() + dice),
+        ({"loss": "cross_entropy", "class_weights": "balanced"}, balanced),
+        ({"loss": "dice_cross_entropy", "class_weights": "balanced"}, balanced + dice),
+    ]:
+        assert float(loss_of(logits, truth, **settings)) == pytest.approx(float(expected), rel=1e-4)
+
+
+@given(seed=SEEDS)
+def test_losses_of_several_classes(seed):
+    truth, logits = random_masks(seed, 3)
+    p, t = logits.softmax(dim=1), F.one_hot(truth.long(), 3).movedim(-1, 1).float()
+    cross_entropy = F.cross_entropy(logits, truth.long())
+    dice = (1 - 2 * (p * t).sum(dim=(0, 2, 3)) / (p + t).sum(dim=(0, 2, 3))).mean()
+    torch.testing.assert_close(loss_of(logits, truth, loss="cross_entropy"), cross_entropy)
+    torch.testing.assert_close(loss_of(logits, truth), cross_entropy + dice, rtol=1e-4, atol=1e-5)
+    images, labels = logits[:, :, 0, 0], truth[:, 0, 0].long()
+    torch.testing.assert_close(loss_of(images, labels), F.cross_entropy(images, labels))
+    labels[:] = 2
+    labels[0] = 1
+    weighted = loss_of(images, labels, class_weights="balanced")
+    by_image = F.cross_entropy(images, labels, reduction="none")
+    torch.testing.assert_close(weighted, (by_image[0] + by_image[1:].mean()) / 2)
+
+
+def test_dice_is_for_masks():
+    with pytest.raises(rd.InputError, match="is for masks"):
+        loss_of(torch.zeros(2, 2), torch.tensor([0, 1]), loss="dice")

@@ -1,0 +1,176 @@
+"""Trainings on masks, and trainings that carry on after a kill."""
+
+import shutil
+import sys
+
+import pytest
+import torch
+
+from rawdrift.data.dataset import RawDataset
+from rawdrift.runs.spec import Task
+from rawdrift.tasks import metrics
+from rawdrift.tasks.targets import Targets
+from rawdrift.tasks.task import Develop, predictions
+from rawdrift.tasks.train import train
+
+from conftest import random_camera
+
+OWN = """
+from torch import nn
+
+def tiny(classes):  # dropout draws from torch's own random state
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.3),
+        nn.Conv2d(8, classes, 1),
+    )
+
+def classifier(classes):
+    return nn.Sequential(tiny(classes), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+"""
+
+
+@pytest.fixture(autouse=True)
+def own(tmp_path, monkeypatch):
+    """Small networks of the user's in the folder of the command."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "tiny_nets", raising=False)
+    (tmp_path / "tiny_nets.py").write_text(OWN)
+    yield
+    sys.modules.pop("tiny_nets", None)
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Bright squares, by the side on which they are; with a size that is no multiple of 32."""
+    rng = torch.Generator().manual_seed(0)
+    mosaics = 0.2 + 0.05 * torch.rand(16, 24, 36, generator=rng)
+    masks = torch.zeros(16, 24, 36, dtype=torch.uint8)
+    for i in range(16):
+        row, column = 3 + i % 7, 2 + i % 5 + 18 * (i % 2)
+        masks[i, row : row + 12, column : column + 12] = 128 + 127 * (i % 2)
+    mosaics[masks > 0] *= 3
+    return RawDataset(
+        mosaics=(mosaics * 65535).to(torch.uint16),
+        images=tuple(map(str, range(16))),
+        cameras=(random_camera(1, "RGGB"), random_camera(2, "GBRG")),
+        camera_index=torch.tensor([0, 1] * 8),
+        classes=("left", "right"),
+        labels=torch.tensor([0, 1] * 8),
+        masks=masks,
+    )
+
+
+def trained(data, checkpoint=None, on_epoch=lambda: None, seed=0, **settings):
+    task = Task(**{"epochs": 4, "lr": 1e-2, "batch_size": 5, "precision": "32", **settings})
+    develop = Develop.static("bi,s,ga", data.cameras, "luma")
+    return train(
+        data, Targets.of(data, task), torch.arange(12), develop, task,
+        seed=seed, on_epoch=on_epoch, checkpoint=checkpoint,
+    )  # fmt: skip
+
+
+def same(first, second):
+    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def scores(net, data, **settings):
+    targets = Targets.of(data, Task(**settings))
+    held_out = torch.arange(12, 16)
+    outcomes = predictions(net, data, targets, held_out, ["bi,s,ga", "me,u,me"])
+    return {k: metrics.over_set(found, targets, held_out) for k, found in outcomes.items()}
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "dice", "dice_cross_entropy"])
+def test_segmentation_learns(loss, data):
+    settings = {"model": "import:tiny_nets.tiny", "kind": "segmentation"}
+    net = trained(data, **settings, loss=loss, epochs=8, lr=0.05)
+    assert scores(net, data, **settings)["bi,s,ga"]["iou"] > 0.9
+
+
+def test_segmentation_of_several_classes_with_balanced_weights(data):
+    settings = {"model": "import:tiny_nets.tiny", "kind": "segmentation", "mask": "classes"}
+    net = trained(data, **settings, class_weights="balanced", precision="bf16")
+    assert net[1][-1].out_channels == 3
+    found = scores(net, data, **settings)
+    assert set(found) == {"bi,s,ga", "me,u,me"}
+    assert all(0 < score["iou"] < score["dice"] < 1 for score in found.values())
+
+
+def test_unetplusplus_learns_on_views_of_any_size(data):
+    net = trained(data, model="unetplusplus", lr=1e-3, epochs=3)
+    assert scores(net, data, model="unetplusplus")["bi,s,ga"]["image_dice"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("epoch", "settings"),
+    [
+        (1, {"model": "import:tiny_nets.classifier", "augment": "strong"}),
+        (3, {"model": "import:tiny_nets.classifier"}),
+        (2, {"model": "import:tiny_nets.tiny", "kind": "segmentation", "schedule": "constant"}),
+        (2, {"model": "resnet18", "precision": "bf16"}),
+    ],
+)
+def test_a_training_carries_on_after_a_kill_with_the_same_numbers(epoch, settings, data, tmp_path):
+    whole = trained(data, **settings)
+    checkpoint, seen = tmp_path / "checkpoints/unit.ckpt", []
+
+    def kill():
+        seen.append(1)
+        if len(seen) > epoch:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(data, checkpoint, kill, **settings)
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["unit.ckpt"]
+    told = []
+    assert same(trained(data, checkpoint, lambda: told.append(1), **settings), whole)
+    assert len(told) == 4
+
+
+def test_only_the_epochs_that_are_left_are_trained(data, tmp_path, monkeypatch):
+    settings = {"model": "import:tiny_nets.classifier"}
+    checkpoint = tmp_path / "unit.ckpt"
+    whole = trained(data, checkpoint, **settings)
+    steps = []
+    step = torch.optim.Adam.step
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda *a, **k: steps.append(1) or step(*a, **k))
+    assert same(trained(data, checkpoint, **settings), whole)  # killed before its end was kept
+    assert not steps
+
+
+def test_a_checkpoint_of_another_training_or_a_damaged_one_is_passed_over(data, tmp_path):
+    settings = {"model": "import:tiny_nets.classifier"}
+    checkpoint = tmp_path / "unit.ckpt"
+    trained(data, checkpoint, **settings)
+    kept = shutil.copy(checkpoint, tmp_path / "kept.ckpt")
+    assert same(trained(data, checkpoint, seed=1, **settings), trained(data, seed=1, **settings))
+    shutil.copy(kept, checkpoint)
+    other = {**settings, "augment": "none"}
+    assert same(trained(data, checkpoint, **other), trained(data, **other))
+    whole = trained(data, **settings)
+    content = kept.read_bytes()
+    for damaged in (b"", content[: len(content) // 2], content[:5000] + b"x" * 99 + content[5099:]):
+        checkpoint.write_bytes(damaged)
+        assert same(trained(data, checkpoint, **settings), whole)
+
+
+class Evil:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('code of a stranger was run')",))
+
+
+def test_a_checkpoint_runs_no_code(data, tmp_path):
+    torch.save({"rawdrift": Evil()}, tmp_path / "unit.ckpt")
+    trained(data, tmp_path / "unit.ckpt", model="import:tiny_nets.classifier", epochs=1)
+
+
+def test_checkpoints_are_written_no_more_often_than_asked(data, tmp_path):
+    task = Task("import:tiny_nets.classifier", epochs=2, precision="32")
+    develop = Develop.static("bi,s,ga", data.cameras, "luma")
+    train(
+        data, Targets.of(data, task), torch.arange(12), develop, task,
+        seed=0, checkpoint=tmp_path / "unit.ckpt", checkpoint_every=600.0,
+    )  # fmt: skip
+    assert not (tmp_path / "unit.ckpt").exists()
