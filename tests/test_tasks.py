@@ -3,17 +3,21 @@
 import signal
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from skimage.metrics import structural_similarity
+from torch import nn
 
 import rawdrift as rd
 from rawdrift.data.dataset import RawDataset
 from rawdrift.runs.spec import Task
 from rawdrift.tasks import models
+from rawdrift.tasks.evaluate import Case, evaluate
 from rawdrift.tasks.metrics import accuracy
 from rawdrift.tasks.targets import Targets
-from rawdrift.tasks.task import Develop, Normalize, predictions
+from rawdrift.tasks.task import Develop, Normalize
 from rawdrift.tasks.train import _Batches, train
 
 from conftest import random_camera, random_mosaic
@@ -98,9 +102,9 @@ def test_training_learns_and_counts_its_epochs(data):
     net = trained(data, epochs=8, precision="auto", on_epoch=lambda: epochs.append(1))
     assert len(epochs) == 8
     held_out = torch.arange(12, 16)
-    predicted = predictions(net, data, labels_of(data), held_out, ["bi,s,ga", "me,u,me"])
-    assert list(predicted) == ["bi,s,ga", "me,u,me"]
-    assert accuracy(predicted["bi,s,ga"], data.labels[held_out], 2) == 1.0
+    case = Case("isp", "bi,s,ga")
+    answers = evaluate(net, data, labels_of(data), held_out, "bi,s,ga", [case])
+    assert accuracy(answers.outcomes[case.key], data.labels[held_out], 2) == 1.0
 
 
 def test_an_interrupt_stays_one(data):
@@ -114,15 +118,41 @@ def test_an_interrupt_stays_one(data):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_predictions_are_those_of_the_developed_views(data):
-    net = trained(data, epochs=1)
+def test_answers_are_those_to_the_developed_and_corrupted_views(data):
+    net, own = trained(data, epochs=1), "ma,u,ga"
     indices = torch.tensor([15, 3, 8])
-    predicted = predictions(net, data, labels_of(data), indices, rd.isp.CONFIGURATIONS)
-    for name in rd.isp.CONFIGURATIONS:
+    cases = [Case("isp", name) for name in rd.isp.CONFIGURATIONS]
+    cases += [Case("corruption", "gaussian_noise", 3), Case("corruption", "contrast", 5)]
+    answers = evaluate(net, data, labels_of(data), indices, own, cases, table="small", seed=7)
+    assert list(answers.outcomes) == list(answers.distance) == [case.key for case in cases]
+    for case in cases:
+        name = case.name if case.kind == "isp" else own
         develop = Develop.static(name, data.cameras, "luma")
         with torch.inference_mode():
-            logits = net(develop(data.mosaics[indices], data.camera_index[indices]))
-        assert torch.equal(predicted[name], logits.argmax(dim=1))
+            views = develop(data.mosaics[indices], data.camera_index[indices])
+            if case.kind == "corruption":
+                seeds = [(7, index) for index in indices.tolist()]
+                views = rd.corruptions.corrupt(views, case.name, case.severity, seeds, "small")
+            assert torch.equal(answers.outcomes[case.key], net(views).argmax(dim=1))
+
+
+def test_views_are_as_far_as_scikit_image_says(data):
+    own, other, indices = "bi,s,ga", "me,u,me", torch.arange(4)
+    cases = [Case("isp", own), Case("isp", other)]
+    net = nn.Sequential(nn.AvgPool2d(data.size), nn.Flatten())
+    distance = evaluate(net, data, labels_of(data), indices, own, cases).distance
+    assert distance["isp/bi,s,ga"] == {"dssim": 0, "mse": 0}
+    pairs = [
+        [Develop.static(name, data.cameras, "luma")(data.mosaics[[i]], data.camera_index[[i]])[0]
+         for name in (own, other)]
+        for i in range(4)
+    ]  # fmt: skip
+    settings = {"data_range": 1, "channel_axis": 0, "gaussian_weights": True}
+    settings |= {"use_sample_covariance": False}
+    ssim = [structural_similarity(a.numpy(), b.numpy(), **settings) for a, b in pairs]
+    assert distance["isp/me,u,me"]["dssim"] == pytest.approx(1 - np.mean(ssim), abs=1e-3)
+    mse = np.mean([(a - b).square().mean().item() for a, b in pairs])
+    assert distance["isp/me,u,me"]["mse"] == pytest.approx(mse)
 
 
 def test_accuracy_is_the_share_of_right_answers():

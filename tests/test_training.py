@@ -9,8 +9,9 @@ import torch
 from rawdrift.data.dataset import RawDataset
 from rawdrift.runs.spec import Task
 from rawdrift.tasks import metrics
+from rawdrift.tasks.evaluate import Case, evaluate
 from rawdrift.tasks.targets import Targets
-from rawdrift.tasks.task import Develop, predictions
+from rawdrift.tasks.task import Develop
 from rawdrift.tasks.train import train
 
 from conftest import random_camera
@@ -78,8 +79,9 @@ def same(first, second):
 def scores(net, data, **settings):
     targets = Targets.of(data, Task(**settings))
     held_out = torch.arange(12, 16)
-    outcomes = predictions(net, data, targets, held_out, ["bi,s,ga", "me,u,me"])
-    return {k: metrics.over_set(found, targets, held_out) for k, found in outcomes.items()}
+    cases = [Case("isp", "bi,s,ga"), Case("isp", "me,u,me")]
+    outcomes = evaluate(net, data, targets, held_out, "bi,s,ga", cases).outcomes
+    return {c.name: metrics.over_set(outcomes[c.key], targets, held_out) for c in cases}
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "dice", "dice_cross_entropy"])

@@ -94,9 +94,10 @@ def _distances(view: Tensor, own: Tensor) -> Tensor:
     """1 - SSIM and the mean squared error of each image: (n, 2) float64."""
     if torch.equal(view, own):
         return torch.zeros(len(view), 2, dtype=torch.float64)
-    # One by one: torchmetrics keeps five images for each of a batch.
+    # One by one: torchmetrics keeps five images for each of a batch. Its window needs some pixels.
+    sigma = 1.5 if min(view.shape[-2:]) >= 16 else 0.5
     ssim: list[Any] = [
-        structural_similarity_index_measure(a[None], b[None], data_range=1.0)
+        structural_similarity_index_measure(a[None], b[None], data_range=1.0, sigma=sigma)
         for a, b in zip(view, own, strict=True)
     ]
     mse = (view - own).double().square().mean(dim=(1, 2, 3))

@@ -11,8 +11,6 @@ from rawdrift.camera.camera import Camera
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.color import Channels
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.tasks.metrics import outcome
-from rawdrift.tasks.targets import Targets
 
 BATCH = 32
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and std, as torchvision has them
@@ -83,30 +81,6 @@ class Normalize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean[:, None, None]) / self.std[:, None, None]
-
-
-def predictions(
-    net: nn.Module,
-    data: RawDataset,
-    targets: Targets,
-    indices: Tensor,
-    names: Sequence[str],
-    channels: Channels = "luma",
-    device: torch.device | str = "cpu",
-) -> dict[str, Tensor]:
-    """What `net` (view to logits) makes of these images under each pipeline, by its name.
-
-    (n,) classes, or of masks (n, C, 3) counts of pixels; see `metrics.outcome`. Every raw image is
-    read once and developed in all ways with shared work done once; the network runs in float32.
-    """
-    net.eval().to(device)
-    found: dict[str, list[Tensor]] = {name: [] for name in names}
-    with torch.inference_mode():
-        for batch in indices.split(BATCH):
-            truth = targets.values[batch].to(device)
-            for name, developed in views(data, batch, names, channels, device):
-                found[name].append(outcome(net(developed), truth).cpu())
-    return {name: torch.cat(parts) for name, parts in found.items()}
 
 
 def views(
