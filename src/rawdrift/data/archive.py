@@ -8,6 +8,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, NamedTuple
 
@@ -82,7 +83,7 @@ def _unpack(
     with tempfile.TemporaryDirectory(dir=scratch) as temporary:
         staging = Path(temporary)
         try:
-            for entry in _zipped(archive) if zipfile.is_zipfile(archive) else _tarred(archive):
+            for entry in _entries(archive):
                 _write(entry, archive, staging, on_bytes, budget)
         except _BROKEN as error:
             raise InputError(
@@ -97,6 +98,10 @@ def _unpack(
         _merge(staging, folder if alone else folder / _stem(archive))
 
 
+def _entries(archive: Path) -> Iterator[_Entry]:
+    return _zipped(archive) if archive.suffix.lower() == ".zip" else _tarred(archive)
+
+
 def _zipped(archive: Path) -> Iterator[_Entry]:
     with zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
@@ -109,7 +114,7 @@ def _zipped(archive: Path) -> Iterator[_Entry]:
             yield _Entry(
                 info.filename,
                 info.file_size,
-                (lambda info=info: opened.open(info)) if plain else None,
+                partial(opened.open, info) if plain else None,
             )
 
 
@@ -121,14 +126,14 @@ def _tarred(archive: Path) -> Iterator[_Entry]:
             yield _Entry(
                 member.name,
                 member.size,
-                (lambda member=member: opened.extractfile(member)) if member.isfile() else None,
+                partial(opened.extractfile, member) if member.isfile() else None,
             )
 
 
 def _write(entry: _Entry, archive: Path, staging: Path, on_bytes: OnBytes, budget: _Budget) -> None:
     path = _inside(entry.name, archive)
     # What macOS adds to archives of its own.
-    if path.parts[0] == "__MACOSX" or path.name in (".DS_Store",) or path.name.startswith("._"):
+    if path.parts[0] == "__MACOSX" or path.name == ".DS_Store" or path.name.startswith("._"):
         return
     source = entry.open() if entry.open else None
     if source is None:
@@ -137,10 +142,8 @@ def _write(entry: _Entry, archive: Path, staging: Path, on_bytes: OnBytes, budge
             f"do not trust it"
         )
     budget.spend(archive, entry.size)
-    target = staging / path
-    target.parent.mkdir(parents=True, exist_ok=True)
     left = entry.size
-    with source, target.open("xb") as file:
+    with source, _create(staging / path, entry, archive) as file:
         while chunk := source.read(min(_CHUNK, left + 1)):
             left -= len(chunk)
             if left < 0:
@@ -152,6 +155,16 @@ def _write(entry: _Entry, archive: Path, staging: Path, on_bytes: OnBytes, budge
             f"{archive.name} holds {entry.name!r} of another size than the {entry.size} bytes that "
             f"it declares: do not trust it"
         )
+
+
+def _create(path: Path, entry: _Entry, archive: Path) -> IO[bytes]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb")
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(
+            f"{archive.name} holds {entry.name!r} twice, or as a file and a folder: do not trust it"
+        ) from None
 
 
 def _inside(name: str, archive: Path) -> PurePosixPath:

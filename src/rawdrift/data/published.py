@@ -27,12 +27,20 @@ def on_disk(folders: Iterable[Path]) -> list[float]:
 
 
 def find(root: Path, is_base: Callable[[Path], bool]) -> Path | None:
-    """The first folder that is a dataset's base: `root`, or one at most two levels below it."""
-    for pattern in (".", "*", "*/*"):
-        for folder in sorted(root.glob(pattern)) if pattern != "." else [root]:
-            if folder.is_dir() and not folder.name.startswith(".") and is_base(folder):
+    """The first folder that is a dataset's base: `root`, or one at most three levels below it."""
+    level = [root]
+    for _ in range(4):
+        for folder in level:
+            if is_base(folder):
                 return folder
+        level = [path for folder in level for path in _folders(folder)]
     return None
+
+
+def _folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
 def pictures(folder: Path, suffixes: Collection[str]) -> list[Path]:

@@ -12,7 +12,7 @@ from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.intensity import check_dimmable, dimmed
-from rawdrift.data.manifest import Progress
+from rawdrift.data.manifest import Progress, quiet
 from rawdrift.data.published import find, on_disk, pictures, read, scale_name
 from rawdrift.data.tiles import tile
 
@@ -38,9 +38,7 @@ class _Cut(NamedTuple):
     groups: list[str]
 
 
-def load(
-    root: Path, intensity: float, progress: Progress = lambda items, what: items
-) -> RawDataset:
+def load(root: Path, intensity: float, progress: Progress = quiet) -> RawDataset:
     """The 548 tiles with a car, 256x256, with masks (car 1, else 0), below `root`.
 
     The tiles on disk; where there are none, the whole photographs are tiled (disjoint, from the
@@ -161,7 +159,7 @@ def _read_tiles(pairs: Pairs, camera: Camera, progress: Progress) -> _Cut:
 def _cut_frames(pairs: Pairs, camera: Camera, progress: Progress) -> _Cut:
     mosaics, masks, names, groups = [], [], [], []
     for number, (frame, mask) in enumerate(progress(pairs, "tiling")):
-        mosaic = read([frame], camera, lambda items, what: items)[0].numpy()
+        mosaic = read([frame], camera, quiet)[0].numpy()
         truth = tile(_read_mask(mask, mosaic.shape))
         cars = truth.any((1, 2))
         mosaics.append(tile(mosaic)[cars])
@@ -183,7 +181,7 @@ def _read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         if path.suffix.lower() == ".png":
             import imagecodecs
 
-            mask = imagecodecs.png_decode(path.read_bytes())
+            mask: NDArray[Any] = imagecodecs.png_decode(path.read_bytes())
         else:
             import tifffile
 
@@ -194,7 +192,7 @@ def _read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         raise InputError(f"mask {path} can't be decoded ({error}); get the file again") from error
     if mask.ndim == 3:
         alpha = mask.shape[-1] in (2, 4)
-        mask = (mask[..., :-1] if alpha else mask).any(axis=-1)
+        mask = np.any(mask[..., :-1] if alpha else mask, axis=-1)
     if mask.shape != shape:
         raise InputError(
             f"mask {path} has {mask.shape} pixels but its image has {tuple(shape)}; "

@@ -9,7 +9,7 @@ from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.intensity import check_dimmable, dimmed
-from rawdrift.data.manifest import Progress
+from rawdrift.data.manifest import Progress, quiet
 from rawdrift.data.published import find, on_disk, read, scale_name
 
 LAYOUT = (
@@ -23,9 +23,7 @@ _EXCLUDED = "Ma190c_lame3_zone13_composite_Mcropped_2.tiff"
 _TOO_FEW = 4
 
 
-def load(
-    root: Path, intensity: float, progress: Progress = lambda items, what: items
-) -> RawDataset:
+def load(root: Path, intensity: float, progress: Progress = quiet) -> RawDataset:
     """The 940 cells of 9 classes, 256x256, below `root` in the authors' layout.
 
     Classes of at most 4 images are left out, as in the authors' code, and noted. `intensity`: one

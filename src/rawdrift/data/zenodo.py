@@ -57,17 +57,25 @@ def fetch(dataset: str, root: Path, record: str = RECORD) -> bool:
     work = root / f".fetch-{dataset}"
     if not work.exists() and _missing(dataset, root) is None:
         return False
-    files.make_folder(work)
-    with _locked(root / f".fetch-{dataset}.lock"), _by_hand(dataset, root):
-        session = open_session()
-        for candidates in _candidates(read_record(session, record), dataset):
-            _check_room(candidates, root)
-            for file in candidates:
-                _get(session, file, work, root)
+    files.make_folder(root)
+    with _locked(root / f".fetch-{dataset}.lock"), open_session() as session:
+        with _or_by_hand(dataset, root):
+            found = read_record(session, record)
+        files.make_folder(work)
+        for candidates in _candidates(found, dataset):
+            todo = [file for file in candidates if not _done(work, file).exists()]
+            _check_room(todo, work)
+            for file in todo:
+                with _or_by_hand(dataset, root):
+                    path = _download(session, file, work)
+                _place(path, root, work)
+                _done(work, file).touch()
+                path.unlink(missing_ok=True)
             if candidates and _missing(dataset, root) is None:
                 break
-        if why := _missing(dataset, root):
-            raise InputError(f"the files of {record} are there, but {why}")
+        with _or_by_hand(dataset, root):
+            if why := _missing(dataset, root):
+                raise InputError(f"{record} has been fetched, but {why}")
         shutil.rmtree(work)
     return True
 
@@ -104,14 +112,16 @@ def _remote_file(entry: Any, base: str) -> RemoteFile:
     links = entry["links"]
     # Where there is `content`, `self` may be the file's metadata.
     url = urljoin(base, links.get("content") or links.get("download") or links["self"])
-    name, checksum = str(entry["key"]), str(entry["checksum"])
+    name, size, checksum = str(entry["key"]), int(entry["size"]), str(entry["checksum"])
     if name.startswith(".") or re.search(r"[/\\\0]", name) or not name:
         raise InputError(f"the record has a file named {name!r}; expected a plain file name")
     if urlsplit(url).scheme not in ("http", "https"):
         raise InputError(f"the record links {name} to {url}, expected http or https")
     if not re.fullmatch(r"(md5|sha\d+):[0-9a-f]{32,}", checksum):
         raise InputError(f"the record gives {name} the checksum {checksum!r}, expected md5:...")
-    return RemoteFile(name, int(entry["size"]), checksum, url)
+    if size < 0:
+        raise InputError(f"the record gives {name} the size {size}, expected bytes")
+    return RemoteFile(name, size, checksum, url)
 
 
 def _candidates(found: list[RemoteFile], dataset: str) -> list[list[RemoteFile]]:
@@ -125,38 +135,50 @@ def _candidates(found: list[RemoteFile], dataset: str) -> list[list[RemoteFile]]
     return [own, none]
 
 
-def _get(session: requests.Session, file: RemoteFile, work: Path, root: Path) -> None:
-    """Download, check and unpack one file; remembered by an empty file, so that it is done once."""
-    kind, digest = file.checksum.split(":")
-    done = work / f"{digest}.done"
-    if done.exists():
-        return
+def _download(session: requests.Session, file: RemoteFile, work: Path) -> Path:
+    """One file of the record, whole and checked."""
+    pooch.get_logger().setLevel("WARNING")  # the bar says the rest
     with _bar(file.size, file.name) as bar:
-        get = Resuming(session, work / f"{digest}.part", file.size, bar.update)
-        pooch.get_logger().setLevel("WARNING")  # the bar says the rest
+        get = Resuming(session, _part(work, file), file.size, bar.update)
         try:
-            path = Path(pooch.retrieve(file.url, file.checksum, file.name, work, downloader=get))
+            folder = work / "files"
+            return Path(pooch.retrieve(file.url, file.checksum, file.name, folder, downloader=get))
         except InputError:
             raise
         except ValueError:
             raise InputError(
-                f"{file.name} from {file.url} does not have the {kind} that its record declares, "
-                f"and was deleted: damaged on the way, or changed; run the same command again"
+                f"{file.name} from {file.url} does not have the checksum {file.checksum} of its "
+                f"record and was deleted; run the same command again, and report it to the "
+                f"record's authors if it stays so"
             ) from None
+
+
+def _place(path: Path, root: Path, work: Path) -> None:
+    """Unpack an archive, or move another file, to where it belongs."""
     if is_archive(path):
-        with _bar(None, f"unpacking {file.name}") as bar:
+        with _bar(None, f"unpacking {path.name}") as bar:
             unpack(path, root, work, bar.update)
-        path.unlink()
     else:
-        path.replace(root / file.name)
-    done.touch()
+        path.replace(root / path.name)
 
 
-def _check_room(candidates: list[RemoteFile], root: Path) -> None:
-    need, free = sum(file.size for file in candidates), shutil.disk_usage(root).free
+def _part(work: Path, file: RemoteFile) -> Path:
+    """Where a file grows. Its name holds the checksum: no part of another version goes on."""
+    return work / f"{file.checksum.replace(':', '-')}.part"
+
+
+def _done(work: Path, file: RemoteFile) -> Path:
+    """The empty file that says that a file has been unpacked."""
+    return work / f"{file.checksum.replace(':', '-')}_{file.name}.done"
+
+
+def _check_room(todo: list[RemoteFile], work: Path) -> None:
+    parts = [_part(work, file) for file in todo]
+    have = sum(part.stat().st_size for part in parts if part.exists())
+    need, free = sum(file.size for file in todo) - have, shutil.disk_usage(work).free
     if need > free:
         raise InputError(
-            f"{root} has room for {free / 1e9:.1f} GB, but the files to download have "
+            f"{work.parent} has room for {free / 1e9:.1f} GB, but the files to download have "
             f"{need / 1e9:.1f} GB, and more once unpacked; choose another --root"
         )
 
@@ -171,8 +193,8 @@ def _missing(dataset: str, root: Path) -> str | None:
 
 
 @contextmanager
-def _by_hand(dataset: str, root: Path) -> Iterator[None]:
-    """Errors within also say how to do without."""
+def _or_by_hand(dataset: str, root: Path) -> Iterator[None]:
+    """Errors within also say how to do without the network."""
     try:
         yield
     except InputError as error:
