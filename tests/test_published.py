@@ -237,6 +237,7 @@ def test_whole_photographs_are_tiled_where_tiles_are_absent(mask_name, tmp_path)
     [
         (lambda masks: (masks / "DJI_0010.png").unlink(), r"has 0 masks for DJI_0010.dng \(DJI_0011.png\).*rename it DJI_0010.png"),
         (lambda masks: (masks / "DJI_0010.png").rename(masks / "a_DJI_0010.png") and Image.new("L", (800, 544)).save(masks / "b_DJI_0010.png"), "has 2 masks for DJI_0010.dng"),
+        (lambda masks: (masks.parent / "images_full/raw_scale100/DJI_0010.dng").rename(masks.parent / "images_full/raw_scale100/B11.dng") and (masks / "DJI_0010.png").unlink(), "DJI_0011.png fits B11.dng and DJI_0011.dng"),
         (lambda masks: Image.new("L", (80, 54)).save(masks / "DJI_0010.png"), r"\(54, 80\) pixels"),
         (lambda masks: [path.unlink() for path in masks.iterdir()], "0 masks .*no masks"),
         (lambda masks: [path.unlink() for path in masks.parent.rglob("*.dng")], "no images of the intensity 1.0"),

@@ -40,7 +40,7 @@ def dimmed(data: RawDataset, intensity: float) -> RawDataset:
         return data
     for camera in data.cameras:
         check_dimmable(camera, intensity)
-    mosaics = torch.empty_like(data.mosaics)
+    mosaics = torch.empty((len(data), *data.size), dtype=data.mosaics.dtype)
     for i, name in enumerate(data.images):
         camera = data.cameras[int(data.camera_index[i])]
         seed = hashlib.sha256(f"{name} {intensity}".encode()).digest()[:8]

@@ -22,11 +22,6 @@ COLUMNS = ("image", "label", "mask", "group", "camera")
 Progress = Callable[[list[Any], str], Iterable[Any]]
 
 
-def quiet(items: list[Any], what: str) -> Iterable[Any]:
-    """The progress of a list, not shown."""
-    return items
-
-
 @dataclass(frozen=True)
 class Row:
     """One line of a manifest; what is not given is empty."""
@@ -39,7 +34,7 @@ class Row:
     camera: str = ""
 
 
-def load(root: Path, progress: Progress = quiet) -> RawDataset:
+def load(root: Path, progress: Progress = lambda items, what: items) -> RawDataset:
     """Read the images that `root/manifest.csv` lists.
 
     Its columns: image (path relative to the manifest), label or mask or both, and optionally group

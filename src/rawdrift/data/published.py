@@ -15,6 +15,11 @@ from rawdrift.data.manifest import Progress
 from rawdrift.runs.spec import INTENSITIES
 
 
+def quiet(items: list[Any], what: str) -> Iterable[Any]:
+    """The progress of a list, not shown."""
+    return items
+
+
 def scale_name(intensity: float) -> str:
     """The name of the folder with the images of an intensity, such as raw_scale025."""
     return f"raw_scale{round(intensity * 100):03d}"

@@ -12,8 +12,8 @@ from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.intensity import check_dimmable, dimmed
-from rawdrift.data.manifest import Progress, quiet
-from rawdrift.data.published import find, on_disk, pictures, read, scale_name
+from rawdrift.data.manifest import Progress
+from rawdrift.data.published import find, on_disk, pictures, quiet, read, scale_name
 from rawdrift.data.tiles import tile
 
 LAYOUT = (
@@ -123,7 +123,7 @@ def _frames(base: Path, intensity: float) -> Pairs:
             f"{base} has no images of the intensity {intensity}, on disk are the intensities "
             f"{have}; expected {LAYOUT}"
         )
-    pairs = []
+    pairs: Pairs = []
     for frame in frames:
         word = rf"(?<![^\W_]){re.escape(frame.stem)}(?![^\W_])"
         named = [mask for mask in masks if re.search(word, mask.stem, re.IGNORECASE)]
@@ -136,6 +136,12 @@ def _frames(base: Path, intensity: float) -> Pairs:
                 f"{base / _FRAMES[1]} has {len(fit)} masks for {frame.name} ({found}); expected "
                 f"one whose name holds {frame.stem}: rename it {frame.stem}.png"
             )
+        for other, mask in pairs:
+            if mask == fit[0]:
+                raise InputError(
+                    f"{mask} fits {other.name} and {frame.name}; expected a mask for each: rename "
+                    f"them {other.stem}.png and {frame.stem}.png"
+                )
         pairs.append((frame, fit[0]))
     return pairs
 

@@ -9,8 +9,8 @@ from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.intensity import check_dimmable, dimmed
-from rawdrift.data.manifest import Progress, quiet
-from rawdrift.data.published import find, on_disk, read, scale_name
+from rawdrift.data.manifest import Progress
+from rawdrift.data.published import find, on_disk, quiet, read, scale_name
 
 LAYOUT = (
     "microscopy/labels/Ma190c_annotations.dat and microscopy/images/raw_scale100/*.tiff "
