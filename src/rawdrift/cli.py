@@ -19,7 +19,7 @@ from rawdrift import __version__
 from rawdrift.camera.camera import Camera, shipped
 from rawdrift.checks import InputError
 from rawdrift.configurations import CONFIGURATIONS
-from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task
+from rawdrift.runs.spec import PUBLISHED, Data, Synthesis, SynthesisSpec, Task
 
 DEMO = SynthesisSpec(
     data=Data("synthetic-microscopy", images=240, size=96),
@@ -141,6 +141,15 @@ def _parser() -> _Parser:
     show = _command("Print a camera file.")
     show.add_argument("name", metavar="CAMERA", help="shipped name, .toml file, or raw file")
     actions.add_subcommand("show", show)
+
+    data = _command("The raw images that experiments read.")
+    commands.add_subcommand("data", data, help="fetch published datasets")
+    actions = data.add_subcommands(required=True, dest="action", metavar="ACTION")
+    fetch = _command("Fetch a published dataset (Zenodo record 5235536), or go on with it.")
+    fetch.add_argument("name", metavar="DATASET", help=" or ".join(PUBLISHED))
+    fetch.add_argument("--root", required=True, help="folder for the files")
+    fetch.add_argument("--url", help="of a mirror: its copy of the Zenodo record, in JSON")
+    actions.add_subcommand("fetch", fetch, help="download, check and unpack a published dataset")
     return parser
 
 
@@ -209,12 +218,30 @@ def _cameras(args: Namespace) -> int:
     return 0
 
 
+def _data(args: Namespace) -> int:
+    return {"fetch": _data_fetch}[args.action](args[args.action])
+
+
+def _data_fetch(args: Namespace) -> int:
+    from rawdrift.data import zenodo
+
+    root = Path(args.root).expanduser()
+    fetched = zenodo.fetch(args.name, root, args.url or zenodo.RECORD)
+    print(
+        f"{args.name} is in {root}"
+        if fetched
+        else f"{args.name} is in {root} already, nothing is done; another --root fetches it anew"
+    )
+    return 0
+
+
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "demo": _demo,
     "develop": _develop,
     "synthesis": _synthesis,
     "report": _report,
     "cameras": _cameras,
+    "data": _data,
 }
 
 

@@ -85,8 +85,13 @@ def _run(
 def _load(spec: SynthesisSpec) -> RawDataset:
     data = datasets.load(spec.data)
     if data.labels is None:
+        if spec.data.name == "folder":
+            raise InputError(
+                f"{spec.data.root}/manifest.csv has no column label; classification needs one"
+            )
         raise InputError(
-            f"{spec.data.root}/manifest.csv has no column label; classification needs one"
+            f"{spec.data.name} has masks and no labels, but synthesis trains classifiers; choose "
+            f"data with labels, such as raw-microscopy"
         )
     data = fit_for_folds(data.without(spec.data.exclude, "excluded"), spec.synthesis.folds)
     for label, why in data.left_out.items():
