@@ -8,8 +8,9 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,7 +18,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from rawdrift import __version__
 from rawdrift.camera.camera import Camera, shipped
-from rawdrift.checks import InputError
+from rawdrift.checks import Failures, InputError
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task
 
@@ -134,6 +135,15 @@ def _parser() -> _Parser:
     report.add_argument("runs", nargs="+", metavar="RUN", help="run folder")
     commands.add_subcommand("report", report, help="the report of a run, again")
 
+    data = _command("Raw images with their labels: store and describe them.")
+    commands.add_subcommand("data", data, help="store and describe data")
+    actions = data.add_subcommands(required=True, dest="action", metavar="ACTION")
+    pack = _command("Store a dataset of any size as two files, opened at once.")
+    pack.add_class_arguments(Data, "data")
+    pack.add_argument("--out", required=True, help="folder of the store, a new one")
+    actions.add_subcommand("pack", pack, help="store a dataset, to be opened at once")
+    parser.commands["pack"] = pack
+
     cameras = _command("The cameras that come with rawdrift.")
     commands.add_subcommand("cameras", cameras, help="list or show cameras")
     actions = cameras.add_subcommands(required=True, dest="action", metavar="ACTION")
@@ -179,12 +189,16 @@ def _develop(args: Namespace) -> int:
     names = plan(raws, args.isp)
     camera = Camera.load(args.camera) if args.camera else None
     out = Path(args.out)
-    results = develop(raws, camera, names, out, args.format, args.channels)
-    for raw, views in tqdm(results, total=len(raws), unit="file", disable=None):
+    failures = Failures()
+    views = develop(raws, camera, names, out, failures, args.format, args.channels)
+    bar = tqdm(views, total=len(raws) * len(names), unit="view", disable=None)
+    for raw, developed in groupby(bar, key=lambda view: view.raw):
         if args.isp == "all":
             from rawdrift.report import contact_sheet
 
-            contact_sheet(views, out / f"{raw.stem}_contact-sheet.png", title=raw.name)
+            pictures = ((view.name, view.picture) for view in developed)
+            contact_sheet(pictures, out / f"{raw.stem}_contact-sheet.png", title=raw.name)
+    failures.check(len(raws), "raw files")
     print(f"{len(raws)} raw file{'s' * (len(raws) > 1)} developed into {out}")
     return 0
 
@@ -195,6 +209,28 @@ def _report(args: Namespace) -> int:
     for run in args.runs:
         print(f"report: {report.write(Path(run))}")
     return 0
+
+
+def _data(args: Namespace) -> int:
+    return _DATA[args.action](args[args.action])
+
+
+def _data_pack(args: Namespace) -> int:
+    from rawdrift import data
+
+    frames = data.frames(args.data)
+    failures = data.pack.write(frames, Path(args.out), _each_image)
+    count = len(frames.rows) - len(failures.found)
+    print(f"{count} image{'s' * (count > 1)} packed into {args.out}")
+    failures.check(len(frames.rows), "images")
+    return 0
+
+
+def _each_image(indices: range) -> Iterable[int]:
+    from tqdm import tqdm
+
+    bar: Iterable[int] = tqdm(indices, unit="image", leave=False, disable=None)
+    return bar
 
 
 def _cameras(args: Namespace) -> int:
@@ -209,11 +245,16 @@ def _cameras(args: Namespace) -> int:
     return 0
 
 
+_DATA: dict[str, Callable[[Namespace], int]] = {
+    "pack": _data_pack,
+}
+
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "demo": _demo,
     "develop": _develop,
     "synthesis": _synthesis,
     "report": _report,
+    "data": _data,
     "cameras": _cameras,
 }
 

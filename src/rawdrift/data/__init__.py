@@ -7,22 +7,38 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from rawdrift.data import manifest
+from rawdrift.data import manifest, pack
 from rawdrift.data.dataset import RawDataset
+from rawdrift.data.frames import Frames
 from rawdrift.runs.spec import Data
 
 
 def load(spec: Data) -> RawDataset:
-    """The dataset that a spec names."""
+    """The dataset that a spec names. The images of a packed folder are read where they are used."""
     return _LOADERS[spec.name](spec)
 
 
+def frames(spec: Data) -> Frames:
+    """The images of a dataset, without `exclude`, to be read one by one, however many there are."""
+    if spec.name == "folder" and not _is_packed(spec):
+        return manifest.Folder(Path(str(spec.root)), spec.exclude)
+    return load(spec).without(spec.exclude)
+
+
+def _is_packed(spec: Data) -> bool:
+    return (Path(str(spec.root)) / pack.INDEX).exists()
+
+
 def _folder(spec: Data) -> RawDataset:
+    root = Path(str(spec.root))
+    if _is_packed(spec):
+        return pack.load(root)
+
     def progress(rows: list[Any], what: str) -> Iterable[Any]:
         bar: Iterable[Any] = tqdm(rows, desc=what, unit="image", leave=False, disable=None)
         return bar
 
-    return manifest.load(Path(str(spec.root)), progress)
+    return manifest.load(root, progress)
 
 
 def _synthetic_microscopy(spec: Data) -> RawDataset:
