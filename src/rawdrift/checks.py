@@ -1,7 +1,7 @@
 """Checks of what users give, and the one error that tells them."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 _REASONS = 10  # told in full; of further files, the names
@@ -19,8 +19,8 @@ class Failures:
 
     found: dict[str, str]
 
-    def __init__(self) -> None:
-        self.found = {}
+    def __init__(self, found: Mapping[str, str] | None = None):
+        self.found = dict(found or {})
 
     def add(self, name: object, error: InputError | OSError) -> None:
         """Note the error of a file."""

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 a check said no, 2 bad input, 70 a fault of ours, 130 stop
 Heavy imports are paid by the command that needs them: --help is instant.
 """
 
+import json
 import os
 import re
 import sys
@@ -143,6 +144,15 @@ def _parser() -> _Parser:
     pack.add_argument("--out", required=True, help="folder of the store, a new one")
     actions.add_subcommand("pack", pack, help="store a dataset, to be opened at once")
     parser.commands["pack"] = pack
+    describe = _command("Count the images, and look for what is wrong with them.")
+    describe.add_class_arguments(Data, "data")
+    describe.add_argument("--json", action="store_true", help="as JSON, in place of text")
+    describe.add_argument("--sheet", type=str, help="PNG to draw images of every class into")
+    describe.add_argument(
+        "--verify", action="store_true", help="compare a packed folder with its checksums first"
+    )
+    actions.add_subcommand("describe", describe, help="counts, clipping, noise, duplicates")
+    parser.commands["describe"] = describe
 
     cameras = _command("The cameras that come with rawdrift.")
     commands.add_subcommand("cameras", cameras, help="list or show cameras")
@@ -226,6 +236,26 @@ def _data_pack(args: Namespace) -> int:
     return 0
 
 
+def _data_describe(args: Namespace) -> int:
+    from rawdrift import data
+    from rawdrift.data.describe import describe, samples
+
+    if args.verify:
+        data.pack.verify(Path(args.data.root or "."))
+    frames = data.frames(args.data)
+    found = describe(frames, _each_image)
+
+    from rawdrift import report
+
+    print(json.dumps(found, indent=1) if args.json else report.dataset_text(found))
+    if args.sheet and found["images"]:
+        title = Path(args.data.root or args.data.name).name
+        shown = samples(frames, report.SAMPLES)
+        report.sample_sheet(shown, found["classes"], Path(args.sheet), title)
+    Failures(found["unreadable"]).check(len(frames.rows), "images")
+    return 0
+
+
 def _each_image(indices: range) -> Iterable[int]:
     from tqdm import tqdm
 
@@ -247,6 +277,7 @@ def _cameras(args: Namespace) -> int:
 
 _DATA: dict[str, Callable[[Namespace], int]] = {
     "pack": _data_pack,
+    "describe": _data_describe,
 }
 
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {

@@ -101,14 +101,12 @@ def _turned(
     found = _pattern(turn(_cells(cfa, 2 + height % 2, 2 + width % 2)))
     if not keep_phase or found == cfa:
         return Mosaic(result, found)
-    for axis in ((-1,), (-2,), (-1, -2)):
-        moved = result
-        for one in axis:
-            moved = _moved(moved, one)
-        cells = _cells(found, 4, 4)[1 if -2 in axis else 0 :, 1 if -1 in axis else 0 :]
-        if _pattern(cells) == cfa:
-            return Mosaic(moved, cfa)
-    raise AssertionError("any of the four patterns is another one, moved")
+    # Any of the four patterns is another one, moved by a row, a column, or both.
+    cells = _cells(found, 4, 4)
+    moves = ((0, 1), (1, 0), (1, 1))
+    down, right = next(move for move in moves if _pattern(cells[move[0] :, move[1] :]) == cfa)
+    result = _moved(result, -2) if down else result
+    return Mosaic(_moved(result, -1) if right else result, cfa)
 
 
 def _moved(x: Tensor, axis: int) -> Tensor:
