@@ -241,7 +241,7 @@ def _data_describe(args: Namespace) -> int:
     from rawdrift.data.describe import describe, samples
 
     if args.verify:
-        data.pack.verify(Path(args.data.root or "."))
+        data.pack.verify(Path(args.data.root or args.data.name))
     frames = data.frames(args.data)
     found = describe(frames, _each_image)
 

@@ -84,8 +84,10 @@ def samples(frames: Frames, each: int) -> Iterator[Sample]:
     Images that can't be read are passed over.
     """
     rows = frames.rows
-    for label in sorted({row.label for row in rows}):
-        places = [i for i, row in enumerate(rows) if row.label == label]
+    by_label: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        by_label.setdefault(row.label, []).append(place)
+    for label, places in sorted(by_label.items()):
         chosen = np.linspace(0, len(places) - 1, min(each, len(places))).round().astype(int)
         for place in (places[i] for i in chosen):
             try:

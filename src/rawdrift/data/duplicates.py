@@ -16,10 +16,11 @@ _CHUNK = 1024  # thumbnails that are compared with all others at once
 class Duplicates:
     """Collects what is needed to find duplicates: 1 KiB an image, whatever its size.
 
-    Exact ones have the same numbers (SHA-256). Near ones have thumbnails (16x16 means over the whole
-    image, all colors together) whose Pearson correlation is at least `ALIKE`: the same scene with
-    other noise, exposure or compression. Shifted, flipped or cropped copies are not found, and images
-    that hardly differ in structure, as of an empty slide, may be called alike: it is for you to look.
+    Exact ones have the same numbers (SHA-256). Near ones have thumbnails (16x16 means over the
+    whole image, all colors together) whose Pearson correlation is at least `ALIKE`: the same scene
+    with other noise, exposure or compression. Shifted, flipped or cropped copies are not found, and
+    simple scenes that differ in small things, or in none as empty slides, may be called alike: they
+    are for you to look at.
     """
 
     def __init__(self) -> None:
@@ -43,8 +44,8 @@ class Duplicates:
     def near(self) -> list[list[int]]:
         """Sets of places of images that are alike, exact duplicates among them.
 
-        A set holds what is alike link by link. The cost grows with the square of their number: a few
-        seconds for 20,000 images.
+        A set holds what is alike link by link. The cost grows with the square of their number: a
+        few seconds for 20,000 images.
         """
         if not self._thumbnails:
             return []

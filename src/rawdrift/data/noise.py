@@ -38,12 +38,12 @@ class NoiseEstimate:
 class NoiseCurve:
     """Collects noise against signal from the images of a camera, one at a time.
 
-    Each color of the 2x2 cell is a picture of its own, so that only neighbors of one color meet. Its
-    second difference along both axes, [1 -2 1] by [1 -2 1] over 6, takes away every plane and leaves
-    white noise its standard deviation (Immerkaer, Computer Vision and Image Understanding 64, 1996).
-    Half of the sites are looked at, those with the smallest Sobel gradient, which is independent of
-    it (Tai and Yang, ISPA 2008); sites beside a clipped one are not. Their median absolute value, by
-    bins of the local mean, is robust to what texture is left (Donoho's MAD).
+    Each color of the 2x2 cell is a picture of its own, so that only neighbors of one color meet.
+    Its second difference along both axes, [1 -2 1] by [1 -2 1] over 6, takes away every plane and
+    leaves white noise its standard deviation (Immerkaer, Computer Vision and Image Understanding
+    64, 1996). Half of the sites are looked at, those with the smallest Sobel gradient, which is
+    independent of it (Tai and Yang, ISCCSP 2008); sites beside a clipped one are not. The median of
+    their absolute values, by bins of the local mean, is robust to what texture is left.
 
     Limits: fine texture everywhere reads as noise, and noise that demosaicing, compression or
     resampling has smoothed reads as less. It is a look at the data, no calibration.
@@ -111,6 +111,8 @@ def _median(counts: Array) -> float:
     sums = counts.cumsum()
     middle = sums[-1] / 2
     at = int(np.searchsorted(sums, middle))
+    if at == 0:
+        return 0.0
     part = (middle - (sums[at] - counts[at])) / counts[at]
     return float(2 ** ((at + part) / _FINE - 8))
 

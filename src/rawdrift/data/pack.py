@@ -143,6 +143,10 @@ def _index(root: Path) -> _Index:
             for name, stamp in held["files"].items()
         }
         index = _Index(tuple(map(int, held["shape"])), str(held["dtype"]), stamps)
+    except FileNotFoundError:
+        raise InputError(
+            f"{root} is not a packed dataset: it has no {INDEX}, and no checksums to compare with"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path} is not the index of a packed dataset; {_AGAIN}") from None
     if found != _FORMAT:
