@@ -217,7 +217,7 @@ def test_the_sheet_shows_the_pictures_and_the_outlines_of_masks(label, tmp_path)
     shown = {tuple(pixel) for pixel in pixels.tolist()}
     first = next(iter(samples(made, 1)))
     assert tuple(np.uint8(first.picture[-1, -1] * 255).tolist()) in shown
-    assert ((255, 212, 0) in shown) == (label == "")  # only where there is no label to tell
+    assert ((0, 255, 0) in shown) == (label == "")  # only where there is no label to tell
 
 
 def test_the_sheet_is_written_by_the_command(folder, tmp_path, capsys):

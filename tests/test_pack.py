@@ -1,6 +1,7 @@
 """Packed datasets: whole, the same as what was packed, read where they are used."""
 
 import json
+import resource
 import weakref
 from dataclasses import replace
 
@@ -233,6 +234,18 @@ def test_nothing_is_left_of_what_went_wrong(folder, tmp_path, monkeypatch, capsy
         path.write_bytes(b"II*\0")
     assert "7 of 7 images can't be used, nothing is done" in fails(command, capsys)
     assert list(out.parent.iterdir()) == []
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(folder, tmp_path, capsys):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        error = fails(["data", "pack", "--data.root", folder, "--out", tmp_path / "s"], capsys)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "File too large" in error
+    assert str(tmp_path / "s") in error
+    assert {path.name for path in tmp_path.iterdir()} == {"folder"}
 
 
 def test_an_interrupted_pack_is_started_again(folder, tmp_path, capsys):

@@ -31,8 +31,7 @@ def write(path: Path, content: bytes | str | Callable[[IO[bytes]], object]) -> N
         Path(temporary).replace(path)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # a full disk does not say where
-            error.filename = str(path)
+        _name(error, path)
         raise
 
 
@@ -78,11 +77,17 @@ def new_folder(path: Path) -> Iterator[Path]:
                 os.fsync(file.fileno())
         (partial / ".lock").unlink()
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
+        _name(error, path)
         raise
     finally:
         lock.release()
+
+
+def _name(error: BaseException, path: Path) -> None:
+    if isinstance(error, OSError) and error.filename is None:  # a full disk does not say where
+        error.filename = str(path)
 
 
 def _umask() -> int:

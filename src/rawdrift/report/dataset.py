@@ -30,7 +30,7 @@ _TITLE = 46
 _HEAD = 40  # above the images of a class
 _NAME = 24  # below an image
 _DPI = 100
-_OUTLINE = "#ffd400"  # of masks, seen on dark and on bright ground
+_OUTLINE = "#00ff00"  # of masks: a green that no scene has
 _SETS = 8  # of duplicates that are listed, and images of each; JSON has all
 
 
@@ -85,7 +85,7 @@ def _line(name: str, words: str) -> list[str]:
 def _noise(noise: Mapping[str, Any] | None) -> str:
     if noise is None:
         return "can't be told from these images"
-    words = f"about {noise['sigma']:.3g} DN"
+    words = f"about {noise['sigma']:.3g} DN, with what texture adds"
     if noise["gain"] is not None:
         words += f"; gain about {noise['gain']:.3g} DN per electron"
     if noise["read_noise"] is not None:
