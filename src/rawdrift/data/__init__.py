@@ -7,15 +7,23 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from rawdrift.data import manifest, raw_drone, raw_microscopy
+from rawdrift.data import manifest, pack, raw_drone, raw_microscopy
 from rawdrift.data.dataset import RawDataset
+from rawdrift.data.frames import Frames
 from rawdrift.data.intensity import dimmed
 from rawdrift.runs.spec import Data
 
 
 def load(spec: Data) -> RawDataset:
-    """The dataset that a spec names."""
+    """The dataset that a spec names. The images of a packed folder are read where they are used."""
     return _LOADERS[spec.name](spec)
+
+
+def frames(spec: Data) -> Frames:
+    """The images of a dataset, without `exclude`, to be read one by one, however many there are."""
+    if spec.name == "folder" and spec.intensity == 1.0 and not _is_packed(spec):
+        return manifest.Folder(Path(str(spec.root)), spec.exclude)
+    return load(spec).without(spec.exclude)
 
 
 def _progress(items: list[Any], what: str) -> Iterable[Any]:
@@ -23,8 +31,14 @@ def _progress(items: list[Any], what: str) -> Iterable[Any]:
     return bar
 
 
+def _is_packed(spec: Data) -> bool:
+    return (Path(str(spec.root)) / pack.INDEX).exists()
+
+
 def _folder(spec: Data) -> RawDataset:
-    return dimmed(manifest.load(Path(str(spec.root)), _progress), spec.intensity)
+    root = Path(str(spec.root))
+    data = pack.load(root) if _is_packed(spec) else manifest.load(root, _progress)
+    return dimmed(data, spec.intensity)
 
 
 def _raw_microscopy(spec: Data) -> RawDataset:

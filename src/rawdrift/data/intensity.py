@@ -54,4 +54,4 @@ def dimmed(data: RawDataset, intensity: float) -> RawDataset:
         if not mosaics.is_floating_point():
             x = x.mul(2**camera.bit_depth - 1).round()
         mosaics[i] = x.to(mosaics.dtype)
-    return replace(data, mosaics=mosaics)
+    return replace(data, mosaics=mosaics, checksum=None)
