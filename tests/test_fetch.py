@@ -338,7 +338,7 @@ def test_a_disk_that_is_too_small_is_noticed_first(server, drone, tmp_path):
     [
         (["data", "fetch", "raw-micro", "--root", "x"], "unknown dataset 'raw-micro'.*raw-microscopy; raw-drone"),
         (["data", "fetch", "raw-drone"], "required: data.fetch.root"),
-        (["data"], "one of {fetch}"),
+        (["data"], "one of {fetch,"),
     ],
 )  # fmt: skip
 def test_wrong_commands_say_what_is_right(arguments, message, capsys, tmp_path, monkeypatch):
