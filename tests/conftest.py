@@ -9,6 +9,7 @@ import pytest
 import tifffile
 import torch
 from hypothesis import HealthCheck, settings
+from PIL import Image
 
 from rawdrift.camera.camera import Camera
 from rawdrift.cfa import PATTERNS
@@ -76,3 +77,40 @@ def write_folder(root: Path, rows, size=(40, 40), seed=0, camera=True, dark=()):
     if camera:
         Camera(name="test-cam", cfa="RGGB").save(root / "camera.toml")
     return root
+
+
+def published_microscopy(root: Path, above="microscopy", scales=(100,), brightness=30000):
+    """Raw-Microscopy in small: 46 images of 9 classes, one class of too few, one excluded image."""
+    base = root / above
+    (base / "labels").mkdir(parents=True)
+    classes = ["BAS", "EOS", "KSC", "LYA", "LYT", "MON", "NGB", "NGS", "UNC"]
+    lines = [f"cell-{name}-{i} {name}" for i in range(5) for name in classes]
+    lines += [f"cell-PMO-{i} PMO" for i in range(4)]
+    lines += ["Ma190c_lame3_zone13_composite_Mcropped_2 LYT", "cell-MON-5 MON"]
+    (base / "labels/Ma190c_annotations.dat").write_text("\n".join(lines) + "\n")
+    rng = np.random.default_rng(0)
+    for scale in scales:
+        folder = base / f"images/raw_scale{scale:03d}"
+        folder.mkdir(parents=True)
+        for line in lines:
+            pixels = rng.integers(0, 2**16, (16, 16)).astype(np.uint16)
+            pixels[0, 0] = round(brightness * scale / 100)
+            tifffile.imwrite(folder / f"{line.split()[0]}.tiff", pixels)
+    return base
+
+
+def published_drone(root: Path, above="drone", scales=(100,)):
+    """Raw-Drone in small: seven tiles of three photographs, the last without a car."""
+    base = root / above
+    names = [f"{p:02d}_{t:05d}" for p in range(3) for t in range(2)] + ["02_00002"]
+    (base / "masks_tiles_256").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in names:
+        mask = (rng.random((16, 16)) < 0.3) & (name != names[-1])
+        Image.fromarray(mask).save(base / f"masks_tiles_256/{name}.png")
+        for scale in scales:
+            folder = base / f"images_tiles_256/raw_scale{scale:03d}"
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 2**16 * scale // 100, (16, 16)).astype(np.uint16)
+            tifffile.imwrite(folder / f"{name}.tif", pixels)
+    return base

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import weakref
 
 import imagecodecs
 import numpy as np
@@ -18,8 +19,10 @@ import yaml
 
 import rawdrift as rd
 from rawdrift import files
+from rawdrift.checks import Failures
 from rawdrift.cli import main
 from rawdrift.controls import synthesis
+from rawdrift.isp.develop import develop
 from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task
 from rawdrift.tasks import models
 
@@ -264,6 +267,49 @@ def test_develop_writes_tiff_of_several_files(tmp_path):
     assert names == ["0_me-u-ga.tiff", "1_me-u-ga.tiff"]
     view = tifffile.imread(tmp_path / "out/1_me-u-ga.tiff")
     assert (view.shape, view.dtype) == ((20, 22, 3), np.uint16)
+
+
+def test_develop_goes_on_after_broken_files_and_names_them(tmp_path, capsys):
+    raws = [tmp_path / f"{i}.tif" for i in range(5)]
+    for raw in raws:
+        raw_file(raw, np.full((8, 8), 9000, np.uint16))
+    raws[1].write_bytes(b"II*\0")
+    raw_file(raws[3], np.zeros((8, 8, 3), np.uint8))
+    out = tmp_path / "out"
+    error = fails(["develop", *raws, "--camera", "raw-drone", "--isp", "all", "--out", out], capsys)
+    assert "2 of 5 raw files can't be used, all the others are done" in error
+    assert "1.tif can't be decoded" in error
+    assert "3.tif has shape (8, 8, 3)" in error
+    sheets = {path.name for path in out.glob("*contact-sheet.png")}
+    assert sheets == {f"{i}_contact-sheet.png" for i in (0, 2, 4)}
+    assert len(list(out.iterdir())) == 3 * 13
+
+
+def test_develop_names_all_of_many_broken_files(tmp_path, capsys):
+    raws = [tmp_path / f"raw{i}.tif" for i in range(12)]
+    for raw in raws:
+        raw.write_bytes(b"II*\0")
+    error = fails(["develop", *raws, *DEVELOP[:3], tmp_path / "out"], capsys)
+    assert "12 of 12 raw files can't be used, nothing is done" in error
+    assert all(f"raw{i}.tif" in error for i in range(12))
+    assert not (tmp_path / "out").exists()
+
+
+def test_develop_holds_two_views_in_memory_at_most(tmp_path):
+    raws = [raw_file(tmp_path / f"{i}.tif", np.full((8, 8), 9000, np.uint16)) for i in range(3)]
+    camera, failures = rd.Camera.load("raw-drone"), Failures()
+    made = []
+    for view in develop(raws, camera, rd.isp.CONFIGURATIONS, tmp_path / "out", failures):
+        made.append(weakref.ref(view.picture))
+        assert sum(ref() is not None for ref in made) <= 2
+    assert len(made) == 3 * 12
+
+
+def test_a_packed_folder_gives_the_same_numbers(finished, folder, tmp_path):
+    store = tmp_path / "store"
+    assert main(["data", "pack", "--data.root", str(folder), "--out", str(store)]) == 0
+    assert main(experiment(store, tmp_path / "run")) == 0
+    assert (tmp_path / "run/results.csv").read_bytes() == (finished / "results.csv").read_bytes()
 
 
 def test_cameras_are_listed_and_shown(tmp_path, capsys):

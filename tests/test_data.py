@@ -99,7 +99,7 @@ BAD = {
     "twice": (lambda root: edit(root / "manifest.csv", "3.tif,", "2.tif,"), "2.tif twice, in lines 4"),
     "missing file": (lambda root: (root / "3.tif").unlink(), r"3.tif does not exist"),
     "missing mask": (lambda root: (root / "3-mask.tif").unlink(), "mask .*3-mask.tif of 3.tif"),
-    "other size": (lambda root: resize(root / "3.tif"), "32x40 pixels but 0.tif has 40x40"),
+    "other size": (lambda root: (resize(root / "3.tif"), resize(root / "3-mask.tif")), "32x40 pixels but 0.tif has 40x40"),
     "mask size": (lambda root: resize(root / "3-mask.tif"), "3-mask.tif has 32x40.*40x40"),
     "deep mask": (
         lambda root: tifffile.imwrite(root / "3-mask.tif", np.zeros((40, 40), np.uint16)),

@@ -23,8 +23,10 @@ def store(folder, spec=SPEC):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Data("floder"), "unknown data.name 'floder'.*folder; synthetic-microscopy"),
-        (lambda: Data("folder"), "data.root is missing"),
+        (lambda: Data("floder"), "unknown data.name 'floder'.*folder; .*synthetic-microscopy"),
+        (lambda: Data("folder"), "data.root is missing: give the folder that holds manifest.csv"),
+        (lambda: Data("raw-drone"), "data.root is missing.*the files of raw-drone"),
+        (lambda: Data("raw-drone", "x", size=64), "data.size is for synthetic data"),
         (lambda: Data("folder", "x", images=3), "data.images is for synthetic data"),
         (lambda: Data("synthetic-microscopy", "x"), "data.root is for data.name folder"),
         (lambda: Data("synthetic-microscopy", images=1), "data.images must be.*at least 10"),

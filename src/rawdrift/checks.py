@@ -1,12 +1,48 @@
 """Checks of what users give, and the one error that tells them."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+
+_REASONS = 10  # told in full; of further files, the names
 
 
 class InputError(ValueError):
     """The user's input is wrong. The message says what was found, what was expected, what to do."""
+
+
+class Failures:
+    """Single files that could not be used: the rest is done, and these are told at the end.
+
+    found: what was wrong, by file.
+    """
+
+    found: dict[str, str]
+
+    def __init__(self, found: Mapping[str, str] | None = None):
+        self.found = dict(found or {})
+
+    def add(self, name: object, error: InputError | OSError) -> None:
+        """Note the error of a file."""
+        reason = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            reason = f"{error.filename}: {error.strerror}"
+        self.found[str(name)] = reason
+
+    def check(self, total: int, what: str) -> None:
+        """Raise an InputError that names every file that failed, of `total` files."""
+        if not self.found:
+            return
+        reasons = [*self.found.values()][:_REASONS]
+        if total == 1:
+            raise InputError(reasons[0])
+        rest = "all the others are done" if len(self.found) < total else "nothing is done"
+        more = [*self.found][_REASONS:]
+        if more:
+            reasons.append(f"and also {', '.join(more)}")
+        raise InputError(
+            f"{len(self.found)} of {total} {what} can't be used, {rest}: {'; '.join(reasons)}"
+        )
 
 
 def choose(kind: str, name: object, valid: Iterable[str]) -> str:

@@ -4,12 +4,14 @@ Exit codes: 0 done, 1 a check said no, 2 bad input, 70 a fault of ours, 130 stop
 Heavy imports are paid by the command that needs them: --help is instant.
 """
 
+import json
 import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,11 +19,11 @@ from jsonargparse import ArgumentParser, Namespace
 
 from rawdrift import __version__
 from rawdrift.camera.camera import Camera, shipped
-from rawdrift.checks import InputError
+from rawdrift.checks import Failures, InputError
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.runs import presets
 from rawdrift.runs.executor import KINDS, Compute
-from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task
+from rawdrift.runs.spec import PUBLISHED, Data, Synthesis, SynthesisSpec, Task
 
 DEMO = SynthesisSpec(
     data=Data("synthetic-microscopy", images=240, size=96),
@@ -152,6 +154,29 @@ def _parser() -> _Parser:
     report.add_argument("runs", nargs="+", metavar="RUN", help="run folder")
     commands.add_subcommand("report", report, help="the report of a run, again")
 
+    data = _command("Raw images with their labels: fetch, store and describe them.")
+    commands.add_subcommand("data", data, help="fetch, store and describe data")
+    actions = data.add_subcommands(required=True, dest="action", metavar="ACTION")
+    fetch = _command("Fetch a published dataset (Zenodo record 5235536), or go on with it.")
+    fetch.add_argument("name", metavar="DATASET", help=" or ".join(PUBLISHED))
+    fetch.add_argument("--root", required=True, help="folder for the files")
+    fetch.add_argument("--url", help="of a mirror: its copy of the Zenodo record, in JSON")
+    actions.add_subcommand("fetch", fetch, help="download, check and unpack a published dataset")
+    pack = _command("Store a dataset of any size as two files, opened at once.")
+    pack.add_class_arguments(Data, "data")
+    pack.add_argument("--out", required=True, help="folder of the store, a new one")
+    actions.add_subcommand("pack", pack, help="store a dataset, to be opened at once")
+    parser.commands["pack"] = pack
+    describe = _command("Count the images, and look for what is wrong with them.")
+    describe.add_class_arguments(Data, "data")
+    describe.add_argument("--json", action="store_true", help="as JSON, in place of text")
+    describe.add_argument("--sheet", type=str, help="PNG to draw images of every class into")
+    describe.add_argument(
+        "--verify", action="store_true", help="compare a packed folder with its checksums first"
+    )
+    actions.add_subcommand("describe", describe, help="counts, clipping, noise, duplicates")
+    parser.commands["describe"] = describe
+
     cameras = _command("The cameras that come with rawdrift.")
     commands.add_subcommand("cameras", cameras, help="list or show cameras")
     actions = cameras.add_subcommands(required=True, dest="action", metavar="ACTION")
@@ -223,12 +248,16 @@ def _develop(args: Namespace) -> int:
     names = plan(raws, args.isp)
     camera = Camera.load(args.camera) if args.camera else None
     out = Path(args.out)
-    results = develop(raws, camera, names, out, args.format, args.channels)
-    for raw, views in tqdm(results, total=len(raws), unit="file", disable=None):
+    failures = Failures()
+    views = develop(raws, camera, names, out, failures, args.format, args.channels)
+    bar = tqdm(views, total=len(raws) * len(names), unit="view", disable=None)
+    for raw, developed in groupby(bar, key=lambda view: view.raw):
         if args.isp == "all":
             from rawdrift.report import contact_sheet
 
-            contact_sheet(views, out / f"{raw.stem}_contact-sheet.png", title=raw.name)
+            pictures = ((view.name, view.picture) for view in developed)
+            contact_sheet(pictures, out / f"{raw.stem}_contact-sheet.png", title=raw.name)
+    failures.check(len(raws), "raw files")
     print(f"{len(raws)} raw file{'s' * (len(raws) > 1)} developed into {out}")
     return 0
 
@@ -239,6 +268,48 @@ def _report(args: Namespace) -> int:
     for run in args.runs:
         print(f"report: {report.write(Path(run))}")
     return 0
+
+
+def _data(args: Namespace) -> int:
+    return _DATA[args.action](args[args.action])
+
+
+def _data_pack(args: Namespace) -> int:
+    from rawdrift import data
+
+    frames = data.frames(args.data)
+    failures = data.pack.write(frames, Path(args.out), _each_image)
+    count = len(frames.rows) - len(failures.found)
+    print(f"{count} image{'s' * (count > 1)} packed into {args.out}")
+    failures.check(len(frames.rows), "images")
+    return 0
+
+
+def _data_describe(args: Namespace) -> int:
+    from rawdrift import data
+    from rawdrift.data.describe import describe, samples
+
+    if args.verify:
+        data.pack.verify(Path(args.data.root or args.data.name))
+    frames = data.frames(args.data)
+    found = describe(frames, _each_image)
+
+    from rawdrift import report
+
+    print(json.dumps(found, indent=1) if args.json else report.dataset_text(found))
+    if args.sheet and found["images"]:
+        title = Path(args.data.root or args.data.name).name
+        shown = samples(frames, report.SAMPLES)
+        report.sample_sheet(shown, found["classes"], Path(args.sheet), title)
+    Failures(found["unreadable"]).check(len(frames.rows), "images")
+    return 0
+
+
+def _each_image(indices: range) -> Iterable[int]:
+    from tqdm import tqdm
+
+    bar: Iterable[int] = tqdm(indices, unit="image", leave=False, disable=None)
+    return bar
 
 
 def _cameras(args: Namespace) -> int:
@@ -253,11 +324,31 @@ def _cameras(args: Namespace) -> int:
     return 0
 
 
+def _data_fetch(args: Namespace) -> int:
+    from rawdrift.data import zenodo
+
+    root = Path(args.root).expanduser()
+    fetched = zenodo.fetch(args.name, root, args.url or zenodo.RECORD)
+    print(
+        f"{args.name} is in {root}"
+        if fetched
+        else f"{args.name} is in {root} already, nothing is done; another --root fetches it anew"
+    )
+    return 0
+
+
+_DATA: dict[str, Callable[[Namespace], int]] = {
+    "fetch": _data_fetch,
+    "pack": _data_pack,
+    "describe": _data_describe,
+}
+
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "demo": _demo,
     "develop": _develop,
     "synthesis": _synthesis,
     "report": _report,
+    "data": _data,
     "cameras": _cameras,
 }
 

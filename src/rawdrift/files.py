@@ -1,8 +1,10 @@
-"""Files that are either whole or absent."""
+"""Files and folders that are either whole or absent."""
 
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -29,8 +31,7 @@ def write(path: Path, content: bytes | str | Callable[[IO[bytes]], object]) -> N
         Path(temporary).replace(path)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # a full disk does not say where
-            error.filename = str(path)
+        _name(error, path)
         raise
 
 
@@ -42,6 +43,51 @@ def make_folder(path: Path) -> None:
         raise InputError(f"{path} is a file, expected a folder; choose another one") from None
     except NotADirectoryError:
         raise InputError(f"{path} can't be made: a part of it is a file; choose another") from None
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Make a folder with all that is written into it within the context, in one atomic step.
+
+    Yields a hidden folder beside `path`, which takes its name at the end. An error within leaves
+    nothing; what a kill has left, the next attempt sweeps away. InputError where there is
+    something at `path` already, or another process is at it.
+    """
+    from filelock import FileLock, Timeout
+
+    path = path.absolute()
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"{path} exists already; choose a new folder, or remove it first")
+    partial = path.with_name(f".{path.name}.partial")
+    make_folder(partial)
+    lock = FileLock(partial / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(f"another process is writing {path}; wait for it") from None
+    try:
+        for leftover in partial.iterdir():
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            elif leftover.name != ".lock":
+                leftover.unlink()
+        yield partial
+        for written in filter(Path.is_file, partial.rglob("*")):
+            with written.open("rb") as file:
+                os.fsync(file.fileno())
+        (partial / ".lock").unlink()
+        partial.replace(path)
+    except BaseException as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        _name(error, path)
+        raise
+    finally:
+        lock.release()
+
+
+def _name(error: BaseException, path: Path) -> None:
+    if isinstance(error, OSError) and error.filename is None:  # a full disk does not say where
+        error.filename = str(path)
 
 
 def _umask() -> int:

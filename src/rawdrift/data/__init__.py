@@ -7,22 +7,46 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from rawdrift.data import manifest
+from rawdrift.data import manifest, pack, raw_drone, raw_microscopy
 from rawdrift.data.dataset import RawDataset
+from rawdrift.data.frames import Frames
+from rawdrift.data.intensity import dimmed
 from rawdrift.runs.spec import Data
 
 
 def load(spec: Data) -> RawDataset:
-    """The dataset that a spec names."""
+    """The dataset that a spec names. The images of a packed folder are read where they are used."""
     return _LOADERS[spec.name](spec)
 
 
-def _folder(spec: Data) -> RawDataset:
-    def progress(rows: list[Any], what: str) -> Iterable[Any]:
-        bar: Iterable[Any] = tqdm(rows, desc=what, unit="image", leave=False, disable=None)
-        return bar
+def frames(spec: Data) -> Frames:
+    """The images of a dataset, without `exclude`, to be read one by one, however many there are."""
+    if spec.name == "folder" and spec.intensity == 1.0 and not _is_packed(spec):
+        return manifest.Folder(Path(str(spec.root)), spec.exclude)
+    return load(spec).without(spec.exclude)
 
-    return manifest.load(Path(str(spec.root)), progress)
+
+def _progress(items: list[Any], what: str) -> Iterable[Any]:
+    bar: Iterable[Any] = tqdm(items, desc=what, unit="image", leave=False, disable=None)
+    return bar
+
+
+def _is_packed(spec: Data) -> bool:
+    return (Path(str(spec.root)) / pack.INDEX).exists()
+
+
+def _folder(spec: Data) -> RawDataset:
+    root = Path(str(spec.root))
+    data = pack.load(root) if _is_packed(spec) else manifest.load(root, _progress)
+    return dimmed(data, spec.intensity)
+
+
+def _raw_microscopy(spec: Data) -> RawDataset:
+    return raw_microscopy.load(Path(str(spec.root)), spec.intensity, _progress)
+
+
+def _raw_drone(spec: Data) -> RawDataset:
+    return raw_drone.load(Path(str(spec.root)), spec.intensity, _progress)
 
 
 def _synthetic_microscopy(spec: Data) -> RawDataset:
@@ -33,7 +57,7 @@ def _synthetic_microscopy(spec: Data) -> RawDataset:
     assert spec.seed is not None
     made = make(spec.images, spec.size, spec.seed)
     classes = tuple(sorted(set(made.labels)))
-    return RawDataset(
+    data = RawDataset(
         mosaics=made.mosaics,
         images=tuple(f"{spec.seed}-{i:05d}" for i in range(len(made.labels))),
         cameras=(made.camera,),
@@ -42,9 +66,12 @@ def _synthetic_microscopy(spec: Data) -> RawDataset:
         labels=torch.tensor([classes.index(label) for label in made.labels]),
         masks=made.masks.to(torch.uint8),
     )
+    return dimmed(data, spec.intensity)
 
 
 _LOADERS: dict[str, Callable[[Data], RawDataset]] = {
     "folder": _folder,
+    "raw-microscopy": _raw_microscopy,
+    "raw-drone": _raw_drone,
     "synthetic-microscopy": _synthetic_microscopy,
 }

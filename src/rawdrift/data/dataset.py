@@ -1,39 +1,74 @@
-"""Raw images in memory, with what is known of them."""
+"""Raw images, in memory or mapped from a file, with what is known of them."""
 
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import final
 
 import torch
 from torch import Tensor
 
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
+from rawdrift.data.frames import Frame, Row
+
+_CHUNK = 64  # images that are read at once to be hashed
+
+
+@final
+class Selection:
+    """Some images (n, H, W) of a tensor (N, H, W): read when indexed, as the tensor would be."""
+
+    def __init__(self, tensor: Tensor, index: Tensor):
+        self.tensor = tensor
+        self.index = index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: int | slice | Tensor) -> Tensor:
+        return self.tensor[self.index[index]]
+
+    @property
+    def shape(self) -> torch.Size:
+        """(n, H, W)."""
+        return torch.Size((len(self), *self.tensor.shape[1:]))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The tensor's."""
+        return self.tensor.dtype
+
+
+Images = Tensor | Selection
 
 
 @dataclass(frozen=True)
 class RawDataset:
     """N raw mosaics of one size, as their files hold them, with labels or masks or both.
 
-    mosaics: (N, H, W) uint16 DN, or float32 in [0, 1].
+    mosaics: (N, H, W) uint16 DN, or float32 in [0, 1]. Index them by batches: those of a packed
+        dataset are mapped from its file, and are read where they are used.
     images: N names.
     cameras, camera_index: the cameras, and which of them took each image, (N,) int64.
     classes, labels: names of the labels, sorted, and the index of each image's, (N,) int64.
     masks: (N, H, W) uint8.
     groups: N names of what belongs together (slide, flight, patient).
     left_out: labels that were left out, with how many images each had and why.
+    checksum: of the file that mosaics and masks are mapped from, where it is known.
     """
 
-    mosaics: Tensor
+    mosaics: Images
     images: tuple[str, ...]
     cameras: tuple[Camera, ...]
     camera_index: Tensor
     classes: tuple[str, ...] = ()
     labels: Tensor | None = None
-    masks: Tensor | None = None
+    masks: Images | None = None
     groups: tuple[str, ...] | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    checksum: str | None = None
 
     def __len__(self) -> int:
         return len(self.mosaics)
@@ -44,6 +79,28 @@ class RawDataset:
         if targets is None:
             raise InputError("the dataset has neither labels nor masks, expected one of them")
         return self.mosaics[index], targets[index]
+
+    @property
+    def rows(self) -> list[Row]:
+        """What is known of each image, as a manifest would say it."""
+        labels = [] if self.labels is None else self.labels.tolist()
+        return [
+            Row(
+                image,
+                label=self.classes[labels[i]] if labels else "",
+                mask=image if self.masks is not None else "",
+                group=self.groups[i] if self.groups else "",
+            )
+            for i, image in enumerate(self.images)
+        ]
+
+    def read(self, index: int) -> Frame:
+        """One image with its camera and mask."""
+        return Frame(
+            self.mosaics[index].numpy(),
+            self.cameras[int(self.camera_index[index])],
+            None if self.masks is None else self.masks[index].numpy(),
+        )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -71,25 +128,41 @@ class RawDataset:
         kept = torch.tensor(keep, dtype=torch.long)
         return replace(
             self,
-            mosaics=self.mosaics[kept],
+            mosaics=_select(self.mosaics, kept),
             images=tuple(self.images[i] for i in keep),
             camera_index=self.camera_index[kept],
             classes=classes,
             labels=torch.tensor([new_index[int(self.labels[i])] for i in keep], dtype=torch.long),
-            masks=None if self.masks is None else self.masks[kept],
+            masks=None if self.masks is None else _select(self.masks, kept),
             groups=None if self.groups is None else tuple(self.groups[i] for i in keep),
             left_out={**self.left_out, **{label: _noted(counts[label], why) for label in labels}},
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 of all that a result depends on, to notice data that changed under a run."""
+        """SHA-256 of all that a result depends on, to notice data that changed under a run.
+
+        Where the `checksum` is known, it stands for mosaics and masks, which are not read then.
+        """
         digest = hashlib.sha256()
         for part in (self.images, self.classes, self.groups, self.cameras):
             digest.update(repr(part).encode())
-        for tensor in (self.mosaics, self.camera_index, self.labels, self.masks):
+        for tensor in (self.camera_index, self.labels):
             if tensor is not None:
-                digest.update(tensor.contiguous().numpy().tobytes())
+                digest.update(tensor.contiguous().numpy().data)
+        if self.checksum is not None:
+            digest.update(self.checksum.encode())
+            return digest.hexdigest()
+        for images in (self.mosaics, self.masks):
+            if images is not None:
+                for start in range(0, len(images), _CHUNK):
+                    digest.update(images[start : start + _CHUNK].contiguous().numpy().data)
         return digest.hexdigest()
+
+
+def _select(images: Images, kept: Tensor) -> Selection:
+    if isinstance(images, Selection):
+        return Selection(images.tensor, images.index[kept])
+    return Selection(images, kept)
 
 
 def _noted(count: int, why: str) -> str:

@@ -2,8 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -14,84 +13,106 @@ from numpy.typing import NDArray
 
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.decode import decode, normalize
-from rawdrift.checks import InputError
+from rawdrift.checks import InputError, choose
 from rawdrift.data.dataset import RawDataset
+from rawdrift.data.frames import Cameras, Frame, Row, check_alike, memory, size
 
 COLUMNS = ("image", "label", "mask", "group", "camera")
 
 Progress = Callable[[list[Any], str], Iterable[Any]]
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of a manifest; what is not given is empty."""
-
-    line: int
-    image: str
-    label: str = ""
-    mask: str = ""
-    group: str = ""
-    camera: str = ""
-
-
 def load(root: Path, progress: Progress = lambda items, what: items) -> RawDataset:
-    """Read the images that `root/manifest.csv` lists.
+    """The images of a folder, all of them in memory.
+
+    progress: wraps the list of rows, to show how far reading is.
+    Raises InputError for anything missing, broken or of another size than the rest, and where the
+    images would fill more than half of the memory.
+    """
+    folder = Folder(root)
+    rows = folder.rows
+    cameras = Cameras()
+    camera_index = torch.empty(len(rows), dtype=torch.long)
+    for i, row in enumerate(progress(rows, "reading")):
+        frame = folder.read(i)
+        if i == 0:
+            first = frame
+            _check_room(root, frame, len(rows))
+            mosaics = np.empty((len(rows), *frame.mosaic.shape), frame.mosaic.dtype)
+            masks = np.empty(mosaics.shape, np.uint8) if row.mask else None
+        check_alike(frame, str(root / row.image), first, rows[0].image)
+        mosaics[i] = frame.mosaic
+        camera_index[i] = cameras.index(frame.camera)
+        if masks is not None and frame.mask is not None:
+            masks[i] = frame.mask
+    return RawDataset(
+        mosaics=torch.from_numpy(mosaics),
+        cameras=tuple(cameras.found),
+        camera_index=camera_index,
+        masks=None if masks is None else torch.from_numpy(masks),
+        **described(rows),
+    )
+
+
+def described(rows: Sequence[Row]) -> dict[str, Any]:
+    """The fields of a `RawDataset` that the rows of a manifest give."""
+    classes = tuple(sorted({row.label for row in rows})) if rows[0].label else ()
+    place = {label: i for i, label in enumerate(classes)}
+    return {
+        "images": tuple(row.image for row in rows),
+        "classes": classes,
+        "labels": torch.tensor([place[row.label] for row in rows]) if classes else None,
+        "groups": tuple(row.group for row in rows) if rows[0].group else None,
+    }
+
+
+class Folder:
+    """The images that `root/manifest.csv` lists, read from their files one by one.
 
     Its columns: image (path relative to the manifest), label or mask or both, and optionally group
     and camera (a shipped name, or the path of a .toml file). `root/camera.toml` serves the images
     that name no camera; raw formats with metadata (DNG) need neither.
 
-    progress: wraps the list of rows, to show how far reading is.
-    Raises InputError for anything missing, broken or of another size than the rest.
+    exclude: labels to leave out.
     """
-    rows = read_manifest(root / "manifest.csv")
-    default = root / "camera.toml"
-    cameras: dict[str, Camera | None] = {"": Camera.load(default) if default.exists() else None}
-    found: list[Camera] = []
-    calibrations: list[Camera] = []
-    mosaics: list[NDArray[Any]] = []
-    masks: list[NDArray[np.uint8]] = []
-    camera_index: list[int] = []
-    for row in progress(rows, "reading"):
-        decoded = decode(root / row.image)
-        if row.camera not in cameras:
-            cameras[row.camera] = _camera(root, row)
-        camera = cameras[row.camera] or decoded.camera
+
+    rows: list[Row]
+
+    def __init__(self, root: Path, exclude: Sequence[str] = ()):
+        self.root = root
+        rows = read_manifest(root / "manifest.csv")
+        labels = {row.label for row in rows}
+        for label in exclude if labels != {""} else ():
+            choose("label", label, sorted(labels))
+        self.rows = [row for row in rows if row.label not in exclude]
+        default = root / "camera.toml"
+        self._cameras = {"": Camera.load(default) if default.exists() else None}
+
+    def read(self, index: int) -> Frame:
+        """Image `index`. InputError where its file, mask or camera is missing or broken."""
+        row = self.rows[index]
+        decoded = decode(self.root / row.image)
+        if row.camera not in self._cameras:
+            self._cameras[row.camera] = _camera(self.root, row)
+        camera = self._cameras[row.camera] or decoded.camera
         if camera is None:
             raise InputError(
-                f"no camera for {row.image}: put a camera.toml into {root}, or add a column camera"
+                f"no camera for {row.image}: put a camera.toml into {self.root}, or add a column "
+                f"camera"
             )
-        mosaic = normalize(decoded.mosaic, camera.bit_depth, root / row.image)
-        if mosaics and mosaic.shape != mosaics[0].shape:
-            raise InputError(
-                f"{root / row.image} has {_size(mosaic)} pixels but {rows[0].image} has "
-                f"{_size(mosaics[0])}; expected images of one size: crop or tile them"
-            )
-        if mosaics and mosaic.dtype != mosaics[0].dtype:
-            raise InputError(
-                f"{root / row.image} holds {mosaic.dtype} values but {rows[0].image} holds "
-                f"{mosaics[0].dtype}; expected integers everywhere or floats everywhere"
-            )
-        mosaics.append(mosaic)
-        # Cameras that differ in name alone, as those of DNG files, develop alike.
-        numbers = replace(camera, name="any", provenance="")
-        if numbers not in calibrations:
-            calibrations.append(numbers)
-            found.append(camera)
-        camera_index.append(calibrations.index(numbers))
-        if row.mask:
-            masks.append(_mask(root, row, mosaic.shape))
-    classes = tuple(sorted({row.label for row in rows})) if rows[0].label else ()
-    return RawDataset(
-        mosaics=torch.from_numpy(np.stack(mosaics)),
-        images=tuple(row.image for row in rows),
-        cameras=tuple(found),
-        camera_index=torch.tensor(camera_index),
-        classes=classes,
-        labels=torch.tensor([classes.index(row.label) for row in rows]) if classes else None,
-        masks=torch.from_numpy(np.stack(masks)) if masks else None,
-        groups=tuple(row.group for row in rows) if rows[0].group else None,
-    )
+        mosaic = normalize(decoded.mosaic, camera.bit_depth, self.root / row.image)
+        return Frame(mosaic, camera, _mask(self.root, row, mosaic) if row.mask else None)
+
+
+def _check_room(root: Path, first: Frame, count: int) -> None:
+    masks = 0 if first.mask is None else first.mask.nbytes
+    needed = count * (first.mosaic.nbytes + masks)
+    if needed > memory() / 2:
+        raise InputError(
+            f"the {count} images of {root} fill {needed / 2**30:.1f} GiB, more than half of the "
+            f"memory; pack them (rawdrift data pack --data.root {root} --out STORE), and give the "
+            f"STORE in their place: it is read as it is used"
+        )
 
 
 def read_manifest(path: Path) -> list[Row]:
@@ -148,7 +169,7 @@ def _row(path: Path, line: int, columns: list[str], values: list[str]) -> Row:
             f"that holds a comma into quotes"
         )
     found = dict(zip(columns, values, strict=True))
-    row = Row(line, **{name: found[name].strip() for name in COLUMNS if name in found})
+    row = Row(**{name: found[name].strip() for name in COLUMNS if name in found}, line=line)
     for name in ("image", "label", "mask", "group"):
         if name in columns and not getattr(row, name):
             raise InputError(f"{path} line {line} has no {name}; fill the column")
@@ -160,20 +181,16 @@ def _camera(root: Path, row: Row) -> Camera:
     return Camera.load(root / row.camera if is_file else row.camera)
 
 
-def _mask(root: Path, row: Row, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def _mask(root: Path, row: Row, mosaic: NDArray[Any]) -> NDArray[np.uint8]:
     path = root / row.mask
     if not path.is_file():
         raise InputError(f"mask {path} of {row.image} does not exist")
     mask = decode(path).mosaic
-    if mask.shape != shape:
+    if mask.shape != mosaic.shape:
         raise InputError(
-            f"mask {path} has {_size(mask)} pixels but {row.image} has "
-            f"{shape[0]}x{shape[1]}; expected the same size"
+            f"mask {path} has {size(mask)} pixels but {row.image} has {size(mosaic)}; expected the "
+            f"same size"
         )
     if mask.dtype != np.uint8:
         raise InputError(f"mask {path} holds {mask.dtype} values, expected 8-bit integers")
     return mask
-
-
-def _size(image: NDArray[Any]) -> str:
-    return "x".join(map(str, image.shape))

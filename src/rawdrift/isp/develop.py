@@ -12,7 +12,7 @@ from torch import Tensor
 from rawdrift import files
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.read import read_raw
-from rawdrift.checks import InputError, choose
+from rawdrift.checks import Failures, InputError, choose
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.isp.color import Channels
 from rawdrift.isp.presets import views
@@ -21,10 +21,11 @@ FORMATS = ("png", "tiff")
 
 
 class Developed(NamedTuple):
-    """A raw file and its views by configuration, (H, W, 3) float32 in [0, 1]."""
+    """One view of a raw file: its configuration, and the picture, (H, W, 3) float32 in [0, 1]."""
 
     raw: Path
-    views: dict[str, NDArray[np.float32]]
+    name: str
+    picture: NDArray[np.float32]
 
 
 def plan(raws: Sequence[Path], name: str) -> tuple[str, ...]:
@@ -50,34 +51,42 @@ def develop(
     camera: Camera | None,
     names: Sequence[str],
     out: Path,
+    failures: Failures,
     format: str = "png",
     channels: Channels = "luma",
 ) -> Iterator[Developed]:
     """Develop raw files, one after the other, to 16-bit pictures `out/STEM_bi-s-me.png`.
 
     camera: for all files; None takes it from each file's own metadata (DNG).
-    Yields the views of each file once they are written.
+    failures: takes the files that can't be read; the others are developed.
+    Yields each view once it is written. One view is in memory at a time, whatever the number of
+    files: demosaicing again for the next costs little beside encoding it.
     """
     choose("format", format, FORMATS)
     for path in raws:
-        raw = read_raw(path, camera)
-        if raw.camera is None:
-            raise InputError(f"{path} carries no camera metadata; give --camera NAME or FILE.toml")
-        with torch.inference_mode():
-            developed = views(raw.mosaic, raw.camera, names, channels)
-        pictures = {name: picture(view) for name, view in developed.items()}
-        for name, pixels in pictures.items():
+        try:
+            raw = read_raw(path, camera)
+            if raw.camera is None:
+                raise InputError(
+                    f"{path} carries no camera metadata; give --camera NAME or FILE.toml"
+                )
+        except (InputError, PermissionError) as error:
+            failures.add(path, error)
+            continue
+        for name in names:
+            with torch.inference_mode():
+                pixels = picture(views(raw.mosaic, raw.camera, [name], channels)[name])
             target = out / f"{path.stem}_{name.replace(',', '-')}.{format}"
             files.write(target, encode(pixels, format))
-        yield Developed(path, pictures)
+            yield Developed(path, name, pixels)
 
 
 def encode(picture: NDArray[np.float32], format: str = "png", bits: int = 16) -> bytes:
     """(H, W, 3) in [0, 1] as a PNG or TIFF of 8 or 16 bits a channel, rounded to nearest."""
     import imagecodecs
 
-    scaled = np.rint(np.ascontiguousarray(picture) * (2**bits - 1))
-    pixels = scaled.astype(np.uint8 if bits == 8 else np.uint16)
+    scaled = picture * np.float32(2**bits - 1)
+    pixels = np.rint(scaled, out=scaled).astype(np.uint8 if bits == 8 else np.uint16, order="C")
     if format == "png":
         return bytes(imagecodecs.png_encode(pixels))
     from io import BytesIO

@@ -1,6 +1,6 @@
 """All views of one image, side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,25 @@ _LABEL = 52
 _MARGIN = 28
 _TITLE = 44
 _DPI = 100
+_STRIP = 256  # columns that are reduced together, so that large views need little memory
 
 
-def contact_sheet(views: Mapping[str, NDArray[np.floating]], path: Path, title: str = "") -> None:
+def contact_sheet(
+    views: Mapping[str, NDArray[np.floating]] | Iterable[tuple[str, NDArray[np.floating]]],
+    path: Path,
+    title: str = "",
+) -> None:
     """Write labeled views as one PNG: three rows (demosaicing bi, me, ma) of four, as Figure 5.
 
-    views: (H, W, 3) in [0, 1] by configuration; other names, and fewer views, are welcome. Small
-    views are enlarged by a whole factor and large ones reduced by averaging, to about 480 pixels.
+    views: (H, W, 3) in [0, 1] by configuration, or pairs of both, of which only what is drawn stays
+    in memory; other names, and fewer views, are welcome. Small views are enlarged by a whole factor
+    and large ones reduced by averaging, to about 480 pixels.
     """
-    if not views:
+    pairs = views.items() if isinstance(views, Mapping) else views
+    found = {name: _fitted(_checked(name, view)) for name, view in pairs}
+    if not found:
         raise ValueError("a contact sheet needs at least one view")
-    ordered = {name: _checked(name, views[name]) for name in sorted(views, key=position)}
-    shown = {name: fit(view, _SIDE) for name, view in ordered.items()}
+    shown = {name: found[name][0] for name in sorted(found, key=position)}
     columns = min(_COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     tall = max(view.shape[0] for view in shown.values())
@@ -58,7 +65,7 @@ def contact_sheet(views: Mapping[str, NDArray[np.floating]], path: Path, title: 
             figure.figimage(view, left, height - top - view.shape[0], origin="upper")
             below = top + view.shape[0]
             write(left, below + 22, style.plain(name, wide // 11), 17, weight="bold")
-            note = ", ".join(filter(None, [in_words(name), _scale(ordered[name], view)]))
+            note = ", ".join(filter(None, [in_words(name), found[name][1]]))
             write(left, below + 41, style.plain(note, wide // 7), 12, color=style.MUTED)
         content = BytesIO()
         figure.savefig(content, format="png", dpi=_DPI, metadata={"Software": None})
@@ -84,9 +91,14 @@ def fit(view: NDArray[np.floating], side: int) -> NDArray[np.floating]:
 
 def _average(samples: NDArray[np.floating], few: int) -> NDArray[np.floating]:
     """The means of the first axis over `few` stretches of equal length, whole samples or not."""
+    strips = np.array_split(samples, -(-samples.shape[1] // _STRIP), axis=1)
+    return np.concatenate([_average_strip(strip, few) for strip in strips], axis=1)
+
+
+def _average_strip(samples: NDArray[np.floating], few: int) -> NDArray[np.floating]:
     many = len(samples)
     # Differences of running sums; between two samples, a running sum is a straight line.
-    sums = np.concatenate([np.zeros_like(samples[:1]), samples.cumsum(axis=0)])
+    sums = np.concatenate([np.zeros_like(samples[:1]), samples]).cumsum(axis=0, dtype=float)
     edges = np.linspace(0, many, few + 1)
     whole = np.minimum(edges.astype(int), many - 1)
     part = (edges - whole).reshape(-1, *[1] * (samples.ndim - 1))
@@ -94,8 +106,14 @@ def _average(samples: NDArray[np.floating], few: int) -> NDArray[np.floating]:
     return np.diff(at_edges, axis=0) * (few / many)
 
 
+def _fitted(view: NDArray[np.floating]) -> tuple[NDArray[np.floating], str]:
+    """A view as it is shown, and what is to say of its scale."""
+    shown = fit(view, _SIDE)
+    return shown, _scale(view, shown)
+
+
 def _checked(name: str, view: NDArray[np.floating]) -> NDArray[np.floating]:
-    view = np.asarray(view, dtype=float)
+    view = np.asarray(view)
     if view.ndim != 3 or view.shape[2] != 3 or 0 in view.shape:
         raise ValueError(f"view {name!r} must have the shape (H, W, 3), got {view.shape}")
     if not np.isfinite(view).all():

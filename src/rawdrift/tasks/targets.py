@@ -43,14 +43,15 @@ class Targets:
                 "the data have no masks, and segmentation needs them; add a column mask to "
                 "manifest.csv"
             )
+        masks = data.masks[torch.arange(len(data))]  # into memory, where they are in a file
         if task.mask == "binary":
-            return cls(kind, ("object",), (data.masks != 0).to(torch.uint8))
-        values = data.masks.unique()
+            return cls(kind, ("object",), (masks != 0).to(torch.uint8))
+        values = masks.unique()
         if len(values) < 2:
             raise InputError(f"the masks hold one value, {values.tolist()}, expected at least 2")
         index = torch.zeros(256, dtype=torch.uint8)
         index[values.long()] = torch.arange(len(values), dtype=torch.uint8)
-        return cls(kind, tuple(map(str, values.tolist())), index[data.masks.long()])
+        return cls(kind, tuple(map(str, values.tolist())), index[masks.long()])
 
     @property
     def outputs(self) -> int:

@@ -1,0 +1,180 @@
+"""What a dataset holds, and what is wrong with it, read one image at a time."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rawdrift import isp
+from rawdrift.camera.camera import Camera
+from rawdrift.cfa import offsets
+from rawdrift.checks import Failures, InputError
+from rawdrift.data.duplicates import Duplicates
+from rawdrift.data.frames import Cameras, Frame, Frames, Row, size
+from rawdrift.data.noise import NoiseCurve
+from rawdrift.isp.develop import picture
+
+SAMPLE_ISP = "bi,s,ga"
+
+
+def describe(
+    frames: Frames, progress: Callable[[range], Iterable[int]] = lambda indices: indices
+) -> dict[str, Any]:
+    """A description that JSON can hold:
+
+    images: how many can be read. unreadable: what is wrong with the others, by name.
+    sizes, values: how many images have each size ("HxW") and type. masks: how many have one.
+    classes, groups: how many images each has. cameras: name, cfa and how many images.
+    clipping: the share of sites at or above `white` (white level) and at or below `black` (black
+        level), mean over images, and the worst with its name.
+    noise: by camera, as `NoiseEstimate`; null where images are too small or all clipped.
+    duplicates: sets of names, `exact` and `near` (see `Duplicates`; exact ones are not repeated).
+    leaks: sets of duplicates that stand in several groups, and so in training and test.
+    contradictions: sets of duplicates with several labels.
+    """
+    rows = frames.rows
+    failures = Failures()
+    seen = _Seen()
+    for index in progress(range(len(rows))):
+        try:
+            frame = frames.read(index)
+        except (InputError, PermissionError) as error:
+            failures.add(rows[index].image, error)
+        else:
+            seen.add(rows[index], frame)
+    return {
+        "images": len(seen.rows),
+        "unreadable": failures.found,
+        "sizes": dict(seen.sizes),
+        "values": dict(seen.values),
+        "masks": seen.masks,
+        "classes": _counted(row.label for row in seen.rows),
+        "groups": _counted(row.group for row in seen.rows),
+        "cameras": [
+            {"name": camera.name, "cfa": camera.cfa, "images": seen.by_camera[i]}
+            for i, camera in enumerate(seen.cameras.found)
+        ],
+        "clipping": {
+            "white": _worst(seen.rows, seen.white),
+            "black": _worst(seen.rows, seen.black),
+        },
+        "noise": [
+            None if (found := curve.estimate()) is None else asdict(found) for curve in seen.noise
+        ],
+        **_doubles(seen.rows, seen.duplicates),
+    }
+
+
+class Sample(NamedTuple):
+    """A developed image. picture: (H, W, 3) in [0, 1]. mask: (H, W) uint8, or None."""
+
+    label: str
+    image: str
+    picture: NDArray[np.float32]
+    mask: NDArray[np.uint8] | None
+
+
+def samples(frames: Frames, each: int) -> Iterator[Sample]:
+    """Up to `each` images of every class, from its first to its last, developed by `SAMPLE_ISP`.
+
+    Images that can't be read are passed over.
+    """
+    rows = frames.rows
+    by_label: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        by_label.setdefault(row.label, []).append(place)
+    for label, places in sorted(by_label.items()):
+        chosen = np.linspace(0, len(places) - 1, min(each, len(places))).round().astype(int)
+        for place in (places[i] for i in chosen):
+            try:
+                frame = frames.read(place)
+            except (InputError, PermissionError):
+                continue
+            yield Sample(label, rows[place].image, _developed(frame), frame.mask)
+
+
+class _Seen:
+    """What adds up, image by image."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.sizes: Counter[str] = Counter()
+        self.values: Counter[str] = Counter()
+        self.masks = 0
+        self.cameras = Cameras()
+        self.by_camera: Counter[int] = Counter()
+        self.white: list[float] = []
+        self.black: list[float] = []
+        self.noise: list[NoiseCurve] = []
+        self.duplicates = Duplicates()
+
+    def add(self, row: Row, frame: Frame) -> None:
+        mosaic, camera = frame.mosaic, frame.camera
+        self.rows.append(row)
+        self.sizes[size(mosaic)] += 1
+        self.values[mosaic.dtype.name] += 1
+        self.masks += frame.mask is not None
+        which = self.cameras.index(camera)
+        self.by_camera[which] += 1
+        if which == len(self.noise):
+            self.noise.append(NoiseCurve(camera))
+        self.noise[which].add(mosaic)
+        white, black = clipped(mosaic, camera)
+        self.white.append(white)
+        self.black.append(black)
+        self.duplicates.add(mosaic)
+
+
+def clipped(mosaic: NDArray[Any], camera: Camera) -> tuple[float, float]:
+    """The shares of sites at or above the white level, and at or below their black level."""
+    full = 1.0 if mosaic.dtype.kind == "f" else 2.0**camera.bit_depth - 1
+    # Half a DN of room for levels that were rounded when they were written.
+    room = 0.5 / (2**camera.bit_depth - 1) * full
+    white = (camera.white_level or 1.0) * full - room
+    low = sum(
+        int(np.count_nonzero(mosaic[row::2, column::2] <= level * full + room))
+        for (row, column), level in zip(offsets(camera.cfa), camera.black_level, strict=True)
+    )
+    return np.count_nonzero(mosaic >= white) / mosaic.size, low / mosaic.size
+
+
+def _developed(frame: Frame) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        mosaic = torch.from_numpy(frame.mosaic)
+        view = isp.views(mosaic, frame.camera, [SAMPLE_ISP])[SAMPLE_ISP]
+    return picture(view)
+
+
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(name for name in names if name).items()))
+
+
+def _worst(rows: Sequence[Row], shares: Sequence[float]) -> dict[str, Any] | None:
+    if not shares:
+        return None
+    place = int(np.argmax(shares))
+    return {"mean": float(np.mean(shares)), "worst": shares[place], "image": rows[place].image}
+
+
+def _doubles(rows: Sequence[Row], duplicates: Duplicates) -> dict[str, Any]:
+    exact, linked = duplicates.exact(), duplicates.near()
+
+    def names(sets: Iterable[Sequence[int]]) -> list[list[str]]:
+        return [[rows[place].image for place in places] for places in sets]
+
+    def several(what: str) -> list[list[dict[str, str]]]:
+        return [
+            [{"image": rows[place].image, what: getattr(rows[place], what)} for place in places]
+            for places in linked
+            if len({getattr(rows[place], what) for place in places}) > 1
+        ]
+
+    return {
+        "duplicates": {"exact": names(exact), "near": names(p for p in linked if p not in exact)},
+        "leaks": several("group"),
+        "contradictions": several("label"),
+    }

@@ -1,0 +1,195 @@
+"""Packed datasets: two files in the place of many, opened at once however large they are.
+
+A store is a folder that any program can read: mosaics.tif and masks.tif (BigTIFF, a page an image,
+uncompressed and contiguous, so that they are mapped into memory), manifest.csv (line i is page i),
+cameras/*.toml, and pack.json with the size and the SHA-256 of each of them.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tifffile
+import torch
+from torch import Tensor
+
+from rawdrift import files
+from rawdrift.camera.camera import Camera
+from rawdrift.checks import Failures, InputError
+from rawdrift.data.dataset import RawDataset
+from rawdrift.data.frames import Cameras, Frame, Frames, Row, check_alike
+from rawdrift.data.manifest import COLUMNS, described, read_manifest
+
+INDEX = "pack.json"
+_MOSAICS, _MASKS, _MANIFEST = "mosaics.tif", "masks.tif", "manifest.csv"
+_FORMAT = {"format": "rawdrift-pack", "version": 1}
+_AGAIN = "it was damaged or changed: pack the data again"
+
+
+def write(
+    frames: Frames, out: Path, progress: Callable[[range], Iterable[int]] = lambda indices: indices
+) -> Failures:
+    """Pack images into the new folder `out`, one at a time; it appears whole or not at all.
+
+    Returns the files that can't be used; the store holds the others, and names these in pack.json.
+    InputError where none is left, or `out` is there already.
+    """
+    rows = frames.rows
+    failures = Failures()
+    cameras = Cameras()
+    kept: list[Row] = []
+    first: Frame | None = None
+    with files.new_folder(out) as folder:
+        with ExitStack() as open_files:
+            stacks: dict[str, tifffile.TiffWriter] = {}
+            for index in progress(range(len(rows))):
+                row = rows[index]
+                try:
+                    frame = frames.read(index)
+                    if first is not None:
+                        check_alike(frame, row.image, first, kept[0].image)
+                except (InputError, PermissionError) as error:
+                    failures.add(row.image, error)
+                    continue
+                first = first or frame
+                for name, page in ((_MOSAICS, frame.mosaic), (_MASKS, frame.mask)):
+                    if page is not None:
+                        if name not in stacks:
+                            writer = tifffile.TiffWriter(folder / name, bigtiff=True)
+                            stacks[name] = open_files.enter_context(writer)
+                        stacks[name].write(page, contiguous=True, photometric="minisblack")
+                toml = f"cameras/{cameras.index(frame.camera)}.toml"
+                mask = "" if frame.mask is None else _MASKS
+                kept.append(Row(row.image, row.label, mask, row.group, toml))
+        if first is None:
+            failures.check(len(rows), "images")
+            raise InputError("the dataset has no images, expected at least one to pack")
+        for number, camera in enumerate(cameras.found):
+            camera.save(folder / f"cameras/{number}.toml")
+        files.write(folder / _MANIFEST, _table(kept))
+        written = sorted(path for path in folder.rglob("*.*") if path.name != ".lock")
+        content = {
+            **_FORMAT,
+            "shape": [len(kept), *first.mosaic.shape],
+            "dtype": first.mosaic.dtype.name,
+            "left_out": failures.found,
+            "files": {path.relative_to(folder).as_posix(): _stamp(path) for path in written},
+        }
+        files.write(folder / INDEX, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    return failures
+
+
+def load(root: Path) -> RawDataset:
+    """Open a packed dataset: its images are mapped, and read where they are used.
+
+    Checked are the size of every file, and the checksum of the small ones; `verify` checks all.
+    """
+    index = _index(root)
+    for name, stamp in index.files.items():
+        path = root / name
+        if not path.is_file():
+            raise InputError(f"{path} is missing; {_AGAIN}")
+        if path.stat().st_size != stamp["bytes"]:
+            raise InputError(
+                f"{path} has {path.stat().st_size} bytes, not {stamp['bytes']}; {_AGAIN}"
+            )
+        if path.suffix != ".tif":
+            _check(path, stamp)
+    rows = read_manifest(root / _MANIFEST)
+    if len(rows) != index.shape[0]:
+        raise InputError(
+            f"{root / _MANIFEST} lists {len(rows)} images, not {index.shape[0]}; {_AGAIN}"
+        )
+    cameras = Cameras()
+    places = {name: cameras.index(Camera.load(root / name)) for name in _camera_files(rows)}
+    stacks = [name for name in (_MOSAICS, _MASKS) if name in index.files]
+    return RawDataset(
+        mosaics=_mapped(root / _MOSAICS, index.shape, index.dtype),
+        cameras=tuple(cameras.found),
+        camera_index=torch.tensor([places[row.camera] for row in rows]),
+        masks=_mapped(root / _MASKS, index.shape, "uint8") if _MASKS in stacks else None,
+        checksum=" ".join(index.files[name]["sha256"] for name in stacks),
+        **described(rows),
+    )
+
+
+def verify(root: Path) -> None:
+    """Compare every file of a packed dataset with its checksum. InputError names the first bad."""
+    for name, stamp in _index(root).files.items():
+        _check(root / name, stamp)
+    load(root)
+
+
+class _Index(NamedTuple):
+    """pack.json. shape: N, H, W. files: bytes and sha256 by name."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    files: dict[str, dict[str, Any]]
+
+
+def _index(root: Path) -> _Index:
+    path = root / INDEX
+    try:
+        held = json.loads(path.read_text("utf-8"))
+        found = {key: held[key] for key in _FORMAT}
+        stamps = {
+            str(name): {"bytes": int(stamp["bytes"]), "sha256": str(stamp["sha256"])}
+            for name, stamp in held["files"].items()
+        }
+        index = _Index(tuple(map(int, held["shape"])), str(held["dtype"]), stamps)
+    except FileNotFoundError:
+        raise InputError(
+            f"{root} is not a packed dataset: it has no {INDEX}, and no checksums to compare with"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{path} is not the index of a packed dataset; {_AGAIN}") from None
+    if found != _FORMAT:
+        raise InputError(
+            f"{path} is of {found['format']} {found['version']}, but this version of rawdrift "
+            f"reads {_FORMAT['format']} {_FORMAT['version']}: pack the data with this one"
+        )
+    return index
+
+
+def _stamp(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": sha256}
+
+
+def _check(path: Path, stamp: dict[str, Any]) -> None:
+    if not path.is_file():
+        raise InputError(f"{path} is missing; {_AGAIN}")
+    if _stamp(path) != stamp:
+        raise InputError(f"{path} does not have the checksum that {INDEX} notes; {_AGAIN}")
+
+
+def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> Tensor:
+    """The pages of a stack (N, H, W), mapped. Writing to them changes no file (copy on write)."""
+    try:
+        pages = tifffile.memmap(path, mode="c").reshape(shape)  # tifffile drops an axis of one
+        if pages.dtype != dtype:
+            raise ValueError(f"{pages.dtype} values, not {dtype}")
+        return torch.from_numpy(pages)
+    except (tifffile.TiffFileError, ValueError, TypeError) as error:
+        raise InputError(f"{path} can't be mapped ({error}); {_AGAIN}") from None
+
+
+def _camera_files(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row.camera for row in rows))
+
+
+def _table(rows: Sequence[Row]) -> str:
+    """A manifest, with the columns that the rows fill."""
+    columns = [name for name in COLUMNS if getattr(rows[0], name)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([getattr(row, name) for name in columns] for row in rows)
+    return text.getvalue()

@@ -1,0 +1,165 @@
+"""A dataset's description in words, and a sheet of its images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
+from itertools import groupby, islice
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from rawdrift import files
+from rawdrift.report import style
+from rawdrift.report.contact_sheet import fit
+
+if TYPE_CHECKING:
+    from rawdrift.data.describe import Sample
+
+SAMPLES = 8  # of each class
+_CLASSES = 40  # on one sheet
+_SIDE = 160
+_GAP = 10
+_MARGIN = 28
+_TITLE = 46
+_HEAD = 40  # above the images of a class
+_NAME = 24  # below an image
+_DPI = 100
+_OUTLINE = "#00ff00"  # of masks: a green that no scene has
+_SETS = 8  # of duplicates that are listed, and images of each; JSON has all
+
+
+def dataset_text(found: Mapping[str, Any]) -> str:
+    """What `rawdrift.data.describe` has found, in lines for a terminal."""
+    lines = _line("images", str(found["images"]))
+    if found["images"]:
+        sizes, several = found["sizes"], len(found["sizes"]) > 1
+        pixels = [f"{size} ({count})" if several else size for size, count in sizes.items()]
+        lines = _line(
+            "images", f"{found['images']}, {' '.join(found['values'])}, {' '.join(pixels)} pixels"
+        )
+    lines += _line("masks", f"of {found['masks']} images" if found["masks"] else "none")
+    classes = [f"{style.plain(name)} {count}" for name, count in found["classes"].items()]
+    lines += _line("classes", ", ".join(classes) or "none")
+    groups = found["groups"]
+    if groups:
+        counts = groups.values()
+        lines += _line("groups", f"{len(groups)}, of {min(counts)} to {max(counts)} images")
+    else:
+        lines += _line("groups", "none")
+    for camera, noise in zip(found["cameras"], found["noise"], strict=True):
+        lines += _line("camera", f"{camera['name']}, {camera['cfa']}, {camera['images']} images")
+        lines += _line("  noise", _noise(noise))
+    for kind, words in (("white", "at white"), ("black", "at black")):
+        share = found["clipping"][kind]
+        if share:
+            worst = (
+                f"{share['mean']:.3%} of the sites, most {share['worst']:.3%} in {share['image']}"
+            )
+            lines += _line(words, worst if share["worst"] else "no site")
+    lines += _sets("duplicates", found["duplicates"]["exact"], "exact")
+    lines += _sets("", found["duplicates"]["near"], "near")
+    for kind, what, words in (
+        ("leaks", "group", "duplicates in several groups"),
+        ("contradictions", "label", "duplicates with several labels"),
+    ):
+        if found[kind]:
+            named = [[f"{one['image']} ({one[what]})" for one in places] for places in found[kind]]
+            lines += _sets(kind, named, words)
+    alike = found["duplicates"]["exact"] or found["duplicates"]["near"]
+    if alike and not groups:
+        lines += _line("", "without groups, duplicates may stand in both training and test")
+    return "\n".join(lines)
+
+
+def _line(name: str, words: str) -> list[str]:
+    indent = " " * 15
+    return wrap(f"{name:15}{words}", 100, subsequent_indent=indent, drop_whitespace=True)
+
+
+def _noise(noise: Mapping[str, Any] | None) -> str:
+    if noise is None:
+        return "can't be told from these images"
+    words = f"about {noise['sigma']:.3g} DN, with what texture adds"
+    if noise["gain"] is not None:
+        words += f"; gain about {noise['gain']:.3g} DN per electron"
+    if noise["read_noise"] is not None:
+        words += f", read noise {noise['read_noise']:.3g} DN"
+    return words
+
+
+def _sets(name: str, sets: Sequence[Sequence[str]], words: str) -> list[str]:
+    count = "none" if not sets else f"{len(sets)} set{'s' * (len(sets) > 1)}"
+    lines = _line(name, f"{words}: {count}")
+    for places in sets[:_SETS]:
+        more = f" = {len(places) - _SETS} more" if len(places) > _SETS else ""
+        lines += _line("", " = ".join(places[:_SETS]) + more)
+    return lines + _line("", f"and {len(sets) - _SETS} more; see --json") * (len(sets) > _SETS)
+
+
+def sample_sheet(
+    samples: Iterable[Sample], counts: Mapping[str, int], path: Path, title: str
+) -> None:
+    """Write pictures of every class, a row each, as one PNG; without classes, with their masks.
+
+    samples: class by class; only what is drawn stays in memory. counts: images of each class.
+    """
+    rows = [
+        (label, [(one.image, _shown(one)) for one in group])
+        for label, group in islice(groupby(samples, key=lambda sample: sample.label), _CLASSES)
+    ]
+    if not rows:
+        raise ValueError("a sheet needs at least one sample")
+    if len(counts) > len(rows):
+        title += f": {len(rows)} of {len(counts)} classes"
+    pictures = [picture for _, row in rows for _, picture in row]
+    tall = max(picture.shape[0] for picture in pictures)
+    wide = max(_SIDE // 2, *(picture.shape[1] for picture in pictures))
+    columns = max(3, *(len(row) for _, row in rows))
+    width = 2 * _MARGIN + columns * (wide + _GAP) - _GAP
+    step = _HEAD + tall + _NAME
+    height = _MARGIN + _TITLE + len(rows) * step + _MARGIN // 2
+    with style.drawing():
+        figure = style.sheet(width / _DPI, height / _DPI)
+        figure.set_dpi(_DPI)
+
+        def write(x: float, y: float, text: str, size: float, **look: Any) -> None:
+            # In pixels from the top left corner; a point is 1/72 inch.
+            figure.text(
+                x / width, 1 - y / height, text, fontsize=size * 72 / _DPI, va="baseline", **look
+            )
+
+        write(_MARGIN, _MARGIN + 16, style.plain(title, (width - 2 * _MARGIN) // 12), 20)
+        for i, (label, row) in enumerate(rows):
+            top = _MARGIN + _TITLE + i * step
+            count = counts.get(label)
+            words = f"{label} ({count})" if count else label or "images"
+            write(_MARGIN, top + _HEAD - 12, style.plain(words, 60), 15, weight="bold")
+            for j, (name, picture) in enumerate(row):
+                left = _MARGIN + j * (wide + _GAP)
+                below = top + _HEAD + picture.shape[0]
+                figure.figimage(picture, left, height - below, origin="upper")
+                corner, sides = (left, height - below), picture.shape[1::-1]
+                frame = Rectangle(corner, *sides, fill=False, ec=style.RULE, transform=None)
+                figure.add_artist(frame)
+                write(left, below + 15, style.plain(name, wide // 7), 11, color=style.MUTED)
+        content = BytesIO()
+        figure.savefig(content, format="png", dpi=_DPI, metadata={"Software": None})
+    files.write(path, content.getvalue())
+
+
+def _shown(sample: Sample) -> NDArray[np.floating]:
+    """A picture as it is drawn; of images without a label, the mask is outlined."""
+    shown = fit(sample.picture, _SIDE).clip(0, 1)
+    if sample.label or sample.mask is None:
+        return shown
+    inside = fit((sample.mask > 0)[..., None].astype(np.float32), _SIDE)[..., 0] > 0.5
+    core = np.pad(inside, 1, mode="edge")
+    core = core[:-2, 1:-1] & core[2:, 1:-1] & core[1:-1, :-2] & core[1:-1, 2:]
+    shown[inside & ~core] = to_rgb(_OUTLINE)
+    return shown

@@ -1,0 +1,228 @@
+"""What a description finds: each planted fault, and closed-form noise."""
+
+import json
+import weakref
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+
+from rawdrift.camera.camera import Camera
+from rawdrift.cfa import PATTERNS, offsets
+from rawdrift.cli import main
+from rawdrift.data.describe import clipped, describe, samples
+from rawdrift.data.duplicates import Duplicates
+from rawdrift.data.frames import Frame, Row
+from rawdrift.data.noise import NoiseCurve
+from rawdrift.report import sample_sheet
+
+from conftest import write_folder
+
+BLACK = (0.01, 0.02, 0.03, 0.04)
+
+
+def photographs(gain, read_noise, cfa, count=6, seed=0, size=128, edges=False):
+    """Ramps of light, with edges where wanted, as a sensor of known gain takes them."""
+    rng = np.random.default_rng(seed)
+    camera = Camera(name="known", cfa=cfa, black_level=BLACK)
+    y, x = np.mgrid[:size, :size] / size
+    for i in range(count):
+        light = 30000 * (0.02 + 0.7 * (x if i % 2 else y) * (i + 1) / count)
+        if edges:
+            light *= np.where(np.sin(40 * np.hypot(x - 0.3, y)) > 0, 1, 0.5)
+        mosaic = gain * rng.poisson(light / gain) + rng.normal(0, read_noise, light.shape)
+        for (row, column), level in zip(offsets(cfa), BLACK, strict=True):
+            mosaic[row::2, column::2] += level * 65535
+        yield Frame(np.clip(mosaic, 0, 65535).round().astype(np.uint16), camera)
+
+
+@pytest.mark.parametrize("cfa", PATTERNS)
+def test_gain_and_read_noise_are_those_of_the_sensor(cfa):
+    curve = NoiseCurve(Camera(name="known", cfa=cfa, black_level=BLACK))
+    for frame in photographs(5.0, 40.0, cfa):
+        curve.add(frame.mosaic)
+    found = curve.estimate()
+    assert found.gain == pytest.approx(5.0, rel=0.05)
+    assert found.read_noise == pytest.approx(40.0, rel=0.2)
+    for signal, sigma, _ in found.curve:
+        assert sigma == pytest.approx(np.sqrt(5.0 * signal + 40.0**2), rel=0.1)
+
+
+def test_edges_are_not_noise():
+    curve = NoiseCurve(Camera(name="known", cfa="RGGB", black_level=BLACK))
+    for frame in photographs(5.0, 40.0, "RGGB", edges=True):
+        curve.add(frame.mosaic)
+    assert curve.estimate().gain == pytest.approx(5.0, rel=0.15)
+
+
+def test_where_noise_cant_be_told_nothing_is():
+    camera = Camera(name="x", cfa="RGGB", white_level=0.9)
+    tiny, white, flat = NoiseCurve(camera), NoiseCurve(camera), NoiseCurve(camera)
+    tiny.add(np.full((4, 4), 9000, np.uint16))
+    white.add(np.full((64, 64), 65535, np.uint16))
+    flat.add(np.full((64, 64), 0.25, np.float32))
+    assert tiny.estimate() is None
+    assert white.estimate() is None
+    assert flat.estimate().sigma == 0
+    assert flat.estimate().gain is None
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+@pytest.mark.parametrize("cfa", PATTERNS)
+def test_clipping_is_counted_by_each_sites_own_level(dtype, cfa):
+    camera = Camera(name="x", cfa=cfa, black_level=BLACK, white_level=0.9)
+    mosaic = np.full((10, 10), 0.5)
+    for (row, column), level in zip(offsets(cfa), BLACK, strict=True):
+        mosaic[row + 2, column + 2] = level  # black: a site of each color
+        mosaic[row + 4, column + 4] = level + 0.001
+    mosaic[0, :3] = 0.9, 0.95, 0.899
+    values = mosaic.astype(dtype) if dtype == np.float32 else (mosaic * 65535).round().astype(dtype)
+    assert clipped(values, camera) == (0.02, 0.04)
+
+
+def scene(seed, noise=0.0, exposure=1.0, size=64):
+    rng = np.random.default_rng(seed)
+    coarse = rng.uniform(5000, 40000, (8, 8)).repeat(size // 8, 0).repeat(size // 8, 1)
+    made = np.random.default_rng(seed + 1000).normal(exposure * coarse, noise + 1e-9)
+    return made.clip(0, 65535).round().astype(np.uint16)
+
+
+def test_duplicates_are_found_in_other_noise_and_light():
+    images = [scene(0), scene(1), scene(0), scene(1, noise=500), scene(2), scene(1, 200, 0.25)]
+    images += [
+        np.zeros((64, 64), np.uint16),
+        np.full((64, 64), 7, np.uint16),
+        scene(0).reshape(32, 128),
+    ]
+    duplicates = Duplicates()
+    for image in images:
+        duplicates.add(image)
+    assert duplicates.exact() == [[0, 2]]
+    assert duplicates.near() == [[0, 2], [1, 3, 5]]
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (3, 9), (17, 33), (40, 500)])
+def test_duplicates_of_any_size(shape):
+    image = np.random.default_rng(0).integers(0, 9999, shape).astype(np.uint16)
+    duplicates = Duplicates()
+    duplicates.add(image)
+    duplicates.add(image)
+    assert duplicates.near() == [[0, 1]]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Eight images, of which 5 and 6 are copies of 1 and 2, 7 is broken and 3 of another size."""
+    rows = [
+        {"image": f"{i}.tif", "label": "abc"[i % 3], "group": f"g{i // 4}"} for i in range(8)
+    ]  # fmt: skip
+    root = write_folder(tmp_path / "cells", rows)
+    for i in range(7):
+        tifffile.imwrite(root / f"{i}.tif", scene({5: 1}.get(i, i)))
+    tifffile.imwrite(root / "6.tif", scene(2, noise=300))
+    tifffile.imwrite(root / "3.tif", scene(3)[:48])
+    pixels = scene(4)
+    pixels[:32] = 65535
+    tifffile.imwrite(root / "4.tif", pixels)
+    (root / "7.tif").write_bytes(b"II*\0")
+    return root
+
+
+def test_planted_faults_are_found(folder, capsys):
+    assert main(["data", "describe", "--data.root", str(folder), "--json"]) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("rawdrift: error: 1 of 8 images can't be used")
+    assert "7.tif" in told.err
+    found = json.loads(told.out)
+    assert found["images"] == 7
+    assert list(found["unreadable"]) == ["7.tif"]
+    assert found["sizes"] == {"64x64": 6, "48x64": 1}
+    assert found["values"] == {"uint16": 7}
+    assert found["classes"] == {"a": 3, "b": 2, "c": 2}
+    assert found["groups"] == {"g0": 4, "g1": 3}
+    assert found["cameras"] == [{"name": "test-cam", "cfa": "RGGB", "images": 7}]
+    assert found["clipping"]["white"] == {
+        "mean": pytest.approx(0.5 / 7),
+        "worst": 0.5,
+        "image": "4.tif",
+    }
+    assert found["duplicates"] == {"exact": [["1.tif", "5.tif"]], "near": [["2.tif", "6.tif"]]}
+    assert found["leaks"] == [
+        [{"image": "1.tif", "group": "g0"}, {"image": "5.tif", "group": "g1"}],
+        [{"image": "2.tif", "group": "g0"}, {"image": "6.tif", "group": "g1"}],
+    ]
+    assert [[x["label"] for x in places] for places in found["contradictions"]] == [
+        ["b", "c"],
+        ["c", "a"],
+    ]
+
+
+def test_the_text_names_them_too(folder, capsys):
+    assert main(["data", "describe", "--data.root", str(folder)]) == 2
+    text = capsys.readouterr().out
+    for words in ("64x64 (6) 48x64 (1) pixels", "a 3, b 2, c 2", "2, of 3 to 4 images", "50.000% in 4.tif",
+                  "1.tif = 5.tif", "2.tif (g0) = 6.tif (g1)", "1.tif (b) = 5.tif (c)"):  # fmt: skip
+        assert words in text
+
+
+def test_duplicates_without_groups_are_warned_of(tmp_path, capsys):
+    root = write_folder(tmp_path, [{"image": f"{i}.tif", "label": "a"} for i in range(2)])
+    tifffile.imwrite(root / "1.tif", tifffile.imread(root / "0.tif"))
+    assert main(["data", "describe", "--data.root", str(root)]) == 0
+    assert "may stand in both training and test" in capsys.readouterr().out
+
+
+class Made:
+    """Frames that are made when read; `most` were alive at once."""
+
+    def __init__(self, frames, label="ab"):
+        self.frames = frames
+        self.rows = [
+            Row(str(i), label[i % len(label)] if label else "") for i in range(len(frames))
+        ]
+        self.alive = []
+        self.most = 0
+
+    def read(self, index):
+        frame = self.frames[index]
+        frame = frame._replace(mosaic=frame.mosaic.copy())
+        self.alive.append(weakref.ref(frame.mosaic))
+        self.most = max(self.most, sum(ref() is not None for ref in self.alive))
+        return frame
+
+
+def test_describing_holds_two_images_in_memory_at_most():
+    made = Made(list(photographs(5.0, 40.0, "RGGB", count=20, size=32)))
+    found = describe(made)
+    assert found["images"] == 20
+    assert made.most <= 2
+
+
+def test_samples_are_of_every_class_from_first_to_last():
+    made = Made(list(photographs(5.0, 40.0, "RGGB", count=11, size=32)))
+    chosen = [(sample.label, sample.image) for sample in samples(made, 3)]
+    assert chosen == [("a", "0"), ("a", "4"), ("a", "10"), ("b", "1"), ("b", "5"), ("b", "9")]
+
+
+@pytest.mark.parametrize("label", ["ab", ""])
+def test_the_sheet_shows_the_pictures_and_the_outlines_of_masks(label, tmp_path):
+    mask = np.zeros((80, 80), np.uint8)
+    mask[20:60, 20:60] = 255
+    frames = [f._replace(mask=mask) for f in photographs(5.0, 40.0, "RGGB", count=3, size=80)]
+    made = Made(frames, label)
+    path = tmp_path / "sheet.png"
+    sample_sheet(samples(made, 3), {"a": 2, "b": 1} if label else {}, path, "t")
+    pixels = imagecodecs.png_decode(path.read_bytes())[..., :3].reshape(-1, 3)
+    shown = {tuple(pixel) for pixel in pixels.tolist()}
+    first = next(iter(samples(made, 1)))
+    assert tuple(np.uint8(first.picture[-1, -1] * 255).tolist()) in shown
+    assert ((0, 255, 0) in shown) == (label == "")  # only where there is no label to tell
+
+
+def test_the_sheet_is_written_by_the_command(folder, tmp_path, capsys):
+    path = tmp_path / "sheet.png"
+    assert main(["data", "describe", "--data.root", str(folder), "--sheet", str(path)]) == 2
+    height, width = imagecodecs.png_decode(path.read_bytes()).shape[:2]
+    assert height > 3 * 160
+    assert width > 3 * 128
