@@ -21,17 +21,18 @@ def dim(
 
     Each photoelectron is kept with probability t = intensity, independently: a Poisson count of mean
     mu becomes one of mean t mu, so that variance stays equal to the mean, where a mere product would
-    leave t**2 mu. A pixel's electrons e = (DN - black) / gain are known but for the noise of the
-    dark frame, of variance d = read_noise**2 + dark_current, and of quantization, q. With the whole
-    electrons n = max(round(e), 0),
+    leave t**2 mu. A pixel's electrons e = (DN - black) / gain are known but for the read noise, of
+    variance r, and quantization, of variance q. With the whole electrons n = max(round(e), 0),
 
         e' = Binomial(n, t) + t (e - n) + Normal(0, a)
-        a  = (1 - t**2) d - t**2 q - t (1 - t) (n - e), at least 0
+        a  = (1 - t**2) r - t**2 q - t (1 - t) (n - e), at least 0
 
-    has the mean t mu and, quantized once more, the variance t mu + d + q of a frame that was taken
-    so: what thinning leaves of the noise of the dark frame is t**2 (d + q), a adds what lacks, and
-    its last term takes off what a Binomial adds where noise made e negative. Row noise is filled up
-    likewise, once a row.
+    has the mean t mu and, quantized once more, the variance t mu + r + q of a frame that was taken
+    so: thinning leaves t**2 (r + q) of them, a adds what lacks, and its last term takes off what a
+    Binomial adds where read noise made e negative. Beyond mean and variance the two distributions
+    agree too, the better the more electrons there are. The electrons of the dark current, which do
+    not depend on the light, are thinned with the others and made up for by Poisson((1 - t) of their
+    mean); row noise is filled up as read noise is, once a row.
 
     How much light a saturated site has seen is not known: it is taken for one whose mean just
     saturates, gets the noise of one, and may come out darker than it would have been. Noise that the
@@ -57,16 +58,18 @@ def dim(
 
     dn = mosaic.to(torch.promote_types(mosaic.dtype, torch.float32)) * sensor.full_scale
     black = plane(sensor.black, camera.cfa, dn)
-    electrons = (dn - black) / sensor.gain
+    electrons = (dn - black) / sensor.gain + sensor.dark_current
     whole = electrons.round().clamp(min=0)
     kept = torch.binomial(whole, torch.full_like(whole, t), generator=generator)
 
-    dark = sensor.read_noise**2 + sensor.dark_current
-    rounding = (sensor.step / sensor.gain) ** 2 / 12
-    lacking = (1 - t**2) * dark - t**2 * rounding - t * (1 - t) * (whole - electrons)
+    read, rounding = sensor.read_noise**2, (sensor.step / sensor.gain) ** 2 / 12
+    lacking = (1 - t**2) * read - t**2 * rounding - t * (1 - t) * (whole - electrons)
     saturated = _saturated(dn, electrons, sensor)
-    lacking = lacking.clamp(min=0) + saturated * t**2 * (whole + dark)
+    lacking = lacking.clamp(min=0) + saturated * t**2 * (whole + read)
     dimmed = kept + t * (electrons - whole) + lacking.sqrt() * noise.read(dn, 1.0, generator)
+    if sensor.dark_current:
+        again = torch.full_like(dn, (1 - t) * sensor.dark_current)
+        dimmed += torch.poisson(again, generator) - sensor.dark_current
     if sensor.row_noise:
         dimmed += noise.row(dn, (1 - t**2) ** 0.5 * sensor.row_noise, generator)
 
@@ -78,6 +81,5 @@ def _saturated(dn: Tensor, electrons: Tensor, sensor: Response) -> Tensor:
     """Sites at the highest code, or as near to the full well as read noise tells."""
     full = dn > sensor.white - sensor.step / 2
     if sensor.full_well is not None:
-        well = sensor.full_well - sensor.dark_current
-        full |= electrons > well - 3 * sensor.read_noise
+        full |= electrons > sensor.full_well - 3 * sensor.read_noise
     return full
