@@ -222,11 +222,9 @@ def test_frames_are_distributed_as_those_of_the_reference_simulator_of_emva_1288
     black = (emva.blackoffset + emva.K * (8.0 + dark)) / 4095
     # It adds the noise of quantization before it quantizes: twice as much as there is.
     read = (36.0 + 1 / (12 * emva.K**2)) ** 0.5
+    same = Noise(gain=float(emva.K), read_noise=read, dark_current=dark)
     ours = Sensor(
-        rd.Camera(
-            name="emva", cfa="RGGB", black_level=(black,) * 4, bit_depth=12,
-            noise=Noise(gain=float(emva.K), read_noise=read, dark_current=dark),
-        )  # fmt: skip
+        rd.Camera(name="emva", cfa="RGGB", black_level=(black,) * 4, bit_depth=12, noise=same)
     )
     photoelectrons = float(emva._u_e(radiance).mean())
     light = photoelectrons / ours.response.range[0]

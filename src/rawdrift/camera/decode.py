@@ -193,7 +193,8 @@ def _camera(path: Path, raw: Any, pattern: Pattern, sites: NDArray[Any]) -> Came
     calibrated = matrix is not None
     matrix = np.eye(3) if matrix is None else matrix
     black = [float(raw.black_level_per_channel[color]) for color in colors]
-    noise = noise_profile(path, np.mean(black[1:3]), raw.white_level) if raw.white_level else None
+    green = (black[1] + black[2]) / 2
+    noise = noise_profile(path, green, raw.white_level) if raw.white_level else None
     provenance = f"metadata of {path.name}"
     provenance += "" if as_shot else "; no as-shot white balance in it: ones"
     provenance += "" if calibrated else "; no color matrix in it: identity"

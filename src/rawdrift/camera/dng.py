@@ -14,9 +14,9 @@ def noise_profile(path: Path, black: float, white: float) -> Noise | None:
     black, white: DN of the green sites' levels, in the container that gain is wanted for.
 
     The tag gives a scale S and an offset O, with variance = S x + O of x = (DN - black) / R, where
-    R = white - black. In DN that is R**2 (S x + O) = (R S) (DN - black) + R**2 O. Photon transfer has
-    the variance gain (DN - black) + gain**2 read_noise**2 + 1/12, the last by quantization to whole
-    DN. So
+    R = white - black. In DN that is R**2 (S x + O) = (R S) (DN - black) + R**2 O. Photon transfer
+    has the variance gain (DN - black) + gain**2 read_noise**2 + 1/12, the last by quantization to
+    whole DN. So
 
         gain = R S    and    read_noise = sqrt(R**2 O - 1/12) / gain, at least 0.
 

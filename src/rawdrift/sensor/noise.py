@@ -8,15 +8,16 @@ def shot(mean: Tensor, generator: torch.Generator) -> Tensor:
     """Photoelectrons N ~ Poisson(mean), with a pathwise gradient. Shape kept, mean at least 0.
 
     N takes whole values and has no derivative. Its Gaussian limit N = mean + sqrt(mean) z has one
-    for fixed z (the reparametrization of Kingma and Welling 2014), and with z put back in terms of N
+    for fixed z (the reparametrization of Kingma and Welling 2014), and with z put back in terms of
+    N
 
         dN / dmean = 1 + (N - mean) / (2 mean).
 
     For a loss that is quadratic in N its expectation is exact at any mean, since the first two
     moments of Poisson and Gaussian agree; for a cubic one it is off by 1/2, whatever the mean. A
     score-function gradient, exact for any loss, would have a variance that grows with the number of
-    pixels; dN / dmean = 1 (straight-through) would forget that more light brings more noise. Without
-    light the derivative is taken as 1.
+    pixels; dN / dmean = 1 (straight-through) would forget that more light brings more noise.
+    Without light the derivative is taken as 1.
     """
     count = torch.poisson(mean.detach(), generator)
     if not mean.requires_grad:

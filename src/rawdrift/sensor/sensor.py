@@ -35,9 +35,9 @@ class Sensor(nn.Module):
     optics: a module (..., 3, H, W) -> (..., 3, H, W); left out, the camera's Gaussian PSF where it
         has one. `nn.Identity()` for light that has been through a lens.
 
-    Gradients reach the irradiance, the exposure and the optics' parameters: exact but for shot noise
-    (`noise.shot`) and rounding (`adc.quantize`). Raises InputError for a camera whose gain is not
-    known.
+    Gradients reach the irradiance, the exposure and the optics' parameters: exact but for shot
+    noise (`noise.shot`) and rounding (`adc.quantize`). Raises InputError for a camera whose gain is
+    not known.
     """
 
     exposure: Tensor

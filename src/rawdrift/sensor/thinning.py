@@ -11,18 +11,17 @@ from rawdrift.sensor.response import Response, response
 
 
 @torch.no_grad()
-def dim(
-    mosaic: Tensor, camera: Camera, *, intensity: float, generator: torch.Generator
-) -> Tensor:
+def dim(mosaic: Tensor, camera: Camera, *, intensity: float, generator: torch.Generator) -> Tensor:
     """The raw frame as the same camera would have taken it with `intensity` times the light.
 
     mosaic: (..., H, W) floating in [0, 1]; returned in the same shape and type. intensity: above 0,
     at most 1, which changes nothing. generator: draws the noise, on the mosaic's device.
 
-    Each photoelectron is kept with probability t = intensity, independently: a Poisson count of mean
-    mu becomes one of mean t mu, so that variance stays equal to the mean, where a mere product would
-    leave t**2 mu. A pixel's electrons e = (DN - black) / gain are known but for the read noise, of
-    variance r, and quantization, of variance q. With the whole electrons n = max(round(e), 0),
+    Each photoelectron is kept with probability t = intensity, independently: a Poisson count of
+    mean mu becomes one of mean t mu, so that variance stays equal to the mean, where a mere product
+    would leave t**2 mu. A pixel's electrons e = (DN - black) / gain are known but for the read
+    noise, of variance r, and quantization, of variance q. With the whole electrons n =
+    max(round(e), 0),
 
         e' = Binomial(n, t) + t (e - n) + Normal(0, a)
         a  = (1 - t**2) r - t**2 q - t (1 - t) (n - e), at least 0
@@ -35,9 +34,9 @@ def dim(
     mean); row noise is filled up as read noise is, once a row.
 
     How much light a saturated site has seen is not known: it is taken for one whose mean just
-    saturates, gets the noise of one, and may come out darker than it would have been. Noise that the
-    camera file does not know is not added: shadows are then too clean. Noise that was cut off at 0,
-    in a camera without a pedestal, stays so.
+    saturates, gets the noise of one, and may come out darker than it would have been. Noise that
+    the camera file does not know is not added: shadows are then too clean. Noise that was cut off
+    at 0, in a camera without a pedestal, stays so.
 
     Raises InputError for a camera without noise, and for what is no mosaic or intensity.
     """
