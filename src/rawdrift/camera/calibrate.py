@@ -163,7 +163,8 @@ def _pairs(paths: Sequence[Path], means: Sequence[float], dark: Level) -> list[t
             raise InputError(
                 f"{paths[one]} (mean {means[one]:.6g} DN) has no partner of its exposure; "
                 f"the nearest of the {len(paths)} flat frames is {paths[nearest]} "
-                f"(mean {means[nearest]:.6g} DN); expected two frames at each exposure, at most {ALIKE:.0%} of the signal apart"
+                f"(mean {means[nearest]:.6g} DN); expected two at each exposure, "
+                f"at most {ALIKE:.0%} of the signal apart"
             )
         pairs.append((paths[one], paths[rest[0]]))
         order = rest[1:]
