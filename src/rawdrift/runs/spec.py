@@ -9,7 +9,7 @@ import yaml
 from rawdrift.checks import InputError, choose, is_number, positive
 from rawdrift.configurations import CONFIGURATIONS
 
-DATASETS = ("folder", "synthetic-microscopy")
+DATASETS = ("folder", "synthetic-microscopy", "synthetic-drone")
 MODELS = ("resnet18",)
 
 
@@ -18,13 +18,16 @@ class Data:
     """The raw images and their labels.
 
     Args:
-        name: "folder", your own images with a manifest.csv; or "synthetic-microscopy", white blood
-            cells drawn on the fly.
+        name: "folder", your own images with a manifest.csv; or drawn on the fly
+            "synthetic-microscopy", white blood cells of nine classes, or "synthetic-drone", cars
+            seen from above with their masks.
         root: of a folder: where its manifest.csv is, seen from where the command runs.
         exclude: labels to leave out.
         images: of synthetic data: how many.
         size: of synthetic data: height and width in pixels.
         seed: of synthetic data: which images are drawn.
+        balanced: of synthetic-microscopy: all classes equally often, instead of as often as in
+            Raw-Microscopy.
     """
 
     name: str = "folder"
@@ -33,9 +36,14 @@ class Data:
     images: int | None = None
     size: int | None = None
     seed: int | None = None
+    balanced: bool | None = None
 
     def __post_init__(self) -> None:
         choose("data.name", self.name, DATASETS)
+        if self.name == "synthetic-microscopy":
+            object.__setattr__(self, "balanced", bool(self.balanced))
+        elif self.balanced is not None:
+            raise InputError("data.balanced is for data.name synthetic-microscopy alone")
         if self.name == "folder":
             if self.root is None:
                 raise InputError("data.root is missing: give the folder that holds manifest.csv")
