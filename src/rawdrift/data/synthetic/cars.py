@@ -70,7 +70,7 @@ def draw(canvas: Canvas, car: Car, sun: Array) -> None:
 
 def _outline(kind: Kind, a: Array, b: Array) -> Array:
     """Signed distance to the body, whose nose and tail are narrower than its middle."""
-    taper = 1 + 0.10 * np.clip((a / (0.5 * kind.length)) ** 4, 0, 1.5)
+    taper = 1 + 0.10 * np.minimum(np.square(np.square(a / (0.5 * kind.length))), 1.5)
     return box(a, b * taper, kind.length, kind.width, 0.42)
 
 
@@ -101,14 +101,14 @@ def _surface(canvas: Canvas, car: Car, kind: Kind, a: Array, b: Array) -> tuple[
     # Shoulders and the edges of the roof slope away, the windshield leans to the front.
     shoulder = np.clip((np.abs(b) - half + 0.30) / 0.30, 0, 1) * np.sign(b)
     bumper = np.clip((np.abs(a) - kind.length / 2 + 0.45) / 0.45, 0, 1) * np.sign(a)
-    over = np.clip(b_top / cabin, -1, 1) ** 3, np.clip(2 * (a_top - middle) / long, -1, 1) ** 3
-    across = shoulder * (1 - glass) + 0.35 * roof * over[0]
-    ahead = bumper * (1 - glass) + 0.25 * roof * over[1] + 0.55 * windshield
+    beside, before = np.clip(b_top / cabin, -1, 1), np.clip(2 * (a_top - middle) / long, -1, 1)
+    across = shoulder * (1 - glass) + 0.35 * roof * beside * beside * beside
+    ahead = bumper * (1 - glass) + 0.25 * roof * before * before * before + 0.55 * windshield
     norm = np.sqrt(1 + ahead**2 + across**2)
     sun = canvas.light.toward(car.heading)
     aim = sun[0] * ahead + sun[1] * across
     factor = np.clip((sun[2] + aim) / norm, 0, None) / sun[2]
     # Lacquer mirrors the sky everywhere, and the sun where a slope looks halfway to it.
     halfway = np.exp(-(((aim / math.hypot(sun[0], sun[1]) - 0.42) / 0.10) ** 2)) * (aim > 0)
-    color += 0.018 + 0.10 * halfway * norm * (1 - 0.5 * glass)
+    color += 0.018 + 0.16 * halfway * norm * (1 - 0.5 * glass)
     return color, factor

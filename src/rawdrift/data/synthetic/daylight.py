@@ -34,7 +34,7 @@ class Daylight(NamedTuple):
             sun=(np.array([1 + 0.10 * warm, 1, 1 - 0.16 * warm]) * cast).astype(np.float32),
             sky=(np.array([0.88, 0.97, 1.16]) * cast).astype(np.float32),
             haze=(np.array([0.010, 0.012, 0.016]) * rng.uniform(0.5, 1.5)).astype(np.float32),
-            exposure=1.1 * math.exp(rng.normal(0, 0.18)),
+            exposure=1.2 * math.exp(rng.normal(0, 0.18)),
         )
 
     @property

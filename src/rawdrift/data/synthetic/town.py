@@ -65,8 +65,8 @@ class Tree(NamedTuple):
 # Kind of car: how many of them are it.
 CARS = {"hatchback": 0.36, "sedan": 0.24, "wagon": 0.28, "van": 0.12}
 PAINTS: dict[Color, float] = {
-    (0.72, 0.73, 0.74): 0.24,  # white
-    (0.40, 0.41, 0.43): 0.17,  # silver
+    (0.84, 0.85, 0.86): 0.24,  # white
+    (0.46, 0.47, 0.49): 0.17,  # silver
     (0.13, 0.135, 0.15): 0.19,  # gray
     (0.025, 0.026, 0.03): 0.17,  # black
     (0.035, 0.075, 0.22): 0.09,  # blue
