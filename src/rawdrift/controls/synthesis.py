@@ -85,9 +85,12 @@ def _run(
 def _load(spec: SynthesisSpec) -> RawDataset:
     data = datasets.load(spec.data)
     if data.labels is None:
-        raise InputError(
-            f"{spec.data.root}/manifest.csv has no column label; classification needs one"
+        found = (
+            f"{spec.data.root}/manifest.csv has no column label"
+            if spec.data.root
+            else f"data.name {spec.data.name} has masks alone, not a label an image"
         )
+        raise InputError(f"{found}; classification needs one")
     data = fit_for_folds(data.without(spec.data.exclude, "excluded"), spec.synthesis.folds)
     for label, why in data.left_out.items():
         tqdm.write(f"left out: label {label!r}, {why}")

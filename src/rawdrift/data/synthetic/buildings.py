@@ -41,7 +41,10 @@ def draw(canvas: Canvas, building: Building) -> None:
     if found is None:
         return
     window, cover = found
-    (x, y), heading = raised(np.array([[building.x, building.y]]), building.height)[0], building.heading
+    (x, y), heading = (
+        raised(np.array([[building.x, building.y]]), building.height)[0],
+        building.heading,
+    )
     a, b = canvas.local(window, x, y, heading)
     rng = np.random.default_rng(building.seed)
     roof = _gable if building.gable else _flat

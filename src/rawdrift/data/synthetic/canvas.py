@@ -62,7 +62,9 @@ class Canvas:
 
     def local(self, window: Window, x: float, y: float, heading: float) -> tuple[Array, Array]:
         """Coordinates (h, w) along and across something at (x, y)."""
-        dx, dy = (at - np.float32(center) for at, center in zip(self.at(window), (x, y), strict=True))
+        dx, dy = (
+            at - np.float32(center) for at, center in zip(self.at(window), (x, y), strict=True)
+        )
         c, s = math.cos(heading), math.sin(heading)
         return c * dx + s * dy, c * dy - s * dx
 
@@ -104,7 +106,8 @@ class Canvas:
         """Reflectance (3, h, w) of that color with broad, mid, fine texture and grain."""
         layers = zip(contrast, (*self.noise, self.grain), strict=True)
         factor = 1 + sum(amount * layer[window] for amount, layer in layers)
-        return np.array(color, np.float32)[:, None, None] * np.clip(factor, 0.1, None)
+        textured: Array = np.array(color, np.float32)[:, None, None] * np.clip(factor, 0.1, None)
+        return textured
 
     def lay(self, patch: Patch) -> None:
         """Put a patch on the ground."""

@@ -53,4 +53,4 @@ class Daylight(NamedTuple):
         seen from flat open ground (...)."""
         direct = (self.direct * self.sun)[:, None, None] * sun
         around = ((1 - self.direct) * self.sky)[:, None, None] * sky
-        return color * (direct + around)  # type: ignore[no-any-return]
+        return color * (direct + around)

@@ -115,7 +115,9 @@ def parking(town: Town, lot: Lot) -> None:
         for i in range(count):
             if rng.random() < full:
                 turn = HALF_TURN * (1 if rng.random() < 0.7 else -1) * lot.side * (-1) ** row
-                town.car(begin + (i + 0.5) * stall + 0.05, lot.v(away + long / 2), turn, spread=0.12)
+                town.car(
+                    begin + (i + 0.5) * stall + 0.05, lot.v(away + long / 2), turn, spread=0.12
+                )
         away += long + (rng.uniform(5.6, 6.6) if row % 2 == 0 else 0.3)
         row += 1
     for u in (lot.left + 0.2, lot.right - 0.2):
@@ -148,7 +150,7 @@ def farmland(town: Town, lot: Lot) -> None:
     town.patches.append(Patch("meadow", (lot.left, lot.right), lot.span(), ragged=0.3))
     inner = (lot.left + 1, lot.right - 1), lot.span(2.5)
     town.patches.append(Patch(field, *inner, ragged=0.3, tint=rng.uniform(0.85, 1.2)))
-    if rng.random() < 0.6:
+    if rng.random() < 0.7:
         u = rng.uniform(lot.left + 3, lot.right - 3)
         town.patches.append(Patch("gravel", (u - 1.5, u + 1.5), lot.span(), ragged=0.3))
         for away in np.arange(4, lot.depth - 4, 7.5):
@@ -170,5 +172,5 @@ LOTS: dict[str, tuple[Span, Callable[[Town, Lot], None]]] = {
     "hall": ((26, 46), hall),
     "parking": ((18, 42), parking),
     "green": ((8, 26), green),
-    "farmland": ((30, 70), farmland),
+    "farmland": ((26, 50), farmland),
 }

@@ -37,14 +37,18 @@ class Photograph:
         self.size = size
         self.light = Daylight.draw(rng)
         side = size * GSD
-        columns, rows = (max(math.ceil(long / side), n) for long, n in zip(LEAST, (4, 3), strict=True))
+        columns, rows = (
+            max(math.ceil(long / side), n) for long, n in zip(LEAST, (4, 3), strict=True)
+        )
         left, top = -columns * side / 2, -rows * side / 2
         self.town = plan(rng, math.hypot(left, top))
         taken = {
             (math.floor((car.y - top) / side), math.floor((car.x - left) / side))
             for car in self.town.cars
         }
-        cells = [(int(cell) // columns, int(cell) % columns) for cell in rng.permutation(rows * columns)]
+        cells = [
+            (int(cell) // columns, int(cell) % columns) for cell in rng.permutation(rows * columns)
+        ]
         with_car = [cell for cell in cells if cell in taken]
         without = [cell for cell in cells if cell not in taken]
         chosen = (with_car[: TILES - 1] + without + with_car[TILES - 1 :])[:TILES]
@@ -99,12 +103,14 @@ def _draw(canvas: Canvas, town: Town) -> None:
 
 
 def _lamp(canvas: Canvas, pole: Array) -> None:
-    top = raised(pole[None], LAMP)[0]
+    top, arm = raised(pole[None], LAMP)[0], np.array((0.3, 0))
     for points, color in (
         (line(pole, top + 1e-3, 0.12), (0.25, 0.25, 0.25)),
-        (line(top - (0.3, 0), top + (0.3, 0), 0.25), (0.45, 0.45, 0.45)),
+        (line(top - arm, top + arm, 0.25), (0.45, 0.45, 0.45)),
     ):
         found = canvas.hull(points)
         if found is not None:
             window, cover = found
-            canvas.put(window, cover, canvas.light.on(canvas.textured(window, color, (0, 0, 0, 0)), 1.0))
+            canvas.put(
+                window, cover, canvas.light.on(canvas.textured(window, color, (0, 0, 0, 0)), 1.0)
+            )

@@ -27,8 +27,8 @@ STYLES = {
         {"hall": 0.35, "parking": 0.5, "green": 0.15}, (64, 84), (3.2, 4.0), walk=True, trees=0.3
     ),
     "country": Style(
-        {"farmland": 0.5, "house": 0.3, "parking": 0.2},
-        (80, 110),
+        {"farmland": 0.45, "house": 0.3, "parking": 0.25},
+        (60, 85),
         (2.5, 3.0),
         walk=False,
         trees=0.25,

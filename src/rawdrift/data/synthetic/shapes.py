@@ -13,7 +13,8 @@ def rectangle(x: float, y: float, heading: float, length: float, width: float) -
     along = np.array((math.cos(heading), math.sin(heading))) * length / 2
     across = np.array((-math.sin(heading), math.cos(heading))) * width / 2
     turns = np.stack([along + across, along - across, -along - across, across - along])
-    return turns + (x, y)
+    corners: Array = turns + np.array((x, y))
+    return corners
 
 
 def line(start: Array, end: Array, width: float) -> Array:

@@ -192,7 +192,9 @@ class _Smear:
     def cover(self, cell: _Cell) -> None:
         """Dye that fell out over a cell, and a lens off focus: nobody could name it."""
         rng = self.rng
-        specks = self.grains(int(rng.uniform(0, 40)), (0.15, 0.5), cell.x, cell.y, 1.4 * cell.radius)
+        specks = self.grains(
+            int(rng.uniform(0, 40)), (0.15, 0.5), cell.x, cell.y, 1.4 * cell.radius
+        )
         self.stain((0.0, 0.1, 0.25, 0.6), np.tanh(specks))
         veil = 1 / (1 + np.exp(np.clip(cell.outline + self.texture(3.0), -20, 20)))
         self.stain((0.02, 0.08, 0.10, 0.12), veil * rng.uniform(0.2, 2.0))
@@ -235,7 +237,9 @@ class _Smear:
             grains = np.tanh(self.grains(14, (0.2, 0.35), x, y, 0.8 * radius))
             self.stain((0.0, 0.05, 0.12, 0.10), body)
             self.stain((0.0, 0.0, 0.0, 0.35), grains * body)
-        specks = self.grains(int(rng.poisson(1.5 * self.area)), (0.12, 0.3), 0.0, 0.0, self.field / 2)
+        specks = self.grains(
+            int(rng.poisson(1.5 * self.area)), (0.12, 0.3), 0.0, 0.0, self.field / 2
+        )
         self.stain((0.0, 0.0, 0.2, 0.8), specks)
 
     def light(self) -> Tensor:

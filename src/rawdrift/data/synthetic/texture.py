@@ -1,5 +1,6 @@
 """Smooth random fields, of which scenes are made."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,10 @@ def texture(rng: Rng, y: Array, x: Array, scale: float) -> Array:
 
 def _weights(at: Array, scale: float) -> Array:
     """(n, knots): how much each knot of a grid that is `scale` apart counts at each place."""
-    # The first and the last knot lie where their weight has fallen to e^-8.
-    knots = np.arange(at[0] - 2 * scale, at[-1] + 2 * scale, scale, dtype=np.float32)
+    # Knots cover the pixels' outer edges, so that their number does not depend on how fine pixels
+    # are, and two more on each side, up to where their weight has fallen to e^-8.
+    step = float(at[-1] - at[0]) / (len(at) - 1)
+    count = math.ceil(round(len(at) * step / scale, 3)) + 4
+    knots = (float(at[0]) - step / 2 + scale * (np.arange(count) - 2)).astype(np.float32)
     weights = np.exp(-2 * ((at[:, None] - knots) / scale) ** 2)
     return weights / np.sqrt((weights**2).sum(axis=1, keepdims=True))  # type: ignore[no-any-return]

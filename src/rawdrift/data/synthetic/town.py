@@ -1,4 +1,4 @@
-"""What a synthetic aerial photograph shows: the things of a town and where they stand, in meters."""
+"""What a synthetic aerial photograph shows: the things of a town and where they are, in meters."""
 
 import math
 from collections import defaultdict
@@ -187,7 +187,10 @@ class Town:
             long, wide = rng.uniform(1, 9), rng.uniform(0.6, 1.8)
             if u[1] - u[0] < v[1] - v[0]:
                 long, wide = wide, long
-            box = (max(a - long, u[0]), min(a + long, u[1])), (max(b - wide, v[0]), min(b + wide, v[1]))
+            box = (
+                (max(a - long, u[0]), min(a + long, u[1])),
+                (max(b - wide, v[0]), min(b + wide, v[1])),
+            )
             self.patches.append(Patch("asphalt", *box, ragged=0.03, tint=rng.uniform(0.62, 1.3)))
 
 
