@@ -33,7 +33,7 @@ def develop(plans: list[Plan], mosaic: Tensor, bit_depth: int) -> list[Tensor] |
     height, width = mosaic.shape[-2:]
     images = mosaic.reshape(-1, height, width).contiguous()
     # One tensor a view: together they are so large that the allocator would always ask the system.
-    out = [torch.empty(len(images), 3, height, width, dtype=torch.float32) for _ in plans]
+    out = [torch.from_numpy(np.empty((len(images), 3, height, width), np.float32)) for _ in plans]
     plan = plans[0]
     sites = Sites(
         _KIND[mosaic.dtype],

@@ -14,6 +14,7 @@ from rawdrift.isp.fused.rows import (
     add_rows,
     blur_line,
     column5,
+    cross3,
     filter3,
     line5,
     median,
@@ -98,7 +99,11 @@ def sharpened(s, out, at, p, r, kind, rows, numbers, n):
     if kind == 0:
         up = plane + reflect(r - 1, rows) % size * count
         down = plane + reflect(r + 1, rows) % size * count
-        filter3(s, out, up, row, down, numbers.sharpen, n)
+        k = numbers.sharpen
+        if k[0, 0] == 0 and k[0, 2] == 0 and k[2, 0] == 0 and k[2, 2] == 0:
+            cross3(s, out, up, row, down, k, n)
+        else:
+            filter3(s, out, up, row, down, k, n)
     else:
         scale(s, at.work, row, numbers.blur[0], n)
         for d in range(1, 5):
