@@ -169,17 +169,13 @@ def add_line5(s, out, row, taps, n):
 
 
 @fast
-def scale(s, out, row, weight, n):
-    """out = weight * row, margins too."""
+def blur_column(s, out, rows, taps, n):
+    """Nine rows weighted by a symmetric filter, margins too; taps (5,): its center and one side."""
+    a, b, c, d, e, f, g, h, i = rows
+    ta, tb, tc, td, te = taps[0], taps[1], taps[2], taps[3], taps[4]
     for j in range((n + 2 * PAD + 63) // 64 * 64):
-        s[out, j] = weight * s[row, j]
-
-
-@fast
-def add_rows(s, out, up, down, weight, n):
-    """out += weight * (up + down), margins too: one step of a symmetric filter along columns."""
-    for j in range((n + 2 * PAD + 63) // 64 * 64):
-        s[out, j] += weight * (s[up, j] + s[down, j])
+        t = ta * s[e, j] + tb * (s[d, j] + s[f, j]) + tc * (s[c, j] + s[g, j])
+        s[out, j] = t + td * (s[b, j] + s[h, j]) + te * (s[a, j] + s[i, j])
 
 
 @fast
@@ -238,17 +234,17 @@ def median(s, out, low, a, b, c, n):
 
 
 @fast
-def to_view(out, s, first, red, weights, before, after, exponent):
-    """out = (weights @ colors + change of luma) ** exponent, from column `first` of the rows.
+def to_view(out, s, first, red, weights, after, exponent):
+    """out = (weights @ colors + luma) ** exponent, from column `first` of the rows.
 
-    red: row of red, followed by green and blue.
+    red: row of red, followed by green and blue; weights: from colors to color minus luma.
     """
     r, g, b = weights[0], weights[1], weights[2]
     at = PAD + (first & 0xFFFFFFFF)  # known not to be negative: a loop with SIMD
     green, blue = red + 1, red + 2
     for j in range(len(out)):
         x = r * s[red, at + j] + g * s[green, at + j] + b * s[blue, at + j]
-        out[j] = power(x + (s[after, at + j] - s[before, at + j]), exponent)
+        out[j] = power(x + s[after, at + j], exponent)
 
 
 @fast

@@ -13,6 +13,7 @@ from rawdrift.isp.fused.bayer import bilinear, malvar
 from rawdrift.isp.fused.compiled import allocating, exact, task
 from rawdrift.isp.fused.finish import Array, finish, reaches, rings, to_planes
 from rawdrift.isp.fused.menon import DELAY, SLOT, SLOTS, menon, slot
+from rawdrift.isp.fused.nontemporal import fence
 from rawdrift.isp.fused.rows import PAD, f32, read
 
 
@@ -79,6 +80,7 @@ def bilinear_task(mosaic, image, out, part, sites, kernels, numbers):
             bilinear(s, to, halves, 3, r, rows, n, sites.chroma, sites.red_row, kernels)
             to_planes(s, at, r, numbers, n)
         finish(out, image, r, part, s, at, numbers)
+    fence()
     return True
 
 
@@ -99,6 +101,7 @@ def malvar_task(mosaic, image, out, part, sites, kernels, numbers):
             malvar(s, to, halves, 5, r, rows, n, sites.chroma, sites.red_row, kernels, 10)
             to_planes(s, at, r, numbers, n)
         finish(out, image, r, part, s, at, numbers)
+    fence()
     return True
 
 
@@ -119,4 +122,5 @@ def menon_task(mosaic, image, out, part, sites, kernels, numbers):
         if 0 <= r < rows:
             to_planes(s, at, r, numbers, n)
         finish(out, image, r, part, s, at, numbers)
+    fence()
     return True
