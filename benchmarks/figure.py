@@ -34,6 +34,7 @@ def draw(found: dict[str, dict[str, float]], bound: float | None, path: Path) ->
         )
     axes.set_xticks(np.arange(len(found)), list(found))
     axes.set(yscale="log", ylim=(1, 3 * max(bound or 0, *(s["fused"] for s in found.values()))))
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_ylabel("megapixels a second, one core")
     axes.set_title("Developing a raw mosaic", loc="left")
     axes.spines[["top", "right"]].set_visible(False)

@@ -82,7 +82,12 @@ def targets(
         speed = size**2 / 1e6 / best(lambda: developed("fused", isp, x), 4 * repeat)
         yield "time of bi,s,ga against the machine's bound", f"{bound / speed:.2f}", "2.5", "1.6"
     if "views" in only:
-        yield "time of twelve views against twelve calls", f"{views(size, repeat):.2f}", "0.60", "0.45"
+        yield (
+            "time of twelve views against twelve calls",
+            f"{views(size, repeat):.2f}",
+            "0.60",
+            "0.45",
+        )
     if "frame" in only:
         name = f"20 megapixels, {CORES} cores against one"
         yield name, f"{frame():.2f}x", "1.8x", "1.9x"
@@ -166,8 +171,11 @@ def limits(size: int, repeat: int) -> float:
     copying = best(copy, 4 * repeat) / size**2
     powering = 3 * best(lambda: [powers(result, some, e) for _ in range(100)], repeat) / 819200
     bound = 1e-6 / (copying + powering)
-    print(f"\nLimits of one core, megapixels/s: copy of 4 bytes in, 12 out: {1e-6 / copying:.0f}; ")
-    print(f"three powers: {1e-6 / powering:.0f}; one after the other: {bound:.0f}")
+    print(
+        f"\nLimits of one core, megapixels/s: copy of 4 bytes in, 12 out {1e-6 / copying:.0f}, ",
+        end="",
+    )
+    print(f"three powers {1e-6 / powering:.0f}, one after the other {bound:.0f}")
     return bound
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rawdrift.isp.fused.compiled import exact
+from rawdrift.isp.fused.compiled import exact, inlined
 from rawdrift.isp.fused.nontemporal import LINE, store
 from rawdrift.isp.fused.rows import (
     PAD,
@@ -58,7 +58,7 @@ class Rings(NamedTuple):
     work: int
 
 
-@exact
+@inlined
 def reaches(numbers):
     """Rows that sharpening and denoising reach to each side."""
     slots = numbers.slots
@@ -81,7 +81,7 @@ def rings(numbers):
     return found, work + 3 + p
 
 
-@exact
+@inlined
 def to_planes(s, at, r, numbers, n):
     """Row r of the planes that are filtered, with margins."""
     for p in range(len(numbers.planes)):
@@ -143,11 +143,12 @@ def denoised(s, out, ring, at, r, kind, rows, numbers, n):
         add_line5(s, out, e, numbers.denoise[4], n)
 
 
-@exact
+@inlined
 def finish(out, image, t, part, s, at, numbers):
     """What can be done once row t of the planes is there: rows of sharpening, rows of views.
 
-    out: four views (images, 3, H, W) that begin a line of the cache; part: the place of the task, see tasks.py.
+    out: four views (images, 3, H, W) that begin a line of the cache; part: the place of the task,
+    see tasks.py.
     """
     rows, n = part.bottom - part.top, part.right - part.left
     sharpen_reach, denoise_reach = reaches(numbers)

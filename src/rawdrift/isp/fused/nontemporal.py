@@ -4,12 +4,14 @@ Before a common store to a view the processor reads what is there into its cache
 is overwritten: that takes several times as long as the stores themselves.
 """
 
+from typing import Any
+
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+from numba import extending, types
 
 from rawdrift.isp.fused.compiled import exact
 
+intrinsic: Any = extending.intrinsic  # what it makes is called without the compiler's context
 LINE = 16  # float32 in a line of the cache
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rawdrift.isp.fused.bayer import bilinear, malvar
-from rawdrift.isp.fused.compiled import allocating, exact, task
+from rawdrift.isp.fused.compiled import allocating, inlined, task
 from rawdrift.isp.fused.finish import Array, finish, reaches, rings, to_planes
 from rawdrift.isp.fused.menon import DELAY, SLOT, SLOTS, menon, slot
 from rawdrift.isp.fused.nontemporal import fence
@@ -50,7 +50,7 @@ def rows_for(n, count):
     return memory[first : first + count * columns].reshape(count, columns)
 
 
-@exact
+@inlined
 def load(s, even, mosaic, image, r, part, sites):
     """Row r of the part to two halves. True if it is sane."""
     size = (4, 1, 2)[sites.kind]
