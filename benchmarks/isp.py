@@ -200,13 +200,14 @@ def frame() -> float:
 
 
 def first_call(name: str, cache: str) -> float:
-    """Seconds of the first call in a new process, with this folder of compiled kernels."""
+    """Processor's seconds of the first call in a new process, with this folder of kernels."""
     code = f"""
 import time, torch, rawdrift as rd
+torch.set_num_threads(1)
 isp, x = rd.isp.static({name!r}, rd.Camera.load("raw-drone")), torch.rand(64, 64)
-start = time.perf_counter()
+start = time.process_time()
 isp(x)
-print(time.perf_counter() - start)"""
+print(time.process_time() - start)"""
     environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
