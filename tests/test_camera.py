@@ -18,7 +18,8 @@ def test_a_saved_camera_is_loaded_equal(seed, noisy, tmp_path):
         **{name: getattr(base, name) for name in ("name", "cfa", "black_level", "white_level",
            "white_balance", "color_matrix", "gamma")},
         provenance='quoted "words"\nand a line',
-        noise=Noise(gain=5.4, read_noise=3.0 if seed % 2 else None) if noisy else None,
+        adc_bits=12 if seed % 3 else None,
+        noise=Noise(5.4, 3.0, 1.5, 0.5, 9e3) if seed % 2 else Noise(5.4) if noisy else None,
         optics=Optics(psf_sigma=1.5) if noisy else None,
     )  # fmt: skip
     camera.save(tmp_path / "camera.toml")
@@ -36,7 +37,7 @@ def test_the_shipped_cameras_have_the_published_numbers():
     assert drone.black_level == (0.0625, 0.0626, 0.0625, 0.0626)
     assert drone.white_balance == (2.86653646, 1.0, 1.73079425)
     assert drone.color_matrix[1] == (-0.23048614, 1.70698738, -0.47650126)
-    assert (drone.noise.gain, drone.optics.psf_sigma) == (8.448, 2.52)
+    assert (drone.noise.gain, drone.optics.psf_sigma, drone.adc_bits) == (8.448, 2.52, 12)
     for camera in (microscopy, drone):
         assert (camera.cfa, camera.gamma, camera.bit_depth, camera.white_level) == (
             "RGGB", 2.2, 16, None,
@@ -76,6 +77,8 @@ def test_a_camera_is_frozen():
         ({"gamma": True}, "gamma must be a number above 0"),
         ({"bit_depth": 17}, "bit_depth must be 1 to 16"),
         ({"bit_depth": 12.0}, "bit_depth must be 1 to 16"),
+        ({"adc_bits": 0}, "adc_bits must be 1 to bit_depth, which is 16"),
+        ({"adc_bits": 14, "bit_depth": 12}, "adc_bits must be 1 to bit_depth, which is 12"),
     ],
 )
 def test_impossible_numbers_are_refused(change, message):
@@ -94,6 +97,9 @@ def test_impossible_numbers_are_refused(change, message):
         ('name = "x"\ncfa = "RGGB"\n[noise]\nread_noise = 3', "gain.*missing"),
         ('name = "x"\ncfa = "RGGB"\n[noise]\ngain = -1', "noise.gain must be a number above 0"),
         ('name = "x"\ncfa = "RGGB"\n[noise]\ngain = 1\nread_noise = -1', "read_noise must be at least"),
+        ('name = "x"\ncfa = "RGGB"\n[noise]\ngain = 1\ndark_current = -1', "dark_current must be at least"),
+        ('name = "x"\ncfa = "RGGB"\n[noise]\ngain = 1\nrow_noise = "1"', "row_noise must be at least"),
+        ('name = "x"\ncfa = "RGGB"\n[noise]\ngain = 1\nfull_well = 0', "full_well must be a number above"),
         ('name = "x"\ncfa = "RGGB"\n[optics]\nsigma = 1', "unknown .optics. field 'sigma'"),
     ],
 )  # fmt: skip

@@ -225,7 +225,7 @@ def test_the_report_is_drawn_again(finished, capsys):
 
 def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
     small = SynthesisSpec(
-        Data("synthetic-microscopy", images=20, size=32),
+        Data("synthetic-microscopy", images=20, size=32, balanced=True),
         Synthesis(train=["bi,s,ga"], folds=2),
         Task(epochs=1),
     )

@@ -396,3 +396,38 @@ def test_menon_takes_the_same_way_on_smooth_data_of_few_bits(bits, white):
         fused = isp(mosaic)
     with rd.isp.engine("eager"):
         torch.testing.assert_close(fused, isp(mosaic), rtol=0, atol=4e-6)
+
+
+# The memory of views
+
+
+def test_memory_of_a_view_that_is_gone_is_taken_again_and_of_no_other():
+    isp, x = rd.isp.static("bi,s,ga", CAMERA), noise(48, 50)
+    first = run("fused", isp, x)
+    kept, address = first[1:], first.data_ptr()
+    before = kept.clone()
+    del first
+    second = run("fused", isp, 1 - x)
+    assert second.data_ptr() != address
+    assert torch.equal(kept, before)
+    del kept
+    assert run("fused", isp, x).data_ptr() == address
+
+
+def test_memory_that_waits_is_bounded(monkeypatch):
+    from rawdrift.isp.fused import memory
+
+    monkeypatch.setattr(memory, "_KEPT", 100_000)
+    tensors = [memory.empty(3, 40, 50) for _ in range(20)]
+    assert all(tensor.data_ptr() % 64 == 0 for tensor in tensors)
+    del tensors
+    waiting = [block for blocks in memory._waiting.values() for block in blocks]
+    assert 0 < sum(block.nbytes for block in waiting) <= 100_000
+
+
+def test_sharpening_kernels_with_and_without_corners():
+    kernel = torch.tensor(rd.isp.SharpeningFilter.KERNEL, dtype=torch.float64)
+    for corner in (0.0, 0.1):
+        kernel[0, 2] = corner
+        isp = rd.isp.static("bi,s,ga", LINEAR).replace(sharpen=rd.isp.SharpeningFilter(kernel))
+        assert_same(isp, noise(30, 41))

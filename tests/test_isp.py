@@ -13,7 +13,7 @@ from torch import nn
 import rawdrift as rd
 from rawdrift.cfa import PATTERNS
 from rawdrift.isp.denoise import median3x3
-from rawdrift.isp.neighborhood import extend
+from rawdrift.neighborhood import extend
 
 import reference
 from conftest import random_camera, random_mosaic

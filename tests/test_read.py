@@ -28,8 +28,10 @@ def write_png(path, pixels):
     path.write_bytes(imagecodecs.png_encode(pixels))
 
 
-def write_dng(path, pixels, pattern="RGGB", black=(512, 520, 528, 536), white=60000, bits=16):
-    """A minimal DNG, by the independent package pidng."""
+def write_dng(
+    path, pixels, pattern="RGGB", black=(512, 520, 528, 536), white=60000, bits=16, more=None
+):
+    """A minimal DNG, by the independent package pidng. more: further tags."""
     tags = DNGTags()
     height, width = pixels.shape
     for tag, value in {
@@ -52,6 +54,7 @@ def write_dng(path, pixels, pattern="RGGB", black=(512, 520, 528, 536), white=60
         Tag.DNGBackwardVersion: DNGVersion.V1_2,
         Tag.Make: "Test",
         Tag.Model: "Test 1",
+        **(more or {}),
     }.items():
         tags.set(tag, value)
     converter = RAW2DNG()
@@ -123,6 +126,63 @@ def test_the_color_matrix_of_a_dng_maps_its_white_to_white_and_inverts_its_color
     white = np.array(XYZ_TO_CAMERA).reshape(3, 3) @ [0.9504700, 1.0000001, 1.0888300]
     developed = matrix @ (red / white)
     np.testing.assert_allclose(developed, [1, 0, 0], atol=2e-3)
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+@pytest.mark.parametrize(("bits", "white", "black"), [(16, 60000, 512), (12, 4095, 64)])
+def test_the_noise_profile_of_a_dng_gives_gain_and_read_noise(planes, bits, white, black, tmp_path):
+    gain, read_noise = 0.55 * 2 ** (bits - 12), 3.2
+    distance = white - black
+    scale, offset = gain / distance, ((gain * read_noise) ** 2 + 1 / 12) / distance**2
+    profile = [scale, offset] if planes == 1 else [9, 9, scale, offset, 9, 9]
+    path = write_dng(
+        tmp_path / "shot.dng", mosaic(bits, size=(64, 48)), black=(black,) * 4, white=white,
+        bits=bits, more={Tag.NoiseProfile: profile},
+    )  # fmt: skip
+    noise = rd.Camera.from_file(path).noise
+    assert (noise.gain, noise.read_noise) == pytest.approx((gain, read_noise))
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_frames_of_a_cameras_sensor_have_the_variance_of_its_noise_profile(pattern, tmp_path):
+    scale, offset = 2e-4, 3e-7
+    path = write_dng(
+        tmp_path / "shot.dng", mosaic(size=(64, 48)), pattern, black=(512,) * 4,
+        more={Tag.NoiseProfile: [scale, offset]},
+    )  # fmt: skip
+    sensor = rd.sensor.Sensor(rd.Camera.from_file(path))
+    for level in (0.0, 0.01, 0.5):
+        dn = sensor.digital(torch.full((3, 400, 400), level), torch.Generator().manual_seed(1))
+        x = (dn.double() - 512) / (60000 - 512)
+        assert x.var() == pytest.approx(scale * level + offset, rel=0.02)
+
+
+@pytest.mark.parametrize("profile", [None, [0.0, 0.0], [1e-4], [1e-4, 1e-7, 1e-4, 1e-7]])
+def test_a_dng_without_a_noise_profile_that_can_be_read_has_no_noise(profile, tmp_path):
+    more = {} if profile is None else {Tag.NoiseProfile: profile}
+    path = write_dng(tmp_path / "shot.dng", mosaic(size=(64, 48)), more=more)
+    assert rd.Camera.from_file(path).noise is None
+
+
+def test_an_impossible_noise_profile_names_the_file(tmp_path):
+    more = {Tag.NoiseProfile: [1e-4, float("nan")]}
+    path = write_dng(tmp_path / "shot.dng", mosaic(size=(64, 48)), more=more)
+    with pytest.raises(rd.InputError, match="shot.dng has impossible metadata.*read_noise"):
+        rd.read_raw(path)
+
+
+def test_the_second_color_matrix_of_a_dng_is_that_of_daylight(tmp_path):
+    """Cameras write the matrix of incandescent light first, that of daylight second."""
+    tungsten = [5000, -1500, -300, -5200, 12900, 2700, -1000, 2100, 5000]
+    more = {
+        Tag.ColorMatrix1: [[value, 10000] for value in tungsten],
+        Tag.CalibrationIlluminant1: CalibrationIlluminant.Standard_Light_A,
+        Tag.ColorMatrix2: [[value, 10000] for value in XYZ_TO_CAMERA],
+        Tag.CalibrationIlluminant2: CalibrationIlluminant.D65,
+    }
+    both = rd.Camera.from_file(write_dng(tmp_path / "two.dng", mosaic(size=(64, 48)), more=more))
+    daylight = rd.Camera.from_file(write_dng(tmp_path / "one.dng", mosaic(size=(64, 48))))
+    np.testing.assert_allclose(both.color_matrix, daylight.color_matrix, atol=1e-6)
 
 
 def test_a_broken_dng_says_so_once(tmp_path, capfd):

@@ -3,15 +3,21 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import binary_dilation
 from scipy.spatial import ConvexHull
 
 import rawdrift as rd
-from rawdrift.data import synthetic
-from rawdrift.data.looks import LABELS
-from rawdrift.data.smear import scene
-from rawdrift.data.synthetic import CAMERA, make
+from rawdrift.controls import synthesis
+from rawdrift.data import load
+from rawdrift.data.synthetic import drone, expose, microscopy
+from rawdrift.data.synthetic.looks import LABELS, LOOKS
+from rawdrift.data.synthetic.photograph import GSD, TILES, Photograph
+from rawdrift.data.synthetic.smear import FIELD, PIXEL, scene
+from rawdrift.runs.spec import Data, SynthesisSpec
 
 SCENES = 12  # of each kind
+CELLS = tuple(LOOKS)  # labels of cells that are whole and could be named
+SETS = {"microscopy": microscopy, "drone": drone}
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +27,23 @@ def smears():
 
 
 @pytest.fixture(scope="module")
-def data():
-    return make(30, 64, seed=7)
+def sets():
+    """name -> 14 images of seed 7."""
+    return {name: module.make(14, 48, seed=7) for name, module in SETS.items()}
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    """Two photographs in 24 tiles as large as the paper's."""
+    return drone.make(2 * TILES, 256, seed=11)
+
+
+every_set = pytest.mark.parametrize("name", SETS)
+
+
+def develop(data):
+    with rd.isp.engine("eager"):
+        return rd.isp.static("bi,s,ga", data.cameras[0])(data.mosaics)
 
 
 def average(smears, label, measure):
@@ -35,55 +56,171 @@ def nucleus(light, mask):
     return mask & (light[0] < 0.45 * background)
 
 
-def test_the_same_seed_gives_the_same_bits(data):
-    again = make(30, 64, seed=7)
-    assert torch.equal(again.mosaics, data.mosaics)
-    assert torch.equal(again.masks, data.masks)
-    assert again.labels == data.labels
+# --- both sets ----------------------------------------------------------------------------------
 
 
-def test_another_seed_gives_other_images(data):
-    other = make(30, 64, seed=8)
-    assert not any(torch.equal(a, b) for a, b in zip(other.mosaics, data.mosaics, strict=True))
-    assert other.labels != data.labels
+def same(a, b, count=None):
+    """Whether two sets agree, or the first images of them."""
+    labels = [[d.classes[i] for i in d.labels] if d.labels is not None else None for d in (a, b)]
+    return (
+        torch.equal(a.mosaics[:count], b.mosaics[:count])
+        and torch.equal(a.masks[:count], b.masks[:count])
+        and a.images[:count] == b.images[:count]
+        and (a.groups or ())[:count] == (b.groups or ())[:count]
+        and (labels[0] or ())[:count] == (labels[1] or ())[:count]
+    )
 
 
+@every_set
+def test_the_same_seed_gives_the_same_bits(sets, name):
+    assert same(SETS[name].make(14, 48, seed=7), sets[name])
+
+
+@every_set
+def test_another_seed_gives_other_images(sets, name):
+    other = SETS[name].make(14, 48, seed=8)
+    pairs = zip(other.mosaics, sets[name].mosaics, strict=True)
+    assert not any(torch.equal(a, b) for a, b in pairs)
+    assert not set(other.images) & set(sets[name].images)
+
+
+@every_set
 @pytest.mark.parametrize("count", [1, 4, 13])
-def test_an_image_does_not_depend_on_how_many_are_made(data, count):
-    fewer = make(count, 64, seed=7)
-    assert torch.equal(fewer.mosaics, data.mosaics[:count])
-    assert torch.equal(fewer.masks, data.masks[:count])
-    assert fewer.labels == data.labels[:count]
+def test_an_image_does_not_depend_on_how_many_are_made(sets, name, count):
+    assert same(SETS[name].make(count, 48, seed=7), sets[name], count)
 
 
-def test_global_random_state_is_neither_used_nor_changed(data):
+@every_set
+def test_global_random_state_is_neither_used_nor_changed(sets, name):
     torch.manual_seed(1)
     np.random.seed(1)
     before = torch.get_rng_state(), np.random.get_state()[1].tolist()
-    again = make(3, 64, seed=7)
-    assert torch.equal(again.mosaics, data.mosaics[:3])
+    again = SETS[name].make(3, 48, seed=7)
+    assert torch.equal(again.mosaics, sets[name].mosaics[:3])
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.random.get_state()[1].tolist() == before[1]
 
 
-@pytest.mark.parametrize("count", [5, 13, 30])
-def test_classes_are_balanced(count):
-    found = Counter(make(count, 16, seed=3).labels)
+@every_set
+@pytest.mark.parametrize("size", [16, 33, 64, 200])
+def test_any_size(name, size):
+    data = SETS[name].make(3, size, seed=1)
+    assert data.mosaics.shape == data.masks.shape == (3, size, size)
+    assert data.mosaics.dtype == torch.uint16
+    assert set(data.masks.unique().tolist()) <= {0, 1}
+    assert data.mosaics.float().std() > 200
+
+
+@every_set
+def test_what_a_spec_names_is_what_is_made(sets, name):
+    data = load(Data(f"synthetic-{name}", images=14, size=48, seed=7))
+    assert data.fingerprint() == sets[name].fingerprint()
+    assert len(set(data.images)) == 14
+
+
+@every_set
+def test_nothing_that_matters_is_cut_by_the_sensor(sets, name):
+    mosaics = sets[name].mosaics.float()
+    assert (mosaics >= 65535).float().mean() < 0.01
+    assert (mosaics <= 0).float().mean() < 0.003
+    # And most of it lies well above the noise of a dark frame.
+    camera = sets[name].cameras[0]
+    assert mosaics.quantile(0.01) > 65535 * camera.black_level[0] + 10 * camera.noise.gain
+
+
+@every_set
+def test_noise_is_that_of_the_camera(name):
+    # Flat light through the same sensor: variance is gain times signal, and read noise.
+    camera = SETS[name].CAMERA
+    sensor = rd.sensor.Sensor(camera)
+    flat = sensor.digital(torch.full((3, 128, 128), 0.2), torch.Generator().manual_seed(0)).double()
+    signal = flat.mean() - 65535 * camera.black_level[0]
+    read = (camera.noise.gain * (camera.noise.read_noise or 0)) ** 2
+    assert flat.var() == pytest.approx(float(camera.noise.gain * signal + read), rel=0.05)
+
+
+@every_set
+def test_an_isp_develops_the_mosaics(sets, name):
+    views = develop(sets[name])
+    assert views.shape == (14, 3, 48, 48)
+    assert 0 <= views.min() < views.max() <= 1
+    assert 0.15 < views.mean() < 0.85
+
+
+@every_set
+@pytest.mark.parametrize(
+    "arguments", [(0, 64, 0), (4, 8, 0), (4, 64, -1), (4.0, 64, 0), (True, 64, 0)]
+)
+def test_impossible_orders_are_refused(name, arguments):
+    with pytest.raises(rd.InputError, match="must be a whole number from"):
+        SETS[name].make(*arguments)
+
+
+@every_set
+def test_the_isp_gives_the_light_back(name):
+    # Camera channels are what the camera's white balance and color matrix undo.
+    camera = SETS[name].CAMERA
+    light = 0.25 + 0.35 * torch.rand(3, 9, 9, generator=torch.Generator().manual_seed(1))
+    channels = expose.irradiance(light, camera)
+    gains = torch.tensor(camera.white_balance)[:, None, None]
+    view = torch.einsum("ij,jhw->ihw", torch.tensor(camera.color_matrix), gains * channels)
+    torch.testing.assert_close(view, light, rtol=0, atol=1e-4)
+    assert 0 < channels.min() < channels.max() < 1
+
+
+def test_a_lens_spreads_a_point_as_its_sigma_says():
+    point = np.zeros((3, 41, 41), np.float32)
+    point[:, 20, 20] = 1
+    spread = expose.through_lens(point, 2.52)
+    assert spread.sum(axis=(1, 2)) == pytest.approx([1, 1, 1], rel=1e-4)
+    offsets = np.arange(41) - 20
+    # Cut at three sigma, a Gaussian has a little less variance.
+    assert (spread[0].sum(axis=0) * offsets**2).sum() ** 0.5 == pytest.approx(2.52, rel=0.03)
+
+
+# --- blood smears -------------------------------------------------------------------------------
+
+
+def test_classes_come_as_often_as_in_raw_microscopy():
+    # Table 12 of the paper, in percent of 940 images.
+    table = {"BAS": 1.91, "EOS": 5.74, "KSC": 17.34, "LYA": 3.19, "LYT": 24.47, "MON": 20.32}
+    table |= {"NGB": 0.85, "NGS": 22.98, "UNC": 3.19}
+    counts = Counter(microscopy._order(microscopy.COUNTS, 940, seed=3))
+    assert counts == microscopy.COUNTS
+    for label, count in counts.items():
+        assert 100 * count / 940 == pytest.approx(table[label], abs=0.005)
+
+
+@pytest.mark.parametrize("count", [20, 60, 240])
+def test_the_first_images_are_near_those_proportions(count):
+    labels = microscopy._order(microscopy.COUNTS, count, seed=3)
+    found = Counter(labels)
+    for label, expected in microscopy.COUNTS.items():
+        assert abs(found[label] - expected / 940 * count) < 1 + len(LABELS) / 2
+
+
+@pytest.mark.parametrize("count", [9, 13, 30])
+def test_classes_can_be_balanced(count):
+    found = microscopy.make(count, 16, seed=3, balanced=True).counts()
     assert set(found) == set(LABELS)
     assert max(found.values()) - min(found.values()) <= 1
+    spec = Data("synthetic-microscopy", images=30, size=32, balanced=True)
+    assert max(load(spec).counts().values()) == 4
 
 
-def test_classes_come_in_no_fixed_order(data):
-    turns = {tuple(data.labels[i : i + 5]) for i in range(0, 30, 5)}
-    assert len(turns) > 1
+def test_classes_come_in_no_fixed_order():
+    labels = microscopy._order(dict.fromkeys(LABELS, 1), 90, seed=3)
+    assert len({tuple(labels[i : i + 9]) for i in range(0, 90, 9)}) > 1
+    assert labels != microscopy._order(dict.fromkeys(LABELS, 1), 90, seed=4)
 
 
-def test_shapes_and_types(data):
-    assert data.mosaics.shape == data.masks.shape == (30, 64, 64)
-    assert data.mosaics.dtype == torch.uint16
-    assert data.masks.dtype == torch.bool
-    assert data.camera == CAMERA
-    light, mask = scene("monocyte", 0, 33)
+def test_what_is_balanced_is_for_cells_alone():
+    with pytest.raises(rd.InputError, match="data.balanced is for data.name synthetic-microscopy"):
+        Data("synthetic-drone", balanced=True)
+
+
+def test_a_scene_has_the_size_that_was_asked():
+    light, mask = scene("MON", 0, 33)
     assert light.shape == (3, 33, 33)
     assert light.dtype == torch.float32
     assert mask.shape == (33, 33)
@@ -96,30 +233,14 @@ def test_light_is_in_range_and_the_background_well_exposed(smears):
         assert 0.5 < background < 0.78
 
 
-def test_nothing_that_matters_is_cut_by_the_sensor(data):
-    unit = data.mosaics.float() / 65535
-    assert (unit >= 1).float().mean() < 1e-4
-    assert (unit <= 0.01).float().mean() < 1e-3
-
-
-def test_the_isp_gives_the_light_back():
-    # Camera channels are what the camera's white balance and color matrix undo.
-    light, _ = scene("eosinophil", 5)
-    channels = synthetic.irradiance(light, CAMERA)
-    gains = torch.tensor(CAMERA.white_balance)[:, None, None]
-    view = torch.einsum("ij,jhw->ihw", torch.tensor(CAMERA.color_matrix), gains * channels)
-    torch.testing.assert_close(view, light, rtol=0, atol=1e-4)
-    assert 0 <= channels.min() < channels.max() <= 1
-
-
 def test_the_scene_of_a_seed_is_the_same_at_every_size():
-    coarse, fine = (scene("neutrophil", 2, size)[0] for size in (48, 192))
-    pooled = torch.nn.functional.avg_pool2d(fine, 4)
+    coarse, fine = (scene("NGS", 2, size)[0] for size in (48, 96))
+    pooled = torch.nn.functional.avg_pool2d(fine, 2)
     correlation = torch.corrcoef(torch.stack([coarse.flatten(), pooled.flatten()]))[0, 1]
     assert correlation > 0.97
 
 
-@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("label", CELLS)
 def test_the_white_cell_is_one_piece_about_the_center(smears, label):
     for _, mask in smears[label]:
         rows, columns = mask.nonzero().double().T
@@ -131,13 +252,13 @@ def test_the_white_cell_is_one_piece_about_the_center(smears, label):
         assert distance.max() < 1.35 * (len(rows) / torch.pi) ** 0.5
 
 
-@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("label", CELLS)
 def test_nucleus_is_darker_than_cytoplasm_and_that_than_the_background(smears, label):
     for light, mask in smears[label]:
         gray = light.mean(dim=0)
         core = nucleus(light, mask)
         if core.sum() < 50:  # a pale basophil may hide its own
-            assert label == "basophil"
+            assert label == "BAS"
             continue
         background = gray[~mask].quantile(0.9)
         assert gray[core].median() < 0.75 * gray[mask & ~core].median()
@@ -146,8 +267,8 @@ def test_nucleus_is_darker_than_cytoplasm_and_that_than_the_background(smears, l
 
 def test_cells_differ_in_size(smears):
     area = {label: average(smears, label, lambda _, mask: mask.float().sum()) for label in LABELS}
-    assert area["lymphocyte"] < 0.8 * area["neutrophil"]
-    assert area["neutrophil"] < 0.8 * area["monocyte"]
+    assert area["LYT"] < 0.8 * area["NGS"]
+    assert area["NGS"] < 0.8 * area["MON"]
 
 
 def test_the_nucleus_fills_a_lymphocyte_and_not_a_neutrophil(smears):
@@ -155,8 +276,8 @@ def test_the_nucleus_fills_a_lymphocyte_and_not_a_neutrophil(smears):
         label: average(smears, label, lambda light, mask: nucleus(light, mask).sum() / mask.sum())
         for label in LABELS
     }
-    assert share["lymphocyte"] > 0.5
-    assert share["neutrophil"] < 0.4
+    assert share["LYT"] > 0.5
+    assert share["NGS"] < 0.4
 
 
 def test_nuclei_differ_in_shape(smears):
@@ -170,10 +291,10 @@ def test_nuclei_differ_in_shape(smears):
 
     solid = {label: average(smears, label, solidity) for label in LABELS}
     # Round; kidney; two lobes; three to five lobes.
-    assert solid["lymphocyte"] > 0.92
-    assert 0.80 < solid["monocyte"] < 0.88
-    assert solid["neutrophil"] < 0.75
-    assert solid["neutrophil"] + 0.08 < solid["eosinophil"] < solid["lymphocyte"] - 0.08
+    assert solid["LYT"] > 0.9
+    assert 0.75 < solid["MON"] < 0.86
+    assert solid["NGS"] < 0.75
+    assert solid["NGS"] + 0.08 < solid["EOS"] < solid["LYT"] - 0.08
 
 
 def test_eosinophils_are_red_and_basophils_blue(smears):
@@ -183,8 +304,8 @@ def test_eosinophils_are_red_and_basophils_blue(smears):
         return ratio[mask].median() - ratio[~mask].quantile(0.1)
 
     red = {label: average(smears, label, redness) for label in LABELS}
-    assert red["eosinophil"] == max(red.values())
-    assert red["eosinophil"] > red["basophil"] + 0.3
+    assert red["EOS"] == max(red.values())
+    assert red["EOS"] > red["BAS"] + 0.3
 
 
 def test_granules_roughen_the_cytoplasm(smears):
@@ -196,24 +317,139 @@ def test_granules_roughen_the_cytoplasm(smears):
         outside = -torch.nn.functional.max_pool2d(nucleus(light, mask)[None].float(), 9, 1, 4)[0]
         return (green - smooth)[inner & (outside == 0)].std()
 
-    rough = {label: average(smears, label, roughness) for label in ("neutrophil", "eosinophil")}
-    assert rough["eosinophil"] > 1.5 * rough["neutrophil"]
+    rough = {label: average(smears, label, roughness) for label in ("NGS", "EOS")}
+    assert rough["EOS"] > 1.5 * rough["NGS"]
 
 
-def test_an_isp_develops_the_mosaics(data):
-    views = rd.isp.static("ma,s,ga", data.camera)(data.mosaics)
-    assert views.shape == (30, 3, 64, 64)
-    assert 0 <= views.min() < views.max() <= 1
+def test_a_band_is_one_piece_without_strands(smears):
+    def solidity(light, mask):
+        pixels = nucleus(light, mask).nonzero().numpy()
+        corners = np.concatenate([pixels + corner for corner in np.ndindex(2, 2)])
+        return len(pixels) / ConvexHull(corners).volume
+
+    assert average(smears, "NGB", solidity) < average(smears, "LYT", solidity) - 0.1
 
 
-@pytest.mark.parametrize(
-    "arguments", [(0, 64, 0), (4, 8, 0), (4, 64, -1), (4.0, 64, 0), (True, 64, 0)]
-)
-def test_impossible_orders_are_refused(arguments):
-    with pytest.raises(rd.InputError, match="must be a whole number from"):
-        make(*arguments)
+def test_atypical_lymphocytes_are_larger_and_have_more_cytoplasm(smears):
+    for measure, factor in (
+        (lambda _, mask: mask.sum(), 1.4),
+        (lambda light, mask: (mask & ~nucleus(light, mask)).sum() / mask.sum(), 1.3),
+    ):
+        assert average(smears, "LYA", measure) > factor * average(smears, "LYT", measure)
+
+
+def test_smudges_have_no_sharp_outline(smears):
+    def steepest(light, mask):
+        """The steepest fall of red light, in its range, within the mask."""
+        red = light[0].numpy()
+        slope = np.hypot(*np.gradient(red))[binary_dilation(mask.numpy(), iterations=2)]
+        return np.quantile(slope, 0.98) / (red.max() - red.min())
+
+    assert average(smears, "KSC", steepest) < 0.8 * average(smears, "LYT", steepest)
+
+
+@pytest.mark.parametrize("size", [40, 172, 300])
+def test_cells_are_as_large_as_cells(size):
+    pixel = max(FIELD / size, PIXEL)  # small pictures are coarse, large ones show more
+    for seed in range(3):
+        area = scene("MON", seed, size)[1].sum() * pixel**2
+        assert 11.5 < 2 * (area / torch.pi) ** 0.5 < 18.5  # micrometers
 
 
 def test_an_unknown_label_is_refused():
-    with pytest.raises(rd.InputError, match=r"unknown white cell 'neutrofil' \(did you mean"):
-        scene("neutrofil", 0)
+    with pytest.raises(rd.InputError, match=r"unknown white cell 'NGG'"):
+        scene("NGG", 0)
+
+
+# --- aerial photographs -------------------------------------------------------------------------
+
+
+def test_groups_are_photographs(sets):
+    groups = sets["drone"].groups
+    assert [groups.index(group) for group in groups] == [i - i % TILES for i in range(14)]
+    assert sets["drone"].labels is None
+    assert sets["drone"].classes == ()
+
+
+@pytest.mark.parametrize("size", [32, 64, 256, 400])
+def test_tiles_of_a_photograph_are_disjoint(size):
+    photograph = Photograph(np.random.default_rng(5), size)
+    corners = np.array(photograph.tiles)
+    assert len(corners) == TILES
+    apart = np.abs(corners[:, None] - corners).max(axis=-1)[~np.eye(TILES, dtype=bool)]
+    assert apart.min() > size * GSD - 1e-6
+
+
+def test_most_tiles_hold_a_car(sets, photographs):
+    for data in (sets["drone"], photographs):
+        assert data.masks.flatten(1).any(dim=1).float().mean() >= 0.85
+
+
+def test_cars_are_as_large_as_cars():
+    photograph = Photograph(np.random.default_rng(3), 128)
+    cars = photograph.town.cars[:3]
+    photograph.town.buildings.clear()
+    photograph.town.trees.clear()
+    for car in cars:
+        photograph.town.cars[:] = [car]
+        corner = car.x - 64 * GSD, car.y - 64 * GSD
+        _, inner = photograph.tile(corner, np.random.default_rng(0))
+        rows, columns = np.nonzero(inner)
+        along = np.cov(columns, rows)
+        spread = np.sqrt(12 * np.linalg.eigvalsh(along)) * GSD  # sides of a rectangle
+        assert 1.6 < spread[0] < 2.1
+        assert 3.7 < spread[1] < 5.4
+        # And it looks where the plan says.
+        _, vectors = np.linalg.eigh(along)
+        heading = np.array((np.cos(car.heading), np.sin(car.heading)))
+        assert abs(vectors[:, 1] @ heading) > 0.99
+
+
+def test_masks_follow_the_picture(photographs):
+    """What a car's mask cuts out differs from what is around it, more than two such pieces of
+    the ground do."""
+    views = develop(photographs)
+    edges, elsewhere = [], []
+    for view, mask in zip(views.mean(dim=1), photographs.masks.bool(), strict=True):
+        slope = torch.hypot(*torch.gradient(view)).numpy()
+        mask = mask.numpy()
+        rim = binary_dilation(mask, iterations=2) & ~mask
+        if rim.sum() > 50:
+            edges.append(slope[rim].mean())
+            elsewhere.append(slope[~binary_dilation(mask, iterations=6)].mean())
+    assert len(edges) > 15
+    assert np.mean(edges) > 2 * np.mean(elsewhere)
+
+
+def test_shadows_point_away_from_the_sun():
+    town = Photograph(np.random.default_rng(3), 64)
+    assert town.light.toward(0)[2] == pytest.approx(np.sin(town.light.elevation))
+    flat = town.light.on(np.ones((3, 1, 1), np.float32), 1.0)
+    assert flat[1].item() == pytest.approx(1.0, abs=0.15)
+    x, y, _ = town.light.toward(0)
+    assert np.dot(town.light.shadow, (x, y)) < 0
+
+
+def test_a_shadow_is_as_long_as_the_sun_is_low():
+    light = Photograph(np.random.default_rng(3), 64).light._replace(elevation=np.pi / 4)
+    assert np.hypot(*light.shadow) == pytest.approx(1.0)
+    assert np.hypot(*light._replace(elevation=np.arctan(0.5)).shadow) == pytest.approx(2.0)
+
+
+def test_the_lens_of_the_drone_leaves_no_finer_detail_than_its_sigma(photographs):
+    """At a quarter of the sampling frequency 2.52 pixels pass 4e-4 of the contrast, so that what is
+    left there is shot noise, whose power is known."""
+    camera = photographs.cameras[0]
+    green = photographs.mosaics[:, 0::2, 1::2].double()
+    spectrum = (
+        torch.fft.fft2(green - green.mean(dim=(1, 2), keepdim=True)).abs().square().mean(dim=0)
+    )
+    corner = spectrum[60:68, 60:68].mean() / (128 * 128)
+    signal = (green - 65535 * camera.black_level[1]).mean()
+    assert corner == pytest.approx(float(camera.noise.gain * signal), rel=0.1)
+
+
+def test_synthesis_says_that_masks_are_no_labels(tmp_path):
+    spec = SynthesisSpec(Data("synthetic-drone", images=10, size=32))
+    with pytest.raises(rd.InputError, match="synthetic-drone has masks alone"):
+        synthesis.run(spec, tmp_path / "run")

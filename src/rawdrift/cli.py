@@ -177,13 +177,23 @@ def _parser() -> _Parser:
     actions.add_subcommand("describe", describe, help="counts, clipping, noise, duplicates")
     parser.commands["describe"] = describe
 
-    cameras = _command("The cameras that come with rawdrift.")
-    commands.add_subcommand("cameras", cameras, help="list or show cameras")
+    cameras = _command("The cameras that come with rawdrift, and your own.")
+    commands.add_subcommand("cameras", cameras, help="list, show or calibrate cameras")
     actions = cameras.add_subcommands(required=True, dest="action", metavar="ACTION")
     actions.add_subcommand("list", _command("List the shipped cameras."))
     show = _command("Print a camera file.")
     show.add_argument("name", metavar="CAMERA", help="shipped name, .toml file, or raw file")
     actions.add_subcommand("show", show)
+    fit = _command("Black level, gain and read noise from dark and flat frames (EMVA 1288).")
+    fit.add_argument("--dark", nargs="+", required=True, metavar="RAW", help="2 or more, no light")
+    fit.add_argument(
+        "--flat", nargs="+", required=True, metavar="RAW", help="2 at each of some exposures"
+    )
+    fit.add_argument("--camera", help="what else is known: shipped name or .toml file")
+    fit.add_argument("--cfa", help="RGGB, BGGR, GRBG or GBRG, where nothing else is known")
+    fit.add_argument("--out", required=True, help="camera file to write (.toml)")
+    actions.add_subcommand("fit", fit)
+    parser.commands["fit"] = fit
     return parser
 
 
@@ -318,6 +328,8 @@ def _cameras(args: Namespace) -> int:
             camera = Camera.load(name)
             print(f"{name:16} {camera.cfa} {camera.bit_depth} bit  {camera.provenance}")
         return 0
+    if args.action == "fit":
+        return _fit_camera(args.fit)
     name = args.show.name
     known = name in shipped() or Path(name).suffix in ("", ".toml")
     print((Camera.load(name) if known else Camera.from_file(name)).to_toml(), end="")
@@ -342,6 +354,25 @@ _DATA: dict[str, Callable[[Namespace], int]] = {
     "pack": _data_pack,
     "describe": _data_describe,
 }
+
+
+def _fit_camera(args: Namespace) -> int:
+    from rawdrift.camera.calibrate import calibrate
+
+    out = Path(args.out)
+    if out.suffix != ".toml":
+        raise InputError(f"--out must name a camera file (.toml), got {args.out!r}")
+    if args.camera and args.cfa:
+        raise InputError("--camera already says the color filter array; leave out --cfa")
+    camera = Camera.load(args.camera) if args.camera else None
+    if args.cfa:
+        camera = Camera(name=out.stem, cfa=args.cfa)
+    found = calibrate([Path(raw) for raw in args.dark], [Path(raw) for raw in args.flat], camera)
+    print(found.text())
+    found.camera.save(out)
+    print(f"camera file: {out}")
+    return 0
+
 
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "demo": _demo,

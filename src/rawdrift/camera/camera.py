@@ -21,20 +21,27 @@ _SHIPPED = resources.files("rawdrift.camera") / "files"
 
 @dataclass(frozen=True)
 class Noise:
-    """Photon transfer of the sensor at its base gain (EMVA 1288).
+    """Photon transfer of the sensor at its base gain (EMVA 1288). What is not known is None.
 
-    gain: DN of the container per photoelectron. read_noise: electrons rms, where it is known.
+    gain: DN of the container per photoelectron. read_noise: electrons rms. dark_current: electrons
+    that a pixel collects without light in one frame, mean. row_noise: electrons rms that the pixels
+    of a row share. full_well: electrons that a pixel can hold.
     """
 
     gain: float
     read_noise: float | None = None
+    dark_current: float | None = None
+    row_noise: float | None = None
+    full_well: float | None = None
 
     def __post_init__(self) -> None:
         positive("noise.gain", self.gain)
-        if self.read_noise is not None and not (
-            is_number(self.read_noise) and self.read_noise >= 0
-        ):
-            raise InputError(f"noise.read_noise must be at least 0, got {self.read_noise!r}")
+        for name in ("read_noise", "dark_current", "row_noise"):
+            value = getattr(self, name)
+            if value is not None and not (is_number(value) and value >= 0):
+                raise InputError(f"noise.{name} must be at least 0 electrons, got {value!r}")
+        if self.full_well is not None:
+            positive("noise.full_well", self.full_well)
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class Camera:
     color_matrix: camera RGB to output RGB (eq. 20).
     gamma: the view is the linear image to the power 1 / gamma (eq. 29).
     bit_depth: bits of the file's container, 1 to 16.
+    adc_bits: bits of the analog-to-digital converter, where fewer: left-justified in the container.
     provenance: where the numbers come from.
     noise, optics: the sensor's physics, where known.
 
@@ -74,6 +82,7 @@ class Camera:
     color_matrix: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     gamma: float = 2.2
     bit_depth: int = 16
+    adc_bits: int | None = None
     provenance: str = ""
     noise: Noise | None = None
     optics: Optics | None = None
@@ -101,6 +110,12 @@ class Camera:
         positive("gamma", self.gamma)
         if type(self.bit_depth) is not int or not 1 <= self.bit_depth <= 16:
             raise InputError(f"bit_depth must be 1 to 16, got {self.bit_depth!r}")
+        if self.adc_bits is not None and (
+            type(self.adc_bits) is not int or not 1 <= self.adc_bits <= self.bit_depth
+        ):
+            raise InputError(
+                f"adc_bits must be 1 to bit_depth, which is {self.bit_depth}, got {self.adc_bits!r}"
+            )
         # Lists are welcome, but what is kept can't be changed.
         object.__setattr__(self, "black_level", black)
         object.__setattr__(self, "white_balance", numbers("white_balance", self.white_balance, 3))

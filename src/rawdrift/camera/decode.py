@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rawdrift.camera.camera import Camera
+from rawdrift.camera.dng import noise_profile
 from rawdrift.cfa import PATTERNS, Pattern, offsets
 from rawdrift.checks import InputError
 
@@ -161,7 +162,7 @@ def _libraw(path: Path) -> Decoded:
             )
         mosaic = raw.raw_image_visible.copy()
         try:
-            return Decoded(mosaic, _camera(path.name, raw, pattern, sites))
+            return Decoded(mosaic, _camera(path, raw, pattern, sites))
         except InputError as error:
             raise InputError(f"{path} has impossible metadata: {error}") from None
 
@@ -180,7 +181,7 @@ def _libraw_quiet() -> Iterator[None]:
         os.close(kept)
 
 
-def _camera(name: str, raw: Any, pattern: Pattern, sites: NDArray[Any]) -> Camera:
+def _camera(path: Path, raw: Any, pattern: Pattern, sites: NDArray[Any]) -> Camera:
     """The camera of an open LibRaw file. LibRaw unpacks to 16-bit words: that is the container."""
     full_scale = 2**16 - 1
     colors = [sites[at] for at in offsets(pattern)]  # R, G in red rows, G in blue rows, B
@@ -191,17 +192,21 @@ def _camera(name: str, raw: Any, pattern: Pattern, sites: NDArray[Any]) -> Camer
     matrix = _color_matrix(raw)
     calibrated = matrix is not None
     matrix = np.eye(3) if matrix is None else matrix
-    provenance = f"metadata of {name}"
+    black = [float(raw.black_level_per_channel[color]) for color in colors]
+    green = (black[1] + black[2]) / 2
+    noise = noise_profile(path, green, raw.white_level) if raw.white_level else None
+    provenance = f"metadata of {path.name}"
     provenance += "" if as_shot else "; no as-shot white balance in it: ones"
     provenance += "" if calibrated else "; no color matrix in it: identity"
     return Camera(
-        name=Path(name).stem,
+        name=path.stem,
         cfa=pattern,
-        black_level=tuple(raw.black_level_per_channel[color] / full_scale for color in colors),
+        black_level=tuple(level / full_scale for level in black),
         white_level=raw.white_level / full_scale if raw.white_level else None,
         white_balance=tuple((gains / gains[1]).tolist()) if as_shot else (1.0, 1.0, 1.0),
         color_matrix=tuple(tuple(row) for row in matrix.tolist()),
         provenance=provenance,
+        noise=noise,
     )
 
 

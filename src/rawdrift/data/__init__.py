@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from rawdrift.data import manifest, pack, raw_drone, raw_microscopy
@@ -50,23 +49,23 @@ def _raw_drone(spec: Data) -> RawDataset:
 
 
 def _synthetic_microscopy(spec: Data) -> RawDataset:
-    from rawdrift.data.synthetic import make
+    from rawdrift.data.synthetic import microscopy
 
+    made = microscopy.make(*_order(spec), balanced=bool(spec.balanced))
+    return dimmed(made, spec.intensity)
+
+
+def _synthetic_drone(spec: Data) -> RawDataset:
+    from rawdrift.data.synthetic import drone
+
+    return dimmed(drone.make(*_order(spec)), spec.intensity)
+
+
+def _order(spec: Data) -> tuple[int, int, int]:
     assert spec.images is not None
     assert spec.size is not None
     assert spec.seed is not None
-    made = make(spec.images, spec.size, spec.seed)
-    classes = tuple(sorted(set(made.labels)))
-    data = RawDataset(
-        mosaics=made.mosaics,
-        images=tuple(f"{spec.seed}-{i:05d}" for i in range(len(made.labels))),
-        cameras=(made.camera,),
-        camera_index=torch.zeros(len(made.labels), dtype=torch.long),
-        classes=classes,
-        labels=torch.tensor([classes.index(label) for label in made.labels]),
-        masks=made.masks.to(torch.uint8),
-    )
-    return dimmed(data, spec.intensity)
+    return spec.images, spec.size, spec.seed
 
 
 _LOADERS: dict[str, Callable[[Data], RawDataset]] = {
@@ -74,4 +73,5 @@ _LOADERS: dict[str, Callable[[Data], RawDataset]] = {
     "raw-microscopy": _raw_microscopy,
     "raw-drone": _raw_drone,
     "synthetic-microscopy": _synthetic_microscopy,
+    "synthetic-drone": _synthetic_drone,
 }

@@ -45,7 +45,7 @@ def dimmed(data: RawDataset, intensity: float) -> RawDataset:
         camera = data.cameras[int(data.camera_index[i])]
         seed = hashlib.sha256(f"{name} {intensity}".encode()).digest()[:8]
         generator = torch.Generator().manual_seed(int.from_bytes(seed, "big") % 2**63)
-        x = sensor.dim(  # type: ignore[attr-defined,unused-ignore]
+        x = sensor.dim(
             to_unit(data.mosaics[i], camera.bit_depth),
             camera,
             intensity=intensity,

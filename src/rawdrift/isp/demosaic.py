@@ -7,8 +7,8 @@ from torch import Tensor
 
 from rawdrift.cfa import PATTERNS, Pattern, offsets
 from rawdrift.checks import choose
-from rawdrift.isp.neighborhood import along_columns, along_rows, correlate, extend
 from rawdrift.isp.step import Kind, Step, Value
+from rawdrift.neighborhood import along_columns, along_rows, correlate, extend
 
 
 class Sites(NamedTuple):

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from rawdrift.checks import choose
 from rawdrift.isp.color import CHANNELS, Channels, filtered
-from rawdrift.isp.neighborhood import correlate, extend, gaussian_taps
 from rawdrift.isp.step import Step, Value
+from rawdrift.neighborhood import correlate, extend, gaussian_taps
 
 
 @final

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from rawdrift.checks import choose, positive
 from rawdrift.isp.color import CHANNELS, Channels, filtered
-from rawdrift.isp.neighborhood import along_columns, along_rows, correlate, gaussian_taps
 from rawdrift.isp.step import Step, Value
+from rawdrift.neighborhood import along_columns, along_rows, correlate, gaussian_taps
 
 
 @final

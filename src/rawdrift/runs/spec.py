@@ -13,7 +13,7 @@ from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.severities import LEVELS, NAMES, PAPER, TABLES
 
 PUBLISHED = ("raw-microscopy", "raw-drone")
-DATASETS = ("folder", *PUBLISHED, "synthetic-microscopy")
+DATASETS = ("folder", *PUBLISHED, "synthetic-microscopy", "synthetic-drone")
 INTENSITIES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 MODELS = ("resnet18", "resnet34", "resnet50", "unetplusplus", "timm:NAME", "import:MODULE.FACTORY")
 LOSSES = ("auto", "cross_entropy", "dice", "dice_cross_entropy")
@@ -25,7 +25,8 @@ class Data:
 
     Args:
         name: "folder", your own images with a manifest.csv; "raw-microscopy" or "raw-drone", the
-            published datasets; or "synthetic-microscopy", white blood cells drawn on the fly.
+            published datasets; or drawn on the fly "synthetic-microscopy", white blood cells of
+            nine classes, or "synthetic-drone", cars seen from above with their masks.
         root: of a folder: where its manifest.csv is, seen from where the command runs; of a
             published dataset: where its files are.
         intensity: of the light, as a share of the full: 0.01, 0.05, 0.1, 0.25, 0.5, 0.75 or 1. The
@@ -34,6 +35,8 @@ class Data:
         images: of synthetic data: how many.
         size: of synthetic data: height and width in pixels.
         seed: of synthetic data: which images are drawn.
+        balanced: of synthetic-microscopy: all classes equally often, instead of as often as in
+            Raw-Microscopy.
     """
 
     name: str = "folder"
@@ -43,6 +46,7 @@ class Data:
     images: int | None = None
     size: int | None = None
     seed: int | None = None
+    balanced: bool | None = None
 
     def __post_init__(self) -> None:
         choose("data.name", self.name, DATASETS)
@@ -52,6 +56,10 @@ class Data:
                 f"got {self.intensity!r}"
             )
         object.__setattr__(self, "intensity", float(self.intensity))
+        if self.name == "synthetic-microscopy":
+            object.__setattr__(self, "balanced", bool(self.balanced))
+        elif self.balanced is not None:
+            raise InputError("data.balanced is for data.name synthetic-microscopy alone")
         if self.name == "folder" or self.name in PUBLISHED:
             if self.root is None:
                 holds = "manifest.csv" if self.name == "folder" else f"the files of {self.name}"

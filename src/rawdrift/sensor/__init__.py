@@ -1,8 +1,11 @@
-"""The sensor: scene light becomes a raw mosaic.
+"""The sensor: scene light becomes a raw mosaic, one stage a module.
 
 sensor = Sensor(camera); mosaic = sensor(irradiance, generator)
+darker = dim(mosaic, camera, intensity=0.25, generator=generator)
 """
 
+from rawdrift.sensor.optics import GaussianPSF
 from rawdrift.sensor.sensor import Sensor
+from rawdrift.sensor.thinning import dim
 
-__all__ = ["Sensor"]
+__all__ = ["GaussianPSF", "Sensor", "dim"]

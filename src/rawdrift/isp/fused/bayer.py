@@ -4,7 +4,7 @@ In each row one half holds green, and the other the row's own color, red or blue
 of the half of parity q lies column j + q - 1 of the other half, and right of it j + q.
 """
 
-from rawdrift.isp.fused.compiled import exact, fast
+from rawdrift.isp.fused.compiled import exact, fast, inlined
 from rawdrift.isp.fused.rows import PAD, reflect, weave
 
 
@@ -29,62 +29,68 @@ def copied(s, out, row, weight, n):
         s[out, PAD + j] = weight * s[row, PAD + j]
 
 
-@fast
-def cross(s, out, up, row, down, q, k, n):
-    """The four nearest samples. out, up, down: of parity q; row: the other half; k: (3, 3)."""
-    left, a, b, c, d = PAD - 1 + (q & 1), k[0, 1], k[1, 0], k[1, 2], k[2, 1]
+@inlined
+def interleave(view, out, j, q, x, y):
+    """Two neighbors to row `out` of n columns: x to the column of parity q, y to the other."""
+    view[out, PAD + 2 * j] = y if q else x
+    view[out, PAD + 2 * j + 1] = x if q else y
+
+
+@inlined
+def own_color(view, out, s, row, q, k, n):
+    """Measured at the columns of parity q, and there between. row: its even half; k: (3, 3)."""
+    c, g = row + q, PAD - q
     for j in range((n + 31) // 32 * 32):
-        t = a * s[up, PAD + j] + b * s[row, left + j] + c * s[row, left + 1 + j]
-        s[out, PAD + j] = t + d * s[down, PAD + j]
+        at_green = k[1, 0] * s[c, g + j] + k[1, 2] * s[c, g + 1 + j]
+        interleave(view, out, j, q, k[1, 1] * s[c, PAD + j], at_green)
+
+
+@inlined
+def green(view, out, s, up, row, down, q, k, n):
+    """The four nearest samples at parity q; at the other, the measured one and its corners."""
+    g, p = row + 1 - q, PAD - 1 + q
+    up, down = up + q, down + q
+    for j in range((n + 31) // 32 * 32):
+        at_color = k[0, 1] * s[up, PAD + j] + k[1, 0] * s[g, p + j] + k[1, 2] * s[g, p + 1 + j]
+        at_color += k[2, 1] * s[down, PAD + j]
+        t = k[0, 0] * s[up, PAD - q + j] + k[0, 2] * s[up, PAD - q + 1 + j]
+        t += k[2, 0] * s[down, PAD - q + j] + k[2, 2] * s[down, PAD - q + 1 + j]
+        interleave(view, out, j, q, at_color, t + k[1, 1] * s[g, PAD + j])
+
+
+@inlined
+def other_color(view, out, s, up, down, q, k, n):
+    """The four diagonal samples at parity q, and between two at the other."""
+    up, down, p = up + 1 - q, down + 1 - q, PAD - 1 + q
+    for j in range((n + 31) // 32 * 32):
+        at_color = k[0, 0] * s[up, p + j] + k[0, 2] * s[up, p + 1 + j]
+        at_color += k[2, 0] * s[down, p + j] + k[2, 2] * s[down, p + 1 + j]
+        at_green = k[0, 1] * s[up, PAD + j] + k[2, 1] * s[down, PAD + j]
+        interleave(view, out, j, q, at_color, at_green)
+
+
+@inlined
+def three_colors(view, colors, own, s, up, row, down, q, kernels, n):
+    own_color(view, colors + own, s, row, q, kernels[own], n)
+    green(view, colors + 1, s, up, row, down, q, kernels[1], n)
+    other_color(view, colors + 2 - own, s, up, down, q, kernels[2 - own], n)
 
 
 @fast
-def corners(s, out, up, down, q, k, n):
-    """The four diagonal samples. out: of parity q; up, down: the other halves; k: (3, 3)."""
-    left, a, b, c, d = PAD - 1 + (q & 1), k[0, 0], k[0, 2], k[2, 0], k[2, 2]
-    for j in range((n + 31) // 32 * 32):
-        t = a * s[up, left + j] + b * s[up, left + 1 + j]
-        s[out, PAD + j] = t + c * s[down, left + j] + d * s[down, left + 1 + j]
-
-
-@fast
-def add_corners(s, out, up, down, q, k, n):
-    left, a, b, c, d = PAD - 1 + (q & 1), k[0, 0], k[0, 2], k[2, 0], k[2, 2]
-    for j in range((n + 31) // 32 * 32):
-        t = s[out, PAD + j] + a * s[up, left + j] + b * s[up, left + 1 + j]
-        s[out, PAD + j] = t + c * s[down, left + j] + d * s[down, left + 1 + j]
-
-
-@exact
-def bilinear(view, colors, s, halves, r, rows, n, chroma, red_row, kernels, scratch):
+def bilinear(view, colors, s, size, r, rows, n, chroma, red_row, kernels):
     """Row r of red, green and blue, at `colors` and behind in `view`: each kernel on its samples.
 
-    halves: first row of a ring of three rows' halves; scratch: two rows;
+    size: of the ring of rows' halves, at least three, at the beginning of s;
     chroma: parity of the columns that are not green, in even and in odd rows; kernels: (3, 3, 3).
     """
-    m = (n + 1) // 2
-    q = chroma[r % 2]  # of red or blue here, and of green above and below
-    own, other = (0, 2) if r % 2 == red_row else (2, 0)
-    up, down = halves + reflect(r - 1, rows) % 3 * 2, halves + reflect(r + 1, rows) % 3 * 2
-    row = halves + r % 3 * 2
-    at_color, at_green = scratch + q, scratch + 1 - q
-
-    k = kernels[own]
-    copied(s, at_color, row + q, k[1, 1], m)
-    beside(s, at_green, row + q, 1 - q, k[1, 0], k[1, 2], m)
-    weave(view, colors + own, s, scratch, scratch + 1, n)
-
-    k = kernels[1]
-    cross(s, at_color, up + q, row + 1 - q, down + q, q, k, m)
-    copied(s, at_green, row + 1 - q, k[1, 1], m)
-    if k[0, 0] != 0 or k[0, 2] != 0 or k[2, 0] != 0 or k[2, 2] != 0:
-        add_corners(s, at_green, up + q, down + q, 1 - q, k, m)
-    weave(view, colors + 1, s, scratch, scratch + 1, n)
-
-    k = kernels[other]
-    corners(s, at_color, up + 1 - q, down + 1 - q, q, k, m)
-    between(s, at_green, up + 1 - q, down + 1 - q, k[0, 1], k[2, 1], m)
-    weave(view, colors + other, s, scratch, scratch + 1, n)
+    m, own = (n + 1) // 2, 0 if r % 2 == red_row else 2
+    up, down = reflect(r - 1, rows) % size * 2, reflect(r + 1, rows) % size * 2
+    row = r % size * 2
+    # Parities that are constants let LLVM write both columns of a pair at once.
+    if chroma[r % 2] == 0:
+        three_colors(view, colors, own, s, up, row, down, 0, kernels, m)
+    else:
+        three_colors(view, colors, own, s, up, row, down, 1, kernels, m)
 
 
 @fast
@@ -129,18 +135,18 @@ def add_rest(s, out, a, b, d, e, q, k, n):
 
 
 @exact
-def malvar(view, colors, s, halves, r, rows, n, chroma, red_row, kernels, scratch):
+def malvar(view, colors, s, size, r, rows, n, chroma, red_row, kernels, scratch):
     """Row r of red, green and blue, at `colors` and behind. As `bilinear`, but:
 
-    halves: a ring of five rows' halves; kernels: (4, 5, 5), and then (1, 5, 5) that is zero where
-    nothing but a diamond of 13 samples counts.
+    size: at least five; kernels: (4, 5, 5), and then (1, 5, 5) that is zero where nothing but a
+    diamond of 13 samples counts; scratch: two rows.
     """
     m = (n + 1) // 2
     q = chroma[r % 2]
     own, other = (0, 2) if r % 2 == red_row else (2, 0)
-    a, b = halves + reflect(r - 2, rows) % 5 * 2, halves + reflect(r - 1, rows) % 5 * 2
-    d, e = halves + reflect(r + 1, rows) % 5 * 2, halves + reflect(r + 2, rows) % 5 * 2
-    c = halves + r % 5 * 2
+    a, b = reflect(r - 2, rows) % size * 2, reflect(r - 1, rows) % size * 2
+    d, e = reflect(r + 1, rows) % size * 2, reflect(r + 2, rows) % size * 2
+    c = r % size * 2
     # The measured half, and the one that is interpolated with which kernel.
     for color, measured, at_color, at_green in (
         (own, q, -1, 1),

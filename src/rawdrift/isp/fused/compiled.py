@@ -13,12 +13,20 @@ _PART: dict[str, Any] = {
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
 }
+# Nor do they count references to their arrays, which would cost more than a row of a filter.
+_BORROWING: dict[str, Any] = {"_nrt": False, **_PART}
 
-exact = njit(**_PART)
+allocating = njit(**_PART)
+"""A part that makes arrays."""
+
+exact = njit(**_BORROWING)
 """A part of a kernel that rounds every operation, as the steps do."""
 
-fast = njit(fastmath={"contract"}, **_PART)
+fast = njit(fastmath={"contract"}, **_BORROWING)
 """A part of a kernel that may contract a * b + c to one fused operation."""
+
+inlined = njit(fastmath={"contract"}, forceinline=True, **_BORROWING)
+"""The same, made anew for each place it is called at, with the constants it is called with."""
 
 # Numba keeps what it compiled for as long as the file of the task is unchanged, and doesn't look at
 # the parts. The name that it is kept under says their state.

@@ -12,6 +12,7 @@ from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
 from rawdrift.isp.denoise import GaussianDenoising
 from rawdrift.isp.fused import menon
 from rawdrift.isp.fused.finish import Finish
+from rawdrift.isp.fused.memory import empty
 from rawdrift.isp.fused.plan import BACK, Array, Plan
 from rawdrift.isp.fused.pool import for_each
 from rawdrift.isp.fused.tasks import Part, Sites, bilinear_task, malvar_task, menon_task
@@ -32,8 +33,7 @@ def develop(plans: list[Plan], mosaic: Tensor, bit_depth: int) -> list[Tensor] |
     """
     height, width = mosaic.shape[-2:]
     images = mosaic.reshape(-1, height, width).contiguous()
-    # One tensor a view: together they are so large that the allocator would always ask the system.
-    out = [torch.empty(len(images), 3, height, width, dtype=torch.float32) for _ in plans]
+    out = [empty(len(images), 3, height, width) for _ in plans]
     plan = plans[0]
     sites = Sites(
         _KIND[mosaic.dtype],
@@ -63,7 +63,8 @@ def _parts(images: int, height: int, width: int, reach: int) -> Iterator[tuple[i
     strips = 1 if threads == 1 else max(1, min(height // 64, -(-4 * threads // images)))
     tiles = -(-width // _COLUMNS)
     rows = [height * i // strips for i in range(strips + 1)]
-    columns = [width * i // tiles for i in range(tiles + 1)]
+    # Whole lines of the cache: no two parts write to the same.
+    columns = [width * i // tiles // 16 * 16 for i in range(tiles)] + [width]
     for image in range(images):
         for first_row, last_row in pairwise(rows):
             for first, last in pairwise(columns):
@@ -105,7 +106,7 @@ def _finish(plans: list[Plan]) -> Finish:
         if other.denoise is GaussianDenoising:
             plan = replace(plan, kernel=other.kernel, lines=other.lines)
     return Finish(
-        color=_f32(plan.color),
+        difference=_f32(plan.color - plan.planes[0]),
         planes=_f32(plan.planes),
         back=_f32(BACK),
         slots=slots,

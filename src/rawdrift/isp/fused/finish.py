@@ -8,18 +8,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rawdrift.isp.fused.compiled import exact
+from rawdrift.isp.fused.compiled import exact, inlined
+from rawdrift.isp.fused.nontemporal import LINE, store
 from rawdrift.isp.fused.rows import (
+    PAD,
     add_line5,
-    add_rows,
+    blur_column,
     blur_line,
     column5,
+    cross3,
     filter3,
     line5,
     median,
     mirror,
     reflect,
-    scale,
     sharper,
     sum3,
     to_view,
@@ -32,7 +34,7 @@ Array = np.ndarray[Any, Any]
 class Finish(NamedTuple):
     """The numbers behind demosaicing, float32. P planes are filtered: 1 (Y) or 3 (Y, U, V)."""
 
-    color: Array  # (3, 3): color correction after white balance
+    difference: Array  # (3, 3): demosaiced colors to RGB minus luma, after color correction
     planes: Array  # (P, 3): demosaiced colors to the planes
     back: Array  # (3, 3): YUV to RGB
     slots: Array  # (2, 2) int64: view of [filter, unsharp][median, kernel], -1 where not wanted
@@ -56,7 +58,7 @@ class Rings(NamedTuple):
     work: int
 
 
-@exact
+@inlined
 def reaches(numbers):
     """Rows that sharpening and denoising reach to each side."""
     slots = numbers.slots
@@ -79,7 +81,7 @@ def rings(numbers):
     return found, work + 3 + p
 
 
-@exact
+@inlined
 def to_planes(s, at, r, numbers, n):
     """Row r of the planes that are filtered, with margins."""
     for p in range(len(numbers.planes)):
@@ -98,13 +100,21 @@ def sharpened(s, out, at, p, r, kind, rows, numbers, n):
     if kind == 0:
         up = plane + reflect(r - 1, rows) % size * count
         down = plane + reflect(r + 1, rows) % size * count
-        filter3(s, out, up, row, down, numbers.sharpen, n)
+        k = numbers.sharpen
+        if k[0, 0] == 0 and k[0, 2] == 0 and k[2, 0] == 0 and k[2, 2] == 0:
+            cross3(s, out, up, row, down, k, n)
+        else:
+            filter3(s, out, up, row, down, k, n)
     else:
-        scale(s, at.work, row, numbers.blur[0], n)
-        for d in range(1, 5):
-            up = plane + reflect(r - d, rows) % size * count
-            down = plane + reflect(r + d, rows) % size * count
-            add_rows(s, at.work, up, down, numbers.blur[d], n)
+        a = plane + reflect(r - 4, rows) % size * count
+        b = plane + reflect(r - 3, rows) % size * count
+        c = plane + reflect(r - 2, rows) % size * count
+        d = plane + reflect(r - 1, rows) % size * count
+        e = plane + reflect(r + 1, rows) % size * count
+        f = plane + reflect(r + 2, rows) % size * count
+        g = plane + reflect(r + 3, rows) % size * count
+        h = plane + reflect(r + 4, rows) % size * count
+        blur_column(s, at.work, (a, b, c, d, row, e, f, g, h), numbers.blur, n)
         blur_line(s, at.work + 1, at.work, numbers.blur, n)
         sharper(s, out, row, at.work + 1, numbers.amount, n)
     mirror(s, out, n, 2)
@@ -133,11 +143,12 @@ def denoised(s, out, ring, at, r, kind, rows, numbers, n):
         add_line5(s, out, e, numbers.denoise[4], n)
 
 
-@exact
+@inlined
 def finish(out, image, t, part, s, at, numbers):
     """What can be done once row t of the planes is there: rows of sharpening, rows of views.
 
-    out: four views (images, 3, H, W); part: the place of the task, see tasks.py.
+    out: four views (images, 3, H, W) that begin a line of the cache; part: the place of the task,
+    see tasks.py.
     """
     rows, n = part.bottom - part.top, part.right - part.left
     sharpen_reach, denoise_reach = reaches(numbers)
@@ -164,9 +175,12 @@ def finish(out, image, t, part, s, at, numbers):
                 denoised(s, after + p, ring + p, at, r, way, rows, numbers, n)
             for c in range(3):
                 to = out[view][image, c, part.top + r, part.first_column : part.last_column]
+                row = s[at.work, PAD : PAD + len(to)]
                 if count == 1:
                     red = at.colors + r % at.colors_size * 3
-                    before = at.planes + r % at.planes_size
-                    to_view(to, s, first, red, numbers.color[c], before, after, numbers.exponent)
+                    to_view(row, s, first, red, numbers.difference[c], after, numbers.exponent)
                 else:
-                    to_view_yuv(to, s, first, after, numbers.back[c], numbers.exponent)
+                    to_view_yuv(row, s, first, after, numbers.back[c], numbers.exponent)
+                _, _, height, width = out[view].shape
+                index = ((image * 3 + c) * height + part.top + r) * width + part.first_column
+                store(to, row, -index % LINE)

@@ -18,9 +18,9 @@ from rawdrift.isp.color import RGB_FROM_YUV, YUV_FROM_RGB, ColorCorrection, Whit
 from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
 from rawdrift.isp.denoise import GaussianDenoising, MedianDenoising
 from rawdrift.isp.gamma import Gamma
-from rawdrift.isp.neighborhood import gaussian_taps
 from rawdrift.isp.sharpen import SharpeningFilter, UnsharpMask
 from rawdrift.isp.step import Step
+from rawdrift.neighborhood import gaussian_taps
 
 Array = np.ndarray[Any, Any]
 

@@ -50,33 +50,43 @@ def read(s, even, odd, raw, kind, n, unit, black, span):
     raw: the bytes of the row; kind: 0 float32, 1 uint8, 2 uint16; unit: DN at full scale;
     black, span: (2,) of even and odd columns.
     """
-    b, c, k, m = black[0], black[1], span[0], span[1]
     worst = i32(0)  # the largest bits but the sign: infinity and NaN are above every number
     if kind == 0:
         floats = raw.view(np.float32)
         for j in range(n // 2):
             x, y = floats[2 * j], floats[2 * j + 1]
             worst = _worse(worst, _worse(_magnitude(x), _magnitude(y)))
-            s[even, PAD + j] = (x - b) / k
-            s[odd, PAD + j] = (y - c) / m
+            s[even, PAD + j], s[odd, PAD + j] = x, y
         if n % 2:
             worst = _worse(worst, _magnitude(floats[n - 1]))
-            s[even, PAD + n // 2] = (floats[n - 1] - b) / k
+            s[even, PAD + n // 2] = floats[n - 1]
     elif kind == 1:
         for j in range(n // 2):
-            s[even, PAD + j] = (f32(raw[2 * j]) / unit - b) / k
-            s[odd, PAD + j] = (f32(raw[2 * j + 1]) / unit - c) / m
+            s[even, PAD + j] = f32(raw[2 * j]) / unit
+            s[odd, PAD + j] = f32(raw[2 * j + 1]) / unit
         if n % 2:
-            s[even, PAD + n // 2] = (f32(raw[n - 1]) / unit - b) / k
+            s[even, PAD + n // 2] = f32(raw[n - 1]) / unit
     else:
         words = raw.view(np.uint16)
         for j in range(n // 2):
-            s[even, PAD + j] = (f32(words[2 * j]) / unit - b) / k
-            s[odd, PAD + j] = (f32(words[2 * j + 1]) / unit - c) / m
+            s[even, PAD + j] = f32(words[2 * j]) / unit
+            s[odd, PAD + j] = f32(words[2 * j + 1]) / unit
         if n % 2:
-            s[even, PAD + n // 2] = (f32(words[n - 1]) / unit - b) / k
+            s[even, PAD + n // 2] = f32(words[n - 1]) / unit
+    correct(s, even, black[0], span[0], (n + 1) // 2)
+    correct(s, odd, black[1], span[1], (n + 1) // 2)
     mirror_halves(s, even, odd, n, 2)
     return worst <= _LARGEST
+
+
+@exact
+def correct(s, row, black, span, n):
+    """row = (row - black) / span, in place."""
+    for j in range((n + 31) // 32 * 32):
+        s[row, PAD + j] -= black
+    if span != f32(1):  # a division costs as much as all of bilinear demosaicing
+        for j in range((n + 31) // 32 * 32):
+            s[row, PAD + j] /= span
 
 
 @exact
@@ -122,6 +132,15 @@ def filter3(s, out, up, row, down, kernel, n):
 
 
 @fast
+def cross3(s, out, up, row, down, kernel, n):
+    """The same with a kernel whose corners are zero."""
+    a, b, c, d, e = kernel[0, 1], kernel[1, 0], kernel[1, 1], kernel[1, 2], kernel[2, 1]
+    for j in range((n + 63) // 64 * 64):
+        t = b * s[row, PAD - 1 + j] + c * s[row, PAD + j] + d * s[row, PAD + 1 + j]
+        s[out, PAD + j] = t + a * s[up, PAD + j] + e * s[down, PAD + j]
+
+
+@fast
 def column5(s, out, a, b, c, d, e, taps, n):
     """Five rows weighted with taps (5,), margins of two columns too."""
     ta, tb, tc, td, te = taps[0], taps[1], taps[2], taps[3], taps[4]
@@ -150,17 +169,13 @@ def add_line5(s, out, row, taps, n):
 
 
 @fast
-def scale(s, out, row, weight, n):
-    """out = weight * row, margins too."""
+def blur_column(s, out, rows, taps, n):
+    """Nine rows weighted by a symmetric filter, margins too; taps (5,): its center and one side."""
+    a, b, c, d, e, f, g, h, i = rows
+    ta, tb, tc, td, te = taps[0], taps[1], taps[2], taps[3], taps[4]
     for j in range((n + 2 * PAD + 63) // 64 * 64):
-        s[out, j] = weight * s[row, j]
-
-
-@fast
-def add_rows(s, out, up, down, weight, n):
-    """out += weight * (up + down), margins too: one step of a symmetric filter along columns."""
-    for j in range((n + 2 * PAD + 63) // 64 * 64):
-        s[out, j] += weight * (s[up, j] + s[down, j])
+        t = ta * s[e, j] + tb * (s[d, j] + s[f, j]) + tc * (s[c, j] + s[g, j])
+        s[out, j] = t + td * (s[b, j] + s[h, j]) + te * (s[a, j] + s[i, j])
 
 
 @fast
@@ -203,17 +218,13 @@ def median(s, out, low, a, b, c, n):
 
     See denoise.median3x3 for why.
     """
-    mid, high, columns = low + 1, low + 2, (n + 2 + 63) // 64 * 64
-    for j in range(columns):
-        s[low, PAD - 1 + j] = smaller(
-            smaller(s[a, PAD - 1 + j], s[b, PAD - 1 + j]), s[c, PAD - 1 + j]
-        )
-    for j in range(columns):
-        s[mid, PAD - 1 + j] = middle(s[a, PAD - 1 + j], s[b, PAD - 1 + j], s[c, PAD - 1 + j])
-    for j in range(columns):
-        s[high, PAD - 1 + j] = larger(
-            larger(s[a, PAD - 1 + j], s[b, PAD - 1 + j]), s[c, PAD - 1 + j]
-        )
+    mid, high = low + 1, low + 2
+    for j in range((n + 2 + 63) // 64 * 64):
+        x, y, z = s[a, PAD - 1 + j], s[b, PAD - 1 + j], s[c, PAD - 1 + j]
+        x, y = smaller(x, y), larger(x, y)
+        s[low, PAD - 1 + j] = smaller(x, z)
+        s[mid, PAD - 1 + j] = larger(x, smaller(y, z))
+        s[high, PAD - 1 + j] = larger(y, z)
     for j in range((n + 63) // 64 * 64):
         s[out, PAD + j] = middle(
             larger(larger(s[low, PAD - 1 + j], s[low, PAD + j]), s[low, PAD + 1 + j]),
@@ -223,17 +234,17 @@ def median(s, out, low, a, b, c, n):
 
 
 @fast
-def to_view(out, s, first, red, weights, before, after, exponent):
-    """out = (weights @ colors + change of luma) ** exponent, from column `first` of the rows.
+def to_view(out, s, first, red, weights, after, exponent):
+    """out = (weights @ colors + luma) ** exponent, from column `first` of the rows.
 
-    red: row of red, followed by green and blue.
+    red: row of red, followed by green and blue; weights: from colors to color minus luma.
     """
     r, g, b = weights[0], weights[1], weights[2]
     at = PAD + (first & 0xFFFFFFFF)  # known not to be negative: a loop with SIMD
     green, blue = red + 1, red + 2
     for j in range(len(out)):
         x = r * s[red, at + j] + g * s[green, at + j] + b * s[blue, at + j]
-        out[j] = power(x + (s[after, at + j] - s[before, at + j]), exponent)
+        out[j] = power(x + s[after, at + j], exponent)
 
 
 @fast

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from rawdrift.isp.fused.bayer import bilinear, malvar
-from rawdrift.isp.fused.compiled import exact, task
+from rawdrift.isp.fused.compiled import allocating, inlined, task
 from rawdrift.isp.fused.finish import Array, finish, reaches, rings, to_planes
 from rawdrift.isp.fused.menon import DELAY, SLOT, SLOTS, menon, slot
+from rawdrift.isp.fused.nontemporal import fence
 from rawdrift.isp.fused.rows import PAD, f32, read
 
 
@@ -40,13 +41,16 @@ class Sites(NamedTuple):
     red_row: int  # parity of the rows with red
 
 
-@exact
+@allocating
 def rows_for(n, count):
-    """Empty rows for n columns."""
-    return np.zeros((count, 2 * PAD + (n + 63) // 64 * 64 + 64), f32)
+    """Empty rows for n columns, whose columns 0 begin lines of the cache."""
+    columns = 2 * PAD + (n + 63) // 64 * 64 + 64
+    memory = np.zeros(count * columns + 16, f32)
+    first = -memory.ctypes.data // 4 % 16
+    return memory[first : first + count * columns].reshape(count, columns)
 
 
-@exact
+@inlined
 def load(s, even, mosaic, image, r, part, sites):
     """Row r of the part to two halves. True if it is sane."""
     size = (4, 1, 2)[sites.kind]
@@ -65,7 +69,7 @@ def bilinear_task(mosaic, image, out, part, sites, kernels, numbers):
     rows, n = part.bottom - part.top, part.right - part.left
     at, count = rings(numbers)
     s = rows_for(n, count)
-    halves = rows_for((n + 1) // 2, 8)  # three rows of the mosaic, and scratch
+    halves = rows_for((n + 1) // 2, 6)  # three rows of the mosaic
     sharpen, denoise = reaches(numbers)
     for t in range(rows + 1 + sharpen + denoise):
         if t < rows and not load(halves, t % 3 * 2, mosaic, image, t, part, sites):
@@ -73,9 +77,10 @@ def bilinear_task(mosaic, image, out, part, sites, kernels, numbers):
         r = t - 1
         if 0 <= r < rows:
             to = at.colors + r % at.colors_size * 3
-            bilinear(s, to, halves, 0, r, rows, n, sites.chroma, sites.red_row, kernels, 6)
+            bilinear(s, to, halves, 3, r, rows, n, sites.chroma, sites.red_row, kernels)
             to_planes(s, at, r, numbers, n)
         finish(out, image, r, part, s, at, numbers)
+    fence()
     return True
 
 
@@ -93,9 +98,10 @@ def malvar_task(mosaic, image, out, part, sites, kernels, numbers):
         r = t - 2
         if 0 <= r < rows:
             to = at.colors + r % at.colors_size * 3
-            malvar(s, to, halves, 0, r, rows, n, sites.chroma, sites.red_row, kernels, 10)
+            malvar(s, to, halves, 5, r, rows, n, sites.chroma, sites.red_row, kernels, 10)
             to_planes(s, at, r, numbers, n)
         finish(out, image, r, part, s, at, numbers)
+    fence()
     return True
 
 
@@ -116,4 +122,5 @@ def menon_task(mosaic, image, out, part, sites, kernels, numbers):
         if 0 <= r < rows:
             to_planes(s, at, r, numbers, n)
         finish(out, image, r, part, s, at, numbers)
+    fence()
     return True

@@ -13,9 +13,9 @@ from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
 from rawdrift.isp.denoise import GaussianDenoising
 from rawdrift.isp.fused.plan import CannotFuseError, numbers
 from rawdrift.isp.gamma import Gamma
-from rawdrift.isp.neighborhood import gaussian_taps
 from rawdrift.isp.sharpen import SharpeningFilter, UnsharpMask
 from rawdrift.isp.step import Step
+from rawdrift.neighborhood import gaussian_taps
 
 _SIZES: dict[type[Step], int] = {Bilinear: 3, Malvar2004: 5, Menon2007: 0}
 _REACH = 16  # of the unsharp mask, at most: beyond, kernels would grow without bound

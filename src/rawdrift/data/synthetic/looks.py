@@ -1,4 +1,9 @@
-"""What the white cells of a blood smear look like under a Wright-Giemsa stain, as numbers."""
+"""What the white cells of a blood smear look like under a Wright-Giemsa stain, as numbers.
+
+Their names are those of Raw-Microscopy: BAS basophil, EOS eosinophil, KSC smudge cell or debris,
+LYA and LYT atypical and typical lymphocyte, MON monocyte, NGB and NGS band and segmented
+neutrophil, UNC cell that nobody could name.
+"""
 
 from typing import NamedTuple
 
@@ -25,7 +30,8 @@ class Look(NamedTuple):
     radius: of the cell. cytoplasm, grain: their orange, eosin, azure and purple at full depth.
     grains: how many granules; grain_radius: micrometers; grain_strength: how much dye they take;
     over_nucleus: how much of a granule shows above the nucleus. chromatin: purple of the nucleus;
-    clumps: their contrast, and size in micrometers. vacuoles: how many.
+    clumps: their contrast, and size in micrometers. vacuoles: how many. ragged: how far the outline
+    strays, micrometers.
     """
 
     radius: Range
@@ -38,10 +44,11 @@ class Look(NamedTuple):
     chromatin: Range
     clumps: tuple[float, float]
     vacuoles: Range
+    ragged: float = 0.0
 
 
 LOOKS = {
-    "neutrophil": Look(
+    "NGS": Look(
         radius=(5.7, 7.2),
         cytoplasm=(0.01, 0.10, 0.015, 0.045),
         grain=(0.02, 0.10, 0.0, 0.16),
@@ -53,7 +60,7 @@ LOOKS = {
         clumps=(0.22, 0.8),
         vacuoles=(0, 1.3),
     ),
-    "lymphocyte": Look(
+    "LYT": Look(
         radius=(4.0, 6.6),
         cytoplasm=(0.0, 0.01, 0.27, 0.02),
         grain=(0.0, 0.1, 0.1, 0.3),
@@ -65,7 +72,7 @@ LOOKS = {
         clumps=(0.20, 1.3),
         vacuoles=(0, 0.5),
     ),
-    "monocyte": Look(
+    "MON": Look(
         radius=(6.0, 8.9),
         cytoplasm=(0.05, 0.05, 0.18, 0.05),
         grain=(0.0, 0.08, 0.0, 0.16),
@@ -77,7 +84,7 @@ LOOKS = {
         clumps=(0.26, 0.7),
         vacuoles=(0, 9),
     ),
-    "eosinophil": Look(
+    "EOS": Look(
         radius=(5.6, 7.4),
         cytoplasm=(0.05, 0.10, 0.03, 0.03),
         grain=(0.46, 0.36, 0.0, 0.0),
@@ -89,7 +96,7 @@ LOOKS = {
         clumps=(0.22, 0.9),
         vacuoles=(0, 1.3),
     ),
-    "basophil": Look(
+    "BAS": Look(
         radius=(5.0, 7.0),
         cytoplasm=(0.0, 0.06, 0.05, 0.07),
         grain=(0.0, 0.06, 0.2, 0.66),
@@ -102,4 +109,18 @@ LOOKS = {
         vacuoles=(0, 4),
     ),
 }
-LABELS = tuple(LOOKS)
+LOOKS["NGB"] = LOOKS["NGS"]  # but for its nucleus
+LOOKS["LYA"] = Look(
+    radius=(6.0, 8.6),
+    cytoplasm=(0.0, 0.02, 0.30, 0.03),
+    grain=(0.0, 0.1, 0.1, 0.3),
+    grains=(0, 14),
+    grain_radius=(0.2, 0.3),
+    grain_strength=(0.5, 1.5),
+    over_nucleus=0.0,
+    chromatin=(0.75, 1.15),
+    clumps=(0.26, 1.0),
+    vacuoles=(0, 4),
+    ragged=0.45,
+)
+LABELS = tuple(sorted([*LOOKS, "KSC", "UNC"]))

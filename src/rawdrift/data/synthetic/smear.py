@@ -1,9 +1,9 @@
 """Scenes of stained blood in bright field.
 
 Everything in a scene has a concentration of four dyes at every point, dyes absorb as Beer and
-Lambert say, and a defocused lens blurs the light that is left. It is a cartoon, but what tells the
-five white cells apart is what a hematologist looks at: size, shape of the nucleus, color of the
-cytoplasm, and size and color of the granules.
+Lambert say, and a lens that is a little off focus blurs the light that is left. It is a cartoon,
+but what tells the white cells apart is what a hematologist looks at: size, shape of the nucleus,
+color of the cytoplasm, and size and color of the granules.
 """
 
 import math
@@ -15,28 +15,39 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rawdrift.checks import choose
-from rawdrift.data.looks import DYES, LABELS, LOOKS, Look, Range
-from rawdrift.data.nuclei import NUCLEI, Nucleus, Rng, distance_to
+from rawdrift.data.synthetic.expose import through_lens
+from rawdrift.data.synthetic.looks import DYES, LABELS, LOOKS, Look, Range
+from rawdrift.data.synthetic.nuclei import NUCLEI, Nucleus, Rng, distance_to, remains
+from rawdrift.data.synthetic.texture import texture
 
 Array = NDArray[Any]  # float32
 Window = tuple[slice, slice]
 
 WHOLE: Window = (slice(None), slice(None))
 
-FIELD = 28.0  # side of a scene, micrometers
+# Micrometers: a pixel of 6.5 behind a 40x objective, and what a smaller picture shows at least.
+PIXEL, FIELD = 6.5 / 40, 28.0
+PSF_SIGMA = 0.45 / 2.355  # micrometers, of a full width at half maximum of 450 nm, as measured
 BORDER = 0.4  # over which an outline goes from outside to inside, micrometers
 
 
 def scene(label: str, seed: int | Rng, size: int = 96) -> tuple[Tensor, Tensor]:
     """The light of one smear and where its white cell is.
 
-    label: one of `LABELS`. seed: or the generator to draw from. size: pixels on `FIELD`.
+    label: one of `LABELS`. seed: or the generator to draw from. size: pixels along a side.
     Gives linear RGB (3, size, size) float32 in [0, 1], and a mask (size, size) bool.
     """
     choose("white cell", label, LABELS)
     rng = np.random.default_rng(seed)
     smear = _Smear(rng, size)
-    cell = smear.white_cell(LOOKS[label], NUCLEI[label])
+    if label == "KSC":
+        cell = smear.smudge()
+    elif label == "UNC":  # between two kinds, and badly seen
+        look, nucleus = rng.choice(tuple(LOOKS), 2, replace=False)
+        cell = smear.white_cell(LOOKS[look], NUCLEI[nucleus])
+        smear.cover(cell)
+    else:
+        cell = smear.white_cell(LOOKS[label], NUCLEI[label])
     smear.red_cells(cell)
     smear.platelets(cell)
     return smear.light(), torch.from_numpy(cell.outline < 0)
@@ -57,10 +68,13 @@ class _Smear:
     def __init__(self, rng: Rng, size: int):
         self.rng = rng
         self.size = size
-        self.pixel = FIELD / size
-        self.at = ((np.arange(size) + 0.5) * self.pixel - FIELD / 2).astype(np.float32)
+        self.field = max(FIELD, size * PIXEL)
+        self.pixel = self.field / size
+        self.area = (self.field / FIELD) ** 2
+        self.at = ((np.arange(size) + 0.5) * self.pixel - self.field / 2).astype(np.float32)
         self.dyes = np.zeros((4, size, size), dtype=np.float32)
         self.thickness = np.zeros((size, size), dtype=np.float32)
+        self.defocus = abs(rng.normal(0, 0.16))  # micrometers of blur
         self.red: list[tuple[float, float, float]] = []  # x, y, radius of each red cell
         # Every outline is drawn on coordinates that are bent a little, so that no cell is a circle.
         self.x = self.at[None, :] + 0.2 * self.texture(3.6)
@@ -77,13 +91,7 @@ class _Smear:
 
     def texture(self, scale: float) -> Array:
         """Smooth noise (H, W) of mean 0 and variance 1 whose blobs measure about `scale`."""
-        knots = np.arange(-FIELD / 2 - 2 * scale, FIELD / 2 + 2 * scale, scale, dtype=np.float32)
-        weights = np.exp(-2 * ((self.at[:, None] - knots) / scale) ** 2)
-        weights /= np.sqrt((weights**2).sum(axis=1, keepdims=True))
-        values = self.rng.standard_normal((len(knots), len(knots)), dtype=np.float32)
-        # Not with `@`: its threads and torch's would wait for each other.
-        noise: Array = np.einsum("ik,jk->ij", weights, np.einsum("ik,jk->ij", weights, values))
-        return noise
+        return texture(self.rng, self.at, self.at, scale)
 
     def oval(self, x: float, y: float, window: Window = WHOLE) -> tuple[Array, Array]:
         """Coordinates about a point, turned at random, in which an oval cell is round."""
@@ -96,7 +104,7 @@ class _Smear:
 
     def window(self, x: float, y: float, reach: float) -> Window:
         """Rows and columns within `reach` of a point."""
-        row, column = ((at + FIELD / 2) / self.pixel for at in (y, x))
+        row, column = ((at + self.field / 2) / self.pixel for at in (y, x))
         n = reach / self.pixel
         return (
             slice(max(int(row - n), 0), max(int(row + n), 0)),
@@ -112,8 +120,8 @@ class _Smear:
         along = within * np.sqrt(self.rng.random(count))
         angle = self.rng.uniform(0, 2 * math.pi, count)
         radius = self.rng.uniform(*radii, (count, 1, 1)) / self.pixel
-        column = (x + along * np.cos(angle) + FIELD / 2) / self.pixel - 0.5
-        row = (y + along * np.sin(angle) + FIELD / 2) / self.pixel - 0.5
+        column = (x + along * np.cos(angle) + self.field / 2) / self.pixel - 0.5
+        row = (y + along * np.sin(angle) + self.field / 2) / self.pixel - 0.5
         # Each grain is a small stamp; all stamps are added at once. What of them lies beyond an
         # edge goes to a frame of one pixel that is cut off.
         reach = int(radii[1] / self.pixel) + 2
@@ -133,6 +141,8 @@ class _Smear:
         radius = rng.uniform(*look.radius)
         u, v = self.oval(x, y)
         outline = np.hypot(u, v) - radius
+        if look.ragged:
+            outline += look.ragged * self.texture(2.6)
         body = self.inside(outline)
 
         core = np.maximum(
@@ -159,12 +169,43 @@ class _Smear:
         self.thickness += body * dome
         return _Cell(x, y, radius, outline)
 
+    def smudge(self) -> _Cell:
+        """What is left of a white cell that burst, or a heap of debris about as large."""
+        rng = self.rng
+        x, y = (min(max(rng.normal(0, 0.9), -2), 2) for _ in range(2))
+        debris = rng.random() < 0.3
+        radius = rng.uniform(2.5, 5.0) if debris else rng.uniform(4.5, 8.0)
+        u, v = self.oval(x, y)
+        torn = 0.09 * radius * (self.texture(2.4) + 0.5 * self.texture(0.9))
+        outline = distance_to(remains(rng, radius, pieces=7 if debris else 4), u, v) + torn
+        soft = rng.uniform(0.25, 0.5) if debris else rng.uniform(0.5, 1.1)
+        body = 1 / (1 + np.exp(np.clip(outline / soft, -20, 20)))
+        strands = np.clip(1 + 0.28 * self.texture(1.5) + 0.22 * self.texture(0.5), 0.2, None)
+        if debris:
+            grains = np.tanh(self.grains(60, (0.2, 0.5), x, y, 1.3 * radius))
+            self.stain((0.0, 0.06, 0.16, 0.12), body * strands * rng.uniform(0.6, 1.6))
+            self.stain((0.0, 0.0, 0.05, 0.5), grains * body * rng.uniform(0.3, 1.3))
+        else:
+            self.stain((0.0, 0.05, 0.07, 0.75), body * strands * rng.uniform(0.5, 1.25))
+        return _Cell(x, y, radius, outline - soft)
+
+    def cover(self, cell: _Cell) -> None:
+        """Dye that fell out over a cell, and a lens off focus: nobody could name it."""
+        rng = self.rng
+        specks = self.grains(
+            int(rng.uniform(0, 40)), (0.15, 0.5), cell.x, cell.y, 1.4 * cell.radius
+        )
+        self.stain((0.0, 0.1, 0.25, 0.6), np.tanh(specks))
+        veil = 1 / (1 + np.exp(np.clip(cell.outline + self.texture(3.0), -20, 20)))
+        self.stain((0.02, 0.08, 0.10, 0.12), veil * rng.uniform(0.2, 2.0))
+        self.defocus = rng.uniform(0.1, 0.5)
+
     def red_cells(self, white: _Cell) -> None:
         """Biconcave disks that crowd around the white cell, and give way to it."""
         rng = self.rng
         hemoglobin = rng.uniform(0.85, 1.15)
-        for _ in range(int(rng.integers(14, 60))):
-            x, y = (rng.uniform(-FIELD / 2 - 2, FIELD / 2 + 2) for _ in range(2))
+        for _ in range(int(rng.uniform(14, 60) * self.area)):
+            x, y = (rng.uniform(-self.field / 2 - 2, self.field / 2 + 2) for _ in range(2))
             radius = rng.normal(3.6, 0.22)
             near, crowd = rng.uniform(0.55, 1.0), rng.uniform(0.6, 1.05)
             if math.dist((x, y), (white.x, white.y)) < white.radius + near * radius:
@@ -187,8 +228,8 @@ class _Smear:
         """Small disks with purple grains between the cells, and specks of dye that fell out."""
         rng = self.rng
         cells = [(white.x, white.y, white.radius), *self.red]
-        for _ in range(int(rng.poisson(2.5))):
-            x, y = (rng.uniform(-FIELD / 2, FIELD / 2) for _ in range(2))
+        for _ in range(int(rng.poisson(2.5 * self.area))):
+            x, y = (rng.uniform(-self.field / 2, self.field / 2) for _ in range(2))
             radius = rng.uniform(0.8, 1.5)
             if any(math.dist((x, y), (a, b)) < 0.9 * r + radius for a, b, r in cells):
                 continue
@@ -196,7 +237,9 @@ class _Smear:
             grains = np.tanh(self.grains(14, (0.2, 0.35), x, y, 0.8 * radius))
             self.stain((0.0, 0.05, 0.12, 0.10), body)
             self.stain((0.0, 0.0, 0.0, 0.35), grains * body)
-        specks = self.grains(int(rng.poisson(1.5)), (0.12, 0.3), 0.0, 0.0, FIELD / 2)
+        specks = self.grains(
+            int(rng.poisson(1.5 * self.area)), (0.12, 0.3), 0.0, 0.0, self.field / 2
+        )
         self.stain((0.0, 0.0, 0.2, 0.8), specks)
 
     def light(self) -> Tensor:
@@ -214,27 +257,11 @@ class _Smear:
         lamp = np.array([1.06, 1.0, 0.88]) * np.exp(rng.normal(0, [0.035, 0.0, 0.045]))
         lamp = (rng.uniform(0.65, 0.77) * lamp).astype(np.float32)
         x, y = (rng.normal(0, 5) for _ in range(2))
-        away = ((self.at[:, None] - y) ** 2 + (self.at - x) ** 2) / (FIELD / 2) ** 2
+        away = ((self.at[:, None] - y) ** 2 + (self.at - x) ** 2) / (self.field / 2) ** 2
         falloff = 1 - rng.uniform(0.02, 0.09) * away
         light = lamp[:, None, None] * falloff * gathered * np.float32(10) ** -absorbed
-        blur = min(0.19 + rng.exponential(0.08), 0.5)
-        return torch.from_numpy(np.clip(_blurred(light, blur / self.pixel), 0, 1))
-
-
-def _blurred(image: Array, sigma: float) -> Array:
-    """Gaussian blur of (..., H, W), `sigma` in pixels, mirrored at the edges."""
-    # In NumPy: torch would split even so small a picture between threads, and wait for busy ones.
-    reach = min(math.ceil(3 * sigma), image.shape[-1] - 1)
-    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1, dtype=np.float32) / sigma) ** 2)
-    taps /= taps.sum()
-    for axis in (-1, -2):
-        size = image.shape[axis]
-        edges = [(0, 0)] * image.ndim
-        edges[axis] = (reach, reach)
-        extended = np.moveaxis(np.pad(image, edges, mode="reflect"), axis, 0)
-        image = sum(tap * extended[i : i + size] for i, tap in enumerate(taps))
-        image = np.moveaxis(image, 0, axis)
-    return np.ascontiguousarray(image)
+        blur = math.hypot(PSF_SIGMA, self.defocus)
+        return torch.from_numpy(np.clip(through_lens(light, blur / self.pixel), 0, 1))
 
 
 def _whole(rng: Rng, between: Range) -> int:

@@ -40,9 +40,6 @@ def _beads(points: NDArray[np.float64], lobes: NDArray[np.float64], strand: floa
 
 
 def _segmented(rng: Rng, radius: float) -> Lines:
-    if rng.random() < 0.08:  # a young one, whose band has not parted yet
-        points = _arc(rng, 6, 0.5 * radius, 0.36 * radius, 0.15)
-        return _beads(points, np.full(6, 0.17 * radius), 0.16 * radius)
     count = int(rng.choice([3, 4, 5], p=[0.45, 0.4, 0.15]))
     lobes = radius * rng.uniform(0.22, 0.29, count) * (1.15 if count == 3 else 1.0)
     points = _arc(rng, count, 0.5 * radius, (0.78 if count == 3 else 0.66) * radius, 0.06 * radius)
@@ -52,11 +49,30 @@ def _segmented(rng: Rng, radius: float) -> Lines:
     return lines
 
 
+def _band(rng: Rng, radius: float) -> Lines:
+    """Not parted yet: a sausage, bent to a C or an S, that nowhere thins to a strand."""
+    count = 7
+    half = radius * rng.uniform(0.19, 0.26)
+    span = rng.uniform(1.5, 2.5) * radius
+    points = _arc(rng, count, rng.uniform(0.46, 0.58) * radius, span / (count - 1), 0.03 * radius)
+    points -= 0.25 * points.mean(axis=0)
+    return _beads(points, half * rng.uniform(0.9, 1.1, count), 0.85 * half)
+
+
 def _round(rng: Rng, radius: float) -> Lines:
     size = radius * rng.uniform(0.74, 0.88)
     x, y = rng.normal(0, 0.4 * (radius - size), 2)
     long = rng.normal(0, 0.12 * radius, 2)
     return np.array([[x, y, x + long[0], y + long[1], size - 0.5 * np.hypot(*long)]])
+
+
+def _irregular(rng: Rng, radius: float) -> Lines:
+    """Large, out of the center, with a dent or a fold."""
+    count = int(rng.integers(2, 4))
+    lobes = radius * rng.uniform(0.4, 0.52, count)
+    points = _arc(rng, count, 0.25 * radius, 0.45 * radius, 0.06 * radius)
+    points += rng.normal(0, 0.1 * radius, 2)
+    return _beads(points, lobes, 0.35 * radius)
 
 
 def _kidney(rng: Rng, radius: float) -> Lines:
@@ -83,10 +99,20 @@ def _smudged(rng: Rng, radius: float) -> Lines:
     return _beads(points, lobes, 0.3 * radius)
 
 
+def remains(rng: Rng, radius: float, pieces: int) -> Lines:
+    """A burst nucleus, drawn out one way as the blood was spread."""
+    points = 0.45 * radius * rng.standard_normal((pieces, 2)) * [1.0, 0.7]
+    drawn = 0.3 * radius * rng.standard_normal((pieces, 2)) * [1.0, 0.3]
+    half = radius * rng.uniform(0.16, 0.5, (pieces, 1)) * min(1.0, 5 / pieces)
+    return np.concatenate([points, points + drawn, half], 1)
+
+
 NUCLEI: dict[str, Nucleus] = {
-    "neutrophil": _segmented,
-    "lymphocyte": _round,
-    "monocyte": _kidney,
-    "eosinophil": _bilobed,
-    "basophil": _smudged,
+    "NGS": _segmented,
+    "LYT": _round,
+    "MON": _kidney,
+    "EOS": _bilobed,
+    "BAS": _smudged,
+    "NGB": _band,
+    "LYA": _irregular,
 }

@@ -1,0 +1,129 @@
+"""Photon transfer (EMVA 1288 release 4.0, section 6): noise against signal gives a sensor's gain.
+
+All numbers of a site come in the order R, G in red rows, G in blue rows, B.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rawdrift.cfa import Pattern, offsets
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Level:
+    """What two or more frames of one exposure tell, of each of the four sites.
+
+    mean: DN. mean_error: its standard error. variance: of a pixel in time, DN**2. freedom: degrees
+    of freedom of the variance. low, top: DN at which values are cut off, -inf and inf where they
+    are not.
+    """
+
+    mean: Floats
+    mean_error: Floats
+    variance: Floats
+    freedom: Floats
+    low: Floats
+    top: Floats
+
+
+@dataclass(frozen=True)
+class Fit:
+    """variance = dark_variance + gain * signal, in DN**2, DN/e- and DN.
+
+    covariance: (2, 2) of dark_variance and gain. scatter: chi square over its degrees of freedom,
+    about 1 where the points lie on the line as well as they should.
+    """
+
+    dark_variance: float
+    gain: float
+    covariance: Floats
+    scatter: float
+    points: int
+
+
+def measure(frames: Iterable[NDArray[Any]], cfa: Pattern, step: int) -> Level:
+    """Measure frames (H, W) of one exposure; `step` DN lie between two codes of the ADC.
+
+    The variance is that in time: of each pixel over the frames, each frame less its mean, so that
+    neither the pattern of the pixels nor a lamp that flickers counts. Of two frames it is
+    EMVA's mean((a - b)**2) / 2 - (mean(a) - mean(b))**2 / 2.
+    """
+    sums: list[Floats | float] = [0.0] * 4
+    squares, means, lows, tops = np.zeros(4), [], [], []
+    for frame in frames:
+        samples = [frame[row::2, column::2] for row, column in offsets(cfa)]
+        means.append([site.mean(dtype=np.float64) for site in samples])
+        lows.append([_cut(site, site.min(), step) for site in samples])
+        tops.append([_cut(site, site.max(), -step) for site in samples])
+        for i, site in enumerate(samples):
+            centered = site - means[-1][i]
+            sums[i] = sums[i] + centered
+            squares[i] += np.square(centered).sum()
+    count, planes = len(means), [np.asarray(total) for total in sums]
+    pixels = np.array([plane.size for plane in planes])
+    freedom = (count - 1.0) * (pixels - 1)
+    fixed = np.array([np.square(plane).sum() / count for plane in planes])
+    # Over rows: what the pixels of a row share must not count as many times as there are pixels.
+    rows = [plane.mean(axis=1) / count for plane in planes]
+    return Level(
+        mean=np.mean(means, axis=0),
+        mean_error=np.array([row.std(ddof=1) / np.sqrt(len(row)) for row in rows]),
+        variance=(squares - fixed) / freedom,
+        freedom=freedom,
+        low=np.nan_to_num(np.array(lows), nan=-np.inf).max(axis=0),
+        top=np.nan_to_num(np.array(tops), nan=np.inf).min(axis=0),
+    )
+
+
+def _cut(site: NDArray[Any], last: Any, inward: int) -> float:
+    """The last value of a site's pixels, where more of them have it than the next one; or NaN.
+
+    Noise has tails: only where it is cut off does its last value stand out. A few hot pixels (EMVA
+    1288 allows 0.1 %) are no saturation.
+    """
+    there = np.count_nonzero(site == last)
+    cut = there > max(8, site.size / 1000) and there > np.count_nonzero(site == int(last) + inward)
+    return float(last) if cut else np.nan
+
+
+def fit(dark: Level, flats: Sequence[Level], used: Sequence[NDArray[np.bool_]], step: int) -> Fit:
+    """The line through the points of all sites, `used` says which, by weighted least squares.
+
+    A variance estimated with f degrees of freedom has itself the variance 2 sigma**4 / f; sigma**2
+    is taken from the line (iterated), since weights from the estimates themselves would favor low
+    ones. Standard errors are widened by the scatter where it is above 1.
+    """
+    signal = np.concatenate([np.zeros(4), *(f.mean - dark.mean for f in flats)])
+    variance = np.concatenate([level.variance for level in (dark, *flats)])
+    freedom = np.concatenate([level.freedom for level in (dark, *flats)])
+    error = np.concatenate([np.zeros(4), *(np.hypot(f.mean_error, dark.mean_error) for f in flats)])
+    kept = np.concatenate([np.ones(4, bool), *used])
+    signal, variance, freedom, error = (a[kept] for a in (signal, variance, freedom, error))
+
+    design = np.stack([np.ones_like(signal), signal], axis=1)
+    # A start from the outermost points.
+    least = step**2 / 12  # noise of quantization: there even where it does not show
+    base = max(float(dark.variance.mean()), least)
+    line = np.array([base, max((variance[-1] - base) / max(signal[-1], 1e-12), 1e-12)])
+    covariance = np.eye(2)
+    for _ in range(30):
+        expected = np.maximum(design @ line, least)
+        weight = 1 / (2 * expected**2 / freedom + (line[1] * error) ** 2)
+        covariance = np.linalg.inv(design.T @ (weight[:, None] * design))
+        line, before = covariance @ design.T @ (weight * variance), line
+        if np.allclose(line, before, rtol=1e-10, atol=0):
+            break
+    scatter = float((weight * (variance - design @ line) ** 2).sum() / max(len(signal) - 2, 1))
+    return Fit(
+        dark_variance=float(line[0]),
+        gain=float(line[1]),
+        covariance=covariance * max(scatter, 1.0),
+        scatter=scatter,
+        points=len(signal),
+    )

@@ -1,0 +1,156 @@
+"""A piece of an aerial photograph while it is drawn."""
+
+import math
+
+import numpy as np
+
+from rawdrift.data.synthetic import shapes
+from rawdrift.data.synthetic.daylight import Daylight
+from rawdrift.data.synthetic.materials import MATERIALS
+from rawdrift.data.synthetic.texture import Array, Rng, texture
+from rawdrift.data.synthetic.town import Patch, Town
+
+Window = tuple[slice, slice]
+
+ALTITUDE = 250.0  # of the camera, meters
+_SCALES = (6.0, 1.5, 0.4)  # of broad, mid and fine texture, meters
+
+
+class Canvas:
+    """`pixels` x `pixels` of ground from (x, y) on, all lengths in meters.
+
+    albedo: reflectance of the ground (3, H, W). sun, sky: how much of their light gets there.
+    picture: light that comes up, (3, H, W). car: cover of what is seen of cars. noise: broad, mid
+    and fine texture, and grain: from pixel to pixel.
+    """
+
+    def __init__(
+        self, x: float, y: float, pixels: int, gsd: float, town: Town, light: Daylight, rng: Rng
+    ):
+        self.left, self.top, self.pixels, self.gsd, self.light = x, y, pixels, gsd, light
+        at = ((np.arange(pixels) + 0.5) * gsd).astype(np.float32)
+        self.x, self.y = at[None, :] + np.float32(x), at[:, None] + np.float32(y)
+        self.u, self.v = town.frame.along(self.x, self.y)
+        self.noise = [texture(rng, at, at, scale) for scale in _SCALES]
+        self.grain = rng.standard_normal((pixels, pixels), dtype=np.float32)
+        self.sun, self.sky = np.ones((2, pixels, pixels), np.float32)
+        self.car = np.zeros((pixels, pixels), np.float32)
+        self.reach = [(float(at.min()) - 1, float(at.max()) + 1) for at in (self.u, self.v)]
+        self.materials: dict[str, Array] = {}  # as far as there are any here
+        self.albedo = self.picture = self.material("meadow").copy()
+
+    # Where things are.
+
+    def near(self, x: float, y: float, reach: float) -> bool:
+        """Whether something at (x, y) may be seen here if it reaches that far."""
+        half = self.pixels * self.gsd / 2
+        return max(abs(x - self.left - half), abs(y - self.top - half)) < half + reach
+
+    def window(self, points: Array) -> Window | None:
+        """Rows and columns about points (N, 2), or None where that is elsewhere."""
+        at = (points - (self.left, self.top)) / self.gsd
+        column, row = (at.min(axis=0) - 2).astype(int).clip(0, self.pixels).tolist()
+        right, bottom = (at.max(axis=0) + 3).astype(int).clip(0, self.pixels).tolist()
+        # Two pixels at least, so that there is a slope.
+        if right - column < 2 or bottom - row < 2:
+            return None
+        return slice(row, bottom), slice(column, right)
+
+    def at(self, window: Window) -> tuple[Array, Array]:
+        """x (1, w) and y (h, 1) of a window."""
+        return self.x[:, window[1]], self.y[window[0], :]
+
+    def local(self, window: Window, x: float, y: float, heading: float) -> tuple[Array, Array]:
+        """Coordinates (h, w) along and across something at (x, y)."""
+        dx, dy = (
+            at - np.float32(center) for at, center in zip(self.at(window), (x, y), strict=True)
+        )
+        c, s = math.cos(heading), math.sin(heading)
+        return c * dx + s * dy, c * dy - s * dx
+
+    def inside(self, distance: Array) -> Array:
+        """Cover of pixels by what a signed distance is inside of."""
+        cover: Array = np.clip(0.5 - distance / self.gsd, 0, 1)
+        return cover
+
+    def hull(self, points: Array) -> tuple[Window, Array] | None:
+        """The convex hull of points (N, 2): where, and its cover (h, w)."""
+        window = self.window(points)
+        if window is None:
+            return None
+        return window, self.inside(shapes.hull(points, *self.at(window)))
+
+    # What is drawn.
+
+    def material(self, name: str) -> Array:
+        """Reflectance (3, H, W) of ground that is all of one material."""
+        if name not in self.materials:
+            kind = MATERIALS[name]
+            broad, mid, fine = self.noise
+            contrast = 1 + kind.broad * broad + kind.mid * mid + kind.fine * fine
+            contrast += kind.grain * self.grain
+            if kind.rows:
+                period, depth = kind.rows
+                contrast += depth * np.sin((2 * np.pi / period) * (self.v + 0.05 * mid))
+            np.maximum(contrast, 0.05, out=contrast)
+            turns = np.clip(0.5 + 0.5 * mid + 0.4 * broad, 0, 1)
+            colors = zip(kind.color, kind.other, strict=True)
+            self.materials[name] = np.stack(
+                [(color + (other - color) * turns) * contrast for color, other in colors]
+            )
+        return self.materials[name]
+
+    def textured(
+        self, window: Window, color: tuple[float, ...], contrast: tuple[float, float, float, float]
+    ) -> Array:
+        """Reflectance (3, h, w) of that color with broad, mid, fine texture and grain."""
+        layers = zip(contrast, (*self.noise, self.grain), strict=True)
+        factor = 1 + sum(amount * layer[window] for amount, layer in layers)
+        textured: Array = np.array(color, np.float32)[:, None, None] * np.clip(factor, 0.1, None)
+        return textured
+
+    def lay(self, patch: Patch) -> None:
+        """Put a patch on the ground."""
+        for (begin, end), (low, high) in zip((patch.u, patch.v), self.reach, strict=True):
+            if begin > high or end < low:
+                return
+        u, v = self.u, self.v
+        (left, right), (near, far) = patch.u, patch.v
+        distance = np.maximum(np.maximum(left - u, u - right), np.maximum(near - v, v - far))
+        if patch.dash:
+            period, long = patch.dash
+            along = (u - left) % period
+            np.maximum(distance, np.abs(along - long / 2) - long / 2, out=distance)
+        _, mid, fine = self.noise
+        if patch.ragged:
+            distance += patch.ragged * (0.7 * mid + 0.5 * fine)
+        cover = self.inside(distance)
+        if patch.material == "paint":  # worn
+            cover *= np.clip(0.75 + 0.25 * mid + 0.2 * fine, 0.1, 1)
+        rows, columns = (np.flatnonzero(cover.any(axis=axis)) for axis in (1, 0))
+        if len(rows):
+            there = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+            below = self.albedo[:, *there]
+            below += cover[there] * (patch.tint * self.material(patch.material)[:, *there] - below)
+
+    def shade(self, points: Array) -> None:
+        """Cut off the sun within the convex hull of points (N, 2)."""
+        found = self.hull(points)
+        if found is not None:
+            window, cover = found
+            self.sun[window] *= 1 - cover
+
+    def light_ground(self) -> None:
+        """Begin the picture with the ground in its light."""
+        self.picture = self.light.on(self.albedo, self.sun, self.sky)
+
+    def put(self, window: Window, cover: Array, picture: Array) -> None:
+        """Put something over what is seen, and over cars."""
+        below = self.picture[:, *window]
+        below += cover * (picture - below)
+        self.car[window] *= 1 - cover
+
+
+def raised(points: Array, height: float | Array) -> Array:
+    """Points (N, 2) at that height as the camera over (0, 0) sees them: farther out."""
+    return points * (1 + np.asarray(height) / ALTITUDE).reshape(-1, 1)

@@ -1,0 +1,16 @@
+"""Analog to digital."""
+
+import torch
+from torch import Tensor
+
+
+def quantize(dn: Tensor, step: int, white: int) -> Tensor:
+    """The nearest code in [0, white], a multiple of `step`. DN to DN, shape kept.
+
+    A converter of fewer bits than its container writes them left-justified: its codes are `step`
+    = 2**(bits of the container - bits of the converter) apart. The gradient is that of the clipping
+    alone, straight through the rounding (Bengio et al. 2013): 0 where the value saturates.
+    """
+    clipped = dn.clamp(0, white)
+    codes = torch.floor(clipped.detach() / step + 0.5) * step
+    return codes + (clipped - clipped.detach()) if dn.requires_grad else codes

@@ -1,0 +1,63 @@
+"""A camera's photon transfer in the units that the stages of the sensor share."""
+
+from dataclasses import dataclass
+
+from rawdrift.camera.camera import Camera
+from rawdrift.checks import InputError
+
+
+@dataclass(frozen=True)
+class Response:
+    """DN are those of the camera's container, electrons (e-) are counted for a pixel and a frame.
+
+    gain: DN / e-. black: DN of R, G in red rows, G in blue rows, B: what a dark frame reads.
+    step: DN between two codes of the ADC; above 1 where its bits are left-justified.
+    white: DN at which the ADC saturates, its highest code. full_scale: DN of 1.0 in a mosaic.
+    range: e- from black to white of the four sites. full_well: e- that a pixel can hold, or None.
+    dark_current, read_noise, row_noise: e-, e- rms, e- rms; 0 where they are not known.
+    """
+
+    gain: float
+    black: tuple[float, ...]
+    step: int
+    white: int
+    full_scale: int
+    range: tuple[float, ...]
+    full_well: float | None
+    dark_current: float
+    read_noise: float
+    row_noise: float
+
+
+def response(camera: Camera) -> Response:
+    """The numbers of a camera. Raises InputError for one whose gain is not known."""
+    noise = camera.noise
+    if noise is None:
+        raise InputError(
+            f"camera {camera.name!r} has no noise, so that a sensor can't count its photons; "
+            f"give it noise=Noise(gain, read_noise), or in a camera file the section [noise] "
+            f"with gain (DN per electron) and read_noise (electrons rms)"
+        )
+    full_scale = 2**camera.bit_depth - 1
+    step = 2 ** (camera.bit_depth - (camera.adc_bits or camera.bit_depth))
+    level = 1.0 if camera.white_level is None else camera.white_level
+    white = round(level * full_scale) // step * step
+    black = tuple(level * full_scale for level in camera.black_level)
+    if white <= max(black):
+        raise InputError(
+            f"camera {camera.name!r} has an ADC of {camera.adc_bits} bits, whose highest code "
+            f"{white} DN is not above the black level of {max(black):g} DN; "
+            f"expected adc_bits from which black_level and white_level differ"
+        )
+    return Response(
+        gain=noise.gain,
+        black=black,
+        step=step,
+        white=white,
+        full_scale=full_scale,
+        range=tuple((white - level) / noise.gain for level in black),
+        full_well=noise.full_well,
+        dark_current=noise.dark_current or 0.0,
+        read_noise=noise.read_noise or 0.0,
+        row_noise=noise.row_noise or 0.0,
+    )
