@@ -309,5 +309,5 @@ def test_synthesis_says_that_masks_are_no_labels(tmp_path, capsys):
         str(tmp_path / "run"),
     ]
     assert main(["synthesis", *arguments]) == 2
-    assert "raw-drone has masks and no labels" in capsys.readouterr().err
+    assert "no labels, and classification needs them; segment with" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

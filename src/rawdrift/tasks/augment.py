@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from rawdrift.isp.neighborhood import correlate
+from rawdrift.neighborhood import correlate
 
 NOISE = 0.0005  # standard deviation
 # Half the view and half its smoothed self: Pillow's and torchvision's sharpness of 0.5, whose own

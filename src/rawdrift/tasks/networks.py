@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rawdrift.checks import InputError
-from rawdrift.isp.neighborhood import extend
+from rawdrift.neighborhood import extend
 from rawdrift.tasks import weights as files
 
 Size = tuple[int, int]

@@ -33,9 +33,12 @@ class Targets:
         kind = _kind(data, task)
         if kind == "classification":
             if data.labels is None:
+                instead = (
+                    "segment with --task.model unetplusplus, or " if data.masks is not None else ""
+                )
                 raise InputError(
-                    "the data have no labels, and classification needs them; add a column label to "
-                    "manifest.csv, or segment with --task.model unetplusplus"
+                    f"the data have no labels, and classification needs them; {instead}add a "
+                    f"column label to manifest.csv"
                 )
             return cls(kind, data.classes, data.labels)
         if data.masks is None:
