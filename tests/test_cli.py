@@ -406,7 +406,7 @@ def test_a_label_with_one_image_names_it_and_what_to_do(tmp_path, capsys):
 def test_masks_alone_are_no_classification(tmp_path, capsys):
     masks = [{"image": f"{i}.tif", "mask": f"{i}-m.tif"} for i in range(4)]
     root = write_folder(tmp_path / "data", masks)
-    assert "no column label" in fails(experiment(root, tmp_path / "run"), capsys)
+    assert "have no labels" in fails(experiment(root, tmp_path / "run"), capsys)
 
 
 def test_no_space_and_no_permission_are_the_users_to_mend(tmp_path, capsys, monkeypatch):
