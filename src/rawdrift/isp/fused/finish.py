@@ -90,22 +90,25 @@ def to_planes(s, at, r, numbers, n):
 
 
 @exact
-def sharpened(s, out, at, p, r, kind, rows, numbers, n):
-    """Row r of plane p sharpened: kind 0 by the 3x3 filter, 1 by the unsharp mask."""
+def sharpened(s, out, blurred, at, p, r, kind, rows, numbers, n):
+    """Row r of plane p sharpened: kind 0 by the 3x3 filter, 1 by the unsharp mask.
+
+    blurred: the row for what the unsharp mask blurs along columns.
+    """
     size, count = at.planes_size, len(numbers.planes)
     plane = at.planes + p
     row = plane + r % size * count
     if kind == 0:
         up = plane + reflect(r - 1, rows) % size * count
         down = plane + reflect(r + 1, rows) % size * count
-        filter3(s, out, up, row, down, numbers.sharpen, n)
+        filter3(s, out, up, row, down, numbers.sharpen, 0, n)
     else:
-        scale(s, at.work, row, numbers.blur[0], n)
+        scale(s, blurred, row, numbers.blur[0], n)
         for d in range(1, 5):
             up = plane + reflect(r - d, rows) % size * count
             down = plane + reflect(r + d, rows) % size * count
-            add_rows(s, at.work, up, down, numbers.blur[d], n)
-        blur_line(s, at.work + 1, at.work, numbers.blur, n)
+            add_rows(s, blurred, up, down, numbers.blur[d], numbers.blur[d], n)
+        blur_line(s, at.work + 1, blurred, numbers.blur, 0, n)
         sharper(s, out, row, at.work + 1, numbers.amount, n)
     mirror(s, out, n, 2)
 
@@ -123,14 +126,14 @@ def denoised(s, out, ring, at, r, kind, rows, numbers, n):
     a = ring + reflect(r - 2, rows) % size * count
     e = ring + reflect(r + 2, rows) % size * count
     if numbers.lines[0, 2] != 0:
-        column5(s, at.work, a, b, c, d, e, numbers.lines[0], n)
-        line5(s, out, at.work, numbers.lines[1], n)
+        column5(s, at.work, a, b, c, d, e, numbers.lines[0], -2, n + 4)
+        line5(s, out, at.work, numbers.lines[1], 0, n)
     else:
-        line5(s, out, a, numbers.denoise[0], n)
-        add_line5(s, out, b, numbers.denoise[1], n)
-        add_line5(s, out, c, numbers.denoise[2], n)
-        add_line5(s, out, d, numbers.denoise[3], n)
-        add_line5(s, out, e, numbers.denoise[4], n)
+        line5(s, out, a, numbers.denoise[0], 0, n)
+        add_line5(s, out, b, numbers.denoise[1], 0, n)
+        add_line5(s, out, c, numbers.denoise[2], 0, n)
+        add_line5(s, out, d, numbers.denoise[3], 0, n)
+        add_line5(s, out, e, numbers.denoise[4], 0, n)
 
 
 @exact
@@ -148,7 +151,7 @@ def finish(out, image, t, part, s, at, numbers):
             if max(numbers.slots[kind, 0], numbers.slots[kind, 1]) >= 0:
                 for p in range(count):
                     to = at.sharp + (kind * at.sharp_size + r % at.sharp_size) * count + p
-                    sharpened(s, to, at, p, r, kind, rows, numbers, n)
+                    sharpened(s, to, at.work, at, p, r, kind, rows, numbers, n)
     r -= denoise_reach
     if not part.first_row <= part.top + r < part.last_row:
         return

@@ -73,7 +73,7 @@ def bilinear_task(mosaic, image, out, part, sites, kernels, numbers):
         r = t - 1
         if 0 <= r < rows:
             to = at.colors + r % at.colors_size * 3
-            bilinear(s, to, halves, 0, r, rows, n, sites.chroma, sites.red_row, kernels, 6)
+            bilinear(s, to, halves, 3, r, rows, n, sites.chroma, sites.red_row, kernels, 6)
             to_planes(s, at, r, numbers, n)
         finish(out, image, r, part, s, at, numbers)
     return True
@@ -93,7 +93,7 @@ def malvar_task(mosaic, image, out, part, sites, kernels, numbers):
         r = t - 2
         if 0 <= r < rows:
             to = at.colors + r % at.colors_size * 3
-            malvar(s, to, halves, 0, r, rows, n, sites.chroma, sites.red_row, kernels, 10)
+            malvar(s, to, halves, 5, r, rows, n, sites.chroma, sites.red_row, kernels, 10)
             to_planes(s, at, r, numbers, n)
         finish(out, image, r, part, s, at, numbers)
     return True
