@@ -20,6 +20,9 @@ exact = njit(**_PART)
 fast = njit(fastmath={"contract"}, **_PART)
 """A part of a kernel that may contract a * b + c to one fused operation."""
 
+summing = njit(fastmath={"contract", "reassoc", "nsz"}, **_PART)
+"""A part of a kernel that may also add up in another order: one sum in each lane of SIMD."""
+
 # Numba keeps what it compiled for as long as the file of the task is unchanged, and doesn't look at
 # the parts. The name that it is kept under says their state.
 _SOURCES = sorted(Path(__file__).parent.glob("*.py"))

@@ -1,0 +1,134 @@
+"""The tasks of the backward pass: a part of one mosaic goes through the pipeline, and back.
+
+As in tasks.py, a part is treated as an image of its own. Only its inner rectangle is written and
+added up: the part must be larger than it by twice the pipeline's reach, except where the image
+ends. First columns are even.
+"""
+
+from rawdrift.isp.fused.bayer import bilinear, malvar
+from rawdrift.isp.fused.bayer_back import (
+    bilinear_back,
+    bilinear_split,
+    bilinear_sums,
+    malvar_back,
+    malvar_split,
+    malvar_sums,
+)
+from rawdrift.isp.fused.compiled import exact, task
+from rawdrift.isp.fused.finish import reaches, to_planes
+from rawdrift.isp.fused.finish_back import back_rings, finish_back, is_owned
+from rawdrift.isp.fused.rows import PAD
+from rawdrift.isp.fused.sums import BLACK, BLOCK, dot, total
+from rawdrift.isp.fused.tasks import load, rows_for
+
+
+@exact
+def black_back(out, totals, s, g, row, image, r, part, sites, back):
+    """From row r of the corrected mosaic's gradient, halves from g on, to what is wanted of it.
+
+    out: (images, H, W), or anything if it is not wanted; row: halves of the corrected mosaic.
+    """
+    first, last = part.first_column, part.last_column
+    h = (first - part.left) // 2
+    for p in range(2):
+        count = (last - first + 1 - p) // 2
+        if back.black:
+            k = BLACK + 4 * (r % 2) + 2 * p
+            total(totals, k, s, g + p, h, count)
+            dot(totals, k + 1, s, g + p, row + p, 0, h, count)
+    if back.mosaic:
+        a, b = sites.span[r % 2, 0], sites.span[r % 2, 1]
+        to = out[image, part.top + r, first:last]
+        for j in range(len(to) // 2):
+            to[2 * j] = s[g, PAD + h + j] / a
+            to[2 * j + 1] = s[g + 1, PAD + h + j] / b
+        if len(to) % 2:
+            to[len(to) - 1] = s[g, PAD + h + len(to) // 2] / a
+
+
+@task
+def bilinear_back_task(
+    mosaic, grad, steps, image, part, sites, kernels, kinds, numbers, back, out, totals, block
+):
+    """One part of one image. mosaic, sites, kernels, numbers: as for the forward pass.
+
+    grad: flat gradients of views, `steps` (4,) apart from one image, color, row, column to the next;
+    kinds: (2,) of sharpening and denoising, as in finish.py; out: gradients (images, H, W) of
+    mosaics; totals: of numbers, see sums.py, those of the image and its columns from row `block`.
+    """
+    rows, n = part.bottom - part.top, part.right - part.left
+    at, count = back_rings(numbers)
+    s = rows_for(n, count)
+    sharpen, denoise = reaches(numbers)
+    both = 2 * (sharpen + denoise)
+    size = both + 3
+    scratch = 2 * size
+    ring = scratch + 4
+    halves = rows_for((n + 1) // 2, ring + 18)
+    first, own = part.first_column - part.left, part.last_column - part.first_column
+    chroma, red_row = sites.chroma, sites.red_row
+    for t in range(rows + both + 2):
+        if t < rows:
+            load(halves, t % size * 2, mosaic, image, t, part, sites)
+        r = t - 1
+        if 0 <= r < rows:
+            to = r % at.forward.colors_size * 3
+            bilinear(s, to, halves, size, r, rows, n, chroma, red_row, kernels, scratch)
+            to_planes(s, at.forward, r, numbers, n)
+        r = finish_back(s, at, grad, steps, image, r, part, kinds, numbers, back, totals, block)
+        if not (back.kernels or back.black or back.mosaic):
+            continue
+        if 0 <= r < rows:
+            slot = ring + r % 3 * 6
+            bilinear_split(halves, slot, s, at.work + 2, n)
+            if back.kernels and is_owned(part, r):
+                to = totals[block + (part.top + r) // BLOCK]
+                bilinear_sums(to, halves, size, slot, r, rows, chroma, red_row, first, own)
+        r -= 1
+        if 0 <= r < rows and is_owned(part, r):
+            to, row = totals[block + (part.top + r) // BLOCK], r % size * 2
+            bilinear_back(halves, scratch, ring, r, rows, n, chroma, red_row, kernels)
+            black_back(out, to, halves, scratch, row, image, r, part, sites, back)
+    return True
+
+
+@task
+def malvar_back_task(
+    mosaic, grad, steps, image, part, sites, kernels, kinds, numbers, back, out, totals, block
+):
+    """The same with Malvar's demosaicing. kernels: as forward, and four for `malvar_back`."""
+    rows, n = part.bottom - part.top, part.right - part.left
+    at, count = back_rings(numbers)
+    s = rows_for(n, count)
+    sharpen, denoise = reaches(numbers)
+    both = 2 * (sharpen + denoise)
+    size = both + 5
+    scratch = 2 * size
+    ring = scratch + 4
+    halves = rows_for((n + 1) // 2, ring + 30)
+    first, own = part.first_column - part.left, part.last_column - part.first_column
+    chroma, red_row = sites.chroma, sites.red_row
+    rest = kernels[4, 0, 0] != 0
+    for t in range(rows + both + 4):
+        if t < rows:
+            load(halves, t % size * 2, mosaic, image, t, part, sites)
+        r = t - 2
+        if 0 <= r < rows:
+            to = r % at.forward.colors_size * 3
+            malvar(s, to, halves, size, r, rows, n, chroma, red_row, kernels, scratch)
+            to_planes(s, at.forward, r, numbers, n)
+        r = finish_back(s, at, grad, steps, image, r, part, kinds, numbers, back, totals, block)
+        if not (back.kernels or back.black or back.mosaic):
+            continue
+        if 0 <= r < rows:
+            slot = ring + r % 5 * 6
+            malvar_split(halves, slot, s, at.work + 2, r, n, chroma, red_row)
+            if back.kernels and is_owned(part, r):
+                to = totals[block + (part.top + r) // BLOCK]
+                malvar_sums(to, halves, size, slot, r, rows, chroma, first, own)
+        r -= 2
+        if 0 <= r < rows and is_owned(part, r):
+            to, row = totals[block + (part.top + r) // BLOCK], r % size * 2
+            malvar_back(halves, scratch, ring, r, rows, n, chroma, kernels[5:], rest, scratch + 2)
+            black_back(out, to, halves, scratch, row, image, r, part, sites, back)
+    return True
