@@ -9,11 +9,11 @@ from rawdrift.isp.fused.rows import PAD, SURE, reflect, weave
 
 
 @fast
-def beside(s, out, row, q, a, b, n):
-    """a * left + b * right. out: of parity q; row: the other half."""
-    left = PAD - 1 + (q & 1)
+def beside(s, out, row, q, a, b, first, n):
+    """a * left + b * right, n columns from `first`, -1 or 0. out: of parity q; row: other half."""
+    at, left = (PAD + first) & SURE, (PAD - 1 + (q & 1) + first) & SURE
     for j in range((n + 31) // 32 * 32):
-        s[out, PAD + j] = a * s[row, left + j] + b * s[row, left + 1 + j]
+        s[out, at + j] = a * s[row, left + j] + b * s[row, left + 1 + j]
 
 
 @fast
@@ -71,7 +71,7 @@ def bilinear(view, colors, s, size, r, rows, n, chroma, red_row, kernels, scratc
 
     k = kernels[own]
     copied(s, at_color, row + q, k[1, 1], m)
-    beside(s, at_green, row + q, 1 - q, k[1, 0], k[1, 2], m)
+    beside(s, at_green, row + q, 1 - q, k[1, 0], k[1, 2], 0, m)
     weave(view, colors + own, s, scratch, scratch + 1, n)
 
     k = kernels[1]

@@ -12,19 +12,19 @@ import torch
 from torch import Tensor
 
 from rawdrift.isp.color import YUV_FROM_RGB
-from rawdrift.isp.demosaic import Bilinear, Malvar2004
+from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
 from rawdrift.isp.denoise import GaussianDenoising
-from rawdrift.isp.fused import sums
+from rawdrift.isp.fused import menon_back, sums
 from rawdrift.isp.fused.cpu import FILTERS, REACH, even, f32, finish_of, kernels_of, sites_of
 from rawdrift.isp.fused.finish_back import Back
 from rawdrift.isp.fused.plan import BACK, Array, Plan
 from rawdrift.isp.fused.pool import for_each
 from rawdrift.isp.fused.tasks import Part
-from rawdrift.isp.fused.tasks_back import bilinear_back_task, malvar_back_task
+from rawdrift.isp.fused.tasks_back import bilinear_back_task, malvar_back_task, menon_back_task
 from rawdrift.isp.gamma import SLOPE_FLOOR
 from rawdrift.isp.sharpen import UnsharpMask
 
-_TASK = {Bilinear: bilinear_back_task, Malvar2004: malvar_back_task}
+_TASK = {Bilinear: bilinear_back_task, Malvar2004: malvar_back_task, Menon2007: menon_back_task}
 _COLUMNS = 1536  # of a part at most, even
 
 
@@ -132,14 +132,17 @@ def _of_numbers(plan: Plan, totals: Tensor) -> dict[str, Tensor]:
     color = at(sums.COLOR, 3, 3)
     if len(plan.planes) == 3:
         color = YUV_FROM_RGB.T @ color
-    blur = at(sums.BLUR, 5)
+    kernels = at(sums.KERNELS, *plan.kernels.shape).clone()
+    if plan.demosaic is Menon2007:
+        kernels[1] += plan.kernels[2, 2] * at(menon_back.THIRDS, 5)
+        kernels[2] -= at(menon_back.MINUS, 5)
     return {
         "gamma": at(sums.EXPONENT) * math.log(2),
         "color": color,
         "sharpen": at(sums.SHARPEN, 3, 3),
-        "blur": blur,
+        "blur": at(sums.BLUR, 5),
         "keep": at(sums.KEEP),
         "denoise": at(sums.DENOISE, 5, 5),
         "black": at(sums.BLACK, 2, 2, 2),
-        "kernels": at(sums.KERNELS, *plan.kernels.shape),
+        "kernels": kernels,
     }

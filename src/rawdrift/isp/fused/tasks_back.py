@@ -5,6 +5,7 @@ added up: the part must be larger than it by twice the pipeline's reach, except 
 ends. First columns are even.
 """
 
+from rawdrift.isp.fused import menon, menon_back
 from rawdrift.isp.fused.bayer import bilinear, malvar
 from rawdrift.isp.fused.bayer_back import (
     bilinear_back,
@@ -131,4 +132,49 @@ def malvar_back_task(
             to, row = totals[block + (part.top + r) // BLOCK], r % size * 2
             malvar_back(halves, scratch, ring, r, rows, n, chroma, kernels[5:], rest, scratch + 2)
             black_back(out, to, halves, scratch, row, image, r, part, sites, back)
+    return True
+
+
+@task
+def menon_back_task(
+    mosaic, grad, steps, image, part, sites, kernels, kinds, numbers, back, out, totals, block
+):
+    """The same with Menon's demosaicing. kernels: (3, 5)."""
+    rows, n = part.bottom - part.top, part.right - part.left
+    at, count = back_rings(numbers)
+    s = rows_for(n, count)
+    sharpen, denoise = reaches(numbers)
+    both = 2 * (sharpen + denoise)
+    size = both + menon_back.DELAY + 1
+    scratch = menon.SLOTS * menon.SLOT
+    kept = scratch + 2
+    ring = kept + size * menon_back.KEPT
+    halves = rows_for((n + 1) // 2, ring + menon_back.SLOTS * menon_back.SLOT)
+    first, own = part.first_column - part.left, part.last_column - part.first_column
+    chroma, red_row = sites.chroma, sites.red_row
+    taps = kernels.reshape(3, 5, 1)
+    for t in range(rows + menon.DELAY + both + menon_back.DELAY):
+        if t < rows:
+            load(halves, menon.slot(0, t, rows), mosaic, image, t, part, sites)
+        r = t - menon.DELAY
+        to = at.forward.colors + max(r, 0) % at.forward.colors_size * 3
+        menon_back.keep_first(halves, 0, kept, size, t, rows, n, chroma)
+        menon.menon(s, to, halves, 0, t, rows, n, chroma, red_row, kernels, scratch)
+        menon_back.keep(halves, 0, kept, size, t, rows, n)
+        if 0 <= r < rows:
+            to_planes(s, at.forward, r, numbers, n)
+        r = finish_back(s, at, grad, steps, image, r, part, kinds, numbers, back, totals, block)
+        if not (back.kernels or back.black or back.mosaic):
+            continue
+        if 0 <= r < rows:
+            slot = ring + r % menon_back.SLOTS * menon_back.SLOT
+            malvar_split(halves, slot, s, at.work + 2, r, n, chroma, red_row)
+        menon_back.back(
+            halves, ring, kept, size, r, part, chroma, taps, scratch, totals, block, back.kernels
+        )
+        r -= menon_back.DELAY
+        if 0 <= r < rows and is_owned(part, r):
+            to, row = totals[block + (part.top + r) // BLOCK], kept + r % size * menon_back.KEPT
+            slot = ring + r % menon_back.SLOTS * menon_back.SLOT + 4
+            black_back(out, to, halves, slot, row, image, r, part, sites, back)
     return True
