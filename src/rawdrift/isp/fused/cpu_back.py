@@ -107,6 +107,7 @@ def _back(plan: Plan, wanted: Set[str]) -> Back:
     luma = len(plan.planes) == 1
     return Back(
         luma=f32(YUV_FROM_RGB.numpy()[0]),
+        planes=np.ones((1, 3), np.float32) if luma else f32(BACK.T),
         colors=f32((plan.color if luma else plan.planes).T),
         column=f32(plan.lines[0][:, None]),
         line=f32(plan.lines[1][::-1]),

@@ -51,6 +51,7 @@ class Back(NamedTuple):
     """The numbers of the way back, and which gradients of numbers are wanted."""
 
     luma: Array  # (3,) float32: Y from RGB
+    planes: Array  # (P, 3) float32: gradients of linear RGB to those of denoised planes
     colors: Array  # (3, 3) float32: gradients of linear RGB (or Y, U, V) to those of colors
     column: Array  # (5, 1) float32: Finish.lines along columns
     line: Array  # (5,) float32: those along rows, flipped
@@ -107,34 +108,36 @@ def is_owned(part, r):
 def load_gradient(s, row, grad, start, step, n):
     """n samples of the flat array of gradients, each `step` behind the last."""
     if step == 1:
+        samples = grad[start : start + n]
         for j in range(n):
-            s[row, PAD + j] = grad[start + j]
+            s[row, PAD + j] = samples[j]
+    elif step == 0:
+        for j in range(n):
+            s[row, PAD + j] = grad[start]
     else:
         for j in range(n):
             s[row, PAD + j] = grad[start + j * step]
 
 
 @fast
-def add_change(s, row, after, before, n):
-    for j in range((n + 63) // 64 * 64):
-        s[row, PAD + j] += s[after, PAD + j] - s[before, PAD + j]
-
-
-@fast
-def gamma_back(s, row, x, of_exponent, exponent, floor_slope, n):
+def gamma_back(s, row, red, weights, after, before, of_exponent, exponent, floor_slope, n):
     """Multiply gradients by the slope of clip(x) ** exponent, as gamma.py has it.
 
-    of_exponent: has those of the exponent added, but for a factor log(2).
+    x: weights @ three rows from `red` on, plus the change of luma. of_exponent: has the gradients
+    of the exponent added, but for a factor log(2).
     """
+    a, b, c, less = weights[0], weights[1], weights[2], exponent - f32(1)
+    green, blue = red + 1, red + 2
     for j in range((n + 63) // 64 * 64):
-        v, g = s[x, PAD + j], s[row, PAD + j]
-        c = clip(v)
-        log = log2(c)
-        y = exp2(exponent * log)
-        y = y if c > f32(0) else f32(0)
-        slope = y / c if c >= _FLOOR else floor_slope
+        x = a * s[red, PAD + j] + b * s[green, PAD + j] + c * s[blue, PAD + j]
+        x = x + (s[after, PAD + j] - s[before, PAD + j])
+        g, base = s[row, PAD + j], clip(x)
+        log = log2(base)
+        slope = exp2(less * log)
+        y = slope * base
         s[of_exponent, PAD + j] += g * y * (log if log > _LOG2_FLOOR else _LOG2_FLOOR)
-        s[row, PAD + j] = g * exponent * slope if c == v else f32(0)
+        slope = slope if base >= _FLOOR else floor_slope
+        s[row, PAD + j] = g * exponent * slope if base == x else f32(0)
 
 
 @fast
@@ -191,29 +194,27 @@ def from_view(s, at, grad, steps, image, r, part, kinds, numbers, back, totals):
 
     sharpen, _ = reaches(numbers)
     linear = at.linear + r % (reach + sharpen + 1) * 3
-    x, of_exponent = at.work, at.work + 1
+    of_exponent = at.work + 1
     zero(s, of_exponent, n)
-    red = forward.colors + r % forward.colors_size * 3
+    red, before = forward.colors + r % forward.colors_size * 3, forward.planes
+    before += r % forward.planes_size * count
+    weights = numbers.color
+    if count == 3:
+        red, before, weights = after, after, numbers.back  # Y, U, V, and no change to add
     for c in range(3):
-        if count == 1:
-            sum3(s, x, red, red + 1, red + 2, numbers.color[c], n)
-            add_change(s, x, after, forward.planes + r % forward.planes_size, n)
-        else:
-            sum3(s, x, after, after + 1, after + 2, numbers.back[c], n)
+        to = linear + c
         start = image * steps[0] + c * steps[1] + (part.top + r) * steps[2] + part.left * steps[3]
-        load_gradient(s, linear + c, grad, start, steps[3], n)
-        gamma_back(s, linear + c, x, of_exponent, numbers.exponent, back.floor_slope, n)
+        load_gradient(s, to, grad, start, steps[3], n)
+        gamma_back(
+            s, to, red, weights[c], after, before, of_exponent, numbers.exponent, back.floor_slope, n
+        )
     first, own = part.first_column - part.left, part.last_column - part.first_column
     if back.gamma and is_owned(part, r):
         total(totals, EXPONENT, s, of_exponent, first, own)
 
     change = at.change + slot
-    weights = np.ones(3, f32)
     for p in range(count):
-        if count == 3:
-            for c in range(3):
-                weights[c] = numbers.back[c, p]
-        sum3(s, change + p, linear, linear + 1, linear + 2, weights, n)
+        sum3(s, change + p, linear, linear + 1, linear + 2, back.planes[p], n)
         if kinds[1] == 0:
             b = ring + reflect(r - 1, rows) % size * count + p
             d = ring + reflect(r + 1, rows) % size * count + p

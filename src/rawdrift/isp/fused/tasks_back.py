@@ -18,16 +18,24 @@ from rawdrift.isp.fused.bayer_back import (
 from rawdrift.isp.fused.compiled import exact, task
 from rawdrift.isp.fused.finish import reaches, to_planes
 from rawdrift.isp.fused.finish_back import back_rings, finish_back, is_owned
-from rawdrift.isp.fused.rows import PAD
+from rawdrift.isp.fused.rows import PAD, SURE, weave
 from rawdrift.isp.fused.sums import BLACK, BLOCK, dot, total
 from rawdrift.isp.fused.tasks import load, rows_for
 
 
 @exact
-def black_back(out, totals, s, g, row, image, r, part, sites, back):
+def divide(s, row, by, first, n):
+    at = (PAD + first) & SURE
+    for j in range(n):
+        s[row, at + j] /= by
+
+
+@exact
+def black_back(out, totals, s, halves, g, row, image, r, part, sites, back):
     """From row r of the corrected mosaic's gradient, halves from g on, to what is wanted of it.
 
-    out: (images, H, W), or anything if it is not wanted; row: halves of the corrected mosaic.
+    out: (images, H, W), or anything if it is not wanted; row: halves of the corrected mosaic;
+    s: its first row is free.
     """
     first, last = part.first_column, part.last_column
     h = (first - part.left) // 2
@@ -35,16 +43,15 @@ def black_back(out, totals, s, g, row, image, r, part, sites, back):
         count = (last - first + 1 - p) // 2
         if back.black:
             k = BLACK + 4 * (r % 2) + 2 * p
-            total(totals, k, s, g + p, h, count)
-            dot(totals, k + 1, s, g + p, row + p, 0, h, count)
+            total(totals, k, halves, g + p, h, count)
+            dot(totals, k + 1, halves, g + p, row + p, 0, h, count)
     if back.mosaic:
-        a, b = sites.span[r % 2, 0], sites.span[r % 2, 1]
-        to = out[image, part.top + r, first:last]
-        for j in range(len(to) // 2):
-            to[2 * j] = s[g, PAD + h + j] / a
-            to[2 * j + 1] = s[g + 1, PAD + h + j] / b
-        if len(to) % 2:
-            to[len(to) - 1] = s[g, PAD + h + len(to) // 2] / a
+        for p in range(2):
+            divide(halves, g + p, sites.span[r % 2, p], h, (last - first + 1) // 2)
+        weave(s, 0, halves, g, g + 1, part.right - part.left)
+        to, at = out[image, part.top + r, first:last], PAD + ((first - part.left) & SURE)
+        for j in range(len(to)):
+            to[j] = s[0, at + j]
 
 
 @task
@@ -89,7 +96,7 @@ def bilinear_back_task(
         if 0 <= r < rows and is_owned(part, r):
             to, row = totals[block + (part.top + r) // BLOCK], r % size * 2
             bilinear_back(halves, scratch, ring, r, rows, n, chroma, red_row, kernels)
-            black_back(out, to, halves, scratch, row, image, r, part, sites, back)
+            black_back(out, to, s[at.work:], halves, scratch, row, image, r, part, sites, back)
     return True
 
 
@@ -131,7 +138,7 @@ def malvar_back_task(
         if 0 <= r < rows and is_owned(part, r):
             to, row = totals[block + (part.top + r) // BLOCK], r % size * 2
             malvar_back(halves, scratch, ring, r, rows, n, chroma, kernels[5:], rest, scratch + 2)
-            black_back(out, to, halves, scratch, row, image, r, part, sites, back)
+            black_back(out, to, s[at.work:], halves, scratch, row, image, r, part, sites, back)
     return True
 
 
@@ -176,5 +183,5 @@ def menon_back_task(
         if 0 <= r < rows and is_owned(part, r):
             to, row = totals[block + (part.top + r) // BLOCK], kept + r % size * menon_back.KEPT
             slot = ring + r % menon_back.SLOTS * menon_back.SLOT + 4
-            black_back(out, to, halves, slot, row, image, r, part, sites, back)
+            black_back(out, to, s[at.work:], halves, slot, row, image, r, part, sites, back)
     return True
