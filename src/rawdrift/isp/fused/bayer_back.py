@@ -6,7 +6,7 @@ Rows of gradients are kept as halves too, six for each row of the image, with ze
 from rawdrift.isp.fused.adjoint import clear_half, fold_half, gathering
 from rawdrift.isp.fused.bayer import add_rest, diamond
 from rawdrift.isp.fused.compiled import exact, fast
-from rawdrift.isp.fused.rows import PAD, SURE, reflect
+from rawdrift.isp.fused.rows import PAD, reflect
 from rawdrift.isp.fused.sums import KERNELS, dot, dots_half
 
 
@@ -56,7 +56,7 @@ def bilinear_back(s, out, ring, r, rows, n, chroma, red_row, kernels):
     """
     q, m = chroma[r % 2], (n + 1) // 2
     own = 0 if r % 2 == red_row else 2
-    up, row, down = ring + reflect(r - 1, rows) % 3 * 6, ring + r % 3 * 6, 0
+    up, row = ring + reflect(r - 1, rows) % 3 * 6, ring + r % 3 * 6
     down = ring + reflect(r + 1, rows) % 3 * 6
     for color, parity in ((own, q), (1, 1 - q)):
         k, c = gathering(kernels[color], r, rows), 2 * color
@@ -149,7 +149,7 @@ def malvar_sums(totals, s, size, at, r, rows, chroma, first, n):
         x, y = (0, 3) if p == q else (1, 2)
         for i in range(5):
             row = reflect(r + i - 2, rows) % size * 2
-            k, l = KERNELS + 25 * x + 5 * i, KERNELS + 25 * y + 5 * i
+            to, then = KERNELS + 25 * x + 5 * i, KERNELS + 25 * y + 5 * i
             g, h, count = at + p, at + 2 + p, (n + 1 - p) // 2
             left = PAD - 1 + p
-            dots_half(totals, k, l, s, g, h, row + p, row + 1 - p, left, first // 2, count)
+            dots_half(totals, to, then, s, g, h, row + p, row + 1 - p, left, first // 2, count)

@@ -47,7 +47,11 @@ def gradients(
     blocks, tiles = -(-height // sums.BLOCK), -(-width // _COLUMNS)
     totals = np.zeros((len(images) * tiles * blocks, sums.TOTALS))
     raw, to_mosaic = images.numpy().view(np.uint8), out.numpy()
-    sites, numbers, back = sites_of(plan, mosaic.dtype, bit_depth), finish_of([plan]), _back(plan, wanted)
+    sites, numbers, back = (
+        sites_of(plan, mosaic.dtype, bit_depth),
+        finish_of([plan]),
+        _back(plan, wanted),
+    )
     kinds = (int(plan.sharpen is UnsharpMask), int(plan.denoise is GaussianDenoising))
     task, kernels = _TASK[plan.demosaic], _kernels(plan)
 
@@ -55,7 +59,19 @@ def gradients(
         image, tile, part = item
         block = (image * tiles + tile) * blocks
         return task(
-            raw, flat, steps, image, part, sites, kernels, kinds, numbers, back, to_mosaic, totals, block
+            raw,
+            flat,
+            steps,
+            image,
+            part,
+            sites,
+            kernels,
+            kinds,
+            numbers,
+            back,
+            to_mosaic,
+            totals,
+            block,
         )
 
     reach = 2 * (REACH[plan.demosaic] + FILTERS)

@@ -10,11 +10,10 @@ import numpy as np
 
 from rawdrift.isp.fused.adjoint import clear, fold, gathering, zero
 from rawdrift.isp.fused.compiled import exact, fast
-from rawdrift.isp.fused.finish import Array, Finish, Rings, denoised, reaches, sharpened
+from rawdrift.isp.fused.finish import Array, Rings, denoised, reaches, sharpened
 from rawdrift.isp.fused.power import clip, exp2, log2
 from rawdrift.isp.fused.rows import (
     PAD,
-    SURE,
     add_line5,
     add_rows,
     blur_line,
@@ -206,7 +205,16 @@ def from_view(s, at, grad, steps, image, r, part, kinds, numbers, back, totals):
         start = image * steps[0] + c * steps[1] + (part.top + r) * steps[2] + part.left * steps[3]
         load_gradient(s, to, grad, start, steps[3], n)
         gamma_back(
-            s, to, red, weights[c], after, before, of_exponent, numbers.exponent, back.floor_slope, n
+            s,
+            to,
+            red,
+            weights[c],
+            after,
+            before,
+            of_exponent,
+            numbers.exponent,
+            back.floor_slope,
+            n,
         )
     first, own = part.first_column - part.left, part.last_column - part.first_column
     if back.gamma and is_owned(part, r):
@@ -322,7 +330,9 @@ def finish_back(s, at, grad, steps, image, t, part, kinds, numbers, back, totals
         slot = r % (2 * denoise + 1) * count
         for p in range(count):
             blurred = at.blurred + slot + p
-            sharpened(s, forward.sharp + slot + p, blurred, forward, p, r, kinds[0], rows, numbers, n)
+            sharpened(
+                s, forward.sharp + slot + p, blurred, forward, p, r, kinds[0], rows, numbers, n
+            )
     r -= denoise
     if 0 <= r < rows:
         to = totals[block + (part.top + r) // BLOCK]
@@ -351,7 +361,10 @@ def finish_back(s, at, grad, steps, image, t, part, kinds, numbers, back, totals
         for c in range(3):
             sum3(s, at.work + 2 + c, g, g + 1, g + 2, back.colors[c], n)
         if back.color and is_owned(part, r):
-            to, red = totals[block + (part.top + r) // BLOCK], forward.colors + r % forward.colors_size * 3
+            to, red = (
+                totals[block + (part.top + r) // BLOCK],
+                forward.colors + r % forward.colors_size * 3,
+            )
             first, own = part.first_column - part.left, part.last_column - part.first_column
             dots_colors(to, COLOR, s, g, red, first, own)
     return r

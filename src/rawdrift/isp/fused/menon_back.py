@@ -125,12 +125,12 @@ def cross_sums(totals, k, s, along, across, row, up, down, parity, first, n):
 
 
 @exact
-def far_sums(totals, k, l, s, along, across, row, above, below, first, n):
-    """To totals k and k + 4, products with samples two beside; to l, with those above, below."""
+def far_sums(totals, k, i, s, along, across, row, above, below, first, n):
+    """To totals k and k + 4, products with samples two beside; to i, with those above, below."""
     dot(totals, k, s, along, row, -1, first, n)
     dot(totals, k + 4, s, along, row, 1, first, n)
-    dot(totals, l, s, across, above, 0, first, n)
-    dot(totals, l + 4, s, across, below, 0, first, n)
+    dot(totals, i, s, across, above, 0, first, n)
+    dot(totals, i + 4, s, across, below, 0, first, n)
 
 
 @exact

@@ -45,7 +45,8 @@ def dot(totals, k, s, g, row, shift, first, n):
 @summing
 def dot_pair(totals, k, s, g, a, b, shift, first, n):
     """Products with the sum of two rows, the first shifted by -shift, the second by shift."""
-    at, left, right = (PAD + first) & SURE, (PAD + first - shift) & SURE, (PAD + first + shift) & SURE
+    at = (PAD + first) & SURE
+    left, right = (PAD + first - shift) & SURE, (PAD + first + shift) & SURE
     t = f32(0)
     for j in range(n):
         t += s[g, at + j] * (s[a, left + j] + s[b, right + j])
@@ -103,8 +104,8 @@ def dots_colors(totals, k, s, g, row, first, n):
 
 
 @summing
-def dots_half(totals, k, l, s, g, h, same, other, left, first, n):
-    """Products of two half rows g and h, to five totals from k and l, with columns beside.
+def dots_half(totals, k, i, s, g, h, same, other, left, first, n):
+    """Products of two half rows g and h, to five totals from k and i, with columns beside.
 
     same: the half of their own parity; other: that of the other, left of column j being left + j.
     """
@@ -129,8 +130,8 @@ def dots_half(totals, k, l, s, g, h, same, other, left, first, n):
     totals[k + 2] += c
     totals[k + 3] += d
     totals[k + 4] += e
-    totals[l] += t
-    totals[l + 1] += u
-    totals[l + 2] += v
-    totals[l + 3] += w
-    totals[l + 4] += x
+    totals[i] += t
+    totals[i + 1] += u
+    totals[i + 2] += v
+    totals[i + 3] += w
+    totals[i + 4] += x

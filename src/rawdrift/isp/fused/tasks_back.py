@@ -60,7 +60,7 @@ def bilinear_back_task(
 ):
     """One part of one image. mosaic, sites, kernels, numbers: as for the forward pass.
 
-    grad: flat gradients of views, `steps` (4,) apart from one image, color, row, column to the next;
+    grad: flat gradients of views, (4,) `steps` from one image, color, row, column to the next;
     kinds: (2,) of sharpening and denoising, as in finish.py; out: gradients (images, H, W) of
     mosaics; totals: of numbers, see sums.py, those of the image and its columns from row `block`.
     """
@@ -96,7 +96,7 @@ def bilinear_back_task(
         if 0 <= r < rows and is_owned(part, r):
             to, row = totals[block + (part.top + r) // BLOCK], r % size * 2
             bilinear_back(halves, scratch, ring, r, rows, n, chroma, red_row, kernels)
-            black_back(out, to, s[at.work:], halves, scratch, row, image, r, part, sites, back)
+            black_back(out, to, s[at.work :], halves, scratch, row, image, r, part, sites, back)
     return True
 
 
@@ -138,7 +138,7 @@ def malvar_back_task(
         if 0 <= r < rows and is_owned(part, r):
             to, row = totals[block + (part.top + r) // BLOCK], r % size * 2
             malvar_back(halves, scratch, ring, r, rows, n, chroma, kernels[5:], rest, scratch + 2)
-            black_back(out, to, s[at.work:], halves, scratch, row, image, r, part, sites, back)
+            black_back(out, to, s[at.work :], halves, scratch, row, image, r, part, sites, back)
     return True
 
 
@@ -157,7 +157,6 @@ def menon_back_task(
     kept = scratch + 2
     ring = kept + size * menon_back.KEPT
     halves = rows_for((n + 1) // 2, ring + menon_back.SLOTS * menon_back.SLOT)
-    first, own = part.first_column - part.left, part.last_column - part.first_column
     chroma, red_row = sites.chroma, sites.red_row
     taps = kernels.reshape(3, 5, 1)
     for t in range(rows + menon.DELAY + both + menon_back.DELAY):
@@ -183,5 +182,5 @@ def menon_back_task(
         if 0 <= r < rows and is_owned(part, r):
             to, row = totals[block + (part.top + r) // BLOCK], kept + r % size * menon_back.KEPT
             slot = ring + r % menon_back.SLOTS * menon_back.SLOT + 4
-            black_back(out, to, s[at.work:], halves, slot, row, image, r, part, sites, back)
+            black_back(out, to, s[at.work :], halves, slot, row, image, r, part, sites, back)
     return True
