@@ -173,11 +173,11 @@ def add_luma(s, linear, y, luma, n):
     a, b, c = luma[0], luma[1], luma[2]
     green, blue = linear + 1, linear + 2
     for j in range((n + 63) // 64 * 64):
-        r, g, l = s[linear, PAD + j], s[green, PAD + j], s[blue, PAD + j]
-        z = s[y, PAD + j] - (r + g + l)
+        r, g, t = s[linear, PAD + j], s[green, PAD + j], s[blue, PAD + j]
+        z = s[y, PAD + j] - (r + g + t)
         s[linear, PAD + j] = r + a * z
         s[green, PAD + j] = g + b * z
-        s[blue, PAD + j] = l + c * z
+        s[blue, PAD + j] = t + c * z
 
 
 @exact
@@ -318,8 +318,8 @@ def sharpen_back(s, out, at, r, p, kind, rows, numbers, back, n):
 def finish_back(s, at, grad, steps, image, t, part, kinds, numbers, back, totals, block):
     """What can be done once row t of the planes is there.
 
-    Returns the row whose gradients of colors are complete, at the rows at.work + 2 and behind; there
-    may be no such row. grad: flat; steps: (4,) from one image, color, row, column to the next;
+    Returns the row whose gradients of colors are complete, at.work + 2 and behind; there may be no
+    such row. grad: flat; steps: (4,) from one image, color, row, column to the next;
     totals: rows for the blocks of the image, from `block` on.
     """
     rows, n, count = part.bottom - part.top, part.right - part.left, len(numbers.planes)

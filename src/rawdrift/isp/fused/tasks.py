@@ -42,8 +42,11 @@ class Sites(NamedTuple):
 
 @exact
 def rows_for(n, count):
-    """Empty rows for n columns."""
-    return np.zeros((count, 2 * PAD + (n + 63) // 64 * 64 + 64), f32)
+    """Rows of zeros for n columns, the first of which are where a line of the cache begins."""
+    width = 2 * PAD + (n + 63) // 64 * 64 + 64
+    memory = np.zeros(count * width + PAD, f32)
+    first = -(memory.ctypes.data // 4) % PAD
+    return memory[first : first + count * width].reshape(count, width)
 
 
 @exact
