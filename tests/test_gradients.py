@@ -180,9 +180,7 @@ def test_samples_that_equal_the_median_share_its_gradient(name):
     isp, x = rd.isp.parametrized(name, LINEAR), torch.full((8, 8), 0.3)
     found, expected = gradients("fused", isp, x), gradients("eager", isp, x)
     torch.testing.assert_close(found["mosaic"].sum(), expected["mosaic"].sum())
-    torch.testing.assert_close(
-        found["gamma.gamma"], expected["gamma.gamma"], rtol=1e-5, atol=0
-    )
+    torch.testing.assert_close(found["gamma.gamma"], expected["gamma.gamma"], rtol=1e-5, atol=0)
 
 
 def test_gradients_of_values_that_are_put_in_for_a_call():

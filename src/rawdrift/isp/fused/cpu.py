@@ -118,7 +118,7 @@ def finish_of(plans: list[Plan]) -> Finish:
         back=f32(BACK),
         slots=slots,
         sharpen=f32(plan.sharp),
-        blur=f32(plan.blur),
+        blur=f32(np.concatenate([plan.blur[:0:-1], plan.blur])),
         amount=np.float32(plan.amount),
         denoise=f32(plan.kernel),
         lines=f32(plan.lines),

@@ -127,7 +127,7 @@ def _back(plan: Plan, wanted: Set[str]) -> Back:
         colors=f32((plan.color if luma else plan.planes).T),
         column=f32(plan.lines[0][:, None]),
         line=f32(plan.lines[1][::-1]),
-        blur=f32(np.concatenate([plan.blur[:0:-1], plan.blur])[:, None]),
+        blur=f32(np.concatenate([plan.blur[:0:-1], plan.blur])[:, None] * -plan.amount),
         ones=np.ones((3, 1), np.float32),
         floor_slope=np.float32(SLOPE_FLOOR ** (plan.exponent - 1)),
         gamma="gamma" in wanted,

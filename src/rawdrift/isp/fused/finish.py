@@ -11,15 +11,15 @@ import numpy as np
 from rawdrift.isp.fused.compiled import exact
 from rawdrift.isp.fused.rows import (
     add_line5,
-    add_rows,
     blur_line,
     column5,
+    column9,
     filter3,
     line5,
     median,
     mirror,
+    nine,
     reflect,
-    scale,
     sharper,
     sum3,
     to_view,
@@ -37,7 +37,7 @@ class Finish(NamedTuple):
     back: Array  # (3, 3): YUV to RGB
     slots: Array  # (2, 2) int64: view of [filter, unsharp][median, kernel], -1 where not wanted
     sharpen: Array  # (3, 3)
-    blur: Array  # (5,): center and one side of the Gaussian of the unsharp mask
+    blur: Array  # (9,): Gaussian of the unsharp mask
     amount: np.float32
     denoise: Array  # (5, 5)
     lines: Array  # (2, 5): taps along columns and rows where the kernel is their product, or zeros
@@ -103,12 +103,8 @@ def sharpened(s, out, blurred, at, p, r, kind, rows, numbers, n):
         down = plane + reflect(r + 1, rows) % size * count
         filter3(s, out, up, row, down, numbers.sharpen, 0, n)
     else:
-        scale(s, blurred, row, numbers.blur[0], n)
-        for d in range(1, 5):
-            up = plane + reflect(r - d, rows) % size * count
-            down = plane + reflect(r + d, rows) % size * count
-            add_rows(s, blurred, up, down, numbers.blur[d], numbers.blur[d], n)
-        blur_line(s, at.work + 1, blurred, numbers.blur, 0, n)
+        column9(s, blurred, nine(plane, size, count, r, rows), numbers.blur, n)
+        blur_line(s, at.work + 1, blurred, numbers.blur[4:], 0, n)
         sharper(s, out, row, at.work + 1, numbers.amount, n)
     mirror(s, out, n, 2)
 

@@ -15,14 +15,14 @@ from rawdrift.isp.fused.power import clip, exp2, log2
 from rawdrift.isp.fused.rows import (
     PAD,
     add_line5,
-    add_rows,
     blur_line,
     column5,
+    column9,
     f32,
     filter3,
     line5,
+    nine,
     reflect,
-    scale,
     sum3,
 )
 from rawdrift.isp.fused.sums import (
@@ -34,9 +34,9 @@ from rawdrift.isp.fused.sums import (
     KEEP,
     SHARPEN,
     dot,
-    dot_pair,
     dots3,
     dots5,
+    dots9,
     dots_colors,
     total,
 )
@@ -54,7 +54,7 @@ class Back(NamedTuple):
     colors: Array  # (3, 3) float32: gradients of linear RGB (or Y, U, V) to those of colors
     column: Array  # (5, 1) float32: Finish.lines along columns
     line: Array  # (5,) float32: those along rows, flipped
-    blur: Array  # (9, 1) float32: all of Finish.blur
+    blur: Array  # (9, 1) float32: Finish.blur times -amount
     ones: Array  # (3, 1) float32
     floor_slope: np.float32  # of base ** (exponent - 1) below SLOPE_FLOOR
     gamma: bool
@@ -165,6 +165,12 @@ def add_chosen(s, out, row, g, medians, weight, n):
         t += s[g, PAD - 1 + j] if s[medians, PAD - 1 + j] == v else f32(0)
         t += s[g, PAD + j] if s[medians, PAD + j] == v else f32(0)
         s[out, PAD - 1 + j] += weight * t
+
+
+@fast
+def add_scaled(s, out, row, weight, n):
+    for j in range((n + 63) // 64 * 64):
+        s[out, PAD + j] += weight * s[row, PAD + j]
 
 
 @fast
@@ -282,13 +288,8 @@ def sharpen_sums(s, at, r, p, kind, part, numbers, totals):
         return
     dot(totals, KEEP, s, g, row, 0, first, own)
     blurred = at.blurred + r % (2 * reaches(numbers)[1] + 1) * count + p
-    dot(totals, BLUR, s, g, blurred, 0, first, own)
-    dot(totals, BLUR, s, at.along + slot, row, 0, first, own)
-    for d in range(1, 5):
-        dot_pair(totals, BLUR + d, s, g, blurred, blurred, d, first, own)
-        up = planes + reflect(r - d, rows) % size * count
-        down = planes + reflect(r + d, rows) % size * count
-        dot_pair(totals, BLUR + d, s, at.along + slot, up, down, 0, first, own)
+    dots9(totals, BLUR, s, g, nine(blurred, 1, 0, 0, 2), 1, first, own)
+    dots9(totals, BLUR, s, at.along + slot, nine(planes, size, count, r, rows), 0, first, own)
 
 
 @exact
@@ -304,14 +305,9 @@ def sharpen_back(s, out, at, r, p, kind, rows, numbers, back, n):
         filter3(s, out, up, at.sharp + slot, down, kernel, -1, n + 2)
         fold(s, out, n, 1)
         return
-    weights = gathering(back.blur, r, rows).reshape(9)
-    amount = numbers.amount
-    scale(s, out, at.sharp + slot, f32(1) + amount, n)
-    add_rows(s, out, at.along + slot, at.along + slot, f32(0), -amount * weights[4], n)
-    for d in range(1, 5):
-        up = at.along + reflect(r - d, rows) % size * count + p
-        down = at.along + reflect(r + d, rows) % size * count + p
-        add_rows(s, out, up, down, -amount * weights[4 - d], -amount * weights[4 + d], n)
+    taps = gathering(back.blur, r, rows).reshape(9)
+    column9(s, out, nine(at.along + p, size, count, r, rows), taps, n)
+    add_scaled(s, out, at.sharp + slot, f32(1) + numbers.amount, n)
 
 
 @exact
@@ -345,7 +341,7 @@ def finish_back(s, at, grad, steps, image, t, part, kinds, numbers, back, totals
             denoise_back(s, g, at, r, p, kinds[1], rows, numbers, back, n)
             clear(s, g, n, 8)
             if kinds[0] == 1:
-                blur_line(s, along, g, numbers.blur, -4, n + 8)
+                blur_line(s, along, g, numbers.blur[4:], -4, n + 8)
                 fold(s, along, n, 4)
             if back.sharpen and is_owned(part, r):
                 to = totals[block + (part.top + r) // BLOCK]

@@ -154,18 +154,31 @@ def add_line5(s, out, row, taps, first, n):
         s[out, left + 2 + j] = t
 
 
-@fast
-def scale(s, out, row, weight, n):
-    """out = weight * row, margins too."""
-    for j in range((n + 2 * PAD + 63) // 64 * 64):
-        s[out, j] = weight * s[row, j]
+@exact
+def nine(first, size, count, r, rows):
+    """Places of rows r - 4 to r + 4 in a ring of `size` rows of the image, `count` apart."""
+    return (
+        first + reflect(r - 4, rows) % size * count,
+        first + reflect(r - 3, rows) % size * count,
+        first + reflect(r - 2, rows) % size * count,
+        first + reflect(r - 1, rows) % size * count,
+        first + r % size * count,
+        first + reflect(r + 1, rows) % size * count,
+        first + reflect(r + 2, rows) % size * count,
+        first + reflect(r + 3, rows) % size * count,
+        first + reflect(r + 4, rows) % size * count,
+    )
 
 
 @fast
-def add_rows(s, out, up, down, a, b, n):
-    """out += a * up + b * down, margins too: two taps of a filter along columns."""
+def column9(s, out, at, taps, n):
+    """Nine rows weighted with taps (9,), margins too. at: the places of `nine`."""
+    a, b, c, d, e, f, g, h, i = at
+    ta, tb, tc, td, te = taps[0], taps[1], taps[2], taps[3], taps[4]
+    tf, tg, th, ti = taps[5], taps[6], taps[7], taps[8]
     for j in range((n + 2 * PAD + 63) // 64 * 64):
-        s[out, j] += a * s[up, j] + b * s[down, j]
+        t = ta * s[a, j] + tb * s[b, j] + tc * s[c, j] + td * s[d, j] + te * s[e, j]
+        s[out, j] = t + tf * s[f, j] + tg * s[g, j] + th * s[h, j] + ti * s[i, j]
 
 
 @fast

@@ -43,17 +43,6 @@ def dot(totals, k, s, g, row, shift, first, n):
 
 
 @summing
-def dot_pair(totals, k, s, g, a, b, shift, first, n):
-    """Products with the sum of two rows, the first shifted by -shift, the second by shift."""
-    at = (PAD + first) & SURE
-    left, right = (PAD + first - shift) & SURE, (PAD + first + shift) & SURE
-    t = f32(0)
-    for j in range(n):
-        t += s[g, at + j] * (s[a, left + j] + s[b, right + j])
-    totals[k] += t
-
-
-@summing
 def dots3(totals, k, s, g, row, first, n):
     """Products with a row shifted by -1, 0, 1, to three totals from k."""
     at, left = (PAD + first) & SURE, (PAD - 1 + first) & SURE
@@ -80,6 +69,30 @@ def dots5(totals, k, s, g, row, first, n):
         c += v * s[row, left + 2 + j]
         d += v * s[row, left + 3 + j]
         e += v * s[row, left + 4 + j]
+    totals[k] += a
+    totals[k + 1] += b
+    totals[k + 2] += c
+    totals[k + 3] += d
+    totals[k + 4] += e
+
+
+@summing
+def dots9(totals, k, s, g, rows, step, first, n):
+    """Products with nine rows, each shifted by `step` more than the one before, the middle by 0.
+
+    To five totals from k: of the middle row, and of pairs of rows as far from it.
+    """
+    left, at = (PAD + first - 4 * step) & SURE, (PAD + first) & SURE
+    one = step & SURE
+    ra, rb, rc, rd, re, rf, rg, rh, ri = rows
+    a = b = c = d = e = f32(0)
+    for j in range(n):
+        v = s[g, at + j]
+        a += v * s[re, at + j]
+        b += v * (s[rd, left + 3 * one + j] + s[rf, left + 5 * one + j])
+        c += v * (s[rc, left + 2 * one + j] + s[rg, left + 6 * one + j])
+        d += v * (s[rb, left + one + j] + s[rh, left + 7 * one + j])
+        e += v * (s[ra, left + j] + s[ri, left + 8 * one + j])
     totals[k] += a
     totals[k + 1] += b
     totals[k + 2] += c
