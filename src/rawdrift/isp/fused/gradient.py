@@ -93,41 +93,44 @@ def _of_values(
     """Gradients of the steps' numbers from those of the kernels' numbers, float64."""
     totals = {}
     for (kind, name), value in values.items():
-        value = value.double()
         if kind is BlackLevel:
             sums, products = found["black"].unbind(-1)
             sites = -sums
-            if black.white is not None:
-                sites = (products - sums) / (black.white - value[black.sites])
-            of_value = torch.zeros_like(value).index_add_(0, black.sites.flatten(), sites.flatten())
+            if black.white is not None:  # x = (raw - black) / (white - black)
+                sites = (products - sums) / (black.white - value.double()[black.sites])
+            of_value = sites.new_zeros(4).index_add_(0, black.sites.flatten(), sites.flatten())
         elif kind is WhiteBalance:
             of_value = (found["color"] * values[ColorCorrection, "matrix"]).sum(0)
         elif kind is ColorCorrection:
             of_value = found["color"] * values[WhiteBalance, "gains"]
         elif kind is UnsharpMask:
-            of_value = _of_unsharp_mask(found, name, value, values)
+            radius, amount = values[kind, "radius"].double(), values[kind, "amount"]
+            if name == "radius":
+                of_value = _of_radius(found, radius, amount)
+            else:
+                of_value = _of_amount(found, radius)
         elif kind is Gamma:
-            of_value = -found["gamma"] / value**2
+            of_value = -found["gamma"] / value.double() ** 2
         else:
             of_value = found[_NAMES.get(kind, "kernels")]
         totals[kind, name] = of_value
     return totals
 
 
-def _of_unsharp_mask(
-    found: dict[str, Tensor],
-    name: str,
-    value: Tensor,
-    values: dict[tuple[type[Step], str], Tensor],
-) -> Tensor:
-    """Its output is y + amount * (y - b), with the blurred b twice as linear in the taps."""
+# The unsharp mask is y + amount * (y - b), where b is blurred along rows and columns: "keep" sums
+# gradients times y, "blur" the gradients of the taps in b, of both blurs.
+
+
+def _of_radius(found: dict[str, Tensor], radius: Tensor, amount: Tensor) -> Tensor:
     with torch.enable_grad():
-        radius = values[UnsharpMask, "radius"].double().requires_grad_()
+        radius = radius.clone().requires_grad_()
         taps = gaussian_taps(radius)
         side = taps[len(taps) // 2 :]
-        of_taps = found["blur"][: len(side)]
-        if name == "amount":
-            return found["keep"] - (side.detach() * of_taps).sum() / 2
-        amount = values[UnsharpMask, "amount"].double()
-        (of_radius,) = torch.autograd.grad(side, radius, -amount * of_taps)
+        (of_radius,) = torch.autograd.grad(side, radius, -amount * found["blur"][: len(side)])
     return of_radius
+
+
+def _of_amount(found: dict[str, Tensor], radius: Tensor) -> Tensor:
+    taps = gaussian_taps(radius)
+    side = taps[len(taps) // 2 :]
+    return found["keep"] - (side * found["blur"][: len(side)]).sum() / 2
