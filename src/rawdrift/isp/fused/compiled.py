@@ -28,6 +28,9 @@ fast = njit(fastmath={"contract"}, **_BORROWING)
 inlined = njit(fastmath={"contract"}, forceinline=True, **_BORROWING)
 """The same, made anew for each place it is called at, with the constants it is called with."""
 
+summing = njit(fastmath={"contract", "reassoc", "nsz"}, **_BORROWING)
+"""A part of a kernel that may also add up in another order: one sum in each lane of SIMD."""
+
 # Numba keeps what it compiled for as long as the file of the task is unchanged, and doesn't look at
 # the parts. The name that it is kept under says their state.
 _SOURCES = sorted(Path(__file__).parent.glob("*.py"))
