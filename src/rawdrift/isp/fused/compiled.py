@@ -17,7 +17,7 @@ _PART: dict[str, Any] = {
 _BORROWING: dict[str, Any] = {"_nrt": False, **_PART}
 
 allocating = njit(**_PART)
-"""A part that makes arrays."""
+"""A part that makes arrays, or calls such a part."""
 
 exact = njit(**_BORROWING)
 """A part of a kernel that rounds every operation, as the steps do."""

@@ -229,7 +229,7 @@ def sharpen_back(s, out, at, r, p, kind, rows, numbers, back, n):
     add_scaled(s, out, at.sharp + slot, f32(1) + numbers.amount, n)
 
 
-@exact
+@allocating
 def finish_back(s, at, grad, steps, image, t, part, kinds, numbers, back, totals, block):
     """What can be done once row t of the planes is there.
 

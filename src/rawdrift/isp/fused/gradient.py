@@ -12,7 +12,7 @@ from rawdrift.isp.color import ColorCorrection, WhiteBalance
 from rawdrift.isp.denoise import GaussianDenoising
 from rawdrift.isp.fused.plan import NUMBERS, Plan, numbers
 from rawdrift.isp.gamma import Gamma
-from rawdrift.isp.neighborhood import gaussian_taps
+from rawdrift.neighborhood import gaussian_taps
 from rawdrift.isp.sharpen import SharpeningFilter, UnsharpMask
 from rawdrift.isp.step import Step
 

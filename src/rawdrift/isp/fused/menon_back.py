@@ -145,7 +145,7 @@ def around(base, size, count, r, rows):
     )
 
 
-@exact
+@allocating
 def third_back(s, ring, kept, size, r, rows, n, chroma, totals, wants, first, own):
     """Row r: of the mosaic directly, and of the other color at C."""
     q, m, at, h = chroma[r % 2], (n + 1) // 2, ring + r % SLOTS * SLOT, first // 2
@@ -165,7 +165,7 @@ def third_back(s, ring, kept, size, r, rows, n, chroma, totals, wants, first, ow
         cross_sums(totals, THIRDS, s, along, across, c + i, b + i, d + i, q, h, count)
 
 
-@exact
+@allocating
 def again_back(s, ring, kept, size, r, rows, n, chroma, taps, scratch, totals, wants, first, own):
     """Row r: of both colors at green after refining, in place of what they were."""
     q, m, h = chroma[r % 2], (n + 1) // 2, first // 2
@@ -187,7 +187,7 @@ def again_back(s, ring, kept, size, r, rows, n, chroma, taps, scratch, totals, w
         far_sums(totals, k, k, s, at + p, at + 2 + p, c + OWN, a + i, e + i, h, count)
 
 
-@exact
+@allocating
 def refined_back(s, ring, kept, size, r, rows, n, chroma, taps, scratch, totals, wants, first, own):
     """Row r: of C minus refined green."""
     q, m, h = chroma[r % 2], (n + 1) // 2, first // 2
@@ -208,7 +208,7 @@ def refined_back(s, ring, kept, size, r, rows, n, chroma, taps, scratch, totals,
         far_sums(totals, k, k, s, along, across, c + i, a + i, e + i, h, count)
 
 
-@exact
+@allocating
 def greens_back(s, ring, kept, size, r, rows, n, chroma, taps, scratch, totals, wants, first, own):
     """Row r: of both colors at green before refining."""
     q, m, h = chroma[r % 2], (n + 1) // 2, first // 2
@@ -229,7 +229,7 @@ def greens_back(s, ring, kept, size, r, rows, n, chroma, taps, scratch, totals, 
         cross_sums(totals, k, s, along, across, c + i, b + i, d + i, p, h, count)
 
 
-@exact
+@allocating
 def first_back(s, ring, kept, size, r, rows, n, chroma, taps, scratch, totals, wants, first, own):
     """Row r: of C minus the first green, which is partly that of the mosaic."""
     q, m, h = chroma[r % 2], (n + 1) // 2, first // 2
@@ -271,7 +271,7 @@ def mosaic_back(s, ring, r, rows, n, chroma, taps, scratch):
     add_two(s, at + 4 + q, scratch, scratch + 1, m)
 
 
-@exact
+@allocating
 def back(s, ring, kept, size, t, part, chroma, taps, scratch, totals, block, wanted):
     """All that can be done once row t of the gradients of colors is there; at last row t - DELAY.
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from rawdrift.isp.fused.compiled import exact, fast
-from rawdrift.isp.fused.power import clip, exp2, log2
+from rawdrift.isp.fused.power import exp2, log2
 from rawdrift.isp.fused.rows import PAD, f32
 from rawdrift.isp.gamma import SLOPE_FLOOR
 
@@ -24,6 +24,13 @@ def load_gradient(s, row, grad, start, step, n):
     else:
         for j in range(n):
             s[row, PAD + j] = grad[start + j * step]
+
+
+@exact
+def clip(x):
+    """x in [0, 1]; NaN stays NaN."""
+    low = f32(0) if x < f32(0) else x
+    return f32(1) if low > f32(1) else low
 
 
 @fast
