@@ -148,9 +148,10 @@ def _parser() -> _Parser:
     commands.add_subcommand("synthesis", synthesis, help="drift synthesis: train and test grid")
     parser.commands["synthesis"] = synthesis
 
-    report = _command("Write the report of finished runs again.")
+    report = _command("Write the report of finished runs again; of several also a comparison.")
     report.add_argument("runs", nargs="+", metavar="RUN", help="run folder")
-    commands.add_subcommand("report", report, help="the report of a run, again")
+    report.add_argument("--out", help="folder for the comparison; left out: that of the last run")
+    commands.add_subcommand("report", report, help="the report of a run again, or compare runs")
 
     cameras = _command("The cameras that come with rawdrift.")
     commands.add_subcommand("cameras", cameras, help="list or show cameras")
@@ -238,6 +239,10 @@ def _report(args: Namespace) -> int:
 
     for run in args.runs:
         print(f"report: {report.write(Path(run))}")
+    if len(args.runs) > 1:
+        print(f"comparison: {report.compare(args.runs, args.out)}")
+    elif args.out is not None:
+        raise InputError("--out is for the comparison of several runs; give another RUN")
     return 0
 
 

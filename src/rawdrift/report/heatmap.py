@@ -59,10 +59,11 @@ def _panel(summary: dict[str, Any], kind: str, title: str, severity: int = 0) ->
         at = {row: ("isp", row, 0) if case[1] == "identity" else case for row in train}
         leader = best[case]
         top = found[leader, *at[leader]]["mean"]
+        differ = any(found[row, *at[row]]["mean"] != top for row in train)
         for i, row in enumerate(train):
             cell, own = found[row, *at[row]], at[row] == ("isp", row, 0)
-            # Equally good ones are all the best.
-            is_best = several and cell["mean"] == top
+            # Equally good ones are all the best, but for where all rows are equal.
+            is_best = differ and cell["mean"] == top
             values[i, j] = Cell(cell["mean"], cell["std"], own and kind == "isp", is_best)
     ranking = summary["rankings"].get(kind, []) if several else []
     ranks = {train.index(entry["train"]): entry["rank"] for entry in ranking[:_RANKED]}

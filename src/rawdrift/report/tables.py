@@ -39,7 +39,7 @@ class Column(NamedTuple):
 def span(low: float, high: float, digits: int) -> str:
     """An interval in words; of ranks, which have no digits behind the point but may be shared,
     halves are told."""
-    ends = [style.number(v, digits if digits or v % 1 == 0 else 1) for v in (low, high)]
+    ends = [style.number(v, digits or 1).removesuffix("" if digits else ".0") for v in (low, high)]
     return (" to " if "\N{MINUS SIGN}" in "".join(ends) else "\N{EN DASH}").join(ends)
 
 
