@@ -50,7 +50,8 @@ _GAP = 0.042
 _THINNEST, _THICKEST = 0.3, 2.6
 _WIDEST, _ROW = 0.72, 0.36
 _BETWEEN = 0.5  # room for the ranks of the panel on the right
-_SLANT = 60
+_APART = 0.3  # lines of panels
+_SLANT = 60  # degrees
 _KEYS = 1.0
 _DARK, _LIGHT = "#10151b", "#fafbfc"
 
@@ -88,10 +89,10 @@ def draw(rows: Sequence[str], panels: Sequence[Panel], scale: Scale, note: str =
     wide = min(_WIDEST, room / most)
     head = 0.55 + _LETTER * letters * math.sin(math.radians(_SLANT))
     tall = _ROW * len(rows)
-    height = len(lines) * (head + tall) + _KEYS
+    height = len(lines) * (head + tall) + (len(lines) - 1) * _APART + _KEYS
     figure = style.sheet(style.WIDTH, height)
     for i, line in enumerate(lines):
-        x, bottom = left, height - (i + 1) * (head + tall)
+        x, bottom = left, height - (i + 1) * (head + tall) - i * _APART
         for j, panel in enumerate(line):
             axes = _inches(figure, x, bottom, wide * len(panel.columns), tall)
             _draw_panel(axes, panel, labels[i][j], wide, len(rows), scale)
