@@ -237,12 +237,12 @@ def _develop(args: Namespace) -> int:
 def _report(args: Namespace) -> int:
     from rawdrift import report
 
+    if args.out is not None and len(args.runs) < 2:
+        raise InputError("--out is for the comparison of several runs; give another RUN")
     for run in args.runs:
         print(f"report: {report.write(Path(run))}")
     if len(args.runs) > 1:
         print(f"comparison: {report.compare(args.runs, args.out)}")
-    elif args.out is not None:
-        raise InputError("--out is for the comparison of several runs; give another RUN")
     return 0
 
 

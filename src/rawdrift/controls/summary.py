@@ -242,10 +242,17 @@ def _case_drops(grid: Grid) -> Iterator[dict[str, Any]]:
     """Of each case, the mean over the pipelines whose own views it does not show."""
     value, draws = grid.drops
     others = grid.where("isp") | grid.where("corruption")
-    for case, rows, drop, drawn in zip(grid.cases, others.T, value.T, draws.swapaxes(0, 1), strict=True):
+    for case, rows, drop, drawn in zip(
+        grid.cases, others.T, value.T, draws.swapaxes(0, 1), strict=True
+    ):
         if rows.any():
             found = grid.interval(float(drop[rows].mean()), drawn[rows].mean(0))
-            yield {"kind": case.kind, "test": case.name, "severity": case.severity, **_interval(found)}
+            yield {
+                "kind": case.kind,
+                "test": case.name,
+                "severity": case.severity,
+                **_interval(found),
+            }
 
 
 def _average(grid: Grid, kind: str, severity: int | None = None) -> Interval:

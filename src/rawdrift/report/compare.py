@@ -19,7 +19,7 @@ from rawdrift.runs.spec import flat
 _LETTERS = "ABCDEFGH"
 
 
-def compare(runs: Sequence[Path], out: Path | None = None) -> Path:
+def compare(runs: Sequence[str | Path], out: str | Path | None = None) -> Path:
     """Write compare.html, and figures/difference-*.svg and *.png, into the folder `out`, by default
     that of the last run; returns the page's path.
 
@@ -42,9 +42,7 @@ def compare(runs: Sequence[Path], out: Path | None = None) -> Path:
         runs={letter: str(run) for letter, run in zip(_LETTERS, runs, strict=False)},
         summaries=summaries,
         metrics={letter: style.metric(s) for letter, s in summaries.items()},
-        unpaired={
-            letter: unpaired(first, s) for letter, s in summaries.items() if letter != "A"
-        },
+        unpaired={letter: unpaired(first, s) for letter, s in summaries.items() if letter != "A"},
         settings=_settings(summaries),
         ranks={kind: _ranks(summaries, kind) for kind in ("isp", "corruption")},
         figure=draw(figures, out),

@@ -28,13 +28,14 @@ def _measurements(summary: dict[str, Any]) -> Table:
         for name in ("balanced_accuracy", "macro_f1", "dice")
         if name in summary["cells"][0]
     ]
+    spread = [Column("std", "Std", 3)] if summary["folds"] > 1 else []
     columns = [
         Column("train", "Trained on"),
         Column("test", "Tested on"),
         Column("severity", "Severity"),
         Column(summary["metric"], metric, 3),
         Column(summary["metric"], _SHARE, 3),
-        Column("std", "Std", 3),
+        *spread,
         Column("drop", "Drop", 3),
         Column("drop", _SHARE, 3),
         Column("p_holm", "p (Holm)", 3),
@@ -52,7 +53,7 @@ def _measurements(summary: dict[str, Any]) -> Table:
                 cell["severity"] or None,
                 float(cell["mean"]),
                 (cell["low"], cell["high"]),
-                cell["std"],
+                *(cell["std"] for _ in spread),
                 cell.get("drop"),
                 drop,
                 cell.get("p_holm"),

@@ -167,7 +167,9 @@ def severity_lines(summary: dict[str, Any]) -> Figure:
         labelcolor=MUTED,
         ncols=len(keys),
     )
-    text = f"Severity; 0 is the matched view. Vertical: drop in {style.metric(summary, inside=True)}"
+    text = (
+        f"Severity; 0 is the matched view. Vertical: drop in {style.metric(summary, inside=True)}"
+    )
     figure.text(left / style.WIDTH, 0.1 / height, text, fontsize=9)
     return figure
 
@@ -195,9 +197,7 @@ def _rows(
     return figure, found
 
 
-def _interval(
-    axes: Axes, y: float, found: Mapping[str, float], value: float, color: str
-) -> None:
+def _interval(axes: Axes, y: float, found: Mapping[str, float], value: float, color: str) -> None:
     if math.isfinite(found["low"]) and math.isfinite(found["high"]):
         axes.plot([found["low"], found["high"]], [y, y], color=color, lw=2, solid_capstyle="butt")
     axes.plot(value, y, "o", color=color, ms=6.5, mew=0, zorder=3)

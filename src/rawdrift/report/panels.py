@@ -94,7 +94,7 @@ def draw(rows: Sequence[str], panels: Sequence[Panel], scale: Scale, note: str =
     for i, line in enumerate(lines):
         x, bottom = left, height - (i + 1) * (head + tall) - i * _APART
         for j, panel in enumerate(line):
-            axes = _inches(figure, x, bottom, wide * len(panel.columns), tall)
+            axes = style.inches(figure, x, bottom, wide * len(panel.columns), tall)
             _draw_panel(axes, panel, labels[i][j], wide, len(rows), scale)
             axes.text(0.02, 0.2 - head, panel.title, weight="bold", fontsize=10)
             if j == 0:
@@ -107,15 +107,6 @@ def draw(rows: Sequence[str], panels: Sequence[Panel], scale: Scale, note: str =
             x += wide * len(panel.columns) + _BETWEEN
     _draw_keys(figure, panels, scale, note)
     return figure
-
-
-def _inches(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Bare axes whose coordinates are inches from their top left corner."""
-    wide, tall = figure.get_size_inches()
-    axes = figure.add_axes((left / wide, bottom / tall, width / wide, height / tall))
-    axes.set(xlim=(0, width), ylim=(height, 0))
-    axes.set_axis_off()
-    return axes
 
 
 def _draw_panel(
@@ -202,7 +193,7 @@ def _draw_rank(axes: Axes, x: float, y: float, rank: int) -> None:
 def _draw_keys(figure: Figure, panels: Sequence[Panel], scale: Scale, note: str) -> None:
     """What color, frame and marks mean, below the cells."""
     wide, tall = figure.get_size_inches()
-    axes = _inches(figure, 0, 0, wide, _KEYS)
+    axes = style.inches(figure, 0, 0, wide, _KEYS)
     small: dict[str, Any] = {"fontsize": 8, "color": MUTED}
     head, middle, foot = 0.36, 0.57, 0.8
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.image import imread, imsave
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from rawdrift.report import style
@@ -38,24 +39,30 @@ def worst_case(summary: dict[str, Any], kind: str, run: Path) -> Figure:
     head, caption = 0.34, 0.42
     wide, height = style.WIDTH, 3 * (head + tall) + 2 * caption + 0.15
     figure = style.sheet(wide, height)
-    top = height
+    axes = style.inches(figure, 0, 0, wide, height)
+    y = 0.0
     for row, (title, _, prefix) in enumerate(rows):
-        figure.text(_LEFT / wide, (top - 0.24) / height, title, color=MUTED)
+        axes.text(_LEFT, y + 0.24, title, color=MUTED)
+        y += head
         for j, (view, image) in enumerate(zip(views[row], images, strict=True)):
-            x, y = _LEFT + j * (side + _BETWEEN), top - head - tall
-            axes = figure.add_axes((x / wide, y / height, side / wide, tall / height))
-            axes.imshow(view, interpolation="nearest")
-            axes.set(xticks=[], yticks=[], anchor="N")
-            axes.spines[:].set(color=RULE, linewidth=0.8)
+            x = _LEFT + j * (side + _BETWEEN)
+            fitted = min(side, tall * view.shape[1] / view.shape[0])
+            high = fitted * view.shape[0] / view.shape[1]
+            box = (x, x + fitted, y + high, y)
+            axes.imshow(view, interpolation="nearest", extent=box, aspect="auto")
+            frame = Rectangle((x, y), fitted, high, fill=False, ec=RULE, lw=0.8)
+            axes.add_patch(frame)
             if prefix is None:
                 continue
             answer, note, right = verdict(summary, image, prefix)
-            axes.spines[:].set(color=RULE if right else WRONG, linewidth=0.8 if right else 2.4)
-            look: dict[str, Any] = {"color": INK if right else WRONG, "fontsize": 8.5}
-            look["weight"] = "normal" if right else "bold"
-            figure.text(x / wide, (y - 0.17) / height, answer, **look)
-            figure.text(x / wide, (y - 0.33) / height, note, fontsize=8, color=MUTED)
-        top -= head + tall + (0 if prefix is None else caption)
+            look: dict[str, Any] = {"color": INK, "fontsize": 8.5}
+            if not right:
+                frame.set(ec=WRONG, lw=2.4)
+                look |= {"color": WRONG, "weight": "bold"}
+            axes.text(x, y + tall + 0.17, answer, **look)
+            axes.text(x, y + tall + 0.33, note, fontsize=8, color=MUTED)
+        y += tall + (0 if prefix is None else caption)
+    axes.set(xlim=(0, wide), ylim=(height, 0))
     return figure
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -79,6 +80,15 @@ def sheet(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
+
+
+def inches(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Bare axes whose coordinates are inches from their top left corner."""
+    wide, tall = figure.get_size_inches()
+    axes = figure.add_axes((left / wide, bottom / tall, width / wide, height / tall))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    return axes
 
 
 def save(figure: Figure, stem: Path) -> str:

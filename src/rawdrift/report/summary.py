@@ -79,7 +79,8 @@ def read(run: Path) -> dict[str, Any]:
     for field, names in _ENTRIES.items():
         _check(path, field, names, summary[field])
     for field, names in _PARTS.items():
-        choose(f"key of {field!r} in {path}:", "isp", tuple(summary[field]))
+        if "isp" not in summary[field]:
+            raise damaged(path, f"its {field!r} has no 'isp'")
         for entries in summary[field].values():
             _check(path, field, names, entries)
     cells = by_case(summary)
