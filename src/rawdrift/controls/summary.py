@@ -12,7 +12,7 @@ from rawdrift.checks import InputError
 from rawdrift.controls.grid import Grid, Material
 from rawdrift.controls.measures import Array
 from rawdrift.controls.resampling import Interval, holm, kendall_tau, ranks
-from rawdrift.controls.samples import samples
+from rawdrift.controls.samples import AMPLIFIED, samples, twelve_views
 from rawdrift.controls.severity import matched_drops
 from rawdrift.controls.statistics import spread
 from rawdrift.runs.spec import SynthesisSpec, to_dict
@@ -65,6 +65,7 @@ def summarize(
         "orders": _orders(grid),
         "agreement": _agreement(grid),
         "average_drops": _average_drops(grid),
+        "case_drops": list(_case_drops(grid)),
         "severity_matched": {kind: _at_same_distance(grid, kind) for kind in grid.distance},
         "matched": {
             "mean": float(grid.values[range(len(trained)), grid.own].mean()),
@@ -73,6 +74,7 @@ def summarize(
             ).std,
         },
         "worst": {kind: _worst(spec, material, grid, cells, kind, folder) for kind in _kinds(grid)},
+        "views": twelve_views(spec, material, 0, folder),
         "duration_s": round(sum(record["seconds"] for record in records), 1),
         **{
             key: ", ".join(sorted({str(record[key]) for record in records}))
@@ -97,6 +99,7 @@ def _data(spec: SynthesisSpec, material: Material, grid: Grid) -> dict[str, Any]
     found: dict[str, Any] = {
         "name": spec.data.name,
         "root": spec.data.root,
+        "fingerprint": data.fingerprint(),
         "images": len(data),
         "height": data.size[0],
         "width": data.size[1],
@@ -149,6 +152,7 @@ def _cells(grid: Grid) -> Iterator[dict[str, Any]]:
                 drop = grid.interval(float(value[row, column]), draws[row, column])
                 cell |= {"drop": drop.value, "drop_low": drop.low, "drop_high": drop.high}
                 cell |= {"p": float(raw[row, column]), "p_holm": float(corrected[row, column])}
+                cell["is_drop"] = _is_drop(cell)
             yield cell
 
 
@@ -234,6 +238,23 @@ def _average_drops(grid: Grid) -> dict[str, Any]:
     return found
 
 
+def _case_drops(grid: Grid) -> Iterator[dict[str, Any]]:
+    """Of each case, the mean over the pipelines whose own views it does not show."""
+    value, draws = grid.drops
+    others = grid.where("isp") | grid.where("corruption")
+    for case, rows, drop, drawn in zip(
+        grid.cases, others.T, value.T, draws.swapaxes(0, 1), strict=True
+    ):
+        if rows.any():
+            found = grid.interval(float(drop[rows].mean()), drawn[rows].mean(0))
+            yield {
+                "kind": case.kind,
+                "test": case.name,
+                "severity": case.severity,
+                **_interval(found),
+            }
+
+
 def _average(grid: Grid, kind: str, severity: int | None = None) -> Interval:
     drops = _mean_drops(grid, kind, severity)
     return grid.interval(float(drops[0]), drops[1:])
@@ -283,7 +304,7 @@ def _worst(
 ) -> dict[str, Any]:
     """The largest drop of a kind; one that is clearly a drop goes before all that are not."""
     drifted = [cell for cell in cells if cell["kind"] == kind and "drop" in cell]
-    worst = max(drifted, key=lambda cell: (_is_drop(cell), cell["drop"]))
+    worst = max(drifted, key=lambda cell: (cell["is_drop"], cell["drop"]))
     row = grid.trained.index(worst["train"])
     case = Case(worst["kind"], worst["test"], worst["severity"])
     return {
@@ -297,8 +318,9 @@ def _worst(
         "low": worst["drop_low"],
         "high": worst["drop_high"],
         "p_holm": worst["p_holm"],
-        "is_drop": _is_drop(worst),
+        "is_drop": worst["is_drop"],
         "recall": _recalls(material, grid, row, case),
+        "amplified": AMPLIFIED,
         "images": samples(spec, material, grid, row, case, folder),
     }
 
