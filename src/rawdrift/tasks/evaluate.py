@@ -61,7 +61,7 @@ def evaluate(
     are of the views of the pipeline `own`, with severities of `table`, and drawn from the seed and
     the image's number in the dataset. The network runs in float32.
     """
-    net.eval().to(device, memory_format=torch.channels_last)  # convolves faster
+    net.eval().to(device).to(memory_format=torch.channels_last)  # convolves faster
     outcomes: dict[str, list[Tensor]] = {test.key: [] for test in tests}
     distances: dict[str, list[Tensor]] = {test.key: [] for test in tests}
     names = list(dict.fromkeys([own, *(test.name for test in tests if test.kind == "isp")]))
@@ -111,4 +111,5 @@ def _ssim(a: Tensor, b: Tensor) -> Tensor:
     squares, product = mean_a * mean_a + mean_b * mean_b, mean_a * mean_b
     brightness = (2 * product + 0.01**2) / (squares + 0.01**2)
     structure = (2 * (ab - product) + 0.03**2) / (aa + bb - squares + 0.03**2)
-    return (brightness * structure).mean()
+    similarity: Tensor = (brightness * structure).mean()
+    return similarity
