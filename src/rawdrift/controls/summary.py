@@ -1,7 +1,7 @@
 """What drift synthesis found: the numbers and pictures that its report shows."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from rawdrift.runs.store import Record
 from rawdrift.tasks.evaluate import Case
 
 CERTAIN = 0.05  # corrected p-values below it are called a difference
+_HOW = ("device", "precision", "threads", "torch")  # a unit was computed with
 
 
 def summarize(
     spec: SynthesisSpec,
     material: Material,
     cases: Sequence[Case],
-    records: Sequence[Record],
+    records: Iterable[Record],
     failed: Mapping[str, str],
     folder: Path,
 ) -> dict[str, Any]:
@@ -35,20 +36,24 @@ def summarize(
     Values are over all images, each tested once; standard deviations over folds. Intervals and
     p-values are of images, or of their groups.
 
+    records: they are gone through twice; one at a time need be in memory.
     failed: reasons by the name of a unit. A pipeline without all of its folds is left out.
     """
-    done = [record["train"] for record in records]
+    how = [
+        {key: record[key] for key in ("train", "finished", "seconds", *_HOW)} for record in records
+    ]
+    done = [unit["train"] for unit in how]
     trained = [name for name in spec.synthesis.train if done.count(name) == len(material.splits)]
     if not trained:
         reasons = "; ".join(dict.fromkeys(failed.values()))
         raise InputError(f"no pipeline could be trained on all folds: {reasons}")
-    records = [record for record in records if record["train"] in trained]
+    how = [unit for unit in how if unit["train"] in trained]
     grid = Grid(material, cases, trained, records, spec.seed)
     cells = list(_cells(grid))
     return {
         "kind": "synthesis",
         "version": rawdrift.__version__,
-        "created": max(record["finished"] for record in records),
+        "created": max(unit["finished"] for unit in how),
         "spec": to_dict(spec),
         "trained_here": spec.task.checkpoint is None,
         "data": _data(spec, material, grid),
@@ -75,11 +80,8 @@ def summarize(
         },
         "worst": {kind: _worst(spec, material, grid, cells, kind, folder) for kind in _kinds(grid)},
         "views": twelve_views(spec, material, 0, folder),
-        "duration_s": round(sum(record["seconds"] for record in records), 1),
-        **{
-            key: ", ".join(sorted({str(record[key]) for record in records}))
-            for key in ("device", "precision", "threads", "torch")
-        },
+        "duration_s": round(sum(unit["seconds"] for unit in how), 1),
+        **{key: ", ".join(sorted({str(unit[key]) for unit in how})) for key in _HOW},
     }
 
 

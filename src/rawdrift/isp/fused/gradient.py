@@ -12,9 +12,9 @@ from rawdrift.isp.color import ColorCorrection, WhiteBalance
 from rawdrift.isp.denoise import GaussianDenoising
 from rawdrift.isp.fused.plan import NUMBERS, Plan, numbers
 from rawdrift.isp.gamma import Gamma
-from rawdrift.neighborhood import gaussian_taps
 from rawdrift.isp.sharpen import SharpeningFilter, UnsharpMask
 from rawdrift.isp.step import Step
+from rawdrift.neighborhood import gaussian_taps
 
 # What the kernels' gradients are called by the steps that they are of; any other demosaics.
 _NAMES: dict[type[Step], str] = {
