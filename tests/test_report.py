@@ -109,14 +109,14 @@ def text_of(page: str) -> str:
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", "", page)))
 
 
+def no_figures(of: dict, folder: Path) -> dict[str, str]:
+    return dict.fromkeys(of, "")
+
+
 def told(run: Path) -> str:
     """The text of a run's page, which is written without its figures."""
-
-    def nothing(of: dict, folder: Path) -> dict[str, str]:
-        return dict.fromkeys(of, "")
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rawdrift.report.html.draw", nothing)
+        patch.setattr("rawdrift.report.html.draw", no_figures)
         return text_of(report.write(run).read_text())
 
 
@@ -524,13 +524,14 @@ def test_small_p_values_and_shared_ranks():
 # Comparisons
 
 
-def test_two_runs_side_by_side(folders, a_run, tmp_path, capsys):
+def test_two_runs_side_by_side(folders, a_run, tmp_path, capsys, monkeypatch):
     first = shutil.copytree(folders("two"), tmp_path / "first")
     summary = read(a_run)
     for cell in summary["cells"]:
         cell["mean"] -= 0.25
     summary["spec"]["task"]["lr"] = 0.5
     change(a_run, cells=summary["cells"], spec=summary["spec"])
+    monkeypatch.setattr("rawdrift.report.html.draw", no_figures)
     assert main(["report", str(first), str(a_run)]) == 0
     assert f"comparison: {a_run / 'compare.html'}" in capsys.readouterr().out
     page = (a_run / "compare.html").read_text()

@@ -34,8 +34,7 @@ def ranking(summary: dict[str, Any]) -> Figure:
             axes.axhline(y, color=RULE, lw=0.8, zorder=0)
             axes.plot(entry["matched"], y, "o", mfc=PAPER, mec=INK, mew=1.2, ms=6, zorder=2)
             _interval(axes, y, entry, entry["mean"], ACCENT)
-            where = {"transform": axes.get_yaxis_transform(), "va": "center_baseline"}
-            axes.text(1.0, y, f" {entry['rank']}", fontsize=8, color=MUTED, **where)
+            _beside(axes, y, str(entry["rank"]))
         majority = summary["data"].get("majority")
         if majority:
             axes.axvline(majority["share"], color=MUTED, lw=1.2, ls=(0, (4, 3)), zorder=0)
@@ -155,7 +154,7 @@ def severity_lines(summary: dict[str, Any]) -> Figure:
     if len(summary["train"]) > 1:
         keys[0].set_label("mean of the training pipelines, with 95 % interval")
         keys.append(Line2D([], [], color=SPREAD, lw=0.7, label="each of them"))
-    dash = {"color": ACCENT, "lw": 1.2, "ls": (0, (4, 3))}
+    dash: dict[str, Any] = {"color": ACCENT, "lw": 1.2, "ls": (0, (4, 3))}
     keys.append(Line2D([], [], label="average drop on other pipelines", **dash))
     figure.legend(
         handles=keys,
@@ -210,7 +209,7 @@ def _upright(axes: Axes, x: float, found: Mapping[str, float]) -> None:
 
 
 def _beside(axes: Axes, y: float, text: str) -> None:
-    where = {"transform": axes.get_yaxis_transform(), "va": "center_baseline"}
+    where: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center_baseline"}
     axes.text(1.01, y, text, fontsize=8.5, **where)
 
 

@@ -1,6 +1,6 @@
 """The page of a finished run, and the figures and tables on it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def write(run: Path) -> Path:
     return path
 
 
-def draw(of: dict[str, Callable[[], Figure]], folder: Path) -> dict[str, Markup]:
+def draw(of: Mapping[str, Callable[[], Figure]], folder: Path) -> dict[str, Markup]:
     """Draw figures into `folder`/figures; by name, as elements of a page."""
     found = {}
     for name, make in of.items():
@@ -70,7 +70,7 @@ def draw(of: dict[str, Callable[[], Figure]], folder: Path) -> dict[str, Markup]
     return found
 
 
-def _figures(summary: dict[str, Any], run: Path) -> dict[str, Callable[[], Figure]]:
+def _figures(summary: dict[str, Any], run: Path) -> Mapping[str, Callable[[], Figure]]:
     found = {"heatmap": partial(heatmap, summary)}
     if len(summary["train"]) > 1:
         found["ranking"] = partial(figures.ranking, summary)
@@ -89,7 +89,7 @@ def _figures(summary: dict[str, Any], run: Path) -> dict[str, Callable[[], Figur
 
 def _case(summary: dict[str, Any], kind: str, run: Path) -> dict[str, Any]:
     """A worst case with what changed, and its pictures as data that the page itself holds."""
-    worst = summary["worst"][kind]
+    worst: dict[str, Any] = summary["worst"][kind]
     case = (worst["test"], worst["severity"])
     cell = by_case(summary)[worst["train"], kind, *case]
     matched = own(summary, worst["train"])

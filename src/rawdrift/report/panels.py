@@ -100,7 +100,7 @@ def draw(rows: Sequence[str], panels: Sequence[Panel], scale: Scale, note: str =
             if j == 0:
                 axes.text(-0.08, -0.07, "Trained on", color=MUTED, ha="right", fontsize=8)
                 for row, name in enumerate(names):
-                    where = {"ha": "right", "va": "center_baseline"}
+                    where: dict[str, Any] = {"ha": "right", "va": "center_baseline"}
                     axes.text(-0.08, (row + 0.5) * _ROW, name, **where)
             for row, rank in panel.ranks.items():
                 _draw_rank(axes, (0.2 - left) if j == 0 else -0.2, (row + 0.5) * _ROW, rank)

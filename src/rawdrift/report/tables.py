@@ -23,7 +23,8 @@ class Column(NamedTuple):
     def show(self, value: Any) -> str:
         """A value as a reader sees it."""
         if isinstance(value, tuple):
-            return span(*value, self.digits or 0)
+            low, high = value
+            return span(low, high, self.digits or 0)
         if value is None or isinstance(value, float):
             least = 10 ** -(self.digits or 0)
             if value is not None and self.name.startswith("p_") and value < least:
