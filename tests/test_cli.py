@@ -226,7 +226,7 @@ def test_the_report_is_drawn_again(finished, capsys):
 def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
     small = SynthesisSpec(
         Data("synthetic-microscopy", images=20, size=32, balanced=True),
-        Synthesis(train=["bi,s,ga"], folds=2),
+        Synthesis(train=["bi,s,ga"], folds=2, corruptions=["fog"], severities=[3]),
         Task(epochs=1),
     )
     monkeypatch.setattr("rawdrift.cli.DEMO", small)
@@ -234,7 +234,8 @@ def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
     assert "report.html" in capsys.readouterr().out
     page = (tmp_path / "demo/report.html").read_text()
     assert "synthetic-microscopy" in page
-    assert len(rows(tmp_path / "demo")) == 24
+    tests = {(row["test_kind"], row["test"]) for row in rows(tmp_path / "demo")}
+    assert len(tests) == 12 + 1
 
 
 def test_develop_all_gives_twelve_views_and_a_contact_sheet(tmp_path, capsys):
@@ -473,7 +474,7 @@ def test_weights_that_changed_under_a_run_are_refused(folder, tmp_path, capsys):
 
 def test_a_damaged_picture_of_a_run_is_named(finished, tmp_path, capsys):
     run = shutil.copytree(finished, tmp_path / "copy")
-    (run / "samples/0-drifted.png").write_bytes(b"\x89PNG")
+    (run / "samples/isp/0-drifted.png").write_bytes(b"\x89PNG")
     assert "0-drifted.png can't be read" in fails(["report", run], capsys)
 
 

@@ -27,7 +27,11 @@ from rawdrift.runs.spec import PUBLISHED, Data, Synthesis, SynthesisSpec, Task
 
 DEMO = SynthesisSpec(
     data=Data("synthetic-microscopy", images=240, size=96),
-    synthesis=Synthesis(train=["bi,s,ga", "ma,u,me"], folds=3),
+    synthesis=Synthesis(
+        train=["bi,s,ga", "ma,u,me"],
+        folds=3,
+        corruptions=["gaussian_noise", "gaussian_blur", "contrast"],
+    ),
     task=Task(epochs=8, lr=1e-3),
 )
 

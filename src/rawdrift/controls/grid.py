@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rawdrift.controls.measures import Array, Measure, Outcomes, classification, segmentation
-from rawdrift.controls.resampling import Interval, Resampling, clusters
+from rawdrift.controls.resampling import FLIPS, Interval, Resampling, clusters
 from rawdrift.controls.statistics import effective_size, wilson
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.splits import Split
@@ -139,11 +139,13 @@ class Grid:
     def p_values(self) -> NDArray[Any]:
         """(T, U) of the difference from the matched value; NaN for the own views."""
         found = np.full(self.values.shape, np.nan)
+        # The least p-value must stay small when it is corrected for all comparisons.
+        flips = max(FLIPS, 100 * found.size)
         for row, own in enumerate(self.own):
             others = np.arange(len(self.cases)) != own
             matched = np.broadcast_to(self.features[row, own], self.features[row, others].shape)
             found[row, others] = self.resampling.p_values(
-                matched, self.features[row, others], self.measure
+                matched, self.features[row, others], self.measure, flips
             )
         return found
 

@@ -16,7 +16,7 @@ from rawdrift.controls.measures import Array, Measure
 Clusters = NDArray[np.int64]  # (N,) number of the group of each image; without groups, 0 .. N - 1
 
 DRAWS = 2000  # of the bootstrap
-FLIPS = 9999  # of the permutation test: p-values from 1e-4 on
+FLIPS = 9999  # of the permutation test, at least: p-values from 1e-4 on
 _COLUMNS = 4096  # of a matrix product at a time
 
 
@@ -90,13 +90,13 @@ class Resampling:
         """
         first, second = self.sums(one), self.sums(other)
         rng = np.random.default_rng(self._flips)
-        keep = rng.integers(0, 2, (flips, self.count), dtype=np.int8).astype(np.float64)
+        keep = rng.integers(0, 2, (flips, self.count), dtype=np.int8)
         least = 1e-12  # rounding of sums in another order
         found = np.empty(first.shape[:-2])
         for at in np.ndindex(found.shape):
             change, total, swapped = first[at] - second[at], second[at].sum(0), first[at].sum(0)
             moved = np.abs(change).sum(axis=-1) > 0
-            kept = keep[:, moved] @ change[moved]
+            kept = keep[:, moved].astype(np.float64) @ change[moved]
             drawn = np.abs(measure.of(total + kept) - measure.of(swapped - kept))
             seen = np.abs(measure.of(swapped) - measure.of(total))
             found[at] = (np.sum(drawn >= seen - least) + 1) / (flips + 1)
