@@ -57,6 +57,16 @@ def test_processes_give_the_bytes_of_one_after_the_other(tmp_path):
     assert not list((tmp_path / "processes/records").glob("*.ckpt"))
 
 
+def test_a_run_that_was_killed_ends_with_the_same_results(tmp_path):
+    run = tmp_path / "run"
+    synthesis.run(SPEC, run)
+    before = (run / "results.csv").read_bytes()
+    (run / "records/bi-s-ga_fold0.json").unlink()
+    (run / "results.csv").write_bytes(before[: len(before) // 2])  # within a line
+    synthesis.run(SPEC, run)
+    assert (run / "results.csv").read_bytes() == before
+
+
 def test_a_trained_model_is_tested_without_training(tmp_path, monkeypatch):
     monkeypatch.setattr(synthesis, "train", None)
     task = Task(SPEC.task.model, checkpoint=checkpoint(tmp_path / "net.safetensors", 9))

@@ -152,4 +152,7 @@ class Grid:
     def others(self) -> Mapping[str, Array]:
         """(T, U) of the measures beside the first."""
         names = list(self.measures)[1:]
-        return {n: self.measures[n].value(self.outcomes, self.truth) for n in names}
+        return {  # one pipeline at a time: features take more memory than outcomes
+            name: np.stack([self.measures[name].value(row, self.truth) for row in self.outcomes])
+            for name in names
+        }
