@@ -21,6 +21,7 @@ from rawdrift.tasks.metrics import outcome
 
 Distance = Literal["l2", "ssim"]
 BATCH = 64
+KEPT = 2**28  # bytes of default views that are kept
 
 
 class Samples(Protocol):
@@ -77,6 +78,7 @@ class Chain:
         self.mosaics, self.truth, self.clusters = _read(data)
         self.device = next((v.device for v in isp.state_dict().values()), torch.device("cpu"))
         self.batches = torch.arange(len(self.truth)).split(BATCH)
+        self._default: dict[int, Tensor] = {}  # views by batch, where there is room for all
         self.asked = 0  # how often all images went through the net; with a gradient, as three times
         outputs = self._outputs()
         measures = segmentation() if self.truth.ndim == 3 else classification(outputs)
@@ -151,10 +153,20 @@ class Chain:
             logits = self.net(developed.float())
         distance = torch.zeros((), device=self.device)
         if far:
-            with torch.no_grad():
-                default = self.isp(mosaics)
-            distance = _distance(developed, default, self.distance)
-        return self.loss(logits, truth), distance, _outcomes(logits.detach(), truth).cpu()
+            distance = _distance(developed, self._default_view(batch, mosaics), self.distance)
+        finite = bool(torch.isfinite(logits).all())
+        loss = self.loss(logits, truth) if finite else torch.full_like(distance, torch.nan)
+        return loss, distance, outcome(logits.detach(), truth).cpu()
+
+    def _default_view(self, batch: Tensor, mosaics: Tensor) -> Tensor:
+        first = int(batch[0])
+        if first in self._default:
+            return self._default[first]
+        with torch.inference_mode(False), torch.no_grad():
+            view = self.isp(mosaics.clone())
+        if 12 * self.mosaics.numel() <= KEPT:
+            self._default[first] = view
+        return view
 
     def _total(
         self,
@@ -169,7 +181,7 @@ class Chain:
             where = "the camera's own setting"
             if space is not None and setting is not None:
                 where = str(space.named(setting))
-            raise InputError(f"the net's loss is {loss} at {where}; expected finite logits")
+            raise InputError(f"the net makes NaN or infinity at {where}; expected finite logits")
         outcomes = torch.cat([part[2] for part in parts]).numpy()
         features = self.measure.features(outcomes, self.answers)
         return Score(loss, float(self.measure.of(features.sum(0))), far, features)
@@ -218,12 +230,6 @@ class Chain:
                 f"views, no more than an answer that is always the same ({constant:.3f}): there "
                 f"is nothing to lose; check the net, its normalization and the labels"
             )
-
-
-def _outcomes(logits: Tensor, truth: Tensor) -> Tensor:
-    if not torch.isfinite(logits).all():  # told with its setting by the loss, but for a loss of 0
-        raise InputError("the net makes NaN or infinity of a drifted view; expected finite logits")
-    return outcome(logits, truth)
 
 
 def _distance(view: Tensor, default: Tensor, kind: str) -> Tensor:

@@ -157,11 +157,6 @@ class ParameterSpace:
         kept = (a for a in self.axes if any(_belongs(a.name, name) for name in wanted))
         return ParameterSpace(tuple(kept))
 
-    def within(self, low: Vector, high: Vector) -> "ParameterSpace":
-        """The part of the box between these bounds, which must have the default in it."""
-        bounds = zip(self.axes, self.clip(low).tolist(), self.clip(high).tolist(), strict=True)
-        return ParameterSpace(tuple(replace(axis, low=a, high=b) for axis, a, b in bounds))
-
     def named(self, setting: Vector) -> dict[str, float]:
         """A setting by the names of the axes."""
         return dict(zip(self.names, map(float, setting), strict=True))

@@ -1,0 +1,278 @@
+"""The envelope: settings of the camera that keep the metric, with a stated confidence."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from torch import nn
+
+from rawdrift.checks import InputError, is_number
+from rawdrift.controls.forensics.chain import Chain, Samples
+from rawdrift.controls.forensics.search import search_chain
+from rawdrift.controls.forensics.space import ParameterSpace, Vector
+from rawdrift.controls.forensics.uncertainty import Uncertainty
+from rawdrift.controls.resampling import Interval
+from rawdrift.controls.statistics import wilson
+from rawdrift.data.dataset import RawDataset
+from rawdrift.isp.pipeline import Pipeline
+
+SCAN = 8  # settings between the default and a bound of the space, tried from the inside out
+HALVINGS = 6  # of the gap between the last that holds and the first that does not: to 0.2 %
+ROUNDS = 8  # of attacks on the joint box
+SEARCH = 10  # steps of the adversarial one, from two starts
+ATTACKS = 32  # random settings of each, half of them corners
+SMALLEST = 1e-3  # scale at which a joint box is given up: the default alone
+
+
+class Tolerance(NamedTuple):
+    """How far one axis may go alone.
+
+    by_low, by_high: what ends the interval, "drop" of the metric or "space", which ends itself.
+    """
+
+    default: float
+    low: float
+    high: float
+    by_low: str
+    by_high: str
+
+
+class Box(NamedTuple):
+    """Bounds (D,) of settings."""
+
+    low: Vector
+    high: Vector
+
+
+class Validation(NamedTuple):
+    """Cameras drawn uniformly from the joint box, and how many lose more than `max_drop`.
+
+    share: of violations, with Wilson's interval. worst_drop: the largest that was seen.
+    """
+
+    cameras: int
+    violations: int
+    share: Interval
+    worst_drop: float
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Where the metric drops by `max_drop` at most.
+
+    baseline: the metric of the ISP as it is, with its interval. tolerances: by axis, of each
+    alone. box: by axis (low, high), of all together. scale: of the box, relative to the tolerances.
+    level: chance at which each bound is exceeded; see `envelope`. draws: of the bootstrap.
+    images, groups: how many; groups are what is resampled. evaluations: passes of all images
+    through the net. warnings: what a reader must know.
+    """
+
+    metric: str
+    baseline: Interval
+    max_drop: float
+    confidence: float
+    space: ParameterSpace
+    tolerances: dict[str, Tolerance]
+    box: dict[str, tuple[float, float]]
+    scale: float
+    validation: Validation
+    level: float
+    draws: int
+    seed: int
+    images: int
+    groups: int
+    evaluations: int
+    warnings: tuple[str, ...]
+
+
+def envelope(
+    net: nn.Module,
+    isp: Pipeline,
+    data: RawDataset | Samples,
+    space: ParameterSpace,
+    *,
+    max_drop: float = 0.02,
+    confidence: float = 0.95,
+    metric: str | None = None,
+    parameters: Iterable[str] | None = None,
+    loss: nn.Module | None = None,
+    cameras: int = 200,
+    seed: int = 0,
+) -> Envelope:
+    """The largest intervals and box in which the metric's drop stays under `max_drop`.
+
+    A setting holds if the upper confidence bound of its drop is at most `max_drop`: by bootstrap
+    over images, or groups. All bounds hold together with `confidence`: each leaves out a share
+    (1 - confidence) / (2 D + 1) of draws (Bonferroni's correction for the two ends of D axes and
+    the box). Settings on the way to an end are tested from the inside out, up to the first that
+    does not hold, which needs no further correction (fixed-sequence testing, Maurer et al. 1995).
+
+    Alone, an axis reaches as far as its settings hold. Together, all intervals are scaled around
+    the default until neither random settings and corners nor an adversarial search inside finds
+    one that does not hold; then `cameras` others are drawn uniformly from the box to validate it.
+
+    net, isp, data, space, metric, parameters, loss: as of `search`.
+    Raises InputError as `search`, and for a metric that has no `max_drop` to lose.
+    """
+    for name, value, least in (("max_drop", max_drop, 0.0), ("confidence", confidence, 0.5)):
+        if not is_number(value) or not least < value < 1:
+            raise InputError(f"{name} must be above {least:g} and below 1, got {value!r}")
+    if type(cameras) is not int or cameras < 1:
+        raise InputError(f"cameras must be a whole number from 1 on, got {cameras!r}")
+    space = space if parameters is None else space.only(parameters)
+    chain = Chain(net, isp, data, metric, loss)
+    if chain.baseline.metric <= max_drop:
+        raise InputError(
+            f"the {chain.metric} of the camera's own views is {chain.baseline.metric:.3f}, which "
+            f"can't drop by max_drop {max_drop:g}; choose another metric or a smaller max_drop"
+        )
+    level = (1 - confidence) / (2 * len(space) + 1)
+    known = Uncertainty(chain, seed, level)
+
+    def holds(setting: Vector) -> bool:
+        return known.largest_drop(chain.score(space, setting).features, level) <= max_drop
+
+    tolerances = {
+        axis.name: _tolerance(space, number, holds) for number, axis in enumerate(space.axes)
+    }
+    alone = Box(
+        np.array([t.low for t in tolerances.values()]),
+        np.array([t.high for t in tolerances.values()]),
+    )
+    rng = np.random.default_rng([seed, 0])
+    box, scale = _joint(chain, space, alone, holds, rng)
+    validation = _validate(chain, space, box, max_drop, cameras, rng)
+    return Envelope(
+        metric=chain.metric,
+        baseline=known.interval(chain.baseline.features, confidence),
+        max_drop=max_drop,
+        confidence=confidence,
+        space=space,
+        tolerances=tolerances,
+        box={name: (float(a), float(b)) for name, a, b in zip(space.names, *box, strict=True)},
+        scale=scale,
+        validation=validation,
+        level=level,
+        draws=known.draws,
+        seed=seed,
+        images=len(chain.truth),
+        groups=known.resampling.count,
+        evaluations=chain.asked,
+        warnings=tuple(_warnings(known.resampling.count, max_drop, confidence, validation)),
+    )
+
+
+def _tolerance(
+    space: ParameterSpace, number: int, holds: Callable[[Vector], bool]
+) -> Tolerance:
+    axis = space.axes[number]
+    ends, reasons = [], []
+    for bound in (axis.low, axis.high):
+        end = space.default
+        end[number] = bound
+        share = 0.0 if bound == axis.default else _reach(space.default, end, holds)
+        reached = axis.default + share * (bound - axis.default)
+        ends.append(bound if share == 1 else reached)
+        reasons.append("space" if share == 1 or bound == axis.default else "drop")
+    return Tolerance(axis.default, ends[0], ends[1], reasons[0], reasons[1])
+
+
+def _reach(start: Vector, end: Vector, holds: Callable[[Vector], bool]) -> float:
+    """The share of the way from `start`, which holds, to `end` on which all settings hold."""
+    good = 0.0
+    for bad in np.arange(1, SCAN + 1) / SCAN:
+        if not holds(start + bad * (end - start)):
+            break
+        good = float(bad)
+    else:
+        return 1.0
+    for _ in range(HALVINGS):
+        middle = (good + float(bad)) / 2
+        if holds(start + middle * (end - start)):
+            good = middle
+        else:
+            bad = middle
+    return good
+
+
+def _joint(
+    chain: Chain,
+    space: ParameterSpace,
+    alone: Box,
+    holds: Callable[[Vector], bool],
+    rng: np.random.Generator,
+) -> tuple[Box, float]:
+    """Shrink the box of all tolerances until no attack from inside finds what does not hold."""
+    default, scale = space.default, 1.0
+    for attempt in range(ROUNDS):
+        box = Box(*(default + scale * (end - default) for end in alone))
+        shrunk = 1.0
+        for setting in _attacks(chain, space, box, rng, attempt):
+            at = default + shrunk * (setting - default)
+            if not holds(at):
+                shrunk *= _reach(default, at, holds)
+        if shrunk == 1:
+            return box, scale
+        scale *= shrunk
+        if scale < SMALLEST:
+            return Box(default, default), 0.0
+    return Box(*(default + scale * (end - default) for end in alone)), scale
+
+
+def _attacks(
+    chain: Chain, space: ParameterSpace, box: Box, rng: np.random.Generator, attempt: int
+) -> Iterator[Vector]:
+    """Settings of a box: what a search finds worst, then corners, then any."""
+    wide = [i for i in range(len(space)) if box.low[i] < box.high[i]]
+    if not wide:
+        return
+    inside = ParameterSpace(
+        tuple(
+            replace(space.axes[i], low=float(box.low[i]), high=float(box.high[i])) for i in wide
+        )
+    )
+    worst = space.default
+    found = search_chain(chain, inside, restarts=2, steps=SEARCH, seed=attempt)
+    worst[wide] = [*found.parameters.values()]
+    yield worst
+    size = (ATTACKS // 2, len(space))
+    yield from np.where(rng.integers(0, 2, size), box.low, box.high)
+    yield from box.low + rng.random(size) * (box.high - box.low)
+
+
+def _validate(
+    chain: Chain,
+    space: ParameterSpace,
+    box: Box,
+    max_drop: float,
+    cameras: int,
+    rng: np.random.Generator,
+) -> Validation:
+    drops = []
+    for _ in range(cameras):
+        setting = box.low + rng.random(len(space)) * (box.high - box.low)
+        drops.append(chain.baseline.metric - chain.score(space, setting).metric)
+    violations = sum(drop > max_drop for drop in drops)
+    share = violations / cameras
+    return Validation(cameras, violations, Interval(share, *wilson(share, cameras)), max(drops))
+
+
+def _warnings(
+    groups: int, max_drop: float, confidence: float, validation: Validation
+) -> Iterator[str]:
+    # What none of n shows may still be in -ln(1 - confidence) / n of them (Hanley and
+    # Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 249, 1983).
+    needed = math.ceil(-math.log(1 - confidence) / max_drop)
+    if groups < needed:
+        yield (
+            f"{groups} images or groups are few: a flaw that none of them shows may be in "
+            f"{-math.log(1 - confidence) / groups:.1%} of others; {needed} or more would rule out "
+            f"a drop of {max_drop:g}"
+        )
+    if validation.share.value > 1 - confidence:
+        yield (
+            f"{validation.violations} of {validation.cameras} cameras drawn from the box lose more "
+            f"than {max_drop:g}, more than confidence {confidence:g} allows: do not rely on the box"
+        )
