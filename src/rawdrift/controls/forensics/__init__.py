@@ -8,23 +8,31 @@ from rawdrift.controls.forensics.envelope import Envelope, Tolerance, Validation
 from rawdrift.controls.forensics.search import Found, SearchResult, Visit, search
 from rawdrift.controls.forensics.sensitivity import Point, Sensitivity, Sobol, sensitivity
 from rawdrift.controls.forensics.sensor_settings import SensorSettings, with_sensor
+from rawdrift.controls.forensics.sign import fingerprint, sign
 from rawdrift.controls.forensics.space import Axis, ParameterSpace
+from rawdrift.controls.signature import Outside, Signature, Verdict, check
 
 __all__ = [
     "Axis",
     "Envelope",
     "Found",
+    "Outside",
     "ParameterSpace",
     "Point",
     "SearchResult",
     "Sensitivity",
     "SensorSettings",
+    "Signature",
     "Sobol",
     "Tolerance",
     "Validation",
+    "Verdict",
     "Visit",
+    "check",
     "envelope",
+    "fingerprint",
     "search",
     "sensitivity",
+    "sign",
     "with_sensor",
 ]

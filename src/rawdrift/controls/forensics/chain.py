@@ -239,7 +239,9 @@ def _distance(view: Tensor, default: Tensor, kind: str) -> Tensor:
         return square.clamp(min=1e-14).sqrt().sub(1e-7).clamp(min=0).mean()
     # torchmetrics' window needs some pixels.
     sigma = 1.5 if min(view.shape[-2:]) >= 16 else 0.5
-    similarity: Any = structural_similarity_index_measure(view, default, sigma=sigma, data_range=1.0)
+    similarity: Any = structural_similarity_index_measure(
+        view, default, sigma=sigma, data_range=1.0
+    )
     return (1 - similarity).clamp(min=0)
 
 
@@ -268,5 +270,3 @@ def _read(data: RawDataset | Samples) -> tuple[Tensor, Tensor, Clusters]:
     if truth.min() < 0:
         raise InputError(f"targets must be at least 0, got {int(truth.min())}")
     return mosaics, truth.long(), clusters(len(data), groups)
-
-

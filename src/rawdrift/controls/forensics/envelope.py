@@ -164,9 +164,7 @@ def envelope(
     )
 
 
-def _tolerance(
-    space: ParameterSpace, number: int, holds: Callable[[Vector], bool]
-) -> Tolerance:
+def _tolerance(space: ParameterSpace, number: int, holds: Callable[[Vector], bool]) -> Tolerance:
     axis = space.axes[number]
     ends, reasons = [], []
     for bound in (axis.low, axis.high):
@@ -229,9 +227,7 @@ def _attacks(
     if not wide:
         return
     inside = ParameterSpace(
-        tuple(
-            replace(space.axes[i], low=float(box.low[i]), high=float(box.high[i])) for i in wide
-        )
+        tuple(replace(space.axes[i], low=float(box.low[i]), high=float(box.high[i])) for i in wide)
     )
     worst = space.default
     found = search_chain(chain, inside, restarts=2, steps=SEARCH, seed=attempt)

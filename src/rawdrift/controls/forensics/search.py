@@ -284,6 +284,7 @@ def _cma_es(
         optimizer.tell(told)
 
 
-RIVALS: Mapping[
-    str, Callable[[Objective, ParameterSpace, int, np.random.Generator], None]
-] = {"random": _random, "cma-es": _cma_es}
+RIVALS: Mapping[str, Callable[[Objective, ParameterSpace, int, np.random.Generator], None]] = {
+    "random": _random,
+    "cma-es": _cma_es,
+}

@@ -224,7 +224,9 @@ def _quantities(isp: Pipeline, step: str) -> list[tuple[str, tuple[Axis, bool]]]
         low, high = _interval(value, default or OTHERS, largest)
         if low == high:  # drifts only where it is asked for, with a range
             default, low, high = None, value - 1, value + 1
-        axes.append((f"{step}.{name}", (Axis(f"{step}.{name}", value, low, high, unit), bool(default))))
+        axes.append(
+            (f"{step}.{name}", (Axis(f"{step}.{name}", value, low, high, unit), bool(default)))
+        )
     return axes
 
 
@@ -285,5 +287,3 @@ def _split(name: str) -> tuple[str, str, tuple[int, ...]]:
 
 def _belongs(axis: str, name: str) -> bool:
     return axis == name or axis.startswith((f"{name}[", f"{name}."))
-
-

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rawdrift.checks import InputError
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.controls.measures import Array
 from rawdrift.controls.resampling import DRAWS, Interval, Resampling
@@ -18,6 +19,10 @@ class Uncertainty:
     """
 
     def __init__(self, chain: Chain, seed: int = 0, level: float = 0.025):
+        if int(chain.clusters.max()) == 0:
+            raise InputError(
+                "all images are of one group, which tells nothing of others; give data of several"
+            )
         self.chain = chain
         self.draws = int(min(_MOST, max(DRAWS, np.ceil(_BEYOND / level))))
         self.resampling = Resampling(chain.clusters, seed, self.draws)

@@ -1,0 +1,213 @@
+"""Is a camera inside the envelope of a signature?"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rawdrift.camera.camera import Camera
+from rawdrift.checks import InputError
+from rawdrift.controls.signature.document import Signature
+from rawdrift.isp.color import RGB_FROM_YUV, YUV_FROM_RGB
+
+Array = NDArray[np.float64]
+
+# Files round their numbers: nearer than this share of a tensor's largest, and a DN of 16 bits, two
+# numbers are the same.
+RELATIVE, ABSOLUTE = 1e-3, 1e-5
+
+# What a step takes from the camera file, by its class.
+_FIELDS = {
+    "BlackLevel": {"level": "black_level"},
+    "WhiteBalance": {"gains": "white_balance"},
+    "ColorCorrection": {"matrix": "color_matrix"},
+    "Gamma": {"gamma": "gamma"},
+}
+
+
+class Outside(NamedTuple):
+    """A parameter that is outside. by: how far beyond the nearer bound; None of what is no number.
+
+    low, high: the bounds, equal where the signature has it at one value alone.
+    """
+
+    parameter: str
+    value: float | str | None
+    low: float | str | None
+    high: float | str | None
+    by: float | None
+    unit: str = ""
+
+    def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        if self.by is None:
+            return f"{self.parameter} is {self.value}, validated for {self.low} alone"
+        if self.low == self.high:
+            where = f"validated at {self.low:g} alone"
+        else:
+            where = f"validated from {self.low:g} to {self.high:g}"
+        return f"{self.parameter} is {self.value:g}{unit}, {where}: outside by {self.by:g}{unit}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """outside: all parameters that are. moved: axes on which the camera differs. together: whether
+    it was compared with the joint box, as where several axes differ; else with each alone. notes:
+    what the signature does not speak of."""
+
+    outside: tuple[Outside, ...]
+    moved: tuple[str, ...]
+    together: bool
+    notes: tuple[str, ...]
+
+    @property
+    def inside(self) -> bool:
+        return not self.outside
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        table = asdict(self) | {"outside": [found._asdict() for found in self.outside]}
+        return {"inside": self.inside, **table}
+
+
+class _Moved(NamedTuple):
+    value: float
+    same: bool
+
+
+def check(signature: Signature, camera: Camera, configuration: str | None = None) -> Verdict:
+    """Compare a camera with the envelope of a signature.
+
+    An axis on which the camera differs alone may go as far as its tolerance; several, as far as the
+    joint box. What is no axis must be as it was. configuration: of the ISP that the camera is to be
+    developed with. InputError where the signature is of another one.
+    """
+    content = signature.content
+    signed = content["isp"]["configuration"]
+    if configuration is not None and configuration != signed:
+        raise InputError(
+            f"the signature is of the ISP {signed!r}, not of {configuration!r}; ask for one of that"
+        )
+    places: dict[str, _Moved] = {}
+    outside = list(_fixed(content, camera))
+    for step in content["isp"]["steps"]:
+        for name, field in _FIELDS.get(step["kind"], {}).items():
+            reference = np.array(content["isp"]["numbers"][f"{step['name']}.{name}"])
+            value = np.array(getattr(camera, field))
+            found, rest = _places(content, step["name"], name, reference, value)
+            places |= found
+            outside += rest
+        if step["kind"] == "SensorSettings":
+            places |= dict(_sensor(content, step["name"], camera))
+    moved = tuple(name for name, place in places.items() if not place.same)
+    units = {axis["name"]: axis["unit"] for axis in content["space"]}
+    for name in moved:
+        tolerance = content["tolerances"][name]
+        low, high = tolerance["low"], tolerance["high"]
+        if len(moved) > 1:
+            low, high = content["box"][name]
+        value = places[name].value
+        by = max(low - value, value - high)
+        if by > 0:
+            outside.append(Outside(name, value, low, high, by, units[name]))
+    return Verdict(tuple(outside), moved, len(moved) > 1, tuple(_notes(content)))
+
+
+def _places(
+    content: Mapping[str, Any], step: str, name: str, reference: Array, value: Array
+) -> tuple[dict[str, _Moved], list[Outside]]:
+    """Where a tensor of a camera is on its axes, and what no axis explains."""
+    axes = [axis["name"] for axis in content["space"]]
+    near = RELATIVE * float(np.abs(reference).max()) + ABSOLUTE
+    places, outside = {}, []
+    elements = [(f"{step}.{name}{_index(at)}", at) for at in np.ndindex(reference.shape)]
+    explained = reference
+    if name == "matrix" and not any(full in axes for full, _ in elements):
+        found = _color(axes, step, reference, value)
+        places = {axis: _Moved(at, abs(at - same) <= near) for axis, (at, same) in found.items()}
+        turns = {axis.rpartition(".")[2]: at for axis, (at, _) in found.items()}
+        explained = _turned(reference, turns.get("saturation", 1.0), turns.get("hue", 0.0))
+    for full, at in elements:
+        is_, was = float(value[at]), float(explained[at])
+        if full in axes:
+            places[full] = _Moved(is_, abs(is_ - was) <= near)
+        elif abs(is_ - was) > near:
+            what = f"{full} after saturation and hue" if explained is not reference else full
+            outside.append(Outside(what, is_, was, was, abs(is_ - was)))
+    return places, outside
+
+
+def _index(at: tuple[int, ...]) -> str:
+    return f"[{','.join(map(str, at))}]" if at else ""
+
+
+def _color(
+    axes: list[str], step: str, reference: Array, value: Array
+) -> dict[str, tuple[float, float]]:
+    """Saturation and hue, those that are axes, with their defaults: what turns one matrix into the
+    other, nearest by least squares in the plane of U and V."""
+    try:
+        change = value @ np.linalg.inv(reference)
+    except np.linalg.LinAlgError:
+        return {}
+    chroma = (YUV_FROM_RGB.numpy() @ change @ RGB_FROM_YUV.numpy())[1:, 1:]
+    along = (chroma[0, 0] + chroma[1, 1]) / 2
+    across = (chroma[1, 0] - chroma[0, 1]) / 2
+    with_hue, with_saturation = (f"{step}.{name}" in axes for name in ("hue", "saturation"))
+    found = {}
+    if with_saturation:
+        found[f"{step}.saturation"] = (math.hypot(along, across) if with_hue else along, 1.0)
+    if with_hue:
+        found[f"{step}.hue"] = (math.degrees(math.atan2(across, along)), 0.0)
+    return found
+
+
+def _turned(matrix: Array, saturation: float, hue: float) -> Array:
+    cos, sin = math.cos(math.radians(hue)), math.sin(math.radians(hue))
+    turn = np.eye(3)
+    turn[1:, 1:] = saturation * np.array([[cos, -sin], [sin, cos]])
+    found: Array = RGB_FROM_YUV.numpy() @ turn @ YUV_FROM_RGB.numpy() @ matrix
+    return found
+
+
+def _sensor(content: Mapping[str, Any], step: str, camera: Camera) -> Iterator[tuple[str, _Moved]]:
+    """Gain, read noise and PSF relative to the camera of the signature, where both have them."""
+    axes = [axis["name"] for axis in content["space"]]
+    was, is_ = content["camera"].get("noise") or {}, camera.noise
+    optics = content["camera"].get("optics") or {}
+    if f"{step}.gain" in axes and is_ is not None and was:
+        ratio = is_.gain / was["gain"]
+        yield f"{step}.gain", _Moved(ratio, abs(ratio - 1) <= RELATIVE)
+    pairs = [
+        ("read_noise", was.get("read_noise"), is_.read_noise if is_ else None),
+        ("psf_sigma", optics.get("psf_sigma"), camera.optics.psf_sigma if camera.optics else None),
+    ]
+    for name, before, now in pairs:
+        if f"{step}.{name}" in axes and before is not None and now is not None:
+            added = now**2 - before**2  # variances add up
+            value = math.copysign(math.sqrt(abs(added)), added)
+            yield f"{step}.{name}", _Moved(value, abs(now - before) <= RELATIVE * before)
+
+
+def _fixed(content: Mapping[str, Any], camera: Camera) -> Iterator[Outside]:
+    """What is never an axis."""
+    was = content["camera"]
+    if camera.cfa != was["cfa"]:
+        yield Outside("demosaic.cfa", camera.cfa, was["cfa"], was["cfa"], None)
+    before, now = was["white_level"], camera.white_level
+    if before is None or now is None:
+        if before != now:
+            yield Outside("black_level.white", now, before, before, None)
+    elif abs(now - before) > RELATIVE:
+        yield Outside("black_level.white", now, before, before, abs(now - before))
+
+
+def _notes(content: Mapping[str, Any]) -> Iterator[str]:
+    kinds = [step["kind"] for step in content["isp"]["steps"]]
+    if "SensorSettings" not in kinds:
+        yield "the signature does not speak of the sensor's noise and optics"
+    if content["warnings"]:
+        yield from content["warnings"]
