@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -11,9 +11,9 @@ from torch.func import functional_call
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from rawdrift.checks import InputError, choose
+from rawdrift.controls.forensics.samples import Samples, read
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.controls.measures import Array, classification, segmentation
-from rawdrift.controls.resampling import Clusters, clusters
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.tasks.losses import CrossEntropy
@@ -22,14 +22,6 @@ from rawdrift.tasks.metrics import outcome
 Distance = Literal["l2", "ssim"]
 BATCH = 64
 KEPT = 2**28  # bytes of default views that are kept
-
-
-class Samples(Protocol):
-    """Any dataset of (mosaic, target): a mosaic is (H, W), a target a class or a mask (H, W)."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> tuple[Any, Any]: ...
 
 
 class Score(NamedTuple):
@@ -75,7 +67,7 @@ class Chain:
         choose("distance", distance, get_args(Distance))
         self.net, self.isp, self.distance = net, isp, distance
         self.loss = loss or CrossEntropy()
-        self.mosaics, self.truth, self.clusters = _read(data)
+        self.mosaics, self.truth, self.clusters = read(data)
         self.device = next((v.device for v in isp.state_dict().values()), torch.device("cpu"))
         self.batches = torch.arange(len(self.truth)).split(BATCH)
         self._default: dict[int, Tensor] = {}  # views by batch, where there is room for all
@@ -116,8 +108,8 @@ class Chain:
                 loss, far, found = self._part(batch, values, far=regularization > 0)
                 objective = (loss - regularization * far) * (len(batch) / len(self.truth))
             if objective.requires_grad:
-                (step,) = torch.autograd.grad(objective, theta)
-                gradient += step
+                (part,) = torch.autograd.grad(objective, theta, allow_unused=True)
+                gradient += 0 if part is None else part
             parts.append((loss.detach(), far.detach(), found))
         self.asked += 3
         if not torch.isfinite(gradient).all():
@@ -163,7 +155,7 @@ class Chain:
         if first in self._default:
             return self._default[first]
         with torch.inference_mode(False), torch.no_grad():
-            view = self.isp(mosaics.clone())
+            view: Tensor = self.isp(mosaics.clone())
         if 12 * self.mosaics.numel() <= KEPT:
             self._default[first] = view
         return view
@@ -242,31 +234,5 @@ def _distance(view: Tensor, default: Tensor, kind: str) -> Tensor:
     similarity: Any = structural_similarity_index_measure(
         view, default, sigma=sigma, data_range=1.0
     )
-    return (1 - similarity).clamp(min=0)
-
-
-def _read(data: RawDataset | Samples) -> tuple[Tensor, Tensor, Clusters]:
-    if len(data) < 2:
-        raise InputError(f"forensics needs at least 2 images, got {len(data)}")
-    groups = data.groups if isinstance(data, RawDataset) else None
-    if isinstance(data, RawDataset) and len(data.cameras) > 1:
-        names = ", ".join(camera.name for camera in data.cameras)
-        raise InputError(f"one ISP develops the images of one camera, got those of {names}")
-    pairs = [data[i] for i in range(len(data))]
-    try:
-        mosaics = torch.stack([torch.as_tensor(mosaic) for mosaic, _ in pairs])
-        truth = torch.stack([torch.as_tensor(target) for _, target in pairs])
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"the data must give pairs (mosaic, target) of one size: {error}"
-        ) from None
-    if mosaics.ndim != 3 or truth.ndim not in (1, 3) or truth.is_floating_point():
-        raise InputError(
-            f"mosaics must be (H, W), and targets whole numbers () or (H, W), got "
-            f"{tuple(mosaics.shape[1:])} and {tuple(truth.shape[1:])} of {truth.dtype}"
-        )
-    if truth.ndim == 3 and truth.max() > 1 and len(truth.unique()) == 2:
-        truth = (truth != 0).to(torch.uint8)  # as files of masks often are: 0 and 255
-    if truth.min() < 0:
-        raise InputError(f"targets must be at least 0, got {int(truth.min())}")
-    return mosaics, truth.long(), clusters(len(data), groups)
+    dissimilarity: Tensor = (1 - similarity).clamp(min=0)
+    return dissimilarity

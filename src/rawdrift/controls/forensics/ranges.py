@@ -57,7 +57,8 @@ def _turned(matrix: Tensor, degrees: Tensor) -> Tensor:
     turn = torch.stack(
         [one, zero, zero, zero, angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos()]
     ).view(3, 3)
-    return RGB_FROM_YUV.to(matrix) @ turn @ YUV_FROM_RGB.to(matrix) @ matrix
+    found: Tensor = RGB_FROM_YUV.to(matrix) @ turn @ YUV_FROM_RGB.to(matrix) @ matrix
+    return found
 
 
 def _neighbors(kernel: Tensor, strength: Tensor) -> Tensor:
@@ -67,7 +68,7 @@ def _neighbors(kernel: Tensor, strength: Tensor) -> Tensor:
 
 
 def _blended(kernel: Tensor, strength: Tensor) -> Tensor:
-    """From no filter at 0 through the kernel at 1 and beyond; its sum keeps its value if it is 1."""
+    """From no filter at 0 through the kernel at 1 and beyond. A sum of 1 stays."""
     center = _center(kernel)
     return center + strength * (kernel - center)
 

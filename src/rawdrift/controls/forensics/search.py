@@ -1,6 +1,6 @@
 """The adversarial search: which setting of a camera harms a model most (section 2.2)."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from rawdrift.checks import InputError, choose, is_number
-from rawdrift.controls.forensics.chain import Chain, Samples, Score
+from rawdrift.controls.forensics.chain import Chain, Score
+from rawdrift.controls.forensics.rivals import RIVALS
+from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 
-GRADIENT = 3  # a pass forward and back costs about as much as three forward
 STEP = 0.1  # of the box's width, at first
 LEAST = 1e-9  # difference of metrics that is one
 
@@ -246,45 +247,3 @@ def _beaten(gradient: Found, rival: Found, metric: str) -> str:
         f"{rival.method} found a worse setting ({metric} {rival.metric:.3f}) than the gradient "
         f"({gradient.metric:.3f}) with as many evaluations: give the search more restarts or steps"
     )
-
-
-Objective = Callable[[Vector], float]
-
-
-def _random(
-    objective: Objective, space: ParameterSpace, evaluations: int, rng: np.random.Generator
-) -> None:
-    for setting in space.draw(evaluations, rng):
-        objective(setting)
-
-
-def _cma_es(
-    objective: Objective, space: ParameterSpace, evaluations: int, rng: np.random.Generator
-) -> None:
-    """From the default first; where it has converged, again from elsewhere."""
-    from cmaes import CMA
-
-    size = max(len(space), 2)  # it needs two axes; a second one that does nothing is harmless
-    bounds = np.tile([0.0, 1.0], (size, 1))
-    mean = np.full(size, 0.5)
-    mean[: len(space)] = space.unit(space.default)
-    optimizer = CMA(mean=mean, sigma=0.3, bounds=bounds, seed=int(rng.integers(2**31)))
-    asked = 0
-    while asked < evaluations:
-        if optimizer.should_stop():
-            start = rng.random(size)
-            optimizer = CMA(mean=start, sigma=0.3, bounds=bounds, seed=int(rng.integers(2**31)))
-        told = []
-        for _ in range(optimizer.population_size):
-            place = optimizer.ask()
-            told.append((place, -objective(space.at(place[: len(space)]))))
-            asked += 1
-            if asked == evaluations:
-                return
-        optimizer.tell(told)
-
-
-RIVALS: Mapping[str, Callable[[Objective, ParameterSpace, int, np.random.Generator], None]] = {
-    "random": _random,
-    "cma-es": _cma_es,
-}

@@ -7,7 +7,8 @@ import numpy as np
 from torch import nn
 
 from rawdrift.checks import InputError
-from rawdrift.controls.forensics.chain import Chain, Samples
+from rawdrift.controls.forensics.chain import Chain
+from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.controls.forensics.uncertainty import Uncertainty
 from rawdrift.controls.resampling import Interval
@@ -73,7 +74,7 @@ def sensitivity(
     chain = Chain(net, isp, data, metric)
     variance, indices = _sobol(chain, space, samples, confidence, seed)
     known = Uncertainty(chain, seed)
-    curves = {}
+    curves: dict[str, list[Point]] = {}
     for number, axis in enumerate(space.axes):
         curves[axis.name] = []
         for at in np.unique([*np.linspace(axis.low, axis.high, points), axis.default]):

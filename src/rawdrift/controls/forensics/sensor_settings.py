@@ -27,9 +27,9 @@ class SensorSettings(Step):
     read_noise: electrons rms to add to those of the frame.
     psf_sigma: standard deviation in pixels of a Gaussian blur to add, within each color.
 
-    With 1, 1, 0, 0 the frame stays as it is. Differentiable in all four; a PSF narrower than 0.25 px
-    reaches no neighbor, and has no slope. The noise is drawn from
-    the seed, and is the same in every call for mosaics of one shape: so are results.
+    With 1, 1, 0, 0 the frame stays as it is. Differentiable in all four; a PSF narrower than
+    0.25 px reaches no neighbor, and has no slope. The noise is drawn from the seed, and is the same
+    in every call for mosaics of one shape: so are results.
     Mosaic (..., H, W) to mosaic, cut at 0 and at the white level.
     """
 

@@ -14,8 +14,8 @@ from rawdrift import __version__
 from rawdrift import isp as isps
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
-from rawdrift.controls.forensics.chain import Samples
 from rawdrift.controls.forensics.envelope import Envelope
+from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.signature import Signature, check
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline

@@ -109,10 +109,10 @@ def check(signature: Signature, camera: Camera, configuration: str | None = None
         low, high = tolerance["low"], tolerance["high"]
         if len(moved) > 1:
             low, high = content["box"][name]
-        value = places[name].value
-        by = max(low - value, value - high)
+        place = places[name].value
+        by = max(low - place, place - high)
         if by > 0:
-            outside.append(Outside(name, value, low, high, by, units[name]))
+            outside.append(Outside(name, place, low, high, by, units[name]))
     return Verdict(tuple(outside), moved, len(moved) > 1, tuple(_notes(content)))
 
 
@@ -122,21 +122,20 @@ def _places(
     """Where a tensor of a camera is on its axes, and what no axis explains."""
     axes = [axis["name"] for axis in content["space"]]
     near = RELATIVE * float(np.abs(reference).max()) + ABSOLUTE
-    places, outside = {}, []
-    elements = [(f"{step}.{name}{_index(at)}", at) for at in np.ndindex(reference.shape)]
-    explained = reference
-    if name == "matrix" and not any(full in axes for full, _ in elements):
-        found = _color(axes, step, reference, value)
-        places = {axis: _Moved(at, abs(at - same) <= near) for axis, (at, same) in found.items()}
-        turns = {axis.rpartition(".")[2]: at for axis, (at, _) in found.items()}
-        explained = _turned(reference, turns.get("saturation", 1.0), turns.get("hue", 0.0))
-    for full, at in elements:
-        is_, was = float(value[at]), float(explained[at])
+    elements = {f"{step}.{name}{_index(at)}": at for at in np.ndindex(reference.shape)}
+    turned = {}
+    if name == "matrix" and not set(elements) & set(axes):
+        turned = _color(axes, step, reference, value)
+        reference = _turned(reference, turned, step)
+    places, outside = dict(turned), []
+    for full, at in elements.items():
+        is_, was = float(value[at]), float(reference[at])
         if full in axes:
             places[full] = _Moved(is_, abs(is_ - was) <= near)
         elif abs(is_ - was) > near:
-            what = f"{full} after saturation and hue" if explained is not reference else full
-            outside.append(Outside(what, is_, was, was, abs(is_ - was)))
+            outside.append(Outside(full, is_, was, was, abs(is_ - was)))
+    if turned:  # what they leave is of the matrix as a whole: its largest difference tells
+        outside = sorted(outside, key=lambda found: found.by or 0.0)[-1:]
     return places, outside
 
 
@@ -144,11 +143,9 @@ def _index(at: tuple[int, ...]) -> str:
     return f"[{','.join(map(str, at))}]" if at else ""
 
 
-def _color(
-    axes: list[str], step: str, reference: Array, value: Array
-) -> dict[str, tuple[float, float]]:
-    """Saturation and hue, those that are axes, with their defaults: what turns one matrix into the
-    other, nearest by least squares in the plane of U and V."""
+def _color(axes: list[str], step: str, reference: Array, value: Array) -> dict[str, _Moved]:
+    """Saturation and hue, those that are axes: what turns one matrix into the other, nearest by
+    least squares in the plane of U and V."""
     try:
         change = value @ np.linalg.inv(reference)
     except np.linalg.LinAlgError:
@@ -156,17 +153,20 @@ def _color(
     chroma = (YUV_FROM_RGB.numpy() @ change @ RGB_FROM_YUV.numpy())[1:, 1:]
     along = (chroma[0, 0] + chroma[1, 1]) / 2
     across = (chroma[1, 0] - chroma[0, 1]) / 2
-    with_hue, with_saturation = (f"{step}.{name}" in axes for name in ("hue", "saturation"))
+    hue = math.atan2(across, along) if f"{step}.hue" in axes else 0.0
+    saturation = math.hypot(along, across) if f"{step}.hue" in axes else along
     found = {}
-    if with_saturation:
-        found[f"{step}.saturation"] = (math.hypot(along, across) if with_hue else along, 1.0)
-    if with_hue:
-        found[f"{step}.hue"] = (math.degrees(math.atan2(across, along)), 0.0)
+    if f"{step}.saturation" in axes:
+        found[f"{step}.saturation"] = _Moved(saturation, abs(saturation - 1) <= RELATIVE)
+    if f"{step}.hue" in axes:
+        found[f"{step}.hue"] = _Moved(math.degrees(hue), abs(hue) <= RELATIVE)
     return found
 
 
-def _turned(matrix: Array, saturation: float, hue: float) -> Array:
-    cos, sin = math.cos(math.radians(hue)), math.sin(math.radians(hue))
+def _turned(matrix: Array, moved: Mapping[str, _Moved], step: str) -> Array:
+    saturation = moved.get(f"{step}.saturation", _Moved(1.0, True)).value
+    hue = math.radians(moved.get(f"{step}.hue", _Moved(0.0, True)).value)
+    cos, sin = math.cos(hue), math.sin(hue)
     turn = np.eye(3)
     turn[1:, 1:] = saturation * np.array([[cos, -sin], [sin, cos]])
     found: Array = RGB_FROM_YUV.numpy() @ turn @ YUV_FROM_RGB.numpy() @ matrix

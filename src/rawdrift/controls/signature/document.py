@@ -54,7 +54,7 @@ class Signature:
     def seal(cls, content: Mapping[str, Any]) -> Self:
         """Content with format, version and checksum added. InputError where the schema refuses."""
         whole = {"format": FORMAT, "version": VERSION, **content}
-        whole = json.loads(_canonical(whole))  # as it will be read
+        whole = json.loads(json.dumps(whole, allow_nan=False))  # as it will be read
         whole["checksum"] = _checksum(whole)
         _validate(whole, "the signature")
         return cls(whole)
