@@ -134,7 +134,7 @@ def envelope(
         images=len(chain.truth),
         groups=known.resampling.count,
         evaluations=chain.asked,
-        warnings=tuple(_warnings(known.resampling.count, max_drop, confidence, validation)),
+        warnings=tuple(_warnings(known.resampling.count, max_drop, confidence, level, validation)),
     )
 
 
@@ -152,16 +152,16 @@ def _tolerance(space: ParameterSpace, number: int, holds: Callable[[Vector], boo
 
 
 def _warnings(
-    groups: int, max_drop: float, confidence: float, validation: Validation
+    groups: int, max_drop: float, confidence: float, level: float, validation: Validation
 ) -> Iterator[str]:
-    # What none of n shows may still be in -ln(1 - confidence) / n of them (Hanley and
-    # Lippman-Hand, "If nothing goes wrong, is everything all right?", JAMA 249, 1983).
-    needed = math.ceil(-math.log(1 - confidence) / max_drop)
-    if groups < needed:
+    # What none of n shows may still be in -ln(level) / n of them (Hanley and Lippman-Hand, "If
+    # nothing goes wrong, is everything all right?", JAMA 249, 1983).
+    unseen = -math.log(level) / groups
+    if unseen > max_drop:
         yield (
             f"{groups} images or groups are few: a flaw that none of them shows may be in "
-            f"{-math.log(1 - confidence) / groups:.1%} of others; {needed} or more would rule out "
-            f"a drop of {max_drop:g}"
+            f"{unseen:.1%} of others; {math.ceil(-math.log(level) / max_drop)} or more would rule "
+            f"out a drop of {max_drop:g}"
         )
     if validation.share.value > 1 - confidence:
         yield (

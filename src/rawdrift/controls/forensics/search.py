@@ -16,7 +16,7 @@ from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 
-STEP = 0.1  # of the box's width, at first
+STEP = 0.1  # of the box's width, at first; more where few steps would not cross the box
 LEAST = 1e-9  # difference of metrics that is one
 
 
@@ -105,7 +105,8 @@ def search(
     """Search the box for the setting of the ISP that harms a frozen net most.
 
     Projected gradient ascent of loss - regularization * distance over the box, with Adam (Kingma
-    and Ba 2015) in units of its width, from the ISP's own setting and from restarts - 1 others.
+    and Ba 2015) in units of its width: from the ISP's own setting, then from across the box of
+    where that has led, then from restarts - 2 random ones.
     The setting with the lowest metric is found, of those whose gain in loss is worth their
     distance; it is evaluated again on the exact static pipeline.
 
@@ -144,9 +145,13 @@ def search_chain(
     before = chain.asked
     visits: list[Visit] = []
     for start in range(restarts):
-        at = space.default if start == 0 else space.draw(1, starts)[0]
+        at = space.draw(1, starts)[0]
+        if start == 0:
+            at = space.default
+        elif start == 1:  # whatever the first has found, worse may lie across the box
+            at = space.at(1 - space.unit(visits[-1].setting))
         visits += _ascend(chain, space, at, regularization, steps, start)
-    best = _pruned(chain, space, _chosen(visits, chain.baseline, regularization), regularization)
+    best = _pruned(chain, space, _chosen(visits, chain, space, regularization), regularization)
     gradient = _found("gradient", chain, space, best, before)
     others = {}
     for number, name in enumerate(rivals, start=1):
@@ -160,9 +165,7 @@ def search_chain(
             return visit.loss - regularization * visit.distance
 
         RIVALS[name](objective, space, gradient.evaluations, rng)
-        chosen = _chosen(tried, chain.baseline, regularization)
-        if chosen.metric > chain.baseline.metric:
-            chosen = _visit(0, space.default, chain.baseline)
+        chosen = _chosen(tried, chain, space, regularization)
         others[name] = _found(name, chain, space, chosen, before)
     return SearchResult(
         chain.metric,
@@ -186,7 +189,7 @@ def _ascend(
     start: int,
 ) -> Iterator[Visit]:
     place = torch.from_numpy(space.unit(setting)).requires_grad_()
-    optimizer = torch.optim.Adam([place], lr=STEP, maximize=True)
+    optimizer = torch.optim.Adam([place], lr=max(STEP, 2 / steps), maximize=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
         setting = space.at(place.detach().numpy())
@@ -201,11 +204,14 @@ def _ascend(
     yield _visit(start, setting, chain.score(space, setting))
 
 
-def _chosen(visits: Sequence[Visit], baseline: Score, regularization: float) -> Visit:
-    """The lowest metric, then the highest loss, of the visits that are worth their distance."""
-    worth = [visit for visit in visits if _is_worth(visit, baseline, regularization)]
-    default = Visit(0, visits[0].setting, baseline.loss, baseline.metric, 0.0)
-    return min(worth, key=lambda v: (v.metric, -v.loss), default=default)
+def _chosen(
+    visits: Sequence[Visit], chain: Chain, space: ParameterSpace, regularization: float
+) -> Visit:
+    """The lowest metric, then the highest loss, of the default and the visits that are worth their
+    distance."""
+    default = _visit(0, space.default, chain.baseline)
+    worth = [visit for visit in visits if _is_worth(visit, chain.baseline, regularization)]
+    return min([default, *worth], key=lambda visit: (visit.metric, -visit.loss))
 
 
 def _is_worth(visit: Visit, baseline: Score, regularization: float) -> bool:
