@@ -95,8 +95,8 @@ def check(signature: Signature, camera: Camera, configuration: str | None = None
     outside = list(_fixed(content, camera))
     for step in content["isp"]["steps"]:
         for name, field in _FIELDS.get(step["kind"], {}).items():
-            reference = np.array(content["isp"]["numbers"][f"{step['name']}.{name}"])
             value = np.array(getattr(camera, field))
+            reference = _reference(content, f"{step['name']}.{name}", value.shape)
             found, rest = _places(content, step["name"], name, reference, value)
             places |= found
             outside += rest
@@ -114,6 +114,16 @@ def check(signature: Signature, camera: Camera, configuration: str | None = None
         if by > 0:
             outside.append(Outside(name, place, low, high, by, units[name]))
     return Verdict(tuple(outside), moved, len(moved) > 1, tuple(_notes(content)))
+
+
+def _reference(content: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Array:
+    try:
+        found = np.array(content["isp"]["numbers"].get(name), dtype=np.float64)
+    except (TypeError, ValueError):
+        found = np.array(np.nan)
+    if found.shape != shape or not np.isfinite(found).all():
+        raise InputError(f"the signature lacks isp.numbers {name} of shape {shape}")
+    return found
 
 
 def _places(

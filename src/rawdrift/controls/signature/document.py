@@ -30,10 +30,10 @@ class Signature:
         """Read a signature file. InputError for one that is none, of another version, or changed
         since it was written."""
         try:
-            content = json.loads(Path(path).read_text("utf-8"))
+            content = json.loads(Path(path).read_text("utf-8"), parse_constant=_no_number)
         except FileNotFoundError:
             raise InputError(f"signature {path} does not exist") from None
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path} is not a signature: it is no JSON ({error})") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise InputError(f'{path} is not a signature: its format is not "{FORMAT}"')
@@ -64,6 +64,10 @@ class Signature:
         files.write(Path(path), json.dumps(self.content, indent=1, allow_nan=False) + "\n")
 
 
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of signature files."""
     file = resources.files("rawdrift.controls.signature") / "signature.schema.json"
@@ -88,3 +92,6 @@ def _validate(content: Mapping[str, Any], name: str) -> None:
     if error is not None:
         where = ".".join(map(str, error.absolute_path)) or "the whole"
         raise InputError(f"{name} is not a valid signature: {where}: {error.message[:200]}")
+    axes = sorted(axis["name"] for axis in content["space"])
+    if not axes == sorted(content["tolerances"]) == sorted(content["box"]):
+        raise InputError(f"{name} is not a valid signature: space, tolerances and box differ")
