@@ -244,51 +244,6 @@ def test_what_cannot_be_fused_goes_through_the_steps(isp, x):
         run("fused", isp, x)
 
 
-@pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
-def test_gradients_are_those_of_the_steps(name):
-    assert_same_gradients(name, (2, 16, 18))
-
-
-def assert_same_gradients(name, shape):
-    grads = {}
-    for engine in ("eager", "fused"):
-        isp, x = rd.isp.parametrized(name, CAMERA), noise(*shape).requires_grad_()
-        with rd.isp.engine(engine):
-            view = isp(x)
-        (view * noise(*view.shape, seed=1)).sum().backward()
-        grads[engine] = [x.grad, *(p.grad for p in isp.parameters())]
-    for eager, fused_ in zip(*grads.values(), strict=True):
-        torch.testing.assert_close(fused_, eager, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("shape", [(150, 33), (3, 2, 20, 24)])
-@pytest.mark.parametrize("name", ["me,u,ga", "ma,s,me"])
-def test_gradients_part_by_part_are_those_of_the_whole(name, shape, monkeypatch):
-    monkeypatch.setattr(fused.gradient, "_PIXELS", 1000)
-    assert_same_gradients(name, shape)
-
-
-def test_gradients_where_only_some_are_needed():
-    isp = rd.isp.static("me,s,me", CAMERA).replace(
-        gamma=rd.isp.Gamma(nn.Parameter(torch.tensor(2.0)))
-    )
-    dn = (noise(16, 18) * 65535).to(torch.int32).to(torch.uint16)
-    with rd.isp.engine("fused"):
-        isp(dn).mean().backward()
-    assert isp.gamma.gamma.grad != 0
-    isp.requires_grad_(False)
-    assert not isp(dn).requires_grad
-
-
-def test_gradients_of_values_that_are_put_in_for_a_call():
-    isp, x = rd.isp.parametrized("bi,s,ga", CAMERA), noise(16, 18)
-    values = {name: p.detach().clone().requires_grad_() for name, p in isp.named_parameters()}
-    with rd.isp.engine("fused"):
-        torch.func.functional_call(isp, values, x).mean().backward()
-    assert all(v.grad is not None for v in values.values())
-    assert all(p.grad is None for p in isp.parameters())
-
-
 @pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
 def test_function_transforms():

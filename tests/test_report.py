@@ -1,10 +1,13 @@
 """The report draws what a summary says, all of it, and nothing from elsewhere."""
 
+import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -15,225 +18,258 @@ from matplotlib.image import imread, imsave
 
 from rawdrift import report
 from rawdrift.checks import InputError
+from rawdrift.cli import main
 from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.data.splits import Split
 from rawdrift.report import style
 from rawdrift.report.contact_sheet import fit
+from rawdrift.report.contents import changes
+from rawdrift.report.tables import Column, Table, span, to_csv, to_latex
+from test_summary import OWN, Invented, N, everywhere
 
 TWELVE = list(CONFIGURATIONS)
-CLASSES = {"neutrophil": 176, "lymphocyte": 54, "eosinophil": 39, "monocyte": 30}
+CORRUPTIONS = ["gaussian_noise", "fog"]
 
 
-def make_run(
-    run: Path, train=("bi,s,ga", "ma,u,me"), folds=3, fall=0.12, labels=CLASSES, pictures=4
-):
-    """A run folder as a synthesis leaves it; its numbers are invented, but agree with each other.
+def invented(trained=(OWN, "ma,u,me"), corruptions=CORRUPTIONS, folds=3, lost=95, groups=None):
+    """The last pipeline loses `lost` of 300 images on me,s,me; all lose with severity."""
+    wrong = {}
+    for i, train in enumerate(trained):
+        wrong |= everywhere(train, range(20 + 3 * i))
+        for name in corruptions:
+            for severity in (1, 3, 5):
+                wrong[train, f"corruption/{name}/{severity}"] = range(20 + (9 + i) * severity)
+    wrong[trained[-1], "isp/me,s,me"] = range(lost)
+    far = {f"isp/{name}": 0.03 * i for i, name in enumerate(TWELVE)}
+    far |= {f"corruption/{name}/{s}": 0.06 * s for name in corruptions for s in (1, 3, 5)}
+    return Invented(trained, wrong, far, folds, groups, corruptions)
 
-    fall: how far the last training pipeline falls on me,s,me.
-    """
-    rng = np.random.default_rng(0)
-    n = sum(labels.values())
-    first, second, *_ = labels
 
-    def spread(value: float) -> float | None:
-        return None if folds == 1 else value
+def of_checkpoint():
+    """A user's model, tested as it is."""
+    found = invented([OWN])
+    tests = [split.test for split in found.material.splits]
+    outcomes = {}
+    for key in found.records[0]["outcomes"]:
+        whole = np.zeros(N, dtype=int)
+        for record, test in zip(found.records, tests, strict=True):
+            whole[test] = record["outcomes"][key]
+        outcomes[key] = whole.tolist()
+    found.records = [found.records[0] | {"outcomes": outcomes}]
+    everything = np.arange(N)
+    found.material = found.material._replace(splits=[Split(everything[:0], everything)])
+    task = replace(found.spec.task)
+    object.__setattr__(task, "checkpoint", "model.safetensors")  # no such file is needed here
+    found.spec = replace(found.spec)
+    object.__setattr__(found.spec, "task", task)
+    return found
 
-    cells, ranking = [], []
-    for i, row in enumerate(train):
-        matched = 0.815 + 0.02 * rng.random()
-        means = {}
-        for test in TWELVE:
-            drop = 0 if test == row else 0.03 * rng.random()
-            means[test] = matched - (fall if (test, i) == ("me,s,me", len(train) - 1) else drop)
-        for test, mean in means.items():
-            half = 1.96 * np.sqrt(mean * (1 - mean) / n)
-            cells.append(
-                {
-                    **{"train": row, "test": test, "mean": mean, "folds": folds, "n": n},
-                    **{"std": spread(0.004 + 0.03 * rng.random())},
-                    **{"low": mean - half, "high": mean + half},
-                }
-            )
-        worst = min(TWELVE, key=means.__getitem__)
-        others = np.mean([means[test] for test in TWELVE if test != row])
-        ranking.append(
-            {
-                **{"train": row, "mean": np.mean(list(means.values())), "std": spread(0.021)},
-                **{"matched": matched, "drop": matched - others},
-                **{"worst_test": worst, "worst": means[worst]},
-            }
-        )
-    ranking = sorted(ranking, key=lambda entry: -entry["mean"])
-    ranking = [{"rank": i, **entry} for i, entry in enumerate(ranking, start=1)]
-    mean = {(cell["train"], cell["test"]): cell["mean"] for cell in cells}
-    row, test = train[-1], "me,s,me"
-    images = []
-    for i in range(pictures):
-        image = {"image": f"images/{i:03}.tiff", "label": second, "prediction": first}
-        image |= {"matched_prediction": second if i else first}
-        view = rng.random((24, 24, 3)) ** 0.5
-        for kind, key in (("matched", "matched_view"), ("drifted", "view")):
-            image[key] = f"samples/{i}-{kind}.png"
-            (run / "samples").mkdir(parents=True, exist_ok=True)
-            imsave(run / image[key], view if kind == "matched" else view**2)
-        images.append(image)
-    summary = {
-        **{"kind": "synthesis", "version": "0.1.0", "created": "2026-11-22T21:40:00+00:00"},
-        "spec": {
-            "data": {"name": "folder", "root": "/data/wbc", "limit": None},
-            "synthesis": {"train": list(train), "folds": folds},
-            "task": {"model": "resnet18", "epochs": 15, "lr": 1e-4, "batch_size": 32},
-            "seed": 0,
-        },
-        "data": {
-            **{"name": "folder", "root": "/data/wbc", "images": n, "height": 120, "width": 120},
-            **{
-                "classes": labels,
-                "left_out": {"basophil": "1 image: too few for 3 folds"},
-                "groups": None,
-            },
-            **{"cameras": ["lab-cam"], "majority": {"label": first, "share": 0.589}},
-        },
-        **{"metric": "accuracy", "train": list(train), "test": TWELVE, "folds": folds},
-        **{"cells": cells, "ranking": ranking},
-        "best": {test: max(train, key=lambda row: mean[row, test]) for test in TWELVE},
-        "average_drop": {"mean": 0.0213, "std": spread(0.0104)},
-        "matched": {"mean": 0.8226, "std": spread(0.0197)},
-        "worst": {
-            **{"train": row, "test": test, "mean": mean[row, test], "matched": mean[row, row]},
-            **{"drop": (drop := mean[row, row] - mean[row, test]), "images": images},
-            **{"low": drop - 0.04, "high": drop + 0.04, "is_drop": drop > 0.04},
-        },
-        "recall": [
-            {"train": row, "test": test, "label": label, "value": rng.random()}
-            for test in (row, test)
-            for label in labels
-        ],
-        **{
-            "duration_s": 312.0,
-            "device": "cpu",
-            "precision": "bf16-mixed",
-            "threads": "2",
-            "torch": "2.15",
-        },
-    }
-    summary = json.loads(json.dumps(summary, default=float))
-    (run / "summary.json").write_text(json.dumps(summary))
-    (run / "results.csv").write_text("train,test,fold,metric,value\n")
-    return summary
+
+RUNS = {
+    "one": lambda: invented([OWN], ["fog"], folds=2),
+    "two": invented,
+    "twelve": lambda: invented(TWELVE, []),
+    "checkpoint": of_checkpoint,
+}
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory):
+    """Run folders as a synthesis leaves them, by name; made when first asked for."""
+    made: dict[str, Path] = {}
+
+    def get(name: str) -> Path:
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(name)
+            summary = RUNS[name]().summary(made[name])
+            (made[name] / "summary.json").write_text(json.dumps(summary))
+            (made[name] / "results.csv").write_text("train,test,fold,metric,value\n")
+        return made[name]
+
+    return get
+
+
+@pytest.fixture
+def a_run(folders, tmp_path):
+    """A fresh copy of the run of two pipelines."""
+    return shutil.copytree(folders("two"), tmp_path / "run")
+
+
+def read(run: Path) -> dict:
+    return json.loads((run / "summary.json").read_text())
+
+
+def change(run: Path, **fields: object) -> None:
+    (run / "summary.json").write_text(json.dumps(read(run) | fields))
 
 
 def text_of(page: str) -> str:
     """What a reader sees: no tags, no style, entities resolved, white space collapsed."""
     page = re.sub(r"<(style|svg)\b.*?</\1>", " ", page, flags=re.DOTALL)
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", page)))
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", "", page)))
 
 
-def change(run: Path, **fields: object) -> None:
-    summary = json.loads((run / "summary.json").read_text())
-    (run / "summary.json").write_text(json.dumps(summary | fields))
+def no_figures(of: dict, folder: Path) -> dict[str, str]:
+    return dict.fromkeys(of, "")
 
 
-RUNS = {
-    "one row, one fold": {"train": ["bi,s,ga"], "folds": 1},
-    "two rows, three folds": {"train": ["bi,s,ga", "ma,u,me"], "folds": 3},
-    "twelve rows, five folds": {"train": TWELVE, "folds": 5},
-}
+def told(run: Path) -> str:
+    """The text of a run's page, which is written without its figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rawdrift.report.html.draw", no_figures)
+        return text_of(report.write(run).read_text())
 
 
 @pytest.fixture(autouse=True)
 def coarse_png(monkeypatch):
-    """Encoding fine pictures would be most of these tests' time; those of `written` are fine."""
-    monkeypatch.setattr(style, "_DPI", 30)
+    """Encoding fine pictures would be most of these tests' time; one test looks at their size."""
+    monkeypatch.setattr(style, "_DPI", 20)
 
 
 @pytest.fixture(scope="module", params=RUNS)
-def written(request, tmp_path_factory):
-    run = tmp_path_factory.mktemp("run")
-    summary = make_run(run, **RUNS[request.param])
-    assert report.write(run) == run / "report.html"
-    return run, summary, (run / "report.html").read_text()
+def written(request, folders, tmp_path_factory):
+    run = shutil.copytree(folders(request.param), tmp_path_factory.mktemp("written") / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "_DPI", 20)
+        assert report.write(run) == run / "report.html"
+    return run, read(run), (run / "report.html").read_text()
+
+
+def three(value: float | None) -> str:
+    if value is None:
+        return "\N{EN DASH}"
+    return f"{value:.3f}".replace("-", "\N{MINUS SIGN}") if round(value, 3) else "0.000"
 
 
 def test_every_number_of_the_summary_is_in_the_page(written):
     _, summary, page = written
     text = text_of(page)
     rows = re.findall(r"<tr[^>]*>(.*?)</tr>", page, flags=re.DOTALL)
-    rows = [[text_of(cell).strip() for cell in re.findall(r"<td.*?</td>", row)] for row in rows]
-
-    def three(value: float | None) -> str:
-        return "\N{EN DASH}" if value is None else f"{value:.3f}"
+    rows = {tuple(text_of(c).strip() for c in re.findall(r"<td.*?</td>", row)) for row in rows}
+    starts = {row[:n] for row in rows for n in (7, 8)}
 
     for cell in summary["cells"]:
-        interval = f"{cell['low']:.3f}\N{EN DASH}{cell['high']:.3f}"
-        line = [cell["train"], cell["test"], three(cell["mean"]), three(cell["std"]), interval]
-        assert [*line, str(cell["folds"]), str(cell["n"])] in rows
-    for entry in summary["ranking"]:
-        line = [str(entry["rank"]), entry["train"]]
-        line += [three(entry[key]) for key in ("mean", "std", "matched", "drop")]
-        line += [entry["worst_test"], three(entry["worst"])]
-        assert line in [row[:8] for row in rows]
-    for key in ("average_drop", "matched"):
-        spread = summary[key]["std"]
-        shown = three(summary[key]["mean"]) + ("" if spread is None else f" ± {three(spread)}")
-        assert shown in text
-    worst = summary["worst"]
-    assert f"{worst['train']} → {worst['test']}, drop {worst['drop']:.3f}" in text
-    for label, count in summary["data"]["classes"].items():
-        assert [label, str(count)] in [row[:2] for row in rows]
-    recall = {(entry["test"], entry["label"]): entry["value"] for entry in summary["recall"]}
-    for label in CLASSES:
-        values = [recall[test, label] for test in (worst["train"], worst["test"])]
-        assert [label, str(CLASSES[label]), *map(three, values)] in rows
+        severity = str(cell["severity"] or "\N{EN DASH}")
+        line = [cell["train"], cell["test"], severity, three(cell["mean"])]
+        line += [span(cell["low"], cell["high"], 3)]
+        line += [three(cell["std"])] if summary["folds"] > 1 else []
+        line += [three(cell.get("drop"))]
+        line += [span(cell["drop_low"], cell["drop_high"], 3) if "drop" in cell else three(None)]
+        assert tuple(line) in starts
+    several = len(summary["train"]) > 1
+    for ranking in summary["rankings"].values():
+        for entry in ranking:
+            line = [str(entry["rank"]), span(entry["rank_low"], entry["rank_high"], 0)]
+            line += [entry["train"], three(entry["mean"]), span(entry["low"], entry["high"], 3)]
+            line += [three(entry[key]) for key in ("std", "matched", "drop")]
+            assert (tuple(line) in starts) == several
+    for order in summary["orders"] if several else ():
+        assert any(row[0] == "1" and order["order"][0] in row[1:] for row in rows if row)
+        assert order["test"].replace("_", " ") in text or order["test"] == "identity"
+    for kind in ("isp", "corruption"):
+        found = summary["average_drops"].get(kind)
+        if found:
+            assert f"{three(found['value'])} {span(found['low'], found['high'], 3)}" in text
+    for found in summary["severity_matched"].values():
+        if found and found["ratio"]:
+            value, low, high = (found["ratio"][key] for key in ("value", "low", "high"))
+            assert f"{value:.1f} times ({span(low, high, 1)})" in text
+    for worst in summary["worst"].values():
+        assert f"a drop of {three(worst['drop'])} ({span(worst['low'], worst['high'], 3)};" in text
+        for entry in worst["recall"]:
+            line = (entry["label"], "150", three(entry["matched"]), three(entry["drifted"]))
+            assert line in rows
     facts = (
-        "0.589",
-        "basophil (1 image: too few for 3 folds)",
-        "299 raw mosaics of 120 \N{MULTIPLICATION SIGN} 120 pixels",
-        "lab-cam",
+        "300 raw mosaics of 8 \N{MULTIPLICATION SIGN} 8 pixels",
+        "rawdrift 0.1.0",
+        "22 November 2026, 21:40 UTC",
+        "cpu, 32-true",
+        "model: resnet18",
+        summary["data"]["fingerprint"],
     )
-    provenance = ("rawdrift 0.1.0", "22 November 2026, 21:40 UTC", "5 min 12 s", "cpu, bf16-mixed")
-    settings = ("model: resnet18", "lr: 0.0001", "limit: null", "root: /data/wbc")
-    for fact in (*facts, *provenance, *settings):
+    for fact in facts:
         assert fact in text
 
 
-def test_heatmap_holds_every_name_and_mean(written):
+def test_kendalls_tau_is_told(a_run):
+    tau = {"value": 0.515, "low": -0.25, "high": 0.75}
+    change(a_run, agreement=tau)
+    assert "is 0.52 (\N{MINUS SIGN}0.25 to 0.75): 1 is the same order" in told(a_run)
+    change(a_run, agreement=None)
+    assert "Kendall" not in told(a_run)
+
+
+def test_heatmap_holds_every_name_value_rank_and_star(written):
     run, summary, _ = written
     texts = [element.text for element in svg_texts(run / "figures/heatmap.svg")]
-    assert set(summary["train"]) | set(TWELVE) <= set(texts)
-    for cell in summary["cells"]:
-        assert f"{cell['mean']:.2f}" in texts
-    ranks = {"1", "2", "3"}.intersection(texts)
-    assert len(ranks) == (min(3, len(summary["train"])) if len(summary["train"]) > 1 else 0)
+    names = [*summary["train"], *TWELVE, *(c.replace("_", " ") for c in summary["corruptions"])]
+    assert set(names) <= set(texts)
+    assert ("Corruptions, severity 3" in texts) == ("identity" in texts)
+    shown = [c for c in summary["cells"] if c["severity"] in (0, 3)]
+    values = sorted(f"{c['mean']:.2f}" for c in shown)
+    if summary["corruptions"]:
+        own = [c for c in summary["cells"] if c["test"] == c["train"]]
+        values = sorted([*values, *(f"{c['mean']:.2f}" for c in own)])
+    small = [f"0{text}" for text in texts if re.fullmatch(r"\.\d\d", text)]
+    large = [text for text in texts if re.fullmatch(r"\d\.\d\d", text)]
+    # The key holds numbers too.
+    assert not _minus(values, small + large)
+    ranks = sum(text in ("1", "2", "3") for text in texts)
+    kinds, several = len(summary["rankings"]), len(summary["train"]) > 1
+    assert ranks == (min(3, len(summary["train"])) * kinds + 1 if several else 0)
+
+
+def _minus(some: list[str], all_of_them: list[str]) -> list[str]:
+    left = list(all_of_them)
+    for one in list(some):
+        if one in left:
+            left.remove(one)
+            some = some[: some.index(one)] + some[some.index(one) + 1 :]
+    return some
 
 
 def svg_texts(path: Path) -> list[ElementTree.Element]:
     return list(ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text"))
 
 
-def test_figures_are_whole_svg_and_png(written):
-    run, _, _ = written
-    assert {path.name for path in (run / "figures").iterdir()} == {
-        f"{name}.{kind}" for name in ("heatmap", "ranking", "worst-pair") for kind in ("svg", "png")
-    }
+def test_figures_and_tables_are_those_of_the_run(written):
+    run, summary, _ = written
+    several, corrupted = len(summary["train"]) > 1, bool(summary["corruptions"])
+    figures = {"heatmap", "worst-isp", "ranking" if several else "losses"}
+    tables = {"measurements", "drops", "splits", "recall-isp"}
+    if several:
+        tables |= {"ranking-isp", "order-isp"}
+    if corrupted:
+        figures |= {"severities", "drops", "heatmap-severities", "worst-corruption"}
+        tables |= {"recall-corruption"}
+    if several and corrupted:
+        tables |= {"ranking-corruption", *(f"order-corruption-{s}" for s in (1, 3, 5))}
+    for folder, names, kinds in (("figures", figures, "svg png"), ("tables", tables, "csv tex")):
+        found = {path.name for path in (run / folder).iterdir()}
+        assert found == {f"{name}.{kind}" for name in names for kind in kinds.split()}
     for path in (run / "figures").glob("*.svg"):
         assert ElementTree.parse(path).getroot().tag.endswith("svg")
-    for path in (run / "figures").glob("*.png"):
-        height, width, channels = imread(path).shape
-        assert channels == 4
-        assert width == style.WIDTH * 200
-        assert 200 < height < 1.2 * width
+
+
+def test_pictures_are_fine_enough_for_print(folders, tmp_path, monkeypatch):
+    run = shutil.copytree(folders("one"), tmp_path / "run")
+    monkeypatch.setattr(style, "_DPI", 200)
+    report.write(run)
+    height, width, _ = imread(run / "figures/heatmap.png").shape
+    assert width == style.WIDTH * 200
+    assert 200 < height < width
 
 
 def test_page_needs_nothing_from_elsewhere(written):
-    _, _, page = written
+    run, _, page = written
     own = re.sub(r"data:image/png;base64,[\w+/=\s]*", "data:image/png;base64,", page)
     assert not re.search(r"https?:|//[a-z]|@import|<script|<link|<iframe|javascript:", own)
     links = set(re.findall(r'(?:\bhref|\bsrc|xlink:href)="([^"]*)"', page))
     outside = {link for link in links if not link.startswith(("#", "data:image/png;base64,"))}
-    figures = {f"figures/{name}" for name in ("heatmap", "ranking", "worst-pair")}
-    assert outside == {"results.csv", "summary.json"} | {
-        f"{figure}.{kind}" for figure in figures for kind in ("svg", "png")
+    there = {
+        f"{p.parent.name}/{p.name}" for f in ("figures", "tables") for p in (run / f).iterdir()
     }
+    assert outside == {"results.csv", "summary.json"} | there
     assert set(re.findall(r"url\((.)", page)) <= {"#"}
 
 
@@ -244,108 +280,151 @@ def test_inlined_figures_share_no_id_and_miss_none(written):
     assert set(re.findall(r'(?:href="|url\()#([^")]*)', page)) <= set(ids)
 
 
-def test_same_record_same_bytes(tmp_path):
-    found = []
-    for name in ("a", "b"):
-        run = tmp_path / name
-        make_run(run)
+def test_same_record_same_bytes_and_no_setting_of_matplotlib_changed(folders, tmp_path):
+    runs = [shutil.copytree(folders("one"), tmp_path / name) for name in "ab"]
+    before = dict(matplotlib.rcParams)
+    for run in runs:
         report.write(run)
-        paths = [run / "report.html", *sorted((run / "figures").iterdir())]
-        found.append([path.read_bytes() for path in paths])
-    assert found[0] == found[1]
+    assert dict(matplotlib.rcParams) == before
+    paths = [path.relative_to(runs[0]) for path in runs[0].rglob("*.*")]
+    assert all((runs[0] / path).read_bytes() == (runs[1] / path).read_bytes() for path in paths)
 
 
 HOSTILE = ("<script>alert(1)</script>", "$\\frac{a_1}$ & \"b'", "白血球\n\x07", "_x")
 
 
-def test_hostile_labels_are_text_everywhere(tmp_path):
-    labels = dict(zip(HOSTILE, (40, 30, 20, 10), strict=True))
-    summary = make_run(tmp_path, labels=labels)
-    for i, image in enumerate(summary["worst"]["images"]):
+def test_hostile_labels_are_text_everywhere(a_run):
+    summary = read(a_run)
+    worst = summary["worst"]
+    for i, image in enumerate(worst["isp"]["images"]):
         image.update(label=HOSTILE[i % 4], prediction=HOSTILE[(i + 1) % 4], image=HOSTILE[0])
+    for i, entry in enumerate(worst["isp"]["recall"]):
+        entry["label"] = HOSTILE[i]
     data = summary["data"] | {"name": HOSTILE[0], "root": HOSTILE[1], "left_out": {HOSTILE[0]: 2}}
+    data["classes"] = dict.fromkeys(HOSTILE, 75)
+    data["majority"] = {"label": HOSTILE[0], "share": 0.99}
     spec = {HOSTILE[0]: {HOSTILE[0]: HOSTILE[0]}}
-    change(tmp_path, worst=summary["worst"], data=data, spec=spec, device=HOSTILE[0])
-    page = report.write(tmp_path).read_text()
+    views = summary["views"] | {"image": HOSTILE[0]}
+    failed = {HOSTILE[0]: HOSTILE[0]}
+    change(a_run, worst=worst, data=data, spec=spec, device=HOSTILE[0], views=views, failed=failed)
+    page = report.write(a_run).read_text()
     assert "<script" not in page
     assert "alert(1)&lt;/script&gt;" in page
-    for path in (tmp_path / "figures").glob("*.svg"):
+    for path in (a_run / "figures").glob("*.svg"):
         assert "<script" not in path.read_text()
-    captions = [element.text for element in svg_texts(tmp_path / "figures/worst-pair.svg")]
+    captions = [element.text for element in svg_texts(a_run / "figures/worst-isp.svg")]
     assert "✗ 白血球" in captions
     assert "✗ $\\frac{a_1}$ & \"b'" in captions
+    assert r"\$\textbackslash{}frac\{a\_1\}\$ \& " in (a_run / "tables/recall-isp.tex").read_text()
 
 
-def test_own_names_of_pipelines_are_drawn_without_the_glossary(tmp_path):
-    names_of_cameras = ["$phone_1$", "a very long name of a pipeline indeed", "c"]
-    summary = make_run(tmp_path)
-    cell = summary["cells"][0]
-    cells = [cell | {"train": "c", "test": test} for test in names_of_cameras]
-    entry = summary["ranking"][0] | {"train": "c", "worst_test": "$phone_1$"}
-    worst = summary["worst"] | {"train": "c", "test": "$phone_1$"}
-    change(tmp_path, train=["c"], test=names_of_cameras, cells=cells, ranking=[entry], worst=worst)
-    page = report.write(tmp_path).read_text()
+def test_own_names_of_pipelines_are_drawn_without_the_glossary(a_run):
+    long = "a very long name of a pipeline indeed"
+    text = (a_run / "summary.json").read_text().replace("ma,u,me", "$own_1$")
+    (a_run / "summary.json").write_text(text.replace("bi,s,me", long))
+    page = report.write(a_run).read_text()
     assert "A pipeline is named by" not in page
-    texts = [element.text for element in svg_texts(tmp_path / "figures/heatmap.svg")]
-    assert "$phone_1$" in texts
-    assert "a very long nam…e indeed" in texts
+    texts = [element.text for element in svg_texts(a_run / "figures/heatmap.svg")]
+    assert {"$own_1$", "a very long n…indeed"} <= set(texts)
 
 
-def test_headline_says_what_fell(tmp_path):
-    make_run(tmp_path, fall=0.12)
-    text = text_of(report.write(tmp_path).read_text())
-    assert "Trained on ma,u,me and tested on me,s,me , accuracy falls from 0.83 to 0.71." in text
-    assert "worst of 22 pairs" in text
+def test_headline_says_what_fell(a_run):
+    text = told(a_run)
+    assert "Trained on ma,u,me and tested on me,s,me, accuracy falls from 0.92 to 0.68." in text
+    assert "Changed: demosaicing: Malvar2004 to Menon2007; sharpening: unsharp mask to" in text
+    assert "Changed: gaussian noise 5, std 0.38." in text
 
 
 @pytest.mark.parametrize(
-    ("fall", "headline"),
+    ("drop", "headline"),
     [
-        (0.02, "No drop in accuracy was found beyond chance."),
-        (-0.01, "No drop in accuracy was found."),
+        (0.02, "No change of pipeline costs accuracy beyond chance; fog 5 takes it from"),
+        (-0.01, "No change of pipeline costs accuracy; fog 5 takes it from 0.93 to"),
     ],
 )
-def test_headline_says_when_nothing_fell(tmp_path, fall, headline):
-    make_run(tmp_path, fall=fall)
-    text = text_of(report.write(tmp_path).read_text())
+def test_headline_says_when_no_pipeline_costs_anything(a_run, drop, headline):
+    worst = read(a_run)["worst"]
+    worst["isp"] |= {"drop": drop, "low": drop - 0.04, "high": drop + 0.04, "is_drop": False}
+    worst["corruption"] |= {"test": "fog", "matched": 0.93, "is_drop": True}
+    change(a_run, worst=worst)
+    text = told(a_run)
     assert headline in text
     assert "falls from" not in text
-    if fall < 0:
-        assert "drop \N{MINUS SIGN}0.010" in text
+    assert f"a drop of {three(drop)}" in text
 
 
-def test_warnings_only_where_they_are_due(tmp_path):
-    sound, weak = tmp_path / "sound", tmp_path / "weak"
-    make_run(sound)
-    summary = make_run(weak, folds=2, labels={"a": 30, "b": 20})
-    majority = {"label": "a", "share": 0.95}
-    change(weak, data=summary["data"] | {"majority": majority})
-    assert 'class="warning"' not in report.write(sound).read_text()
-    text = text_of(report.write(weak).read_text())
-    for warning in ("Only 2 folds.", "About 25 test images a fold.", "No better than guessing."):
+def test_a_model_that_was_not_trained_here_has_its_own_story(folders, tmp_path):
+    text = told(shutil.copytree(folders("checkpoint"), tmp_path / "run"))
+    assert (
+        "Tested on me,s,me, this model\N{RIGHT SINGLE QUOTATION MARK}s accuracy falls from 0.93 to 0.68."
+        in text
+    )
+    assert "What other pipelines cost this model" in text
+    assert "The model was tested as it is on all 300 images" in text
+    for word in ("Ranking", "over folds", "Only 1", "trainings"):
+        assert word not in text
+
+
+def test_failed_units_are_named_at_the_top(a_run):
+    change(a_run, failed={"me-u-ga_fold1": "the loss is not a number"})
+    spec = read(a_run)["spec"]
+    spec["synthesis"]["train"].append("me,u,ga")
+    change(a_run, spec=spec)
+    text = told(a_run)
+    assert "1 training failed. Without all of their folds, me,u,ga is left out" in text
+    assert "me-u-ga_fold1: the loss is not a number" in text
+    assert text.index("training failed") < text.index("Matched accuracy")
+
+
+def test_warnings_only_where_they_are_due(a_run):
+    assert "Only" not in told(a_run)
+    data = read(a_run)["data"] | {"majority": {"label": "a", "share": 0.95}}
+    change(a_run, folds=2, data=data | {"images": 50, "groups": 4})
+    text = told(a_run)
+    for warning in ("Only 2 folds.", "Only 50 images.", "Only 4 groups.", "No better than guess"):
         assert warning in text
 
 
-def test_segmentation_without_classes_and_pictures(tmp_path):
-    summary = make_run(tmp_path)
-    data = summary["data"] | {"classes": {}, "majority": None, "left_out": {}, "groups": "flight"}
-    cells = [cell | {"low": None, "high": None} for cell in summary["cells"]]
-    worst = summary["worst"] | {"images": []}
-    change(tmp_path, metric="iou", data=data, cells=cells, worst=worst, recall=None)
-    page = report.write(tmp_path).read_text()
-    assert "IoU falls from" in page
-    assert not (tmp_path / "figures/worst-pair.svg").exists()
-    assert "flight; none stands on both sides" in page
+def test_segmentation_speaks_of_iou_and_shows_no_answers(a_run):
+    summary = read(a_run)
+    data = summary["data"] | {"task": "segmentation", "classes": {}, "majority": None, "groups": 30}
+    for cell in summary["cells"]:
+        del cell["balanced_accuracy"], cell["macro_f1"]
+        cell["dice"] = 0.875
+    for worst in summary["worst"].values():
+        worst["recall"] = []
+        for image in worst["images"]:
+            del image["label"], image["prediction"], image["matched_prediction"]
+            image["score"] = 0.4375
+    change(a_run, metric="iou", data=data, cells=summary["cells"], worst=summary["worst"])
+    text = told(a_run)
+    assert "IoU falls from" in text
+    assert "IoU 0.44" in text
+    assert not re.search("accuracy|answering|✓|✗|Recall|majority", text, flags=re.IGNORECASE)
+    assert "30; intervals are of groups, and none stands on both sides" in text
+    assert "0.875" in (a_run / "tables/measurements.csv").read_text()
 
 
-def test_nothing_to_compare(tmp_path):
-    summary = make_run(tmp_path, train=["bi,s,ga"], folds=1)
-    own = [cell for cell in summary["cells"] if cell["test"] == "bi,s,ga"]
-    entry = summary["ranking"][0] | {"drop": None}
-    fields = {"test": ["bi,s,ga"], "cells": own, "ranking": [entry], "best": {}}
-    change(tmp_path, **fields, worst=None, average_drop=None)
-    text = text_of(report.write(tmp_path).read_text())
-    assert "No pair of different pipelines was compared." in text
+def test_what_is_not_known_is_a_dash(a_run):
+    summary = read(a_run)
+    infinite = {"value": 0.1, "low": -np.inf, "high": np.inf}  # as of a single group
+    for cell in summary["cells"]:
+        cell |= {"std": None, "psnr": None, "low": -np.inf, "high": np.inf}
+    drops = summary["average_drops"] | {"isp": infinite, "ratio": None}
+    nothing = {"dssim": None, "mse": None}
+    matched = {"mean": 0.9, "std": None}
+    change(
+        a_run,
+        cells=summary["cells"],
+        average_drops=drops,
+        severity_matched=nothing,
+        matched=matched,
+    )
+    text = told(a_run)
+    assert "0.100 \N{MINUS SIGN}\N{INFINITY} to \N{INFINITY}" in text
+    assert "no ratio: the drop on other pipelines is not clearly above zero" in text
+    assert "no corruption changes views as much as another pipeline does" in text
+    assert not re.search(r"\b(nan|None|inf)\b", text)
 
 
 def test_a_folder_that_is_no_finished_run_is_refused(tmp_path):
@@ -363,38 +442,30 @@ def test_a_folder_that_is_no_finished_run_is_refused(tmp_path):
     ("fields", "complaint"),
     [
         ({"cells": []}, "no number for bi,s,ga tested on bi,s,me"),
-        ({"cells": [{"train": "bi,s,ga"}]}, "an entry of its 'cells' lacks 'test'"),
+        ({"cells": [{"train": "bi,s,ga"}]}, "an entry of its 'cells' lacks 'kind'"),
         ({"folds": "three"}, "its 'folds' is 'three'"),
         ({"matched": {"mean": 0.8}}, "an entry of its 'matched' lacks 'std'"),
+        ({"worst": {}}, "its 'worst' has no 'isp'"),
     ],
 )
-def test_a_damaged_summary_is_refused(tmp_path, fields, complaint):
-    make_run(tmp_path)
-    change(tmp_path, **fields)
+def test_a_damaged_summary_is_refused(a_run, fields, complaint):
+    change(a_run, **fields)
     with pytest.raises(InputError, match=complaint):
-        report.write(tmp_path)
-    assert not (tmp_path / "report.html").exists()
+        report.write(a_run)
+    assert not (a_run / "report.html").exists()
 
 
-def test_pictures_are_read_from_the_run_alone(tmp_path):
-    run = tmp_path / "run"
-    summary = make_run(run)
+def test_pictures_are_read_from_the_run_alone(a_run, tmp_path):
     imsave(tmp_path / "secret.png", np.zeros((4, 4, 3)))
-    summary["worst"]["images"][0]["view"] = "../secret.png"
-    change(run, worst=summary["worst"])
-    with pytest.raises(InputError, match="outside the run folder"):
-        report.write(run)
-    summary["worst"]["images"][0]["view"] = "samples/gone.png"
-    change(run, worst=summary["worst"])
-    with pytest.raises(InputError, match=r"its picture samples/gone\.png is missing"):
-        report.write(run)
-
-
-def test_report_changes_no_setting_of_matplotlib(tmp_path):
-    before = dict(matplotlib.rcParams)
-    make_run(tmp_path)
-    report.write(tmp_path)
-    assert dict(matplotlib.rcParams) == before
+    views = read(a_run)["views"]
+    for name, complaint in (
+        ("../secret.png", "outside the run folder"),
+        ("samples/gone.png", r"its picture samples/gone\.png is missing"),
+    ):
+        views["views"]["bi,s,me"] = name
+        change(a_run, views=views)
+        with pytest.raises(InputError, match=complaint):
+            told(a_run)
 
 
 def test_report_and_its_import_cost_no_torch():
@@ -402,6 +473,105 @@ def test_report_and_its_import_cost_no_torch():
     code = f"import sys, rawdrift.report; print({heavy} & {{*sys.modules}})"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+def test_changes_are_told_step_by_step():
+    worst = {"kind": "isp", "train": "bi,s,ga", "test": "me,s,me"}
+    assert changes(worst) == ["demosaicing: bilinear to Menon2007", "denoising: Gaussian to median"]
+    assert changes(worst | {"test": "own"}) == []
+    assert changes(worst | {"kind": "corruption"}) == []
+
+
+# Tables
+
+
+def test_measurements_are_whole_in_csv(written):
+    run, summary, _ = written
+    with (run / "tables/measurements.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(summary["cells"])
+    for row, cell in zip(rows, summary["cells"], strict=True):
+        assert (row["train"], row["test"]) == (cell["train"], cell["test"])
+        assert float(row["accuracy"]) == cell["mean"]
+        assert float(row["accuracy_low"]) == cell["low"]
+        assert row["drop_high"] == str(cell.get("drop_high", ""))
+
+
+def test_tables_are_latex_of_booktabs():
+    columns = [Column("name", "Name"), Column("x", "x in %", 2), Column("x", "95", 2)]
+    table = Table("t", "A_table", columns, [["a_b", -0.125, (-1.0, 0.5)], ["c", None, None]])
+    lines = to_latex(table).splitlines()
+    assert lines[2:] == [
+        r"\begin{tabular}{lrr}",
+        r"\toprule",
+        r"Name & x in \% & 95 \\",
+        r"\midrule",
+        r"a\_b & $-$0.12 & $-$1.00 to 0.50 \\",
+        r"c & -- & -- \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    assert to_csv(table).splitlines() == ["name,x,x_low,x_high", "a_b,-0.125,-1.0,0.5", "c,,,"]
+    assert r"\begin{longtable}" in to_latex(table._replace(rows=table.rows * 30))
+
+
+def test_small_p_values_and_shared_ranks():
+    assert Column("p_holm", "p", 3).show(0.0004) == "< 0.001"
+    assert Column("p_holm", "p", 3).show(0.04) == "0.040"
+    assert span(1.0, 2.5, 0) == "1\N{EN DASH}2.5"
+
+
+# Comparisons
+
+
+def test_two_runs_side_by_side(folders, a_run, tmp_path, capsys, monkeypatch):
+    first = shutil.copytree(folders("two"), tmp_path / "first")
+    summary = read(a_run)
+    for cell in summary["cells"]:
+        cell["mean"] -= 0.25
+    summary["spec"]["task"]["lr"] = 0.5
+    change(a_run, cells=summary["cells"], spec=summary["spec"])
+    monkeypatch.setattr("rawdrift.report.html.draw", no_figures)
+    assert main(["report", str(first), str(a_run)]) == 0
+    assert f"comparison: {a_run / 'compare.html'}" in capsys.readouterr().out
+    page = (a_run / "compare.html").read_text()
+    text = text_of(page)
+    assert re.search(r"task\.lr ?0\.0001 ?0\.5", text)
+    assert "task.model" not in text
+    assert "B and A tested the same images in the same folds" in text
+    assert "not paired" not in text
+    texts = [e.text for e in svg_texts(a_run / "figures/difference-B-A.svg")]
+    shared = [t for t in texts if re.fullmatch(r"\N{MINUS SIGN}0?\.25", t)]
+    assert len(shared) >= 2 * (12 + 2 * 3)
+    assert "<script" not in page
+    assert not re.search(r"https?:|//[a-z]", page)
+
+
+def test_runs_of_other_images_are_not_paired(folders, a_run, tmp_path):
+    data = read(a_run)["data"] | {"fingerprint": "other"}
+    change(a_run, data=data)
+    runs = [folders("two"), a_run, folders("checkpoint")]
+    page = report.compare(runs, tmp_path / "new")
+    assert page == tmp_path / "new/compare.html"
+    text = text_of(page.read_text())
+    assert "B is not paired with A: other images." in text
+    assert "C is not paired with A: trained here against tested as it is." in text
+    assert (tmp_path / "new/figures/difference-C-A.svg").exists()
+
+
+def test_runs_that_share_nothing_have_no_differences(a_run, folders, tmp_path):
+    change(a_run, metric="iou")
+    text = text_of(report.compare([folders("two"), a_run], tmp_path).read_text())
+    assert "The runs share no measurement" in text
+    assert not (tmp_path / "figures").exists()
+
+
+def test_a_comparison_takes_several_runs(folders, capsys):
+    run = folders("two")
+    with pytest.raises(InputError, match="a comparison takes 2 to 8 runs, got 1"):
+        report.compare([run])
+    assert main(["report", str(run), "--out", "x"]) == 2
+    assert "--out is for the comparison of several runs" in capsys.readouterr().err
 
 
 # Contact sheets

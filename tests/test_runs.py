@@ -20,6 +20,10 @@ def store(folder, spec=SPEC):
     return Store(folder, spec, ["train", "value"])
 
 
+def missing(store, units):
+    return [unit for unit in units if store.read(unit) is None]
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -71,7 +75,7 @@ def test_finished_units_are_kept_and_the_rest_is_missing(tmp_path):
         first.append("b", {"rows": [ROW], "more": [1]})
     second = store(tmp_path / "run")
     with second:
-        assert second.missing(["a", "b", "c"]) == ["a", "c"]
+        assert missing(second, ["a", "b", "c"]) == ["a", "c"]
         second.append("a", {"rows": [{**ROW, "value": 0.5}]})
     assert [record["rows"][0]["value"] for record in second.records(["a", "b", "c"])] == [0.5, 0.1]
     second.write_results(["a", "b", "c"])
@@ -83,6 +87,41 @@ def test_finished_units_are_kept_and_the_rest_is_missing(tmp_path):
     assert yaml.safe_load((tmp_path / "run/spec.yaml").read_text()) == to_dict(SPEC)
 
 
+def test_results_grow_with_each_unit_and_end_in_order(tmp_path):
+    """However often the run was killed, also between a record and its rows, or within these."""
+    results = tmp_path / "results.csv"
+    names = ["a", "b", "c"]
+    lines = {name: f'"bi,s,ga",{value}\n' for value, name in enumerate(names)}
+    records = {name: {"rows": [{**ROW, "value": value}]} for value, name in enumerate(names)}
+    with store(tmp_path) as first:
+        for name in "ca":
+            first.append(name, records[name])
+    assert results.read_text() == "train,value\n" + lines["c"] + lines["a"]
+    for left in ("", "train,va", "train,value\n" + lines["c"] + lines["a"][:3]):
+        results.write_text(left)
+        with store(tmp_path) as again:
+            again.write_results(names)
+            assert results.read_text() == "train,value\n" + lines["a"] + lines["c"]
+    with store(tmp_path) as last:
+        last.append("b", records["b"])
+        last.write_results(names)
+    assert results.read_text() == "train,value\n" + "".join(lines.values())
+
+
+def test_records_are_read_one_at_a_time_and_again(tmp_path, monkeypatch):
+    with store(tmp_path) as kept:
+        for name in "ab":
+            kept.append(name, {"rows": [], "of": name})
+        read = []
+        monkeypatch.setattr(kept, "read", lambda unit: read.append(unit) or {"of": unit})
+        records = kept.records(["a", "b"])
+        assert read == []
+        for count, record in enumerate(records, start=1):
+            assert len(read) == count
+            assert record["of"] == read[-1]
+        assert len(list(records)) == 2
+
+
 def test_the_leftover_of_a_killed_write_is_swept_away(tmp_path):
     with store(tmp_path):
         pass
@@ -90,14 +129,14 @@ def test_the_leftover_of_a_killed_write_is_swept_away(tmp_path):
     leftover.write_text("{half")
     with store(tmp_path) as again:
         assert not leftover.exists()
-        assert again.missing(["a"]) == ["a"]
+        assert missing(again, ["a"]) == ["a"]
 
 
 def test_a_run_killed_at_its_very_beginning_goes_on(tmp_path):
     (tmp_path / ".lock").touch()
     (tmp_path / ".spec.yaml.abc.tmp").write_text("data:")
     with store(tmp_path) as begun:
-        assert begun.missing(["a"]) == ["a"]
+        assert missing(begun, ["a"]) == ["a"]
     assert not (tmp_path / ".spec.yaml.abc.tmp").exists()
 
 
@@ -107,10 +146,10 @@ def test_a_run_killed_at_its_very_beginning_goes_on(tmp_path):
 def test_a_damaged_record_is_done_again(damage, tmp_path):
     with store(tmp_path) as first:
         first.append("a", {"rows": [ROW]})
-        assert first.missing(["a"]) == []
+        assert missing(first, ["a"]) == []
         (tmp_path / "records/a.json").write_text(damage)
-        assert first.missing(["a"]) == ["a"]
-        assert first.records(["a"]) == []
+        assert missing(first, ["a"]) == ["a"]
+        assert list(first.records(["a"])) == []
 
 
 def test_a_second_process_in_the_same_folder_is_refused(tmp_path):

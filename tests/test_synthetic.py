@@ -451,5 +451,5 @@ def test_the_lens_of_the_drone_leaves_no_finer_detail_than_its_sigma(photographs
 
 def test_synthesis_says_that_masks_are_no_labels(tmp_path):
     spec = SynthesisSpec(Data("synthetic-drone", images=10, size=32))
-    with pytest.raises(rd.InputError, match="synthetic-drone has masks alone"):
+    with pytest.raises(rd.InputError, match="no labels"):
         synthesis.run(spec, tmp_path / "run")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from skimage.metrics import structural_similarity
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 import rawdrift as rd
 from rawdrift.data.dataset import RawDataset
@@ -145,6 +146,8 @@ def test_views_are_as_far_as_scikit_image_says():
         ssim = structural_similarity(a, b, use_sample_covariance=False, **settings)
         assert dssim == pytest.approx(1 - ssim, abs=2e-3)  # of all pixels, not of the inner ones
         assert mse == pytest.approx(np.mean((a - b) ** 2))
+    ssim = structural_similarity_index_measure(view, own, data_range=1.0, reduction="none")
+    assert found[:, 0].tolist() == pytest.approx((1 - ssim).tolist(), abs=1e-6)
     assert torch.equal(_distances(own, own), torch.zeros(2, 2).double())
     assert _distances(own[..., :8, :8], view[..., :8, :8]).min() > 0  # smaller than the window
 

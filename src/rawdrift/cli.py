@@ -152,9 +152,10 @@ def _parser() -> _Parser:
     commands.add_subcommand("synthesis", synthesis, help="drift synthesis: train and test grid")
     parser.commands["synthesis"] = synthesis
 
-    report = _command("Write the report of finished runs again.")
+    report = _command("Write the report of finished runs again; of several also a comparison.")
     report.add_argument("runs", nargs="+", metavar="RUN", help="run folder")
-    commands.add_subcommand("report", report, help="the report of a run, again")
+    report.add_argument("--out", help="folder for the comparison; left out: that of the last run")
+    commands.add_subcommand("report", report, help="the report of a run again, or compare runs")
 
     check = _command("Is this camera inside the envelope of a forensic signature?")
     check.add_argument("signature", metavar="SIGNATURE", help="signature.json")
@@ -284,8 +285,12 @@ def _develop(args: Namespace) -> int:
 def _report(args: Namespace) -> int:
     from rawdrift import report
 
+    if args.out is not None and len(args.runs) < 2:
+        raise InputError("--out is for the comparison of several runs; give another RUN")
     for run in args.runs:
         print(f"report: {report.write(Path(run))}")
+    if len(args.runs) > 1:
+        print(f"comparison: {report.compare(args.runs, args.out)}")
     return 0
 
 

@@ -1,6 +1,6 @@
 """The answers of all models to all tests, and what resampling makes of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ class Material(NamedTuple):
 class Grid:
     """Outcomes of T training pipelines on U cases, of each image once.
 
-    trained: the T names of pipelines all of whose folds are done.
+    trained: the T names of pipelines all of whose folds are done; records of others are left out.
     outcomes: (T, U, N, ...), see `measures.Outcomes`. truth: (N,) labels; unused for masks.
     distance: name of a measure of distance between views -> (T, U), mean over folds.
     """
@@ -38,7 +38,7 @@ class Grid:
         material: Material,
         cases: Sequence[Case],
         trained: Sequence[str],
-        records: Sequence[Record],
+        records: Iterable[Record],
         seed: int,
     ):
         data, targets, splits = material
@@ -54,6 +54,8 @@ class Grid:
             self.fold[split.test] = number
         self.folds = len(splits)
         for record in records:
+            if record["train"] not in self.trained:
+                continue
             row = self.trained.index(record["train"])
             for column, case in enumerate(self.cases):
                 found = np.asarray(record["outcomes"][case.key])

@@ -45,13 +45,10 @@ def plan(spec: SynthesisSpec, out: str | Path) -> Plan:
     costs. Raises InputError as `synthesis.run` does."""
     store = Store(Path(out), spec, COLUMNS)
     job = prepare(spec)
-    records = store.records([unit.name for unit in job.units])
-    if records:
-        seconds = sum(record["seconds"] for record in records) / len(records)
-    else:
-        seconds = _measure(spec, job)
+    took = [record["seconds"] for record in store.records([unit.name for unit in job.units])]
+    seconds = sum(took) / len(took) if took else _measure(spec, job)
     images = len(job.material.data)
-    return Plan(len(job.units), len(records), images, len(cases(spec)), seconds, bool(records))
+    return Plan(len(job.units), len(took), images, len(cases(spec)), seconds, bool(took))
 
 
 def _measure(spec: SynthesisSpec, job: Job) -> float:

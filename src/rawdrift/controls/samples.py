@@ -1,4 +1,4 @@
-"""Pictures of the images that lose most, for the report."""
+"""Pictures for the report: of the images that lose most, and all views of one image."""
 
 import shutil
 from pathlib import Path
@@ -15,13 +15,17 @@ from rawdrift.runs.spec import SynthesisSpec
 from rawdrift.tasks.evaluate import Case
 
 SAMPLES = 6
+AMPLIFIED = 4  # times the difference of two views, in its picture
+MIDDLE = 256  # pixels that are shown of an image of which all views are
 
 
 def samples(
     spec: SynthesisSpec, material: Material, grid: Grid, row: int, case: Case, folder: Path
 ) -> list[dict[str, Any]]:
-    """Write both views of the images on which a pipeline's model loses most under a case, to
-    `folder`/samples; returns their names, and what was answered.
+    """Write both views of the images on which a pipeline's model loses most under a case, and their
+    difference, to `folder`/samples; returns their names, and what was answered.
+
+    The difference is drifted minus matched, `AMPLIFIED` times, around a middle gray.
     """
     data, targets, _ = material
     own, at = int(grid.own[row]), grid.cases.index(case)
@@ -31,13 +35,14 @@ def samples(
     shutil.rmtree(folder / "samples" / case.kind, ignore_errors=True)  # of another worst pair
     found = []
     for number, index in enumerate(order[:SAMPLES].tolist()):
-        names = [f"samples/{case.kind}/{number}-{what}.png" for what in ("matched", "drifted")]
-        for name, view in zip(names, _views(spec, material, grid, row, case, index), strict=True):
-            files.write(folder / name, encode(picture(view), bits=8))
-        sample = {
-            "image": data.images[index],
-            "matched_view": names[0],
-            "view": names[1],
+        as_trained, as_tested = _views(spec, material, grid, row, case, index)
+        change = (0.5 + AMPLIFIED * (as_tested - as_trained)).clamp(0, 1)
+        sample: dict[str, Any] = {"image": data.images[index]}
+        views = {"matched_view": as_trained, "view": as_tested, "change": change}
+        for key, shown in views.items():
+            sample[key] = f"samples/{case.kind}/{number}-{_FILES[key]}.png"
+            files.write(folder / sample[key], encode(picture(shown), bits=8))
+        sample |= {
             "matched_score": _number(matched[index]),
             "score": _number(drifted[index]),
         }
@@ -47,6 +52,26 @@ def samples(
             sample["prediction"] = targets.names[int(grid.outcomes[row, at, index])]
         found.append(sample)
     return found
+
+
+_FILES = {"matched_view": "matched", "view": "drifted", "change": "change"}
+
+
+def twelve_views(
+    spec: SynthesisSpec, material: Material, index: int, folder: Path
+) -> dict[str, Any]:
+    """Write the middle of one image as all pipelines develop it, to `folder`/samples/views; returns
+    the names."""
+    data = material.data
+    camera = data.cameras[int(data.camera_index[index])]
+    views = isp.views(data.mosaics[index], camera, channels=spec.synthesis.channels)
+    top, left = (max(0, (length - MIDDLE) // 2) for length in data.size)
+    found = {}
+    for name, view in views.items():
+        middle = view[:, top : top + MIDDLE, left : left + MIDDLE].float()
+        found[name] = f"samples/views/{name.replace(',', '-')}.png"
+        files.write(folder / found[name], encode(picture(middle), bits=8))
+    return {"image": data.images[index], "cropped": max(data.size) > MIDDLE, "views": found}
 
 
 def _views(

@@ -1,7 +1,7 @@
 """What drift synthesis found: the numbers and pictures that its report shows."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from rawdrift.checks import InputError
 from rawdrift.controls.grid import Grid, Material
 from rawdrift.controls.measures import Array
 from rawdrift.controls.resampling import Interval, holm, kendall_tau, ranks
-from rawdrift.controls.samples import samples
+from rawdrift.controls.samples import AMPLIFIED, samples, twelve_views
 from rawdrift.controls.severity import matched_drops
 from rawdrift.controls.statistics import spread
 from rawdrift.runs.spec import SynthesisSpec, to_dict
@@ -20,13 +20,14 @@ from rawdrift.runs.store import Record
 from rawdrift.tasks.evaluate import Case
 
 CERTAIN = 0.05  # corrected p-values below it are called a difference
+_HOW = ("device", "precision", "threads", "torch")  # a unit was computed with
 
 
 def summarize(
     spec: SynthesisSpec,
     material: Material,
     cases: Sequence[Case],
-    records: Sequence[Record],
+    records: Iterable[Record],
     failed: Mapping[str, str],
     folder: Path,
 ) -> dict[str, Any]:
@@ -35,20 +36,24 @@ def summarize(
     Values are over all images, each tested once; standard deviations over folds. Intervals and
     p-values are of images, or of their groups.
 
+    records: they are gone through twice; one at a time need be in memory.
     failed: reasons by the name of a unit. A pipeline without all of its folds is left out.
     """
-    done = [record["train"] for record in records]
+    how = [
+        {key: record[key] for key in ("train", "finished", "seconds", *_HOW)} for record in records
+    ]
+    done = [unit["train"] for unit in how]
     trained = [name for name in spec.synthesis.train if done.count(name) == len(material.splits)]
     if not trained:
         reasons = "; ".join(dict.fromkeys(failed.values()))
         raise InputError(f"no pipeline could be trained on all folds: {reasons}")
-    records = [record for record in records if record["train"] in trained]
+    how = [unit for unit in how if unit["train"] in trained]
     grid = Grid(material, cases, trained, records, spec.seed)
     cells = list(_cells(grid))
     return {
         "kind": "synthesis",
         "version": rawdrift.__version__,
-        "created": max(record["finished"] for record in records),
+        "created": max(unit["finished"] for unit in how),
         "spec": to_dict(spec),
         "trained_here": spec.task.checkpoint is None,
         "data": _data(spec, material, grid),
@@ -65,6 +70,7 @@ def summarize(
         "orders": _orders(grid),
         "agreement": _agreement(grid),
         "average_drops": _average_drops(grid),
+        "case_drops": list(_case_drops(grid)),
         "severity_matched": {kind: _at_same_distance(grid, kind) for kind in grid.distance},
         "matched": {
             "mean": float(grid.values[range(len(trained)), grid.own].mean()),
@@ -73,11 +79,9 @@ def summarize(
             ).std,
         },
         "worst": {kind: _worst(spec, material, grid, cells, kind, folder) for kind in _kinds(grid)},
-        "duration_s": round(sum(record["seconds"] for record in records), 1),
-        **{
-            key: ", ".join(sorted({str(record[key]) for record in records}))
-            for key in ("device", "precision", "threads", "torch")
-        },
+        "views": twelve_views(spec, material, 0, folder),
+        "duration_s": round(sum(unit["seconds"] for unit in how), 1),
+        **{key: ", ".join(sorted({str(unit[key]) for unit in how})) for key in _HOW},
     }
 
 
@@ -97,6 +101,7 @@ def _data(spec: SynthesisSpec, material: Material, grid: Grid) -> dict[str, Any]
     found: dict[str, Any] = {
         "name": spec.data.name,
         "root": spec.data.root,
+        "fingerprint": data.fingerprint(),
         "images": len(data),
         "height": data.size[0],
         "width": data.size[1],
@@ -149,6 +154,7 @@ def _cells(grid: Grid) -> Iterator[dict[str, Any]]:
                 drop = grid.interval(float(value[row, column]), draws[row, column])
                 cell |= {"drop": drop.value, "drop_low": drop.low, "drop_high": drop.high}
                 cell |= {"p": float(raw[row, column]), "p_holm": float(corrected[row, column])}
+                cell["is_drop"] = _is_drop(cell)
             yield cell
 
 
@@ -234,6 +240,23 @@ def _average_drops(grid: Grid) -> dict[str, Any]:
     return found
 
 
+def _case_drops(grid: Grid) -> Iterator[dict[str, Any]]:
+    """Of each case, the mean over the pipelines whose own views it does not show."""
+    value, draws = grid.drops
+    others = grid.where("isp") | grid.where("corruption")
+    for case, rows, drop, drawn in zip(
+        grid.cases, others.T, value.T, draws.swapaxes(0, 1), strict=True
+    ):
+        if rows.any():
+            found = grid.interval(float(drop[rows].mean()), drawn[rows].mean(0))
+            yield {
+                "kind": case.kind,
+                "test": case.name,
+                "severity": case.severity,
+                **_interval(found),
+            }
+
+
 def _average(grid: Grid, kind: str, severity: int | None = None) -> Interval:
     drops = _mean_drops(grid, kind, severity)
     return grid.interval(float(drops[0]), drops[1:])
@@ -283,7 +306,7 @@ def _worst(
 ) -> dict[str, Any]:
     """The largest drop of a kind; one that is clearly a drop goes before all that are not."""
     drifted = [cell for cell in cells if cell["kind"] == kind and "drop" in cell]
-    worst = max(drifted, key=lambda cell: (_is_drop(cell), cell["drop"]))
+    worst = max(drifted, key=lambda cell: (cell["is_drop"], cell["drop"]))
     row = grid.trained.index(worst["train"])
     case = Case(worst["kind"], worst["test"], worst["severity"])
     return {
@@ -297,8 +320,9 @@ def _worst(
         "low": worst["drop_low"],
         "high": worst["drop_high"],
         "p_holm": worst["p_holm"],
-        "is_drop": _is_drop(worst),
+        "is_drop": worst["is_drop"],
         "recall": _recalls(material, grid, row, case),
+        "amplified": AMPLIFIED,
         "images": samples(spec, material, grid, row, case, folder),
     }
 

@@ -84,10 +84,13 @@ def run(
         for record in store.records(names):
             _check_inputs(record, job, store.folder)
         tracked = tracker(tracking, store.folder, spec)
-        missing = set(store.missing(names))
+        missing = set(names)
         for name in names:
-            for record in store.records([name]):
-                tracked.log(name, record)
+            held = store.read(name)
+            if held is not None:
+                tracked.log(name, held)
+                missing.discard(name)
+        store.write_results(names)
         if len(missing) < len(names):
             tqdm.write(f"{len(names) - len(missing)} of {len(names)} trainings are done already")
         todo = [unit for unit in job.units if unit.name in missing]
@@ -106,7 +109,6 @@ def run(
                 _check_inputs(record, job, store.folder)
                 store.append(unit.name, record)
                 _checkpoint(store.folder, unit).unlink(missing_ok=True)
-                store.write_results(names)
                 tracked.log(unit.name, record)
                 missing.discard(unit.name)
                 tqdm.write(_line(record, job, left=len(missing) - len(failed)))

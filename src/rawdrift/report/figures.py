@@ -1,126 +1,218 @@
-"""The smaller figures of a drift synthesis run: the ranking, and pictures of the worst pair."""
+"""The smaller figures of a drift synthesis run: means, drops, and drops by severity."""
 
-from pathlib import Path
+import math
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rawdrift.report import style
-from rawdrift.report.style import ACCENT, INK, MUTED, PAPER, RULE, WRONG, plain
-from rawdrift.report.summary import damaged, picture
+from rawdrift.report.style import ACCENT, INK, MUTED, PAPER, RULE, SPREAD, WRONG, plain
+from rawdrift.report.summary import by_case, cases, own
 
 # Lengths are inches, lines and fonts points.
-_LETTER = 0.082
-_ROW = 0.34
-_SIDE, _BETWEEN, _LEFT = 1.42, 0.14, 0.12
+_LETTER = 0.08
+_ROW = 0.3
+_KINDS = {"isp": "Pipelines (ISP)", "corruption": "Corruptions, all severities"}
+DISTANCES = {"dssim": "SSIM", "mse": "PSNR"}
+"""What a measure of distance between views is better known by."""
 
 
 def ranking(summary: dict[str, Any]) -> Figure:
-    """The training pipelines, best first: mean over all tests, matched and worst value."""
-    entries = summary["ranking"]
-    names = [plain(entry["train"]) for entry in entries]
-    left, right, bottom, top = 0.35 + _LETTER * max(map(len, names)), 0.3, 0.55, 0.45
-    wide, tall = style.WIDTH, bottom + top + _ROW * len(entries)
-    figure = style.sheet(wide, tall)
-    axes = figure.add_axes(
-        (left / wide, bottom / tall, 1 - (left + right) / wide, 1 - (bottom + top) / tall)
-    )
-    for y, entry in enumerate(entries):
+    """The training pipelines: means over pipelines and over corruptions with 95 % intervals."""
+    rankings = summary["rankings"]
+    names = [entry["train"] for entry in rankings["isp"]]
+    left, head = 0.35 + _LETTER * max(len(plain(name)) for name in names), 0.5
+    figure, panels = _rows(len(names), left, len(rankings), head, 0.25)
+    for axes, (kind, entries) in zip(panels, rankings.items(), strict=True):
+        axes.set_title(_KINDS[kind], loc="left", fontsize=10, weight="bold", pad=8)
+        for entry in entries:
+            y = names.index(entry["train"])
+            axes.axhline(y, color=RULE, lw=0.8, zorder=0)
+            axes.plot(entry["matched"], y, "o", mfc=PAPER, mec=INK, mew=1.2, ms=6, zorder=2)
+            _interval(axes, y, entry, entry["mean"], ACCENT)
+            _beside(axes, y, str(entry["rank"]))
+        majority = summary["data"].get("majority")
+        if majority:
+            axes.axvline(majority["share"], color=MUTED, lw=1.2, ls=(0, (4, 3)), zorder=0)
+        axes.set_xlabel(f"{style.metric(summary)}: mean ●, matched ○")
+    panels[0].set_yticks(range(len(names)), [plain(name) for name in names])
+    limits = [limit for axes in panels for limit in axes.get_xlim()]
+    for axes in panels:  # one scale: what costs more is further left
+        axes.set_xlim(min(limits), max(limits))
+    return figure
+
+
+def losses(summary: dict[str, Any]) -> Figure:
+    """The drops of the first training pipeline on all others, the largest first."""
+    train = summary["train"][0]
+    found = by_case(summary)
+    drifted = [found[train, *case] for case in cases(summary, "isp") if case[1] != train]
+    drifted.sort(key=lambda cell: -cell["drop"])
+    names = [plain(cell["test"]) for cell in drifted]
+    figure, (axes,) = _rows(len(names), 0.35 + _LETTER * max(map(len, names)), 1, 0.15, 0.75)
+    for y, cell in enumerate(drifted):
         axes.axhline(y, color=RULE, lw=0.8, zorder=0)
-        axes.plot(entry["worst"], y, "|", color=WRONG, ms=11, mew=2)
-        if entry["matched"] is not None:
-            axes.plot(entry["matched"], y, "o", mfc=PAPER, mec=INK, mew=1.3, ms=7, zorder=3)
-        if entry["std"] is not None:
-            axes.errorbar(entry["mean"], y, xerr=entry["std"], color=ACCENT, lw=1.8, capsize=3)
-        axes.plot(entry["mean"], y, "o", color=ACCENT, ms=7, mew=0, zorder=4)
-    axes.set_yticks(range(len(entries)), names)
-    axes.set_ylim(len(entries) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-    axes.spines[["left", "right", "top"]].set_visible(False)
-    axes.set_xlabel(style.metric(summary))
-    majority = summary["data"].get("majority")
-    if majority:
-        axes.axvline(majority["share"], color=MUTED, lw=1.2, ls=(0, (4, 3)), zorder=0)
-    axes.margins(x=0.04)
-    spread = any(entry["std"] is not None for entry in entries)
-    _explain(axes, spread=spread, majority=bool(majority))
-    return figure
-
-
-def worst_pair(summary: dict[str, Any], run: Path) -> Figure:
-    """Images of the worst pair: developed as in training above, as in the test below."""
-    worst = summary["worst"]
-    images = worst["images"]
-    rows = (
-        (f"Trained and tested on {plain(worst['train'])}", "matched_view", "matched_prediction"),
-        (f"The same model, tested on {plain(worst['test'])}", "view", "prediction"),
+        interval = {"low": cell["drop_low"], "high": cell["drop_high"]}
+        _interval(axes, y, interval, cell["drop"], WRONG if cell["is_drop"] else SPREAD)
+        _beside(axes, y, f"{style.number(cell['mean'], 3)}")
+    axes.axvline(0, color=INK, lw=1)
+    axes.set_yticks(range(len(names)), names)
+    matched = style.number(own(summary, train)["mean"], 3)
+    axes.set_xlabel(
+        f"Drop from the matched {style.metric(summary, inside=True)}, {matched}; "
+        f"right: {style.metric(summary, inside=True)} there"
     )
-    views = [[read_picture(run, image[view]) for image in images] for _, view, _ in rows]
-    slimmest = max(view.shape[0] / view.shape[1] for row in views for view in row)
-    tall = _SIDE * min(slimmest, 1.5)
-    head, caption = 0.36, 0.44
-    wide, height = style.WIDTH, 2 * (head + tall + caption) + 0.1
-    figure = style.sheet(wide, height)
-    for i, (title, _, prediction) in enumerate(rows):
-        top = height - i * (head + tall + caption)
-        figure.text(_LEFT / wide, (top - 0.25) / height, title, color=MUTED)
-        for j, (view, image) in enumerate(zip(views[i], images, strict=True)):
-            x, y = _LEFT + j * (_SIDE + _BETWEEN), top - head - tall
-            right = image[prediction] == image["label"]
-            axes = figure.add_axes((x / wide, y / height, _SIDE / wide, tall / height))
-            axes.imshow(view, interpolation="nearest")
-            axes.set(xticks=[], yticks=[], anchor="N")
-            axes.spines[:].set(color=RULE if right else WRONG, linewidth=0.8 if right else 2.4)
-            figure.text(
-                x / wide,
-                (y - 0.17) / height,
-                f"{'✓' if right else '✗'} {plain(image[prediction], 18)}",
-                fontsize=8,
-                color=INK if right else WRONG,
-                weight="normal" if right else "bold",
-            )
-            if not right:
-                label = f"is {plain(image['label'], 18)}"
-                figure.text(x / wide, (y - 0.33) / height, label, fontsize=8, color=MUTED)
     return figure
 
 
-def read_picture(run: Path, name: str) -> NDArray[np.floating]:
-    """A picture of a run as (H, W, 3) in [0, 1]."""
-    path = picture(run, name)
-    try:
-        view = np.asarray(imread(path), dtype=float)
-    except (OSError, ValueError, SyntaxError):  # Pillow's, for a picture that is none
-        raise damaged(run / "summary.json", f"its picture {name} can't be read") from None
-    return view[..., :3] if view.ndim == 3 else np.stack([view] * 3, axis=-1)
+def drops(summary: dict[str, Any]) -> Figure:
+    """Average drops with intervals: as tested, and at the same distance between views."""
+    lines = comparisons(summary)
+    figure, (axes,) = _rows(len(lines), 3.5, 1, 0.15, 1.6)
+    labels = []
+    for y, (label, level, found) in enumerate(lines):
+        labels.append(label)
+        if found is None:
+            continue
+        axes.axhline(y, color=RULE, lw=0.8, zorder=0)
+        color = ACCENT if level == "isp" else WRONG if level == "corruption" else SPREAD
+        _interval(axes, y, found, found["value"], color)
+        _beside(axes, y, _in_words(found))
+    axes.axvline(0, color=INK, lw=1)
+    axes.set_yticks(range(len(lines)), labels)
+    for tick, (_, _, found) in zip(axes.get_yticklabels(), lines, strict=True):
+        if found is None:
+            tick.set(color=MUTED, weight="bold")
+    axes.set_xlabel(f"Average drop in {style.metric(summary, inside=True)}")
+    return figure
 
 
-def _explain(axes: Axes, spread: bool, majority: bool) -> None:
-    """The key of the ranking, in one line above it."""
-    dot: dict[str, Any] = {"marker": "o", "ls": "", "ms": 7}
-    mean = "mean over all tests" + (" ± standard deviation over folds" if spread else "")
-    keys = [
-        Line2D([], [], color=ACCENT, mew=0, label=mean, **dot),
-        Line2D([], [], mfc=PAPER, mec=INK, mew=1.3, label="matched", **dot),
-        Line2D([], [], color=WRONG, marker="|", ls="", ms=11, mew=2, label="worst test"),
-    ]
-    if majority:
-        keys.append(Line2D([], [], color=MUTED, lw=1.2, ls=(0, (4, 3)), label="largest class"))
-    axes.legend(
+Line = tuple[str, str, Mapping[str, float] | None]
+
+
+def comparisons(summary: dict[str, Any]) -> list[Line]:
+    """Label, kind and interval of each average drop; None for a heading."""
+    average = summary["average_drops"]
+    lines: list[Line] = [("As tested", "", None), ("Other pipelines (ISP)", "isp", average["isp"])]
+    if average.get("corruption"):
+        lines.append(("Corruptions", "corruption", average["corruption"]))
+        for severity, found in average["severities"].items():
+            lines.append((f"of severity {severity}", "severity", found))
+    for kind, name in DISTANCES.items():
+        matched = summary["severity_matched"].get(kind)
+        if matched:
+            lines.append((f"At the same {name} between views", "", None))
+            lines.append(("Other pipelines (ISP)", "isp", matched["isp"]))
+            lines.append(("Corruptions", "corruption", matched["corruption"]))
+    return lines
+
+
+def severity_lines(summary: dict[str, Any]) -> Figure:
+    """For each corruption the drop by severity: of each pipeline, and of their mean."""
+    names, levels = summary["corruptions"], sorted(summary["severities"])
+    found = by_case(summary)
+    mean = {(d["test"], d["severity"]): d for d in summary["case_drops"]}
+    columns = min(6, len(names))
+    lines = -(-len(names) // columns)
+    left, bottom, right, top, gap, head = 0.6, 0.5, 0.15, 0.5, 0.16, 0.34
+    wide = min(2.4, (style.WIDTH - left - right + gap) / columns - gap)
+    tall = 1.35
+    height = top + lines * (head + tall) + bottom
+    figure = style.sheet(style.WIDTH, height)
+    first: Axes | None = None
+    for i, name in enumerate(names):
+        line, column = divmod(i, columns)
+        x, y = left + column * (wide + gap), height - top - (line + 1) * (head + tall) + 0.08
+        box = (x / style.WIDTH, y / height, wide / style.WIDTH, tall / height)
+        axes = figure.add_axes(box, sharex=first, sharey=first)
+        first = first or axes
+        if len(summary["train"]) > 1:
+            for train in summary["train"]:
+                values = [found[train, "corruption", name, level]["drop"] for level in levels]
+                axes.plot([0, *levels], [0, *values], color=SPREAD, lw=0.7, alpha=0.55)
+        at = [mean[name, level] for level in levels]
+        axes.plot([0, *levels], [0, *(d["value"] for d in at)], color=WRONG, lw=1.8)
+        for level, d in zip(levels, at, strict=True):
+            _upright(axes, level, d)
+        axes.axhline(0, color=INK, lw=0.8)
+        isp = summary["average_drops"]["isp"]["value"]
+        axes.axhline(isp, color=ACCENT, lw=1.2, ls=(0, (4, 3)))
+        axes.set_title(plain(style.case(name), 22), loc="left", fontsize=9, pad=4)
+        axes.spines[["left", "right", "top", "bottom"]].set_visible(False)
+        axes.grid(axis="y", color=RULE, lw=0.6)
+        axes.set_axisbelow(True)
+        axes.tick_params(length=0, labelsize=8)
+        axes.tick_params(labelleft=column == 0, labelbottom=i + columns >= len(names))
+        axes.set_xticks([0, *levels])
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: style.number(v, 2)))
+    keys = [Line2D([], [], color=WRONG, lw=1.8, label="drop with 95 % interval")]
+    if len(summary["train"]) > 1:
+        keys[0].set_label("mean of the training pipelines, with 95 % interval")
+        keys.append(Line2D([], [], color=SPREAD, lw=0.7, label="each of them"))
+    dash: dict[str, Any] = {"color": ACCENT, "lw": 1.2, "ls": (0, (4, 3))}
+    keys.append(Line2D([], [], label="average drop on other pipelines", **dash))
+    figure.legend(
         handles=keys,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        borderaxespad=0.4,
-        borderpad=0,
-        columnspacing=1.8,
+        loc="upper left",
+        bbox_to_anchor=(left / style.WIDTH, 1),
+        borderaxespad=0.2,
         fontsize=8,
         frameon=False,
-        handletextpad=0.5,
         labelcolor=MUTED,
         ncols=len(keys),
     )
+    text = (
+        f"Severity; 0 is the matched view. Vertical: drop in {style.metric(summary, inside=True)}"
+    )
+    figure.text(left / style.WIDTH, 0.1 / height, text, fontsize=9)
+    return figure
+
+
+def _rows(
+    count: int, left: float, panels: int, head: float, right: float
+) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` rows and so many panels side by side, each with its own scale."""
+    gap, bottom = 0.45, 0.55
+    height = head + _ROW * count + bottom
+    figure = style.sheet(style.WIDTH, height)
+    wide = (style.WIDTH - left - right - gap * (panels - 1)) / panels
+    found = []
+    for i in range(panels):
+        x = left + i * (wide + gap)
+        box = (x / style.WIDTH, bottom / height, wide / style.WIDTH, _ROW * count / height)
+        axes = figure.add_axes(box)
+        axes.set_yticks([])
+        axes.set_ylim(count - 0.5, -0.5)
+        axes.tick_params(axis="y", length=0)
+        axes.spines[["left", "right", "top"]].set_visible(False)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: style.number(v, 2)))
+        axes.margins(x=0.05)
+        found.append(axes)
+    return figure, found
+
+
+def _interval(axes: Axes, y: float, found: Mapping[str, float], value: float, color: str) -> None:
+    if math.isfinite(found["low"]) and math.isfinite(found["high"]):
+        axes.plot([found["low"], found["high"]], [y, y], color=color, lw=2, solid_capstyle="butt")
+    axes.plot(value, y, "o", color=color, ms=6.5, mew=0, zorder=3)
+
+
+def _upright(axes: Axes, x: float, found: Mapping[str, float]) -> None:
+    if math.isfinite(found["low"]) and math.isfinite(found["high"]):
+        axes.plot([x, x], [found["low"], found["high"]], color=WRONG, lw=1.6)
+    axes.plot(x, found["value"], "o", color=WRONG, ms=4, mew=0)
+
+
+def _beside(axes: Axes, y: float, text: str) -> None:
+    where: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center_baseline"}
+    axes.text(1.01, y, text, fontsize=8.5, **where)
+
+
+def _in_words(found: Mapping[str, float]) -> str:
+    value, low, high = (style.number(found[key], 3) for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"

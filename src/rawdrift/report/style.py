@@ -1,5 +1,6 @@
 """One look for all figures, and the two files each of them becomes."""
 
+import math
 import re
 import warnings
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -52,7 +54,7 @@ _RC: Any = {
     "ytick.labelcolor": INK,
 }
 
-WIDTH = 9.6
+WIDTH = 11.0
 """Of the figures of a page, in inches."""
 
 _DPI = 200
@@ -78,6 +80,15 @@ def sheet(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
+
+
+def inches(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Bare axes whose coordinates are inches from their top left corner."""
+    wide, tall = figure.get_size_inches()
+    axes = figure.add_axes((left / wide, bottom / tall, width / wide, height / tall))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    return axes
 
 
 def save(figure: Figure, stem: Path) -> str:
@@ -119,7 +130,28 @@ def plain(text: object, longest: int = 24) -> str:
 
 def metric(summary: dict[str, Any], inside: bool = False) -> str:
     """A summary's metric as it begins a sentence, or as it stands inside one."""
-    name = plain(summary["metric"])
-    if name.lower() == "iou":
-        return "IoU"
-    return name if inside else name[:1].upper() + name[1:]
+    name = words(summary["metric"])
+    return name[:1].lower() + name[1:] if inside and name != "IoU" else name
+
+
+def words(measure: str) -> str:
+    """The name of a measure as it begins a sentence."""
+    known = {"iou": "IoU", "macro_f1": "Macro F1"}
+    name = known.get(measure, plain(measure.replace("_", " ")))
+    return name[:1].upper() + name[1:]
+
+
+def case(name: str, severity: int = 0) -> str:
+    """A pipeline, or a corruption and its severity, in words."""
+    words = name if "," in name else name.replace("_", " ")
+    return f"{words} {severity}" if severity else words
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number with a true minus sign, and a dash where there is none."""
+    if value is None or math.isnan(value):
+        return "\N{EN DASH}"
+    if math.isinf(value):
+        return "\N{INFINITY}" if value > 0 else "\N{MINUS SIGN}\N{INFINITY}"
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")

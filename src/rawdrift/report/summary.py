@@ -9,17 +9,26 @@ from rawdrift.checks import InputError, choose, is_number
 _KINDS = ("synthesis",)
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "spec": dict,
+    "trained_here": bool,
     "data": dict,
     "metric": str,
     "train": list,
+    "failed": dict,
     "test": list,
+    "corruptions": list,
+    "severities": list,
+    "severity_table": str,
     "folds": int,
     "cells": list,
-    "ranking": list,
-    "best": dict,
-    "average_drop": (dict, type(None)),
-    "matched": (dict, type(None)),
-    "worst": (dict, type(None)),
+    "rankings": dict,
+    "orders": list,
+    "agreement": (dict, type(None)),
+    "average_drops": dict,
+    "case_drops": list,
+    "severity_matched": dict,
+    "matched": dict,
+    "worst": dict,
+    "views": dict,
     "version": str,
     "created": str,
     "duration_s": (int, float),
@@ -28,14 +37,23 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "threads": str,
     "torch": str,
 }
+_INTERVAL = ("value", "low", "high")
+_CASE = ("kind", "test", "severity")
 _ENTRIES = {
-    "cells": ("train", "test", "mean", "std", "folds", "n"),
-    "ranking": ("rank", "train", "mean", "std", "matched", "drop", "worst_test", "worst"),
-    "data": ("name", "images", "height", "width"),
-    "worst": ("train", "test", "mean", "matched", "drop", "low", "high", "is_drop"),
-    "average_drop": ("mean", "std"),
+    "cells": ("train", *_CASE, "mean", "std", "n", "low", "high", "ssim", "psnr"),
+    "orders": (*_CASE, "order"),
+    "case_drops": (*_CASE, *_INTERVAL),
+    "agreement": _INTERVAL,
+    "data": ("name", "task", "images", "height", "width", "classes", "splits", "fingerprint"),
+    "average_drops": ("isp", "severities", "ratio"),
     "matched": ("mean", "std"),
+    "views": ("image", "views"),
 }
+_PARTS = {
+    "rankings": ("rank", "rank_low", "rank_high", "train", "mean", "low", "high", "std", "matched"),
+    "worst": ("train", *_CASE, "mean", "matched", "drop", "low", "high", "is_drop", "images"),
+}
+"""As `_ENTRIES`, of fields that have entries for "isp" and "corruption"."""
 
 
 def read(run: Path) -> dict[str, Any]:
@@ -59,21 +77,54 @@ def read(run: Path) -> dict[str, Any]:
         if not isinstance(summary[field], kind):
             raise damaged(path, f"its {field!r} is {summary[field]!r}")
     for field, names in _ENTRIES.items():
-        entries = summary[field] if isinstance(summary[field], list) else [summary[field]]
-        for entry in entries:
-            missing = [name for name in names if entry is not None and name not in entry]
-            if missing:
-                raise damaged(path, f"an entry of its {field!r} lacks {missing[0]!r}")
-    cells = by_pair(summary)
-    for pair in ((train, test) for train in summary["train"] for test in summary["test"]):
-        if pair not in cells or not is_number(cells[pair]["mean"]):
-            raise damaged(path, f"it has no number for {pair[0]} tested on {pair[1]}")
+        _check(path, field, names, summary[field])
+    for field, names in _PARTS.items():
+        if "isp" not in summary[field]:
+            raise damaged(path, f"its {field!r} has no 'isp'")
+        for entries in summary[field].values():
+            _check(path, field, names, entries)
+    cells = by_case(summary)
+    for train in summary["train"]:
+        for case in cases(summary):
+            if (train, *case) not in cells or not is_number(cells[train, *case]["mean"]):
+                shown = " ".join(map(str, case[1:])).removesuffix(" 0")
+                raise damaged(path, f"it has no number for {train} tested on {shown}")
     return summary
 
 
-def by_pair(summary: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    """The cells of a summary by training and test pipeline."""
-    return {(cell["train"], cell["test"]): cell for cell in summary["cells"]}
+def _check(path: Path, field: str, names: tuple[str, ...], entries: Any) -> None:
+    for entry in entries if isinstance(entries, list) else [entries]:
+        missing = [name for name in names if entry is not None and name not in entry]
+        if missing:
+            raise damaged(path, f"an entry of its {field!r} lacks {missing[0]!r}")
+
+
+Case = tuple[str, str, int]
+"""Kind, name, and severity, which is 0 for a pipeline."""
+
+
+def cases(summary: dict[str, Any], kind: str | None = None) -> list[Case]:
+    """What the models of a summary were tested on: all, or those of a kind."""
+    found: list[Case] = [("isp", name, 0) for name in summary["test"]]
+    found += [
+        ("corruption", name, severity)
+        for name in summary["corruptions"]
+        for severity in summary["severities"]
+    ]
+    return [case for case in found if kind in (None, case[0])]
+
+
+def by_case(summary: dict[str, Any]) -> dict[tuple[str, str, str, int], dict[str, Any]]:
+    """The cells of a summary by training pipeline and case."""
+    return {
+        (cell["train"], cell["kind"], cell["test"], cell["severity"]): cell
+        for cell in summary["cells"]
+    }
+
+
+def own(summary: dict[str, Any], train: str) -> dict[str, Any]:
+    """The cell of a pipeline's own views."""
+    return by_case(summary)[train, "isp", train, 0]
 
 
 def picture(run: Path, name: str) -> Path:

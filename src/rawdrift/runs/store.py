@@ -4,9 +4,9 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import yaml
 from filelock import FileLock, Timeout
@@ -54,20 +54,15 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
-    def missing(self, units: Iterable[str]) -> list[str]:
-        """Those of `units` that are still to do, in their order."""
-        return [unit for unit in units if self._read(unit) is None]
-
     def append(self, unit: str, record: Record) -> None:
-        """Keep the record of a finished unit."""
+        """Keep the record of a finished unit, and add its rows at the end of results.csv."""
         text = json.dumps({"checksum": _checksum(record), "record": record}, indent=1)
         files.write(self._path(unit), text)
+        with self._results.open("ab") as file:
+            file.write(self._lines(record["rows"], header=file.tell() == 0))
 
-    def records(self, units: Iterable[str]) -> list[Record]:
-        """The records of finished units, in the order of `units`."""
-        return [record for record in map(self._read, units) if record is not None]
-
-    def _read(self, unit: str) -> Record | None:
+    def read(self, unit: str) -> Record | None:
+        """The record of a unit; None where it is missing or damaged."""
         try:
             held = json.loads(self._path(unit).read_text("utf-8"))
             record: Record = held["record"]
@@ -75,14 +70,36 @@ class Store:
         except (FileNotFoundError, ValueError, KeyError, TypeError):  # missing, or damaged
             return None
 
+    def records(self, units: Iterable[str]) -> "Records":
+        """The records of finished units, in the order of `units`."""
+        return Records(self, tuple(units))
+
     def write_results(self, units: Iterable[str]) -> None:
-        """Write results.csv: the rows of all finished units, in the order of `units`."""
+        """Write results.csv: the rows of all finished units, in the order of `units`.
+
+        Those that `append` adds stand in the order in which units finish, and a kill may cost the
+        last ones, until this is called again: at the beginning and the end of a run.
+        """
+
+        def write(file: IO[bytes]) -> None:
+            file.write(self._lines([], header=True))
+            for record in self.records(units):
+                file.write(self._lines(record["rows"]))
+
+        files.write(self._results, write)
+
+    def _lines(self, rows: Iterable[Mapping[str, Any]], header: bool = False) -> bytes:
+        """Rows as CSV."""
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns, lineterminator="\n")
-        writer.writeheader()
-        for record in self.records(units):
-            writer.writerows(record["rows"])
-        files.write(self.folder / "results.csv", text.getvalue())
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue().encode()
+
+    @property
+    def _results(self) -> Path:
+        return self.folder / "results.csv"
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json."""
@@ -118,6 +135,18 @@ class Store:
             f"{self.folder} holds another experiment ({shown}{more}); "
             f"choose a new folder, or the same settings to go on"
         )
+
+
+class Records:
+    """Records of finished units, as often as they are gone through: one is in memory at a time."""
+
+    def __init__(self, store: Store, units: tuple[str, ...]):
+        self._store = store
+        self._units = units
+
+    def __iter__(self) -> Iterator[Record]:
+        found = map(self._store.read, self._units)
+        return (record for record in found if record is not None)
 
 
 def _is_ours(path: Path) -> bool:

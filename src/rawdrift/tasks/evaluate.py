@@ -1,13 +1,13 @@
 """What a network answers under many tests: other pipelines, and common corruptions."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from rawdrift.corruptions import corrupt
+from rawdrift.corruptions.neighborhood import blurred
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.color import Channels
 from rawdrift.tasks.metrics import outcome
@@ -61,7 +61,7 @@ def evaluate(
     are of the views of the pipeline `own`, with severities of `table`, and drawn from the seed and
     the image's number in the dataset. The network runs in float32.
     """
-    net.eval().to(device)
+    net.eval().to(device).to(memory_format=torch.channels_last)  # convolves faster
     outcomes: dict[str, list[Tensor]] = {test.key: [] for test in tests}
     distances: dict[str, list[Tensor]] = {test.key: [] for test in tests}
     names = list(dict.fromkeys([own, *(test.name for test in tests if test.kind == "isp")]))
@@ -94,11 +94,22 @@ def _distances(view: Tensor, own: Tensor) -> Tensor:
     """1 - SSIM and the mean squared error of each image: (n, 2) float64."""
     if torch.equal(view, own):
         return torch.zeros(len(view), 2, dtype=torch.float64)
-    # One by one: torchmetrics keeps five images for each of a batch. Its window needs some pixels.
-    sigma = 1.5 if min(view.shape[-2:]) >= 16 else 0.5
-    ssim: list[Any] = [
-        structural_similarity_index_measure(a[None], b[None], data_range=1.0, sigma=sigma)
-        for a, b in zip(view, own, strict=True)
-    ]
-    mse = (view - own).double().square().mean(dim=(1, 2, 3))
-    return torch.stack([1 - torch.stack(ssim).double(), mse], dim=1).cpu()
+    # One by one: an image stays in the cache.
+    ssim = torch.stack([_ssim(a, b) for a, b in zip(view, own, strict=True)]).double()
+    mse = (view - own).square().mean(dim=(1, 2, 3), dtype=torch.float64)
+    return torch.stack([1 - ssim, mse], dim=1).cpu()
+
+
+def _ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Structural similarity (Wang et al. 2004) of views (3, H, W), mean of pixels and channels.
+
+    As torchmetrics has it, but that its Gaussian window is separated: four times as fast.
+    """
+    sigma = 1.5 if min(a.shape[-2:]) >= 16 else 0.5  # the window needs some pixels
+    moments = torch.stack([a, b, a * a, b * b, a * b])
+    mean_a, mean_b, aa, bb, ab = blurred(moments, sigma, truncate=3.5, border="reflect")
+    squares, product = mean_a * mean_a + mean_b * mean_b, mean_a * mean_b
+    brightness = (2 * product + 0.01**2) / (squares + 0.01**2)
+    structure = (2 * (ab - product) + 0.03**2) / (aa + bb - squares + 0.03**2)
+    similarity: Tensor = (brightness * structure).mean()
+    return similarity

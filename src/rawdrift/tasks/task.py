@@ -97,6 +97,10 @@ def views(
         for index in camera_index.unique()
     }
     for name in names:
+        if len(by_camera) == 1:  # no copy
+            (part,) = by_camera.values()
+            yield name, part[name].to(torch.float32)
+            continue
         developed = torch.empty(len(batch), 3, *data.size, device=device)
         for index, part in by_camera.items():
             developed[camera_index == index] = part[name].to(torch.float32)

@@ -1,5 +1,7 @@
 """Synthetic aerial tiles, as the drone of Raw-Drone would record them."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import nn
@@ -10,7 +12,7 @@ from rawdrift.data.synthetic.expose import check_order, irradiance, through_lens
 from rawdrift.data.synthetic.photograph import MARGIN, TILES, Photograph
 from rawdrift.sensor import Sensor
 
-CAMERA = Camera.load("raw-drone")
+CAMERA = replace(Camera.load("raw-drone"), adc_bits=12)  # in 16, as its provenance says
 
 
 def make(images: int, size: int = 96, seed: int = 0) -> RawDataset:

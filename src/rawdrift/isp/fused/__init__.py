@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rawdrift.camera.read import to_unit
 from rawdrift.checks import InputError
 from rawdrift.isp import engines
 from rawdrift.isp.fused.gradient import recorded
@@ -57,7 +56,7 @@ def _on_cpu(
     with torch.no_grad():
         views: list[Tensor] | None = cpu.develop(plans, mosaic, bit_depth)
     if views is not None and _needs_gradient(pipelines, mosaic):
-        return [recorded(views[0], pipelines[0], to_unit(mosaic, bit_depth))]
+        return [recorded(views[0], plans[0], pipelines[0], mosaic, bit_depth)]
     return views
 
 

@@ -5,15 +5,15 @@ of the half of parity q lies column j + q - 1 of the other half, and right of it
 """
 
 from rawdrift.isp.fused.compiled import exact, fast, inlined
-from rawdrift.isp.fused.rows import PAD, reflect, weave
+from rawdrift.isp.fused.rows import PAD, SURE, reflect, weave
 
 
 @fast
-def beside(s, out, row, q, a, b, n):
-    """a * left + b * right. out: of parity q; row: the other half."""
-    left = PAD - 1 + (q & 1)
+def beside(s, out, row, q, a, b, first, n):
+    """a * left + b * right, n columns from `first`, -1 or 0. out: of parity q; row: other half."""
+    at, left = (PAD + first) & SURE, (PAD - 1 + (q & 1) + first) & SURE
     for j in range((n + 31) // 32 * 32):
-        s[out, PAD + j] = a * s[row, left + j] + b * s[row, left + 1 + j]
+        s[out, at + j] = a * s[row, left + j] + b * s[row, left + 1 + j]
 
 
 @fast
@@ -94,44 +94,48 @@ def bilinear(view, colors, s, size, r, rows, n, chroma, red_row, kernels):
 
 
 @fast
-def diamond(s, out, a, b, c, d, e, q, k, n):
-    """The 13 samples no farther than two steps, weighted. out: of parity q; k: (5, 5).
+def diamond(s, out, a, b, c, d, e, q, k, first, n):
+    """The 13 samples no farther than two steps, weighted; n columns from `first`, -1 or 0.
 
-    a .. e: the even halves of five rows, each followed by the odd one.
+    out: of parity q; k: (5, 5); a .. e: the even halves of five rows, each followed by the odd one.
     """
     q = q & 1
     p = 1 - q
-    left = PAD - 1 + q
+    at = (PAD + first) & SURE
+    left = (PAD - 1 + q + first) & SURE
+    before = (PAD - 1 + first) & SURE
     t0, t1, t2, t3 = k[0, 2], k[1, 1], k[1, 2], k[1, 3]
     t4, t5, t6, t7, t8 = k[2, 0], k[2, 1], k[2, 2], k[2, 3], k[2, 4]
     t9, t10, t11, t12 = k[3, 1], k[3, 2], k[3, 3], k[4, 2]
     for j in range((n + 31) // 32 * 32):
-        t = t0 * s[a + q, PAD + j] + t2 * s[b + q, PAD + j]
-        t += t10 * s[d + q, PAD + j] + t12 * s[e + q, PAD + j]
+        t = t0 * s[a + q, at + j] + t2 * s[b + q, at + j]
+        t += t10 * s[d + q, at + j] + t12 * s[e + q, at + j]
         t += t1 * s[b + p, left + j] + t3 * s[b + p, left + 1 + j]
         t += t9 * s[d + p, left + j] + t11 * s[d + p, left + 1 + j]
         t += t5 * s[c + p, left + j] + t7 * s[c + p, left + 1 + j]
-        t += t4 * s[c + q, PAD - 1 + j] + t6 * s[c + q, PAD + j] + t8 * s[c + q, PAD + 1 + j]
-        s[out, PAD + j] = t
+        t += t4 * s[c + q, before + j] + t6 * s[c + q, at + j] + t8 * s[c + q, at + 1 + j]
+        s[out, at + j] = t
 
 
 @fast
-def add_rest(s, out, a, b, d, e, q, k, n):
+def add_rest(s, out, a, b, d, e, q, k, first, n):
     """The other 12 of 25 samples, added; zero in Malvar's kernels, but not in learned ones."""
     q = q & 1
     p = 1 - q
-    left = PAD - 1 + q
+    at = (PAD + first) & SURE
+    left = (PAD - 1 + q + first) & SURE
+    before = (PAD - 1 + first) & SURE
     t0, t1, t2, t3 = k[0, 0], k[0, 1], k[0, 3], k[0, 4]
     t4, t5, t6, t7 = k[1, 0], k[1, 4], k[3, 0], k[3, 4]
     t8, t9, t10, t11 = k[4, 0], k[4, 1], k[4, 3], k[4, 4]
     for j in range((n + 31) // 32 * 32):
-        t = t0 * s[a + q, PAD - 1 + j] + t3 * s[a + q, PAD + 1 + j]
+        t = t0 * s[a + q, before + j] + t3 * s[a + q, at + 1 + j]
         t += t1 * s[a + p, left + j] + t2 * s[a + p, left + 1 + j]
-        t += t4 * s[b + q, PAD - 1 + j] + t5 * s[b + q, PAD + 1 + j]
-        t += t6 * s[d + q, PAD - 1 + j] + t7 * s[d + q, PAD + 1 + j]
-        t += t8 * s[e + q, PAD - 1 + j] + t11 * s[e + q, PAD + 1 + j]
+        t += t4 * s[b + q, before + j] + t5 * s[b + q, at + 1 + j]
+        t += t6 * s[d + q, before + j] + t7 * s[d + q, at + 1 + j]
+        t += t8 * s[e + q, before + j] + t11 * s[e + q, at + 1 + j]
         t += t9 * s[e + p, left + j] + t10 * s[e + p, left + 1 + j]
-        s[out, PAD + j] += t
+        s[out, at + j] += t
 
 
 @exact
@@ -160,7 +164,7 @@ def malvar(view, colors, s, size, r, rows, n, chroma, red_row, kernels, scratch)
             odd = c + 1
         for kernel, parity in ((at_color, q), (at_green, 1 - q)):
             if kernel >= 0:
-                diamond(s, scratch + parity, a, b, c, d, e, parity, kernels[kernel], m)
+                diamond(s, scratch + parity, a, b, c, d, e, parity, kernels[kernel], 0, m)
                 if kernels[4, 0, 0] != 0:
-                    add_rest(s, scratch + parity, a, b, d, e, parity, kernels[kernel], m)
+                    add_rest(s, scratch + parity, a, b, d, e, parity, kernels[kernel], 0, m)
         weave(view, colors + color, s, even, odd, n)

@@ -17,7 +17,7 @@ _PART: dict[str, Any] = {
 _BORROWING: dict[str, Any] = {"_nrt": False, **_PART}
 
 allocating = njit(**_PART)
-"""A part that makes arrays."""
+"""A part that makes arrays, or calls such a part."""
 
 exact = njit(**_BORROWING)
 """A part of a kernel that rounds every operation, as the steps do."""
@@ -27,6 +27,9 @@ fast = njit(fastmath={"contract"}, **_BORROWING)
 
 inlined = njit(fastmath={"contract"}, forceinline=True, **_BORROWING)
 """The same, made anew for each place it is called at, with the constants it is called with."""
+
+summing = njit(fastmath={"contract", "reassoc", "nsz"}, **_BORROWING)
+"""A part of a kernel that may also add up in another order: one sum in each lane of SIMD."""
 
 # Numba keeps what it compiled for as long as the file of the task is unchanged, and doesn't look at
 # the parts. The name that it is kept under says their state.

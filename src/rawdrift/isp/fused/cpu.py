@@ -20,8 +20,8 @@ from rawdrift.isp.sharpen import UnsharpMask
 
 _KIND = {torch.float32: 0, torch.uint8: 1, torch.uint16: 2}
 _TASK = {Bilinear: bilinear_task, Malvar2004: malvar_task, Menon2007: menon_task}
-_REACH = {Bilinear: 1, Malvar2004: 2, Menon2007: menon.DELAY}
-_FILTERS = 6  # rows and columns that sharpening and denoising reach together, at most
+REACH = {Bilinear: 1, Malvar2004: 2, Menon2007: menon.DELAY}
+FILTERS = 6  # rows and columns that sharpening and denoising reach together, at most
 _COLUMNS = 1536  # of a part at most: its rows in work fit the second level of a core's cache
 
 
@@ -35,15 +35,8 @@ def develop(plans: list[Plan], mosaic: Tensor, bit_depth: int) -> list[Tensor] |
     images = mosaic.reshape(-1, height, width).contiguous()
     out = [empty(len(images), 3, height, width) for _ in plans]
     plan = plans[0]
-    sites = Sites(
-        _KIND[mosaic.dtype],
-        np.float32(2**bit_depth - 1),
-        _f32(plan.black),
-        _f32(plan.span),
-        plan.chroma,
-        plan.red_row,
-    )
-    task, kernels, numbers = _TASK[plan.demosaic], _kernels(plan), _finish(plans)
+    sites = sites_of(plan, mosaic.dtype, bit_depth)
+    task, kernels, numbers = _TASK[plan.demosaic], kernels_of(plan), finish_of(plans)
     raw = images.numpy().view(np.uint8)
     views = tuple(view.numpy() for view in (out * 4)[:4])  # a task takes four, and fills its slots
 
@@ -51,10 +44,22 @@ def develop(plans: list[Plan], mosaic: Tensor, bit_depth: int) -> list[Tensor] |
         image, part = item
         return task(raw, image, views, part, sites, kernels, numbers)
 
-    reach = _REACH[plan.demosaic] + _FILTERS
+    reach = REACH[plan.demosaic] + FILTERS
     if not for_each(work, _parts(len(images), height, width, reach)):
         return None
     return [view.view(*mosaic.shape[:-2], 3, height, width) for view in out]
+
+
+def sites_of(plan: Plan, dtype: torch.dtype, bit_depth: int) -> Sites:
+    """The numbers of mosaics of this type."""
+    return Sites(
+        _KIND[dtype],
+        np.float32(2**bit_depth - 1),
+        f32(plan.black),
+        f32(plan.span),
+        plan.chroma,
+        plan.red_row,
+    )
 
 
 def _parts(images: int, height: int, width: int, reach: int) -> Iterator[tuple[int, Part]]:
@@ -71,9 +76,9 @@ def _parts(images: int, height: int, width: int, reach: int) -> Iterator[tuple[i
                 yield (
                     image,
                     Part(
-                        top=_even(first_row - reach),
+                        top=even(first_row - reach),
                         bottom=min(height, last_row + reach),
-                        left=_even(first - reach),
+                        left=even(first - reach),
                         right=min(width, last + reach),
                         first_row=first_row,
                         last_row=last_row,
@@ -83,19 +88,22 @@ def _parts(images: int, height: int, width: int, reach: int) -> Iterator[tuple[i
                 )
 
 
-def _even(i: int) -> int:
+def even(i: int) -> int:
+    """The even index at or before i, or the first."""
     return max(0, i) // 2 * 2
 
 
-def _kernels(plan: Plan) -> Array:
+def kernels_of(plan: Plan) -> Array:
+    """The kernels of demosaicing as its task takes them."""
     if plan.demosaic is not Malvar2004:
-        return _f32(plan.kernels)
+        return f32(plan.kernels)
     row, column = np.indices((5, 5)) - 2
     rest = plan.kernels[:, abs(row) + abs(column) > 2].any()
-    return _f32(np.concatenate([plan.kernels, np.full((1, 5, 5), rest)]))
+    return f32(np.concatenate([plan.kernels, np.full((1, 5, 5), rest)]))
 
 
-def _finish(plans: list[Plan]) -> Finish:
+def finish_of(plans: list[Plan]) -> Finish:
+    """The numbers behind demosaicing, for all plans together."""
     plan, slots = plans[0], np.full((2, 2), -1)
     for view, other in enumerate(plans):
         slots[int(other.sharpen is UnsharpMask), int(other.denoise is GaussianDenoising)] = view
@@ -106,18 +114,20 @@ def _finish(plans: list[Plan]) -> Finish:
         if other.denoise is GaussianDenoising:
             plan = replace(plan, kernel=other.kernel, lines=other.lines)
     return Finish(
-        difference=_f32(plan.color - plan.planes[0]),
-        planes=_f32(plan.planes),
-        back=_f32(BACK),
+        color=f32(plan.color),
+        difference=f32(plan.color - plan.planes[0]),
+        planes=f32(plan.planes),
+        back=f32(BACK),
         slots=slots,
-        sharpen=_f32(plan.sharp),
-        blur=_f32(plan.blur),
+        sharpen=f32(plan.sharp),
+        blur=f32(np.concatenate([plan.blur[:0:-1], plan.blur])),
         amount=np.float32(plan.amount),
-        denoise=_f32(plan.kernel),
-        lines=_f32(plan.lines),
+        denoise=f32(plan.kernel),
+        lines=f32(plan.lines),
         exponent=np.float32(plan.exponent),
     )
 
 
-def _f32(values: Array) -> Array:
+def f32(values: Array) -> Array:
+    """As kernels take numbers."""
     return np.ascontiguousarray(values, dtype=np.float32)

@@ -13,14 +13,15 @@ from rawdrift.isp.fused.nontemporal import LINE, store
 from rawdrift.isp.fused.rows import (
     PAD,
     add_line5,
-    blur_column,
     blur_line,
     column5,
+    column9,
     cross3,
     filter3,
     line5,
     median,
     mirror,
+    nine,
     reflect,
     sharper,
     sum3,
@@ -34,12 +35,13 @@ Array = np.ndarray[Any, Any]
 class Finish(NamedTuple):
     """The numbers behind demosaicing, float32. P planes are filtered: 1 (Y) or 3 (Y, U, V)."""
 
+    color: Array  # (3, 3): demosaiced colors to RGB, after color correction
     difference: Array  # (3, 3): demosaiced colors to RGB minus luma, after color correction
     planes: Array  # (P, 3): demosaiced colors to the planes
     back: Array  # (3, 3): YUV to RGB
     slots: Array  # (2, 2) int64: view of [filter, unsharp][median, kernel], -1 where not wanted
     sharpen: Array  # (3, 3)
-    blur: Array  # (5,): center and one side of the Gaussian of the unsharp mask
+    blur: Array  # (9,): Gaussian of the unsharp mask
     amount: np.float32
     denoise: Array  # (5, 5)
     lines: Array  # (2, 5): taps along columns and rows where the kernel is their product, or zeros
@@ -92,8 +94,11 @@ def to_planes(s, at, r, numbers, n):
 
 
 @exact
-def sharpened(s, out, at, p, r, kind, rows, numbers, n):
-    """Row r of plane p sharpened: kind 0 by the 3x3 filter, 1 by the unsharp mask."""
+def sharpened(s, out, blurred, at, p, r, kind, rows, numbers, n):
+    """Row r of plane p sharpened: kind 0 by the 3x3 filter, 1 by the unsharp mask.
+
+    blurred: the row for what the unsharp mask blurs along columns.
+    """
     size, count = at.planes_size, len(numbers.planes)
     plane = at.planes + p
     row = plane + r % size * count
@@ -104,18 +109,10 @@ def sharpened(s, out, at, p, r, kind, rows, numbers, n):
         if k[0, 0] == 0 and k[0, 2] == 0 and k[2, 0] == 0 and k[2, 2] == 0:
             cross3(s, out, up, row, down, k, n)
         else:
-            filter3(s, out, up, row, down, k, n)
+            filter3(s, out, up, row, down, k, 0, n)
     else:
-        a = plane + reflect(r - 4, rows) % size * count
-        b = plane + reflect(r - 3, rows) % size * count
-        c = plane + reflect(r - 2, rows) % size * count
-        d = plane + reflect(r - 1, rows) % size * count
-        e = plane + reflect(r + 1, rows) % size * count
-        f = plane + reflect(r + 2, rows) % size * count
-        g = plane + reflect(r + 3, rows) % size * count
-        h = plane + reflect(r + 4, rows) % size * count
-        blur_column(s, at.work, (a, b, c, d, row, e, f, g, h), numbers.blur, n)
-        blur_line(s, at.work + 1, at.work, numbers.blur, n)
+        column9(s, blurred, nine(plane, size, count, r, rows), numbers.blur, n)
+        blur_line(s, at.work + 1, blurred, numbers.blur[4:], 0, n)
         sharper(s, out, row, at.work + 1, numbers.amount, n)
     mirror(s, out, n, 2)
 
@@ -133,14 +130,14 @@ def denoised(s, out, ring, at, r, kind, rows, numbers, n):
     a = ring + reflect(r - 2, rows) % size * count
     e = ring + reflect(r + 2, rows) % size * count
     if numbers.lines[0, 2] != 0:
-        column5(s, at.work, a, b, c, d, e, numbers.lines[0], n)
-        line5(s, out, at.work, numbers.lines[1], n)
+        column5(s, at.work, a, b, c, d, e, numbers.lines[0], -2, n + 4)
+        line5(s, out, at.work, numbers.lines[1], 0, n)
     else:
-        line5(s, out, a, numbers.denoise[0], n)
-        add_line5(s, out, b, numbers.denoise[1], n)
-        add_line5(s, out, c, numbers.denoise[2], n)
-        add_line5(s, out, d, numbers.denoise[3], n)
-        add_line5(s, out, e, numbers.denoise[4], n)
+        line5(s, out, a, numbers.denoise[0], 0, n)
+        add_line5(s, out, b, numbers.denoise[1], 0, n)
+        add_line5(s, out, c, numbers.denoise[2], 0, n)
+        add_line5(s, out, d, numbers.denoise[3], 0, n)
+        add_line5(s, out, e, numbers.denoise[4], 0, n)
 
 
 @inlined
@@ -159,7 +156,7 @@ def finish(out, image, t, part, s, at, numbers):
             if max(numbers.slots[kind, 0], numbers.slots[kind, 1]) >= 0:
                 for p in range(count):
                     to = at.sharp + (kind * at.sharp_size + r % at.sharp_size) * count + p
-                    sharpened(s, to, at, p, r, kind, rows, numbers, n)
+                    sharpened(s, to, at.work, at, p, r, kind, rows, numbers, n)
     r -= denoise_reach
     if not part.first_row <= part.top + r < part.last_row:
         return

@@ -143,7 +143,7 @@ def at_greens(s, base, r, rows, n, chroma, difference):
     """Both colors minus green at the greens of row r, from what C differs from green around."""
     q, at, m = chroma[r % 2], slot(base, r, rows), (n + 1) // 2
     up, down = slot(base, r - 1, rows), slot(base, r + 1, rows)
-    beside(s, at + OWN, at + C_G, 1 - q, difference[1], difference[3], m)
+    beside(s, at + OWN, at + C_G, 1 - q, difference[1], difference[3], 0, m)
     between(s, at + OTHER, up + C_G, down + C_G, difference[1], difference[3], m)
     minus(s, at + BOTH, at + OTHER, at + OWN, m)
     mirror_half(s, at + OWN, 1 - q, n)
@@ -155,7 +155,7 @@ def other_at_color(s, base, r, rows, n, chroma, taps, center, scratch):
     """The other color at C of row r, by the taps beside and the one at C itself."""
     q, at, m = chroma[r % 2], slot(base, r, rows), (n + 1) // 2
     up, down = slot(base, r - 1, rows), slot(base, r + 1, rows)
-    beside(s, scratch, at + BOTH, q, taps[1], taps[3], m)
+    beside(s, scratch, at + BOTH, q, taps[1], taps[3], 0, m)
     between(s, scratch + 1, up + BOTH, down + BOTH, taps[1], taps[3], m)
     other_color(s, at, scratch, q, center, m)
 
@@ -197,7 +197,7 @@ def menon(view, colors, s, base, t, rows, n, chroma, red_row, kernels, scratch):
     if 0 <= r < rows:
         q, at = chroma[r % 2], slot(base, r, rows)
         up, down = slot(base, r - 1, rows), slot(base, r + 1, rows)
-        beside(s, scratch, at + OWN, q, refine[1], refine[3], m)
+        beside(s, scratch, at + OWN, q, refine[1], refine[3], 0, m)
         between(s, scratch + 1, up + OTHER, down + OTHER, refine[1], refine[3], m)
         green_again(s, at, scratch, q, refine[2], m)
         other_at_color(s, base, r, rows, n, chroma, difference, f32(0), scratch)

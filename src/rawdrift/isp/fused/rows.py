@@ -13,6 +13,7 @@ from rawdrift.isp.fused.power import i32, power
 
 f32 = np.float32
 PAD = 16  # columns: beyond the reach of every filter
+SURE = 0xFFFFFFFF  # masks what is known not to be negative: LLVM then makes a loop with SIMD
 _LARGEST = f32(1e30).view(i32)  # mosaics with samples beyond it, infinite or NaN, go to the steps
 
 
@@ -119,16 +120,17 @@ def sum3(s, out, a, b, c, weights, n):
 
 
 @fast
-def filter3(s, out, up, row, down, kernel, n):
-    """Correlation with a kernel (3, 3)."""
+def filter3(s, out, up, row, down, kernel, first, n):
+    """Correlation with a kernel (3, 3), of n columns from `first`."""
+    left = (PAD - 1 + first) & SURE
     a, b, c = kernel[0, 0], kernel[0, 1], kernel[0, 2]
     d, e, f = kernel[1, 0], kernel[1, 1], kernel[1, 2]
     g, h, i = kernel[2, 0], kernel[2, 1], kernel[2, 2]
     for j in range((n + 63) // 64 * 64):
-        t = a * s[up, PAD - 1 + j] + b * s[up, PAD + j] + c * s[up, PAD + 1 + j]
-        t += d * s[row, PAD - 1 + j] + e * s[row, PAD + j] + f * s[row, PAD + 1 + j]
-        t += g * s[down, PAD - 1 + j] + h * s[down, PAD + j] + i * s[down, PAD + 1 + j]
-        s[out, PAD + j] = t
+        t = a * s[up, left + j] + b * s[up, left + 1 + j] + c * s[up, left + 2 + j]
+        t += d * s[row, left + j] + e * s[row, left + 1 + j] + f * s[row, left + 2 + j]
+        t += g * s[down, left + j] + h * s[down, left + 1 + j] + i * s[down, left + 2 + j]
+        s[out, left + 1 + j] = t
 
 
 @fast
@@ -141,52 +143,76 @@ def cross3(s, out, up, row, down, kernel, n):
 
 
 @fast
-def column5(s, out, a, b, c, d, e, taps, n):
-    """Five rows weighted with taps (5,), margins of two columns too."""
+def column5(s, out, a, b, c, d, e, taps, first, n):
+    """Five rows weighted with taps (5,), n columns from `first`."""
+    at = (PAD + first) & SURE
     ta, tb, tc, td, te = taps[0], taps[1], taps[2], taps[3], taps[4]
-    for j in range((n + 4 + 63) // 64 * 64):
-        t = ta * s[a, PAD - 2 + j] + tb * s[b, PAD - 2 + j] + tc * s[c, PAD - 2 + j]
-        s[out, PAD - 2 + j] = t + td * s[d, PAD - 2 + j] + te * s[e, PAD - 2 + j]
+    for j in range((n + 63) // 64 * 64):
+        t = ta * s[a, at + j] + tb * s[b, at + j] + tc * s[c, at + j]
+        s[out, at + j] = t + td * s[d, at + j] + te * s[e, at + j]
 
 
 @fast
-def line5(s, out, row, taps, n):
-    """Correlation along the row with taps (5,)."""
+def line5(s, out, row, taps, first, n):
+    """Correlation along the row with taps (5,), of n columns from `first`."""
+    left = (PAD - 2 + first) & SURE
     a, b, c, d, e = taps[0], taps[1], taps[2], taps[3], taps[4]
     for j in range((n + 63) // 64 * 64):
-        t = a * s[row, PAD - 2 + j] + b * s[row, PAD - 1 + j] + c * s[row, PAD + j]
-        s[out, PAD + j] = t + d * s[row, PAD + 1 + j] + e * s[row, PAD + 2 + j]
+        t = a * s[row, left + j] + b * s[row, left + 1 + j] + c * s[row, left + 2 + j]
+        s[out, left + 2 + j] = t + d * s[row, left + 3 + j] + e * s[row, left + 4 + j]
 
 
 @fast
-def add_line5(s, out, row, taps, n):
+def add_line5(s, out, row, taps, first, n):
     """The same, added to `out`."""
+    left = (PAD - 2 + first) & SURE
     a, b, c, d, e = taps[0], taps[1], taps[2], taps[3], taps[4]
     for j in range((n + 63) // 64 * 64):
-        t = s[out, PAD + j] + a * s[row, PAD - 2 + j] + b * s[row, PAD - 1 + j]
-        t += c * s[row, PAD + j] + d * s[row, PAD + 1 + j] + e * s[row, PAD + 2 + j]
-        s[out, PAD + j] = t
+        t = s[out, left + 2 + j] + a * s[row, left + j] + b * s[row, left + 1 + j]
+        t += c * s[row, left + 2 + j] + d * s[row, left + 3 + j] + e * s[row, left + 4 + j]
+        s[out, left + 2 + j] = t
+
+
+@exact
+def nine(first, size, count, r, rows):
+    """Places of rows r - 4 to r + 4 in a ring of `size` rows of the image, `count` apart."""
+    return (
+        first + reflect(r - 4, rows) % size * count,
+        first + reflect(r - 3, rows) % size * count,
+        first + reflect(r - 2, rows) % size * count,
+        first + reflect(r - 1, rows) % size * count,
+        first + r % size * count,
+        first + reflect(r + 1, rows) % size * count,
+        first + reflect(r + 2, rows) % size * count,
+        first + reflect(r + 3, rows) % size * count,
+        first + reflect(r + 4, rows) % size * count,
+    )
 
 
 @fast
-def blur_column(s, out, rows, taps, n):
-    """Nine rows weighted by a symmetric filter, margins too; taps (5,): its center and one side."""
-    a, b, c, d, e, f, g, h, i = rows
+def column9(s, out, at, taps, n):
+    """Nine rows weighted with taps (9,), margins too. at: the places of `nine`."""
+    a, b, c, d, e, f, g, h, i = at
     ta, tb, tc, td, te = taps[0], taps[1], taps[2], taps[3], taps[4]
+    tf, tg, th, ti = taps[5], taps[6], taps[7], taps[8]
     for j in range((n + 2 * PAD + 63) // 64 * 64):
-        t = ta * s[e, j] + tb * (s[d, j] + s[f, j]) + tc * (s[c, j] + s[g, j])
-        s[out, j] = t + td * (s[b, j] + s[h, j]) + te * (s[a, j] + s[i, j])
+        t = ta * s[a, j] + tb * s[b, j] + tc * s[c, j] + td * s[d, j] + te * s[e, j]
+        s[out, j] = t + tf * s[f, j] + tg * s[g, j] + th * s[h, j] + ti * s[i, j]
 
 
 @fast
-def blur_line(s, out, row, taps, n):
-    """Correlation along the row with a symmetric filter; taps (5,): its center and one side."""
+def blur_line(s, out, row, taps, first, n):
+    """Correlation along the row with a symmetric filter, of n columns from `first`.
+
+    taps: (5,), its center and one side.
+    """
+    left = (PAD - 4 + first) & SURE
     a, b, c, d, e = taps[0], taps[1], taps[2], taps[3], taps[4]
     for j in range((n + 63) // 64 * 64):
-        t = a * s[row, PAD + j] + b * (s[row, PAD - 1 + j] + s[row, PAD + 1 + j])
-        t += c * (s[row, PAD - 2 + j] + s[row, PAD + 2 + j])
-        t += d * (s[row, PAD - 3 + j] + s[row, PAD + 3 + j])
-        s[out, PAD + j] = t + e * (s[row, PAD - 4 + j] + s[row, PAD + 4 + j])
+        t = a * s[row, left + 4 + j] + b * (s[row, left + 3 + j] + s[row, left + 5 + j])
+        t += c * (s[row, left + 2 + j] + s[row, left + 6 + j])
+        t += d * (s[row, left + 1 + j] + s[row, left + 7 + j])
+        s[out, left + 4 + j] = t + e * (s[row, left + j] + s[row, left + 8 + j])
 
 
 @fast
@@ -240,7 +266,7 @@ def to_view(out, s, first, red, weights, after, exponent):
     red: row of red, followed by green and blue; weights: from colors to color minus luma.
     """
     r, g, b = weights[0], weights[1], weights[2]
-    at = PAD + (first & 0xFFFFFFFF)  # known not to be negative: a loop with SIMD
+    at = (PAD + first) & SURE
     green, blue = red + 1, red + 2
     for j in range(len(out)):
         x = r * s[red, at + j] + g * s[green, at + j] + b * s[blue, at + j]
@@ -251,7 +277,7 @@ def to_view(out, s, first, red, weights, after, exponent):
 def to_view_yuv(out, s, first, y, weights, exponent):
     """out = (weights @ planes) ** exponent, from column `first`. y: row of Y; U and V follow."""
     a, b, c = weights[0], weights[1], weights[2]
-    at = PAD + (first & 0xFFFFFFFF)
+    at = (PAD + first) & SURE
     u, v = y + 1, y + 2
     for j in range(len(out)):
         x = a * s[y, at + j] + b * s[u, at + j] + c * s[v, at + j]

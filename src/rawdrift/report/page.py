@@ -1,0 +1,73 @@
+"""Pages: one file each that needs nothing else, on a screen or on paper."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from rawdrift.configurations import DEMOSAICING, DENOISING, SHARPENING
+from rawdrift.report import style
+from rawdrift.report.tables import span
+
+GLOSSARY = (
+    ("demosaicing", DEMOSAICING),
+    ("sharpening", SHARPENING),
+    ("denoising", DENOISING),
+)
+
+
+def render(template: str, **values: Any) -> str:
+    """A page of a template of this package."""
+    environment = Environment(
+        loader=PackageLoader("rawdrift.report", "."),
+        autoescape=True,  # class labels and file names come from strangers
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        n1=lambda value: style.number(value, 1),
+        n2=lambda value: style.number(value, 2),
+        n3=lambda value: style.number(value, 3),
+        count=lambda value: f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"),
+        interval=lambda found, digits=3: span(found["low"], found["high"], digits),
+        duration=_duration,
+        date=_date,
+        case=style.case,
+    )
+    return environment.get_template(template).render(**values)
+
+
+def listing(value: Mapping[str, Any], indent: str = "") -> str:
+    """Nested settings as indented lines."""
+    lines = []
+    for key, entry in value.items():
+        if isinstance(entry, dict) and entry:
+            lines.append(f"{indent}{key}:\n{listing(entry, indent + '  ')}")
+        else:
+            lines.append(f"{indent}{key}: {setting(entry)}")
+    return "\n".join(lines)
+
+
+def setting(value: Any) -> str:
+    """A setting as it is written in a configuration."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _date(moment: str) -> str:
+    try:
+        when = datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    zone = " UTC" if when.utcoffset() is not None and not when.utcoffset() else when.strftime(" %z")
+    return f"{when.day} {when:%B %Y, %H:%M}{zone.rstrip()}"

@@ -1,0 +1,132 @@
+"""The tables of a run: on the page, as CSV for programs, and as LaTeX for papers."""
+
+import csv
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rawdrift import files
+from rawdrift.report import style
+
+
+class Column(NamedTuple):
+    """A column. name: in CSV. digits: of numbers, behind the point; None for text and counts.
+
+    Values are text, whole numbers, numbers, None, or (low, high) of an interval.
+    """
+
+    name: str
+    head: str
+    digits: int | None = None
+
+    def show(self, value: Any) -> str:
+        """A value as a reader sees it."""
+        if isinstance(value, tuple):
+            low, high = value
+            return span(low, high, self.digits or 0)
+        if value is None or isinstance(value, float):
+            least = 10 ** -(self.digits or 0)
+            if value is not None and self.name.startswith("p_") and value < least:
+                return f"< {least}"
+            return style.number(value, self.digits or 0)
+        return str(value)
+
+    @property
+    def is_number(self) -> bool:
+        return self.digits is not None
+
+
+def span(low: float, high: float, digits: int) -> str:
+    """An interval in words; of ranks, which have no digits behind the point but may be shared,
+    halves are told."""
+    ends = [style.number(v, digits or 1).removesuffix("" if digits else ".0") for v in (low, high)]
+    return (" to " if "\N{MINUS SIGN}" in "".join(ends) else "\N{EN DASH}").join(ends)
+
+
+class Table(NamedTuple):
+    """Rows of values by column. name: of its files."""
+
+    name: str
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Any]]
+
+    def shown(self) -> list[list[str]]:
+        """The rows as a reader sees them."""
+        return [
+            [column.show(value) for column, value in zip(self.columns, row, strict=True)]
+            for row in self.rows
+        ]
+
+
+def write(table: Table, folder: Path) -> None:
+    """Write `folder`/NAME.csv and NAME.tex."""
+    files.write(folder / f"{table.name}.csv", to_csv(table))
+    files.write(folder / f"{table.name}.tex", to_latex(table))
+
+
+def to_csv(table: Table) -> str:
+    """Numbers in full; an interval is two columns, what is not known is empty."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    spans = [
+        any(isinstance(row[i], tuple) for row in table.rows) for i in range(len(table.columns))
+    ]
+    names: list[str] = []
+    for column, span in zip(table.columns, spans, strict=True):
+        names += [f"{column.name}_low", f"{column.name}_high"] if span else [column.name]
+    writer.writerow(names)
+    for row in table.rows:
+        values: list[Any] = []
+        for value, span in zip(row, spans, strict=True):
+            values += (value or (None, None)) if span else [value]
+        writer.writerow(values)
+    return text.getvalue()
+
+
+_LONGEST = 40  # rows that fit on a page
+
+
+def to_latex(table: Table) -> str:
+    """For the packages booktabs and, for long tables, longtable."""
+    long = len(table.rows) > _LONGEST
+    environment = "longtable" if long else "tabular"
+    align = "".join("r" if column.is_number else "l" for column in table.columns)
+    head = [" & ".join(_escape(column.head) for column in table.columns) + r" \\"]
+    body = [" & ".join(map(_escape, row)) + r" \\" for row in table.shown()]
+    return "\n".join(
+        [
+            f"% {_escape(style.plain(table.title, 200))}",
+            rf"% needs \usepackage{{booktabs{',longtable' if long else ''}}}",
+            rf"\begin{{{environment}}}{{{align}}}",
+            r"\toprule",
+            *head,
+            r"\midrule",
+            *([r"\endhead"] if long else []),
+            *body,
+            r"\bottomrule",
+            rf"\end{{{environment}}}",
+            "",
+        ]
+    )
+
+
+_SPECIAL = str.maketrans(
+    {
+        **{c: f"\\{c}" for c in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "\N{MINUS SIGN}": "$-$",
+        "\N{EN DASH}": "--",
+        "\N{INFINITY}": r"$\infty$",
+        "\N{NO-BREAK SPACE}": "~",
+    }
+)
+
+
+def _escape(text: str) -> str:
+    return " ".join(text.split()).translate(_SPECIAL)

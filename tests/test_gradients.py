@@ -1,0 +1,216 @@
+"""The fused CPU engine's gradients: those of the steps in float64, to every number and the mosaic.
+
+Numbers are compared at gamma 1 where not said otherwise: the slope of a power makes much of float32
+rounding near zero.
+"""
+
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import rawdrift as rd
+from rawdrift.cfa import PATTERNS
+
+from conftest import random_camera
+
+pytest.importorskip("numba")
+
+CAMERA = dataclasses.replace(
+    rd.Camera.load("raw-drone"), black_level=(0.01, 0.02, 0.03, 0.04), white_level=0.9
+)
+LINEAR = dataclasses.replace(CAMERA, gamma=1.0)
+MEDIANS = [name for name in rd.isp.CONFIGURATIONS if name.endswith("me")]
+
+
+def noise(*shape, seed=0):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def learned(isp):
+    """The same with kernels that have no symmetry and no zeros, as learning makes them."""
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for path, value in isp.named_parameters():
+            if path.endswith(("kernel", "kernels", "matrix", "gains")):
+                change = 0.05 * torch.randn(value.shape, generator=generator, dtype=value.dtype)
+                if isinstance(isp.get_submodule(path.split(".")[0]), rd.isp.Menon2007):
+                    change *= torch.tensor(rd.isp.Menon2007.KERNELS) != 0
+                value += change
+    return isp
+
+
+def gradients(engine, isp, x, weights=None):
+    """By name, of a weighted sum of the view."""
+    x = x.clone().requires_grad_(x.is_floating_point())
+    with rd.isp.engine(engine):
+        view = isp(x)
+    if weights is None:
+        weights = noise(*view.shape, seed=3)
+    inputs = {"mosaic": x, **dict(isp.named_parameters())}
+    inputs = {name: value for name, value in inputs.items() if value.requires_grad}
+    found = torch.autograd.grad(view, [*inputs.values()], weights.to(view))
+    return dict(zip(inputs, found, strict=True))
+
+
+def assert_same(isp, x, tolerance=1e-4):
+    """Relative to the largest of each; tiny totals of large summands have fewer digits."""
+    found, expected = gradients("fused", isp, x), gradients("eager", isp, x.double())
+    for name, value in expected.items():
+        assert found[name].dtype == (torch.float32 if name == "mosaic" else torch.float64)
+        difference = (found[name] - value).abs().max()
+        assert difference <= tolerance * value.abs().max() + 1e-5 * x.numel() ** 0.5, name
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """One thread, so that the steps' small images don't wait for others; or as many as asked."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
+def test_every_configuration_and_pattern(name, pattern):
+    camera = dataclasses.replace(LINEAR, cfa=pattern)
+    assert_same(rd.isp.parametrized(name, camera), noise(33, 46))
+    assert_same(learned(rd.isp.parametrized(name, camera, "yuv")), noise(19, 22))
+
+
+@pytest.mark.parametrize("channels", ["luma", "yuv"])
+@pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
+def test_small_images_and_batches(name, channels):
+    for shape in ((2, 2), (3, 2), (2, 7), (5, 4), (2, 3, 6, 9)):
+        assert_same(learned(rd.isp.parametrized(name, LINEAR, channels)), noise(*shape))
+
+
+@given(
+    name=st.sampled_from(rd.isp.CONFIGURATIONS),
+    pattern=st.sampled_from(PATTERNS),
+    channels=st.sampled_from(["luma", "yuv"]),
+    shape=st.tuples(st.integers(1, 2), st.integers(2, 70), st.integers(2, 40)),
+    seed=st.integers(0, 99),
+)
+def test_any_camera(name, pattern, channels, shape, seed):
+    camera = dataclasses.replace(random_camera(seed, pattern), gamma=1.0)
+    assert_same(
+        learned(rd.isp.parametrized(name, camera, channels)), noise(*shape, seed=seed), 2e-3
+    )
+
+
+@pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
+def test_parts_give_the_whole_whatever_the_number_of_threads(name, monkeypatch, threads):
+    cpu_back = pytest.importorskip("rawdrift.isp.fused.cpu_back")
+    isp, x = rd.isp.parametrized(name, LINEAR), noise(301, 90)
+    whole = gradients("fused", isp, x)
+    monkeypatch.setattr(cpu_back, "_COLUMNS", 32)
+    one = gradients("fused", isp, x)
+    for name, value in whole.items():
+        torch.testing.assert_close(one[name], value, rtol=1e-4, atol=1e-4)
+    for count in (2, 3):
+        threads(count)
+        for name, value in gradients("fused", isp, x).items():
+            assert torch.equal(value, one[name])
+
+
+@pytest.mark.parametrize("name", ["bi,s,ga", "ma,u,me", "me,s,me"])
+def test_gradients_are_those_of_all_where_only_one_is_needed(name):
+    isp, x = rd.isp.parametrized(name, LINEAR), noise(20, 26)
+    everything = gradients("fused", isp, x)
+    for wanted, parameter in isp.named_parameters():
+        isp.requires_grad_(False)
+        parameter.requires_grad_()
+        dn = (x * 65535).to(torch.int32).to(torch.uint16)
+        alone = gradients("fused", isp, dn)
+        assert tuple(alone) == (wanted,)
+        torch.testing.assert_close(alone[wanted], everything[wanted], rtol=1e-2, atol=1e-2)
+    isp.requires_grad_(False)
+    assert torch.equal(gradients("fused", isp, x)["mosaic"], everything["mosaic"])
+    assert not isp(x).requires_grad
+
+
+def test_integers_give_the_gradients_of_their_floats():
+    isp = rd.isp.parametrized("me,u,ga", dataclasses.replace(LINEAR, bit_depth=12))
+    dn = torch.randint(0, 4096, (31, 36), generator=torch.Generator().manual_seed(1))
+    of_floats = gradients("fused", isp, dn.to(torch.float32) / 4095)
+    for name, value in gradients("fused", isp, dn.to(torch.uint16)).items():
+        assert torch.equal(value, of_floats[name])
+
+
+def test_memory_layouts_of_gradients():
+    isp, x = rd.isp.parametrized("bi,u,me", LINEAR), noise(2, 20, 31)
+    weights = noise(2, 3, 20, 31)
+    layouts = {
+        "channels last": (weights.contiguous(memory_format=torch.channels_last), weights),
+        "transposed": (weights.mT.contiguous().mT, weights),
+        "flipped strides": (weights.transpose(0, 1).contiguous().transpose(0, 1), weights),
+        "one number": (torch.ones(()).expand(2, 3, 20, 31), torch.ones(2, 3, 20, 31)),
+        "one row": (weights[:, :, :1].expand(2, 3, 20, 31), weights[:, :, :1].repeat(1, 1, 20, 1)),
+    }
+    for strided, contiguous in layouts.values():
+        expected = gradients("fused", isp, x, contiguous)
+        for name, value in gradients("fused", isp, x, strided).items():
+            assert torch.equal(value, expected[name])
+    assert torch.equal(
+        gradients("fused", isp, x.mT, weights.mT)["mosaic"],
+        gradients("fused", isp, x.mT.contiguous(), weights.mT)["mosaic"],
+    )
+
+
+def test_gamma():
+    """Away from zero; and at zero, below the floor of its slope, and where views are clipped."""
+    isp = rd.isp.parametrized("bi,s,ga", CAMERA)
+    assert_same(isp, 0.2 + 0.1 * noise(14, 20))
+    plain = dataclasses.replace(rd.Camera.load("raw-drone"), black_level=(0.0,) * 4)
+    isp = rd.isp.parametrized("bi,s,ga", plain)
+    for value in (0.0, 2.0**-19, 1e-3, 2.0):
+        x = torch.full((8, 10), value)
+        x[4:] = 0.5
+        assert_same(isp, x)
+
+
+@pytest.mark.parametrize("name", MEDIANS)
+def test_samples_that_equal_the_median_share_its_gradient(name):
+    """Not as the steps share it: but their sum is the same."""
+    isp, x = rd.isp.parametrized(name, LINEAR), torch.full((8, 8), 0.3)
+    found, expected = gradients("fused", isp, x), gradients("eager", isp, x)
+    torch.testing.assert_close(found["mosaic"].sum(), expected["mosaic"].sum())
+    torch.testing.assert_close(found["gamma.gamma"], expected["gamma.gamma"], rtol=1e-5, atol=0)
+
+
+def test_gradients_of_values_that_are_put_in_for_a_call():
+    isp, x = rd.isp.parametrized("bi,s,ga", CAMERA), noise(16, 18)
+    values = {name: p.detach().clone().requires_grad_() for name, p in isp.named_parameters()}
+    with rd.isp.engine("fused"):
+        torch.func.functional_call(isp, values, x).mean().backward()
+    assert all(v.grad is not None for v in values.values())
+    assert all(p.grad is None for p in isp.parameters())
+
+
+def test_numbers_of_every_precision():
+    isp = rd.isp.static("me,s,me", CAMERA).replace(
+        gamma=rd.isp.Gamma(nn.Parameter(torch.tensor(2.0)))
+    )
+    (found,) = (
+        value for name, value in gradients("fused", isp, noise(16, 18)).items() if "." in name
+    )
+    (expected,) = (
+        value for name, value in gradients("eager", isp, noise(16, 18)).items() if "." in name
+    )
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
+
+
+def test_numbers_changed_between_forward_and_backward_are_an_error():
+    isp, x = rd.isp.parametrized("bi,s,ga", CAMERA), noise(8, 8)
+    with rd.isp.engine("fused"):
+        view = isp(x)
+    with torch.no_grad():
+        isp.gamma.gamma += 1
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        view.sum().backward()

@@ -1,0 +1,138 @@
+"""Drift synthesis beyond training on one machine: trained models, failures, masks, other executors."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import rawdrift as rd
+from rawdrift.controls import synthesis
+from rawdrift.controls.plan import plan
+from rawdrift.runs.executor import Compute
+from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task
+
+NETS = """
+from torch import nn
+
+def pixels(classes):
+    return nn.Conv2d(3, classes, 3, padding=1)
+
+def blocks(classes):
+    return nn.Sequential(nn.Conv2d(3, 4, 3, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+                         nn.Flatten(), nn.Linear(4, classes))
+"""
+SPEC = SynthesisSpec(
+    Data("synthetic-microscopy", images=18, size=32, balanced=True),
+    Synthesis(["bi,s,ga", "ma,u,me"], folds=2, corruptions=["contrast"], severities=[1, 5]),
+    Task("import:synthesis_nets.blocks", epochs=1, batch_size=8, lr=1e-2, precision="32"),
+)
+
+
+@pytest.fixture(autouse=True)
+def nets(tmp_path, monkeypatch):
+    """A module with small networks, found here and in other processes."""
+    (tmp_path / "synthesis_nets.py").write_text(NETS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+
+
+def checkpoint(path, classes):
+    import synthesis_nets
+
+    torch.manual_seed(1)
+    save_file(synthesis_nets.blocks(classes).state_dict(), path)
+    return str(path)
+
+
+def test_processes_give_the_bytes_of_one_after_the_other(tmp_path):
+    runs = {}
+    for kind in ("inline", "processes"):
+        workers = 2 if kind == "processes" else None
+        synthesis.run(SPEC, tmp_path / kind, Compute(kind, workers, threads=1))
+        runs[kind] = (tmp_path / kind / "results.csv").read_bytes()
+    assert runs["inline"] == runs["processes"]
+    assert not list((tmp_path / "processes/records").glob("*.ckpt"))
+
+
+def test_a_trained_model_is_tested_without_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(synthesis, "train", None)
+    task = Task(SPEC.task.model, checkpoint=checkpoint(tmp_path / "net.safetensors", 9))
+    one = replace(SPEC.synthesis, train=["ma,u,me"])
+    summary = synthesis.run(SynthesisSpec(SPEC.data, one, task), tmp_path / "run")
+    assert not summary["trained_here"]
+    assert (summary["train"], summary["folds"], summary["data"]["images"]) == (["ma,u,me"], 1, 18)
+    assert len(summary["cells"]) == 12 + 2
+    assert {cell["n"] for cell in summary["cells"]} == {18}
+    assert all(cell["std"] is None for cell in summary["cells"])
+    with pytest.raises(rd.InputError, match="the one pipeline whose views it was trained on"):
+        SynthesisSpec(SPEC.data, SPEC.synthesis, task)
+
+
+def test_a_unit_that_fails_does_not_stop_the_rest_and_is_tried_again(tmp_path, monkeypatch):
+    train = synthesis.train
+
+    def diverge(data, targets, indices, develop, *args, **kwargs):
+        if type(develop.pipelines[0].denoise).__name__ == "MedianDenoising":
+            raise rd.InputError("the training has diverged")
+        return train(data, targets, indices, develop, *args, **kwargs)
+
+    monkeypatch.setattr(synthesis, "train", diverge)
+    summary = synthesis.run(SPEC, tmp_path / "run")
+    assert summary["train"] == ["bi,s,ga"]
+    assert summary["failed"] == {
+        f"ma-u-me_fold{fold}": "the training has diverged" for fold in (0, 1)
+    }
+    monkeypatch.setattr(synthesis, "train", train)
+    summary = synthesis.run(SPEC, tmp_path / "run")
+    assert summary["train"] == ["bi,s,ga", "ma,u,me"]
+    assert summary["failed"] == {}
+
+    monkeypatch.setattr(synthesis, "train", lambda *args, **kwargs: diverge(*args))
+    only = replace(SPEC, synthesis=replace(SPEC.synthesis, train=["ma,u,me"]))
+    with pytest.raises(rd.InputError, match="no pipeline.*: the training has diverged"):
+        synthesis.run(only, tmp_path / "none")
+
+
+def test_masks_are_segmented(tmp_path):
+    spec = SynthesisSpec(
+        Data("synthetic-drone", images=24, size=32),
+        Synthesis(["bi,s,ga"], folds=2, corruptions=["brightness"], severities=[3]),
+        Task(
+            "import:synthesis_nets.pixels",
+            kind="segmentation", loss="cross_entropy", epochs=1, batch_size=8, precision="32",
+        ),
+    )  # fmt: skip
+    summary = synthesis.run(spec, tmp_path / "run")
+    assert (summary["metric"], summary["data"]["task"]) == ("iou", "segmentation")
+    assert summary["data"]["groups"] == 2
+    record = json.loads((tmp_path / "run/records/bi-s-ga_fold0.json").read_text())["record"]
+    metrics = {row["metric"] for row in record["rows"]}
+    assert metrics == {"iou", "dice", "image_iou", "image_dice"}
+    cell = summary["cells"][0]
+    pixels = torch.tensor(
+        [
+            json.loads((tmp_path / f"run/records/bi-s-ga_fold{fold}.json").read_text())["record"][
+                "outcomes"
+            ]["isp/bi,s,me"]
+            for fold in (0, 1)
+        ]
+    ).sum(dim=(0, 1))[0]
+    assert cell["mean"] == pytest.approx(float(pixels[0] / (pixels[1] + pixels[2] - pixels[0])))
+
+
+def test_a_plan_says_what_is_left_and_changes_nothing(tmp_path, capsys):
+    out = tmp_path / "run"
+    before = plan(SPEC, out)
+    assert not out.exists()
+    assert (before.units, before.done, before.cases, before.images) == (4, 0, 14, 18)
+    assert before.seconds > 0
+    assert not before.seen
+    synthesis.run(SPEC, out)
+    after = plan(SPEC, out)
+    assert (after.units, after.done, after.seen) == (4, 4, True)
+    text = "\n".join(after.lines(workers=2))
+    assert re.search(r"4 units .* 4 done, 0 to do", text)
+    assert "about 0 min with 2 at a time" in text
