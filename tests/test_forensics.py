@@ -270,7 +270,9 @@ def test_nothing_in_the_joint_box_loses_more(enveloped):
     assert 0 < found.scale <= 1
     for name, (low, high) in found.box.items():
         alone = found.tolerances[name]
-        assert alone.low - 1e-12 <= low <= alone.default <= high <= alone.high + 1e-12
+        assert RANGES[name][0] <= low <= alone.default <= high <= RANGES[name][1]
+        assert alone.low - 1e-12 <= low
+        assert high <= alone.high + 1e-12
     checked = found.validation
     assert checked.violations / checked.cameras == checked.share.value <= 1 - found.confidence
     assert checked.share.low <= checked.share.value <= checked.share.high

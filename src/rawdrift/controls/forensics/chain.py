@@ -99,7 +99,7 @@ class Chain:
 
     def slope(self, space: ParameterSpace, setting: Vector, regularization: float) -> Slope:
         """The score of a setting, and which way it gets worse."""
-        theta = torch.from_numpy(setting).to(self.device).requires_grad_()
+        theta = torch.from_numpy(space.clip(setting)).to(self.device).requires_grad_()
         gradient = torch.zeros_like(theta)
         parts = []
         for batch in self.batches:
@@ -128,7 +128,7 @@ class Chain:
                 module.training = training
 
     def _values(self, space: ParameterSpace, setting: Vector) -> dict[str, Tensor]:
-        return space.values(self.isp, torch.from_numpy(setting).to(self.device))
+        return space.values(self.isp, torch.from_numpy(space.clip(setting)).to(self.device))
 
     def _part(
         self,

@@ -49,7 +49,7 @@ def joint_box(
     """Shrink the box of all tolerances until no attack from inside finds what does not hold."""
     default, scale = space.default, 1.0
     for attempt in range(ROUNDS):
-        box = Box(*(default + scale * (end - default) for end in alone))
+        box = _scaled(space, alone, scale)
         shrunk = 1.0
         for setting in _attacks(chain, space, box, rng, attempt):
             at = default + shrunk * (setting - default)
@@ -60,7 +60,11 @@ def joint_box(
         scale *= shrunk
         if scale < SMALLEST:
             return Box(default, default), 0.0
-    return Box(*(default + scale * (end - default) for end in alone)), scale
+    return _scaled(space, alone, scale), scale
+
+
+def _scaled(space: ParameterSpace, box: Box, scale: float) -> Box:
+    return Box(*(space.clip(space.default + scale * (end - space.default)) for end in box))
 
 
 def _attacks(
