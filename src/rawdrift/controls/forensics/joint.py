@@ -101,7 +101,9 @@ def validate(
         drops.append(chain.baseline.metric - chain.score(space, setting).metric)
     violations = sum(drop > max_drop for drop in drops)
     share = violations / cameras
-    return Validation(cameras, violations, Interval(share, *wilson(share, cameras)), max(drops))
+    low, high = wilson(share, cameras)
+    interval = Interval(share, min(low, share), max(high, share))  # rounding aside
+    return Validation(cameras, violations, interval, max(drops))
 
 
 def reach(start: Vector, end: Vector, holds: Callable[[Vector], bool]) -> float:

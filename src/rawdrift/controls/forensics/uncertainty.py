@@ -35,7 +35,8 @@ class Uncertainty:
         if self.chain.metric == "accuracy" and found.low == found.high:
             n = effective_size(features[:, 0], self.chain.clusters)
             n = min(n, self.resampling.count)
-            return Interval(value, *wilson(value, n, confidence))
+            low, high = wilson(value, n, confidence)
+            return Interval(value, min(low, value), max(high, value))  # rounding aside
         return found
 
     def largest_drop(self, features: Array, level: float) -> float:
