@@ -1,6 +1,7 @@
 """Dataset drift controls for machine learning with optical images.
 
-A raw mosaic (`read_raw`) becomes a view (`isp`), and the controls (`synthesis`) ask what a model
+A raw mosaic (`read_raw`) becomes a view (`isp`), and the controls (`synthesis`,
+`forensics`) ask what a model
 makes of it when the camera or its processing changes. Names are imported when first used, so that
 `import rawdrift` costs nothing.
 """
@@ -13,10 +14,20 @@ if TYPE_CHECKING:
     from rawdrift.camera.camera import Camera
     from rawdrift.camera.read import Raw, read_raw
     from rawdrift.checks import InputError
-    from rawdrift.controls import synthesis
+    from rawdrift.controls import forensics, synthesis
 
 __version__ = "0.1.0"
-__all__ = ["Camera", "InputError", "Raw", "corruptions", "isp", "read_raw", "sensor", "synthesis"]
+__all__ = [
+    "Camera",
+    "InputError",
+    "Raw",
+    "corruptions",
+    "forensics",
+    "isp",
+    "read_raw",
+    "sensor",
+    "synthesis",
+]
 
 _HOMES = {
     "Camera": "rawdrift.camera.camera",
@@ -24,6 +35,7 @@ _HOMES = {
     "Raw": "rawdrift.camera.read",
     "read_raw": "rawdrift.camera.read",
     "corruptions": "rawdrift.corruptions",
+    "forensics": "rawdrift.controls.forensics",
     "isp": "rawdrift.isp",
     "sensor": "rawdrift.sensor",
     "synthesis": "rawdrift.controls.synthesis",

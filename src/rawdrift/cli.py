@@ -35,6 +35,8 @@ DEMO = SynthesisSpec(
     task=Task(epochs=8, lr=1e-3),
 )
 
+_CAMERA = "shipped name, .toml file, or raw file that describes its camera"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code. `argv` is without the program's name."""
@@ -159,6 +161,13 @@ def _parser() -> _Parser:
     report.add_argument("--out", help="folder for the comparison; left out: that of the last run")
     commands.add_subcommand("report", report, help="the report of a run again, or compare runs")
 
+    check = _command("Is this camera inside the envelope of a forensic signature?")
+    check.add_argument("signature", metavar="SIGNATURE", help="signature.json")
+    check.add_argument("--camera", required=True, help=_CAMERA)
+    check.add_argument("--isp", help="its configuration; exit 2 where the signature is of another")
+    check.add_argument("--json", action="store_true", help="as JSON, in place of text")
+    commands.add_subcommand("check", check, help="is a camera inside a signature's envelope?")
+
     data = _command("Raw images with their labels: fetch, store and describe them.")
     commands.add_subcommand("data", data, help="fetch, store and describe data")
     actions = data.add_subcommands(required=True, dest="action", metavar="ACTION")
@@ -187,7 +196,7 @@ def _parser() -> _Parser:
     actions = cameras.add_subcommands(required=True, dest="action", metavar="ACTION")
     actions.add_subcommand("list", _command("List the shipped cameras."))
     show = _command("Print a camera file.")
-    show.add_argument("name", metavar="CAMERA", help="shipped name, .toml file, or raw file")
+    show.add_argument("name", metavar="CAMERA", help=_CAMERA)
     actions.add_subcommand("show", show)
     fit = _command("Black level, gain and read noise from dark and flat frames (EMVA 1288).")
     fit.add_argument("--dark", nargs="+", required=True, metavar="RAW", help="2 or more, no light")
@@ -339,10 +348,29 @@ def _cameras(args: Namespace) -> int:
         return 0
     if args.action == "fit":
         return _fit_camera(args.fit)
-    name = args.show.name
-    known = name in shipped() or Path(name).suffix in ("", ".toml")
-    print((Camera.load(name) if known else Camera.from_file(name)).to_toml(), end="")
+    print(_camera(args.show.name).to_toml(), end="")
     return 0
+
+
+def _camera(name: str) -> Camera:
+    """A shipped one, that of a camera file, or the one that a raw file describes."""
+    known = name in shipped() or Path(name).suffix in ("", ".toml")
+    return Camera.load(name) if known else Camera.from_file(name)
+
+
+def _check(args: Namespace) -> int:
+    camera = _camera(args.camera)
+
+    from rawdrift.controls.signature import Signature, check
+
+    verdict = check(Signature.load(args.signature), camera, args.isp)
+    if args.json:
+        print(json.dumps(verdict.to_dict(), indent=1))
+        return 0 if verdict.inside else 1
+    print(f"{camera.name} is {'inside' if verdict.inside else 'outside'} the envelope")
+    for line in (*verdict.outside, *(f"note: {note}" for note in verdict.notes)):
+        print(f"  {line}")
+    return 0 if verdict.inside else 1
 
 
 def _data_fetch(args: Namespace) -> int:
@@ -388,6 +416,7 @@ _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "develop": _develop,
     "synthesis": _synthesis,
     "report": _report,
+    "check": _check,
     "data": _data,
     "cameras": _cameras,
 }

@@ -1,0 +1,40 @@
+"""Drift forensics: which settings of the camera break a model, and which are safe (section 2.2).
+
+space = ParameterSpace.around(isp, {"gamma.gamma": (1.6, 2.8), "white_balance.gains": 0.2})
+found = search(net, isp, data, space); safe = envelope(net, isp, data, space)
+"""
+
+from rawdrift.controls.forensics.envelope import Envelope, Tolerance, envelope
+from rawdrift.controls.forensics.joint import Validation
+from rawdrift.controls.forensics.quantities import Axis
+from rawdrift.controls.forensics.search import Found, SearchResult, Visit, search
+from rawdrift.controls.forensics.sensitivity import Point, Sensitivity, Sobol, sensitivity
+from rawdrift.controls.forensics.sensor_settings import SensorSettings, with_sensor
+from rawdrift.controls.forensics.sign import fingerprint, sign
+from rawdrift.controls.forensics.space import ParameterSpace
+from rawdrift.controls.signature import Outside, Signature, Verdict, check
+
+__all__ = [
+    "Axis",
+    "Envelope",
+    "Found",
+    "Outside",
+    "ParameterSpace",
+    "Point",
+    "SearchResult",
+    "Sensitivity",
+    "SensorSettings",
+    "Signature",
+    "Sobol",
+    "Tolerance",
+    "Validation",
+    "Verdict",
+    "Visit",
+    "check",
+    "envelope",
+    "fingerprint",
+    "search",
+    "sensitivity",
+    "sign",
+    "with_sensor",
+]

@@ -1,0 +1,238 @@
+"""The chain from mosaics through an ISP to a frozen net, and how good its answers are."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from rawdrift.checks import InputError, choose
+from rawdrift.controls.forensics.samples import Samples, read
+from rawdrift.controls.forensics.space import ParameterSpace, Vector
+from rawdrift.controls.measures import Array, classification, segmentation
+from rawdrift.data.dataset import RawDataset
+from rawdrift.isp.pipeline import Pipeline
+from rawdrift.tasks.losses import CrossEntropy
+from rawdrift.tasks.metrics import outcome
+
+Distance = Literal["l2", "ssim"]
+BATCH = 64
+KEPT = 2**28  # bytes of default views that are kept
+
+
+class Score(NamedTuple):
+    """Of one setting. loss: of the task, mean over images. metric: over all images. distance: of
+    its views from the default ones, mean over images; see `Chain`. features: (N, K), see
+    `measures`."""
+
+    loss: float
+    metric: float
+    distance: float
+    features: Array
+
+
+class Slope(NamedTuple):
+    """The score of a setting with the gradient of loss - regularization * distance, (D,)."""
+
+    score: Score
+    gradient: Vector
+
+
+class Chain:
+    """Mosaics, an ISP with the numbers of a setting, and a net from view to logits.
+
+    net: (n, 3, H, W) to (n, C), or for masks (n, C, H, W). It is in evaluation mode while it is
+        asked, and is not changed. data: see `Samples`; held in memory.
+    metric: accuracy, balanced_accuracy or macro_f1; for masks iou or dice. None: the first one.
+    loss: (logits, targets) to a number; None: cross entropy, of one channel binary.
+    distance: "l2", the root mean square over the values of a view; "ssim", 1 - SSIM (Wang et al.
+        2004). Neither grows with the size of the image.
+
+    Raises InputError where net, data and metric do not fit together.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        isp: Pipeline,
+        data: RawDataset | Samples,
+        metric: str | None = None,
+        loss: nn.Module | None = None,
+        distance: str = "l2",
+    ):
+        choose("distance", distance, get_args(Distance))
+        self.net, self.isp, self.distance = net, isp, distance
+        self.loss = loss or CrossEntropy()
+        self.mosaics, self.truth, self.clusters = read(data)
+        self.device = next((v.device for v in isp.state_dict().values()), torch.device("cpu"))
+        self.batches = torch.arange(len(self.truth)).split(BATCH)
+        self._default: dict[int, Tensor] = {}  # views by batch, where there is room for all
+        self.asked = 0  # how often all images went through the net; with a gradient, as three times
+        outputs = self._outputs()
+        measures = segmentation() if self.truth.ndim == 3 else classification(outputs)
+        self.metric = choose("metric", metric or next(iter(measures)), measures)
+        self.measure = measures[self.metric]
+        labels = self.truth.numpy()
+        self.answers = labels if labels.ndim == 1 else np.zeros(len(labels))
+        self.baseline = self.score(None)
+        self._check_baseline(outputs)
+
+    def score(self, space: ParameterSpace | None, setting: Vector | None = None) -> Score:
+        """Of a setting; without one, of the ISP as it is."""
+        with torch.inference_mode():
+            values = {} if space is None or setting is None else self._values(space, setting)
+            parts = [self._part(batch, values, far=bool(values)) for batch in self.batches]
+        self.asked += 1
+        return self._total(parts, space, setting)
+
+    def exact(self, space: ParameterSpace, setting: Vector) -> Score:
+        """Of the static pipeline that has the numbers of a setting."""
+        static = space.pipeline(self.isp, setting)
+        with torch.inference_mode():
+            parts = [self._part(batch, {}, isp=static, far=True) for batch in self.batches]
+        self.asked += 1
+        return self._total(parts, space, setting)
+
+    def slope(self, space: ParameterSpace, setting: Vector, regularization: float) -> Slope:
+        """The score of a setting, and which way it gets worse."""
+        theta = torch.from_numpy(space.clip(setting)).to(self.device).requires_grad_()
+        gradient = torch.zeros_like(theta)
+        parts = []
+        for batch in self.batches:
+            with torch.enable_grad():
+                values = space.values(self.isp, theta)
+                loss, far, found = self._part(batch, values, far=regularization > 0)
+                objective = (loss - regularization * far) * (len(batch) / len(self.truth))
+            if objective.requires_grad:
+                (part,) = torch.autograd.grad(objective, theta, allow_unused=True)
+                gradient += 0 if part is None else part
+            parts.append((loss.detach(), far.detach(), found))
+        self.asked += 3
+        if not torch.isfinite(gradient).all():
+            raise InputError(f"the net's gradient is not finite at {space.named(setting)}")
+        return Slope(self._total(parts, space, setting), gradient.cpu().numpy())
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The net in evaluation mode inside: batch normalization keeps its statistics."""
+        modes = [(module, module.training) for module in self.net.modules()]
+        self.net.eval()
+        try:
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+
+    def _values(self, space: ParameterSpace, setting: Vector) -> dict[str, Tensor]:
+        return space.values(self.isp, torch.from_numpy(space.clip(setting)).to(self.device))
+
+    def _part(
+        self,
+        batch: Tensor,
+        values: Mapping[str, Tensor],
+        *,
+        far: bool,
+        isp: Pipeline | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss, distance and outcomes (n, ...) of a batch."""
+        mosaics, truth = self.mosaics[batch].to(self.device), self.truth[batch].to(self.device)
+        developed = functional_call(isp or self.isp, dict(values), (mosaics,))
+        with self.frozen():
+            logits = self.net(developed.float())
+        distance = torch.zeros((), device=self.device)
+        if far:
+            distance = _distance(developed, self._default_view(batch, mosaics), self.distance)
+        finite = bool(torch.isfinite(logits).all())
+        loss = self.loss(logits, truth) if finite else torch.full_like(distance, torch.nan)
+        return loss, distance, outcome(logits.detach(), truth).cpu()
+
+    def _default_view(self, batch: Tensor, mosaics: Tensor) -> Tensor:
+        first = int(batch[0])
+        if first in self._default:
+            return self._default[first]
+        with torch.inference_mode(False), torch.no_grad():
+            view: Tensor = self.isp(mosaics.clone())
+        if 12 * self.mosaics.numel() <= KEPT:
+            self._default[first] = view
+        return view
+
+    def _total(
+        self,
+        parts: Sequence[tuple[Tensor, Tensor, Tensor]],
+        space: ParameterSpace | None,
+        setting: Vector | None,
+    ) -> Score:
+        share = [len(batch) / len(self.truth) for batch in self.batches]
+        loss = sum(float(part[0]) * n for part, n in zip(parts, share, strict=True))
+        far = sum(float(part[1]) * n for part, n in zip(parts, share, strict=True))
+        if not np.isfinite(loss):
+            where = "the camera's own setting"
+            if space is not None and setting is not None:
+                where = str(space.named(setting))
+            raise InputError(f"the net makes NaN or infinity at {where}; expected finite logits")
+        outcomes = torch.cat([part[2] for part in parts]).numpy()
+        features = self.measure.features(outcomes, self.answers)
+        return Score(loss, float(self.measure.of(features.sum(0))), far, features)
+
+    def _outputs(self) -> int:
+        """Channels of the logits, after a look at those of two images."""
+        with torch.inference_mode(), self.frozen():
+            view = self.isp(self.mosaics[:2].to(self.device)).float()
+            try:
+                logits = self.net(view)
+            except Exception as error:
+                reason = str(error).strip().split("\n")[0]
+                raise InputError(
+                    f"the net fails on views of shape {tuple(view.shape)}: {reason}"
+                ) from error
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        n, *size = self.truth[:2].shape
+        classes = max(int(self.truth.max()) + 1, 2)
+        expected = f"({n}, C) with C at least {classes}"
+        if size:
+            expected = f"({n}, C, {size[0]}, {size[1]}) with C at least {classes}, or 1 for 0 and 1"
+        fits = isinstance(logits, Tensor) and logits.ndim == 2 + len(size)
+        if fits:
+            fits = logits.shape[0] == n and list(logits.shape[2:]) == size
+            enough = logits.shape[1] >= classes or (size and logits.shape[1] == 1 and classes == 2)
+            fits = fits and bool(enough)
+        if not fits:
+            raise InputError(
+                f"the net makes {shape} of views of shape {tuple(view.shape)}, expected {expected} "
+                f"for these targets"
+            )
+        if not torch.isfinite(logits).all():
+            raise InputError("the net makes NaN or infinity of the camera's own views")
+        return int(logits.shape[1])
+
+    def _check_baseline(self, classes: int) -> None:
+        """A model that has nothing to lose has no weakness to be found."""
+        constant = 0.0
+        if self.truth.ndim == 1:
+            answers = np.arange(classes)[:, None] + np.zeros(len(self.truth), dtype=np.int64)
+            features = self.measure.features(answers, self.answers)
+            constant = float(np.max(self.measure.of(features.sum(-2))))
+        if not self.baseline.metric > constant:
+            raise InputError(
+                f"the net reaches {self.metric} {self.baseline.metric:.3f} on the camera's own "
+                f"views, no more than an answer that is always the same ({constant:.3f}): there "
+                f"is nothing to lose; check the net, its normalization and the labels"
+            )
+
+
+def _distance(view: Tensor, default: Tensor, kind: str) -> Tensor:
+    """Mean over the images of a batch. Without a slope where the views are equal."""
+    if kind == "l2":
+        square = (view - default).square().mean(dim=(1, 2, 3))
+        return square.clamp(min=1e-14).sqrt().sub(1e-7).clamp(min=0).mean()
+    # torchmetrics' window needs some pixels.
+    sigma = 1.5 if min(view.shape[-2:]) >= 16 else 0.5
+    similarity: Any = structural_similarity_index_measure(
+        view, default, sigma=sigma, data_range=1.0
+    )
+    dissimilarity: Tensor = (1 - similarity).clamp(min=0)
+    return dissimilarity

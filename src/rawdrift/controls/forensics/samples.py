@@ -1,0 +1,46 @@
+"""Raw images with their targets, of any dataset."""
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from rawdrift.checks import InputError
+from rawdrift.controls.resampling import Clusters, clusters
+from rawdrift.data.dataset import RawDataset
+
+
+class Samples(Protocol):
+    """Any dataset of (mosaic, target): a mosaic is (H, W), a target a class or a mask (H, W)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> tuple[Any, Any]: ...
+
+
+def read(data: RawDataset | Samples) -> tuple[Tensor, Tensor, Clusters]:
+    """Mosaics (N, H, W), targets (N,) or (N, H, W) int64, and the group of each image, (N,)."""
+    if len(data) < 2:
+        raise InputError(f"forensics needs at least 2 images, got {len(data)}")
+    groups = data.groups if isinstance(data, RawDataset) else None
+    if isinstance(data, RawDataset) and len(data.cameras) > 1:
+        names = ", ".join(camera.name for camera in data.cameras)
+        raise InputError(f"one ISP develops the images of one camera, got those of {names}")
+    pairs = [data[i] for i in range(len(data))]
+    try:
+        mosaics = torch.stack([torch.as_tensor(mosaic) for mosaic, _ in pairs])
+        truth = torch.stack([torch.as_tensor(target) for _, target in pairs])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"the data must give pairs (mosaic, target) of one size: {error}"
+        ) from None
+    if mosaics.ndim != 3 or truth.ndim not in (1, 3) or truth.is_floating_point():
+        raise InputError(
+            f"mosaics must be (H, W), and targets whole numbers () or (H, W), got "
+            f"{tuple(mosaics.shape[1:])} and {tuple(truth.shape[1:])} of {truth.dtype}"
+        )
+    if truth.ndim == 3 and truth.max() > 1 and len(truth.unique()) == 2:
+        truth = (truth != 0).to(torch.uint8)  # as files of masks often are: 0 and 255
+    if truth.min() < 0:
+        raise InputError(f"targets must be at least 0, got {int(truth.min())}")
+    return mosaics, truth.long(), clusters(len(data), groups)

@@ -1,0 +1,255 @@
+"""The adversarial search: which setting of a camera harms a model most (section 2.2)."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from rawdrift.checks import InputError, choose, is_number
+from rawdrift.controls.forensics.chain import Chain, Score
+from rawdrift.controls.forensics.rivals import RIVALS
+from rawdrift.controls.forensics.samples import Samples
+from rawdrift.controls.forensics.space import ParameterSpace, Vector
+from rawdrift.data.dataset import RawDataset
+from rawdrift.isp.pipeline import Pipeline
+
+STEP = 0.1  # of the box's width, at first; more where few steps would not cross the box
+LEAST = 1e-9  # difference of metrics that is one
+
+
+class Visit(NamedTuple):
+    """A setting that a search has tried. start: the number of the restart it belongs to."""
+
+    start: int
+    setting: Vector
+    loss: float
+    metric: float
+    distance: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """The worst setting that a method found.
+
+    parameters: by the names of the axes. metric, loss, distance: see `chain.Score`.
+    evaluations: passes of all images through the net, one with a gradient counted as three.
+    """
+
+    method: str
+    parameters: dict[str, float]
+    metric: float
+    loss: float
+    distance: float
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What an adversarial search found, by gradients and by what it is compared with.
+
+    gradient: the setting that the gradient found, with the axes that don't matter put back.
+    rivals: by name, what the other methods found with as many evaluations.
+    baseline: metric of the ISP as it is. trajectory: all that the gradient search tried.
+    warnings: what a reader must know.
+    """
+
+    metric_name: str
+    baseline: float
+    regularization: float
+    distance_name: str
+    gradient: Found
+    rivals: dict[str, Found]
+    trajectory: list[Visit]
+    warnings: tuple[str, ...]
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The setting that the gradient found."""
+        return self.gradient.parameters
+
+    @property
+    def metric(self) -> float:
+        """With the setting that the gradient found, on the exact static pipeline."""
+        return self.gradient.metric
+
+    @property
+    def distance(self) -> float:
+        """Between the views of that setting and the default ones."""
+        return self.gradient.distance
+
+    @property
+    def worst(self) -> Found:
+        """Of all methods; of equal ones the gradient."""
+        return min([self.gradient, *self.rivals.values()], key=lambda found: found.metric)
+
+
+def search(
+    net: nn.Module,
+    isp: Pipeline,
+    data: RawDataset | Samples,
+    space: ParameterSpace,
+    *,
+    metric: str | None = None,
+    regularization: float = 0.0,
+    distance: str = "l2",
+    parameters: Iterable[str] | None = None,
+    loss: nn.Module | None = None,
+    restarts: int = 4,
+    steps: int = 20,
+    rivals: Sequence[str] = ("random", "cma-es"),
+    seed: int = 0,
+) -> SearchResult:
+    """Search the box for the setting of the ISP that harms a frozen net most.
+
+    Projected gradient ascent of loss - regularization * distance over the box, with Adam (Kingma
+    and Ba 2015) in units of its width: from the ISP's own setting, then from across the box of
+    where that has led, then from restarts - 2 random ones.
+    The setting with the lowest metric is found, of those whose gain in loss is worth their
+    distance; it is evaluated again on the exact static pipeline.
+
+    net: (n, 3, H, W) to logits; see `chain.Chain`, also for data, metric, loss and distance.
+    parameters: search over these alone: names of axes, whole parameters or steps.
+    rivals: "random", uniform in the box; "cma-es" (Hansen and Ostermeier 2001). They ascend the
+        same objective with as many evaluations.
+    seed: of the restarts and rivals.
+
+    Raises InputError where net, data and space do not fit together, for a net that has nothing to
+    lose, and for one that makes NaN.
+    """
+    if not is_number(regularization) or regularization < 0:
+        raise InputError(f"regularization must be at least 0, got {regularization!r}")
+    for name, value in (("restarts", restarts), ("steps", steps)):
+        if type(value) is not int or value < 1:
+            raise InputError(f"{name} must be a whole number from 1 on, got {value!r}")
+    for rival in rivals:
+        choose("rival", rival, RIVALS)
+    space = space if parameters is None else space.only(parameters)
+    chain = Chain(net, isp, data, metric, loss, distance)
+    return search_chain(chain, space, regularization, restarts, steps, rivals, seed)
+
+
+def search_chain(
+    chain: Chain,
+    space: ParameterSpace,
+    regularization: float = 0.0,
+    restarts: int = 4,
+    steps: int = 20,
+    rivals: Sequence[str] = (),
+    seed: int = 0,
+) -> SearchResult:
+    """`search` of a chain that is there already."""
+    starts = np.random.default_rng([seed, 0])
+    before = chain.asked
+    visits: list[Visit] = []
+    for start in range(restarts):
+        at = space.draw(1, starts)[0]
+        if start == 0:
+            at = space.default
+        elif start == 1:  # whatever the first has found, worse may lie across the box
+            at = space.at(1 - space.unit(visits[-1].setting))
+        visits += _ascend(chain, space, at, regularization, steps, start)
+    best = _pruned(chain, space, _chosen(visits, chain, space, regularization), regularization)
+    gradient = _found("gradient", chain, space, best, before)
+    others = {}
+    for number, name in enumerate(rivals, start=1):
+        before = chain.asked
+        rng = np.random.default_rng([seed, number])
+        tried: list[Visit] = []
+
+        def objective(setting: Vector, tried: list[Visit] = tried) -> float:
+            visit = _visit(0, setting, chain.score(space, setting))
+            tried.append(visit)
+            return visit.loss - regularization * visit.distance
+
+        RIVALS[name](objective, space, gradient.evaluations, rng)
+        chosen = _chosen(tried, chain, space, regularization)
+        others[name] = _found(name, chain, space, chosen, before)
+    return SearchResult(
+        chain.metric,
+        chain.baseline.metric,
+        regularization,
+        chain.distance,
+        gradient,
+        others,
+        visits,
+        tuple(_beaten(gradient, found, chain.metric) for found in others.values()
+              if found.metric < gradient.metric - LEAST),
+    )  # fmt: skip
+
+
+def _ascend(
+    chain: Chain,
+    space: ParameterSpace,
+    setting: Vector,
+    regularization: float,
+    steps: int,
+    start: int,
+) -> Iterator[Visit]:
+    place = torch.from_numpy(space.unit(setting)).requires_grad_()
+    optimizer = torch.optim.Adam([place], lr=max(STEP, 2 / steps), maximize=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        setting = space.at(place.detach().numpy())
+        score, gradient = chain.slope(space, setting, regularization)
+        yield _visit(start, setting, score)
+        place.grad = torch.from_numpy(gradient * (space.high - space.low))
+        optimizer.step()
+        schedule.step()
+        with torch.no_grad():
+            place.clamp_(0, 1)
+    setting = space.at(place.detach().numpy())
+    yield _visit(start, setting, chain.score(space, setting))
+
+
+def _chosen(
+    visits: Sequence[Visit], chain: Chain, space: ParameterSpace, regularization: float
+) -> Visit:
+    """The lowest metric, then the highest loss, of the default and the visits that are worth their
+    distance."""
+    default = _visit(0, space.default, chain.baseline)
+    worth = [visit for visit in visits if _is_worth(visit, chain.baseline, regularization)]
+    return min([default, *worth], key=lambda visit: (visit.metric, -visit.loss))
+
+
+def _is_worth(visit: Visit, baseline: Score, regularization: float) -> bool:
+    gain = visit.loss - baseline.loss
+    return regularization == 0 or gain >= regularization * visit.distance
+
+
+def _pruned(chain: Chain, space: ParameterSpace, visit: Visit, regularization: float) -> Visit:
+    """With each axis back at its default whose return does not lower the harm, one by one."""
+    for axis in range(len(space)):
+        setting = visit.setting.copy()
+        setting[axis] = space.default[axis]
+        if setting[axis] == visit.setting[axis]:
+            continue
+        back = _visit(visit.start, setting, chain.score(space, setting))
+        if back.metric <= visit.metric + LEAST and _is_worth(back, chain.baseline, regularization):
+            visit = back
+    return visit
+
+
+def _visit(start: int, setting: Vector, score: Score) -> Visit:
+    return Visit(start, setting.copy(), score.loss, score.metric, score.distance)
+
+
+def _found(method: str, chain: Chain, space: ParameterSpace, visit: Visit, before: int) -> Found:
+    score = chain.exact(space, visit.setting)
+    return Found(
+        method,
+        space.named(visit.setting),
+        score.metric,
+        score.loss,
+        score.distance,
+        chain.asked - before,
+    )
+
+
+def _beaten(gradient: Found, rival: Found, metric: str) -> str:
+    return (
+        f"{rival.method} found a worse setting ({metric} {rival.metric:.3f}) than the gradient "
+        f"({gradient.metric:.3f}) with as many evaluations: give the search more restarts or steps"
+    )

@@ -1,0 +1,171 @@
+"""Named boxes of an ISP's numbers, in physical units."""
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rawdrift.checks import InputError, choose
+from rawdrift.controls.forensics.quantities import (
+    Axis,
+    Bounds,
+    belongs,
+    bounded,
+    quantities,
+    split,
+    tensor_of,
+)
+from rawdrift.controls.forensics.ranges import KNOBS
+from rawdrift.isp.pipeline import Pipeline
+
+Vector = NDArray[np.float64]  # (D,), one number for each axis, in its unit
+
+
+@dataclass(frozen=True)
+class ParameterSpace:
+    """A box around a camera's settings, whose bounds nothing leaves.
+
+    Settings are vectors (D,) of numbers in the units of the D axes.
+    """
+
+    axes: tuple[Axis, ...]
+
+    def __post_init__(self) -> None:
+        if not self.axes:
+            raise InputError("a parameter space needs at least one axis")
+        if len(set(self.names)) < len(self.axes):
+            raise InputError(f"a parameter space names each axis once, got {self.names}")
+
+    @classmethod
+    def around(cls, isp: Pipeline, ranges: Mapping[str, Bounds] | None = None) -> Self:
+        """The box around the numbers that `isp` has.
+
+        ranges: by the names of `isp.named_parameters()`, of their elements, as
+            "white_balance.gains[0]", or of the physical quantities that turn a tensor as a whole:
+            color_correction.saturation and .hue (degrees), demosaic.strength (of all neighbors),
+            sharpen.strength, denoise.strength (0 is no filter, 1 that of `isp`), denoise.radius
+            (sigma in px). A pair is absolute, a number the half-width relative to the value; to
+            the tensor's largest one for an element that is 0.
+            Left out, every step of the pipeline drifts by the range that `ranges.DEFAULTS`
+            documents.
+
+        Raises InputError for a name that the pipeline lacks, an empty interval, or one that leaves
+        out the pipeline's own value.
+        """
+        known = {name: axis for step in isp.steps for name, axis in quantities(isp, step)}
+        if ranges is None:
+            return cls(tuple(axis for axis, default in known.values() if default))
+        axes: dict[str, Axis] = {}
+        for name, bounds in ranges.items():
+            found = [axis for axis, _ in known.values() if belongs(axis.name, name)]
+            if not found or name in isp.steps:
+                names = dict.fromkeys(n.split("[")[0] for n in known)
+                choose("parameter of this pipeline", name, names)
+            largest = max(abs(axis.default) for axis in found)
+            for axis in found:
+                axes[axis.name] = bounded(axis, bounds, largest, isp)
+        return cls(tuple(axes.values()))
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        try:
+            return cls(tuple(Axis(**axis) for axis in table["axes"]))
+        except (KeyError, TypeError) as error:
+            raise InputError(f"this is not a parameter space: {error}") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers and texts alone, for JSON and YAML."""
+        return {"axes": [asdict(axis) for axis in self.axes]}
+
+    def __len__(self) -> int:
+        return len(self.axes)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the axes."""
+        return [axis.name for axis in self.axes]
+
+    @property
+    def default(self) -> Vector:
+        """The setting that the ISP has."""
+        return np.array([axis.default for axis in self.axes])
+
+    @property
+    def low(self) -> Vector:
+        """Lower bounds."""
+        return np.array([axis.low for axis in self.axes])
+
+    @property
+    def high(self) -> Vector:
+        """Upper bounds."""
+        return np.array([axis.high for axis in self.axes])
+
+    def clip(self, setting: Vector) -> Vector:
+        """The nearest setting in the box."""
+        return np.clip(setting, self.low, self.high)
+
+    def at(self, unit: Vector) -> Vector:
+        """Settings (..., D) at places in the unit cube (..., D)."""
+        return self.clip(self.low + unit * (self.high - self.low))
+
+    def unit(self, setting: Vector) -> Vector:
+        """The inverse of `at`."""
+        return np.clip((setting - self.low) / (self.high - self.low), 0, 1)
+
+    def draw(self, count: int, rng: np.random.Generator) -> Vector:
+        """Settings (count, D), uniform in the box."""
+        return self.at(rng.random((count, len(self))))
+
+    def only(self, names: Iterable[str]) -> "ParameterSpace":
+        """The axes of these names: of axes, whole parameters ("white_balance.gains") or steps."""
+        wanted = [names] if isinstance(names, str) else list(names)
+        for name in wanted:
+            if not any(belongs(axis, name) for axis in self.names):
+                choose("axis", name, self.names)
+        kept = (a for a in self.axes if any(belongs(a.name, name) for name in wanted))
+        return ParameterSpace(tuple(kept))
+
+    def named(self, setting: Vector) -> dict[str, float]:
+        """A setting by the names of the axes."""
+        return dict(zip(self.names, map(float, setting), strict=True))
+
+    def values(self, isp: Pipeline, setting: Tensor) -> dict[str, Tensor]:
+        """The tensors of `isp` that a setting (D,) changes, by their names in its state_dict.
+
+        Differentiable in the setting. For `torch.func.functional_call`.
+        """
+        found: dict[str, Tensor] = {}
+        turns: dict[tuple[int, int], tuple[str, str, Tensor]] = {}
+        for name, value in zip(self.names, setting, strict=True):
+            step, quantity, index = split(name)
+            knobs = KNOBS.get(type(isp.steps[step]), {})
+            if quantity in knobs:
+                order = (list(isp.steps).index(step), list(knobs).index(quantity))
+                turns[order] = (step, quantity, value)
+                continue
+            full = f"{step}.{quantity}"
+            tensor = found.get(full, tensor_of(isp, full))
+            place = torch.zeros(tensor.shape, dtype=torch.bool, device=tensor.device)
+            place[index] = True
+            found[full] = torch.where(place, value.to(tensor), tensor)
+        for _, (step, quantity, value) in sorted(turns.items()):
+            knob = KNOBS[type(isp.steps[step])][quantity]
+            full = f"{step}.{knob.of}"
+            tensor = found.get(full, tensor_of(isp, full))
+            found[full] = knob.turn(tensor, value.to(tensor))
+        return found
+
+    def pipeline(self, isp: Pipeline, setting: Vector) -> Pipeline:
+        """`isp` with the numbers of a setting, as a static pipeline of its own."""
+        with torch.no_grad():
+            values = self.values(isp, torch.from_numpy(self.clip(np.asarray(setting))))
+        found = deepcopy(isp).requires_grad_(False)
+        for name, value in values.items():
+            tensor_of(found, name).copy_(value)
+        return found
