@@ -18,6 +18,7 @@ Clusters = NDArray[np.int64]  # (N,) number of the group of each image; without 
 DRAWS = 2000  # of the bootstrap
 FLIPS = 9999  # of the permutation test, at least: p-values from 1e-4 on
 _COLUMNS = 4096  # of a matrix product at a time
+_FLIPPED = 2**24  # clusters in all draws of a permutation test at a time
 
 
 class Interval(NamedTuple):
@@ -90,17 +91,20 @@ class Resampling:
         """
         first, second = self.sums(one), self.sums(other)
         rng = np.random.default_rng(self._flips)
-        keep = rng.integers(0, 2, (flips, self.count), dtype=np.int8)
         least = 1e-12  # rounding of sums in another order
-        found = np.empty(first.shape[:-2])
-        for at in np.ndindex(found.shape):
-            change, total, swapped = first[at] - second[at], second[at].sum(0), first[at].sum(0)
-            moved = np.abs(change).sum(axis=-1) > 0
-            kept = keep[:, moved].astype(np.float64) @ change[moved]
-            drawn = np.abs(measure.of(total + kept) - measure.of(swapped - kept))
-            seen = np.abs(measure.of(swapped) - measure.of(total))
-            found[at] = (np.sum(drawn >= seen - least) + 1) / (flips + 1)
-        return found
+        as_far = np.ones(first.shape[:-2])  # draws that differ as much, the one that was seen too
+        step = max(1, _FLIPPED // self.count)
+        for done in range(0, flips, step):
+            size = (min(step, flips - done), self.count)
+            keep = rng.integers(0, 2, size, dtype=np.int8)
+            for at in np.ndindex(as_far.shape):
+                change, total, swapped = first[at] - second[at], second[at].sum(0), first[at].sum(0)
+                moved = np.abs(change).sum(axis=-1) > 0
+                kept = keep[:, moved].astype(np.float64) @ change[moved]
+                drawn = np.abs(measure.of(total + kept) - measure.of(swapped - kept))
+                seen = np.abs(measure.of(swapped) - measure.of(total))
+                as_far[at] += np.sum(drawn >= seen - least)
+        return as_far / (flips + 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
