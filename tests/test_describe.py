@@ -81,6 +81,13 @@ def test_clipping_is_counted_by_each_sites_own_level(dtype, cfa):
     assert clipped(values, camera) == (0.02, 0.04)
 
 
+def test_a_left_justified_adc_saturates_at_its_highest_code():
+    camera = Camera(name="x", cfa="RGGB", adc_bits=12)
+    mosaic = np.full((10, 10), 30000, np.uint16)
+    mosaic[0, :2] = 65520, 65504
+    assert clipped(mosaic, camera) == (0.01, 0)
+
+
 def scene(seed, noise=0.0, exposure=1.0, size=64):
     rng = np.random.default_rng(seed)
     coarse = rng.uniform(5000, 40000, (8, 8)).repeat(size // 8, 0).repeat(size // 8, 1)

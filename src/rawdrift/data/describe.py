@@ -134,7 +134,10 @@ def clipped(mosaic: NDArray[Any], camera: Camera) -> tuple[float, float]:
     full = 1.0 if mosaic.dtype.kind == "f" else 2.0**camera.bit_depth - 1
     # Half a DN of room for levels that were rounded when they were written.
     room = 0.5 / (2**camera.bit_depth - 1) * full
-    white = (camera.white_level or 1.0) * full - room
+    # The highest code of the ADC, where its bits are left-justified.
+    step = 2 ** (camera.bit_depth - (camera.adc_bits or camera.bit_depth))
+    highest = round((camera.white_level or 1.0) * (2**camera.bit_depth - 1)) // step * step
+    white = highest / (2**camera.bit_depth - 1) * full - room
     low = sum(
         int(np.count_nonzero(mosaic[row::2, column::2] <= level * full + room))
         for (row, column), level in zip(offsets(camera.cfa), camera.black_level, strict=True)
