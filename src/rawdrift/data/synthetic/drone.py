@@ -1,5 +1,6 @@
 """Synthetic aerial tiles, as the drone of Raw-Drone would record them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -28,17 +29,22 @@ def make(images: int, size: int = 96, seed: int = 0) -> RawDataset:
     mosaics = torch.empty(images, size, size, dtype=torch.uint16)
     masks = torch.empty(images, size, size, dtype=torch.uint8)
     inner = slice(MARGIN, -MARGIN)
-    for i in range(images):
-        number, tile = divmod(i, TILES)
-        if tile == 0:
-            photograph = Photograph(_rng(seed, 0, number), size)
-        rng = _rng(seed, 1, i)
-        picture, mask = photograph.tile(photograph.tiles[tile], rng)
-        picture = through_lens(picture, CAMERA.optics.psf_sigma)[:, inner, inner]
-        light = torch.from_numpy(np.ascontiguousarray(picture))
-        noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        mosaics[i] = sensor.digital(irradiance(light, CAMERA), noise)
-        masks[i] = torch.from_numpy(mask)
+
+    def take(number: int) -> None:
+        """The tiles of one photograph."""
+        photograph = Photograph(_rng(seed, 0, number), size)
+        for i in range(number * TILES, min(images, (number + 1) * TILES)):
+            rng = _rng(seed, 1, i)
+            picture, mask = photograph.tile(photograph.tiles[i % TILES], rng)
+            picture = through_lens(picture, CAMERA.optics.psf_sigma)[:, inner, inner]
+            light = torch.from_numpy(np.ascontiguousarray(picture))
+            noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
+            mosaics[i] = sensor.digital(irradiance(light, CAMERA), noise)
+            masks[i] = torch.from_numpy(mask)
+
+    # NumPy, SciPy and PyTorch let go of Python's lock while they work on an image.
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        list(threads.map(take, range(-(-images // TILES))))
     return RawDataset(
         mosaics=mosaics,
         images=tuple(f"{seed}-{i:05d}" for i in range(images)),
