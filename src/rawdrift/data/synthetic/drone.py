@@ -24,6 +24,7 @@ def make(images: int, size: int = 96, seed: int = 0) -> RawDataset:
     """
     check_order(images, size, seed)
     assert CAMERA.optics is not None
+    sigma = CAMERA.optics.psf_sigma
     # The lens blurs the scene around the tile into it, so it comes before the tile is cut out.
     sensor = Sensor(CAMERA, optics=nn.Identity())
     mosaics = torch.empty(images, size, size, dtype=torch.uint16)
@@ -36,7 +37,7 @@ def make(images: int, size: int = 96, seed: int = 0) -> RawDataset:
         for i in range(number * TILES, min(images, (number + 1) * TILES)):
             rng = _rng(seed, 1, i)
             picture, mask = photograph.tile(photograph.tiles[i % TILES], rng)
-            picture = through_lens(picture, CAMERA.optics.psf_sigma)[:, inner, inner]
+            picture = through_lens(picture, sigma)[:, inner, inner]
             light = torch.from_numpy(np.ascontiguousarray(picture))
             noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
             mosaics[i] = sensor.digital(irradiance(light, CAMERA), noise)
