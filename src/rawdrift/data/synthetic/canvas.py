@@ -13,6 +13,7 @@ from rawdrift.data.synthetic.town import Patch, Town
 Window = tuple[slice, slice]
 
 ALTITUDE = 250.0  # of the camera, meters
+_STEP = 8  # pixels between those that tell where a patch may be
 _SCALES = (6.0, 1.5, 0.4)  # of broad, mid and fine texture, meters
 
 
@@ -34,6 +35,8 @@ class Canvas:
         self.noise = [texture(rng, at, at, scale) for scale in _SCALES]
         self.grain = rng.standard_normal((pixels, pixels), dtype=np.float32)
         self.sun, self.sky = np.ones((2, pixels, pixels), np.float32)
+        _, mid, fine = self.noise
+        self.strays = float((0.7 * mid + 0.5 * fine).min())  # ragged edges, outwards at most
         self.car = np.zeros((pixels, pixels), np.float32)
         self.reach = [(float(at.min()) - 1, float(at.max()) + 1) for at in (self.u, self.v)]
         self.materials: dict[str, Array] = {}  # as far as there are any here
@@ -114,14 +117,17 @@ class Canvas:
         for (begin, end), (low, high) in zip((patch.u, patch.v), self.reach, strict=True):
             if begin > high or end < low:
                 return
-        u, v = self.u, self.v
-        (left, right), (near, far) = patch.u, patch.v
-        distance = np.maximum(np.maximum(left - u, u - right), np.maximum(near - v, v - far))
+        window = self.about(patch)
+        if window is None:
+            return
+        u, v = self.u[window], self.v[window]
+        left = patch.u[0]
+        distance = _outside(patch, u, v)
         if patch.dash:
             period, long = patch.dash
             along = (u - left) % period
             np.maximum(distance, np.abs(along - long / 2) - long / 2, out=distance)
-        _, mid, fine = self.noise
+        _, mid, fine = (layer[window] for layer in self.noise)
         if patch.ragged:
             distance += patch.ragged * (0.7 * mid + 0.5 * fine)
         cover = self.inside(distance)
@@ -130,8 +136,21 @@ class Canvas:
         rows, columns = (np.flatnonzero(cover.any(axis=axis)) for axis in (1, 0))
         if len(rows):
             there = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-            below = self.albedo[:, *there]
-            below += cover[there] * (patch.tint * self.material(patch.material)[:, *there] - below)
+            below = self.albedo[:, *window][:, *there]
+            material = self.material(patch.material)[:, *window][:, *there]
+            below += cover[there] * (patch.tint * material - below)
+
+    def about(self, patch: Patch) -> Window | None:
+        """Rows and columns that a patch may cover, from a look at every eighth; None if none."""
+        there = _outside(patch, self.u[::_STEP, ::_STEP], self.v[::_STEP, ::_STEP])
+        near = there < 2 * _STEP * self.gsd - patch.ragged * self.strays
+        rows, columns = (np.flatnonzero(near.any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            return None
+        return (
+            slice(max(0, (rows[0] - 1) * _STEP), (rows[-1] + 1) * _STEP + 1),
+            slice(max(0, (columns[0] - 1) * _STEP), (columns[-1] + 1) * _STEP + 1),
+        )
 
     def shade(self, points: Array) -> None:
         """Cut off the sun within the convex hull of points (N, 2)."""
@@ -154,3 +173,10 @@ class Canvas:
 def raised(points: Array, height: float | Array) -> Array:
     """Points (N, 2) at that height as the camera over (0, 0) sees them: farther out."""
     return points * (1 + np.asarray(height) / ALTITUDE).reshape(-1, 1)
+
+
+def _outside(patch: Patch, u: Array, v: Array) -> Array:
+    """How far points are outside of a patch; negative inside."""
+    (left, right), (near, far) = patch.u, patch.v
+    distance: Array = np.maximum(np.maximum(left - u, u - right), np.maximum(near - v, v - far))
+    return distance
