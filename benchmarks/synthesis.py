@@ -32,7 +32,7 @@ from benchmarks.corruptions import peer
 from benchmarks.isp import resident
 from benchmarks.ways import CAMERA, packages
 from rawdrift import data as datasets
-from rawdrift.controls import synthesis
+from rawdrift.controls import experiment, synthesis
 from rawdrift.data.dataset import RawDataset
 from rawdrift.runs.executor import Compute
 from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task
@@ -290,9 +290,9 @@ def driver_memory(pipelines: int, folds: int = 4, images: int = 4000) -> tuple[f
     peaks = []
 
     def answer(*arguments: Any) -> dict[str, Any]:
-        """A record as `synthesis._work` gives it."""
+        """A record as `experiment.run` keeps it."""
         unit = arguments[-1]
-        job, draws = synthesis.prepare(spec), np.random.default_rng(0)
+        job, draws = synthesis.DriftSynthesis(spec), np.random.default_rng(0)
         test = job.material.splits[unit.fold].test
         row = {"train": unit.train, "fold": unit.fold, "metric": "accuracy", "n": len(test)}
         found = {case: draws.integers(0, 9, len(test)) for case in synthesis.cases(spec)}
@@ -328,10 +328,10 @@ def driver_memory(pipelines: int, folds: int = 4, images: int = 4000) -> tuple[f
     with (
         tempfile.TemporaryDirectory() as folder,
         patch.object(datasets, "load", lambda spec: data),
-        patch.object(synthesis, "_work", answer),
+        patch.object(experiment, "_work", answer),
         patch.object(synthesis, "summarize", summarize),
     ):
-        synthesis.prepare(spec)  # imports
+        synthesis.DriftSynthesis(spec)  # imports
         Path("/proc/self/clear_refs").write_text("5")  # the peak is what there is now
         before = resident("VmRSS")
         synthesis.run(spec, Path(folder) / "run")

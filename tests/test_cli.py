@@ -133,7 +133,7 @@ def test_the_same_command_again_changes_nothing(finished, folder, monkeypatch, c
     before = (finished / "results.csv").read_bytes()
     monkeypatch.setattr(synthesis, "train", None)  # nothing is trained again
     assert main(experiment(folder, finished)) == 0
-    assert "4 of 4 trainings are done already" in capsys.readouterr().out
+    assert "4 of 4 units are done already" in capsys.readouterr().out
     assert (finished / "results.csv").read_bytes() == before
 
 

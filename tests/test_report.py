@@ -366,14 +366,14 @@ def test_a_model_that_was_not_trained_here_has_its_own_story(folders, tmp_path):
 
 
 def test_failed_units_are_named_at_the_top(a_run):
-    change(a_run, failed={"me-u-ga_fold1": "the loss is not a number"})
+    change(a_run, failed={"me,u,ga fold 2": "the loss is not a number"})
     spec = read(a_run)["spec"]
     spec["synthesis"]["train"].append("me,u,ga")
     change(a_run, spec=spec)
     text = told(a_run)
-    assert "1 training failed. Without all of their folds, me,u,ga is left out" in text
-    assert "me-u-ga_fold1: the loss is not a number" in text
-    assert text.index("training failed") < text.index("Matched accuracy")
+    assert "1 unit failed. Without all of their folds, me,u,ga is left out" in text
+    assert "me,u,ga fold 2: the loss is not a number" in text
+    assert text.index("unit failed") < text.index("Matched accuracy")
 
 
 def test_warnings_only_where_they_are_due(a_run):

@@ -150,7 +150,7 @@ def test_recall_and_provenance(tmp_path):
 def test_a_pipeline_with_a_failed_fold_is_left_out(tmp_path):
     invented = Invented([OWN, "ma,u,me"])
     rest = [r for r in invented.records if (r["train"], r["fold"]) != ("ma,u,me", 1)]
-    failed = {"ma-u-me_fold1": "it diverged"}
+    failed = {"ma,u,me fold 2": "it diverged"}
     found = invented.summary(tmp_path, failed, rest)
     assert found["train"] == [OWN]
     assert found["failed"] == failed

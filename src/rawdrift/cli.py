@@ -237,8 +237,9 @@ def _synthesis(args: Namespace) -> int:
     compute = Compute(args.compute, args.workers, args.threads, args.gpus)
     if args.dry_run:
         from rawdrift.controls.plan import plan
+        from rawdrift.controls.synthesis import DriftSynthesis
 
-        print("\n".join(plan(spec, args.out).lines(compute.at_a_time)))
+        print("\n".join(plan(DriftSynthesis, spec, args.out).lines(compute.at_a_time)))
         return 0
     return _run_synthesis(spec, args.out, compute, args.tracker)
 

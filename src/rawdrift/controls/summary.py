@@ -9,6 +9,7 @@ import numpy as np
 
 import rawdrift
 from rawdrift.checks import InputError
+from rawdrift.controls.experiment import HOW, environment
 from rawdrift.controls.grid import Grid, Material
 from rawdrift.controls.measures import Array
 from rawdrift.controls.resampling import Interval, holm, kendall_tau, ranks
@@ -20,7 +21,6 @@ from rawdrift.runs.store import Record
 from rawdrift.tasks.evaluate import Case
 
 CERTAIN = 0.05  # corrected p-values below it are called a difference
-_HOW = ("device", "precision", "threads", "torch")  # a unit was computed with
 
 
 def summarize(
@@ -37,11 +37,10 @@ def summarize(
     p-values are of images, or of their groups.
 
     records: they are gone through twice; one at a time need be in memory.
-    failed: reasons by the name of a unit. A pipeline without all of its folds is left out.
+    failed: reasons by the label of a unit. A pipeline without all of its folds is left out.
     """
-    how = [
-        {key: record[key] for key in ("train", "finished", "seconds", *_HOW)} for record in records
-    ]
+    kept = ("train", "finished", "seconds", *HOW)
+    how = [{key: record[key] for key in kept} for record in records]
     done = [unit["train"] for unit in how]
     trained = [name for name in spec.synthesis.train if done.count(name) == len(material.splits)]
     if not trained:
@@ -53,7 +52,6 @@ def summarize(
     return {
         "kind": "synthesis",
         "version": rawdrift.__version__,
-        "created": max(unit["finished"] for unit in how),
         "spec": to_dict(spec),
         "trained_here": spec.task.checkpoint is None,
         "data": _data(spec, material, grid),
@@ -80,8 +78,7 @@ def summarize(
         },
         "worst": {kind: _worst(spec, material, grid, cells, kind, folder) for kind in _kinds(grid)},
         "views": twelve_views(spec, material, 0, folder),
-        "duration_s": round(sum(unit["seconds"] for unit in how), 1),
-        **{key: ", ".join(sorted({str(unit[key]) for unit in how})) for key in _HOW},
+        **environment(how),
     }
 
 

@@ -100,7 +100,10 @@ class Mlflow:
             held or self._client.create_run(self._experiment, run_name=unit, tags=tags).info.run_id
         )
         at = int(1000 * datetime.fromisoformat(record["finished"]).timestamp())
-        metrics = [Metric(_key(_name(row)), float(row["value"]), at, 0) for row in record["rows"]]
+        metrics = [
+            Metric(_key(_name(row)), float(row["value"]), at, int(row.get("step", 0)))
+            for row in record["rows"]
+        ]
         params = [
             Param(key, str(value))
             for key, value in record.items()
@@ -131,10 +134,13 @@ class Mlflow:
         return str(run.info.run_id)
 
 
+# Columns that tell units apart, and when and how large a measurement is.
+_ASIDE = {"train", "setting", "intensity", "fold", "epoch", "step", "value", "n"}
+
+
 def _name(row: Mapping[str, Any]) -> str:
-    """What a measurement is of: its test and severity, and the metric."""
-    severity = f"/{row['severity']}" if row.get("severity") else ""
-    return f"{row['test_kind']}/{row['test']}{severity}/{row['metric']}"
+    """What a measurement is of, such as its test and severity, and the metric."""
+    return "/".join(str(value) for key, value in row.items() if key not in _ASIDE and value)
 
 
 def _key(name: str) -> str:
