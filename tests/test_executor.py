@@ -101,6 +101,18 @@ def test_a_unit_that_always_kills_its_worker_is_given_up(kind, make):
     assert "died 3 times" in found["always"].reason
 
 
+@pytest.mark.skipif("ray" not in KINDS, reason="needs Ray")
+def test_a_unit_whose_node_dies_is_tried_on_another(tmp_path):
+    script = Path(__file__).parent / "cluster_of_two.py"
+    run = subprocess.run(
+        [sys.executable, script, tmp_path],
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout.split()[-1:] == ["Done"], run.stderr
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
