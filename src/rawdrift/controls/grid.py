@@ -125,11 +125,15 @@ class Grid:
         return found
 
     def interval(self, value: float, draws: Array) -> Interval:
+        """Of a difference."""
         return self.resampling.interval(value, draws)
+
+    def value_interval(self, value: float, draws: Array) -> Interval:
+        return self.resampling.interval(value, draws, bounds=(0.0, 1.0))
 
     def cell_interval(self, row: int, column: int) -> Interval:
         """Of a value. Wilson's where every draw is the same, as where all answers are right."""
-        found = self.interval(float(self.values[row, column]), self.draws[row, column])
+        found = self.value_interval(float(self.values[row, column]), self.draws[row, column])
         if self.metric == "accuracy" and found.low == found.high:
             right = self.features[row, column, :, 0]
             n = effective_size(right, self.groups)

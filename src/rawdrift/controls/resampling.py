@@ -61,17 +61,24 @@ class Resampling:
         """The measure (..., draws) of features (..., N, K) for each draw of clusters."""
         return _values(self.weights, self.sums(features), measure)
 
-    def interval(self, value: float, draws: Array, confidence: float = 0.95) -> Interval:
+    def interval(
+        self,
+        value: float,
+        draws: Array,
+        confidence: float = 0.95,
+        bounds: tuple[float, float] = (-1.0, 1.0),
+    ) -> Interval:
         """Percentiles of `draws` around a value, as wide as so few clusters need.
 
         Source: Hesterberg, "What teachers should know about the bootstrap", The American
         Statistician 69, 2015: percentiles of a normal distribution that reaches as far as Student's
-        t does for G clusters, times sqrt(G / (G - 1)). With one cluster, nothing is known. Draws
-        that are not numbers (a class that none of them holds) are left out.
+        t does for G clusters, times sqrt(G / (G - 1)). With one cluster, nothing is known: the
+        interval is all that the value can be, `bounds`. Draws that are not numbers (a class that
+        none of them holds) are left out.
         """
         draws = draws[np.isfinite(draws)]
         if self.count < 2 or len(draws) < 2:
-            return Interval(value, float("-inf"), float("inf"))
+            return Interval(value, *bounds)
         low, high = np.quantile(draws, self._tails(confidence))
         return Interval(value, min(float(low), value), max(float(high), value))
 

@@ -170,7 +170,7 @@ def _ranking(grid: Grid, kind: str) -> list[dict[str, Any]]:
     for rank, row in enumerate(np.argsort(-means, kind="stable").tolist(), start=1):
         others = np.flatnonzero(grid.where(kind)[row])
         worst = others[np.argmin(grid.values[row, others])]
-        found = grid.interval(float(means[row]), draws[row])
+        found = grid.value_interval(float(means[row]), draws[row])
         low, high = np.quantile(drawn[:, row], [0.025, 0.975])
         rows.append(
             {
