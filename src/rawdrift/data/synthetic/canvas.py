@@ -1,12 +1,15 @@
 """A piece of an aerial photograph while it is drawn."""
 
 import math
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from rawdrift.data.synthetic import shapes
 from rawdrift.data.synthetic.daylight import Daylight
 from rawdrift.data.synthetic.materials import MATERIALS
+from rawdrift.data.synthetic.shapes import Point, Points
 from rawdrift.data.synthetic.texture import Array, Rng, texture
 from rawdrift.data.synthetic.town import Patch, Town
 
@@ -15,6 +18,16 @@ Window = tuple[slice, slice]
 ALTITUDE = 250.0  # of the camera, meters
 _STEP = 8  # pixels between those that tell where a patch may be
 _SCALES = (6.0, 1.5, 0.4)  # of broad, mid and fine texture, meters
+
+
+class _Placed(Protocol):
+    @property
+    def x(self) -> float: ...
+    @property
+    def y(self) -> float: ...
+
+
+_Thing = TypeVar("_Thing", bound=_Placed)
 
 
 class Canvas:
@@ -44,20 +57,29 @@ class Canvas:
 
     # Where things are.
 
-    def near(self, x: float, y: float, reach: float) -> bool:
-        """Whether something at (x, y) may be seen here if it reaches that far."""
-        half = self.pixels * self.gsd / 2
-        return max(abs(x - self.left - half), abs(y - self.top - half)) < half + reach
+    def near(self, things: Iterable[_Thing], reach: float) -> list[_Thing]:
+        """What of things may be seen here if they reach that far."""
+        side = self.pixels * self.gsd + reach
+        left, right, top, bottom = (
+            end for start in (self.left, self.top) for end in (start - reach, start + side)
+        )
+        return [
+            thing for thing in things if left < thing.x < right and top < thing.y < bottom
+        ]
 
-    def window(self, points: Array) -> Window | None:
-        """Rows and columns about points (N, 2), or None where that is elsewhere."""
-        at = (points - (self.left, self.top)) / self.gsd
-        column, row = (at.min(axis=0) - 2).astype(int).clip(0, self.pixels).tolist()
-        right, bottom = (at.max(axis=0) + 3).astype(int).clip(0, self.pixels).tolist()
+    def window(self, points: Points) -> Window | None:
+        """Rows and columns about points, or None where that is elsewhere."""
+        columns, rows = (
+            self._pixels(ats, start)
+            for ats, start in zip(zip(*points, strict=True), (self.left, self.top), strict=True)
+        )
+        return (rows, columns) if rows and columns else None
+
+    def _pixels(self, ats: tuple[float, ...], start: float) -> slice | None:
+        begin = max(int((min(ats) - start) / self.gsd - 2), 0)
+        end = min(int((max(ats) - start) / self.gsd + 3), self.pixels)
         # Two pixels at least, so that there is a slope.
-        if right - column < 2 or bottom - row < 2:
-            return None
-        return slice(row, bottom), slice(column, right)
+        return slice(begin, end) if end - begin > 1 else None
 
     def at(self, window: Window) -> tuple[Array, Array]:
         """x (1, w) and y (h, 1) of a window."""
@@ -76,8 +98,8 @@ class Canvas:
         cover: Array = np.clip(0.5 - distance / self.gsd, 0, 1)
         return cover
 
-    def hull(self, points: Array) -> tuple[Window, Array] | None:
-        """The convex hull of points (N, 2): where, and its cover (h, w)."""
+    def hull(self, points: Points) -> tuple[Window, Array] | None:
+        """The convex hull of points: where, and its cover (h, w)."""
         window = self.window(points)
         if window is None:
             return None
@@ -114,9 +136,6 @@ class Canvas:
 
     def lay(self, patch: Patch) -> None:
         """Put a patch on the ground."""
-        for (begin, end), (low, high) in zip((patch.u, patch.v), self.reach, strict=True):
-            if begin > high or end < low:
-                return
         window = self.about(patch)
         if window is None:
             return
@@ -140,6 +159,15 @@ class Canvas:
             material = self.material(patch.material)[:, *window][:, *there]
             below += cover[there] * (patch.tint * material - below)
 
+    def around(self, patches: Iterable[Patch]) -> list[Patch]:
+        """What of patches may be seen here."""
+        (left, right), (near, far) = self.reach
+        return [
+            patch
+            for patch in patches
+            if patch.u[0] <= right and patch.u[1] >= left and patch.v[0] <= far and patch.v[1] >= near
+        ]
+
     def about(self, patch: Patch) -> Window | None:
         """Rows and columns that a patch may cover, from a look at every eighth; None if none."""
         there = _outside(patch, self.u[::_STEP, ::_STEP], self.v[::_STEP, ::_STEP])
@@ -152,8 +180,8 @@ class Canvas:
             slice(max(0, (columns[0] - 1) * _STEP), (columns[-1] + 1) * _STEP + 1),
         )
 
-    def shade(self, points: Array) -> None:
-        """Cut off the sun within the convex hull of points (N, 2)."""
+    def shade(self, points: Points) -> None:
+        """Cut off the sun within the convex hull of points."""
         found = self.hull(points)
         if found is not None:
             window, cover = found
@@ -170,9 +198,10 @@ class Canvas:
         self.car[window] *= 1 - cover
 
 
-def raised(points: Array, height: float | Array) -> Array:
-    """Points (N, 2) at that height as the camera over (0, 0) sees them: farther out."""
-    return points * (1 + np.asarray(height) / ALTITUDE).reshape(-1, 1)
+def raised(points: Points, height: float) -> list[Point]:
+    """Points at that height as the camera over (0, 0) sees them: farther out."""
+    out = 1 + height / ALTITUDE
+    return [(x * out, y * out) for x, y in points]
 
 
 def _outside(patch: Patch, u: Array, v: Array) -> Array:

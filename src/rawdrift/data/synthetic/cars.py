@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rawdrift.data.synthetic.canvas import ALTITUDE, Canvas
-from rawdrift.data.synthetic.shapes import box, rectangle
+from rawdrift.data.synthetic.shapes import box, moved, rectangle
 from rawdrift.data.synthetic.texture import Array
 from rawdrift.data.synthetic.town import Car
 
@@ -42,8 +42,8 @@ def shade(canvas: Canvas, car: Car) -> None:
     middle = (kind.windshield + kind.rear) / 2
     x, y = car.x + middle * math.cos(car.heading), car.y + middle * math.sin(car.heading)
     roof = rectangle(x, y, car.heading, 0.8 * (kind.windshield - kind.rear), kind.width - 0.35)
-    canvas.shade(np.concatenate([foot, foot + 0.85 * canvas.light.shadow]))
-    canvas.shade(np.concatenate([foot, roof + kind.height * canvas.light.shadow]))
+    canvas.shade(foot + moved(foot, canvas.light.shadow, 0.85))
+    canvas.shade(foot + moved(roof, canvas.light.shadow, kind.height))
     around = rectangle(car.x, car.y, car.heading, kind.length + 1.4, kind.width + 1.4)
     window = canvas.window(around)
     if window is not None:

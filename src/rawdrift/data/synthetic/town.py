@@ -62,6 +62,13 @@ class Tree(NamedTuple):
     seed: int
 
 
+class Pole(NamedTuple):
+    """A street lamp."""
+
+    x: float
+    y: float
+
+
 # Kind of car: how many of them are it.
 CARS = {"hatchback": 0.36, "sedan": 0.24, "wagon": 0.28, "van": 0.12}
 PAINTS: dict[Color, float] = {
@@ -128,7 +135,7 @@ class Frame(NamedTuple):
 class Town:
     """Things as they are put there, at (u, v) of the frame.
 
-    rng: draws how each looks. poles: x, y of street lamps. Later patches lie over earlier ones.
+    rng: draws how each looks. Later patches lie over earlier ones.
     """
 
     rng: Rng
@@ -137,7 +144,7 @@ class Town:
     cars: list[Car] = field(default_factory=list)
     buildings: list[Building] = field(default_factory=list)
     trees: list[Tree] = field(default_factory=list)
-    poles: list[Span] = field(default_factory=list)
+    poles: list[Pole] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._cells: dict[tuple[int, int], list[Car]] = defaultdict(list)
@@ -176,7 +183,7 @@ class Town:
 
     def pole(self, u: float, v: float) -> None:
         x, y, _ = self.frame.place(u, v)
-        self.poles.append((x, y))
+        self.poles.append(Pole(x, y))
 
     def asphalt(self, u: Span, v: Span, tint: Span, mended: float, ragged: float = 0.0) -> None:
         """Asphalt that was opened and closed again here and there, `mended` times on average."""
