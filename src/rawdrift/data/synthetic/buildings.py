@@ -7,7 +7,7 @@ import numpy as np
 from rawdrift.data.synthetic.canvas import Canvas, Window, raised
 from rawdrift.data.synthetic.shapes import Point, area, box, middle, moved, rectangle
 from rawdrift.data.synthetic.texture import Array, Rng
-from rawdrift.data.synthetic.town import Building
+from rawdrift.data.synthetic.things import Building
 
 EAVES = 0.4  # what a roof is longer and wider than its walls, meters
 PITCH = 0.6  # rise over run of a gable

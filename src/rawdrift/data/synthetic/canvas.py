@@ -11,7 +11,8 @@ from rawdrift.data.synthetic.daylight import Daylight
 from rawdrift.data.synthetic.materials import MATERIALS
 from rawdrift.data.synthetic.shapes import Point, Points
 from rawdrift.data.synthetic.texture import Array, Rng, texture
-from rawdrift.data.synthetic.town import Patch, Town
+from rawdrift.data.synthetic.things import Patch
+from rawdrift.data.synthetic.town import Town
 
 Window = tuple[slice, slice]
 

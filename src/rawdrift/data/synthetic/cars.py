@@ -8,7 +8,7 @@ import numpy as np
 from rawdrift.data.synthetic.canvas import ALTITUDE, Canvas
 from rawdrift.data.synthetic.shapes import box, moved, rectangle
 from rawdrift.data.synthetic.texture import Array
-from rawdrift.data.synthetic.town import Car
+from rawdrift.data.synthetic.things import Car
 
 
 class Kind(NamedTuple):

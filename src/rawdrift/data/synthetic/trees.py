@@ -7,7 +7,7 @@ import numpy as np
 from rawdrift.data.synthetic.canvas import ALTITUDE, Canvas, Window
 from rawdrift.data.synthetic.shapes import moved
 from rawdrift.data.synthetic.texture import Array
-from rawdrift.data.synthetic.town import Tree
+from rawdrift.data.synthetic.things import Tree
 
 _MIDDLE = 0.65  # height of a crown's middle, in that of the tree
 
