@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from rawdrift.data.synthetic.canvas import Canvas, Window, raised
+from rawdrift.data.synthetic.floats import remainder
 from rawdrift.data.synthetic.shapes import Point, area, box, middle, moved, rectangle
 from rawdrift.data.synthetic.texture import Array, Rng
 from rawdrift.data.synthetic.things import Building
@@ -104,7 +105,7 @@ def _gable(
     if rng.random() < 0.3:  # solar cells
         long = length * rng.uniform(0.3, 0.8)
         panel = inside(box(a, b + side * 0.25 * width, long, 0.33 * width))
-        frames = np.minimum(a % 1.0, b % 1.65) < 0.05
+        frames = np.minimum(remainder(a, 1.0), remainder(b, 1.65)) < 0.05
         shades = np.where(frames, 0.10, 0.022) * np.array([0.7, 0.85, 1.4])[:, None, None]
         color += panel * (shades - color)
     if rng.random() < 0.7:

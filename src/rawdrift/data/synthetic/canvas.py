@@ -8,6 +8,7 @@ import numpy as np
 
 from rawdrift.data.synthetic import shapes
 from rawdrift.data.synthetic.daylight import Daylight
+from rawdrift.data.synthetic.floats import remainder
 from rawdrift.data.synthetic.materials import MATERIALS
 from rawdrift.data.synthetic.shapes import Point, Points
 from rawdrift.data.synthetic.texture import Array, Rng, texture
@@ -49,7 +50,8 @@ class Canvas:
         self.noise = [texture(rng, at, at, scale) for scale in _SCALES]
         self.grain = rng.standard_normal((pixels, pixels), dtype=np.float32)
         self.sun, self.sky = np.ones((2, pixels, pixels), np.float32)
-        _, mid, fine = self.noise
+        broad, mid, fine = self.noise
+        self.turns = np.clip(0.5 + 0.5 * mid + 0.4 * broad, 0, 1)
         self.strays = float((0.7 * mid + 0.5 * fine).min())  # ragged edges, outwards at most
         self.car = np.zeros((pixels, pixels), np.float32)
         self.reach = [(float(at.min()) - 1, float(at.max()) + 1) for at in (self.u, self.v)]
@@ -119,11 +121,12 @@ class Canvas:
                 period, depth = kind.rows
                 contrast += depth * np.sin((2 * np.pi / period) * (self.v + 0.05 * mid))
             np.maximum(contrast, 0.05, out=contrast)
-            turns = np.clip(0.5 + 0.5 * mid + 0.4 * broad, 0, 1)
-            colors = zip(kind.color, kind.other, strict=True)
-            self.materials[name] = np.stack(
-                [(color + (other - color) * turns) * contrast for color, other in colors]
-            )
+            made = np.empty((3, *contrast.shape), np.float32)
+            for plane, color, other in zip(made, kind.color, kind.other, strict=True):
+                np.multiply(self.turns, other - color, out=plane)
+                plane += color
+                plane *= contrast
+            self.materials[name] = made
         return self.materials[name]
 
     def textured(
@@ -141,11 +144,10 @@ class Canvas:
         if window is None:
             return
         u, v = self.u[window], self.v[window]
-        left = patch.u[0]
         distance = _outside(patch, u, v)
         if patch.dash:
             period, long = patch.dash
-            along = (u - left) % period
+            along = remainder(u - patch.u[0], period)
             np.maximum(distance, np.abs(along - long / 2) - long / 2, out=distance)
         _, mid, fine = (layer[window] for layer in self.noise)
         if patch.ragged:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rawdrift.data.synthetic.canvas import ALTITUDE, Canvas
+from rawdrift.data.synthetic.floats import hypot
 from rawdrift.data.synthetic.shapes import box, moved, rectangle
 from rawdrift.data.synthetic.texture import Array
 from rawdrift.data.synthetic.things import Car
@@ -61,7 +62,7 @@ def draw(canvas: Canvas, car: Car, sun: Array) -> None:
     a, b = canvas.local(window, car.x, car.y, car.heading)
     color, factor = _surface(canvas, car, kind, a, b)
     picture = canvas.light.on(color, factor * sun[window])
-    mirrors = np.hypot((a - kind.windshield + 0.35) / 0.8, np.abs(b) - kind.width / 2 - 0.03)
+    mirrors = hypot((a - kind.windshield + 0.35) / 0.8, np.abs(b) - kind.width / 2 - 0.03)
     canvas.put(window, canvas.inside(mirrors - 0.11), picture)
     cover = canvas.inside(_outline(kind, a, b))
     canvas.put(window, cover, picture)
@@ -91,7 +92,7 @@ def _surface(canvas: Canvas, car: Car, kind: Kind, a: Array, b: Array) -> tuple[
     windshield = glass * np.clip((a_top - kind.front) / (kind.windshield - kind.front), 0, 1)
     seams = inside(np.abs(a - kind.windshield - 0.06) - 0.03)
     seams += inside(np.abs(np.abs(b) - half + 0.12) - 0.02) * (a > kind.windshield)
-    lamp = np.hypot((np.abs(a) - kind.length / 2 + 0.22) / 1.2, np.abs(b) - half + 0.30)
+    lamp = hypot((np.abs(a) - kind.length / 2 + 0.22) / 1.2, np.abs(b) - half + 0.30)
     color = paint * (1 - 0.35 * np.clip(seams, 0, 1))
     color = color + glass * (_SKY * (0.022 + 0.035 * windshield) - color)
     color += pillar * (0.7 * paint - color)

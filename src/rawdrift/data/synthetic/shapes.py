@@ -58,6 +58,8 @@ def hull(points: Points, x: Array, y: Array) -> Array:
 def box(a: Array, b: Array, length: float, width: float, corner: float = 0.05) -> Array:
     """Distance of (a, b) to a rectangle about (0, 0), its corners rounded by that radius."""
     da, db = np.abs(a) - (length / 2 - corner), np.abs(b) - (width / 2 - corner)
-    outside = np.hypot(np.maximum(da, 0), np.maximum(db, 0))
-    distance: Array = outside + np.minimum(np.maximum(da, db), 0) - corner
+    distance: Array = np.maximum(da, db)
+    beyond = np.minimum(da, db) > 0  # of both sides: nearest is a corner
+    distance[beyond] = np.hypot(da[beyond], db[beyond])
+    distance -= corner
     return distance
