@@ -10,6 +10,7 @@ from rawdrift.camera.camera import Camera, Noise
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.synthetic.expose import check_order, irradiance
 from rawdrift.data.synthetic.looks import LABELS
+from rawdrift.data.synthetic.parallel import each
 from rawdrift.data.synthetic.smear import scene
 from rawdrift.sensor import Sensor
 
@@ -51,11 +52,14 @@ def make(images: int, size: int = 96, seed: int = 0, balanced: bool = False) -> 
     labels = _order(dict.fromkeys(LABELS, 1) if balanced else COUNTS, images, seed)
     mosaics = torch.empty(images, size, size, dtype=torch.uint16)
     masks = torch.empty(images, size, size, dtype=torch.uint8)
-    for i, label in enumerate(labels):
+
+    def take(i: int) -> None:
         rng = _rng(seed, 0, i)
-        light, masks[i] = scene(label, rng, size)
+        light, masks[i] = scene(labels[i], rng, size)
         noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
         mosaics[i] = sensor.digital(irradiance(light, CAMERA), noise)
+
+    each(take, images)
     classes = tuple(sorted(set(labels)))
     return RawDataset(
         mosaics=mosaics,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rawdrift.checks import choose
 from rawdrift.data.synthetic.expose import through_lens
+from rawdrift.data.synthetic.floats import hypot
 from rawdrift.data.synthetic.looks import DYES, LABELS, LOOKS, Look, Range
 from rawdrift.data.synthetic.nuclei import NUCLEI, Nucleus, Rng, distance_to, remains
 from rawdrift.data.synthetic.texture import texture
@@ -140,7 +141,7 @@ class _Smear:
         x, y = (min(max(rng.normal(0, 0.9), -2), 2) for _ in range(2))
         radius = rng.uniform(*look.radius)
         u, v = self.oval(x, y)
-        outline = np.hypot(u, v) - radius
+        outline = hypot(u, v) - radius
         if look.ragged:
             outline += look.ragged * self.texture(2.6)
         body = self.inside(outline)
@@ -233,7 +234,7 @@ class _Smear:
             radius = rng.uniform(0.8, 1.5)
             if any(math.dist((x, y), (a, b)) < 0.9 * r + radius for a, b, r in cells):
                 continue
-            body = self.inside(np.hypot(self.x - x, self.y - y) - radius)
+            body = self.inside(hypot(self.x - x, self.y - y) - radius)
             grains = np.tanh(self.grains(14, (0.2, 0.35), x, y, 0.8 * radius))
             self.stain((0.0, 0.05, 0.12, 0.10), body)
             self.stain((0.0, 0.0, 0.0, 0.35), grains * body)
