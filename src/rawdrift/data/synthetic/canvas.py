@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from functools import reduce
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -143,11 +144,10 @@ class Canvas:
         window = self.about(patch)
         if window is None:
             return
-        u, v = self.u[window], self.v[window]
-        distance = _outside(patch, u, v)
+        distance = self.outside(patch, window)
         if patch.dash:
             period, long = patch.dash
-            along = remainder(u - patch.u[0], period)
+            along = remainder(self.u[window] - patch.u[0], period)
             np.maximum(distance, np.abs(along - long / 2) - long / 2, out=distance)
         _, mid, fine = (layer[window] for layer in self.noise)
         if patch.ragged:
@@ -171,9 +171,24 @@ class Canvas:
             if patch.u[0] <= right and patch.u[1] >= left and patch.v[0] <= far and patch.v[1] >= near
         ]
 
+    def outside(self, patch: Patch, window: Window) -> Array:
+        """How far points of a window are outside of a patch; negative inside."""
+        deepest = -min(patch.u[1] - patch.u[0], patch.v[1] - patch.v[0]) / 2
+        edges = []
+        for at, (begin, end), (low, high) in zip(
+            (self.u, self.v), (patch.u, patch.v), self.reach, strict=True
+        ):
+            # An edge of which no point is nearer than that is the nearest one of none.
+            if begin - low > deepest:
+                edges.append(begin - at[window])
+            if high - end > deepest:
+                edges.append(at[window] - end)
+        distance: Array = reduce(np.maximum, edges)
+        return distance.astype(self.v.dtype, copy=False)  # the same however many edges count
+
     def about(self, patch: Patch) -> Window | None:
         """Rows and columns that a patch may cover, from a look at every eighth; None if none."""
-        there = _outside(patch, self.u[::_STEP, ::_STEP], self.v[::_STEP, ::_STEP])
+        there = self.outside(patch, (slice(None, None, _STEP), slice(None, None, _STEP)))
         near = there < 2 * _STEP * self.gsd - patch.ragged * self.strays
         rows, columns = (np.flatnonzero(near.any(axis=axis)) for axis in (1, 0))
         if not len(rows):
@@ -205,10 +220,3 @@ def raised(points: Points, height: float) -> list[Point]:
     """Points at that height as the camera over (0, 0) sees them: farther out."""
     out = 1 + height / ALTITUDE
     return [(x * out, y * out) for x, y in points]
-
-
-def _outside(patch: Patch, u: Array, v: Array) -> Array:
-    """How far points are outside of a patch; negative inside."""
-    (left, right), (near, far) = patch.u, patch.v
-    distance: Array = np.maximum(np.maximum(left - u, u - right), np.maximum(near - v, v - far))
-    return distance
