@@ -8,7 +8,8 @@ from rawdrift.data.synthetic.texture import Array
 def hypot(x: Array, y: Array) -> Array:
     """Length of float32 vectors (x, y), as the C library's hypotf rounds it."""
     squares = np.square(x, dtype=np.float64) + np.square(y, dtype=np.float64)
-    return np.sqrt(squares, out=squares).astype(np.float32)
+    length: Array = np.sqrt(squares, out=squares).astype(np.float32)
+    return length
 
 
 def remainder(x: Array, period: float) -> Array:

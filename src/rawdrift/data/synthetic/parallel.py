@@ -10,11 +10,11 @@ import torch
 def each(task: Callable[[int], None], count: int) -> None:
     """task(0) to task(count - 1), as many at a time as torch has threads.
 
-    NumPy, SciPy and PyTorch let go of Python's lock while they work on an image. Until then, torch
-    has one thread in each task: more would wait for those of the others.
+    NumPy, SciPy and PyTorch let go of Python's lock while they work on an image. Each task has one
+    thread for that: with more of torch's in each, they would wait for each other's.
     """
-    # The C library of Linux gives an image's memory back to the system each time that one is
-    # freed, and is given it anew, page by page, until it has seen a block as large as this freed.
+    # The C library of Linux returns an image's memory to the system when it is freed, and gets it
+    # back page by page for the next image, until a block as large as this has been freed once.
     np.empty(31 * 2**20, np.uint8)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -73,16 +73,17 @@ def _draw(canvas: Canvas, town: Town) -> None:
     # How far away from a thing its shadow, or what leans of it, is seen at most.
     houses = canvas.near(town.buildings, 60)
     crowns = canvas.near(town.trees, 25)
-    poles = canvas.near(town.poles, 15)
+    poles = [(pole.x, pole.y) for pole in canvas.near(town.poles, 15)]
     vehicles = canvas.near(town.cars, 8)
-    for patch in canvas.around(town.patches):
-        canvas.lay(patch)
+    for patch in canvas.ground.near(town.patches):
+        canvas.ground.lay(patch)
     for house in houses:
         buildings.shade(canvas, house)
     for tree in crowns:
         trees.shade(canvas, tree)
-    for pole in poles:
-        canvas.shade(line(pole, *moved([pole], canvas.light.shadow, LAMP), 0.12))
+    for at in poles:
+        [end] = moved([at], canvas.light.shadow, LAMP)
+        canvas.shade(line(at, end, 0.12))
     above = canvas.sun.copy()  # the sun that reaches the cars
     for car in vehicles:
         cars.shade(canvas, car)
@@ -95,17 +96,17 @@ def _draw(canvas: Canvas, town: Town) -> None:
     # A house leans outwards, over those that are farther out.
     for house in sorted(houses, key=lambda house: -math.hypot(house.x, house.y)):
         buildings.draw(canvas, house)
-    for pole in poles:
-        _lamp(canvas, pole)
+    for at in poles:
+        _lamp(canvas, at)
     for tree in sorted(crowns, key=lambda tree: tree.height):
         if tree.height >= LOW:
             trees.draw(canvas, tree)
 
 
-def _lamp(canvas: Canvas, pole: Point) -> None:
-    [(x, y)] = raised([pole], LAMP)
+def _lamp(canvas: Canvas, foot: Point) -> None:
+    [(x, y)] = raised([foot], LAMP)
     for points, color in (
-        (line(pole, (x + 1e-3, y + 1e-3), 0.12), (0.25, 0.25, 0.25)),
+        (line(foot, (x + 1e-3, y + 1e-3), 0.12), (0.25, 0.25, 0.25)),
         (line((x - 0.3, y), (x + 0.3, y), 0.25), (0.45, 0.45, 0.45)),
     ):
         found = canvas.hull(points)

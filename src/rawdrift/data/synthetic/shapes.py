@@ -11,6 +11,7 @@ from rawdrift.data.synthetic.texture import Array
 # Not in arrays: most shapes are found to be elsewhere, and arrays of four corners are slow.
 Point = tuple[float, float]
 Points = Sequence[Point]
+Window = tuple[slice, slice]  # rows and columns of a picture
 
 
 def rectangle(x: float, y: float, heading: float, length: float, width: float) -> list[Point]:
@@ -45,6 +46,12 @@ def area(corners: Points) -> float:
     """Of a polygon, its corners in order."""
     pairs = zip(corners, (corners[-1], *corners[:-1]), strict=True)
     return 0.5 * abs(sum(x * b - y * a for (x, y), (a, b) in pairs))
+
+
+def inside(distance: Array, pixel: float) -> Array:
+    """Cover of pixels by what a signed distance is inside of. pixel: length of its side."""
+    cover: Array = np.clip(0.5 - distance / pixel, 0, 1)
+    return cover
 
 
 def hull(points: Points, x: Array, y: Array) -> Array:

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from rawdrift.data.synthetic.canvas import ALTITUDE, Canvas, Window
-from rawdrift.data.synthetic.shapes import moved
+from rawdrift.data.synthetic.canvas import ALTITUDE, Canvas
+from rawdrift.data.synthetic.shapes import Window, moved
 from rawdrift.data.synthetic.texture import Array
 from rawdrift.data.synthetic.things import Tree
 
@@ -45,7 +45,9 @@ def _crown(canvas: Canvas, tree: Tree, dx: float, dy: float) -> tuple[Window, Ar
     if window is None:
         return None
     rng = np.random.default_rng(tree.seed)
-    x, y = ((at - c) / tree.radius for at, c in zip(canvas.at(window), np.array(center), strict=True))
+    x, y = (
+        (at - np.float64(c)) / tree.radius for at, c in zip(canvas.at(window), center, strict=True)
+    )
     height = np.full((y.shape[0], x.shape[1]), -1.0, np.float32)
     for _ in range(9 if tree.radius > 1 else 4):
         angle, out = rng.uniform(0, 2 * math.pi), 0.62 * math.sqrt(rng.random())
