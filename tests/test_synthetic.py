@@ -3,16 +3,26 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy.ndimage import binary_dilation
 from scipy.spatial import ConvexHull
 
 import rawdrift as rd
 from rawdrift.controls import synthesis
 from rawdrift.data import load
-from rawdrift.data.synthetic import drone, expose, microscopy
+from rawdrift.data.synthetic import drone, expose, floats, microscopy
+from rawdrift.data.synthetic.ground import Ground
 from rawdrift.data.synthetic.looks import LABELS, LOOKS
+from rawdrift.data.synthetic.microscopy import scene
+from rawdrift.data.synthetic.parallel import each
 from rawdrift.data.synthetic.photograph import GSD, TILES, Photograph
-from rawdrift.data.synthetic.smear import FIELD, PIXEL, scene
+from rawdrift.data.synthetic.shapes import box
+from rawdrift.data.synthetic.smear import FIELD, PIXEL
+from rawdrift.data.synthetic.texture import texture
+from rawdrift.data.synthetic.things import Patch
+from rawdrift.data.synthetic.town import CARS, drawn
 from rawdrift.runs.spec import Data, SynthesisSpec
 
 SCENES = 12  # of each kind
@@ -166,6 +176,46 @@ def test_the_isp_gives_the_light_back(name):
     view = torch.einsum("ij,jhw->ihw", torch.tensor(camera.color_matrix), gains * channels)
     torch.testing.assert_close(view, light, rtol=0, atol=1e-4)
     assert 0 < channels.min() < channels.max() < 1
+
+
+@every_set
+@pytest.mark.parametrize("threads", [1, 3])
+def test_images_do_not_depend_on_how_many_threads_draw_them(sets, name, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        assert same(SETS[name].make(14, 48, seed=7), sets[name])
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_goes_wrong_in_a_thread_is_raised():
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError):
+        each(lambda i: 1 // (3 - i), 8)
+    assert torch.get_num_threads() == before
+
+
+@given(
+    hnp.arrays(np.float32, (2, 7), elements=st.floats(-3000, 3000, width=32)),
+    st.floats(0.05, 70),
+)
+def test_lengths_and_remainders_are_those_of_numpy(pair, period):
+    x, y = pair
+    for ours, theirs in (
+        (floats.hypot(x, y), np.hypot(x, y)),
+        (floats.remainder(x, period), x % np.float32(period)),
+    ):
+        assert ours.dtype == np.float32
+        np.testing.assert_array_max_ulp(ours, theirs, 1)
+
+
+def test_textures_have_the_mean_and_variance_that_they_should():
+    at = np.arange(200, dtype=np.float32)
+    noise = np.stack([texture(np.random.default_rng(i), at, at, 4.0) for i in range(20)])
+    assert noise.mean() == pytest.approx(0, abs=0.02)
+    assert noise.var() == pytest.approx(1, abs=0.03)
 
 
 def test_a_lens_spreads_a_point_as_its_sigma_says():
@@ -419,6 +469,39 @@ def test_masks_follow_the_picture(photographs):
             elsewhere.append(slope[~binary_dilation(mask, iterations=6)].mean())
     assert len(edges) > 15
     assert np.mean(edges) > 2 * np.mean(elsewhere)
+
+
+def test_things_are_drawn_by_their_shares_as_numpy_would():
+    ours, theirs = np.random.default_rng(4), np.random.default_rng(4)
+    names, shares = list(CARS), list(CARS.values())
+    assert [drawn(ours, CARS) for _ in range(300)] == [
+        str(theirs.choice(names, p=shares)) for _ in range(300)
+    ]
+
+
+@given(
+    *[st.tuples(st.floats(-40, 40), st.floats(0.05, 90)) for _ in range(2)],
+    st.integers(0, 3),
+)
+def test_how_far_points_are_outside_of_a_patch(u, v, seed):
+    """Whichever of its edges are near: the largest of four signed distances."""
+    at = np.linspace(-8, 8, 33, dtype=np.float32)
+    ground = Ground(*np.meshgrid(at, at), 0.5, np.random.default_rng(seed))
+    (left, wide), (near, deep) = u, v
+    patch = Patch("lawn", (left, left + wide), (near, near + deep))
+    edges = left - ground.u, ground.u - patch.u[1], near - ground.v, ground.v - patch.v[1]
+    whole = (slice(None), slice(None))
+    np.testing.assert_array_equal(ground.outside(patch, whole), np.max(edges, axis=0))
+
+
+def test_a_box_is_as_far_as_its_nearest_side_or_rounded_corner():
+    a, b = np.meshgrid(np.linspace(-4, 4, 41), np.linspace(-4, 4, 37))
+    distance = box(a, b, 4.0, 2.0, corner=0.3)
+    # Minkowski sum of a smaller box and a disk.
+    nearest = np.hypot(a - a.clip(-1.7, 1.7), b - b.clip(-0.7, 0.7)) - 0.3
+    outside = nearest > -0.3
+    np.testing.assert_allclose(distance[outside], nearest[outside], atol=1e-12)
+    assert (distance[~outside] <= -0.3).all()
 
 
 def test_shadows_point_away_from_the_sun():

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 
-from rawdrift.data.synthetic.canvas import Canvas, Window, raised
-from rawdrift.data.synthetic.shapes import area, box, rectangle
+from rawdrift.data.synthetic.canvas import Canvas, raised
+from rawdrift.data.synthetic.floats import remainder
+from rawdrift.data.synthetic.shapes import Point, Window, area, box, middle, moved, rectangle
 from rawdrift.data.synthetic.texture import Array, Rng
-from rawdrift.data.synthetic.town import Building
+from rawdrift.data.synthetic.things import Building
 
 EAVES = 0.4  # what a roof is longer and wider than its walls, meters
 PITCH = 0.6  # rise over run of a gable
@@ -19,13 +20,12 @@ _SKYLIGHT, _WINDOW = (0.05, 0.065, 0.085), (0.045, 0.05, 0.06)
 def shade(canvas: Canvas, building: Building) -> None:
     """The shadow of a building, and the sky that it hides from the ground beside it."""
     foot = _corners(building)
-    top = _corners(building, EAVES) + building.height * canvas.light.shadow
-    points = [foot, top]
+    points = foot + moved(_corners(building, EAVES), canvas.light.shadow, building.height)
     if building.gable:
         ridge = _corners(building._replace(width=1e-3))
         rise = building.height + PITCH * building.width / 2
-        points.append(ridge + rise * canvas.light.shadow)
-    canvas.shade(np.concatenate(points))
+        points += moved(ridge, canvas.light.shadow, rise)
+    canvas.shade(points)
     window = canvas.window(_corners(building, 6.0))
     if window is not None:
         a, b = canvas.local(window, building.x, building.y, building.heading)
@@ -41,31 +41,30 @@ def draw(canvas: Canvas, building: Building) -> None:
     if found is None:
         return
     window, cover = found
-    (x, y), heading = (
-        raised(np.array([[building.x, building.y]]), building.height)[0],
-        building.heading,
-    )
-    a, b = canvas.local(window, x, y, heading)
+    [(x, y)] = raised([(building.x, building.y)], building.height)
+    a, b = canvas.local(window, x, y, building.heading)
     rng = np.random.default_rng(building.seed)
     roof = _gable if building.gable else _flat
     color, sun = roof(canvas, building, rng, window, a, b)
     canvas.put(window, cover, canvas.light.on(color, sun))
 
 
-def _corners(building: Building, more: float = 0.0) -> Array:
+def _corners(building: Building, more: float = 0.0) -> list[Point]:
     length, width = building.length + more, building.width + more
     return rectangle(building.x, building.y, building.heading, length, width)
 
 
-def _wall(canvas: Canvas, building: Building, start: Array, end: Array) -> None:
+def _wall(canvas: Canvas, building: Building, start: Point, end: Point) -> None:
     """One wall with its windows, if it looks towards the camera."""
-    out = (start + end) / 2 - (building.x, building.y)
-    if np.dot(out, start + end) >= 0:
+    x, y = middle(start, end)
+    out = x - building.x, y - building.y
+    if out[0] * x + out[1] * y >= 0:
         return
+    way = end[0] - start[0], end[1] - start[1]
 
-    def piece(left: float, right: float, low: float, high: float) -> Array:
-        foot = np.stack([start + (end - start) * left, start + (end - start) * right])
-        return np.concatenate([raised(foot, low), raised(foot[::-1], high)])
+    def piece(left: float, right: float, low: float, high: float) -> list[Point]:
+        a, b = moved([start], way, left) + moved([start], way, right)
+        return raised([a, b], low) + raised([b, a], high)
 
     whole = piece(0, 1, 0, building.height)
     long = math.dist(start, end)
@@ -106,7 +105,7 @@ def _gable(
     if rng.random() < 0.3:  # solar cells
         long = length * rng.uniform(0.3, 0.8)
         panel = inside(box(a, b + side * 0.25 * width, long, 0.33 * width))
-        frames = np.minimum(a % 1.0, b % 1.65) < 0.05
+        frames = np.minimum(remainder(a, 1.0), remainder(b, 1.65)) < 0.05
         shades = np.where(frames, 0.10, 0.022) * np.array([0.7, 0.85, 1.4])[:, None, None]
         color += panel * (shades - color)
     if rng.random() < 0.7:

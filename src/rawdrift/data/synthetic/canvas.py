@@ -1,28 +1,29 @@
 """A piece of an aerial photograph while it is drawn."""
 
 import math
+from collections.abc import Iterable
+from typing import TypeVar
 
 import numpy as np
 
 from rawdrift.data.synthetic import shapes
 from rawdrift.data.synthetic.daylight import Daylight
-from rawdrift.data.synthetic.materials import MATERIALS
-from rawdrift.data.synthetic.texture import Array, Rng, texture
-from rawdrift.data.synthetic.town import Patch, Town
-
-Window = tuple[slice, slice]
+from rawdrift.data.synthetic.ground import Ground
+from rawdrift.data.synthetic.shapes import Point, Points, Window
+from rawdrift.data.synthetic.texture import Array, Rng
+from rawdrift.data.synthetic.things import Building, Car, Pole, Tree
+from rawdrift.data.synthetic.town import Town
 
 ALTITUDE = 250.0  # of the camera, meters
-_STEP = 8  # pixels between those that tell where a patch may be
-_SCALES = (6.0, 1.5, 0.4)  # of broad, mid and fine texture, meters
+
+_Thing = TypeVar("_Thing", Building, Car, Pole, Tree)
 
 
 class Canvas:
     """`pixels` x `pixels` of ground from (x, y) on, all lengths in meters.
 
-    albedo: reflectance of the ground (3, H, W). sun, sky: how much of their light gets there.
-    picture: light that comes up, (3, H, W). car: cover of what is seen of cars. noise: broad, mid
-    and fine texture, and grain: from pixel to pixel.
+    sun, sky: how much of their light gets to the ground. picture: light that comes up, (3, H, W).
+    car: cover of what is seen of cars. noise, grain: the ground's, for all that has a texture.
     """
 
     def __init__(
@@ -31,33 +32,33 @@ class Canvas:
         self.left, self.top, self.pixels, self.gsd, self.light = x, y, pixels, gsd, light
         at = ((np.arange(pixels) + 0.5) * gsd).astype(np.float32)
         self.x, self.y = at[None, :] + np.float32(x), at[:, None] + np.float32(y)
-        self.u, self.v = town.frame.along(self.x, self.y)
-        self.noise = [texture(rng, at, at, scale) for scale in _SCALES]
-        self.grain = rng.standard_normal((pixels, pixels), dtype=np.float32)
+        self.ground = Ground(*town.frame.along(self.x, self.y), gsd, rng)
+        self.noise, self.grain = self.ground.noise, self.ground.grain
         self.sun, self.sky = np.ones((2, pixels, pixels), np.float32)
-        _, mid, fine = self.noise
-        self.strays = float((0.7 * mid + 0.5 * fine).min())  # ragged edges, outwards at most
         self.car = np.zeros((pixels, pixels), np.float32)
-        self.reach = [(float(at.min()) - 1, float(at.max()) + 1) for at in (self.u, self.v)]
-        self.materials: dict[str, Array] = {}  # as far as there are any here
-        self.albedo = self.picture = self.material("meadow").copy()
+        self.picture = self.ground.albedo
 
     # Where things are.
 
-    def near(self, x: float, y: float, reach: float) -> bool:
-        """Whether something at (x, y) may be seen here if it reaches that far."""
-        half = self.pixels * self.gsd / 2
-        return max(abs(x - self.left - half), abs(y - self.top - half)) < half + reach
+    def near(self, things: Iterable[_Thing], reach: float) -> list[_Thing]:
+        """What of things may be seen here if they reach that far."""
+        side = self.pixels * self.gsd + reach
+        left, right, top, bottom = (
+            end for start in (self.left, self.top) for end in (start - reach, start + side)
+        )
+        return [thing for thing in things if left < thing.x < right and top < thing.y < bottom]
 
-    def window(self, points: Array) -> Window | None:
-        """Rows and columns about points (N, 2), or None where that is elsewhere."""
-        at = (points - (self.left, self.top)) / self.gsd
-        column, row = (at.min(axis=0) - 2).astype(int).clip(0, self.pixels).tolist()
-        right, bottom = (at.max(axis=0) + 3).astype(int).clip(0, self.pixels).tolist()
+    def window(self, points: Points) -> Window | None:
+        """Rows and columns about points, or None where that is elsewhere."""
+        x, y = zip(*points, strict=True)
+        rows, columns = self._pixels(y, self.top), self._pixels(x, self.left)
+        return (rows, columns) if rows and columns else None
+
+    def _pixels(self, ats: tuple[float, ...], start: float) -> slice | None:
+        begin = max(int((min(ats) - start) / self.gsd - 2), 0)
+        end = min(int((max(ats) - start) / self.gsd + 3), self.pixels)
         # Two pixels at least, so that there is a slope.
-        if right - column < 2 or bottom - row < 2:
-            return None
-        return slice(row, bottom), slice(column, right)
+        return slice(begin, end) if end - begin > 1 else None
 
     def at(self, window: Window) -> tuple[Array, Array]:
         """x (1, w) and y (h, 1) of a window."""
@@ -73,35 +74,16 @@ class Canvas:
 
     def inside(self, distance: Array) -> Array:
         """Cover of pixels by what a signed distance is inside of."""
-        cover: Array = np.clip(0.5 - distance / self.gsd, 0, 1)
-        return cover
+        return shapes.inside(distance, self.gsd)
 
-    def hull(self, points: Array) -> tuple[Window, Array] | None:
-        """The convex hull of points (N, 2): where, and its cover (h, w)."""
+    def hull(self, points: Points) -> tuple[Window, Array] | None:
+        """The convex hull of points: where, and its cover (h, w)."""
         window = self.window(points)
         if window is None:
             return None
         return window, self.inside(shapes.hull(points, *self.at(window)))
 
     # What is drawn.
-
-    def material(self, name: str) -> Array:
-        """Reflectance (3, H, W) of ground that is all of one material."""
-        if name not in self.materials:
-            kind = MATERIALS[name]
-            broad, mid, fine = self.noise
-            contrast = 1 + kind.broad * broad + kind.mid * mid + kind.fine * fine
-            contrast += kind.grain * self.grain
-            if kind.rows:
-                period, depth = kind.rows
-                contrast += depth * np.sin((2 * np.pi / period) * (self.v + 0.05 * mid))
-            np.maximum(contrast, 0.05, out=contrast)
-            turns = np.clip(0.5 + 0.5 * mid + 0.4 * broad, 0, 1)
-            colors = zip(kind.color, kind.other, strict=True)
-            self.materials[name] = np.stack(
-                [(color + (other - color) * turns) * contrast for color, other in colors]
-            )
-        return self.materials[name]
 
     def textured(
         self, window: Window, color: tuple[float, ...], contrast: tuple[float, float, float, float]
@@ -112,48 +94,8 @@ class Canvas:
         textured: Array = np.array(color, np.float32)[:, None, None] * np.clip(factor, 0.1, None)
         return textured
 
-    def lay(self, patch: Patch) -> None:
-        """Put a patch on the ground."""
-        for (begin, end), (low, high) in zip((patch.u, patch.v), self.reach, strict=True):
-            if begin > high or end < low:
-                return
-        window = self.about(patch)
-        if window is None:
-            return
-        u, v = self.u[window], self.v[window]
-        left = patch.u[0]
-        distance = _outside(patch, u, v)
-        if patch.dash:
-            period, long = patch.dash
-            along = (u - left) % period
-            np.maximum(distance, np.abs(along - long / 2) - long / 2, out=distance)
-        _, mid, fine = (layer[window] for layer in self.noise)
-        if patch.ragged:
-            distance += patch.ragged * (0.7 * mid + 0.5 * fine)
-        cover = self.inside(distance)
-        if patch.material == "paint":  # worn
-            cover *= np.clip(0.75 + 0.25 * mid + 0.2 * fine, 0.1, 1)
-        rows, columns = (np.flatnonzero(cover.any(axis=axis)) for axis in (1, 0))
-        if len(rows):
-            there = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-            below = self.albedo[:, *window][:, *there]
-            material = self.material(patch.material)[:, *window][:, *there]
-            below += cover[there] * (patch.tint * material - below)
-
-    def about(self, patch: Patch) -> Window | None:
-        """Rows and columns that a patch may cover, from a look at every eighth; None if none."""
-        there = _outside(patch, self.u[::_STEP, ::_STEP], self.v[::_STEP, ::_STEP])
-        near = there < 2 * _STEP * self.gsd - patch.ragged * self.strays
-        rows, columns = (np.flatnonzero(near.any(axis=axis)) for axis in (1, 0))
-        if not len(rows):
-            return None
-        return (
-            slice(max(0, (rows[0] - 1) * _STEP), (rows[-1] + 1) * _STEP + 1),
-            slice(max(0, (columns[0] - 1) * _STEP), (columns[-1] + 1) * _STEP + 1),
-        )
-
-    def shade(self, points: Array) -> None:
-        """Cut off the sun within the convex hull of points (N, 2)."""
+    def shade(self, points: Points) -> None:
+        """Cut off the sun within the convex hull of points."""
         found = self.hull(points)
         if found is not None:
             window, cover = found
@@ -161,7 +103,7 @@ class Canvas:
 
     def light_ground(self) -> None:
         """Begin the picture with the ground in its light."""
-        self.picture = self.light.on(self.albedo, self.sun, self.sky)
+        self.picture = self.light.on(self.ground.albedo, self.sun, self.sky)
 
     def put(self, window: Window, cover: Array, picture: Array) -> None:
         """Put something over what is seen, and over cars."""
@@ -170,13 +112,7 @@ class Canvas:
         self.car[window] *= 1 - cover
 
 
-def raised(points: Array, height: float | Array) -> Array:
-    """Points (N, 2) at that height as the camera over (0, 0) sees them: farther out."""
-    return points * (1 + np.asarray(height) / ALTITUDE).reshape(-1, 1)
-
-
-def _outside(patch: Patch, u: Array, v: Array) -> Array:
-    """How far points are outside of a patch; negative inside."""
-    (left, right), (near, far) = patch.u, patch.v
-    distance: Array = np.maximum(np.maximum(left - u, u - right), np.maximum(near - v, v - far))
-    return distance
+def raised(points: Points, height: float) -> list[Point]:
+    """Points at that height as the camera over (0, 0) sees them: farther out."""
+    out = 1 + height / ALTITUDE
+    return [(x * out, y * out) for x, y in points]

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from rawdrift.data.synthetic.canvas import ALTITUDE, Canvas
-from rawdrift.data.synthetic.shapes import box, rectangle
+from rawdrift.data.synthetic.floats import hypot
+from rawdrift.data.synthetic.shapes import box, moved, rectangle
 from rawdrift.data.synthetic.texture import Array
-from rawdrift.data.synthetic.town import Car
+from rawdrift.data.synthetic.things import Car
 
 
 class Kind(NamedTuple):
@@ -42,8 +43,8 @@ def shade(canvas: Canvas, car: Car) -> None:
     middle = (kind.windshield + kind.rear) / 2
     x, y = car.x + middle * math.cos(car.heading), car.y + middle * math.sin(car.heading)
     roof = rectangle(x, y, car.heading, 0.8 * (kind.windshield - kind.rear), kind.width - 0.35)
-    canvas.shade(np.concatenate([foot, foot + 0.85 * canvas.light.shadow]))
-    canvas.shade(np.concatenate([foot, roof + kind.height * canvas.light.shadow]))
+    canvas.shade(foot + moved(foot, canvas.light.shadow, 0.85))
+    canvas.shade(foot + moved(roof, canvas.light.shadow, kind.height))
     around = rectangle(car.x, car.y, car.heading, kind.length + 1.4, kind.width + 1.4)
     window = canvas.window(around)
     if window is not None:
@@ -61,7 +62,7 @@ def draw(canvas: Canvas, car: Car, sun: Array) -> None:
     a, b = canvas.local(window, car.x, car.y, car.heading)
     color, factor = _surface(canvas, car, kind, a, b)
     picture = canvas.light.on(color, factor * sun[window])
-    mirrors = np.hypot((a - kind.windshield + 0.35) / 0.8, np.abs(b) - kind.width / 2 - 0.03)
+    mirrors = hypot((a - kind.windshield + 0.35) / 0.8, np.abs(b) - kind.width / 2 - 0.03)
     canvas.put(window, canvas.inside(mirrors - 0.11), picture)
     cover = canvas.inside(_outline(kind, a, b))
     canvas.put(window, cover, picture)
@@ -91,7 +92,7 @@ def _surface(canvas: Canvas, car: Car, kind: Kind, a: Array, b: Array) -> tuple[
     windshield = glass * np.clip((a_top - kind.front) / (kind.windshield - kind.front), 0, 1)
     seams = inside(np.abs(a - kind.windshield - 0.06) - 0.03)
     seams += inside(np.abs(np.abs(b) - half + 0.12) - 0.02) * (a > kind.windshield)
-    lamp = np.hypot((np.abs(a) - kind.length / 2 + 0.22) / 1.2, np.abs(b) - half + 0.30)
+    lamp = hypot((np.abs(a) - kind.length / 2 + 0.22) / 1.2, np.abs(b) - half + 0.30)
     color = paint * (1 - 0.35 * np.clip(seams, 0, 1))
     color = color + glass * (_SKY * (0.022 + 0.035 * windshield) - color)
     color += pillar * (0.7 * paint - color)

@@ -38,10 +38,10 @@ class Daylight(NamedTuple):
         )
 
     @property
-    def shadow(self) -> Array:
-        """(2,): where a shadow falls along x and y, for each meter of height."""
+    def shadow(self) -> tuple[float, float]:
+        """Where a shadow falls along x and y, for each meter of height."""
         long = 1 / math.tan(self.elevation)
-        return -long * np.array((math.cos(self.azimuth), math.sin(self.azimuth)))
+        return -long * math.cos(self.azimuth), -long * math.sin(self.azimuth)
 
     def toward(self, heading: float) -> tuple[float, float, float]:
         """The unit vector to the sun: along that heading, across it, and up."""

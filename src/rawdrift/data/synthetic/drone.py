@@ -1,6 +1,5 @@
 """Synthetic aerial tiles, as the drone of Raw-Drone would record them."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +9,7 @@ from torch import nn
 from rawdrift.camera.camera import Camera
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.synthetic.expose import check_order, irradiance, through_lens
+from rawdrift.data.synthetic.parallel import each
 from rawdrift.data.synthetic.photograph import MARGIN, TILES, Photograph
 from rawdrift.sensor import Sensor
 
@@ -43,9 +43,7 @@ def make(images: int, size: int = 96, seed: int = 0) -> RawDataset:
             mosaics[i] = sensor.digital(irradiance(light, CAMERA), noise)
             masks[i] = torch.from_numpy(mask)
 
-    # NumPy, SciPy and PyTorch let go of Python's lock while they work on an image.
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-        list(threads.map(take, range(-(-images // TILES))))
+    each(take, -(-images // TILES))
     return RawDataset(
         mosaics=mosaics,
         images=tuple(f"{seed}-{i:05d}" for i in range(images)),

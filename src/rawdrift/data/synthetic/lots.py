@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rawdrift.data.synthetic.town import Patch, Span, Town
+from rawdrift.data.synthetic.things import Patch, Span
+from rawdrift.data.synthetic.town import Town
 
 HALF_TURN = math.pi / 2
 

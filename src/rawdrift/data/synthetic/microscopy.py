@@ -5,12 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rawdrift.camera.camera import Camera, Noise
+from rawdrift.checks import choose
 from rawdrift.data.dataset import RawDataset
+from rawdrift.data.synthetic import cells
 from rawdrift.data.synthetic.expose import check_order, irradiance
-from rawdrift.data.synthetic.looks import LABELS
-from rawdrift.data.synthetic.smear import scene
+from rawdrift.data.synthetic.looks import LABELS, LOOKS
+from rawdrift.data.synthetic.nuclei import NUCLEI, Rng
+from rawdrift.data.synthetic.parallel import each
+from rawdrift.data.synthetic.smear import Smear
 from rawdrift.sensor import Sensor
 
 # Levels, white balance and color matrix as published. The files' gain is not: their channels were
@@ -51,11 +56,14 @@ def make(images: int, size: int = 96, seed: int = 0, balanced: bool = False) -> 
     labels = _order(dict.fromkeys(LABELS, 1) if balanced else COUNTS, images, seed)
     mosaics = torch.empty(images, size, size, dtype=torch.uint16)
     masks = torch.empty(images, size, size, dtype=torch.uint8)
-    for i, label in enumerate(labels):
+
+    def take(i: int) -> None:
         rng = _rng(seed, 0, i)
-        light, masks[i] = scene(label, rng, size)
+        light, masks[i] = scene(labels[i], rng, size)
         noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
         mosaics[i] = sensor.digital(irradiance(light, CAMERA), noise)
+
+    each(take, images)
     classes = tuple(sorted(set(labels)))
     return RawDataset(
         mosaics=mosaics,
@@ -66,6 +74,28 @@ def make(images: int, size: int = 96, seed: int = 0, balanced: bool = False) -> 
         labels=torch.tensor([classes.index(label) for label in labels]),
         masks=masks,
     )
+
+
+def scene(label: str, seed: int | Rng, size: int = 96) -> tuple[Tensor, Tensor]:
+    """The light of one smear and where its white cell is.
+
+    label: one of `LABELS`. seed: or the generator to draw from. size: pixels along a side.
+    Gives linear RGB (3, size, size) float32 in [0, 1], and a mask (size, size) bool.
+    """
+    choose("white cell", label, LABELS)
+    rng = np.random.default_rng(seed)
+    smear = Smear(rng, size)
+    if label == "KSC":
+        cell = cells.smudge(smear)
+    elif label == "UNC":  # between two kinds, and badly seen
+        look, nucleus = rng.choice(tuple(LOOKS), 2, replace=False)
+        cell = cells.white_cell(smear, LOOKS[look], NUCLEI[nucleus])
+        cells.cover(smear, cell)
+    else:
+        cell = cells.white_cell(smear, LOOKS[label], NUCLEI[label])
+    cells.red_cells(smear, cell)
+    cells.platelets(smear, cell)
+    return smear.light(), torch.from_numpy(cell.outline < 0)
 
 
 def _order(shares: Mapping[str, int], images: int, seed: int) -> list[str]:

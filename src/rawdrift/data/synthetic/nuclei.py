@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rawdrift.data.synthetic.floats import hypot
+
 Rng = np.random.Generator
 Lines = NDArray[np.float64]  # (N, 5): x, y to x, y, and half the thickness; micrometers
 Nucleus = Callable[[Rng, float], Lines]
@@ -19,7 +21,7 @@ def distance_to(lines: Lines, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     for ax, ay, bx, by, half in lines.tolist():
         dx, dy, px, py = bx - ax, by - ay, x - ax, y - ay
         along = np.clip((px * dx + py * dy) / (dx * dx + dy * dy + 1e-6), 0, 1)
-        total += np.exp(-sharpness * (np.hypot(px - along * dx, py - along * dy) - half))
+        total += np.exp(-sharpness * (hypot(px - along * dx, py - along * dy) - half))
     distance: NDArray[Any] = np.log(total) / -sharpness
     return distance
 

@@ -12,7 +12,7 @@ from rawdrift.data.synthetic import buildings, cars, trees
 from rawdrift.data.synthetic.canvas import Canvas, raised
 from rawdrift.data.synthetic.daylight import Daylight
 from rawdrift.data.synthetic.plan import plan
-from rawdrift.data.synthetic.shapes import line
+from rawdrift.data.synthetic.shapes import Point, line, moved
 from rawdrift.data.synthetic.texture import Array, Rng
 from rawdrift.data.synthetic.town import Town
 
@@ -71,18 +71,19 @@ class Photograph:
 def _draw(canvas: Canvas, town: Town) -> None:
     """From the ground up."""
     # How far away from a thing its shadow, or what leans of it, is seen at most.
-    houses = [house for house in town.buildings if canvas.near(house.x, house.y, 60)]
-    crowns = [tree for tree in town.trees if canvas.near(tree.x, tree.y, 25)]
-    poles = [np.array(pole) for pole in town.poles if canvas.near(*pole, 15)]
-    vehicles = [car for car in town.cars if canvas.near(car.x, car.y, 8)]
-    for patch in town.patches:
-        canvas.lay(patch)
+    houses = canvas.near(town.buildings, 60)
+    crowns = canvas.near(town.trees, 25)
+    poles = [(pole.x, pole.y) for pole in canvas.near(town.poles, 15)]
+    vehicles = canvas.near(town.cars, 8)
+    for patch in canvas.ground.near(town.patches):
+        canvas.ground.lay(patch)
     for house in houses:
         buildings.shade(canvas, house)
     for tree in crowns:
         trees.shade(canvas, tree)
-    for pole in poles:
-        canvas.shade(line(pole, pole + LAMP * canvas.light.shadow, 0.12))
+    for at in poles:
+        [end] = moved([at], canvas.light.shadow, LAMP)
+        canvas.shade(line(at, end, 0.12))
     above = canvas.sun.copy()  # the sun that reaches the cars
     for car in vehicles:
         cars.shade(canvas, car)
@@ -95,18 +96,18 @@ def _draw(canvas: Canvas, town: Town) -> None:
     # A house leans outwards, over those that are farther out.
     for house in sorted(houses, key=lambda house: -math.hypot(house.x, house.y)):
         buildings.draw(canvas, house)
-    for pole in poles:
-        _lamp(canvas, pole)
+    for at in poles:
+        _lamp(canvas, at)
     for tree in sorted(crowns, key=lambda tree: tree.height):
         if tree.height >= LOW:
             trees.draw(canvas, tree)
 
 
-def _lamp(canvas: Canvas, pole: Array) -> None:
-    top, arm = raised(pole[None], LAMP)[0], np.array((0.3, 0))
+def _lamp(canvas: Canvas, foot: Point) -> None:
+    [(x, y)] = raised([foot], LAMP)
     for points, color in (
-        (line(pole, top + 1e-3, 0.12), (0.25, 0.25, 0.25)),
-        (line(top - arm, top + arm, 0.25), (0.45, 0.45, 0.45)),
+        (line(foot, (x + 1e-3, y + 1e-3), 0.12), (0.25, 0.25, 0.25)),
+        (line((x - 0.3, y), (x + 0.3, y), 0.25), (0.45, 0.45, 0.45)),
     ):
         found = canvas.hull(points)
         if found is not None:

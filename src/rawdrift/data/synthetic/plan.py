@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from rawdrift.data.synthetic.lots import LOTS, Lot
 from rawdrift.data.synthetic.texture import Rng
-from rawdrift.data.synthetic.town import Frame, Patch, Span, Town
+from rawdrift.data.synthetic.things import Patch, Span
+from rawdrift.data.synthetic.town import Frame, Town, drawn
 
 
 class Style(NamedTuple):
@@ -40,7 +41,7 @@ CURB = 1.4  # what cars at the curb take of a road, meters
 
 def plan(rng: Rng, reach: float) -> Town:
     """A town that covers all that is up to `reach` meters from (0, 0)."""
-    style = STYLES[str(rng.choice(list(_SHARES), p=list(_SHARES.values())))]
+    style = STYLES[drawn(rng, _SHARES)]
     angle, phase = rng.uniform(0, 2 * math.pi, 2)
     town = Town(rng, Frame(angle, rng.normal(0, 2.0), rng.uniform(40, 90), phase))
     _Planner(town, style, reach).plan()
@@ -78,7 +79,7 @@ class _Planner:
         rng, free = self.rng, self.half + 2  # beside the cross road
         end = -self.reach - rng.uniform(0, 20)
         while end < self.reach:
-            kind = str(rng.choice(list(self.style.lots), p=list(self.style.lots.values())))
+            kind = drawn(rng, self.style.lots)
             width, build = LOTS[kind]
             left, right = end, end + rng.uniform(*width)
             end = right

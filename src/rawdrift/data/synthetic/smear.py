@@ -1,23 +1,20 @@
-"""Scenes of stained blood in bright field.
+"""A smear of stained blood in bright field while it is drawn.
 
 Everything in a scene has a concentration of four dyes at every point, dyes absorb as Beer and
-Lambert say, and a lens that is a little off focus blurs the light that is left. It is a cartoon,
-but what tells the white cells apart is what a hematologist looks at: size, shape of the nucleus,
-color of the cytoplasm, and size and color of the granules.
+Lambert say, and a lens that is a little off focus blurs the light that is left.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rawdrift.checks import choose
 from rawdrift.data.synthetic.expose import through_lens
-from rawdrift.data.synthetic.looks import DYES, LABELS, LOOKS, Look, Range
-from rawdrift.data.synthetic.nuclei import NUCLEI, Nucleus, Rng, distance_to, remains
+from rawdrift.data.synthetic.looks import DYES, Range
+from rawdrift.data.synthetic.nuclei import Rng
 from rawdrift.data.synthetic.texture import texture
 
 Array = NDArray[Any]  # float32
@@ -31,38 +28,7 @@ PSF_SIGMA = 0.45 / 2.355  # micrometers, of a full width at half maximum of 450 
 BORDER = 0.4  # over which an outline goes from outside to inside, micrometers
 
 
-def scene(label: str, seed: int | Rng, size: int = 96) -> tuple[Tensor, Tensor]:
-    """The light of one smear and where its white cell is.
-
-    label: one of `LABELS`. seed: or the generator to draw from. size: pixels along a side.
-    Gives linear RGB (3, size, size) float32 in [0, 1], and a mask (size, size) bool.
-    """
-    choose("white cell", label, LABELS)
-    rng = np.random.default_rng(seed)
-    smear = _Smear(rng, size)
-    if label == "KSC":
-        cell = smear.smudge()
-    elif label == "UNC":  # between two kinds, and badly seen
-        look, nucleus = rng.choice(tuple(LOOKS), 2, replace=False)
-        cell = smear.white_cell(LOOKS[look], NUCLEI[nucleus])
-        smear.cover(cell)
-    else:
-        cell = smear.white_cell(LOOKS[label], NUCLEI[label])
-    smear.red_cells(cell)
-    smear.platelets(cell)
-    return smear.light(), torch.from_numpy(cell.outline < 0)
-
-
-class _Cell(NamedTuple):
-    """x, y, radius in micrometers. outline: signed distance to it, (H, W), negative inside."""
-
-    x: float
-    y: float
-    radius: float
-    outline: Array
-
-
-class _Smear:
+class Smear:
     """The dyes of a scene while it is drawn. Lengths are in micrometers from its center."""
 
     def __init__(self, rng: Rng, size: int):
@@ -135,113 +101,6 @@ class _Smear:
         total = np.bincount(pixels.ravel(), stamps.ravel(), frame * frame).astype(np.float32)
         return total.reshape(frame, frame)[1:-1, 1:-1]
 
-    def white_cell(self, look: Look, nucleus: Nucleus) -> _Cell:
-        rng = self.rng
-        x, y = (min(max(rng.normal(0, 0.9), -2), 2) for _ in range(2))
-        radius = rng.uniform(*look.radius)
-        u, v = self.oval(x, y)
-        outline = np.hypot(u, v) - radius
-        if look.ragged:
-            outline += look.ragged * self.texture(2.6)
-        body = self.inside(outline)
-
-        core = np.maximum(
-            distance_to(nucleus(rng, radius), u, v), outline + 0.25
-        )  # stays in its cell
-        covered = self.inside(core)
-        depth = 1 - np.exp(np.minimum(core, 0) / 0.45)
-        contrast, size = look.clumps
-        clumps = np.clip(1 + contrast * self.texture(size), 0.5, 1.4)
-        chromatin = covered * (0.45 + 0.55 * depth) * clumps
-        self.stain((0.0, 0.0, 0.12, 1.0), chromatin * rng.uniform(*look.chromatin))
-
-        # Like a fried egg: flat, and a little denser at the rim.
-        dome = np.clip(-outline / radius, 0, 1) ** 0.3
-        rim = np.exp(-(((outline + 0.4) / 0.45) ** 2))
-        mottled = np.clip(1 + 0.18 * self.texture(0.9), 0.3, None)
-        cytoplasm = body * (0.25 + 0.75 * dome + 0.45 * rim) * mottled * (1 - 0.5 * covered)
-        grains = self.grains(_whole(rng, look.grains), look.grain_radius, x, y, 0.97 * radius)
-        grains = np.tanh(grains) * body * (1 - (1 - look.over_nucleus) * covered)
-        holes = self.grains(_whole(rng, look.vacuoles), (0.25, 0.65), x, y, 0.9 * radius)
-        kept = 1 - 0.75 * np.minimum(holes, 1)
-        self.stain(look.cytoplasm, cytoplasm * kept * rng.uniform(0.7, 1.35))
-        self.stain(look.grain, grains * kept * rng.uniform(*look.grain_strength))
-        self.thickness += body * dome
-        return _Cell(x, y, radius, outline)
-
-    def smudge(self) -> _Cell:
-        """What is left of a white cell that burst, or a heap of debris about as large."""
-        rng = self.rng
-        x, y = (min(max(rng.normal(0, 0.9), -2), 2) for _ in range(2))
-        debris = rng.random() < 0.3
-        radius = rng.uniform(2.5, 5.0) if debris else rng.uniform(4.5, 8.0)
-        u, v = self.oval(x, y)
-        torn = 0.09 * radius * (self.texture(2.4) + 0.5 * self.texture(0.9))
-        outline = distance_to(remains(rng, radius, pieces=7 if debris else 4), u, v) + torn
-        soft = rng.uniform(0.25, 0.5) if debris else rng.uniform(0.5, 1.1)
-        body = 1 / (1 + np.exp(np.clip(outline / soft, -20, 20)))
-        strands = np.clip(1 + 0.28 * self.texture(1.5) + 0.22 * self.texture(0.5), 0.2, None)
-        if debris:
-            grains = np.tanh(self.grains(60, (0.2, 0.5), x, y, 1.3 * radius))
-            self.stain((0.0, 0.06, 0.16, 0.12), body * strands * rng.uniform(0.6, 1.6))
-            self.stain((0.0, 0.0, 0.05, 0.5), grains * body * rng.uniform(0.3, 1.3))
-        else:
-            self.stain((0.0, 0.05, 0.07, 0.75), body * strands * rng.uniform(0.5, 1.25))
-        return _Cell(x, y, radius, outline - soft)
-
-    def cover(self, cell: _Cell) -> None:
-        """Dye that fell out over a cell, and a lens off focus: nobody could name it."""
-        rng = self.rng
-        specks = self.grains(
-            int(rng.uniform(0, 40)), (0.15, 0.5), cell.x, cell.y, 1.4 * cell.radius
-        )
-        self.stain((0.0, 0.1, 0.25, 0.6), np.tanh(specks))
-        veil = 1 / (1 + np.exp(np.clip(cell.outline + self.texture(3.0), -20, 20)))
-        self.stain((0.02, 0.08, 0.10, 0.12), veil * rng.uniform(0.2, 2.0))
-        self.defocus = rng.uniform(0.1, 0.5)
-
-    def red_cells(self, white: _Cell) -> None:
-        """Biconcave disks that crowd around the white cell, and give way to it."""
-        rng = self.rng
-        hemoglobin = rng.uniform(0.85, 1.15)
-        for _ in range(int(rng.uniform(14, 60) * self.area)):
-            x, y = (rng.uniform(-self.field / 2 - 2, self.field / 2 + 2) for _ in range(2))
-            radius = rng.normal(3.6, 0.22)
-            near, crowd = rng.uniform(0.55, 1.0), rng.uniform(0.6, 1.05)
-            if math.dist((x, y), (white.x, white.y)) < white.radius + near * radius:
-                continue
-            if any(math.dist((x, y), (a, b)) < crowd * (radius + r) for a, b, r in self.red):
-                continue
-            self.red.append((x, y, radius))
-            window = self.window(x, y, 1.35 * radius)
-            u, v = self.oval(x, y, window)
-            q = (u * u + v * v) / radius**2
-            # Thickness in micrometers as in Evans and Fung, Microvascular Research 4, 1972, but for
-            # the pallor in the middle, which differs from cell to cell once they are dried.
-            pallor = rng.uniform(0.1, 1.3)
-            depth = np.sqrt(np.clip(1 - q, 0, None)) * (pallor + 7.83 * q - 4.39 * q * q)
-            depth *= self.inside(0.3 - white.outline[window])
-            self.stain((0.105, 0.115, 0.0, 0.008), depth * hemoglobin, window)
-            self.thickness[window] += 0.4 * depth
-
-    def platelets(self, white: _Cell) -> None:
-        """Small disks with purple grains between the cells, and specks of dye that fell out."""
-        rng = self.rng
-        cells = [(white.x, white.y, white.radius), *self.red]
-        for _ in range(int(rng.poisson(2.5 * self.area))):
-            x, y = (rng.uniform(-self.field / 2, self.field / 2) for _ in range(2))
-            radius = rng.uniform(0.8, 1.5)
-            if any(math.dist((x, y), (a, b)) < 0.9 * r + radius for a, b, r in cells):
-                continue
-            body = self.inside(np.hypot(self.x - x, self.y - y) - radius)
-            grains = np.tanh(self.grains(14, (0.2, 0.35), x, y, 0.8 * radius))
-            self.stain((0.0, 0.05, 0.12, 0.10), body)
-            self.stain((0.0, 0.0, 0.0, 0.35), grains * body)
-        specks = self.grains(
-            int(rng.poisson(1.5 * self.area)), (0.12, 0.3), 0.0, 0.0, self.field / 2
-        )
-        self.stain((0.0, 0.0, 0.2, 0.8), specks)
-
     def light(self) -> Tensor:
         """What the dyes leave of the lamp's light, through the lens: (3, H, W) in [0, 1]."""
         rng = self.rng
@@ -262,7 +121,3 @@ class _Smear:
         light = lamp[:, None, None] * falloff * gathered * np.float32(10) ** -absorbed
         blur = math.hypot(PSF_SIGMA, self.defocus)
         return torch.from_numpy(np.clip(through_lens(light, blur / self.pixel), 0, 1))
-
-
-def _whole(rng: Rng, between: Range) -> int:
-    return int(rng.uniform(*between))

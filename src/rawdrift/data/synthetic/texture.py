@@ -30,4 +30,5 @@ def _weights(at: Array, scale: float) -> Array:
     count = math.ceil(round(len(at) * step / scale, 3)) + 4
     knots = (float(at[0]) - step / 2 + scale * (np.arange(count) - 2)).astype(np.float32)
     weights = np.exp(-2 * ((at[:, None] - knots) / scale) ** 2)
+    weights[weights < 1e-30] = 0  # too small to count, and processors are slow below 1e-38
     return weights / np.sqrt((weights**2).sum(axis=1, keepdims=True))  # type: ignore[no-any-return]

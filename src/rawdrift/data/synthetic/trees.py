@@ -4,16 +4,18 @@ import math
 
 import numpy as np
 
-from rawdrift.data.synthetic.canvas import ALTITUDE, Canvas, Window
+from rawdrift.data.synthetic.canvas import ALTITUDE, Canvas
+from rawdrift.data.synthetic.shapes import Window, moved
 from rawdrift.data.synthetic.texture import Array
-from rawdrift.data.synthetic.town import Tree
+from rawdrift.data.synthetic.things import Tree
 
 _MIDDLE = 0.65  # height of a crown's middle, in that of the tree
 
 
 def shade(canvas: Canvas, tree: Tree) -> None:
     """A tree's shadow, in which a little sun gets through the leaves."""
-    found = _crown(canvas, tree, *(_MIDDLE * tree.height * canvas.light.shadow))
+    (dx, dy), high = canvas.light.shadow, _MIDDLE * tree.height
+    found = _crown(canvas, tree, high * dx, high * dy)
     if found is not None:
         window, cover, _ = found
         canvas.sun[window] *= 1 - 0.92 * cover
@@ -38,12 +40,14 @@ def draw(canvas: Canvas, tree: Tree) -> None:
 
 def _crown(canvas: Canvas, tree: Tree, dx: float, dy: float) -> tuple[Window, Array, Array] | None:
     """A crown displaced by (dx, dy): where, its cover and its height in radii, (h, w)."""
-    center = np.array((tree.x + dx, tree.y + dy))
-    window = canvas.window(np.stack([center - 1.35 * tree.radius, center + 1.35 * tree.radius]))
+    center, reach = (tree.x + dx, tree.y + dy), 1.35 * tree.radius
+    window = canvas.window([*moved([center], (-reach, -reach)), *moved([center], (reach, reach))])
     if window is None:
         return None
     rng = np.random.default_rng(tree.seed)
-    x, y = ((at - c) / tree.radius for at, c in zip(canvas.at(window), center, strict=True))
+    x, y = (
+        (at - np.float64(c)) / tree.radius for at, c in zip(canvas.at(window), center, strict=True)
+    )
     height = np.full((y.shape[0], x.shape[1]), -1.0, np.float32)
     for _ in range(9 if tree.radius > 1 else 4):
         angle, out = rng.uniform(0, 2 * math.pi), 0.62 * math.sqrt(rng.random())
