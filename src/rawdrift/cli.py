@@ -135,12 +135,12 @@ def _parser() -> _Parser:
     develop.add_argument("raws", nargs="+", metavar="RAW", help="TIFF, PNG, NPY, DNG, ...")
     develop.add_argument(
         "--camera",
-        help="shipped name or .toml file; left out: of the ISP file, or the raw file's own metadata",
+        help="shipped name or .toml file; left out: that of an ISP file, or of the raw file itself",
     )
     develop.add_argument(
         "--isp",
         default="bi,s,ga",
-        help=f"one of {' '.join(CONFIGURATIONS)}, all, or an ISP file (.toml), which is a camera too",
+        help=f"one of {' '.join(CONFIGURATIONS)}, all, or an ISP file, with its camera (.toml)",
     )
     develop.add_argument("--out", required=True, help="folder for the pictures")
     develop.add_argument("--format", default="png", help="png or tiff")

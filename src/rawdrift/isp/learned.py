@@ -147,8 +147,8 @@ def to_toml(isp: Pipeline, camera: Camera | None = None, name: str = "isp") -> s
         fields = _FIELDS.get(kind)
         if fields and kind not in told:
             try:
-                said = replace(said, **{field: numbers.get(key) for key, field in fields.items()})
-                numbers = {}
+                changes: Any = {field: numbers.get(key) for key, field in fields.items()}
+                said, numbers = replace(said, **changes), {}
             except InputError:  # learning has left what a camera can have, as below a black of zero
                 pass
         told.add(kind)
@@ -256,10 +256,11 @@ def _tensor(name: str, value: object) -> Tensor:
 
 def _pattern(isp: Pipeline) -> Pattern:
     """The color filter array that all steps on the mosaic are for."""
-    (first, *others) = {step.cfa for step in isp.steps.values() if hasattr(step, "cfa")}
-    if others:
-        raise InputError(f"the steps are for different mosaics: {', '.join([first, *others])}")
-    return first
+    found: set[Any] = {step.cfa for step in isp.steps.values() if hasattr(step, "cfa")}
+    if len(found) != 1:
+        raise InputError(f"the steps must be for one cfa pattern, got {', '.join(sorted(found))}")
+    pattern: Pattern = found.pop()
+    return pattern
 
 
 def _kinds(isp: Pipeline) -> tuple[tuple[str, type[Step]], ...]:
