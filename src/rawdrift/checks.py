@@ -1,6 +1,6 @@
 """Checks of what users give, and the one error that tells them."""
 
-import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
@@ -69,7 +69,9 @@ def numbers(name: str, values: object, count: int) -> tuple[float, ...]:
 
 def is_number(value: object) -> bool:
     """A finite int or float; a bool is not a number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max  # an int may be too large for a float
 
 
 def positive(name: str, value: object) -> float:

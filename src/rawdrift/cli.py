@@ -134,14 +134,17 @@ def _parser() -> _Parser:
     develop = _command("Develop raw files into 16-bit pictures.")
     develop.add_argument("raws", nargs="+", metavar="RAW", help="TIFF, PNG, NPY, DNG, ...")
     develop.add_argument(
-        "--camera", help="shipped name or .toml file; left out: the raw file's own metadata"
+        "--camera",
+        help="shipped name or .toml file; left out: that of an ISP file, or of the raw file itself",
     )
     develop.add_argument(
-        "--isp", default="bi,s,ga", help=f"one of {' '.join(CONFIGURATIONS)}, or all"
+        "--isp",
+        default="bi,s,ga",
+        help=f"one of {' '.join(CONFIGURATIONS)}, all, or an ISP file, with its camera (.toml)",
     )
     develop.add_argument("--out", required=True, help="folder for the pictures")
     develop.add_argument("--format", default="png", help="png or tiff")
-    develop.add_argument("--channels", default="luma", help="sharpen and denoise luma or yuv")
+    develop.add_argument("--channels", help="sharpen and denoise luma (the default) or yuv")
     commands.add_subcommand("develop", develop, help="raw files to pictures")
 
     synthesis = _command("Train on some pipelines, test on all twelve.")

@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# Standard deviation in pixels of a Gaussian that is none.
+NO_BLUR = 1e-3
+
 
 def extend(x: Tensor, rows: int, columns: int) -> Tensor:
     """(..., H, W) mirrored at its edges to (..., H + 2 rows, W + 2 columns). H and W at least 2."""
@@ -30,15 +33,13 @@ def correlate(x: Tensor, kernel: Tensor) -> Tensor:
     height, width = x.shape[-2:]
     taps = kernel.to(x)
     extended = extend(x, taps.shape[0] // 2, taps.shape[1] // 2)
-
-    def shifted(i: int, j: int) -> Tensor:
-        return extended[..., i : i + height, j : j + width]
-
-    total: Tensor = taps[0, 0] * shifted(0, 0)
-    for i in range(taps.shape[0]):
-        for j in range(taps.shape[1]):
-            if i or j:
-                total = total.addcmul_(taps[i, j], shifted(i, j))
+    total: Tensor | None = None
+    for i, line in enumerate(taps.unbind()):
+        rows = extended[..., i : i + height, :]
+        for j, tap in enumerate(line.unbind()):
+            shifted = rows[..., j : j + width]
+            total = tap * shifted if total is None else total.addcmul_(tap, shifted)
+    assert total is not None
     return total
 
 
@@ -58,7 +59,7 @@ def gaussian_taps(sigma: Tensor, largest: float | None = None) -> Tensor:
     largest: in a compiled or exported graph, whose shapes can't depend on numbers, the taps are as
     many as this sigma has, the outer ones zero. A larger sigma is an error there.
     """
-    sigma = sigma.clamp(min=1e-3)  # a learned one may fall to nothing: no blur
+    sigma = sigma.clamp(min=NO_BLUR)  # a learned one may fall to nothing
     if largest is not None and torch.compiler.is_compiling():
         torch._assert_async(
             sigma.detach() <= largest,

@@ -1,5 +1,6 @@
 """A camera: the numbers that its raw files and its ISP need."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -127,12 +128,12 @@ class Camera:
     def load(cls, name: str | Path) -> Self:
         """A shipped camera by its name, or a camera file by its path (.toml)."""
         if Path(name).suffix == ".toml":
-            return cls._parse(_read_text(Path(name)), source=str(name))
+            return cls.from_toml(_read_text(Path(name)), source=str(name))
         try:
             choose("camera", str(name), shipped())
         except InputError as error:
             raise InputError(f"{error}; or give the path of a .toml file") from None
-        return cls._parse((_SHIPPED / f"{name}.toml").read_text("utf-8"), source=str(name))
+        return cls.from_toml((_SHIPPED / f"{name}.toml").read_text("utf-8"), source=str(name))
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
@@ -154,14 +155,17 @@ class Camera:
         for section in ("noise", "optics"):
             if section in table:
                 table[section] = {k: v for k, v in table[section].items() if v is not None}
-        return tomli_w.dumps(table)
+        return toml(table)
 
     @classmethod
-    def _parse(cls, text: str, source: str) -> Self:
+    def from_toml(cls, text: str, source: str) -> Self:
+        """The camera of a file's text; the steps of an ISP, which may stand beside it, are left
+        out (see `isp.load`). source: what errors call it."""
         try:
             table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also of a number of thousands of digits
             raise InputError(f"{source} is not a camera file: {error}") from None
+        table.pop("isp", None)
         try:
             for section, kind in (("noise", Noise), ("optics", Optics)):
                 if section in table:
@@ -176,6 +180,12 @@ def shipped() -> list[str]:
     return sorted(
         Path(file.name).stem for file in _SHIPPED.iterdir() if file.name.endswith(".toml")
     )
+
+
+def toml(table: Mapping[str, Any]) -> str:
+    """A table as TOML, each row of numbers on a line of its own."""
+    numbers = re.compile(r"\[\n([^\[\]\"]*),\n *\]")  # in strings, a line break is escaped
+    return numbers.sub(lambda row: f"[{' '.join(row[1].split())}]", tomli_w.dumps(table))
 
 
 def _read_text(path: Path) -> str:

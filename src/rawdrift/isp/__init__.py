@@ -10,6 +10,7 @@ from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
 from rawdrift.isp.denoise import GaussianDenoising, MedianDenoising
 from rawdrift.isp.engines import engine
 from rawdrift.isp.gamma import Gamma
+from rawdrift.isp.learned import load, save
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import parametrized, static, views
 from rawdrift.isp.sharpen import SharpeningFilter, UnsharpMask
@@ -31,7 +32,9 @@ __all__ = [
     "UnsharpMask",
     "WhiteBalance",
     "engine",
+    "load",
     "parametrized",
+    "save",
     "static",
     "views",
 ]

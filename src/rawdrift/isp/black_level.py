@@ -33,6 +33,7 @@ class BlackLevel(Step):
         # Which of the four numbers belongs to each pixel of the 2x2 cell.
         sites = torch.empty(2, 2, dtype=torch.long)
         choose("cfa pattern", cfa, PATTERNS)
+        self.cfa = cfa
         for site, at in enumerate(offsets(cfa)):
             sites[at] = site
         self.register_buffer("sites", sites, persistent=False)

@@ -21,10 +21,11 @@ class Sites(NamedTuple):
 
     @classmethod
     def of(cls, pattern: Pattern, mosaic: Tensor) -> "Sites":
-        masks = torch.zeros(4, *mosaic.shape[-2:], dtype=torch.bool, device=mosaic.device)
-        for mask, (row, column) in zip(masks, offsets(pattern), strict=True):
-            mask[row::2, column::2] = True
-        return cls(*masks)
+        height, width = mosaic.shape[-2:]
+        cells = torch.zeros(4, 2, 2, dtype=torch.bool, device=mosaic.device)
+        for cell, at in zip(cells, offsets(pattern), strict=True):
+            cell[at] = True
+        return cls(*cells.repeat(1, (height + 1) // 2, (width + 1) // 2)[:, :height, :width])
 
 
 @final

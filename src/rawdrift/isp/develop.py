@@ -14,14 +14,16 @@ from rawdrift.camera.camera import Camera
 from rawdrift.camera.read import read_raw
 from rawdrift.checks import Failures, InputError, choose
 from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.isp import learned
 from rawdrift.isp.color import Channels
+from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import views
 
 FORMATS = ("png", "tiff")
 
 
 class Developed(NamedTuple):
-    """One view of a raw file: its configuration, and the picture, (H, W, 3) float32 in [0, 1]."""
+    """One view of a raw file: its ISP, and the picture, (H, W, 3) float32 in [0, 1]."""
 
     raw: Path
     name: str
@@ -29,8 +31,19 @@ class Developed(NamedTuple):
 
 
 def plan(raws: Sequence[Path], name: str) -> tuple[str, ...]:
-    """The configurations to develop: one name, or "all". InputError where files would collide."""
-    names = CONFIGURATIONS if name == "all" else (choose("ISP", name, (*CONFIGURATIONS, "all")),)
+    """The ISPs to develop with: a configuration, an ISP file (.toml), or "all" twelve.
+
+    InputError where the pictures would collide.
+    """
+    if name == "all":
+        names = CONFIGURATIONS
+    elif learned.is_file(name):
+        names = (name,)
+    else:
+        try:
+            names = (choose("ISP", name, (*CONFIGURATIONS, "all")),)
+        except InputError as error:
+            raise InputError(f"{error}; or give the path of a .toml file") from None
     stems: dict[str, Path] = {}
     for raw in raws:
         if not raw.is_file():
@@ -53,16 +66,25 @@ def develop(
     out: Path,
     failures: Failures,
     format: str = "png",
-    channels: Channels = "luma",
+    channels: Channels | None = None,
 ) -> Iterator[Developed]:
     """Develop raw files, one after the other, to 16-bit pictures `out/STEM_bi-s-me.png`.
 
     camera: for all files; None takes it from each file's own metadata (DNG).
+    names: of configurations, or one ISP file; it has its camera and its channels, so that none may
+        be given beside it.
     failures: takes the files that can't be read; the others are developed.
     Yields each view once it is written. One view is in memory at a time, whatever the number of
     files: demosaicing again for the next costs little beside encoding it.
     """
     choose("format", format, FORMATS)
+    isp: Pipeline | None = None
+    if learned.is_file(names[0]):
+        if camera is not None or channels is not None:
+            raise InputError(
+                f"ISP file {names[0]} has its own camera and channels; leave out those given"
+            )
+        camera, isp = learned.read(names[0])
     for path in raws:
         try:
             raw = read_raw(path, camera)
@@ -75,8 +97,12 @@ def develop(
             continue
         for name in names:
             with torch.inference_mode():
-                pixels = picture(views(raw.mosaic, raw.camera, [name], channels)[name])
-            target = out / f"{path.stem}_{name.replace(',', '-')}.{format}"
+                if isp is None:
+                    view = views(raw.mosaic, raw.camera, [name], channels or "luma")[name]
+                else:
+                    view = isp(raw.mosaic)
+                pixels = picture(view)
+            target = out / f"{path.stem}_{learned.label(name).replace(',', '-')}.{format}"
             files.write(target, encode(pixels, format))
             yield Developed(path, name, pixels)
 

@@ -22,16 +22,16 @@ Size = tuple[int, int]
 Head = tuple[str, ...]
 
 
-def need(module: str) -> Any:
-    """A package of the extra "models", or an InputError that says how to install it."""
+def need(module: str, extra: str = "models") -> Any:
+    """A package of an extra, or an InputError that says how to install it."""
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
         raise InputError(
-            f"the package {module} is missing; install rawdrift with its extra models, "
-            f'pip install "rawdrift[models]"'
+            f"the package {module} is missing; install rawdrift with its extra {extra}, "
+            f'pip install "rawdrift[{extra}]"'
         ) from None
 
 

@@ -69,6 +69,20 @@ def load(
     net.load_state_dict(body, strict=False)
 
 
+def fingerprint(net: nn.Module) -> str:
+    """SHA-256 of a net's class and of every tensor of its state."""
+    digest = hashlib.sha256(kind(net).encode())
+    for name, value in net.state_dict().items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def kind(net: nn.Module) -> str:
+    """Module and name of a net's class."""
+    return f"{type(net).__module__}.{type(net).__qualname__}"
+
+
 def checksum(path: str) -> str:
     """SHA-256 of a file."""
     with Path(path).open("rb") as file:

@@ -10,9 +10,10 @@ from rawdrift.controls.forensics.quantities import Axis
 from rawdrift.controls.forensics.search import Found, SearchResult, Visit, search
 from rawdrift.controls.forensics.sensitivity import Point, Sensitivity, Sobol, sensitivity
 from rawdrift.controls.forensics.sensor_settings import SensorSettings, with_sensor
-from rawdrift.controls.forensics.sign import fingerprint, sign
+from rawdrift.controls.forensics.sign import sign
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.controls.signature import Outside, Signature, Verdict, check
+from rawdrift.tasks.weights import fingerprint
 
 __all__ = [
     "Axis",

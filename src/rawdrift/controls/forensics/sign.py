@@ -20,6 +20,7 @@ from rawdrift.controls.signature import Signature, check
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.runs.spec import to_yaml
+from rawdrift.tasks.weights import fingerprint, kind
 
 BOUNDS = (
     "percentile bootstrap over groups of images, one-sided, Bonferroni over both ends of every "
@@ -48,7 +49,7 @@ def sign(
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "model": {
                 "sha256": fingerprint(net),
-                "kind": _kind(net),
+                "kind": kind(net),
                 "parameters": sum(parameter.numel() for parameter in net.parameters()),
             },
             "data": {
@@ -104,19 +105,6 @@ def sign(
             f"{', '.join([*own.moved, *map(str, own.outside)])}; give the camera it was made of"
         )
     return found
-
-
-def fingerprint(net: nn.Module) -> str:
-    """SHA-256 of a net's class and of every tensor of its state."""
-    digest = hashlib.sha256(_kind(net).encode())
-    for name, value in net.state_dict().items():
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _kind(net: nn.Module) -> str:
-    return f"{type(net).__module__}.{type(net).__qualname__}"
 
 
 def _of_data(data: RawDataset | Samples) -> str:
