@@ -10,10 +10,8 @@ from rawdrift.controls.stages import stages
 
 def moved(isp, net, truth, start, value):
     """The loss of what the steps from `start` on make of a stage's value."""
-    x = value
-    for _, x in isp.stages(value, skip=start):
-        pass
-    return torch.nn.functional.cross_entropy(net(x), truth)
+    *_, view = [value, *(stage for _, stage in isp.stages(value, skip=start))]
+    return torch.nn.functional.cross_entropy(net(view), truth)
 
 
 @pytest.mark.parametrize("name", ["bi,s,ga", "ma,u,me"])

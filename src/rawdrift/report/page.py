@@ -1,11 +1,14 @@
 """Pages: one file each that needs nothing else, on a screen or on paper."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from rawdrift.configurations import DEMOSAICING, DENOISING, SHARPENING
 from rawdrift.report import style
@@ -38,6 +41,16 @@ def render(template: str, **values: Any) -> str:
         case=style.case,
     )
     return environment.get_template(template).render(**values)
+
+
+def draw(of: Mapping[str, Callable[[], Figure]], folder: Path) -> dict[str, Markup]:
+    """Draw figures into `folder`/figures; by name, as elements of a page."""
+    found = {}
+    for name, make in of.items():
+        with style.drawing(name):
+            svg = style.save(make(), folder / "figures" / name)
+        found[name] = Markup(style.inline(svg, name))
+    return found
 
 
 def listing(value: Mapping[str, Any], indent: str = "") -> str:
