@@ -35,10 +35,8 @@ from rawdrift.runs.spec import (
     Task,
 )
 
-_DATA_OF_DEMO = Data("synthetic-microscopy", images=240, size=96)
-
 DEMO = SynthesisSpec(
-    data=_DATA_OF_DEMO,
+    data=Data("synthetic-microscopy", images=240, size=96),
     synthesis=Synthesis(
         train=["bi,s,ga", "ma,u,me"],
         folds=3,
@@ -48,10 +46,11 @@ DEMO = SynthesisSpec(
 )
 
 FORENSICS_DEMO = ForensicsSpec(
-    data=_DATA_OF_DEMO,
+    data=Data("synthetic-microscopy", images=240, size=48),
     forensics=Forensics(
         folds=3, models=1, images=40, groups=["all"], regularizations=[0], restarts=2, steps=4,
-        space={"white_balance.gains": 0.2, "color_correction.hue": [-20, 20], "gamma.gamma": 0.3},
+        space={"white_balance.gains[2]": 0.2, "color_correction.hue": [-20, 20],
+               "gamma.gamma": 0.2},
         rivals=["random"], samples=0, max_drop=0.1, cameras=20,
     ),
     task=DEMO.task,
@@ -297,7 +296,7 @@ def _run_control(
 
     from rawdrift import report
 
-    for line in report.words(summary):
+    for line in report.words(summary, Path(out)):
         print(line)
     print(f"report: {report.write(Path(out))}")
     if summary["failed"]:

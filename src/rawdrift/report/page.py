@@ -39,6 +39,10 @@ def render(template: str, **values: Any) -> str:
         duration=_duration,
         date=_date,
         case=style.case,
+        g=lambda value: style.number(value, 12).rstrip("0").rstrip("."),
+        percent=lambda share, digits=1: (
+            f"{100 * share:.{digits}f}".removesuffix(".0") + "\N{NO-BREAK SPACE}%"
+        ),
     )
     return environment.get_template(template).render(**values)
 
@@ -67,6 +71,10 @@ def listing(value: Mapping[str, Any], indent: str = "") -> str:
 def setting(value: Any) -> str:
     """A setting as it is written in a configuration."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f}".removesuffix(".0") + "\N{NO-BREAK SPACE}%"
 
 
 def _duration(seconds: float) -> str:

@@ -1,36 +1,46 @@
 """What a run has found, in lines of text."""
 
+from pathlib import Path
 from typing import Any
 
 from rawdrift.report import style
-from rawdrift.report.forensics.axes import group, value, words as axis_words
+from rawdrift.report.forensics.axes import moved, value
+from rawdrift.report.forensics.axes import words as named
+
+_MOST = 4  # settings that are told
 
 
-def words(summary: dict[str, Any]) -> list[str]:
-    """For a terminal; nothing of a synthesis, whose page says it."""
-    return _forensics(summary) if summary["kind"] == "forensics" else []
+def words(summary: dict[str, Any], run: Path) -> list[str]:
+    """For a terminal, of the run in a folder; none of a synthesis, whose page says it."""
+    return _forensics(summary, run) if summary["kind"] == "forensics" else []
 
 
-def _forensics(summary: dict[str, Any]) -> list[str]:
-    worst, axes = summary["worst"], {axis["name"]: axis for axis in summary["space"]}
-    moved = [
-        f"{axis_words(name)} {value(at, axes[name])} instead of {value(axes[name]['default'], axes[name])}"
-        for name, at in worst["setting"]["parameters"].items()
-        if at != axes[name]["default"]
-    ]
-    metric = style.metric(summary, inside=True)
-    if worst["drop"] > 0:
-        lines = [
-            f"{metric} falls from {worst['value'] + worst['drop']:.3f} to {worst['value']:.3f} "
-            f"within the space of {group(worst['group'])}: {', '.join(moved)}"
-        ]
+def _forensics(summary: dict[str, Any], run: Path) -> list[str]:
+    metric, worst = style.metric(summary, inside=True), summary["worst"]
+    if worst["drop"] <= 0:
+        found = f"no setting was found that costs {metric}, {summary['baseline']['value']:.3f}"
     else:
-        lines = [f"no setting was found that costs {metric}, {summary['baseline']['value']:.3f}"]
-    signature = summary["signature"]
-    if signature:
-        widest = ", ".join(
-            f"{axis_words(name)} {value(low, axes[name])} to {value(high, axes[name])}"
-            for name, (low, high) in signature["box"].items()
+        fold = f" (fold {worst['fold'] + 1})" if summary["models"] > 1 else ""
+        found = (
+            f"worst that was found: {metric} falls from {worst['value'] + worst['drop']:.3f} to "
+            f"{worst['value']:.3f} at {_some(moved(summary))}{fold}"
         )
-        lines.append(f"safe together, losing {signature['max_drop']:g} at most: {widest}")
-    return lines
+    signature = summary["signature"]
+    if signature is None:
+        return [found]
+    box = [
+        f"{named(axis['name'])} {value(low, axis)} to {value(high, axis)}"
+        for axis in summary["space"]
+        for low, high in [signature["box"][axis["name"]]]
+    ]
+    path = run / signature["file"]
+    return [
+        found,
+        f"safe together, with a drop of {signature['max_drop']:g} at most: {_some(box)}",
+        f"is another camera inside? rawdrift check {path} --camera CAMERA",
+    ]
+
+
+def _some(told: list[str]) -> str:
+    more = f", and {len(told) - _MOST} more" if len(told) > _MOST else ""
+    return ", ".join(told[:_MOST]) + more

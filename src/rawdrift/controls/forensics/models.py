@@ -1,6 +1,5 @@
 """The task models of a sweep: trained once, and kept in the run folder."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +52,7 @@ class Kept:
                 self._train(path, folder / "records" / f"train_fold{self.fold}.ckpt")
         task = replace(self.task, weights="none", checkpoint=str(path))
         net = models.load_checkpoint(task, self.material.targets, self.material.data.size)
-        return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        return net.to(memory_format=torch.channels_last)
 
     def _train(self, path: Path, checkpoint: Path) -> None:
         data, targets, splits = self.material

@@ -43,7 +43,7 @@ def pictures(
     }
     record = here[worst["regularization"]]
     before, after = (
-        sweep.measure.of(np.array(record["features"][key])) for key in ("default", "worst")
+        sweep.scores.of(np.array(record["features"][key])) for key in ("default", "worst")
     )
     lost = np.nan_to_num(before - after)
     order = np.lexsort((np.arange(len(lost)), np.nan_to_num(after, nan=2.0), -lost))
@@ -86,7 +86,7 @@ class _Shown:
         self.data, self.targets, _ = sweep.material
         self.net: nn.Module = sweep.models[fold].get(folder)
         self.loss = losses.build(sweep.spec.task, self.targets, torch.arange(len(self.data)))
-        self.measure = sweep.measure
+        self.scores = sweep.scores
         self.folder = folder
 
     def view(self, isp: Pipeline, index: int) -> Tensor:
@@ -104,8 +104,8 @@ class _Shown:
             told["label"] = self.targets.names[int(truth)]
             told[f"{prefix}prediction"] = self.targets.names[int(found)]
         else:
-            features = self.measure.features(found.numpy(), np.zeros(1))
-            told[f"{prefix}score"] = float(self.measure.of(features.sum(0)))
+            features = self.scores.features(found.numpy(), np.zeros(1))
+            told[f"{prefix}score"] = float(self.scores.of(features.sum(0)))
         return told
 
     def write(self, name: str, view: Tensor) -> str:

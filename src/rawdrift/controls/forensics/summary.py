@@ -160,7 +160,7 @@ class _Pool:
         named = None if groups is None else [groups[i] for i in index]
         self.clusters = clusters(len(index), named)
         self.resampling = Resampling(self.clusters, sweep.spec.seed)
-        self.measure: Measure = sweep.measure
+        self.measure: Measure = sweep.scores
         self.is_share = sweep.metric == "accuracy"
         self.confidence = sweep.spec.forensics.confidence
 

@@ -108,7 +108,7 @@ class DriftForensics(Experiment[Unit]):
         of_masks = targets.kind == "segmentation"
         measures = segmentation() if of_masks else classification(targets.outputs)
         self.metric = choose("forensics.metric", asked.metric or next(iter(measures)), measures)
-        self.measure = measures[self.metric]
+        self.scores = measures[self.metric]
         count = (asked.models or len(splits)) if self.trained_here else 1
         self.tests = [_some(split.test, data, asked.images) for split in splits[:count]]
         self.models = [
@@ -157,8 +157,9 @@ class DriftForensics(Experiment[Unit]):
 
     def _search(self, unit: Unit, net: Any, isp: Any, data: RawDataset) -> Record:
         asked = self.spec.forensics
-        data_and_targets = self.material.targets, torch.arange(len(self.material.data))
-        loss = losses.build(self.spec.task, *data_and_targets).to(next(iter(isp.buffers())).device)
+        everything = torch.arange(len(self.material.data))
+        loss = losses.build(self.spec.task, self.material.targets, everything)
+        loss = loss.to(next(net.parameters()).device)
         chain = Chain(net, isp, data, self.metric, loss, asked.distance)
         space = self.groups[unit.group]
         rivals = asked.rivals if unit.group == next(iter(self.groups)) else []
@@ -167,7 +168,7 @@ class DriftForensics(Experiment[Unit]):
         )
         methods = {"gradient": result.gradient, **result.rivals}
 
-        def features(found: Found) -> list[Any]:
+        def features(found: Found) -> Any:
             setting = np.array(list(found.parameters.values()))
             return chain.exact(space, setting).features.tolist()
 

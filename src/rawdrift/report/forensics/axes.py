@@ -41,6 +41,26 @@ def value(number: float | None, axis: dict[str, Any] | None = None, unit: bool =
     if number is None:
         return style.number(None, 0)
     width = 1.0 if axis is None else axis["high"] - axis["low"]
-    digits = next((d for d in range(6) if width * 10**d >= 20), 6)
+    digits = next((d for d in range(6) if width * 10**d >= 80), 6)
     text = style.number(float(number), digits)
     return f"{text} {axis['unit']}" if unit and axis and axis["unit"] else text
+
+
+def moved(summary: dict[str, Any]) -> list[str]:
+    """What the worst setting changes, in words: what matters most first, where that is known, else
+    what moves furthest within the space."""
+    parameters = summary["worst"]["setting"]["parameters"]
+    space = {axis["name"]: axis for axis in summary["space"]}
+    indices = (summary["sensitivity"] or {}).get("indices", {})
+
+    def weight(name: str) -> float:
+        axis = space[name]
+        far: float = abs(parameters[name] - axis["default"]) / (axis["high"] - axis["low"])
+        return far * max(indices[name]["total"]["value"], 1e-6) if name in indices else far
+
+    return [
+        f"{words(name)} {value(parameters[name], space[name], unit=True)} "
+        f"(own: {value(space[name]['default'], space[name])})"
+        for name in sorted(parameters, key=lambda name: -weight(name))
+        if parameters[name] != space[name]["default"]
+    ]

@@ -1,5 +1,6 @@
 """Figures of what the adversarial searches of a drift forensics run found."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rawdrift.report import style
-from rawdrift.report.figures import _interval, _rows
+from rawdrift.report.figures import interval, rows
 from rawdrift.report.forensics.axes import group as in_words
 from rawdrift.report.style import ACCENT, INK, MUTED, PAPER, RULE, SPREAD, WRONG, plain
 
@@ -17,6 +18,7 @@ from rawdrift.report.style import ACCENT, INK, MUTED, PAPER, RULE, SPREAD, WRONG
 _LETTER = 0.08
 _ROW = 0.3
 _PER_LINE = 4
+_NAMED = 0.25  # of the largest drop: groups that lose more are named
 METHODS = {"gradient": ("o", WRONG), "random": ("s", SPREAD), "cma-es": ("D", ACCENT)}
 _DASHED: Any = {"color": INK, "lw": 1, "ls": (0, (4, 3)), "zorder": 0}
 
@@ -38,7 +40,8 @@ def by_regularization(summary: dict[str, Any]) -> Figure:
             if (name, regularization) in of:
                 entry = of[name, regularization]
                 color = WRONG if entry["drop_low"] is not None and entry["drop_low"] > 0 else SPREAD
-                interval(axes, y, entry, color)
+                ends = {key: _known(entry[key]) for key in ("low", "high")}
+                interval(axes, y, ends, entry["value"], color)
         shown = [plain(in_words(name)) for name in names] if i % _PER_LINE == 0 else []
         axes.set_yticks(range(len(names)) if shown else [], shown)
     _same_scale(panels)
@@ -51,6 +54,7 @@ def by_distance(summary: dict[str, Any]) -> Figure:
     axes = figure.add_axes((0.075, 0.16, 0.62, 0.8))
     axes.axhline(summary["baseline"]["value"], **_DASHED)
     first = summary["groups"][0]
+    most = max(s["drop"] for s in summary["searches"])
     for name in summary["groups"]:
         found = [s for s in summary["searches"] if s["group"] == name]
         found.sort(key=lambda s: s["distance"])
@@ -58,22 +62,26 @@ def by_distance(summary: dict[str, Any]) -> Figure:
         color = WRONG if name == first else SPREAD
         axes.plot(x, y, color=color, lw=1, alpha=0.6, zorder=1)
         axes.plot(x, y, "o", color=color, ms=7 if name == first else 5, mew=0, zorder=2)
+        low = min(found, key=lambda s: s["value"])
+        if name != first and low["drop"] > _NAMED * most:
+            text: Any = {"fontsize": 8.5, "color": MUTED, "va": "center_baseline"}
+            axes.annotate(f"  {in_words(name)}", (low["distance"], low["value"]), **text)
     marks = summary["largest"]
-    for key, marker, size in (("largest", "s", 13), ("worst", "o", 15)):
-        at = marks[key]
+    for which, marker, size in (("largest", "s", 13), ("worst", "o", 15)):
+        at = marks[which]
         look: Any = {"mfc": "none", "mec": INK, "mew": 1.3, "ms": size, "zorder": 3}
         axes.plot(at["distance"], at["value"], marker, **look)
     axes.set_xlabel(f"Distance from the default views, {distance(summary)}")
     axes.set_ylabel(f"{style.metric(summary)} after the search")
     _plain_axes(axes)
     axes.set_xlim(left=-0.02 * axes.get_xlim()[1])
-    _key(
+    key(
         figure,
         (0.72, 0.96),
         [
             Line2D([], [], color=WRONG, marker="o", lw=1, label=in_words(first)),
             Line2D([], [], color=SPREAD, marker="o", ms=5, lw=1, label="each of the other groups"),
-            Line2D([], [], label="the camera’s own setting", **_DASHED),
+            Line2D([], [], label="the camera's own setting", **_DASHED),
             Line2D([], [], marker="s", mfc="none", mec=INK, lw=0, ms=9, label="largest change"),
             Line2D([], [], marker="o", mfc="none", mec=INK, lw=0, ms=10, label="lowest metric"),
         ][: 5 if len(summary["groups"]) > 1 else None],
@@ -83,7 +91,7 @@ def by_distance(summary: dict[str, Any]) -> Figure:
 
 def distance(summary: dict[str, Any]) -> str:
     """The measure of it, in words."""
-    return {"l2": "root mean square", "ssim": "1 − SSIM"}[summary["distance"]]
+    return {"l2": "root mean square", "ssim": "1 \N{MINUS SIGN} SSIM"}[summary["distance"]]
 
 
 def methods(summary: dict[str, Any]) -> Figure:
@@ -91,7 +99,7 @@ def methods(summary: dict[str, Any]) -> Figure:
     lines = sorted(summary["compared"], key=lambda c: (c["regularization"], c["fold"]))
     labels = [line_label(summary, line) for line in lines]
     left = 0.35 + _LETTER * max(map(len, labels))
-    figure, (axes,) = _rows(len(lines), left, 1, 0.35, 0.3)
+    figure, (axes,) = rows(len(lines), left, 1, 0.35, 0.3)
     for y, line in enumerate(lines):
         axes.axhline(y, color=RULE, lw=0.8, zorder=0)
         axes.plot([line["default"]] * 2, [y - 0.32, y + 0.32], color=INK, lw=1.4)
@@ -103,6 +111,7 @@ def methods(summary: dict[str, Any]) -> Figure:
                 found["metric"], y, marker, ms=8 if hollow else 6.5, zorder=3 - hollow, **look
             )
     axes.set_yticks(range(len(lines)), labels)
+    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
     axes.set_xlabel(f"{style.metric(summary)} at the setting that was found")
     keys = [
         Line2D([], [], marker=METHODS[n][0], mfc=PAPER if n != "gradient" else METHODS[n][1],
@@ -111,7 +120,7 @@ def methods(summary: dict[str, Any]) -> Figure:
     ]  # fmt: skip
     keys.append(Line2D([], [], marker="|", mec=INK, lw=0, ms=9, mew=1.4, label="own setting"))
     tall = figure.get_size_inches()[1]
-    _key(figure, (left / style.WIDTH, 1 - 0.02 / tall), keys, columns=len(keys))
+    key(figure, (left / style.WIDTH, 1 - 0.02 / tall), keys, columns=len(keys))
     return figure
 
 
@@ -155,28 +164,24 @@ def leverage(summary: dict[str, Any]) -> Figure:
     """Stage by stage, how strongly the loss depends on it."""
     told = summary["pictures"]["stages"]
     names = [plain(entry["step"].replace("_", " ")) for entry in told]
-    figure, (axes,) = _rows(len(names), 0.35 + _LETTER * max(map(len, names)), 1, 0.4, 0.4)
+    figure, (axes,) = rows(len(names), 0.35 + _LETTER * max(map(len, names)), 1, 0.4, 0.4)
     for y, entry in enumerate(told):
-        for shift, key, color in ((-0.17, "default", SPREAD), (0.17, "drifted", WRONG)):
-            axes.barh(y + shift, entry[key]["leverage"], 0.3, color=color)
+        for shift, which, color in ((-0.17, "default", SPREAD), (0.17, "drifted", WRONG)):
+            axes.barh(y + shift, entry[which]["leverage"], 0.3, color=color)
     axes.set_yticks(range(len(names)), names)
     axes.set_xlim(left=0)
-    axes.set_xlabel("Growth of the loss for 1 % of the stage’s range, first order")
+    axes.set_xlabel("Growth of the loss for 1 % of the stage's range, first order")
     keys = [
-        Line2D([], [], color=SPREAD, lw=6, label="at the camera’s own setting"),
+        Line2D([], [], color=SPREAD, lw=6, label="at the camera's own setting"),
         Line2D([], [], color=WRONG, lw=6, label="at the worst setting"),
     ]
-    wide, tall = figure.get_size_inches()
-    left = axes.get_position().x0
-    _key(figure, (left, 1 - 0.02 / tall), keys, columns=2)
-    del wide
+    tall = figure.get_size_inches()[1]
+    key(figure, (axes.get_position().x0, 1 - 0.02 / tall), keys, columns=2)
     return figure
 
 
-def interval(axes: Axes, y: float, found: dict[str, Any], color: str) -> None:
-    """A value with its interval, where that is known."""
-    whole = {key: float("nan") if found[key] is None else found[key] for key in ("low", "high")}
-    _interval(axes, y, whole, found["value"], color)
+def _known(number: float | None) -> float:
+    return math.nan if number is None else number
 
 
 def grid(
@@ -209,7 +214,7 @@ def _same_scale(panels: Sequence[Axes]) -> None:
     limits = [limit for axes in panels for limit in axes.get_xlim()]
     for axes in panels:
         axes.set_xlim(min(limits), max(limits))
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
 
 
 def _plain_axes(axes: Axes) -> None:
@@ -217,12 +222,13 @@ def _plain_axes(axes: Axes) -> None:
     axes.grid(axis="y", color=RULE, lw=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(length=0)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], min_n_ticks=4))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: style.number(v, 2)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
 
 
-def _key(figure: Figure, at: tuple[float, float], keys: Sequence[Line2D], columns: int = 1) -> None:
+def key(figure: Figure, at: tuple[float, float], keys: Sequence[Line2D], columns: int = 1) -> None:
+    """The legend, from its top left corner on."""
     figure.legend(
         handles=list(keys), loc="upper left", bbox_to_anchor=at, borderaxespad=0, fontsize=8.5,
         frameon=False, labelcolor=MUTED, ncols=columns,

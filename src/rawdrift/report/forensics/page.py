@@ -21,7 +21,6 @@ def write(run: Path, summary: dict[str, Any]) -> str:
     told = contents(summary)
     for table in told.values():
         tables.write(table, run / "tables")
-    worst, space = summary["worst"], {axis["name"]: axis for axis in summary["space"]}
     return render(
         "forensics.html.j2",
         **summary,
@@ -31,7 +30,7 @@ def write(run: Path, summary: dict[str, Any]) -> str:
         far=figures.distance(summary),
         caveats=caveats(summary),
         isp_words=in_words(summary["isp"]),
-        moved=_moved(worst["setting"]["parameters"], space),
+        moved=axes.moved(summary),
         group_words=axes.group,
         axis_words=axes.words,
         shown=_pictures(summary, run),
@@ -62,18 +61,8 @@ def _figures(summary: dict[str, Any], run: Path) -> Mapping[str, Callable[[], Fi
 
 def _samples(summary: dict[str, Any], run: Path) -> Figure:
     of = summary["pictures"]
-    before, after = "With the camera’s own setting", "At the worst setting"
+    before, after = "With the camera's own setting", "At the worst setting"
     return pictures.compared(summary, of["images"], before, after, of["amplified"], run)
-
-
-def _moved(parameters: Mapping[str, float], space: Mapping[str, Any]) -> list[str]:
-    """What a setting changes, in words."""
-    return [
-        f"{axes.words(name)} {axes.value(at, space[name], unit=True)} "
-        f"(own: {axes.value(space[name]['default'], space[name])})"
-        for name, at in parameters.items()
-        if at != space[name]["default"]
-    ]
 
 
 def _pictures(summary: dict[str, Any], run: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Figures of what matters to a model, and of the settings that are safe for it."""
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -9,10 +9,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rawdrift.report import style
-from rawdrift.report.figures import _rows
+from rawdrift.report.figures import rows
 from rawdrift.report.forensics.axes import value, words
-from rawdrift.report.forensics.figures import _key
-from rawdrift.report.style import ACCENT, INK, MUTED, PAPER, RULE, SPREAD, WRONG, plain
+from rawdrift.report.forensics.figures import key
+from rawdrift.report.style import ACCENT, INK, MUTED, PAPER, RULE, SPREAD, plain
 
 # Lengths are inches, lines and fonts points.
 _LETTER = 0.08
@@ -24,7 +24,7 @@ def sobol(summary: dict[str, Any]) -> Figure:
     indices = summary["sensitivity"]["indices"]
     names = sorted(indices, key=lambda name: -indices[name]["total"]["value"])
     shown = [plain(words(name), 32) for name in names]
-    figure, (axes,) = _rows(len(names), 0.35 + _LETTER * max(map(len, shown)), 1, 0.4, 0.3)
+    figure, (axes,) = rows(len(names), 0.35 + _LETTER * max(map(len, shown)), 1, 0.4, 0.3)
     for y, name in enumerate(names):
         for shift, kind, color in ((-0.17, "total", ACCENT), (0.17, "first", SPREAD)):
             found = indices[name][kind]
@@ -32,6 +32,8 @@ def sobol(summary: dict[str, Any]) -> Figure:
             ends = [found["low"], found["high"]]
             axes.plot(ends, [y + shift] * 2, color=INK, lw=1)
     axes.axvline(0, color=INK, lw=1)
+    low, high = axes.get_xlim()  # a share is from 0 to 1; intervals of few samples are beyond
+    axes.set_xlim(max(low, -0.25), min(high, 1.25))
     axes.set_yticks(range(len(names)), shown)
     axes.set_xlabel(f"Share of the variance of {style.metric(summary, True)} over the space")
     keys = [
@@ -40,7 +42,7 @@ def sobol(summary: dict[str, Any]) -> Figure:
         Line2D([], [], color=INK, lw=1, label=f"{share(summary['sensitivity'])} interval"),
     ]
     tall = figure.get_size_inches()[1]
-    _key(figure, (axes.get_position().x0, 1 - 0.02 / tall), keys, columns=3)
+    key(figure, (axes.get_position().x0, 1 - 0.02 / tall), keys, columns=3)
     return figure
 
 
@@ -58,7 +60,7 @@ def curves(summary: dict[str, Any]) -> Figure:
     lines = -(-len(found) // columns)
     left, right, gap, head, tall, top = 0.6, 0.1, 0.2, 0.62, 1.15, 0.35
     wide = min(3.2, (style.WIDTH - left - right + gap) / columns - gap)
-    height = top + lines * (head + tall) + 0.6
+    height = top + lines * (head + tall)
     figure = style.sheet(style.WIDTH, height)
     first = None
     for i, (name, points) in enumerate(found.items()):
@@ -79,17 +81,20 @@ def curves(summary: dict[str, Any]) -> Figure:
         axes.fill_between(at, lows, highs, color=SPREAD, alpha=0.3, lw=0)
         axes.plot(at, [point["value"] for point in points], "-o", color=INK, lw=1.2, ms=2.6)
         axes.axvline(axis["default"], color=INK, lw=0.8, ls=(0, (2, 2)))
-        unit = f" ({axis['unit']})" if axis["unit"] else ""
-        axes.set_title(f"{plain(words(name), 30)}{unit}", loc="left", fontsize=8.5, pad=4)
+        unit = f" ({axis['unit']})" if 0 < len(axis["unit"]) < 8 else ""
+        axes.set_title(f"{plain(words(name), 26)}{unit}", loc="left", fontsize=8.5, pad=4)
         axes.set_xlim(axis["low"], axis["high"])
         axes.spines[["left", "right", "top"]].set_visible(False)
         axes.grid(axis="y", color=RULE, lw=0.6)
         axes.set_axisbelow(True)
         axes.tick_params(length=0, labelsize=8, labelleft=column == 0)
-        axes.set_xticks([axis["low"], axis["default"], axis["high"]])
-        labels = [value(axis[end], axis) for end in ("low", "default", "high")]
-        axes.set_xticklabels(labels)
-        for label, side in zip(axes.get_xticklabels(), ("left", "center", "right"), strict=True):
+        own = (axis["default"] - axis["low"]) / (axis["high"] - axis["low"])
+        ends: dict[str, Literal["left", "center", "right"]]
+        ends = {"low": "left", "default": "center", "high": "right"}
+        if not 0.25 < own < 0.75:  # its number would stand on another
+            del ends["default"]
+        axes.set_xticks([axis[end] for end in ends], [value(axis[end], axis) for end in ends])
+        for label, side in zip(axes.get_xticklabels(), ends.values(), strict=True):
             label.set_horizontalalignment(side)
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: style.number(v, 2)))
@@ -101,8 +106,8 @@ def curves(summary: dict[str, Any]) -> Figure:
     if signature:
         keys.append(Line2D([], [], color=_ALONE, alpha=0.6, lw=6, label="safe alone"))
         keys.append(Line2D([], [], color=_TOGETHER, lw=4, label="safe together"))
-    keys.append(Line2D([], [], color=INK, lw=0.8, ls=(0, (2, 2)), label="the camera’s own value"))
-    _key(figure, (left / style.WIDTH, 1 - 0.02 / height), keys, columns=len(keys))
+    keys.append(Line2D([], [], color=INK, lw=0.8, ls=(0, (2, 2)), label="the camera's own value"))
+    key(figure, (left / style.WIDTH, 1 - 0.02 / height), keys, columns=len(keys))
     return figure
 
 
@@ -123,7 +128,8 @@ def envelope(summary: dict[str, Any]) -> Figure:
         y = head + row * (i + 0.5)
 
         def x(at: float, axis: dict[str, Any] = axis) -> float:
-            return left + 0.9 + (wide - 1.8) * (at - axis["low"]) / (axis["high"] - axis["low"])
+            share: float = (at - axis["low"]) / (axis["high"] - axis["low"])
+            return left + 0.9 + (wide - 1.8) * share
 
         alone, together = signature["tolerances"][axis["name"]], signature["box"][axis["name"]]
         axes.text(left - 0.1, y, name, ha="right", va="center_baseline")
@@ -145,13 +151,10 @@ def envelope(summary: dict[str, Any]) -> Figure:
         Line2D([], [], color=_TOGETHER, lw=4, label="safe together"),
         Line2D([], [], color=INK, marker="|", lw=0, ms=10, mew=1.6, label="own value"),
     ]
-    _key(figure, ((left + 0.1) / style.WIDTH, 1 - 0.02 / height), keys, columns=4)
+    key(figure, ((left + 0.1) / style.WIDTH, 1 - 0.02 / height), keys, columns=4)
     return figure
 
 
 def _bar(axes: Any, low: float, high: float, y: float, half: float, color: str) -> None:
     wide = max(high - low, 0.02)
     axes.add_patch(Rectangle((low, y - half / 2), wide, half, fc=color, ec=PAPER, lw=0))
-
-
-__all__ = ["WRONG", "curves", "envelope", "share", "sobol"]

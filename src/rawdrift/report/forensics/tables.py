@@ -60,9 +60,9 @@ def _setting(summary: dict[str, Any]) -> Table:
     axes = {axis["name"]: axis for axis in summary["space"]}
     columns = [
         Column("parameter", "Parameter"),
-        Column("default", "Own value", 4),
-        Column("drifted", "Worst", 4),
-        Column("searched", "Searched", 4),
+        Column("default", "Own value", 4, True),
+        Column("drifted", "Worst", 4, True),
+        Column("searched", "Searched", 4, True),
         Column("unit", "Unit"),
     ]
     rows = [
@@ -80,7 +80,7 @@ def _compared(summary: dict[str, Any]) -> Table:
         Column("fold", "Fold"),
         Column("regularization", "λ"),
         Column("default", "Own setting", 3),
-        *(Column(name.replace("-", "_"), method(name).capitalize() if name != "cma-es" else "CMA-ES", 3) for name in names),
+        *(Column(name.replace("-", "_"), method(name), 3) for name in names),
         Column("evaluations", "Evaluations each"),
     ]  # fmt: skip
     rows = [
@@ -120,11 +120,11 @@ def _envelope(summary: dict[str, Any]) -> Table:
     signature = summary["signature"]
     columns = [
         Column("parameter", "Parameter"),
-        Column("default", "Own value", 4),
-        Column("alone", "Safe alone", 4),
+        Column("default", "Own value", 4, True),
+        Column("alone", "Safe alone", 4, True),
         Column("ends", "Ended by"),
-        Column("together", "Safe together", 4),
-        Column("searched", "Searched", 4),
+        Column("together", "Safe together", 4, True),
+        Column("searched", "Searched", 4, True),
         Column("unit", "Unit"),
     ]
     rows = []
