@@ -11,6 +11,8 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from functools import partial
+from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,7 +25,15 @@ from rawdrift.checks import Failures, InputError
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.runs import presets
 from rawdrift.runs.executor import KINDS, Compute
-from rawdrift.runs.spec import PUBLISHED, Data, Synthesis, SynthesisSpec, Task
+from rawdrift.runs.spec import (
+    PUBLISHED,
+    Data,
+    Forensics,
+    ForensicsSpec,
+    Synthesis,
+    SynthesisSpec,
+    Task,
+)
 
 DEMO = SynthesisSpec(
     data=Data("synthetic-microscopy", images=240, size=96),
@@ -34,6 +44,33 @@ DEMO = SynthesisSpec(
     ),
     task=Task(epochs=8, lr=1e-3),
 )
+
+FORENSICS_DEMO = ForensicsSpec(
+    data=Data("synthetic-microscopy", images=240, size=48),
+    forensics=Forensics(
+        folds=3, models=1, images=40, groups=["all"], regularizations=[0], restarts=2, steps=4,
+        space={"white_balance.gains[2]": 0.2, "color_correction.hue": [-20, 20],
+               "gamma.gamma": 0.2},
+        rivals=["random"], samples=0, max_drop=0.1, cameras=20,
+    ),
+    task=DEMO.task,
+)  # fmt: skip
+
+# Spec, where the experiment is, and what the command says of itself.
+_CONTROLS: dict[str, tuple[type, str, str, str]] = {
+    "synthesis": (
+        SynthesisSpec,
+        "rawdrift.controls.synthesis:DriftSynthesis",
+        "Train on some pipelines, test on all twelve.",
+        "drift synthesis: train and test grid",
+    ),
+    "forensics": (
+        ForensicsSpec,
+        "rawdrift.controls.forensics.sweep:DriftForensics",
+        "Search for settings of the camera that break a model, and sign those that are safe.",
+        "drift forensics: settings that break a model, and safe ones",
+    ),
+}
 
 _CAMERA = "shipped name, .toml file, or raw file that describes its camera"
 
@@ -147,17 +184,18 @@ def _parser() -> _Parser:
     develop.add_argument("--channels", help="sharpen and denoise luma (the default) or yuv")
     commands.add_subcommand("develop", develop, help="raw files to pictures")
 
-    synthesis = _command("Train on some pipelines, test on all twelve.")
-    synthesis.add_argument(
-        "--config",
-        action="config",
-        help=f"YAML file with the same fields, or one of {' '.join(presets.names())}",
-    )
-    synthesis.add_argument("--out", type=str, help="run folder, new or to go on with")
-    synthesis.add_class_arguments(SynthesisSpec, None)
-    _add_computing(synthesis)
-    commands.add_subcommand("synthesis", synthesis, help="drift synthesis: train and test grid")
-    parser.commands["synthesis"] = synthesis
+    for name, (spec, _, description, about) in _CONTROLS.items():
+        control = _command(description)
+        control.add_argument(
+            "--config",
+            action="config",
+            help=f"YAML file with the same fields, or one of {' '.join(presets.names())}",
+        )
+        control.add_argument("--out", type=str, help="run folder, new or to go on with")
+        control.add_class_arguments(spec, None)
+        _add_computing(control)
+        commands.add_subcommand(name, control, help=about)
+        parser.commands[name] = control
 
     report = _command("Write the report of finished runs again; of several also a comparison.")
     report.add_argument("runs", nargs="+", metavar="RUN", help="run folder")
@@ -229,33 +267,40 @@ def _command(description: str) -> _Parser:
 
 
 def _demo(args: Namespace) -> int:
-    return _run_synthesis(DEMO, args.out)
+    done = _run_control("synthesis", DEMO, args.out)
+    return _run_control("forensics", FORENSICS_DEMO, str(Path(args.out) / "forensics")) or done
 
 
-def _synthesis(args: Namespace) -> int:
+def _control(name: str, args: Namespace) -> int:
     if args.out is None:
         raise InputError("--out is missing: give the run folder, a new one or one to go on with")
-    values = {field.name: args[field.name] for field in fields(SynthesisSpec)}
-    spec = SynthesisSpec(**values)
+    kind = _CONTROLS[name][0]
+    spec = kind(**{field.name: args[field.name] for field in fields(kind)})
     compute = Compute(args.compute, args.workers, args.threads, args.gpus)
     if args.dry_run:
         from rawdrift.controls.plan import plan
-        from rawdrift.controls.synthesis import DriftSynthesis
 
-        print("\n".join(plan(DriftSynthesis, spec, args.out).lines(compute.at_a_time)))
+        print("\n".join(plan(_experiment(name), spec, args.out).lines(compute.at_a_time)))
         return 0
-    return _run_synthesis(spec, args.out, compute, args.tracker)
+    return _run_control(name, spec, args.out, compute, args.tracker)
 
 
-def _run_synthesis(
-    spec: SynthesisSpec, out: str, compute: Compute | None = None, tracker: str = "none"
+def _experiment(name: str) -> Any:
+    home, _, kind = _CONTROLS[name][1].partition(":")
+    return getattr(import_module(home), kind)
+
+
+def _run_control(
+    name: str, spec: Any, out: str, compute: Compute | None = None, tracker: str = "none"
 ) -> int:
-    from rawdrift.controls import synthesis
+    from rawdrift.controls import experiment
 
-    summary = synthesis.run(spec, out, compute or Compute(), tracker)
+    summary = experiment.run(_experiment(name), spec, out, compute, tracker)
 
     from rawdrift import report
 
+    for line in report.words(summary, Path(out)):
+        print(line)
     print(f"report: {report.write(Path(out))}")
     if summary["failed"]:
         print(
@@ -418,7 +463,7 @@ def _fit_camera(args: Namespace) -> int:
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "demo": _demo,
     "develop": _develop,
-    "synthesis": _synthesis,
+    **{name: partial(_control, name) for name in _CONTROLS},
     "report": _report,
     "check": _check,
     "data": _data,

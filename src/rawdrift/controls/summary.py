@@ -16,7 +16,7 @@ from rawdrift.controls.resampling import Interval, holm, kendall_tau, ranks
 from rawdrift.controls.samples import AMPLIFIED, samples, twelve_views
 from rawdrift.controls.severity import matched_drops
 from rawdrift.controls.statistics import spread
-from rawdrift.runs.spec import SynthesisSpec, to_dict
+from rawdrift.runs.spec import Data, SynthesisSpec, to_dict
 from rawdrift.runs.store import Record
 from rawdrift.tasks.evaluate import Case
 
@@ -54,7 +54,7 @@ def summarize(
         "version": rawdrift.__version__,
         "spec": to_dict(spec),
         "trained_here": spec.task.checkpoint is None,
-        "data": _data(spec, material, grid),
+        "data": about_data(spec.data, material),
         "metric": grid.metric,
         "train": trained,
         "failed": dict(failed),
@@ -91,13 +91,14 @@ def headline(summary: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def _data(spec: SynthesisSpec, material: Material, grid: Grid) -> dict[str, Any]:
+def about_data(spec: Data, material: Material) -> dict[str, Any]:
+    """What the images are, for a page."""
     data, targets, splits = material
     counts = data.counts()
     majority = max(counts, key=lambda label: counts[label]) if counts else None
     found: dict[str, Any] = {
-        "name": spec.data.name,
-        "root": spec.data.root,
+        "name": spec.name,
+        "root": spec.root,
         "fingerprint": data.fingerprint(),
         "images": len(data),
         "height": data.size[0],
@@ -105,7 +106,7 @@ def _data(spec: SynthesisSpec, material: Material, grid: Grid) -> dict[str, Any]
         "task": targets.kind,
         "classes": counts,
         "left_out": dict(data.left_out),
-        "groups": None if grid.groups is None else grid.resampling.count,
+        "groups": None if data.groups is None else len(set(data.groups)),
         "cameras": [camera.name for camera in data.cameras],
         "majority": None,
         "splits": [{"train": len(split.train), "test": len(split.test)} for split in splits],

@@ -176,21 +176,11 @@ class DriftSynthesis(Experiment[Unit]):
         """From two batches of training and one of tests after a first one of each."""
         data, targets, splits = self.material
         name, channels = self.spec.synthesis.train[0], self.spec.synthesis.channels
-        task = self.spec.task
-        seconds = 0.0
         if self.trained_here:
-            indices = torch.from_numpy(splits[0].train)
             develop = Develop.static(name, data.cameras, channels)
-            took = []
-            for batches in (1, 3):
-                few = indices[: batches * task.batch_size]
-                started = time.monotonic()
-                net = train(data, targets, few, develop, replace(task, epochs=1), seed=0)
-                took.append((time.monotonic() - started, len(few)))
-            images = max(took[1][1] - took[0][1], 1)
-            seconds += task.epochs * len(indices) * (took[1][0] - took[0][0]) / images
+            net, seconds = seconds_of_training(self.material, 0, develop, self.spec.task)
         else:
-            net = models.load_checkpoint(task, targets, data.size)
+            net, seconds = models.load_checkpoint(self.spec.task, targets, data.size), 0.0
         test = torch.from_numpy(splits[0].test)
         few = test[:BATCH]
         for _ in range(2):
@@ -200,7 +190,7 @@ class DriftSynthesis(Experiment[Unit]):
                 table=self.spec.synthesis.severity_table,
             )  # fmt: skip
             took_tests = time.monotonic() - started
-        return max(0.0, seconds) + took_tests * len(test) / len(few)
+        return seconds + took_tests * len(test) / len(few)
 
 
 def read(data: Data, task: Task, folds: int | None, seed: int) -> Material:
@@ -217,6 +207,24 @@ def read(data: Data, task: Task, folds: int | None, seed: int) -> Material:
     for label, why in images.left_out.items():
         tqdm.write(f"left out: label {label!r}, {why}")
     return Material(images, Targets.of(images, task), splits)
+
+
+def seconds_of_training(
+    material: Material, fold: int, develop: Develop, task: Task
+) -> tuple[nn.Module, float]:
+    """A network trained for two batches more than a first one, and how long a fold's training
+    takes by them."""
+    data, targets, splits = material
+    indices = torch.from_numpy(splits[fold].train)
+    took = []
+    for batches in (1, 3):
+        few = indices[: batches * task.batch_size]
+        started = time.monotonic()
+        net = train(data, targets, few, develop, replace(task, epochs=1), seed=0)
+        took.append((time.monotonic() - started, len(few)))
+    images = max(took[1][1] - took[0][1], 1)
+    seconds = task.epochs * len(indices) * (took[1][0] - took[0][0]) / images
+    return net, max(0.0, seconds)
 
 
 def fold_seed(seed: int, fold: int) -> int:

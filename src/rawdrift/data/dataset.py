@@ -125,17 +125,24 @@ class RawDataset:
         classes = tuple(name for name in self.classes if name not in labels)
         new_index = {self.classes.index(name): i for i, name in enumerate(classes)}
         keep = [i for i, label in enumerate(self.labels.tolist()) if label in new_index]
-        kept = torch.tensor(keep, dtype=torch.long)
+        return replace(
+            self.take(keep),
+            classes=classes,
+            labels=torch.tensor([new_index[int(self.labels[i])] for i in keep], dtype=torch.long),
+            left_out={**self.left_out, **{label: _noted(counts[label], why) for label in labels}},
+        )
+
+    def take(self, index: Sequence[int]) -> "RawDataset":
+        """The dataset of these images alone, in this order."""
+        kept = torch.as_tensor(index, dtype=torch.long)
         return replace(
             self,
             mosaics=_select(self.mosaics, kept),
-            images=tuple(self.images[i] for i in keep),
+            images=tuple(self.images[i] for i in index),
             camera_index=self.camera_index[kept],
-            classes=classes,
-            labels=torch.tensor([new_index[int(self.labels[i])] for i in keep], dtype=torch.long),
+            labels=None if self.labels is None else self.labels[kept],
             masks=None if self.masks is None else _select(self.masks, kept),
-            groups=None if self.groups is None else tuple(self.groups[i] for i in keep),
-            left_out={**self.left_out, **{label: _noted(counts[label], why) for label in labels}},
+            groups=None if self.groups is None else tuple(self.groups[i] for i in index),
         )
 
     def fingerprint(self) -> str:

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from rawdrift import files
 from rawdrift.checks import InputError
 from rawdrift.report import panels, style
-from rawdrift.report.html import draw
-from rawdrift.report.page import render, setting
+from rawdrift.report.page import draw, render, setting
 from rawdrift.report.panels import Cell, Panel
 from rawdrift.report.summary import by_case, cases, read
 from rawdrift.runs.spec import flat
@@ -30,6 +29,12 @@ def compare(runs: Sequence[str | Path], out: str | Path | None = None) -> Path:
         raise InputError(f"a comparison takes 2 to {len(_LETTERS)} runs, got {len(runs)}")
     out = Path(out or runs[-1])
     summaries = dict(zip(_LETTERS, (read(Path(run)) for run in runs), strict=False))
+    kinds = {summary["kind"] for summary in summaries.values()}
+    if kinds != {"synthesis"}:
+        raise InputError(
+            f"only runs of drift synthesis can be compared, got {' and '.join(sorted(kinds))}; "
+            f"each run has a page of its own, report.html"
+        )
     first = summaries["A"]
     figures = {}
     for letter, summary in summaries.items():

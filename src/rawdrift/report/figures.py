@@ -26,14 +26,14 @@ def ranking(summary: dict[str, Any]) -> Figure:
     rankings = summary["rankings"]
     names = [entry["train"] for entry in rankings["isp"]]
     left, head = 0.35 + _LETTER * max(len(plain(name)) for name in names), 0.5
-    figure, panels = _rows(len(names), left, len(rankings), head, 0.25)
+    figure, panels = rows(len(names), left, len(rankings), head, 0.25)
     for axes, (kind, entries) in zip(panels, rankings.items(), strict=True):
         axes.set_title(_KINDS[kind], loc="left", fontsize=10, weight="bold", pad=8)
         for entry in entries:
             y = names.index(entry["train"])
             axes.axhline(y, color=RULE, lw=0.8, zorder=0)
             axes.plot(entry["matched"], y, "o", mfc=PAPER, mec=INK, mew=1.2, ms=6, zorder=2)
-            _interval(axes, y, entry, entry["mean"], ACCENT)
+            interval(axes, y, entry, entry["mean"], ACCENT)
             _beside(axes, y, str(entry["rank"]))
         majority = summary["data"].get("majority")
         if majority:
@@ -53,11 +53,11 @@ def losses(summary: dict[str, Any]) -> Figure:
     drifted = [found[train, *case] for case in cases(summary, "isp") if case[1] != train]
     drifted.sort(key=lambda cell: -cell["drop"])
     names = [plain(cell["test"]) for cell in drifted]
-    figure, (axes,) = _rows(len(names), 0.35 + _LETTER * max(map(len, names)), 1, 0.15, 0.75)
+    figure, (axes,) = rows(len(names), 0.35 + _LETTER * max(map(len, names)), 1, 0.15, 0.75)
     for y, cell in enumerate(drifted):
         axes.axhline(y, color=RULE, lw=0.8, zorder=0)
-        interval = {"low": cell["drop_low"], "high": cell["drop_high"]}
-        _interval(axes, y, interval, cell["drop"], WRONG if cell["is_drop"] else SPREAD)
+        drop = {"low": cell["drop_low"], "high": cell["drop_high"]}
+        interval(axes, y, drop, cell["drop"], WRONG if cell["is_drop"] else SPREAD)
         _beside(axes, y, f"{style.number(cell['mean'], 3)}")
     axes.axvline(0, color=INK, lw=1)
     axes.set_yticks(range(len(names)), names)
@@ -72,7 +72,7 @@ def losses(summary: dict[str, Any]) -> Figure:
 def drops(summary: dict[str, Any]) -> Figure:
     """Average drops with intervals: as tested, and at the same distance between views."""
     lines = comparisons(summary)
-    figure, (axes,) = _rows(len(lines), 3.5, 1, 0.15, 1.6)
+    figure, (axes,) = rows(len(lines), 3.5, 1, 0.15, 1.6)
     labels = []
     for y, (label, level, found) in enumerate(lines):
         labels.append(label)
@@ -80,7 +80,7 @@ def drops(summary: dict[str, Any]) -> Figure:
             continue
         axes.axhline(y, color=RULE, lw=0.8, zorder=0)
         color = ACCENT if level == "isp" else WRONG if level == "corruption" else SPREAD
-        _interval(axes, y, found, found["value"], color)
+        interval(axes, y, found, found["value"], color)
         _beside(axes, y, _in_words(found))
     axes.axvline(0, color=INK, lw=1)
     axes.set_yticks(range(len(lines)), labels)
@@ -173,7 +173,7 @@ def severity_lines(summary: dict[str, Any]) -> Figure:
     return figure
 
 
-def _rows(
+def rows(
     count: int, left: float, panels: int, head: float, right: float
 ) -> tuple[Figure, list[Axes]]:
     """A figure with `count` rows and so many panels side by side, each with its own scale."""
@@ -196,7 +196,8 @@ def _rows(
     return figure, found
 
 
-def _interval(axes: Axes, y: float, found: Mapping[str, float], value: float, color: str) -> None:
+def interval(axes: Axes, y: float, found: Mapping[str, float], value: float, color: str) -> None:
+    """A value with its interval, where that is known."""
     if math.isfinite(found["low"]) and math.isfinite(found["high"]):
         axes.plot([found["low"], found["high"]], [y, y], color=color, lw=2, solid_capstyle="butt")
     axes.plot(value, y, "o", color=color, ms=6.5, mew=0, zorder=3)

@@ -1,39 +1,30 @@
-"""The page of a finished run, and the figures and tables on it."""
+"""The page of a drift synthesis run, and the figures and tables on it."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from rawdrift import files
 from rawdrift.configurations import CONFIGURATIONS, in_words
 from rawdrift.report import figures, pictures, style, tables
 from rawdrift.report.caveats import caveats
 from rawdrift.report.contents import changes
 from rawdrift.report.contents import tables as contents
 from rawdrift.report.heatmap import heatmap, middle, others, severities
-from rawdrift.report.page import GLOSSARY, listing, render
-from rawdrift.report.summary import by_case, own, read
+from rawdrift.report.page import GLOSSARY, draw, listing, render
+from rawdrift.report.summary import by_case, own
 from rawdrift.severities import TABLES
 
 
-def write(run: Path) -> Path:
-    """Draw a finished run: `run`/figures/*.svg and *.png, `run`/tables/*.csv and *.tex, and
-    `run`/report.html, which is returned.
-
-    Reads `run`/summary.json and the pictures it names. The same record gives the same bytes.
-    """
-    run = Path(run)
-    summary = read(run)
-    path = run / "report.html"
+def write(run: Path, summary: dict[str, Any]) -> str:
+    """Draw figures and tables; returns the page."""
     drawn = draw(_figures(summary, run), run)
     told = contents(summary)
     for table in told.values():
         tables.write(table, run / "tables")
-    page = render(
+    return render(
         "report.html.j2",
         **summary,
         table=told,
@@ -56,18 +47,6 @@ def write(run: Path) -> Path:
         ],
         has_results=(run / "results.csv").is_file(),
     )
-    files.write(path, page)
-    return path
-
-
-def draw(of: Mapping[str, Callable[[], Figure]], folder: Path) -> dict[str, Markup]:
-    """Draw figures into `folder`/figures; by name, as elements of a page."""
-    found = {}
-    for name, make in of.items():
-        with style.drawing(name):
-            svg = style.save(make(), folder / "figures" / name)
-        found[name] = Markup(style.inline(svg, name))
-    return found
 
 
 def _figures(summary: dict[str, Any], run: Path) -> Mapping[str, Callable[[], Figure]]:

@@ -1,11 +1,14 @@
 """Pages: one file each that needs nothing else, on a screen or on paper."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from rawdrift.configurations import DEMOSAICING, DENOISING, SHARPENING
 from rawdrift.report import style
@@ -36,8 +39,22 @@ def render(template: str, **values: Any) -> str:
         duration=_duration,
         date=_date,
         case=style.case,
+        g=lambda value: style.number(value, 12).rstrip("0").rstrip("."),
+        percent=lambda share, digits=1: (
+            f"{100 * share:.{digits}f}".removesuffix(".0") + "\N{NO-BREAK SPACE}%"
+        ),
     )
     return environment.get_template(template).render(**values)
+
+
+def draw(of: Mapping[str, Callable[[], Figure]], folder: Path) -> dict[str, Markup]:
+    """Draw figures into `folder`/figures; by name, as elements of a page."""
+    found = {}
+    for name, make in of.items():
+        with style.drawing(name):
+            svg = style.save(make(), folder / "figures" / name)
+        found[name] = Markup(style.inline(svg, name))
+    return found
 
 
 def listing(value: Mapping[str, Any], indent: str = "") -> str:
@@ -54,6 +71,10 @@ def listing(value: Mapping[str, Any], indent: str = "") -> str:
 def setting(value: Any) -> str:
     """A setting as it is written in a configuration."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f}".removesuffix(".0") + "\N{NO-BREAK SPACE}%"
 
 
 def _duration(seconds: float) -> str:

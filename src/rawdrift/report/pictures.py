@@ -22,15 +22,33 @@ _MOST = 6
 _PICTURE = 220  # pixels of a picture's long side on a page
 
 
+Row = tuple[str, str, str | None]
+"""Of pictures: its title, which picture of an image it shows, and what the keys of the answers to
+that begin with; None where there are none."""
+
+
 def worst_case(summary: dict[str, Any], kind: str, run: Path) -> Figure:
     """Images of the worst case of a kind: as in training, as in the test, and what changed."""
     worst = summary["worst"][kind]
-    images = worst["images"][:_MOST]
     tested = plain(style.case(worst["test"], worst["severity"]), 40)
-    rows = (
-        (f"As trained on: {plain(worst['train'])}", "matched_view", "matched"),
-        (f"As tested on: {tested}", "view", ""),
-        (f"What changed, {worst['amplified']} times; gray is nothing", "change", None),
+    before, after = f"As trained on: {plain(worst['train'])}", f"As tested on: {tested}"
+    return compared(summary, worst["images"], before, after, worst["amplified"], run)
+
+
+def compared(
+    summary: dict[str, Any],
+    images: list[dict[str, Any]],
+    before: str,
+    after: str,
+    amplified: float,
+    run: Path,
+) -> Figure:
+    """Rows of images before and after, under these titles, and of what changed."""
+    images = images[:_MOST]
+    rows: tuple[Row, ...] = (
+        (before, "matched_view", "matched"),
+        (after, "view", ""),
+        (f"What changed, {amplified} times; gray is nothing", "change", None),
     )
     views = [[read_picture(run, image[view]) for image in images] for _, view, _ in rows]
     side = (style.WIDTH - 2 * _LEFT - (_MOST - 1) * _BETWEEN) / _MOST

@@ -6,14 +6,23 @@ from typing import Any
 
 from rawdrift.checks import InputError, choose, is_number
 
-_KINDS = ("synthesis",)
-_FIELDS: dict[str, type | tuple[type, ...]] = {
+_Fields = dict[str, type | tuple[type, ...]]
+_SHARED: _Fields = {
     "spec": dict,
     "trained_here": bool,
     "data": dict,
     "metric": str,
-    "train": list,
     "failed": dict,
+    "version": str,
+    "created": str,
+    "duration_s": (int, float),
+    "device": str,
+    "precision": str,
+    "threads": str,
+    "torch": str,
+}
+_SYNTHESIS: _Fields = {
+    "train": list,
     "test": list,
     "corruptions": list,
     "severities": list,
@@ -29,35 +38,70 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "matched": dict,
     "worst": dict,
     "views": dict,
-    "version": str,
-    "created": str,
-    "duration_s": (int, float),
-    "device": str,
-    "precision": str,
-    "threads": str,
-    "torch": str,
 }
+_FORENSICS: _Fields = {
+    "distance": str,
+    "isp": str,
+    "camera": str,
+    "space": list,
+    "groups": list,
+    "regularizations": list,
+    "models": int,
+    "tested": list,
+    "baseline": dict,
+    "searches": list,
+    "largest": dict,
+    "compared": list,
+    "trajectories": list,
+    "worst": dict,
+    "pictures": dict,
+    "sensitivity": (dict, type(None)),
+    "signature": (dict, type(None)),
+    "model_file": str,
+}
+_FIELDS = {"synthesis": _SHARED | _SYNTHESIS, "forensics": _SHARED | _FORENSICS}
 _INTERVAL = ("value", "low", "high")
 _CASE = ("kind", "test", "severity")
-_ENTRIES = {
+_DATA = ("name", "task", "images", "height", "width", "classes", "splits", "fingerprint")
+_DROP = (*_INTERVAL, "std", "drop", "drop_low", "drop_high")
+_ENTRIES: dict[str, dict[str, tuple[str, ...]]] = {
+    "synthesis": {
     "cells": ("train", *_CASE, "mean", "std", "n", "low", "high", "ssim", "psnr"),
     "orders": (*_CASE, "order"),
     "case_drops": (*_CASE, *_INTERVAL),
     "agreement": _INTERVAL,
-    "data": ("name", "task", "images", "height", "width", "classes", "splits", "fingerprint"),
+    "data": _DATA,
     "average_drops": ("isp", "severities", "ratio"),
     "matched": ("mean", "std"),
     "views": ("image", "views"),
-}
+    },
+    "forensics": {
+        "data": _DATA,
+        "space": ("name", "default", "low", "high", "unit"),
+        "baseline": (*_INTERVAL, "std", "by_fold", "n"),
+        "searches": ("group", "regularization", *_DROP, "distance", "found", "folds"),
+        "largest": ("largest", "worst", "is_worst"),
+        "compared": ("fold", "group", "regularization", "default", "methods", "warnings"),
+        "trajectories": ("regularization", "visits"),
+        "worst": ("group", "regularization", *_DROP, "fold", "folds", "default", "setting"),
+        "pictures": ("amplified", "images", "strips", "stages"),
+        "sensitivity": ("confidence", "variance", "samples", "evaluations", "indices", "curves"),
+        "signature": (
+            "file", "checksum", "model", "data", "baseline", "max_drop", "confidence",
+            "tolerances", "box", "scale", "validation", "method", "warnings",
+        ),
+    },
+}  # fmt: skip
 _PARTS = {
     "rankings": ("rank", "rank_low", "rank_high", "train", "mean", "low", "high", "std", "matched"),
     "worst": ("train", *_CASE, "mean", "matched", "drop", "low", "high", "is_drop", "images"),
 }
-"""As `_ENTRIES`, of fields that have entries for "isp" and "corruption"."""
+"""As `_ENTRIES`, of fields of a synthesis that have entries for "isp" and "corruption"."""
 
 
 def read(run: Path) -> dict[str, Any]:
-    """`run/summary.json`, if it is whole: every field there, and a number for every pair."""
+    """`run/summary.json`, if it is whole: every field there, and of a synthesis a number for every
+    pair."""
     path = run / "summary.json"
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
@@ -70,14 +114,20 @@ def read(run: Path) -> dict[str, Any]:
         raise damaged(path, f"it can't be read ({error})") from None
     if not isinstance(summary, dict):
         raise damaged(path, "it holds no fields")
-    choose(f"kind of run in {path}:", summary.get("kind"), _KINDS)
-    for field, kind in _FIELDS.items():
+    of = choose(f"kind of run in {path}:", summary.get("kind"), _FIELDS)
+    for field, kind in _FIELDS[of].items():
         if field not in summary:
             raise damaged(path, f"it lacks {field!r}")
         if not isinstance(summary[field], kind):
             raise damaged(path, f"its {field!r} is {summary[field]!r}")
-    for field, names in _ENTRIES.items():
+    for field, names in _ENTRIES[of].items():
         _check(path, field, names, summary[field])
+    if of == "synthesis":
+        _check_grid(path, summary)
+    return summary
+
+
+def _check_grid(path: Path, summary: dict[str, Any]) -> None:
     for field, names in _PARTS.items():
         if "isp" not in summary[field]:
             raise damaged(path, f"its {field!r} has no 'isp'")
@@ -89,7 +139,6 @@ def read(run: Path) -> dict[str, Any]:
             if (train, *case) not in cells or not is_number(cells[train, *case]["mean"]):
                 shown = " ".join(map(str, case[1:])).removesuffix(" 0")
                 raise damaged(path, f"it has no number for {train} tested on {shown}")
-    return summary
 
 
 def _check(path: Path, field: str, names: tuple[str, ...], entries: Any) -> None:

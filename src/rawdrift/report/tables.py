@@ -1,6 +1,7 @@
 """The tables of a run: on the page, as CSV for programs, and as LaTeX for papers."""
 
 import csv
+import math
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
@@ -12,6 +13,7 @@ from rawdrift.report import style
 
 class Column(NamedTuple):
     """A column. name: in CSV. digits: of numbers, behind the point; None for text and counts.
+    significant: whether these are all digits that count, wherever the point is.
 
     Values are text, whole numbers, numbers, None, or (low, high) of an interval.
     """
@@ -19,18 +21,26 @@ class Column(NamedTuple):
     name: str
     head: str
     digits: int | None = None
+    significant: bool = False
 
     def show(self, value: Any) -> str:
         """A value as a reader sees it."""
         if isinstance(value, tuple):
             low, high = value
-            return span(low, high, self.digits or 0)
+            return span(low, high, self._behind(low, high))
         if value is None or isinstance(value, float):
             least = 10 ** -(self.digits or 0)
             if value is not None and self.name.startswith("p_") and value < least:
                 return f"< {least}"
-            return style.number(value, self.digits or 0)
+            return style.number(value, self._behind(value))
         return str(value)
+
+    def _behind(self, *values: float | None) -> int:
+        """Digits behind the point."""
+        largest = max((abs(v) for v in values if v is not None and math.isfinite(v)), default=0.0)
+        if not self.significant or largest == 0:
+            return 0 if self.significant else self.digits or 0
+        return max(0, (self.digits or 0) - 1 - math.floor(math.log10(largest)))
 
     @property
     def is_number(self) -> bool:

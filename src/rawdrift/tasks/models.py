@@ -10,12 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from rawdrift.checks import InputError, choose
+from rawdrift.files import write
 from rawdrift.runs.spec import MODELS, Task
 from rawdrift.tasks import networks
 from rawdrift.tasks import weights as files
 from rawdrift.tasks.networks import Head, Padded, Size
 from rawdrift.tasks.targets import Kind, Targets
 from rawdrift.tasks.task import Normalize
+
+_NORMALIZATION = ("0.mean", "0.std")  # names in a file of `save`
 
 
 def build(
@@ -62,22 +65,40 @@ def build(
 def load_checkpoint(task: Task, targets: Targets, size: Size = (64, 64)) -> nn.Sequential:
     """The trained network of `task.checkpoint`, ready to use: view in [0, 1] to logits.
 
-    Its input is normalized as `task.normalize` says. Raises InputError where the file can't be read
-    safely, or is not of this network for these classes.
+    Its input is normalized as `task.normalize` says, or as a file of `save` holds it. Raises
+    InputError where the file can't be read safely, or is not of this network for these classes.
     """
     if task.checkpoint is None:
         raise InputError("task.checkpoint is missing; give the file of a trained network")
     with torch.random.fork_rng(devices=[]):  # what is drawn is overwritten
         net = build(task.model, targets.outputs, kind=targets.kind, size=size)
     inner = net.net if isinstance(net, Padded) else net
+    state = files.read(Path(task.checkpoint))
+    normalize = Normalize.fixed(task.normalize or "none")
+    if set(_NORMALIZATION) <= set(state):
+        if task.normalize not in (None, "none"):
+            raise InputError(
+                f"{task.checkpoint} holds the normalization of its network; leave out "
+                f"task.normalize"
+            )
+        normalize = Normalize(*(state[name] for name in _NORMALIZATION))
     try:
-        files.load(inner, files.read(Path(task.checkpoint)), task.checkpoint)
+        files.load(inner, state, task.checkpoint)
     except InputError as error:
         raise InputError(
             f"{error} (task.model {task.model} for {targets.outputs} classes: "
             f"{', '.join(targets.names)})"
         ) from None
-    return nn.Sequential(Normalize.fixed(task.normalize or "none"), net).eval()
+    return nn.Sequential(normalize, net).eval()
+
+
+def save(net: nn.Sequential, path: Path) -> None:
+    """Write what `train` or `load_checkpoint` returned as a .safetensors file for
+    `task.checkpoint`: the network, and the normalization of its input."""
+    from safetensors.torch import save as to_bytes
+
+    state = {name: tensor.detach().cpu().clone() for name, tensor in net.state_dict().items()}
+    write(path, to_bytes({name: tensor.contiguous() for name, tensor in state.items()}))
 
 
 def fingerprint(task: Task, targets: Targets, size: Size = (64, 64)) -> str:

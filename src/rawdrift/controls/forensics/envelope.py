@@ -156,7 +156,7 @@ def _warnings(
 ) -> Iterator[str]:
     # What none of n shows may still be in -ln(level) / n of them (Hanley and Lippman-Hand, "If
     # nothing goes wrong, is everything all right?", JAMA 249, 1983).
-    unseen = -math.log(level) / groups
+    unseen = min(1.0, -math.log(level) / groups)
     if unseen > max_drop:
         yield (
             f"{groups} images or groups are few: a flaw that none of them shows may be in "

@@ -39,8 +39,8 @@ def read(data: RawDataset | Samples) -> tuple[Tensor, Tensor, Clusters]:
             f"mosaics must be (H, W), and targets whole numbers () or (H, W), got "
             f"{tuple(mosaics.shape[1:])} and {tuple(truth.shape[1:])} of {truth.dtype}"
         )
-    if truth.ndim == 3 and truth.max() > 1 and len(truth.unique()) == 2:
-        truth = (truth != 0).to(torch.uint8)  # as files of masks often are: 0 and 255
+    if truth.ndim == 3 and truth.unique().tolist() == [0, 255]:  # as files of masks often are
+        truth = (truth != 0).to(torch.uint8)
     if truth.min() < 0:
         raise InputError(f"targets must be at least 0, got {int(truth.min())}")
     return mosaics, truth.long(), clusters(len(data), groups)

@@ -1,0 +1,46 @@
+"""What a run has found, in lines of text."""
+
+from pathlib import Path
+from typing import Any
+
+from rawdrift.report import style
+from rawdrift.report.forensics.axes import moved, value
+from rawdrift.report.forensics.axes import words as named
+
+_MOST = 4  # settings that are told
+
+
+def words(summary: dict[str, Any], run: Path) -> list[str]:
+    """For a terminal, of the run in a folder; none of a synthesis, whose page says it."""
+    return _forensics(summary, run) if summary["kind"] == "forensics" else []
+
+
+def _forensics(summary: dict[str, Any], run: Path) -> list[str]:
+    metric, worst = style.metric(summary, inside=True), summary["worst"]
+    if worst["drop"] <= 0:
+        found = f"no setting was found that costs {metric}, {summary['baseline']['value']:.3f}"
+    else:
+        fold = f" (fold {worst['fold'] + 1})" if summary["models"] > 1 else ""
+        found = (
+            f"worst that was found: {metric} falls from {worst['value'] + worst['drop']:.3f} to "
+            f"{worst['value']:.3f} at {_some(moved(summary))}{fold}"
+        )
+    signature = summary["signature"]
+    if signature is None:
+        return [found]
+    box = [
+        f"{named(axis['name'])} {value(low, axis)} to {value(high, axis)}"
+        for axis in summary["space"]
+        for low, high in [signature["box"][axis["name"]]]
+    ]
+    path = run / signature["file"]
+    return [
+        found,
+        f"safe together, with a drop of {signature['max_drop']:g} at most: {_some(box)}",
+        f"is another camera inside? rawdrift check {path} --camera CAMERA",
+    ]
+
+
+def _some(told: list[str]) -> str:
+    more = f", and {len(told) - _MOST} more" if len(told) > _MOST else ""
+    return ", ".join(told[:_MOST]) + more
