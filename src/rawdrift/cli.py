@@ -11,6 +11,8 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from functools import partial
+from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,6 +25,7 @@ from rawdrift.checks import Failures, InputError
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.runs import presets
 from rawdrift.runs.executor import KINDS, Compute
+from rawdrift.runs.optimization import OptimizationSpec
 from rawdrift.runs.spec import PUBLISHED, Data, Synthesis, SynthesisSpec, Task
 
 DEMO = SynthesisSpec(
@@ -34,6 +37,20 @@ DEMO = SynthesisSpec(
     ),
     task=Task(epochs=8, lr=1e-3),
 )
+
+# Commands that run an experiment: the class of its spec, and what it does.
+_CONTROLS: dict[str, tuple[Any, str, str]] = {
+    "synthesis": (
+        SynthesisSpec,
+        "Train on some pipelines, test on all twelve.",
+        "drift synthesis: train and test grid",
+    ),
+    "optimization": (
+        OptimizationSpec,
+        "Learn the ISP with the task, and compare with what is fixed.",
+        "drift optimization: the ISP learned with the task",
+    ),
+}
 
 _CAMERA = "shipped name, .toml file, or raw file that describes its camera"
 
@@ -77,11 +94,12 @@ def _parse(arguments: list[str]) -> Namespace:
 def _with_presets(arguments: Sequence[str]) -> list[str]:
     """The arguments with the file of each preset in the place of its name."""
     found = list(arguments)
+    command = arguments[0] if arguments else ""
     for i, argument in enumerate(arguments):
         if argument.startswith("--config="):
-            found[i] = f"--config={presets.find(argument.removeprefix('--config='))}"
+            found[i] = f"--config={presets.find(command, argument.removeprefix('--config='))}"
         elif argument == "--config" and i + 1 < len(arguments):
-            found[i + 1] = str(presets.find(arguments[i + 1]))
+            found[i + 1] = str(presets.find(command, arguments[i + 1]))
     return found
 
 
@@ -144,17 +162,18 @@ def _parser() -> _Parser:
     develop.add_argument("--channels", default="luma", help="sharpen and denoise luma or yuv")
     commands.add_subcommand("develop", develop, help="raw files to pictures")
 
-    synthesis = _command("Train on some pipelines, test on all twelve.")
-    synthesis.add_argument(
-        "--config",
-        action="config",
-        help=f"YAML file with the same fields, or one of {' '.join(presets.names())}",
-    )
-    synthesis.add_argument("--out", type=str, help="run folder, new or to go on with")
-    synthesis.add_class_arguments(SynthesisSpec, None)
-    _add_computing(synthesis)
-    commands.add_subcommand("synthesis", synthesis, help="drift synthesis: train and test grid")
-    parser.commands["synthesis"] = synthesis
+    for name, (spec, description, shown) in _CONTROLS.items():
+        control = _command(description)
+        control.add_argument(
+            "--config",
+            action="config",
+            help=f"YAML file with the same fields, or one of {' '.join(presets.names(name))}",
+        )
+        control.add_argument("--out", type=str, help="run folder, new or to go on with")
+        control.add_class_arguments(spec, None)
+        _add_computing(control)
+        commands.add_subcommand(name, control, help=shown)
+        parser.commands[name] = control
 
     report = _command("Write the report of finished runs again; of several also a comparison.")
     report.add_argument("runs", nargs="+", metavar="RUN", help="run folder")
@@ -226,34 +245,35 @@ def _command(description: str) -> _Parser:
 
 
 def _demo(args: Namespace) -> int:
-    return _run_synthesis(DEMO, args.out)
+    return _run("synthesis", DEMO, args.out)
 
 
-def _synthesis(args: Namespace) -> int:
+def _control(name: str, args: Namespace) -> int:
     if args.out is None:
         raise InputError("--out is missing: give the run folder, a new one or one to go on with")
-    values = {field.name: args[field.name] for field in fields(SynthesisSpec)}
-    spec = SynthesisSpec(**values)
+    kind, *_ = _CONTROLS[name]
+    spec = kind(**{field.name: args[field.name] for field in fields(kind)})
     compute = Compute(args.compute, args.workers, args.threads, args.gpus)
     if args.dry_run:
         from rawdrift.controls.plan import plan
-        from rawdrift.controls.synthesis import DriftSynthesis
 
-        print("\n".join(plan(DriftSynthesis, spec, args.out).lines(compute.at_a_time)))
+        experiment = import_module(f"rawdrift.controls.{name}").EXPERIMENT
+        print("\n".join(plan(experiment, spec, args.out).lines(compute.at_a_time)))
         return 0
-    return _run_synthesis(spec, args.out, compute, args.tracker)
+    return _run(name, spec, args.out, compute, args.tracker)
 
 
-def _run_synthesis(
-    spec: SynthesisSpec, out: str, compute: Compute | None = None, tracker: str = "none"
+def _run(
+    name: str, spec: Any, out: str, compute: Compute | None = None, tracker: str = "none"
 ) -> int:
-    from rawdrift.controls import synthesis
+    control = import_module(f"rawdrift.controls.{name}")
+    summary = control.run(spec, out, compute or Compute(), tracker)
+    if name == "optimization":
+        print(control.text(summary))
+    else:
+        from rawdrift import report
 
-    summary = synthesis.run(spec, out, compute or Compute(), tracker)
-
-    from rawdrift import report
-
-    print(f"report: {report.write(Path(out))}")
+        print(f"report: {report.write(Path(out))}")
     if summary["failed"]:
         print(
             f"rawdrift: {len(summary['failed'])} units failed; the report says which, and the same "
@@ -413,9 +433,9 @@ def _fit_camera(args: Namespace) -> int:
 
 
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
+    **{name: partial(_control, name) for name in _CONTROLS},
     "demo": _demo,
     "develop": _develop,
-    "synthesis": _synthesis,
     "report": _report,
     "check": _check,
     "data": _data,

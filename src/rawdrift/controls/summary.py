@@ -10,7 +10,8 @@ import numpy as np
 import rawdrift
 from rawdrift.checks import InputError
 from rawdrift.controls.experiment import HOW, environment
-from rawdrift.controls.grid import Grid, Material
+from rawdrift.controls.grid import Grid
+from rawdrift.controls.material import Material, about
 from rawdrift.controls.measures import Array
 from rawdrift.controls.resampling import Interval, holm, kendall_tau, ranks
 from rawdrift.controls.samples import AMPLIFIED, samples, twelve_views
@@ -54,7 +55,7 @@ def summarize(
         "version": rawdrift.__version__,
         "spec": to_dict(spec),
         "trained_here": spec.task.checkpoint is None,
-        "data": _data(spec, material, grid),
+        "data": about(spec.data, material),
         "metric": grid.metric,
         "train": trained,
         "failed": dict(failed),
@@ -88,30 +89,6 @@ def headline(summary: Mapping[str, Any]) -> dict[str, float]:
     for kind, drop in summary["average_drops"].items():
         if drop is not None and "value" in drop:
             found[f"average drop {kind}"] = drop["value"]
-    return found
-
-
-def _data(spec: SynthesisSpec, material: Material, grid: Grid) -> dict[str, Any]:
-    data, targets, splits = material
-    counts = data.counts()
-    majority = max(counts, key=lambda label: counts[label]) if counts else None
-    found: dict[str, Any] = {
-        "name": spec.data.name,
-        "root": spec.data.root,
-        "fingerprint": data.fingerprint(),
-        "images": len(data),
-        "height": data.size[0],
-        "width": data.size[1],
-        "task": targets.kind,
-        "classes": counts,
-        "left_out": dict(data.left_out),
-        "groups": None if grid.groups is None else grid.resampling.count,
-        "cameras": [camera.name for camera in data.cameras],
-        "majority": None,
-        "splits": [{"train": len(split.train), "test": len(split.test)} for split in splits],
-    }
-    if targets.kind == "classification" and majority is not None:
-        found["majority"] = {"label": majority, "share": counts[majority] / len(data)}
     return found
 
 

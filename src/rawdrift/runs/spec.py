@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import yaml
 
-from rawdrift.checks import InputError, choose, is_number, numbers, positive
+from rawdrift.checks import InputError, choose, is_number, numbers, positive, whole
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.severities import LEVELS, NAMES, PAPER, TABLES
 
@@ -79,7 +79,7 @@ class Data:
                 )
             for name, default, least in (("images", 240, 10), ("size", 96, 32), ("seed", 0, 0)):
                 value = default if getattr(self, name) is None else getattr(self, name)
-                object.__setattr__(self, name, _whole(f"data.{name}", value, least))
+                object.__setattr__(self, name, whole(f"data.{name}", value, least))
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ class Task:
         choose("task.schedule", self.schedule, ("cosine", "constant"))
         choose("task.augment", self.augment, ("none", "weak", "strong"))
         choose("task.precision", self.precision, ("auto", "32", "bf16"))
-        _whole("task.epochs", self.epochs, 1)
-        _whole("task.batch_size", self.batch_size, 2)
+        whole("task.epochs", self.epochs, 1)
+        whole("task.batch_size", self.batch_size, 2)
         positive("task.lr", self.lr)
         kind = "a .safetensors or state-dict file"
         if self.weights not in ("none", "imagenet"):
@@ -191,7 +191,7 @@ class Synthesis:
             raise InputError("synthesis.train is empty; name at least one training pipeline")
         for name in self.train:
             choose("pipeline in synthesis.train", name, CONFIGURATIONS)
-        _whole("synthesis.folds", self.folds, 2)
+        whole("synthesis.folds", self.folds, 2)
         choose("synthesis.channels", self.channels, ("luma", "yuv"))
         for name in self.corruptions:
             # The identity is the test on the training pipeline itself.
@@ -225,7 +225,7 @@ class SynthesisSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _whole("seed", self.seed, 0)
+        whole("seed", self.seed, 0)
         if self.task.checkpoint is not None and len(self.synthesis.train) != 1:
             raise InputError(
                 "task.checkpoint is a trained model: name in synthesis.train the one pipeline "
@@ -277,9 +277,3 @@ def _normalization(value: object) -> str | list[list[float]]:
     for number in std:
         positive("a standard deviation of task.normalize", number)
     return [mean, std]
-
-
-def _whole(name: str, value: object, least: int) -> int:
-    if not is_number(value) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    return value
