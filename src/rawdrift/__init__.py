@@ -1,9 +1,8 @@
 """Dataset drift controls for machine learning with optical images.
 
-A raw mosaic (`read_raw`) becomes a view (`isp`), and the controls (`synthesis`,
-`forensics`) ask what a model
-makes of it when the camera or its processing changes. Names are imported when first used, so that
-`import rawdrift` costs nothing.
+A raw mosaic (`read_raw`) becomes a view (`isp`), and the controls (`synthesis`, `forensics`,
+`optimization`) ask what a model makes of it when the camera or its processing changes. Names are
+imported when first used, so that `import rawdrift` costs nothing.
 """
 
 from importlib import import_module
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from rawdrift.camera.camera import Camera
     from rawdrift.camera.read import Raw, read_raw
     from rawdrift.checks import InputError
-    from rawdrift.controls import forensics, synthesis
+    from rawdrift.controls import forensics, optimization, synthesis
 
 __version__ = "0.1.0"
 __all__ = [
@@ -24,6 +23,7 @@ __all__ = [
     "corruptions",
     "forensics",
     "isp",
+    "optimization",
     "read_raw",
     "sensor",
     "synthesis",
@@ -37,6 +37,7 @@ _HOMES = {
     "corruptions": "rawdrift.corruptions",
     "forensics": "rawdrift.controls.forensics",
     "isp": "rawdrift.isp",
+    "optimization": "rawdrift.controls.optimization",
     "sensor": "rawdrift.sensor",
     "synthesis": "rawdrift.controls.synthesis",
 }

@@ -79,3 +79,10 @@ def positive(name: str, value: object) -> float:
     if not is_number(value) or value <= 0:  # type: ignore[operator]
         raise InputError(f"{name} must be a number above 0, got {value!r}")
     return float(value)  # type: ignore[arg-type]
+
+
+def whole(name: str, value: object, least: int) -> int:
+    """A whole number of at least `least`; otherwise an InputError that names the field."""
+    if not is_number(value) or not isinstance(value, int) or value < least:
+        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return value

@@ -25,6 +25,7 @@ from rawdrift.checks import Failures, InputError
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.runs import presets
 from rawdrift.runs.executor import KINDS, Compute
+from rawdrift.runs.optimization import OptimizationSpec
 from rawdrift.runs.spec import (
     PUBLISHED,
     Data,
@@ -70,6 +71,12 @@ _CONTROLS: dict[str, tuple[type, str, str, str]] = {
         "Search for settings of the camera that break a model, and sign those that are safe.",
         "drift forensics: settings that break a model, and safe ones",
     ),
+    "optimization": (
+        OptimizationSpec,
+        "rawdrift.controls.optimization:DriftOptimization",
+        "Learn the ISP with the task, and compare with what is fixed.",
+        "drift optimization: the ISP learned with the task",
+    ),
 }
 
 _CAMERA = "shipped name, .toml file, or raw file that describes its camera"
@@ -114,11 +121,12 @@ def _parse(arguments: list[str]) -> Namespace:
 def _with_presets(arguments: Sequence[str]) -> list[str]:
     """The arguments with the file of each preset in the place of its name."""
     found = list(arguments)
+    command = arguments[0] if arguments else ""
     for i, argument in enumerate(arguments):
         if argument.startswith("--config="):
-            found[i] = f"--config={presets.find(argument.removeprefix('--config='))}"
+            found[i] = f"--config={presets.find(command, argument.removeprefix('--config='))}"
         elif argument == "--config" and i + 1 < len(arguments):
-            found[i + 1] = str(presets.find(arguments[i + 1]))
+            found[i + 1] = str(presets.find(command, arguments[i + 1]))
     return found
 
 
@@ -189,7 +197,7 @@ def _parser() -> _Parser:
         control.add_argument(
             "--config",
             action="config",
-            help=f"YAML file with the same fields, or one of {' '.join(presets.names())}",
+            help=f"YAML file with the same fields, or one of {' '.join(presets.names(name))}",
         )
         control.add_argument("--out", type=str, help="run folder, new or to go on with")
         control.add_class_arguments(spec, None)
@@ -299,9 +307,14 @@ def _run_control(
 
     from rawdrift import report
 
-    for line in report.words(summary, Path(out)):
-        print(line)
-    print(f"report: {report.write(Path(out))}")
+    if name == "optimization":
+        from rawdrift.controls.optimization import text
+
+        print(text(summary))
+    else:
+        for line in report.words(summary, Path(out)):
+            print(line)
+        print(f"report: {report.write(Path(out))}")
     if summary["failed"]:
         print(
             f"rawdrift: {len(summary['failed'])} units failed; the report says which, and the same "

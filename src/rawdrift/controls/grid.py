@@ -2,27 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rawdrift.controls.material import Material
 from rawdrift.controls.measures import Array, Measure, Outcomes, classification, segmentation
 from rawdrift.controls.resampling import FLIPS, Interval, Resampling, clusters
 from rawdrift.controls.statistics import effective_size, wilson
-from rawdrift.data.dataset import RawDataset
-from rawdrift.data.splits import Split
 from rawdrift.runs.store import Record
 from rawdrift.tasks.evaluate import Case
-from rawdrift.tasks.targets import Targets
-
-
-class Material(NamedTuple):
-    """What an experiment works on. Without training, one split tests all images."""
-
-    data: RawDataset
-    targets: Targets
-    splits: Sequence[Split]
 
 
 class Grid:

@@ -8,7 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from rawdrift import files, isp
-from rawdrift.controls.grid import Grid, Material
+from rawdrift.controls.grid import Grid
+from rawdrift.controls.material import Material
 from rawdrift.corruptions import corrupt
 from rawdrift.isp.develop import encode, picture
 from rawdrift.runs.spec import SynthesisSpec

@@ -10,13 +10,14 @@ import numpy as np
 import rawdrift
 from rawdrift.checks import InputError
 from rawdrift.controls.experiment import HOW, environment
-from rawdrift.controls.grid import Grid, Material
+from rawdrift.controls.grid import Grid
+from rawdrift.controls.material import Material, about
 from rawdrift.controls.measures import Array
 from rawdrift.controls.resampling import Interval, holm, kendall_tau, ranks
 from rawdrift.controls.samples import AMPLIFIED, samples, twelve_views
 from rawdrift.controls.severity import matched_drops
 from rawdrift.controls.statistics import spread
-from rawdrift.runs.spec import Data, SynthesisSpec, to_dict
+from rawdrift.runs.spec import SynthesisSpec, to_dict
 from rawdrift.runs.store import Record
 from rawdrift.tasks.evaluate import Case
 
@@ -54,7 +55,7 @@ def summarize(
         "version": rawdrift.__version__,
         "spec": to_dict(spec),
         "trained_here": spec.task.checkpoint is None,
-        "data": about_data(spec.data, material),
+        "data": about(spec.data, material),
         "metric": grid.metric,
         "train": trained,
         "failed": dict(failed),
@@ -88,31 +89,6 @@ def headline(summary: Mapping[str, Any]) -> dict[str, float]:
     for kind, drop in summary["average_drops"].items():
         if drop is not None and "value" in drop:
             found[f"average drop {kind}"] = drop["value"]
-    return found
-
-
-def about_data(spec: Data, material: Material) -> dict[str, Any]:
-    """What the images are, for a page."""
-    data, targets, splits = material
-    counts = data.counts()
-    majority = max(counts, key=lambda label: counts[label]) if counts else None
-    found: dict[str, Any] = {
-        "name": spec.name,
-        "root": spec.root,
-        "fingerprint": data.fingerprint(),
-        "images": len(data),
-        "height": data.size[0],
-        "width": data.size[1],
-        "task": targets.kind,
-        "classes": counts,
-        "left_out": dict(data.left_out),
-        "groups": None if data.groups is None else len(set(data.groups)),
-        "cameras": [camera.name for camera in data.cameras],
-        "majority": None,
-        "splits": [{"train": len(split.train), "test": len(split.test)} for split in splits],
-    }
-    if targets.kind == "classification" and majority is not None:
-        found["majority"] = {"label": majority, "share": counts[majority] / len(data)}
     return found
 
 

@@ -11,25 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
-from rawdrift import data as datasets
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.controls import experiment
 from rawdrift.controls.experiment import Experiment, Tell
-from rawdrift.controls.grid import Material
+from rawdrift.controls.material import Material, fold_seed, read
 from rawdrift.controls.summary import headline, summarize
-from rawdrift.data.splits import Split, fit_for_folds, k_fold
 from rawdrift.runs.executor import Compute
-from rawdrift.runs.spec import Data, SynthesisSpec, Task
+from rawdrift.runs.spec import SynthesisSpec, Task
 from rawdrift.runs.store import Record, Records
 from rawdrift.tasks import models
 from rawdrift.tasks.evaluate import Case, evaluate
 from rawdrift.tasks.metrics import over_set
-from rawdrift.tasks.targets import Targets
 from rawdrift.tasks.task import BATCH, Develop
 from rawdrift.tasks.train import resolve_precision, train
 
@@ -193,22 +188,6 @@ class DriftSynthesis(Experiment[Unit]):
         return seconds + took_tests * len(test) / len(few)
 
 
-def read(data: Data, task: Task, folds: int | None, seed: int) -> Material:
-    """The data and its folds; without folds, all images are one split's test."""
-    images = datasets.load(data).without(data.exclude, "excluded")
-    if Targets.of(images, task).kind == "segmentation":
-        images = replace(images, labels=None, classes=())  # splits need not care
-    if folds is None:
-        everything = np.arange(len(images))
-        splits = [Split(everything[:0], everything)]
-    else:
-        images = fit_for_folds(images, folds)
-        splits = k_fold(images, folds, seed)
-    for label, why in images.left_out.items():
-        tqdm.write(f"left out: label {label!r}, {why}")
-    return Material(images, Targets.of(images, task), splits)
-
-
 def seconds_of_training(
     material: Material, fold: int, develop: Develop, task: Task
 ) -> tuple[nn.Module, float]:
@@ -225,11 +204,6 @@ def seconds_of_training(
     images = max(took[1][1] - took[0][1], 1)
     seconds = task.epochs * len(indices) * (took[1][0] - took[0][0]) / images
     return net, max(0.0, seconds)
-
-
-def fold_seed(seed: int, fold: int) -> int:
-    """One a fold, whatever is trained and in whatever order."""
-    return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])
 
 
 def cases(spec: SynthesisSpec) -> list[Case]:

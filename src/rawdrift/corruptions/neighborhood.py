@@ -63,8 +63,9 @@ def _matrix(
     n: int, sigma: float, reach: int, border: Border, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """(n, n): each output sample as weights of the input samples."""
-    position = torch.arange(n)[:, None] + torch.arange(-reach, reach + 1)
-    weights = gaussian(sigma, reach).expand(n, -1)
-    matrix = torch.zeros(n, n, dtype=torch.float64)
-    matrix.scatter_add_(1, inside(position, n, border), weights)
-    return matrix.to(device, dtype)
+    with torch.inference_mode(False):  # it is kept, for those who want gradients too
+        position = torch.arange(n)[:, None] + torch.arange(-reach, reach + 1)
+        weights = gaussian(sigma, reach).expand(n, -1)
+        matrix = torch.zeros(n, n, dtype=torch.float64)
+        matrix.scatter_add_(1, inside(position, n, border), weights)
+        return matrix.to(device, dtype)

@@ -1,5 +1,6 @@
 """Cross-validation splits: stratified by label, groups never straddling."""
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,13 +14,16 @@ from rawdrift.data.dataset import RawDataset
 # A class of the paper's data was dropped where it could not be in every fold. We drop one on our
 # own only where hardly anything is lost; beyond that share of the images the user decides.
 MAX_SHARE_LEFT_OUT = 0.01
+VALIDATION_FOLDS = 5  # of the training images of a fold, of which one is held out
+
+Indices = NDArray[np.int64]
 
 
 class Split(NamedTuple):
     """Indices of the training and the test images of a fold, sorted."""
 
-    train: NDArray[np.int64]
-    test: NDArray[np.int64]
+    train: Indices
+    test: Indices
 
 
 def fit_for_folds(data: RawDataset, folds: int) -> RawDataset:
@@ -51,21 +55,12 @@ def fit_for_folds(data: RawDataset, folds: int) -> RawDataset:
 
 def k_fold(data: RawDataset, folds: int, seed: int) -> list[Split]:
     """`folds` splits that test each image once; the same seed gives the same splits."""
-    indices = np.arange(len(data))
     labels = None if data.labels is None else data.labels.numpy()
     if data.groups is not None and (n := len(set(data.groups))) < folds:
         raise InputError(f"{folds} folds need {folds} groups, but there are {n}; use fewer folds")
     if len(data) < folds:
         raise InputError(f"{folds} folds need {folds} images, but there are {len(data)}")
-    kind = {
-        (False, False): KFold,
-        (False, True): GroupKFold,
-        (True, False): StratifiedKFold,
-        (True, True): StratifiedGroupKFold,
-    }[labels is not None, data.groups is not None]
-    draws = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    splitter = kind(folds, shuffle=True, random_state=draws)
-    splits = [Split(*pair) for pair in splitter.split(indices, labels, groups=data.groups)]
+    splits = _split(labels, data.groups, len(data), folds, seed)
     for fold, split in enumerate(splits):
         unseen = (
             set() if labels is None else set(labels.tolist()) - set(labels[split.train].tolist())
@@ -77,6 +72,42 @@ def k_fold(data: RawDataset, folds: int, seed: int) -> list[Split]:
                 f"are in the groups that are tested; use more groups, fewer folds or --data.exclude"
             )
     return splits
+
+
+def validation(data: RawDataset, train: Indices, seed: int) -> Split:
+    """The training images of a fold, split again: about one in five is held out, alike in labels,
+    groups never straddling. InputError where there is only one group."""
+    groups = None if data.groups is None else [data.groups[i] for i in train.tolist()]
+    units = len(train) if groups is None else len(set(groups))
+    if units < 2:
+        raise InputError(
+            "inner validation needs two groups in the training images of each fold, but one fold "
+            "has one; use more folds, or more groups"
+        )
+    labels = None if data.labels is None else data.labels.numpy()[train]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that a label is rare
+        most = len(train) if labels is None else int(np.bincount(labels).max())
+        first = _split(labels, groups, len(train), min(VALIDATION_FOLDS, units, most), seed)[0]
+    return Split(train[first.train], train[first.test])
+
+
+def _split(
+    labels: NDArray[np.int64] | None,
+    groups: Sequence[str] | None,
+    images: int,
+    folds: int,
+    seed: int,
+) -> list[Split]:
+    kind = {
+        (False, False): KFold,
+        (False, True): GroupKFold,
+        (True, False): StratifiedKFold,
+        (True, True): StratifiedGroupKFold,
+    }[labels is not None, groups is not None]
+    draws = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    splitter = kind(folds, shuffle=True, random_state=draws)
+    return [Split(*pair) for pair in splitter.split(np.arange(images), labels, groups=groups)]
 
 
 def _units(data: RawDataset) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import yaml
 
-from rawdrift.checks import InputError, choose, is_number, numbers, positive
+from rawdrift.checks import InputError, choose, is_number, numbers, positive, whole
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.severities import LEVELS, NAMES, PAPER, TABLES
 
@@ -80,7 +80,7 @@ class Data:
                 )
             for name, default, least in (("images", 240, 10), ("size", 96, 32), ("seed", 0, 0)):
                 value = default if getattr(self, name) is None else getattr(self, name)
-                object.__setattr__(self, name, _whole(f"data.{name}", value, least))
+                object.__setattr__(self, name, whole(f"data.{name}", value, least))
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,8 @@ class Task:
         choose("task.schedule", self.schedule, ("cosine", "constant"))
         choose("task.augment", self.augment, ("none", "weak", "strong"))
         choose("task.precision", self.precision, ("auto", "32", "bf16"))
-        _whole("task.epochs", self.epochs, 1)
-        _whole("task.batch_size", self.batch_size, 2)
+        whole("task.epochs", self.epochs, 1)
+        whole("task.batch_size", self.batch_size, 2)
         positive("task.lr", self.lr)
         kind = "a .safetensors or state-dict file"
         if self.weights not in ("none", "imagenet"):
@@ -193,7 +193,7 @@ class Synthesis:
             raise InputError("synthesis.train is empty; name at least one training pipeline")
         for name in self.train:
             choose("pipeline in synthesis.train", name, CONFIGURATIONS)
-        _whole("synthesis.folds", self.folds, 2)
+        whole("synthesis.folds", self.folds, 2)
         choose("synthesis.channels", self.channels, ("luma", "yuv"))
         for name in self.corruptions:
             # The identity is the test on the training pipeline itself.
@@ -227,7 +227,7 @@ class SynthesisSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _whole("seed", self.seed, 0)
+        whole("seed", self.seed, 0)
         if self.task.checkpoint is not None and len(self.synthesis.train) != 1:
             raise InputError(
                 "task.checkpoint is a trained model: name in synthesis.train the one pipeline "
@@ -295,10 +295,10 @@ class Forensics:
         choose("forensics.channels", self.channels, ("luma", "yuv"))
         choose("forensics.distance", self.distance, ("l2", "ssim"))
         for name, least in (("folds", 2), ("restarts", 1), ("steps", 1), ("cameras", 1)):
-            _whole(f"forensics.{name}", getattr(self, name), least)
+            whole(f"forensics.{name}", getattr(self, name), least)
         for name, least in (("models", 1), ("images", 2)):
             if getattr(self, name) is not None:
-                _whole(f"forensics.{name}", getattr(self, name), least)
+                whole(f"forensics.{name}", getattr(self, name), least)
         if self.models is not None and self.models > self.folds:
             raise InputError(
                 f"forensics.models {self.models} is more than the {self.folds} forensics.folds"
@@ -321,7 +321,7 @@ class Forensics:
         object.__setattr__(self, "regularizations", found)
         for rival in self.rivals:
             choose("rival", rival, RIVALS)
-        if _whole("forensics.samples", self.samples, 0) & (self.samples - 1) or self.samples == 1:
+        if whole("forensics.samples", self.samples, 0) & (self.samples - 1) or self.samples == 1:
             raise InputError(
                 f"forensics.samples must be a power of 2, or 0 for none, got {self.samples}"
             )
@@ -348,7 +348,7 @@ class ForensicsSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _whole("seed", self.seed, 0)
+        whole("seed", self.seed, 0)
 
 
 def to_dict(spec: Any) -> dict[str, Any]:
@@ -395,9 +395,3 @@ def _normalization(value: object) -> str | list[list[float]]:
     for number in std:
         positive("a standard deviation of task.normalize", number)
     return [mean, std]
-
-
-def _whole(name: str, value: object, least: int) -> int:
-    if not is_number(value) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    return value

@@ -20,7 +20,7 @@ SOFTEN = torch.tensor([[1, 1, 1], [1, 18, 1], [1, 1, 1]]) / 26
 def augment(
     kind: str, views: Tensor, masks: Tensor | None, generator: torch.Generator
 ) -> tuple[Tensor, Tensor | None]:
-    """Views (N, 3, H, W) in [0, 1], and masks (N, H, W) where there are any, moved alike.
+    """Views (N, C, H, W) in [0, 1], and masks (N, H', W') where there are any, moved alike.
 
     kind: "none"; "weak", flips and quarter turns; or "strong": flips, and each at a chance of one
     half a rotation of up to 90 degrees either way, Gaussian noise and softening.
@@ -30,9 +30,14 @@ def augment(
     move = flip_and_turn if kind == "weak" else flip_and_rotate
     if masks is None:
         views = move(views, generator)
-    else:  # as one more channel; float32 holds its integers exactly
+    elif masks.shape[-2:] == views.shape[-2:]:  # as one more channel; float32 holds integers
         moved = move(torch.cat([views, masks.unsqueeze(1).to(views)], dim=1), generator)
-        views, masks = moved[:, :3], moved[:, 3].to(masks.dtype)
+        views, masks = moved[:, :-1], moved[:, -1].to(masks.dtype)
+    else:  # of another size, by the same draws
+        before = generator.get_state()
+        views = move(views, generator)
+        generator.set_state(before)
+        masks = move(masks.unsqueeze(1), generator).squeeze(1)
     return (soften_and_add_noise(views, generator) if kind == "strong" else views), masks
 
 
@@ -75,7 +80,7 @@ def rotate(x: Tensor, degrees: Tensor) -> Tensor:
 
 
 def soften_and_add_noise(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Each at a chance of one half: Gaussian noise, and half the sharpness. (N, 3, H, W) kept."""
+    """Each at a chance of one half: Gaussian noise, and half the sharpness. (N, C, H, W) kept."""
     noisy, soft = _chances(2, x, generator)
     x = x + noisy * NOISE * torch.randn(x.shape, generator=generator).to(x)
     return torch.where(soft, correlate(x, SOFTEN), x)

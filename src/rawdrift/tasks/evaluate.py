@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from rawdrift.corruptions import corrupt
-from rawdrift.corruptions.neighborhood import blurred
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.color import Channels
+from rawdrift.tasks import similarity
 from rawdrift.tasks.metrics import outcome
 from rawdrift.tasks.targets import Targets
-from rawdrift.tasks.task import BATCH, views
+from rawdrift.tasks.task import BATCH, Front, views
 
 SIMILAR = 16  # images whose views are compared, spread over those that are tested
 
@@ -90,26 +90,33 @@ def evaluate(
     )
 
 
+def answer(
+    front: Front,
+    net: nn.Module,
+    data: RawDataset,
+    targets: Targets,
+    indices: Tensor,
+    loss: nn.Module | None = None,
+) -> tuple[Tensor, float]:
+    """What `net` makes of these images as `front` gives them to it: outcomes as `metrics.outcome`
+    has them, and the mean loss. Both in evaluation mode, on one device, in full precision."""
+    device = next(net.parameters()).device
+    outcomes, total = [], 0.0
+    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+        for batch in indices.split(BATCH):
+            truth = targets.values[batch].to(device)
+            views = front(data.mosaics[batch].to(device), data.camera_index[batch])
+            logits = net(views.contiguous(memory_format=torch.channels_last))
+            outcomes.append(outcome(logits, truth).cpu())
+            total += 0.0 if loss is None else float(loss(logits, truth)) * len(batch)
+    return torch.cat(outcomes), total / len(indices)
+
+
 def _distances(view: Tensor, own: Tensor) -> Tensor:
     """1 - SSIM and the mean squared error of each image: (n, 2) float64."""
     if torch.equal(view, own):
         return torch.zeros(len(view), 2, dtype=torch.float64)
     # One by one: an image stays in the cache.
-    ssim = torch.stack([_ssim(a, b) for a, b in zip(view, own, strict=True)]).double()
+    alike = torch.stack([similarity.ssim(a, b) for a, b in zip(view, own, strict=True)]).double()
     mse = (view - own).square().mean(dim=(1, 2, 3), dtype=torch.float64)
-    return torch.stack([1 - ssim, mse], dim=1).cpu()
-
-
-def _ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Structural similarity (Wang et al. 2004) of views (3, H, W), mean of pixels and channels.
-
-    As torchmetrics has it, but that its Gaussian window is separated: four times as fast.
-    """
-    sigma = 1.5 if min(a.shape[-2:]) >= 16 else 0.5  # the window needs some pixels
-    moments = torch.stack([a, b, a * a, b * b, a * b])
-    mean_a, mean_b, aa, bb, ab = blurred(moments, sigma, truncate=3.5, border="reflect")
-    squares, product = mean_a * mean_a + mean_b * mean_b, mean_a * mean_b
-    brightness = (2 * product + 0.01**2) / (squares + 0.01**2)
-    structure = (2 * (ab - product) + 0.03**2) / (aa + bb - squares + 0.03**2)
-    similarity: Tensor = (brightness * structure).mean()
-    return similarity
+    return torch.stack([1 - alike, mse], dim=1).cpu()

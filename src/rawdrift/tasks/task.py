@@ -16,7 +16,16 @@ BATCH = 32
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and std, as torchvision has them
 
 
-class Develop(nn.Module):
+class Front(nn.Module):
+    """What stands before the network: mosaics (N, H, W), with the index of the camera of each (N,),
+    to views (N, `channels`, H / `factor`, W / `factor`), rounded up."""
+
+    channels = 3
+    factor = 1
+    least_std = 1e-3  # of a channel of the views, where they are normalized
+
+
+class Develop(Front):
     """Mosaics (N, H, W) to views (N, 3, H, W), each by the pipeline of its camera.
 
     pipelines: one a camera, in the order of the dataset's cameras.
@@ -26,10 +35,20 @@ class Develop(nn.Module):
         super().__init__()
         self.pipelines = nn.ModuleList(pipelines)
 
+    @property
+    def isps(self) -> list[Pipeline]:
+        """The pipelines, typed."""
+        return [pipeline for pipeline in self.pipelines if isinstance(pipeline, Pipeline)]
+
     @classmethod
     def static(cls, name: str, cameras: Sequence[Camera], channels: Channels) -> "Develop":
         """The same configuration for each camera."""
         return cls([isp.static(name, camera, channels) for camera in cameras])
+
+    @classmethod
+    def parametrized(cls, name: str, cameras: Sequence[Camera], channels: Channels) -> "Develop":
+        """The same configuration for each camera, each with parameters of its own."""
+        return cls([isp.parametrized(name, camera, channels) for camera in cameras])
 
     def forward(self, mosaics: Tensor, camera_index: Tensor) -> Tensor:
         if len(self.pipelines) == 1:
@@ -46,7 +65,7 @@ class Normalize(nn.Module):
     """v = (x - mean) / std by channel, fixed: the statistics of the training views.
 
     It is the same layer behind every kind of pipeline, so that it confounds no comparison.
-    mean, std: (3,).
+    mean, std: (C,).
     """
 
     mean: Tensor
@@ -58,18 +77,18 @@ class Normalize(nn.Module):
         self.register_buffer("std", std.to(torch.float32))
 
     @classmethod
-    def of(cls, develop: Develop, data: RawDataset, indices: Tensor) -> "Normalize":
+    def of(cls, develop: Front, data: RawDataset, indices: Tensor) -> "Normalize":
         """From the views of these images, in float64."""
-        count, total, squares = 0, torch.zeros(3).double(), torch.zeros(3).double()
+        count, total, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
         with torch.inference_mode():
             for batch in indices.split(BATCH):
                 views = develop(data.mosaics[batch], data.camera_index[batch]).double()
-                count += views.numel() // 3
-                total += views.sum(dim=(0, 2, 3))
-                squares += views.square().sum(dim=(0, 2, 3))
+                count += views.numel() // views.shape[1]
+                total = total + views.sum(dim=(0, 2, 3))
+                squares = squares + views.square().sum(dim=(0, 2, 3))
         mean = total / count
-        # A constant channel carries nothing; a floor keeps it finite.
-        return cls(mean, (squares / count - mean**2).clamp(min=1e-12).sqrt().clamp(min=1e-3))
+        std = (squares / count - mean**2).clamp(min=1e-12).sqrt()
+        return cls(mean, std.clamp(min=develop.least_std))  # a constant channel carries nothing
 
     @classmethod
     def fixed(cls, kind: str | Sequence[Sequence[float]]) -> "Normalize":

@@ -1,11 +1,7 @@
 """Training, by Lightning."""
 
-import logging
-import signal
-import threading
-import warnings
+import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,55 +9,60 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.runs.spec import Task
-from rawdrift.tasks import losses, models
+from rawdrift.tasks import losses, metrics, models
 from rawdrift.tasks.augment import augment
+from rawdrift.tasks.course import Course, DivergedError
+from rawdrift.tasks.fronts import Upsampled, widen
+from rawdrift.tasks.isolation import interrupts, quiet, random_state
 from rawdrift.tasks.resume import Resume, SafeFiles, identity
 from rawdrift.tasks.targets import Targets
-from rawdrift.tasks.task import Develop, Normalize
+from rawdrift.tasks.task import Front, Normalize
 
 
 def train(
     data: RawDataset,
     targets: Targets,
     indices: Tensor,
-    develop: Develop,
+    develop: Front,
     task: Task,
     *,
     seed: int,
     on_epoch: Callable[[], object] = lambda: None,
     checkpoint: Path | None = None,
     checkpoint_every: float = 0.0,
+    course: Course | None = None,
 ) -> nn.Sequential:
     """Train the task model on the views of these images; returns view to logits, on the CPU.
 
     The mosaics stay as their files hold them and are developed batch by batch. The same seed, on
     the same machine and number of threads, gives the same network; torch's random state is left as
-    it was.
+    it was. Order and augmentation of the images are drawn from the seed alone, whatever stands
+    before the network.
 
     on_epoch: called once for each epoch.
     checkpoint: a file that holds the training as it was after an epoch, written when at least
         `checkpoint_every` seconds have passed since the last time. Where there is one of the same
         training, it carries on from there and gives the same network. The caller removes it, when
         what came of the training is kept.
+    course: how the parameters of `develop`, which are changed in place, are learned too; its
+        history grows.
 
-    Raises InputError where model, weights or loss do not fit, and where the training diverges.
+    Raises InputError where model, weights or loss do not fit, and DivergedError.
     """
-    with _quiet(), _random_state(seed):
-        net = nn.Sequential(
-            Normalize.of(develop, data, indices),
-            models.build(task.model, targets.outputs, task.weights, targets.kind, data.size),
-        )
+    with quiet(), random_state(seed):
+        net = _network(data, targets, indices, develop, task, course is not None and course.running)
         loss = losses.build(task, targets, indices)
         batches = _Batches(data, targets, indices, task.batch_size, seed)
-        training = _Training(develop, net, loss, task, len(batches) * task.epochs, seed)
+        training = _Training(develop, net, loss, task, len(batches) * task.epochs, seed, course)
         callbacks: list[L.Callback] = [_OnEpoch(on_epoch)]
+        if course is not None:
+            callbacks.append(_Follow(course, targets, batches))
         done = 0
         if checkpoint is not None:
             found = identity(
-                (task, seed, indices.tolist()),
+                (task, seed, indices.tolist(), *([course.identity] if course else [])),
                 net.state_dict(),
                 develop.state_dict(),
                 {"targets": targets.values[indices]},
@@ -84,8 +85,9 @@ def train(
         )
         for _ in range(done):
             on_epoch()
-        with _interrupts():
+        with interrupts():
             trainer.fit(training, batches, ckpt_path=checkpoint if done else None)
+    develop.cpu()
     return net.eval().cpu()
 
 
@@ -101,15 +103,40 @@ def resolve_precision(name: str) -> str:
     return {"bf16": "bf16-mixed", "32": "32-true"}[name]
 
 
+def _network(
+    data: RawDataset,
+    targets: Targets,
+    indices: Tensor,
+    develop: Front,
+    task: Task,
+    running: bool,
+) -> nn.Sequential:
+    """Views of `develop` to logits of the size of the targets; the same weights for every front."""
+    height, width = (-(-length // develop.factor) for length in data.size)
+    size = (height, width)
+    first = (
+        nn.BatchNorm2d(develop.channels, affine=False)
+        if running
+        else Normalize.of(develop, data, indices)
+    )
+    net = models.build(task.model, targets.outputs, task.weights, targets.kind, size)
+    if develop.channels == 4:
+        widen(net)
+    if develop.factor == 2 and targets.kind == "segmentation":
+        net = Upsampled(net, data.size)
+    return nn.Sequential(first, net)
+
+
 class _Training(L.LightningModule):
     def __init__(
         self,
-        develop: Develop,
+        develop: Front,
         net: nn.Module,
         loss: nn.Module,
         task: Task,
         steps: int,
         seed: int,
+        course: Course | None,
     ):
         super().__init__()
         self.develop = develop
@@ -118,18 +145,53 @@ class _Training(L.LightningModule):
         self.task = task
         self.steps = steps
         self.draws = torch.Generator().manual_seed(seed)
+        self.course = course
+        self.losses: list[Tensor] = []  # of the steps of this epoch
+        self.outcomes: list[Tensor] = []
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         mosaics, camera_index, truth = batch
-        views, moved = self.develop(mosaics, camera_index), truth if truth.ndim == 3 else None
-        views, moved = augment(self.task.augment, views, moved, self.draws)
-        views = views.contiguous(memory_format=torch.channels_last)
-        loss: Tensor = self.loss(self.net(views), truth if moved is None else moved)
+        developed = self.develop(mosaics, camera_index)
+        views, moved = augment(
+            self.task.augment, developed, truth if truth.ndim == 3 else None, self._draws()
+        )
+        truth = truth if moved is None else moved
+        logits = self.net(views.contiguous(memory_format=torch.channels_last))
+        loss: Tensor = self.loss(logits, truth)
         self.log("loss", loss)
+        if self.course is not None:
+            self.losses.append(loss.detach())
+            self.outcomes.append(metrics.outcome(logits.detach(), truth))
+            if self.course.penalty is not None:
+                with torch.autocast(loss.device.type, enabled=False):
+                    loss = loss + self.course.penalty(mosaics, camera_index, developed)
         return loss
+
+    def _draws(self) -> torch.Generator:
+        """Those of a step: with a course they are its own, so that the next step's do not depend on
+        how many it takes, which the size of the views decides."""
+        if self.course is None:
+            return self.draws
+        seed = int(torch.randint(2**62, (), generator=self.draws))
+        return torch.Generator().manual_seed(seed)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.course is None or len(optimizer.param_groups) < 2:
+            return
+        share = 1.0
+        if self.course.schedule == "cosine":
+            share = (1 + math.cos(math.pi * self.global_step / self.steps)) / 2
+        optimizer.param_groups[1]["lr"] = self.course.lr * share
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        if self.course is not None:
+            self.course.after_step()
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.net.parameters(), lr=self.task.lr)
+        learned = [p for p in self.develop.parameters() if p.requires_grad]
+        if self.course is not None and learned:
+            optimizer.add_param_group({"params": learned, "lr": self.course.lr})
         if self.task.schedule == "constant":
             return optimizer
         cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
@@ -150,13 +212,14 @@ class _Batches:
         self.indices = indices
         self.steps = max(1, min(-(-len(indices) // batch_size), len(indices) // 2))
         self.draws = torch.Generator().manual_seed(seed)
+        self.order = indices  # of the epoch under way
 
     def __len__(self) -> int:
         return self.steps
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        order = self.indices[torch.randperm(len(self.indices), generator=self.draws)]
-        for batch in order.tensor_split(self.steps):
+        self.order = self.indices[torch.randperm(len(self.indices), generator=self.draws)]
+        for batch in self.order.tensor_split(self.steps):
             camera_index = self.data.camera_index[batch]
             yield self.data.mosaics[batch], camera_index, self.targets.values[batch]
 
@@ -167,49 +230,43 @@ class _OnEpoch(L.Callback):
     def __init__(self, tell: Callable[[], object]):
         self.tell = tell
 
-    def on_train_epoch_end(self, trainer: L.Trainer, _: L.LightningModule) -> None:
-        if not torch.isfinite(trainer.callback_metrics["loss"]):
-            raise InputError("the training has diverged (its loss is not finite); lower --task.lr")
+    def on_train_epoch_end(self, trainer: L.Trainer, training: L.LightningModule) -> None:
+        finite = all(bool(torch.isfinite(p).all()) for p in training.parameters())
+        if not (finite and torch.isfinite(trainer.callback_metrics["loss"])):
+            raise DivergedError(
+                "the training has diverged (its loss is not finite); lower --task.lr"
+            )
         self.tell()
 
 
-@contextmanager
-def _random_state(seed: int) -> Iterator[None]:
-    """Torch's global random state seeded inside, and what Lightning sets globally set back."""
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+class _Follow(L.Callback):
+    """Keeps the history of a course, also through a kill."""
 
+    def __init__(self, course: Course, targets: Targets, batches: _Batches):
+        self.course = course
+        self.targets = targets
+        self.batches = batches
 
-@contextmanager
-def _interrupts() -> Iterator[None]:
-    """Ctrl-C as Python knows it: Lightning exits with 1, which says something else here."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, handler)
+    def on_train_epoch_end(self, trainer: L.Trainer, training: L.LightningModule) -> None:
+        assert isinstance(training, _Training)
+        outcomes = torch.cat(training.outcomes).cpu()
+        entry = {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            "losses": torch.stack(training.losses).tolist(),
+            "train": metrics.over_set(outcomes, self.targets, self.batches.order),
+        }
+        training.losses, training.outcomes = [], []
+        modes = [(module, module.training) for module in training.modules()]  # some may be frozen
+        training.eval()
+        with torch.no_grad():
+            told = self.course.follow(training.develop, training.net, training.loss)
+        for module, mode in modes:
+            module.training = mode
+        self.course.history.append({**entry, **told})
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.course.history}
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Lightning's notes on hardware and loaders: the progress bar is ours."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.course.history[:] = state_dict["history"]

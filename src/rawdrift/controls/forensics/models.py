@@ -9,8 +9,8 @@ from torch import nn
 
 from rawdrift import files
 from rawdrift.checks import InputError
-from rawdrift.controls.grid import Material
-from rawdrift.controls.synthesis import CHECKPOINT_EVERY, fold_seed, seconds_of_training
+from rawdrift.controls.material import Material, fold_seed
+from rawdrift.controls.synthesis import CHECKPOINT_EVERY, seconds_of_training
 from rawdrift.isp.color import Channels
 from rawdrift.runs.spec import Task
 from rawdrift.tasks import models

@@ -11,11 +11,11 @@ import rawdrift
 from rawdrift.checks import InputError
 from rawdrift.controls.experiment import HOW, environment
 from rawdrift.controls.forensics.pictures import pictures
+from rawdrift.controls.material import about
 from rawdrift.controls.measures import Array, Measure
 from rawdrift.controls.resampling import Interval, Resampling, clusters
 from rawdrift.controls.signature import Signature
 from rawdrift.controls.statistics import effective_size, spread, wilson
-from rawdrift.controls.summary import about_data
 from rawdrift.runs.spec import to_dict
 from rawdrift.runs.store import Record
 
@@ -57,7 +57,7 @@ def summarize(
         "version": rawdrift.__version__,
         "spec": to_dict(sweep.spec),
         "trained_here": sweep.trained_here,
-        "data": about_data(sweep.spec.data, sweep.material),
+        "data": about(sweep.spec.data, sweep.material),
         "metric": sweep.metric,
         "distance": sweep.spec.forensics.distance,
         "isp": sweep.spec.forensics.isp,

@@ -28,8 +28,8 @@ from rawdrift.controls.forensics.sensor_settings import with_sensor
 from rawdrift.controls.forensics.sign import sign
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.controls.forensics.summary import headline, summarize
+from rawdrift.controls.material import read
 from rawdrift.controls.measures import classification, segmentation
-from rawdrift.controls.synthesis import read
 from rawdrift.data.dataset import RawDataset
 from rawdrift.runs.executor import Compute
 from rawdrift.runs.spec import ForensicsSpec

@@ -1,0 +1,68 @@
+"""What an experiment works on: the images, the right answers and the folds."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from rawdrift import data as datasets
+from rawdrift.data.dataset import RawDataset
+from rawdrift.data.splits import Split, fit_for_folds, k_fold
+from rawdrift.runs.spec import Data, Task
+from rawdrift.tasks.targets import Targets
+
+
+class Material(NamedTuple):
+    """What an experiment works on. Without training, one split tests all images."""
+
+    data: RawDataset
+    targets: Targets
+    splits: Sequence[Split]
+
+
+def read(data: Data, task: Task, folds: int | None, seed: int) -> Material:
+    """The data and its folds; without folds, all images are one split's test."""
+    images = datasets.load(data).without(data.exclude, "excluded")
+    if Targets.of(images, task).kind == "segmentation":
+        images = replace(images, labels=None, classes=())  # splits need not care
+    if folds is None:
+        everything = np.arange(len(images))
+        splits = [Split(everything[:0], everything)]
+    else:
+        images = fit_for_folds(images, folds)
+        splits = k_fold(images, folds, seed)
+    for label, why in images.left_out.items():
+        tqdm.write(f"left out: label {label!r}, {why}")
+    return Material(images, Targets.of(images, task), splits)
+
+
+def fold_seed(seed: int, fold: int) -> int:
+    """One a fold, whatever is trained and in whatever order."""
+    return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])
+
+
+def about(spec: Data, material: Material) -> dict[str, Any]:
+    """The images, classes and folds in numbers, for a summary."""
+    data, targets, splits = material
+    counts = data.counts()
+    majority = max(counts, key=lambda label: counts[label]) if counts else None
+    found: dict[str, Any] = {
+        "name": spec.name,
+        "root": spec.root,
+        "fingerprint": data.fingerprint(),
+        "images": len(data),
+        "height": data.size[0],
+        "width": data.size[1],
+        "task": targets.kind,
+        "classes": counts,
+        "left_out": dict(data.left_out),
+        "groups": None if data.groups is None else len(set(data.groups)),
+        "cameras": [camera.name for camera in data.cameras],
+        "majority": None,
+        "splits": [{"train": len(split.train), "test": len(split.test)} for split in splits],
+    }
+    if targets.kind == "classification" and majority is not None:
+        found["majority"] = {"label": majority, "share": counts[majority] / len(data)}
+    return found

@@ -1,0 +1,153 @@
+"""What of an ISP is learned, and what holds it: bounds, and the pull to the camera's values."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rawdrift.camera.camera import Camera
+from rawdrift.checks import InputError, choose
+from rawdrift.controls.forensics.quantities import Bounds, belongs, split
+from rawdrift.controls.forensics.ranges import DEFAULTS, KNOBS
+from rawdrift.controls.forensics.space import ParameterSpace
+from rawdrift.isp.pipeline import Pipeline
+from rawdrift.runs.optimization import Optimization, Pull
+from rawdrift.tasks.similarity import ssim
+from rawdrift.tasks.task import Develop
+
+LEAST = 0.01  # that a change is relative to: the black level may be nearly zero
+Values = dict[str, Any]  # by name of the parameter: a number, or nested lists of them
+
+
+def learnable(spec: Optimization, cameras: Sequence[Camera]) -> Develop:
+    """One ISP for each camera, of whose parameters those that are learned require gradients.
+
+    Raises InputError where the configuration lacks one that `spec.learn` names.
+    """
+    develop = Develop.parametrized(spec.isp, cameras, spec.channels)
+    if spec.learn is None:
+        return develop
+    for isp in develop.isps:
+        parameters = dict(isp.named_parameters())
+        for wanted in spec.learn:
+            if not any(belongs(name, wanted) for name in parameters):
+                choose(f"parameter of {spec.isp} in optimization.learn", wanted, parameters)
+        for name, parameter in parameters.items():
+            parameter.requires_grad_(any(belongs(name, wanted) for wanted in spec.learn))
+    return develop
+
+
+def values(isp: Pipeline) -> Values:
+    """The parameters of an ISP, in float64 to the last digit."""
+    return {name: p.detach().cpu().tolist() for name, p in isp.named_parameters()}
+
+
+def restore(isp: Pipeline, values: Values) -> None:
+    """The inverse of `values`."""
+    with torch.no_grad():
+        for name, parameter in isp.named_parameters():
+            parameter.copy_(torch.tensor(values[name], dtype=torch.float64))
+
+
+class Side(NamedTuple):
+    """One parameter, and its bounds, of its shape."""
+
+    parameter: nn.Parameter
+    low: Tensor
+    high: Tensor
+
+
+def box(develop: Develop, cameras: Sequence[Camera], bounds: str | Mapping[str, Any]) -> list[Side]:
+    """The bounds of what is learned. InputError where they leave out the start, or name what is not
+    a parameter, or is not learned."""
+    if bounds == "none":
+        return []
+    sides: list[Side] = []
+    for isp, camera in zip(develop.isps, cameras, strict=True):
+        try:
+            space = ParameterSpace.around(isp, _ranges(isp, bounds))
+        except InputError as error:
+            raise InputError(f"optimization.bounds, camera {camera.name!r}: {error}") from None
+        found: dict[str, Side] = {}
+        parameters = dict(isp.named_parameters())
+        for axis in space.axes:
+            step, quantity, index = split(axis.name)
+            name = f"{step}.{quantity}"
+            if name not in parameters:
+                raise InputError(
+                    f"optimization.bounds: {axis.name} turns a parameter as a whole, but each of "
+                    f"its numbers is learned; name one of {', '.join(parameters)}"
+                )
+            parameter = parameters[name]
+            if not parameter.requires_grad:
+                if isinstance(bounds, str):
+                    continue
+                raise InputError(
+                    f"optimization.bounds names {axis.name}, which optimization.learn leaves out"
+                )
+            unbounded = torch.full_like(parameter, torch.inf).detach()
+            side = found.setdefault(name, Side(parameter, -unbounded, unbounded))
+            side.low[index], side.high[index] = axis.low, axis.high
+        sides += found.values()
+    return sides
+
+
+def _ranges(isp: Pipeline, bounds: str | Mapping[str, Bounds]) -> Mapping[str, Bounds]:
+    """By parameter or element. By default as far as forensics lets them drift; a tensor that turns
+    as a whole there, each of its numbers by as much as that."""
+    if not isinstance(bounds, str):
+        return bounds
+    free = ParameterSpace.around(isp)
+    found: dict[str, Bounds] = {}
+    for name, _ in isp.named_parameters():
+        step, _, quantity = name.partition(".")
+        kind = type(isp.steps[step])
+        knobs = [
+            DEFAULTS[kind][knob].relative
+            for knob, turned in KNOBS.get(kind, {}).items()
+            if turned.of == quantity and DEFAULTS[kind][knob].relative
+        ]
+        if knobs:
+            found[name] = knobs[0]
+            continue
+        found |= {a.name: (a.low, a.high) for a in free.axes if belongs(a.name, name)}
+    return found
+
+
+@torch.no_grad()
+def project(sides: Sequence[Side]) -> None:
+    """Bring parameters that have left their bounds back to them."""
+    for parameter, low, high in sides:
+        parameter.clamp_(low.to(parameter), high.to(parameter))
+
+
+def penalty(
+    develop: Develop, spec: Optimization, cameras: Sequence[Camera]
+) -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
+    """The pull of `spec`, as `tasks.course.Course` takes it; None where nothing pulls."""
+    pull: Pull = spec.pull
+    if not (pull.camera or pull.views):
+        return None
+    start = {name: p.detach().clone() for name, p in develop.named_parameters() if p.requires_grad}
+    default = Develop.static(spec.isp, cameras, spec.channels)
+
+    def change() -> Tensor:
+        terms = []
+        for name, parameter in develop.named_parameters():
+            if name in start:
+                held = start[name].to(parameter)
+                terms.append(((parameter - held) / held.abs().max().clamp(min=LEAST)).square())
+        return torch.cat([term.flatten() for term in terms]).mean().float()
+
+    def total(mosaics: Tensor, camera_index: Tensor, views: Tensor) -> Tensor:
+        found = views.new_zeros(())
+        if pull.camera:
+            found = found + pull.camera * change()
+        if pull.views:
+            with torch.no_grad():
+                held = default.to(views.device)(mosaics, camera_index)
+            found = found + pull.views * (1 - ssim(views.float(), held))
+        return found
+
+    return total

@@ -1,0 +1,59 @@
+"""The best of the twelve static pipelines, by validation inside the training images of a fold."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.controls.material import Material
+from rawdrift.controls.measures import classification, segmentation
+from rawdrift.data.splits import Indices, validation
+from rawdrift.isp.color import Channels
+from rawdrift.tasks.course import Course, DivergedError
+from rawdrift.tasks.evaluate import answer
+from rawdrift.tasks.metrics import over_set
+from rawdrift.tasks.task import Develop
+
+TRAININGS = len(CONFIGURATIONS)
+
+
+def check(material: Material) -> None:
+    """InputError where training images can't be split again."""
+    for split in material.splits:
+        validation(material.data, split.train, 0)
+
+
+def choose(
+    material: Material,
+    indices: Indices,
+    channels: Channels,
+    fit: Callable[..., Any],
+    seed: int,
+) -> dict[str, Any]:
+    """Train on each of the twelve with four fifths of the training images, and take the one that
+    is best on the last fifth, the first one of equals. fit: `tasks.train.train` of the unit.
+
+    `chosen`, and `validation`, the metric by pipeline; None of one that diverged.
+    """
+    data, targets, _ = material
+    split = validation(data, indices, seed)
+    held_out = torch.from_numpy(split.test)
+    of_masks = targets.kind == "segmentation"
+    metric = next(iter(segmentation() if of_masks else classification(targets.outputs)))
+    found: dict[str, float | None] = {}
+    for name in CONFIGURATIONS:
+        course = Course(0.0, "constant", follow=lambda *_: {"configuration": name})  # noqa: B023
+        develop = Develop.static(name, data.cameras, channels)
+        try:
+            net = fit(data, targets, torch.from_numpy(split.train), develop, course=course)
+        except DivergedError:
+            found[name] = None
+            continue
+        outcomes, _ = answer(develop, net, data, targets, held_out)
+        found[name] = over_set(outcomes, targets, held_out)[metric]
+    scored = {name: value for name, value in found.items() if value is not None}
+    if not scored:
+        raise DivergedError("the training has diverged on each of the twelve pipelines")
+    best = max(scored, key=lambda name: scored[name])
+    return {"chosen": best, "metric": metric, "validation": found, "images": len(held_out)}

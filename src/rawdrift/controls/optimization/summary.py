@@ -1,0 +1,239 @@
+"""What drift optimization found: the numbers and pictures that its report shows."""
+
+import base64
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import rawdrift
+from rawdrift import files
+from rawdrift.checks import InputError
+from rawdrift.controls.experiment import environment
+from rawdrift.controls.material import Material, about
+from rawdrift.controls.optimization.curves import Curves
+from rawdrift.controls.statistics import spread
+from rawdrift.runs.optimization import OptimizationSpec
+from rawdrift.runs.spec import to_dict
+from rawdrift.runs.store import Record
+
+
+def summarize(
+    spec: OptimizationSpec,
+    materials: Mapping[float, Material],
+    same: Mapping[str, str],
+    records: Iterable[Record],
+    failed: Mapping[str, str],
+    folder: Path,
+) -> dict[str, Any]:
+    """Everything that the report shows, from the records of all units; also samples/*.png.
+
+    Intervals and p-values are of images, or of their groups; standard deviations of folds. A
+    training that diverged or failed counts in no mean: `folds` says how many do.
+
+    same: settings that are not computed, since another one is the same to the last bit.
+    failed: reasons by the label of a unit.
+    """
+    what = spec.optimization
+    how: list[Record] = []
+    found: dict[str, list[Any]] = defaultdict(list)
+    metric = ""
+    for intensity, material in materials.items():
+        here = [record for record in records if record["intensity"] == intensity]
+        if not here:
+            continue
+        how += here
+        computed = [setting for setting in what.settings if setting not in same]
+        curves = Curves(material, computed, here, spec.seed)
+        metric = curves.metric
+        at = {"intensity": intensity}
+        table = list(curves.table())
+        copies = [
+            {**row, "setting": copy}
+            for copy, of in same.items()
+            for row in table
+            if row["setting"] == of
+        ]
+        found["table"] += [{**at, **row} for row in (*table, *copies)]
+        found["differences"] += [{**at, **row} for row in curves.differences()]
+        found["curves"] += [{**at, **curve} for curve in _curves(here, same)]
+        found["isps"] += [{**at, **isp} for isp in _isps(here)]
+        found["violations"] += [{**at, **v} for v in _violations(here)]
+        found["choices"] += [
+            {**at, "fold": record["fold"], **record["choice"]}
+            for record in here
+            if record["choice"]
+        ]
+        found["diverged"] += [
+            {**at, "setting": record["setting"], "fold": record["fold"], **record["diverged"]}
+            for record in here
+            if record["diverged"]
+        ]
+        views, gradients = _pictures(here, material, folder, intensity)
+        found["samples"] += [{**at, **view} for view in views]
+        found["stages"] += [{**at, **stage} for stage in gradients]
+    if not how:
+        reasons = "; ".join(dict.fromkeys(failed.values()))
+        raise InputError(f"nothing could be trained: {reasons}")
+    material = next(iter(materials.values()))
+    majority = about(spec.data, material)
+    summary = {
+        "kind": "optimization",
+        "version": rawdrift.__version__,
+        "spec": to_dict(spec),
+        "data": majority,
+        "metric": metric,
+        "settings": what.settings,
+        "same": dict(same),
+        "intensities": list(materials),
+        "folds": what.folds,
+        "epochs": spec.task.epochs,
+        "failed": dict(failed),
+        **{key: found[key] for key in KEYS},
+        **environment(how),
+    }
+    strict: dict[str, Any] = _strict(summary)
+    return strict
+
+
+KEYS = (
+    "table", "differences", "curves", "isps", "violations", "choices", "diverged", "samples",
+    "stages",
+)  # fmt: skip
+
+
+def headline(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The few numbers by which runs are told apart."""
+    return {
+        f"{row['setting']} {row['intensity']:g} {summary['metric']}": row["mean"]
+        for row in summary["table"]
+    }
+
+
+def _curves(records: Sequence[Record], same: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Of each setting, split and metric the mean and the standard deviation over folds, by epoch;
+    `folds` holds the values of those that have come so far."""
+    found: dict[tuple[str, str, str], dict[int, list[dict[str, Any]]]] = {}
+    for record in records:
+        for row in record["rows"]:
+            metric = row["metric"]
+            if metric == "diverged" or metric.startswith("recall:"):
+                continue
+            key = row["setting"], row["split"], metric
+            found.setdefault(key, {}).setdefault(row["epoch"], []).append(row)
+    for (setting, split, metric), epochs in found.items():
+        yield {
+            "setting": setting,
+            "split": split,
+            "metric": metric,
+            "points": [
+                {
+                    "epoch": epoch,
+                    "step": rows[0]["step"],
+                    **spread([row["value"] for row in rows])._asdict(),
+                    "folds": {str(row["fold"]): row["value"] for row in rows},
+                }
+                for epoch, rows in sorted(epochs.items())
+            ],
+        }
+
+
+def _isps(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
+    """Of each learned ISP its parameters at the start and after each epoch."""
+    for record in records:
+        for isp in record["isps"]:
+            if isp["path"]:
+                yield {
+                    "setting": record["setting"],
+                    "fold": record["fold"],
+                    "camera": isp["camera"],
+                    "configuration": isp["configuration"],
+                    "initial": isp["initial"],
+                    "final": isp["path"][-1]["values"],
+                    "path": [
+                        {key: at[key] for key in ("epoch", "step", "values")} for at in isp["path"]
+                    ],
+                }
+
+
+def _violations(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
+    """Parameters that have left physics: since which epoch, what was wrong then, and whether they
+    still are at the end."""
+    for record in records:
+        for isp in record["isps"]:
+            first: dict[str, dict[str, Any]] = {}
+            for at in isp["path"]:
+                for violation in at["violations"]:
+                    first.setdefault(
+                        violation["parameter"],
+                        {"epoch": at["epoch"], "step": at["step"], "what": violation["what"]},
+                    )
+            last = {v["parameter"]: v["what"] for v in isp["path"][-1:][0]["violations"]} if (
+                isp["path"]
+            ) else {}  # fmt: skip
+            for parameter, found in first.items():
+                yield {
+                    "setting": record["setting"],
+                    "fold": record["fold"],
+                    "camera": isp["camera"],
+                    "parameter": parameter,
+                    **found,
+                    "at_end": last.get(parameter),
+                }
+
+
+def _pictures(
+    records: Sequence[Record], material: Material, folder: Path, intensity: float
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Write the pictures of the first fold to `folder`/samples; their names by image and setting,
+    and by setting and stage."""
+    data, targets, _ = material
+    views: dict[int, dict[str, Any]] = {}
+    gradients = []
+
+    def write(name: str, png: str) -> str:
+        path = f"samples/{intensity:g}/{name}.png"
+        files.write(folder / path, base64.b64decode(png))
+        return path
+
+    for record in records:
+        held = record.get("pictures")
+        if held is None:
+            continue
+        setting = record["setting"]
+        for number, index in enumerate(held["images"]):
+            sample = views.setdefault(index, {"image": data.images[index], "views": {}})
+            if targets.kind == "classification":
+                sample["label"] = targets.names[int(targets.values[index])]
+            sample["views"][setting] = {
+                when: write(f"{setting}-{number}-{when}", held[when][number])
+                for when in ("before", "after")
+            }
+        if "stages" in held:
+            gradients.append(
+                {
+                    "setting": setting,
+                    "image": data.images[held["images"][0]],
+                    "stages": [
+                        {
+                            **stage,
+                            "view": write(f"{setting}-stage-{stage['name']}", stage["view"]),
+                            "gradient": write(
+                                f"{setting}-gradient-{stage['name']}", stage["gradient"]
+                            ),
+                        }
+                        for stage in held["stages"]
+                    ],
+                }
+            )
+    return list(views.values()), gradients
+
+
+def _strict(value: Any) -> Any:
+    """With None for numbers that JSON has not: an interval of one group has no ends."""
+    if isinstance(value, dict):
+        return {key: _strict(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_strict(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
