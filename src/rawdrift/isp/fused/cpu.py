@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from rawdrift.isp.fused.finish import Finish
 from rawdrift.isp.fused.memory import empty
 from rawdrift.isp.fused.plan import BACK, Array, Plan
 from rawdrift.isp.fused.pool import for_each
+from rawdrift.isp.fused.power import numbers_of
 from rawdrift.isp.fused.tasks import Part, Sites, bilinear_task, malvar_task, menon_task
 from rawdrift.isp.sharpen import UnsharpMask
 
@@ -36,7 +38,7 @@ def develop(plans: list[Plan], mosaic: Tensor, bit_depth: int) -> list[Tensor] |
     out = [empty(len(images), 3, height, width) for _ in plans]
     plan = plans[0]
     sites = sites_of(plan, mosaic.dtype, bit_depth)
-    task, kernels, numbers = _TASK[plan.demosaic], kernels_of(plan), finish_of(plans)
+    task, kernels, numbers = _TASK[plan.demosaic], kernels_of(plan), finish_of(*plans)
     raw = images.numpy().view(np.uint8)
     views = tuple(view.numpy() for view in (out * 4)[:4])  # a task takes four, and fills its slots
 
@@ -93,6 +95,7 @@ def even(i: int) -> int:
     return max(0, i) // 2 * 2
 
 
+@lru_cache(maxsize=64)
 def kernels_of(plan: Plan) -> Array:
     """The kernels of demosaicing as its task takes them."""
     if plan.demosaic is not Malvar2004:
@@ -102,7 +105,8 @@ def kernels_of(plan: Plan) -> Array:
     return f32(np.concatenate([plan.kernels, np.full((1, 5, 5), rest)]))
 
 
-def finish_of(plans: list[Plan]) -> Finish:
+@lru_cache(maxsize=64)
+def finish_of(*plans: Plan) -> Finish:
     """The numbers behind demosaicing, for all plans together."""
     plan, slots = plans[0], np.full((2, 2), -1)
     for view, other in enumerate(plans):
@@ -125,6 +129,7 @@ def finish_of(plans: list[Plan]) -> Finish:
         denoise=f32(plan.kernel),
         lines=f32(plan.lines),
         exponent=np.float32(plan.exponent),
+        power=numbers_of(plan.exponent),
     )
 
 

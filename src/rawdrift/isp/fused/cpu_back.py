@@ -49,7 +49,7 @@ def gradients(
     raw, to_mosaic = images.numpy().view(np.uint8), out.numpy()
     sites, numbers, back = (
         sites_of(plan, mosaic.dtype, bit_depth),
-        finish_of([plan]),
+        finish_of(plan),
         _back(plan, wanted),
     )
     kinds = (int(plan.sharpen is UnsharpMask), int(plan.denoise is GaussianDenoising))

@@ -10,6 +10,7 @@ import numpy as np
 
 from rawdrift.isp.fused.compiled import exact, inlined
 from rawdrift.isp.fused.nontemporal import LINE, store
+from rawdrift.isp.fused.power import Numbers
 from rawdrift.isp.fused.rows import (
     PAD,
     add_line5,
@@ -25,6 +26,7 @@ from rawdrift.isp.fused.rows import (
     reflect,
     sharper,
     sum3,
+    to_differences,
     to_view,
     to_view_yuv,
 )
@@ -46,6 +48,7 @@ class Finish(NamedTuple):
     denoise: Array  # (5, 5)
     lines: Array  # (2, 5): taps along columns and rows where the kernel is their product, or zeros
     exponent: np.float32
+    power: Numbers  # of x ** exponent
 
 
 class Rings(NamedTuple):
@@ -93,6 +96,14 @@ def to_planes(s, at, r, numbers, n):
         mirror(s, to, n, 4)
 
 
+@inlined
+def to_luma(s, at, r, numbers, n):
+    """The same, where luma alone is filtered. Colors are left as what they differ from it."""
+    to, red = at.planes + r % at.planes_size, at.colors + r % at.colors_size * 3
+    to_differences(s, to, red, numbers.planes[0], numbers.difference, n)
+    mirror(s, to, n, 4)
+
+
 @exact
 def sharpened(s, out, blurred, at, p, r, kind, rows, numbers, n):
     """Row r of plane p sharpened: kind 0 by the 3x3 filter, 1 by the unsharp mask.
@@ -130,7 +141,7 @@ def denoised(s, out, ring, at, r, kind, rows, numbers, n):
     a = ring + reflect(r - 2, rows) % size * count
     e = ring + reflect(r + 2, rows) % size * count
     if numbers.lines[0, 2] != 0:
-        column5(s, at.work, a, b, c, d, e, numbers.lines[0], -2, n + 4)
+        column5(s, at.work, a, b, c, d, e, numbers.lines[0], n)
         line5(s, out, at.work, numbers.lines[1], 0, n)
     else:
         line5(s, out, a, numbers.denoise[0], 0, n)
@@ -171,13 +182,14 @@ def finish(out, image, t, part, s, at, numbers):
             for p in range(count):
                 denoised(s, after + p, ring + p, at, r, way, rows, numbers, n)
             for c in range(3):
-                to = out[view][image, c, part.top + r, part.first_column : part.last_column]
-                row = s[at.work, PAD : PAD + len(to)]
-                if count == 1:
-                    red = at.colors + r % at.colors_size * 3
-                    to_view(row, s, first, red, numbers.difference[c], after, numbers.exponent)
-                else:
-                    to_view_yuv(row, s, first, after, numbers.back[c], numbers.exponent)
+                row, column = part.top + r, part.first_column
+                to = out[view][image, c, row, column : part.last_column]
                 _, _, height, width = out[view].shape
-                index = ((image * 3 + c) * height + part.top + r) * width + part.first_column
-                store(to, row, -index % LINE)
+                before = -(((image * 3 + c) * height + row) * width + column) % LINE
+                if count == 1:
+                    d = at.colors + r % at.colors_size * 3 + c
+                    to_view(s, at.work, first, d, after, numbers.power, len(to))
+                else:
+                    back = numbers.back[c]
+                    to_view_yuv(s, at.work, first, after, back, numbers.power, len(to))
+                store(to, s[at.work, PAD:], before)

@@ -180,7 +180,7 @@ def denoise_back(s, out, at, r, p, kind, rows, numbers, back, n):
     e = change + reflect(r + 2, rows) % size * count
     if numbers.lines[0, 2] != 0:
         taps = gathering(back.column, r, rows).reshape(5)
-        column5(s, at.work, a, change + b, change + c, change + d, e, taps, -4, n + 8)
+        column5(s, at.work, a, change + b, change + c, change + d, e, taps, n)
         line5(s, out, at.work, back.line, -2, n + 4)
     else:
         taps = gathering(numbers.denoise, r, rows)

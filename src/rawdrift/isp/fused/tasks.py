@@ -11,7 +11,7 @@ import numpy as np
 
 from rawdrift.isp.fused.bayer import bilinear, malvar
 from rawdrift.isp.fused.compiled import allocating, inlined, task
-from rawdrift.isp.fused.finish import Array, finish, reaches, rings, to_planes
+from rawdrift.isp.fused.finish import Array, finish, reaches, rings, to_luma, to_planes
 from rawdrift.isp.fused.menon import DELAY, SLOT, SLOTS, menon, slot
 from rawdrift.isp.fused.nontemporal import fence
 from rawdrift.isp.fused.rows import PAD, f32, read
@@ -78,7 +78,10 @@ def bilinear_task(mosaic, image, out, part, sites, kernels, numbers):
         if 0 <= r < rows:
             to = at.colors + r % at.colors_size * 3
             bilinear(s, to, halves, 3, r, rows, n, sites.chroma, sites.red_row, kernels)
-            to_planes(s, at, r, numbers, n)
+            if len(numbers.planes) == 1:
+                to_luma(s, at, r, numbers, n)
+            else:
+                to_planes(s, at, r, numbers, n)
         finish(out, image, r, part, s, at, numbers)
     fence()
     return True
@@ -99,7 +102,10 @@ def malvar_task(mosaic, image, out, part, sites, kernels, numbers):
         if 0 <= r < rows:
             to = at.colors + r % at.colors_size * 3
             malvar(s, to, halves, 5, r, rows, n, sites.chroma, sites.red_row, kernels, 10)
-            to_planes(s, at, r, numbers, n)
+            if len(numbers.planes) == 1:
+                to_luma(s, at, r, numbers, n)
+            else:
+                to_planes(s, at, r, numbers, n)
         finish(out, image, r, part, s, at, numbers)
     fence()
     return True
@@ -120,7 +126,10 @@ def menon_task(mosaic, image, out, part, sites, kernels, numbers):
         to = at.colors + max(r, 0) % at.colors_size * 3
         menon(s, to, halves, 0, t, rows, n, sites.chroma, sites.red_row, kernels, SLOTS * SLOT)
         if 0 <= r < rows:
-            to_planes(s, at, r, numbers, n)
+            if len(numbers.planes) == 1:
+                to_luma(s, at, r, numbers, n)
+            else:
+                to_planes(s, at, r, numbers, n)
         finish(out, image, r, part, s, at, numbers)
     fence()
     return True
