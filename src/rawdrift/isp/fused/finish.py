@@ -48,6 +48,8 @@ class Finish(NamedTuple):
     denoise: Array  # (5, 5)
     lines: Array  # (2, 5): taps along columns and rows where the kernel is their product, or zeros
     exponent: np.float32
+    reach_sharpen: int  # rows to each side
+    reach_denoise: int
     power: Numbers  # of x ** exponent
 
 
@@ -63,18 +65,9 @@ class Rings(NamedTuple):
     work: int
 
 
-@inlined
-def reaches(numbers):
-    """Rows that sharpening and denoising reach to each side."""
-    slots = numbers.slots
-    sharpen = 4 if max(slots[1, 0], slots[1, 1]) >= 0 else 1
-    return sharpen, 2 if max(slots[0, 1], slots[1, 1]) >= 0 else 1
-
-
-@exact
-def rings(numbers):
+def rings(numbers: Finish) -> tuple[Rings, int]:
     """Where the rings are, and how many rows they take."""
-    sharpen, denoise = reaches(numbers)
+    sharpen, denoise = numbers.reach_sharpen, numbers.reach_denoise
     p = len(numbers.planes)
     colors_size = sharpen + denoise + 1
     planes = 3 * colors_size
@@ -159,16 +152,15 @@ def finish(out, image, t, part, s, at, numbers):
     see tasks.py.
     """
     rows, n = part.bottom - part.top, part.right - part.left
-    sharpen_reach, denoise_reach = reaches(numbers)
     count = len(numbers.planes)
-    r = t - sharpen_reach
+    r = t - numbers.reach_sharpen
     if 0 <= r < rows:
         for kind in range(2):
-            if max(numbers.slots[kind, 0], numbers.slots[kind, 1]) >= 0:
+            if numbers.slots[kind, 0] >= 0 or numbers.slots[kind, 1] >= 0:
                 for p in range(count):
                     to = at.sharp + (kind * at.sharp_size + r % at.sharp_size) * count + p
                     sharpened(s, to, at.work, at, p, r, kind, rows, numbers, n)
-    r -= denoise_reach
+    r -= numbers.reach_denoise
     if not part.first_row <= part.top + r < part.last_row:
         return
     first = part.first_column - part.left

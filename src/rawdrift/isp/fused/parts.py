@@ -7,14 +7,11 @@ is linked into the kernel that Python calls: once, which takes half the time.
 
 from typing import Any
 
-from numba import types
+from numba import _dynfunc, types  # type: ignore[attr-defined]
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import PassManager, register_pass
-from numba.core.cpu import _dynfunc
 from numba.core.typed_passes import NativeLowering
-
-dynamic: Any = _dynfunc
 
 
 class _Linked(JITCodeLibrary):
@@ -42,7 +39,7 @@ class _Lowering(NativeLowering):
             code.add_function_attribute("noinline")
         # What its callers find it by. Python couldn't call it.
         name, module = state.func_id.func_name, found.fndesc.lookup_module()
-        key = dynamic.make_function(module, name, name, 0, found.env, (state.library,))
+        key = _dynfunc.make_function(module, name, name, 0, found.env, (state.library,))
         state.targetctx.insert_user_function(key, found.fndesc, [state.library])
         state["cr"] = found._replace(cfunc=key)
         return True
@@ -55,3 +52,13 @@ class PartCompiler(CompilerBase):
             passes.add_pass(_Lowering if step is NativeLowering else step, text)
         passes.finalize()
         return [passes]
+
+
+def for_all_integers(part: Any) -> Any:
+    """The same part, but compiled once, not again for each constant that it is called with."""
+    template = part.get_call_template
+    part.get_call_template = lambda args, kws: template(
+        [types.unliteral(kind) for kind in args],
+        {name: types.unliteral(kind) for name, kind in kws.items()},
+    )
+    return part

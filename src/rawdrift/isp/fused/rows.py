@@ -45,39 +45,27 @@ def mirror_halves(s, even, odd, n, reach):
 
 
 @exact
-def read(s, even, odd, raw, kind, n, unit, black, span):
-    """One row of a mosaic, black level corrected, to its even and odd columns. True if it is sane.
-
-    raw: the bytes of the row; kind: 0 float32, 1 uint8, 2 uint16; unit: DN at full scale;
-    black, span: (2,) of even and odd columns.
-    """
+def read(s, even, odd, row, n):
+    """A row of n floats to its even and odd columns. True if it is sane."""
     worst = i32(0)  # the largest bits but the sign: infinity and NaN are above every number
-    if kind == 0:
-        floats = raw.view(np.float32)
-        for j in range(n // 2):
-            x, y = floats[2 * j], floats[2 * j + 1]
-            worst = _worse(worst, _worse(_magnitude(x), _magnitude(y)))
-            s[even, PAD + j], s[odd, PAD + j] = x, y
-        if n % 2:
-            worst = _worse(worst, _magnitude(floats[n - 1]))
-            s[even, PAD + n // 2] = floats[n - 1]
-    elif kind == 1:
-        for j in range(n // 2):
-            s[even, PAD + j] = f32(raw[2 * j]) / unit
-            s[odd, PAD + j] = f32(raw[2 * j + 1]) / unit
-        if n % 2:
-            s[even, PAD + n // 2] = f32(raw[n - 1]) / unit
-    else:
-        words = raw.view(np.uint16)
-        for j in range(n // 2):
-            s[even, PAD + j] = f32(words[2 * j]) / unit
-            s[odd, PAD + j] = f32(words[2 * j + 1]) / unit
-        if n % 2:
-            s[even, PAD + n // 2] = f32(words[n - 1]) / unit
-    correct(s, even, black[0], span[0], (n + 1) // 2)
-    correct(s, odd, black[1], span[1], (n + 1) // 2)
-    mirror_halves(s, even, odd, n, 2)
+    for j in range(n // 2):
+        x, y = row[2 * j], row[2 * j + 1]
+        worst = _worse(worst, _worse(_magnitude(x), _magnitude(y)))
+        s[even, PAD + j], s[odd, PAD + j] = x, y
+    if n % 2:
+        worst = _worse(worst, _magnitude(row[n - 1]))
+        s[even, PAD + n // 2] = row[n - 1]
     return worst <= _LARGEST
+
+
+@exact
+def read_integers(s, even, odd, row, n, unit):
+    """The same of integers. unit: DN at full scale."""
+    for j in range(n // 2):
+        s[even, PAD + j] = f32(row[2 * j]) / unit
+        s[odd, PAD + j] = f32(row[2 * j + 1]) / unit
+    if n % 2:
+        s[even, PAD + n // 2] = f32(row[n - 1]) / unit
 
 
 @exact
