@@ -80,8 +80,10 @@ def _check(pipelines: Sequence[Sequence[Step]], mosaic: Tensor) -> None:
 
 
 def _needs_gradient(pipelines: Sequence[Sequence[Step]], mosaic: Tensor) -> bool:
-    values = [value for steps in pipelines for step in steps for value in numbers(step)]
-    return torch.is_grad_enabled() and any(x.requires_grad for x in (mosaic, *values))
+    return torch.is_grad_enabled() and (
+        mosaic.requires_grad
+        or any(x.requires_grad for steps in pipelines for step in steps for x in numbers(step))
+    )
 
 
 @cache

@@ -7,8 +7,12 @@ from typing import Any
 
 from numba import njit
 
-# Only tasks are called from Python: everything else is compiled without wrappers, in less time.
+from rawdrift.isp.fused.parts import PartCompiler, for_all_integers
+
+# Only tasks are called from Python: everything else is compiled without wrappers, and without
+# machine code of its own.
 _PART: dict[str, Any] = {
+    "pipeline_class": PartCompiler,
     "error_model": "numpy",
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
@@ -16,19 +20,24 @@ _PART: dict[str, Any] = {
 # Nor do they count references to their arrays, which would cost more than a row of a filter.
 _BORROWING: dict[str, Any] = {"_nrt": False, **_PART}
 
-allocating = njit(**_PART)
+
+def _part(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    return lambda function: for_all_integers(njit(**options)(function))
+
+
+allocating = _part(**_PART)
 """A part that makes arrays, or calls such a part."""
 
-exact = njit(**_BORROWING)
+exact = _part(**_BORROWING)
 """A part of a kernel that rounds every operation, as the steps do."""
 
-fast = njit(fastmath={"contract"}, **_BORROWING)
+fast = _part(fastmath={"contract"}, **_BORROWING)
 """A part of a kernel that may contract a * b + c to one fused operation."""
 
 inlined = njit(fastmath={"contract"}, forceinline=True, **_BORROWING)
 """The same, made anew for each place it is called at, with the constants it is called with."""
 
-summing = njit(fastmath={"contract", "reassoc", "nsz"}, **_BORROWING)
+summing = _part(fastmath={"contract", "reassoc", "nsz"}, **_BORROWING)
 """A part of a kernel that may also add up in another order: one sum in each lane of SIMD."""
 
 # Numba keeps what it compiled for as long as the file of the task is unchanged, and doesn't look at

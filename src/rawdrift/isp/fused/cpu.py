@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -11,15 +12,19 @@ from torch import Tensor
 from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
 from rawdrift.isp.denoise import GaussianDenoising
 from rawdrift.isp.fused import menon
-from rawdrift.isp.fused.finish import Finish
+from rawdrift.isp.fused.finish import Finish, rings
 from rawdrift.isp.fused.memory import empty
+from rawdrift.isp.fused.nontemporal import LINE
 from rawdrift.isp.fused.plan import BACK, Array, Plan
 from rawdrift.isp.fused.pool import for_each
-from rawdrift.isp.fused.tasks import Part, Sites, bilinear_task, malvar_task, menon_task
+from rawdrift.isp.fused.power import numbers_of
+from rawdrift.isp.fused.rows import PAD
+from rawdrift.isp.fused.tasks import HALVES, Part, Sites, bilinear_task, malvar_task, menon_task
 from rawdrift.isp.sharpen import UnsharpMask
 
 _KIND = {torch.float32: 0, torch.uint8: 1, torch.uint16: 2}
 _TASK = {Bilinear: bilinear_task, Malvar2004: malvar_task, Menon2007: menon_task}
+_HALVES = dict(zip(_TASK, HALVES, strict=True))
 REACH = {Bilinear: 1, Malvar2004: 2, Menon2007: menon.DELAY}
 FILTERS = 6  # rows and columns that sharpening and denoising reach together, at most
 _COLUMNS = 1536  # of a part at most: its rows in work fit the second level of a core's cache
@@ -36,18 +41,42 @@ def develop(plans: list[Plan], mosaic: Tensor, bit_depth: int) -> list[Tensor] |
     out = [empty(len(images), 3, height, width) for _ in plans]
     plan = plans[0]
     sites = sites_of(plan, mosaic.dtype, bit_depth)
-    task, kernels, numbers = _TASK[plan.demosaic], kernels_of(plan), finish_of(plans)
-    raw = images.numpy().view(np.uint8)
+    task, kernels, numbers = _TASK[plan.demosaic], kernels_of(plan), finish_of(*plans)
+    at, count = rings(numbers)
+    read = mosaics(images)
     views = tuple(view.numpy() for view in (out * 4)[:4])  # a task takes four, and fills its slots
 
     def work(item: tuple[int, Part]) -> bool:
         image, part = item
-        return task(raw, image, views, part, sites, kernels, numbers)
+        n = part.right - part.left
+        s, halves = scratch(n, count), scratch((n + 1) // 2, _HALVES[plan.demosaic])
+        return task(s, halves, at, read, image, views, part, sites, kernels, numbers)
 
     reach = REACH[plan.demosaic] + FILTERS
     if not for_each(work, _parts(len(images), height, width, reach)):
         return None
     return [view.view(*mosaic.shape[:-2], 3, height, width) for view in out]
+
+
+def mosaics(images: Tensor) -> tuple[Array, Array, Array]:
+    """Mosaics (images, H, W) as tasks take them: as float32, uint8 or uint16, the others empty."""
+    empty, values = np.zeros((0, 0, 0), np.float32), images.numpy()
+    floats, small, words = empty, empty.astype(np.uint8), empty.astype(np.uint16)
+    if values.dtype == np.float32:
+        floats = values
+    elif values.dtype == np.uint8:
+        small = values
+    else:
+        words = values
+    return floats, small, words
+
+
+def scratch(n: int, count: int) -> Array:
+    """Empty rows for n columns, whose columns 0 begin lines of the cache."""
+    columns = 2 * PAD + (n + 63) // 64 * 64 + 64
+    memory = np.zeros(count * columns + LINE, np.float32)
+    first = -memory.ctypes.data // 4 % LINE
+    return memory[first : first + count * columns].reshape(count, columns)
 
 
 def sites_of(plan: Plan, dtype: torch.dtype, bit_depth: int) -> Sites:
@@ -93,6 +122,7 @@ def even(i: int) -> int:
     return max(0, i) // 2 * 2
 
 
+@lru_cache(maxsize=64)
 def kernels_of(plan: Plan) -> Array:
     """The kernels of demosaicing as its task takes them."""
     if plan.demosaic is not Malvar2004:
@@ -102,7 +132,8 @@ def kernels_of(plan: Plan) -> Array:
     return f32(np.concatenate([plan.kernels, np.full((1, 5, 5), rest)]))
 
 
-def finish_of(plans: list[Plan]) -> Finish:
+@lru_cache(maxsize=64)
+def finish_of(*plans: Plan) -> Finish:
     """The numbers behind demosaicing, for all plans together."""
     plan, slots = plans[0], np.full((2, 2), -1)
     for view, other in enumerate(plans):
@@ -125,6 +156,9 @@ def finish_of(plans: list[Plan]) -> Finish:
         denoise=f32(plan.kernel),
         lines=f32(plan.lines),
         exponent=np.float32(plan.exponent),
+        reach_sharpen=4 if slots[1].max() >= 0 else 1,
+        reach_denoise=2 if slots[:, 1].max() >= 0 else 1,
+        power=numbers_of(plan.exponent),
     )
 
 

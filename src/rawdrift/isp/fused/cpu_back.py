@@ -15,12 +15,27 @@ from rawdrift.isp.color import YUV_FROM_RGB
 from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
 from rawdrift.isp.denoise import GaussianDenoising
 from rawdrift.isp.fused import menon_back, sums
-from rawdrift.isp.fused.cpu import FILTERS, REACH, even, f32, finish_of, kernels_of, sites_of
-from rawdrift.isp.fused.finish_back import Back
+from rawdrift.isp.fused.cpu import (
+    FILTERS,
+    REACH,
+    even,
+    f32,
+    finish_of,
+    kernels_of,
+    mosaics,
+    scratch,
+    sites_of,
+)
+from rawdrift.isp.fused.finish_back import Back, back_rings
 from rawdrift.isp.fused.plan import BACK, Array, Plan
 from rawdrift.isp.fused.pool import for_each
 from rawdrift.isp.fused.tasks import Part
-from rawdrift.isp.fused.tasks_back import bilinear_back_task, malvar_back_task, menon_back_task
+from rawdrift.isp.fused.tasks_back import (
+    back_halves,
+    bilinear_back_task,
+    malvar_back_task,
+    menon_back_task,
+)
 from rawdrift.isp.gamma import SLOPE_FLOOR
 from rawdrift.isp.sharpen import UnsharpMask
 
@@ -46,20 +61,27 @@ def gradients(
     out = torch.empty(images.shape if "mosaic" in wanted else (1, 1, 1))
     blocks, tiles = -(-height // sums.BLOCK), -(-width // _COLUMNS)
     totals = np.zeros((len(images) * tiles * blocks, sums.TOTALS))
-    raw, to_mosaic = images.numpy().view(np.uint8), out.numpy()
+    read, to_mosaic = mosaics(images), out.numpy()
     sites, numbers, back = (
         sites_of(plan, mosaic.dtype, bit_depth),
-        finish_of([plan]),
+        finish_of(plan),
         _back(plan, wanted),
     )
     kinds = (int(plan.sharpen is UnsharpMask), int(plan.denoise is GaussianDenoising))
     task, kernels = _TASK[plan.demosaic], _kernels(plan)
+    at, count = back_rings(numbers)
+    halves = back_halves(numbers.reach_sharpen + numbers.reach_denoise)
+    half_rows = halves[list(_TASK).index(plan.demosaic)]
 
     def work(item: tuple[int, int, Part]) -> bool:
         image, tile, part = item
         block = (image * tiles + tile) * blocks
+        n = part.right - part.left
         return task(
-            raw,
+            scratch(n, count),
+            scratch((n + 1) // 2, half_rows),
+            at,
+            read,
             flat,
             steps,
             image,

@@ -10,6 +10,7 @@ import numpy as np
 
 from rawdrift.isp.fused.compiled import exact, inlined
 from rawdrift.isp.fused.nontemporal import LINE, store
+from rawdrift.isp.fused.power import Numbers
 from rawdrift.isp.fused.rows import (
     PAD,
     add_line5,
@@ -25,6 +26,7 @@ from rawdrift.isp.fused.rows import (
     reflect,
     sharper,
     sum3,
+    to_differences,
     to_view,
     to_view_yuv,
 )
@@ -46,6 +48,9 @@ class Finish(NamedTuple):
     denoise: Array  # (5, 5)
     lines: Array  # (2, 5): taps along columns and rows where the kernel is their product, or zeros
     exponent: np.float32
+    reach_sharpen: int  # rows to each side
+    reach_denoise: int
+    power: Numbers  # of x ** exponent
 
 
 class Rings(NamedTuple):
@@ -60,18 +65,9 @@ class Rings(NamedTuple):
     work: int
 
 
-@inlined
-def reaches(numbers):
-    """Rows that sharpening and denoising reach to each side."""
-    slots = numbers.slots
-    sharpen = 4 if max(slots[1, 0], slots[1, 1]) >= 0 else 1
-    return sharpen, 2 if max(slots[0, 1], slots[1, 1]) >= 0 else 1
-
-
-@exact
-def rings(numbers):
+def rings(numbers: Finish) -> tuple[Rings, int]:
     """Where the rings are, and how many rows they take."""
-    sharpen, denoise = reaches(numbers)
+    sharpen, denoise = numbers.reach_sharpen, numbers.reach_denoise
     p = len(numbers.planes)
     colors_size = sharpen + denoise + 1
     planes = 3 * colors_size
@@ -91,6 +87,14 @@ def to_planes(s, at, r, numbers, n):
         red = at.colors + r % at.colors_size * 3
         sum3(s, to, red, red + 1, red + 2, numbers.planes[p], n)
         mirror(s, to, n, 4)
+
+
+@inlined
+def to_luma(s, at, r, numbers, n):
+    """The same, where luma alone is filtered. Colors are left as what they differ from it."""
+    to, red = at.planes + r % at.planes_size, at.colors + r % at.colors_size * 3
+    to_differences(s, to, red, numbers.planes[0], numbers.difference, n)
+    mirror(s, to, n, 4)
 
 
 @exact
@@ -130,7 +134,7 @@ def denoised(s, out, ring, at, r, kind, rows, numbers, n):
     a = ring + reflect(r - 2, rows) % size * count
     e = ring + reflect(r + 2, rows) % size * count
     if numbers.lines[0, 2] != 0:
-        column5(s, at.work, a, b, c, d, e, numbers.lines[0], -2, n + 4)
+        column5(s, at.work, a, b, c, d, e, numbers.lines[0], n)
         line5(s, out, at.work, numbers.lines[1], 0, n)
     else:
         line5(s, out, a, numbers.denoise[0], 0, n)
@@ -148,16 +152,15 @@ def finish(out, image, t, part, s, at, numbers):
     see tasks.py.
     """
     rows, n = part.bottom - part.top, part.right - part.left
-    sharpen_reach, denoise_reach = reaches(numbers)
     count = len(numbers.planes)
-    r = t - sharpen_reach
+    r = t - numbers.reach_sharpen
     if 0 <= r < rows:
         for kind in range(2):
-            if max(numbers.slots[kind, 0], numbers.slots[kind, 1]) >= 0:
+            if numbers.slots[kind, 0] >= 0 or numbers.slots[kind, 1] >= 0:
                 for p in range(count):
                     to = at.sharp + (kind * at.sharp_size + r % at.sharp_size) * count + p
                     sharpened(s, to, at.work, at, p, r, kind, rows, numbers, n)
-    r -= denoise_reach
+    r -= numbers.reach_denoise
     if not part.first_row <= part.top + r < part.last_row:
         return
     first = part.first_column - part.left
@@ -171,13 +174,14 @@ def finish(out, image, t, part, s, at, numbers):
             for p in range(count):
                 denoised(s, after + p, ring + p, at, r, way, rows, numbers, n)
             for c in range(3):
-                to = out[view][image, c, part.top + r, part.first_column : part.last_column]
-                row = s[at.work, PAD : PAD + len(to)]
-                if count == 1:
-                    red = at.colors + r % at.colors_size * 3
-                    to_view(row, s, first, red, numbers.difference[c], after, numbers.exponent)
-                else:
-                    to_view_yuv(row, s, first, after, numbers.back[c], numbers.exponent)
+                row, column = part.top + r, part.first_column
+                to = out[view][image, c, row, column : part.last_column]
                 _, _, height, width = out[view].shape
-                index = ((image * 3 + c) * height + part.top + r) * width + part.first_column
-                store(to, row, -index % LINE)
+                before = -(((image * 3 + c) * height + row) * width + column) % LINE
+                if count == 1:
+                    d = at.colors + r % at.colors_size * 3 + c
+                    to_view(s, at.work, first, d, after, numbers.power, len(to))
+                else:
+                    back = numbers.back[c]
+                    to_view_yuv(s, at.work, first, after, back, numbers.power, len(to))
+                store(to, s[at.work, PAD:], before)

@@ -10,7 +10,7 @@ import numpy as np
 
 from rawdrift.isp.fused.adjoint import clear, fold, gathering, zero
 from rawdrift.isp.fused.compiled import allocating, exact
-from rawdrift.isp.fused.finish import Array, Rings, denoised, reaches, sharpened
+from rawdrift.isp.fused.finish import Array, Finish, Rings, denoised, sharpened
 from rawdrift.isp.fused.rows import (
     add_line5,
     blur_line,
@@ -81,10 +81,9 @@ class BackRings(NamedTuple):
     work: int  # P + 6
 
 
-@exact
-def back_rings(numbers):
+def back_rings(numbers: Finish) -> tuple[BackRings, int]:
     """Where the rings are, and how many rows they take."""
-    sharpen, denoise = reaches(numbers)
+    sharpen, denoise = numbers.reach_sharpen, numbers.reach_denoise
     p, size = len(numbers.planes), 2 * (sharpen + denoise) + 1
     n, s = 2 * denoise + 1, 2 * sharpen + 1
     sharp = (3 + p) * size
@@ -109,14 +108,14 @@ def is_owned(part, r):
 def from_view(s, at, grad, steps, image, r, part, kinds, numbers, back, totals):
     """Row r: gradients of linear RGB and of the denoised planes, from that of the view."""
     rows, n, count = part.bottom - part.top, part.right - part.left, len(numbers.planes)
-    _, reach = reaches(numbers)
+    reach = numbers.reach_denoise
     size, forward = 2 * reach + 1, at.forward
     ring, slot = forward.sharp, r % size * count
     after = at.median + slot
     for p in range(count):
         denoised(s, after + p, ring + p, forward, r, kinds[1], rows, numbers, n)
 
-    sharpen, _ = reaches(numbers)
+    sharpen = numbers.reach_sharpen
     linear = at.linear + r % (reach + sharpen + 1) * 3
     of_exponent = at.work + 1
     zero(s, of_exponent, n)
@@ -162,7 +161,7 @@ def from_view(s, at, grad, steps, image, r, part, kinds, numbers, back, totals):
 @allocating
 def denoise_back(s, out, at, r, p, kind, rows, numbers, back, n):
     """Row r of the gradient of sharpened plane p."""
-    _, reach = reaches(numbers)
+    reach = numbers.reach_denoise
     size, count = 2 * reach + 1, len(numbers.planes)
     change = at.change + p
     b = reflect(r - 1, rows) % size * count
@@ -180,7 +179,7 @@ def denoise_back(s, out, at, r, p, kind, rows, numbers, back, n):
     e = change + reflect(r + 2, rows) % size * count
     if numbers.lines[0, 2] != 0:
         taps = gathering(back.column, r, rows).reshape(5)
-        column5(s, at.work, a, change + b, change + c, change + d, e, taps, -4, n + 8)
+        column5(s, at.work, a, change + b, change + c, change + d, e, taps, n)
         line5(s, out, at.work, back.line, -2, n + 4)
     else:
         taps = gathering(numbers.denoise, r, rows)
@@ -197,7 +196,7 @@ def sharpen_sums(s, at, r, p, kind, part, numbers, totals):
     """What row r gives to the gradients of sharpening's numbers."""
     rows, count = part.bottom - part.top, len(numbers.planes)
     first, own = part.first_column - part.left, part.last_column - part.first_column
-    reach, size = reaches(numbers)[0], at.forward.planes_size
+    reach, size = numbers.reach_sharpen, at.forward.planes_size
     slot, planes = r % (2 * reach + 1) * count + p, at.forward.planes + p
     g, row = at.sharp + slot, planes + r % size * count
     if kind == 0:
@@ -206,7 +205,7 @@ def sharpen_sums(s, at, r, p, kind, part, numbers, totals):
             dots3(totals, SHARPEN + 3 * i, s, g, to, first, own)
         return
     dot(totals, KEEP, s, g, row, 0, first, own)
-    blurred = at.blurred + r % (2 * reaches(numbers)[1] + 1) * count + p
+    blurred = at.blurred + r % (2 * numbers.reach_denoise + 1) * count + p
     dots9(totals, BLUR, s, g, nine(blurred, 1, 0, 0, 2), 1, first, own)
     dots9(totals, BLUR, s, at.along + slot, nine(planes, size, count, r, rows), 0, first, own)
 
@@ -214,7 +213,7 @@ def sharpen_sums(s, at, r, p, kind, part, numbers, totals):
 @allocating
 def sharpen_back(s, out, at, r, p, kind, rows, numbers, back, n):
     """Row r of the gradient of plane p."""
-    reach, count = reaches(numbers)[0], len(numbers.planes)
+    reach, count = numbers.reach_sharpen, len(numbers.planes)
     size = 2 * reach + 1
     slot = r % size * count + p
     if kind == 0:
@@ -238,7 +237,7 @@ def finish_back(s, at, grad, steps, image, t, part, kinds, numbers, back, totals
     totals: rows for the blocks of the image, from `block` on.
     """
     rows, n, count = part.bottom - part.top, part.right - part.left, len(numbers.planes)
-    sharpen, denoise = reaches(numbers)
+    sharpen, denoise = numbers.reach_sharpen, numbers.reach_denoise
     forward = at.forward
     r = t - sharpen
     if 0 <= r < rows:

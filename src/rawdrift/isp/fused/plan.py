@@ -39,9 +39,12 @@ class CannotFuseError(Exception):
     """Says why a pipeline has to run step by step."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
-    """The numbers of one pipeline, float64 where not said otherwise."""
+    """The numbers of one pipeline, float64 where not said otherwise.
+
+    One object for the same numbers, for as long as they are in use.
+    """
 
     demosaic: type[Step]
     sharpen: type[Step]
@@ -61,8 +64,11 @@ class Plan:
     exponent: float
 
 
-def check_steps(steps: tuple[Step, ...]) -> None:
-    """Raise CannotFuseError unless these steps, in order, are those of a canonical pipeline."""
+def check_steps(steps: tuple[Step, ...]) -> list[Tensor]:
+    """The numbers of these steps, if they are, in order, those of a canonical pipeline.
+
+    Raises CannotFuseError if not.
+    """
     if len(steps) != len(_ORDER) or any(
         type(step) not in kinds for step, kinds in zip(steps, _ORDER, strict=False)
     ):
@@ -75,26 +81,26 @@ def check_steps(steps: tuple[Step, ...]) -> None:
     channels: Any = {steps[4].channels, steps[5].channels}
     if channels not in ({"luma"}, {"yuv"}):
         raise CannotFuseError("sharpening and denoising act on different or unknown channels")
-    if not all(is_plain(value) for step in steps for value in numbers(step)):
+    values = [value for step in steps for value in numbers(step)]
+    if not all(is_plain(value) for value in values):
         raise CannotFuseError("its numbers are not plain tensors")
+    return values
 
 
 def plan(steps: tuple[Step, ...]) -> Plan:
     """The plan of these steps on the CPU, in order; CannotFuseError where there is none."""
-    check_steps(steps)
+    values = check_steps(steps)
     black, demosaic, _, _, sharpen, _, _ = steps
     assert isinstance(black, BlackLevel)
-    values = [value for step in steps for value in numbers(step)]
     if any(value.device.type != "cpu" for value in values):
         raise CannotFuseError("its numbers are not on the CPU, as the mosaic is")
-    flat = torch.cat([value.detach().to(torch.float64).reshape(-1) for value in values])
     return _plan(
         tuple(type(step) for step in steps),
         demosaic.cfa,
         tuple(black.sites.flatten().tolist()),
         black.white,
         sharpen.channels,
-        flat.numpy().tobytes(),
+        b"".join(value.detach().double().numpy().tobytes() for value in values),
     )
 
 
@@ -153,9 +159,9 @@ def _plan(
     level = found[BlackLevel, "level"][list(sites)].reshape(2, 2)
     span = np.ones((2, 2)) if white is None else white - level
     exponent = 1 / float(found[Gamma, "gamma"])
-    if not ((span > 0).all() and 0.2 <= exponent <= 2):
+    if not ((span > 0).all() and 0.02 <= exponent <= 50):
         raise CannotFuseError(
-            "its gamma is not between 0.5 and 5, or a black level is not below the white level"
+            "its gamma is not between 0.02 and 50, or a black level is not below the white level"
         )
 
     demosaic, sharpen, denoise = kinds[1], kinds[4], kinds[5]

@@ -45,39 +45,27 @@ def mirror_halves(s, even, odd, n, reach):
 
 
 @exact
-def read(s, even, odd, raw, kind, n, unit, black, span):
-    """One row of a mosaic, black level corrected, to its even and odd columns. True if it is sane.
-
-    raw: the bytes of the row; kind: 0 float32, 1 uint8, 2 uint16; unit: DN at full scale;
-    black, span: (2,) of even and odd columns.
-    """
+def read(s, even, odd, row, n):
+    """A row of n floats to its even and odd columns. True if it is sane."""
     worst = i32(0)  # the largest bits but the sign: infinity and NaN are above every number
-    if kind == 0:
-        floats = raw.view(np.float32)
-        for j in range(n // 2):
-            x, y = floats[2 * j], floats[2 * j + 1]
-            worst = _worse(worst, _worse(_magnitude(x), _magnitude(y)))
-            s[even, PAD + j], s[odd, PAD + j] = x, y
-        if n % 2:
-            worst = _worse(worst, _magnitude(floats[n - 1]))
-            s[even, PAD + n // 2] = floats[n - 1]
-    elif kind == 1:
-        for j in range(n // 2):
-            s[even, PAD + j] = f32(raw[2 * j]) / unit
-            s[odd, PAD + j] = f32(raw[2 * j + 1]) / unit
-        if n % 2:
-            s[even, PAD + n // 2] = f32(raw[n - 1]) / unit
-    else:
-        words = raw.view(np.uint16)
-        for j in range(n // 2):
-            s[even, PAD + j] = f32(words[2 * j]) / unit
-            s[odd, PAD + j] = f32(words[2 * j + 1]) / unit
-        if n % 2:
-            s[even, PAD + n // 2] = f32(words[n - 1]) / unit
-    correct(s, even, black[0], span[0], (n + 1) // 2)
-    correct(s, odd, black[1], span[1], (n + 1) // 2)
-    mirror_halves(s, even, odd, n, 2)
+    for j in range(n // 2):
+        x, y = row[2 * j], row[2 * j + 1]
+        worst = _worse(worst, _worse(_magnitude(x), _magnitude(y)))
+        s[even, PAD + j], s[odd, PAD + j] = x, y
+    if n % 2:
+        worst = _worse(worst, _magnitude(row[n - 1]))
+        s[even, PAD + n // 2] = row[n - 1]
     return worst <= _LARGEST
+
+
+@exact
+def read_integers(s, even, odd, row, n, unit):
+    """The same of integers. unit: DN at full scale."""
+    for j in range(n // 2):
+        s[even, PAD + j] = f32(row[2 * j]) / unit
+        s[odd, PAD + j] = f32(row[2 * j + 1]) / unit
+    if n % 2:
+        s[even, PAD + n // 2] = f32(row[n - 1]) / unit
 
 
 @exact
@@ -143,13 +131,12 @@ def cross3(s, out, up, row, down, kernel, n):
 
 
 @fast
-def column5(s, out, a, b, c, d, e, taps, first, n):
-    """Five rows weighted with taps (5,), n columns from `first`."""
-    at = (PAD + first) & SURE
+def column5(s, out, a, b, c, d, e, taps, n):
+    """Five rows weighted with taps (5,), margins too: rows begin where lines of the cache do."""
     ta, tb, tc, td, te = taps[0], taps[1], taps[2], taps[3], taps[4]
-    for j in range((n + 63) // 64 * 64):
-        t = ta * s[a, at + j] + tb * s[b, at + j] + tc * s[c, at + j]
-        s[out, at + j] = t + td * s[d, at + j] + te * s[e, at + j]
+    for j in range((n + 2 * PAD + 63) // 64 * 64):
+        t = ta * s[a, j] + tb * s[b, j] + tc * s[c, j]
+        s[out, j] = t + td * s[d, j] + te * s[e, j]
 
 
 @fast
@@ -245,12 +232,12 @@ def median(s, out, low, a, b, c, n):
     See denoise.median3x3 for why.
     """
     mid, high = low + 1, low + 2
-    for j in range((n + 2 + 63) // 64 * 64):
-        x, y, z = s[a, PAD - 1 + j], s[b, PAD - 1 + j], s[c, PAD - 1 + j]
+    for j in range((n + 2 * PAD + 63) // 64 * 64):
+        x, y, z = s[a, j], s[b, j], s[c, j]
         x, y = smaller(x, y), larger(x, y)
-        s[low, PAD - 1 + j] = smaller(x, z)
-        s[mid, PAD - 1 + j] = larger(x, smaller(y, z))
-        s[high, PAD - 1 + j] = larger(y, z)
+        s[low, j] = smaller(x, z)
+        s[mid, j] = larger(x, smaller(y, z))
+        s[high, j] = larger(y, z)
     for j in range((n + 63) // 64 * 64):
         s[out, PAD + j] = middle(
             larger(larger(s[low, PAD - 1 + j], s[low, PAD + j]), s[low, PAD + 1 + j]),
@@ -260,25 +247,38 @@ def median(s, out, low, a, b, c, n):
 
 
 @fast
-def to_view(out, s, first, red, weights, after, exponent):
-    """out = (weights @ colors + luma) ** exponent, from column `first` of the rows.
+def to_differences(s, y, red, luma, weights, n):
+    """Luma of three rows of colors to row y; what colors differ from it takes their place.
 
-    red: row of red, followed by green and blue; weights: from colors to color minus luma.
+    luma: (3,); weights: (3, 3), from colors to color minus luma.
     """
-    r, g, b = weights[0], weights[1], weights[2]
-    at = (PAD + first) & SURE
     green, blue = red + 1, red + 2
-    for j in range(len(out)):
-        x = r * s[red, at + j] + g * s[green, at + j] + b * s[blue, at + j]
-        out[j] = power(x + s[after, at + j], exponent)
+    ya, yb, yc = luma[0], luma[1], luma[2]
+    ra, rb, rc = weights[0, 0], weights[0, 1], weights[0, 2]
+    ga, gb, gc = weights[1, 0], weights[1, 1], weights[1, 2]
+    ba, bb, bc = weights[2, 0], weights[2, 1], weights[2, 2]
+    for j in range((n + 63) // 64 * 64):
+        r, g, b = s[red, PAD + j], s[green, PAD + j], s[blue, PAD + j]
+        s[y, PAD + j] = ya * r + yb * g + yc * b
+        s[red, PAD + j] = ra * r + rb * g + rc * b
+        s[green, PAD + j] = ga * r + gb * g + gc * b
+        s[blue, PAD + j] = ba * r + bb * g + bc * b
 
 
 @fast
-def to_view_yuv(out, s, first, y, weights, exponent):
-    """out = (weights @ planes) ** exponent, from column `first`. y: row of Y; U and V follow."""
+def to_view(s, out, first, difference, luma, numbers, n):
+    """out = power(difference + luma), from column `first` of the two rows."""
+    at = (PAD + first) & SURE
+    for j in range((n + 63) // 64 * 64):
+        s[out, PAD + j] = power(s[difference, at + j] + s[luma, at + j], numbers)
+
+
+@fast
+def to_view_yuv(s, out, first, y, weights, numbers, n):
+    """out = power(weights @ planes), from column `first`. y: row of Y; U and V follow."""
     a, b, c = weights[0], weights[1], weights[2]
     at = (PAD + first) & SURE
     u, v = y + 1, y + 2
-    for j in range(len(out)):
+    for j in range((n + 63) // 64 * 64):
         x = a * s[y, at + j] + b * s[u, at + j] + c * s[v, at + j]
-        out[j] = power(x, exponent)
+        s[out, PAD + j] = power(x, numbers)

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from rawdrift.isp.fused.bayer import bilinear, malvar
-from rawdrift.isp.fused.compiled import allocating, inlined, task
-from rawdrift.isp.fused.finish import Array, finish, reaches, rings, to_planes
+from rawdrift.isp.fused.compiled import inlined, task
+from rawdrift.isp.fused.finish import Array, finish, to_luma, to_planes
 from rawdrift.isp.fused.menon import DELAY, SLOT, SLOTS, menon, slot
 from rawdrift.isp.fused.nontemporal import fence
-from rawdrift.isp.fused.rows import PAD, f32, read
+from rawdrift.isp.fused.rows import correct, mirror_halves, read, read_integers
 
 
 class Part(NamedTuple):
@@ -30,6 +30,9 @@ class Part(NamedTuple):
     last_column: int
 
 
+HALVES = (6, 12, SLOTS * SLOT + 2)  # rows of bilinear, Malvar's and Menon's demosaicing
+
+
 class Sites(NamedTuple):
     """The mosaic's numbers."""
 
@@ -41,86 +44,87 @@ class Sites(NamedTuple):
     red_row: int  # parity of the rows with red
 
 
-@allocating
-def rows_for(n, count):
-    """Empty rows for n columns, whose columns 0 begin lines of the cache."""
-    columns = 2 * PAD + (n + 63) // 64 * 64 + 64
-    memory = np.zeros(count * columns + 16, f32)
-    first = -memory.ctypes.data // 4 % 16
-    return memory[first : first + count * columns].reshape(count, columns)
-
-
 @inlined
 def load(s, even, mosaic, image, r, part, sites):
-    """Row r of the part to two halves. True if it is sane."""
-    size = (4, 1, 2)[sites.kind]
-    raw = mosaic[image, part.top + r, part.left * size : part.right * size]
-    n, parity = part.right - part.left, r % 2
-    black, span = sites.black[parity], sites.span[parity]
-    return read(s, even, even + 1, raw, sites.kind, n, sites.unit, black, span)
+    """Row r of the part to two halves, black level corrected. True if it is sane."""
+    floats, small, words = mosaic
+    row, left, right = part.top + r, part.left, part.right
+    n, odd, sane = right - left, even + 1, True
+    if sites.kind == 0:
+        sane = read(s, even, odd, floats[image, row, left:right], n)
+    elif sites.kind == 1:
+        read_integers(s, even, odd, small[image, row, left:right], n, sites.unit)
+    else:
+        read_integers(s, even, odd, words[image, row, left:right], n, sites.unit)
+    black, span = sites.black[r % 2], sites.span[r % 2]
+    correct(s, even, black[0], span[0], (n + 1) // 2)
+    correct(s, odd, black[1], span[1], (n + 1) // 2)
+    mirror_halves(s, even, odd, n, 2)
+    return sane
 
 
 @task
-def bilinear_task(mosaic, image, out, part, sites, kernels, numbers):
-    """One part of one image. mosaic: (images, H, bytes of a row); out: four (images, 3, H, W).
+def bilinear_task(s, halves, at, mosaic, image, out, part, sites, kernels, numbers):
+    """One part of one image. mosaic: `mosaics`; out: four (images, 3, H, W).
 
-    kernels: of the demosaicing. False, with the rest left undone, if a sample is not sane.
+    s, halves: `scratch` for the rings `at` and for HALVES; kernels: of the demosaicing.
+    False, with the rest left undone, if a sample is not sane.
     """
     rows, n = part.bottom - part.top, part.right - part.left
-    at, count = rings(numbers)
-    s = rows_for(n, count)
-    halves = rows_for((n + 1) // 2, 6)  # three rows of the mosaic
-    sharpen, denoise = reaches(numbers)
-    for t in range(rows + 1 + sharpen + denoise):
+    reach = numbers.reach_sharpen + numbers.reach_denoise
+    for t in range(rows + 1 + reach):
         if t < rows and not load(halves, t % 3 * 2, mosaic, image, t, part, sites):
             return False
         r = t - 1
         if 0 <= r < rows:
             to = at.colors + r % at.colors_size * 3
             bilinear(s, to, halves, 3, r, rows, n, sites.chroma, sites.red_row, kernels)
-            to_planes(s, at, r, numbers, n)
+            if len(numbers.planes) == 1:
+                to_luma(s, at, r, numbers, n)
+            else:
+                to_planes(s, at, r, numbers, n)
         finish(out, image, r, part, s, at, numbers)
     fence()
     return True
 
 
 @task
-def malvar_task(mosaic, image, out, part, sites, kernels, numbers):
+def malvar_task(s, halves, at, mosaic, image, out, part, sites, kernels, numbers):
     """The same with Malvar's demosaicing."""
     rows, n = part.bottom - part.top, part.right - part.left
-    at, count = rings(numbers)
-    s = rows_for(n, count)
-    halves = rows_for((n + 1) // 2, 12)  # five rows of the mosaic, and scratch
-    sharpen, denoise = reaches(numbers)
-    for t in range(rows + 2 + sharpen + denoise):
+    reach = numbers.reach_sharpen + numbers.reach_denoise
+    for t in range(rows + 2 + reach):
         if t < rows and not load(halves, t % 5 * 2, mosaic, image, t, part, sites):
             return False
         r = t - 2
         if 0 <= r < rows:
             to = at.colors + r % at.colors_size * 3
             malvar(s, to, halves, 5, r, rows, n, sites.chroma, sites.red_row, kernels, 10)
-            to_planes(s, at, r, numbers, n)
+            if len(numbers.planes) == 1:
+                to_luma(s, at, r, numbers, n)
+            else:
+                to_planes(s, at, r, numbers, n)
         finish(out, image, r, part, s, at, numbers)
     fence()
     return True
 
 
 @task
-def menon_task(mosaic, image, out, part, sites, kernels, numbers):
+def menon_task(s, halves, at, mosaic, image, out, part, sites, kernels, numbers):
     """The same with Menon's demosaicing."""
     rows, n = part.bottom - part.top, part.right - part.left
-    at, count = rings(numbers)
-    s = rows_for(n, count)
-    halves = rows_for((n + 1) // 2, SLOTS * SLOT + 2)
-    sharpen, denoise = reaches(numbers)
-    for t in range(rows + DELAY + sharpen + denoise):
+    reach = numbers.reach_sharpen + numbers.reach_denoise
+    for t in range(rows + DELAY + reach):
         if t < rows and not load(halves, slot(0, t, rows), mosaic, image, t, part, sites):
             return False
         r = t - DELAY
         to = at.colors + max(r, 0) % at.colors_size * 3
         menon(s, to, halves, 0, t, rows, n, sites.chroma, sites.red_row, kernels, SLOTS * SLOT)
         if 0 <= r < rows:
-            to_planes(s, at, r, numbers, n)
+            if len(numbers.planes) == 1:
+                to_luma(s, at, r, numbers, n)
+            else:
+                to_planes(s, at, r, numbers, n)
         finish(out, image, r, part, s, at, numbers)
     fence()
     return True

@@ -16,11 +16,21 @@ from rawdrift.isp.fused.bayer_back import (
     malvar_sums,
 )
 from rawdrift.isp.fused.compiled import exact, task
-from rawdrift.isp.fused.finish import reaches, to_planes
-from rawdrift.isp.fused.finish_back import back_rings, finish_back, is_owned
+from rawdrift.isp.fused.finish import to_planes
+from rawdrift.isp.fused.finish_back import finish_back, is_owned
 from rawdrift.isp.fused.rows import PAD, SURE, weave
 from rawdrift.isp.fused.sums import BLACK, BLOCK, dot, total
-from rawdrift.isp.fused.tasks import load, rows_for
+from rawdrift.isp.fused.tasks import load
+
+
+def back_halves(reach: int) -> tuple[int, int, int]:
+    """Rows of bilinear, Malvar's and Menon's; reach: of sharpening and denoising together."""
+    kept = (2 * reach + menon_back.DELAY + 1) * menon_back.KEPT
+    return (
+        2 * (2 * reach + 3) + 4 + 3 * 6,
+        2 * (2 * reach + 5) + 4 + 5 * 6,
+        menon.SLOTS * menon.SLOT + 2 + kept + menon_back.SLOTS * menon_back.SLOT,
+    )
 
 
 @exact
@@ -56,23 +66,35 @@ def black_back(out, totals, s, halves, g, row, image, r, part, sites, back):
 
 @task
 def bilinear_back_task(
-    mosaic, grad, steps, image, part, sites, kernels, kinds, numbers, back, out, totals, block
+    s,
+    halves,
+    at,
+    mosaic,
+    grad,
+    steps,
+    image,
+    part,
+    sites,
+    kernels,
+    kinds,
+    numbers,
+    back,
+    out,
+    totals,
+    block,
 ):
     """One part of one image. mosaic, sites, kernels, numbers: as for the forward pass.
 
-    grad: flat gradients of views, (4,) `steps` from one image, color, row, column to the next;
-    kinds: (2,) of sharpening and denoising, as in finish.py; out: gradients (images, H, W) of
-    mosaics; totals: of numbers, see sums.py, those of the image and its columns from row `block`.
+    s, halves: `scratch` for the rings `at` and for `back_halves`; grad: flat gradients of views,
+    (4,) `steps` from one image, color, row, column to the next; kinds: (2,) of sharpening and
+    denoising, as in finish.py; out: gradients (images, H, W) of mosaics; totals: of numbers, see
+    sums.py, those of the image and its columns from row `block`.
     """
     rows, n = part.bottom - part.top, part.right - part.left
-    at, count = back_rings(numbers)
-    s = rows_for(n, count)
-    sharpen, denoise = reaches(numbers)
-    both = 2 * (sharpen + denoise)
+    both = 2 * (numbers.reach_sharpen + numbers.reach_denoise)
     size = both + 3
     scratch = 2 * size
     ring = scratch + 4
-    halves = rows_for((n + 1) // 2, ring + 18)
     first, own = part.first_column - part.left, part.last_column - part.first_column
     chroma, red_row = sites.chroma, sites.red_row
     for t in range(rows + both + 2):
@@ -102,18 +124,29 @@ def bilinear_back_task(
 
 @task
 def malvar_back_task(
-    mosaic, grad, steps, image, part, sites, kernels, kinds, numbers, back, out, totals, block
+    s,
+    halves,
+    at,
+    mosaic,
+    grad,
+    steps,
+    image,
+    part,
+    sites,
+    kernels,
+    kinds,
+    numbers,
+    back,
+    out,
+    totals,
+    block,
 ):
     """The same with Malvar's demosaicing. kernels: as forward, and four for `malvar_back`."""
     rows, n = part.bottom - part.top, part.right - part.left
-    at, count = back_rings(numbers)
-    s = rows_for(n, count)
-    sharpen, denoise = reaches(numbers)
-    both = 2 * (sharpen + denoise)
+    both = 2 * (numbers.reach_sharpen + numbers.reach_denoise)
     size = both + 5
     scratch = 2 * size
     ring = scratch + 4
-    halves = rows_for((n + 1) // 2, ring + 30)
     first, own = part.first_column - part.left, part.last_column - part.first_column
     chroma, red_row = sites.chroma, sites.red_row
     rest = kernels[4, 0, 0] != 0
@@ -144,19 +177,30 @@ def malvar_back_task(
 
 @task
 def menon_back_task(
-    mosaic, grad, steps, image, part, sites, kernels, kinds, numbers, back, out, totals, block
+    s,
+    halves,
+    at,
+    mosaic,
+    grad,
+    steps,
+    image,
+    part,
+    sites,
+    kernels,
+    kinds,
+    numbers,
+    back,
+    out,
+    totals,
+    block,
 ):
     """The same with Menon's demosaicing. kernels: (3, 5)."""
     rows, n = part.bottom - part.top, part.right - part.left
-    at, count = back_rings(numbers)
-    s = rows_for(n, count)
-    sharpen, denoise = reaches(numbers)
-    both = 2 * (sharpen + denoise)
+    both = 2 * (numbers.reach_sharpen + numbers.reach_denoise)
     size = both + menon_back.DELAY + 1
     scratch = menon.SLOTS * menon.SLOT
     kept = scratch + 2
     ring = kept + size * menon_back.KEPT
-    halves = rows_for((n + 1) // 2, ring + menon_back.SLOTS * menon_back.SLOT)
     chroma, red_row = sites.chroma, sites.red_row
     taps = kernels.reshape(3, 5, 1)
     for t in range(rows + menon.DELAY + both + menon_back.DELAY):
