@@ -5,24 +5,38 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+import numba
+from numba import njit, types
 
-from rawdrift.isp.fused.parts import PartCompiler, for_all_integers
-
-# Only tasks are called from Python: everything else is compiled without wrappers, and without
-# machine code of its own.
+# Only tasks are called from Python: everything else is compiled without wrappers.
 _PART: dict[str, Any] = {
-    "pipeline_class": PartCompiler,
     "error_model": "numpy",
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
 }
+if numba.version_info[:2] == (0, 68):
+    # And without machine code of its own, in half the time. This reaches into Numba, and so is only
+    # done with what it is tested with.
+    from rawdrift.isp.fused.parts import PartCompiler
+
+    _PART["pipeline_class"] = PartCompiler
 # Nor do they count references to their arrays, which would cost more than a row of a filter.
 _BORROWING: dict[str, Any] = {"_nrt": False, **_PART}
 
 
 def _part(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    return lambda function: for_all_integers(njit(**options)(function))
+    """For all integers alike: not compiled again for each constant that it is called with."""
+
+    def compiled(function: Callable[..., Any]) -> Any:
+        part: Any = njit(**options)(function)
+        template = part.get_call_template
+        part.get_call_template = lambda args, kws: template(
+            [types.unliteral(kind) for kind in args],  # type: ignore[no-untyped-call]
+            {name: types.unliteral(kind) for name, kind in kws.items()},  # type: ignore[no-untyped-call]
+        )
+        return part
+
+    return compiled
 
 
 allocating = _part(**_PART)

@@ -5,8 +5,6 @@ it, before it does the same with its callers. What this compiler leaves is not o
 is linked into the kernel that Python calls: once, which takes half the time.
 """
 
-from typing import Any
-
 from numba import _dynfunc, types  # type: ignore[attr-defined]
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
@@ -52,13 +50,3 @@ class PartCompiler(CompilerBase):
             passes.add_pass(_Lowering if step is NativeLowering else step, text)
         passes.finalize()
         return [passes]
-
-
-def for_all_integers(part: Any) -> Any:
-    """The same part, but compiled once, not again for each constant that it is called with."""
-    template = part.get_call_template
-    part.get_call_template = lambda args, kws: template(
-        [types.unliteral(kind) for kind in args],
-        {name: types.unliteral(kind) for name, kind in kws.items()},
-    )
-    return part
