@@ -76,6 +76,8 @@ class Optimization:
             values, as of frozen; or "running", those of the batch, which follow the ISP, as in the
             authors' code.
         direct_channels: of direct: 3, the greens averaged, or 4.
+        save_networks: keep what each unit has trained, the network and what stands before it, in
+            networks/ of the run folder (.safetensors).
     """
 
     settings: list[str] = field(default_factory=lambda: ["frozen", "learned", "direct"])
@@ -91,6 +93,7 @@ class Optimization:
     pull: Pull = field(default_factory=Pull)
     normalization: Literal["fixed", "running"] = "fixed"
     direct_channels: Literal[3, 4] = 3
+    save_networks: bool = False
 
     def __post_init__(self) -> None:
         for name in ("settings", "intensities"):

@@ -19,7 +19,7 @@ from rawdrift.controls.optimization.physics import signal, violations
 from rawdrift.controls.optimization.summary import headline, summarize
 from rawdrift.runs.optimization import OptimizationSpec
 from rawdrift.runs.store import Record, Records
-from rawdrift.tasks import models
+from rawdrift.tasks import models, weights
 from rawdrift.tasks.course import Course, DivergedError
 from rawdrift.tasks.evaluate import answer
 from rawdrift.tasks.fronts import NeuralISP, Packed
@@ -190,6 +190,9 @@ class DriftOptimization(Experiment[Unit]):
             "choice": choice,
             "precision": resolve_precision(task.precision),
         }
+        if net is not None and what.save_networks:
+            folder = checkpoint.parent.parent / "networks"
+            weights.save(nn.ModuleDict({"front": front, "net": net}), folder / unit.name)
         if before and net is not None:
             record["pictures"] = before | pictures.after(material, split.test, front, net)
         return record
