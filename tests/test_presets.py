@@ -13,22 +13,36 @@ TABLE = {
 }
 
 
+COMMANDS = "synthesis", "optimization"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("name", TABLE)
-def test_presets_are_the_recipes_of_the_paper_and_flags_go_before_them(name, capsys):
-    command = ["synthesis", "--config", name, "--data.name", "synthetic-microscopy"]
-    assert main([*command, "--synthesis.folds", "2", "--print_config"]) == 0
+def test_presets_are_the_recipes_of_the_paper_and_flags_go_before_them(command, name, capsys):
+    arguments = [command, "--config", name, "--data.name", "synthetic-microscopy"]
+    assert main([*arguments, f"--{command}.folds", "2", "--print_config"]) == 0
     spec = yaml.safe_load(capsys.readouterr().out)
     task = spec["task"]
     assert (task["model"], task["epochs"], task["lr"], task["batch_size"]) == TABLE[name]
     assert (task["weights"], task["schedule"]) == ("imagenet", "constant")
-    assert spec["synthesis"]["folds"] == 2
+    assert spec[command]["folds"] == 2
 
 
-def test_every_preset_is_named_in_the_help_and_in_the_error(capsys):
-    assert presets.names() == sorted(TABLE)
-    assert main(["synthesis", "--help"]) == 0
+def test_the_optimization_of_the_paper(capsys):
+    arguments = ["optimization", "--config", "paper-drone", "--data.name", "synthetic-drone"]
+    assert main([*arguments, "--print_config"]) == 0
+    spec = yaml.safe_load(capsys.readouterr().out)["optimization"]
+    assert spec["settings"] == ["frozen", "learned", "direct"]
+    assert (spec["isp"], spec["folds"], spec["isp_lr"]) == ("bi,s,ga", 5, None)
+    assert spec["isp_steps"] == "absolute"  # one rate for all parameters
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_preset_is_named_in_the_help_and_in_the_error(command, capsys):
+    assert presets.names(command) == sorted(TABLE)
+    assert main([command, "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert main(["synthesis", "--config=paper-drones", "--out", "x"]) == 2
+    assert main([command, "--config=paper-drones", "--out", "x"]) == 2
     error = capsys.readouterr().err
     assert all(name in shown and name in error for name in TABLE)
 

@@ -88,6 +88,8 @@ def validation(data: RawDataset, train: Indices, seed: int) -> Split:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that a label is rare
         most = len(train) if labels is None else int(np.bincount(labels).max())
+        if most < 2:  # of each label one image: no way to have it in both parts
+            labels, most = None, units
         first = _split(labels, groups, len(train), min(VALIDATION_FOLDS, units, most), seed)[0]
     return Split(train[first.train], train[first.test])
 

@@ -63,6 +63,9 @@ class Optimization:
             "white_balance"; left out, all of them.
         isp_lr: learning rate of the ISP's parameters at the start; left out, that of the network,
             as in the authors' code. 0 leaves them where they are.
+        isp_steps: "relative", each parameter's rate is isp_lr times the root mean square of its
+            tensor, and for the black level times the signal; or "absolute", isp_lr, as in the
+            authors' code, by which a black level moves past a faint signal at once.
         isp_schedule: of that rate: "cosine" lets it fall to zero, "constant" keeps it; left out,
             that of the network.
         bounds: of the ISP's parameters: "none"; "default", as far as drift forensics lets them
@@ -73,6 +76,8 @@ class Optimization:
             values, as of frozen; or "running", those of the batch, which follow the ISP, as in the
             authors' code.
         direct_channels: of direct: 3, the greens averaged, or 4.
+        save_networks: keep what each unit has trained, the network and what stands before it, in
+            networks/ of the run folder (.safetensors).
     """
 
     settings: list[str] = field(default_factory=lambda: ["frozen", "learned", "direct"])
@@ -82,11 +87,13 @@ class Optimization:
     channels: Literal["luma", "yuv"] = "luma"
     learn: list[str] | None = None
     isp_lr: float | None = None
+    isp_steps: Literal["relative", "absolute"] = "relative"
     isp_schedule: Literal["cosine", "constant"] | None = None
     bounds: str | dict[str, float | list[float]] = "none"
     pull: Pull = field(default_factory=Pull)
     normalization: Literal["fixed", "running"] = "fixed"
     direct_channels: Literal[3, 4] = 3
+    save_networks: bool = False
 
     def __post_init__(self) -> None:
         for name in ("settings", "intensities"):
@@ -114,6 +121,7 @@ class Optimization:
             raise InputError("optimization.learn is empty; name a parameter, or leave it out")
         if self.isp_lr is not None:
             _not_negative("optimization.isp_lr", self.isp_lr)
+        choose("optimization.isp_steps", self.isp_steps, ("relative", "absolute"))
         if self.isp_schedule is not None:
             choose("optimization.isp_schedule", self.isp_schedule, ("cosine", "constant"))
         if isinstance(self.bounds, str):

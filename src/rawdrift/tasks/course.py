@@ -1,6 +1,6 @@
 """A training in which what stands before the network may be learned too, epoch by epoch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,9 @@ class DivergedError(InputError):
 class Course:
     """How a front is learned with its network, and what is told of it.
 
-    lr, schedule: of the front's learnable parameters; the same as those of `Task`.
+    lr: learning rate of the front's parameters, by name, at the start. Those that are not named are
+        not learned.
+    schedule: of these rates, "cosine" or "constant".
     running: the network's input is normalized by running statistics of its views, instead of by
         fixed ones at the beginning.
     penalty: what is added to the loss: (mosaics, camera_index, views) to a number.
@@ -32,8 +34,8 @@ class Course:
         `follow` told.
     """
 
-    lr: float
-    schedule: str
+    lr: Mapping[str, float] = field(default_factory=dict)
+    schedule: str = "constant"
     running: bool = False
     penalty: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     after_step: Callable[[], object] = lambda: None
@@ -43,4 +45,4 @@ class Course:
     @property
     def identity(self) -> object:
         """What the numbers of the training depend on, beside what `train` is given."""
-        return self.lr, self.schedule, self.running
+        return dict(self.lr), self.schedule, self.running

@@ -176,12 +176,11 @@ class _Training(L.LightningModule):
         return torch.Generator().manual_seed(seed)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        if self.course is None or len(optimizer.param_groups) < 2:
-            return
         share = 1.0
-        if self.course.schedule == "cosine":
+        if self.course is not None and self.course.schedule == "cosine":
             share = (1 + math.cos(math.pi * self.global_step / self.steps)) / 2
-        optimizer.param_groups[1]["lr"] = self.course.lr * share
+        for group in optimizer.param_groups[1:]:
+            group["lr"] = group["begins"] * share
 
     def on_train_batch_end(self, *_: Any) -> None:
         if self.course is not None:
@@ -189,9 +188,11 @@ class _Training(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.net.parameters(), lr=self.task.lr)
-        learned = [p for p in self.develop.parameters() if p.requires_grad]
-        if self.course is not None and learned:
-            optimizer.add_param_group({"params": learned, "lr": self.course.lr})
+        learned: dict[float, list[nn.Parameter]] = {}  # by rate
+        for name, rate in (self.course.lr if self.course else {}).items():
+            learned.setdefault(rate, []).append(self.develop.get_parameter(name))
+        for rate, parameters in learned.items():
+            optimizer.add_param_group({"params": parameters, "lr": rate, "begins": rate})
         if self.task.schedule == "constant":
             return optimizer
         cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from rawdrift import files
 from rawdrift.checks import InputError
 
 
@@ -38,6 +39,14 @@ def read(path: Path) -> Mapping[str, Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         raise InputError(f"weights {path} hold no state dict: expected names with tensors")
     return state
+
+
+def save(net: nn.Module, path: Path) -> None:
+    """Write the state dict to `path`.safetensors, whole or not at all."""
+    from safetensors.torch import save
+
+    state = {name: t.detach().cpu().contiguous() for name, t in net.state_dict().items()}
+    files.write(path.with_name(f"{path.name}.safetensors"), save(state))
 
 
 def load(

@@ -1,7 +1,7 @@
 """The units of drift optimization: a setting, an intensity and a fold."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.controls.experiment import Experiment, Tell
 from rawdrift.controls.material import Material, fold_seed, read
@@ -18,7 +19,7 @@ from rawdrift.controls.optimization.physics import signal, violations
 from rawdrift.controls.optimization.summary import headline, summarize
 from rawdrift.runs.optimization import OptimizationSpec
 from rawdrift.runs.store import Record, Records
-from rawdrift.tasks import models
+from rawdrift.tasks import models, weights
 from rawdrift.tasks.course import Course, DivergedError
 from rawdrift.tasks.evaluate import answer
 from rawdrift.tasks.fronts import NeuralISP, Packed
@@ -119,8 +120,13 @@ class DriftOptimization(Experiment[Unit]):
         signals = [signal(data, camera) for camera in range(len(data.cameras))]
         sides: list[learned.Side] = []
         penalty = None
-        if unit.setting == "learned":
-            assert isinstance(front, Develop)
+        rates: dict[str, float] = {}
+        if isinstance(front, NeuralISP):
+            rates = {name: task.lr for name, _ in front.named_parameters()}
+        elif isinstance(front, Develop) and unit.setting == "learned":
+            rate = task.lr if what.isp_lr is None else what.isp_lr
+            above = [_above(*pair) for pair in zip(data.cameras, signals, strict=True)]
+            rates = learned.rates(front, what, rate, above)
             sides = learned.box(front, data.cameras, what.bounds)
             penalty = learned.penalty(front, what, data.cameras)
         test = torch.from_numpy(split.test)
@@ -137,7 +143,7 @@ class DriftOptimization(Experiment[Unit]):
             }
 
         course = Course(
-            lr=task.lr if what.isp_lr is None or unit.setting == "neural" else what.isp_lr,
+            lr=rates,
             schedule=what.isp_schedule or task.schedule,
             running=unit.setting == "neural"
             or (unit.setting in ("learned", "frozen-matched") and what.normalization == "running"),
@@ -184,6 +190,9 @@ class DriftOptimization(Experiment[Unit]):
             "choice": choice,
             "precision": resolve_precision(task.precision),
         }
+        if net is not None and what.save_networks:
+            folder = checkpoint.parent.parent / "networks"
+            weights.save(nn.ModuleDict({"front": front, "net": net}), folder / unit.name)
         if before and net is not None:
             record["pictures"] = before | pictures.after(material, split.test, front, net)
         return record
@@ -220,6 +229,8 @@ class DriftOptimization(Experiment[Unit]):
                     ("test", entry["test"]),
                 ):
                     for metric, value in found.items():
+                        if metric.startswith("recall:") and entry is not history[-1]:
+                            continue
                         yield {**at, "split": split, "metric": metric, "value": value}
             if diverged is not None:
                 yield {
@@ -265,7 +276,7 @@ class DriftOptimization(Experiment[Unit]):
             few = indices[: batches * task.batch_size]
             started = time.monotonic()
             follow = partial(_answered, material=(data, targets, few))
-            course = Course(0.0, "constant", follow=follow)
+            course = Course(follow=follow)
             train(data, targets, few, front, task, seed=0, course=course)
             took.append((time.monotonic() - started, len(few)))
         images = max(took[1][1] - took[0][1], 1)
@@ -281,6 +292,12 @@ def _answered(
     data, targets, indices = material
     answer(front, net, data, targets, indices, loss)
     return {}
+
+
+def _above(camera: Camera, signal: Sequence[float]) -> float:
+    """The signal above the black level, the mean of the four sites."""
+    above = (seen - black for seen, black in zip(signal, camera.black_level, strict=True))
+    return max(0.0, sum(above) / len(signal))
 
 
 def _isps(front: Front) -> list[Any]:

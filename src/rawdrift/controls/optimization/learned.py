@@ -50,6 +50,25 @@ def restore(isp: Pipeline, values: Values) -> None:
             parameter.copy_(torch.tensor(values[name], dtype=torch.float64))
 
 
+def rates(develop: Develop, spec: Optimization, lr: float, black: Sequence[float]) -> Values:
+    """The learning rate of each learned parameter: `lr`, and of relative steps times the root mean
+    square of its tensor; of a black level times the signal above it.
+
+    black: the signal of each camera. Source of relative steps: Shazeer and Stern, "Adafactor:
+    adaptive learning rates with sublinear memory cost", ICML 2018.
+    """
+    found = {}
+    for index, isp in enumerate(develop.isps):
+        for name, parameter in isp.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            size = black[index] if name == "black_level.level" else 0.0
+            size = size or float(parameter.detach().square().mean().sqrt())
+            rate = lr * (size or 1.0) if spec.isp_steps == "relative" else lr
+            found[f"pipelines.{index}.{name}"] = rate
+    return found
+
+
 class Side(NamedTuple):
     """One parameter, and its bounds, of its shape."""
 

@@ -15,6 +15,7 @@ from rawdrift.data.dataset import RawDataset
 GAMMA = 0.5, 5.0  # of displays and their inverses, with room
 SUM = 0.25  # by which the sum of a kernel's weights may change: its gain on flat ground
 SINGULAR = 0.02  # of the determinant at the camera's values, relative
+BELOW = 0.05  # of the signal, that a black level may be below zero
 SAMPLED = 64  # images that the signal is taken from
 
 
@@ -53,7 +54,7 @@ def violations(
                     yield Violation(
                         name, f"{site}: {level:.3g} is above the median signal, {seen:.3g}"
                     )
-                elif level < 0:
+                elif level < -BELOW * seen:
                     yield Violation(name, f"{site}: {level:.3g} is below zero")
         elif quantity == "gains":
             for color, gain, camera in zip("RGB", now, then, strict=True):

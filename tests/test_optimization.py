@@ -1,0 +1,597 @@
+"""Drift optimization: laws over settings, results, resumption, and what it refuses."""
+
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from torch import nn
+
+import rawdrift as rd
+from rawdrift.cli import main
+from rawdrift.controls.experiment import _here
+from rawdrift.controls.optimization import DriftOptimization, control, learned
+from rawdrift.controls.optimization.physics import violations
+from rawdrift.controls.plan import plan
+from rawdrift.controls.stages import stages
+from rawdrift.data.dataset import RawDataset
+from rawdrift.runs.executor import Compute
+from rawdrift.runs.optimization import SETTINGS, Optimization, OptimizationSpec, Pull
+from rawdrift.runs.spec import Data, Task
+from rawdrift.tasks import train as training
+from rawdrift.tasks.augment import augment
+from rawdrift.tasks.course import Course
+from rawdrift.tasks.fronts import NeuralISP, Packed, Upsampled, widen
+from rawdrift.tasks.task import Develop
+
+from conftest import random_camera, random_mosaic, write_folder
+
+NETS = """
+from torch import nn
+
+def pixels(classes):
+    return nn.Conv2d(3, classes, 3, padding=1)
+
+def blocks(classes):
+    return nn.Sequential(nn.Conv2d(3, 4, 3, stride=4), nn.BatchNorm2d(4), nn.ReLU(),
+                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))
+
+def explosive(classes):
+    net = blocks(classes)
+    net[-1].weight.data *= float("nan")
+    return net
+"""
+SPEC = OptimizationSpec(
+    Data("synthetic-microscopy", images=18, size=32, balanced=True),
+    Optimization(["frozen", "learned"], intensities=[1.0], folds=2),
+    Task("import:optimization_nets.blocks", epochs=2, batch_size=5, lr=1e-2, precision="32"),
+)
+
+
+@pytest.fixture(autouse=True)
+def nets(tmp_path, monkeypatch):
+    """A module with small networks, found here and in other processes."""
+    (tmp_path / "optimization_nets.py").write_text(NETS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+
+
+def spec(task=(), data=None, **optimization):
+    return replace(
+        SPEC,
+        data=data or SPEC.data,
+        task=replace(SPEC.task, **dict(task)),
+        optimization=replace(SPEC.optimization, **optimization),
+    )
+
+
+def rows(run):
+    with (run / "results.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def record(run, unit):
+    return json.loads((run / f"records/{unit}.json").read_text())["record"]
+
+
+def curve(run, setting, metric="loss"):
+    wanted = (setting, metric)
+    return [r["value"] for r in rows(run) if (r["setting"], r["metric"]) == wanted]
+
+
+def test_the_command_compares_all_settings_at_each_intensity(tmp_path, capsys):
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "data": {
+                    "name": "synthetic-microscopy",
+                    "images": 18,
+                    "size": 32,
+                    "balanced": True,
+                },
+                "optimization": {
+                    "settings": ["frozen", "learned", "direct", "static-best", "frozen-matched"],
+                    "intensities": [0.05, 1],
+                    "folds": 2,
+                },
+                "task": {"model": "import:optimization_nets.blocks", "epochs": 1, "lr": 0.01},
+            }
+        )
+    )
+    run = tmp_path / "run"
+    assert main(["optimization", "--config", str(config), "--out", str(run)]) == 0
+    shown = capsys.readouterr().out
+    assert "accuracy over folds and steps" in shown
+    found = rows(run)
+    assert list(found[0]) == [
+        "setting",
+        "intensity",
+        "fold",
+        "epoch",
+        "step",
+        "split",
+        "metric",
+        "value",
+    ]
+    assert {r["intensity"] for r in found} == {"0.05", "1.0"}
+    assert {r["setting"] for r in found} == set(SETTINGS) - {"neural"}
+    assert {r["split"] for r in found} == {"train", "test"}
+    assert curve(run, "frozen") == curve(run, "frozen-matched")
+    assert not list((run / "records").glob("frozen-matched*"))
+
+    def refuse(text):
+        raise AssertionError(text)
+
+    summary = json.loads((run / "summary.json").read_text(), parse_constant=refuse)
+    assert summary["kind"] == "optimization"
+    assert summary["same"] == {"frozen-matched": "frozen"}
+    assert len(summary["table"]) == 2 * 5
+    for row in summary["table"]:
+        values = [
+            float(r["value"])
+            for r in found
+            if (r["setting"], float(r["intensity"])) == (row["setting"], row["intensity"])
+            and (r["split"], r["metric"]) == ("test", "accuracy")
+        ]
+        assert row["mean"] == pytest.approx(sum(values) / 2)
+        assert row["low"] <= row["mean"] <= row["high"]
+        assert row["final"]["mean"] == row["best"]["mean"]
+    pairs = 2 * 2 * 6  # intensities, final and mean, of four settings
+    assert len(summary["differences"]) == pairs
+    assert all(d["p"] <= d["p_holm"] <= 1 for d in summary["differences"])
+    choices = summary["choices"]
+    assert len(choices) == 4
+    for choice in choices:
+        assert set(choice["validation"]) == set(rd.isp.CONFIGURATIONS)
+        assert choice["validation"][choice["chosen"]] == max(choice["validation"].values())
+    assert {s["setting"] for s in summary["stages"]} == {"frozen", "learned", "static-best"}
+    for stage in summary["stages"]:
+        assert [s["name"] for s in stage["stages"]][::7] == ["raw", "gamma"]
+    pictures = [p for s in summary["samples"] for v in s["views"].values() for p in v.values()]
+    assert len(pictures) == 2 * 4 * 4 * 2
+    assert all((run / p).read_bytes().startswith(b"\x89PNG") for p in pictures)
+
+
+def test_frozen_stays_learned_moves_and_without_a_rate_is_frozen(tmp_path):
+    for name, lr in (("free", 0.01), ("held", 0.0)):
+        rd.optimization.run(spec(isp_lr=lr), tmp_path / name)
+    free, held = tmp_path / "free", tmp_path / "held"
+    assert curve(held, "learned") == curve(held, "frozen") == curve(free, "frozen")
+    assert curve(free, "learned") != curve(free, "frozen")
+    frozen = record(free, "frozen_1_fold0")["isps"][0]
+    assert frozen["path"] == []
+    one = record(free, "learned_1_fold0")["isps"][0]
+    assert one["initial"] == frozen["initial"]
+    for name, start in one["initial"].items():
+        assert one["path"][-1]["values"][name] != start, name
+    still = record(held, "learned_1_fold0")["isps"][0]
+    assert all(at["values"] == still["initial"] for at in still["path"])
+
+
+def test_all_settings_see_the_same_images_moved_alike_and_begin_with_the_same_weights(
+    tmp_path, monkeypatch
+):
+    seen, begun = [], []
+    true_augment, true_network = training.augment, training._network
+
+    def spy(kind, views, masks, generator):
+        seen[-1].append((generator.get_state().tolist(), len(views)))
+        return true_augment(kind, views, masks, generator)
+
+    def network(*args):
+        net = true_network(*args)
+        begun.append([p.tolist() for p in net[1].parameters()])
+        seen.append([])
+        return net
+
+    monkeypatch.setattr(training, "augment", spy)
+    monkeypatch.setattr(training, "_network", network)
+    settings = ["frozen", "learned", "direct", "neural"]
+    one = spec({"augment": "strong", "epochs": 1}, settings=settings, normalization="running")
+    experiment = DriftOptimization(one)
+    for unit in experiment.units:
+        if unit.fold == 0:
+            experiment.compute(unit, "cpu", tmp_path / unit.name, lambda: None)
+    assert len(seen) == 4
+    assert all(len(draws) == 2 for draws in seen)
+    assert seen.count(seen[0]) == 4
+    assert begun.count(begun[0]) == 4
+
+
+@pytest.mark.parametrize("kind", ["weak", "strong"])
+def test_masks_of_another_size_move_with_the_views(kind):
+    views = torch.nn.functional.interpolate(random_mosaic(0, 6, 6, (4, 1)), (24, 24))
+    masks = (255 * views[:, 0]).to(torch.uint8).repeat_interleave(2, -1).repeat_interleave(2, -2)
+    moved, others = augment(kind, views, masks, torch.Generator().manual_seed(3))
+    alike = ((255 * moved[:, 0]).to(torch.uint8).float() - others[:, ::2, ::2].float()).abs() < 5
+    assert alike.double().mean() > (0.6 if kind == "strong" else 0.9999)
+
+
+def test_bounds_are_never_left(tmp_path):
+    bounds = {"white_balance.gains": 0.01, "gamma.gamma": [2.15, 2.25]}
+    what = {"isp_lr": 0.1, "bounds": bounds, "settings": ["learned"]}
+    rd.optimization.run(spec(**what), tmp_path / "run")
+    touched = set()
+    for fold in (0, 1):
+        isp = record(tmp_path / "run", f"learned_1_fold{fold}")["isps"][0]
+        start = isp["initial"]["white_balance.gains"]
+        for at in isp["path"]:
+            assert 2.15 <= at["values"]["gamma.gamma"] <= 2.25
+            touched.add(at["values"]["gamma.gamma"])
+            for gain, held in zip(at["values"]["white_balance.gains"], start, strict=True):
+                assert abs(gain - held) <= 0.01 * abs(held) * (1 + 1e-12)
+    assert touched & {2.15, 2.25}
+
+
+@pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
+def test_default_bounds_hold_every_number_that_is_learned(name):
+    cameras = random_camera(1), random_camera(2)
+    develop = learned.learnable(Optimization(isp=name), cameras)
+    starts = [learned.values(isp) for isp in develop.isps]
+    sides = learned.box(develop, cameras, "default")
+    assert {id(side.parameter) for side in sides} == {id(p) for p in develop.parameters()}
+    for parameter, low, high in sides:
+        assert (low <= parameter).all()
+        assert (parameter <= high).all()
+        assert (low < high).all()
+        with torch.no_grad():
+            parameter += 100
+    learned.project(sides)
+    assert all((side.parameter == side.high).all() for side in sides)
+    for isp, start in zip(develop.isps, starts, strict=True):
+        learned.restore(isp, start)
+        assert learned.values(isp) == start
+
+
+def test_what_is_not_to_be_learned_stays(tmp_path):
+    rd.optimization.run(
+        spec(settings=["learned"], learn=["white_balance", "gamma.gamma"]), tmp_path / "run"
+    )
+    isp = record(tmp_path / "run", "learned_1_fold0")["isps"][0]
+    moved = {n for n, v in isp["path"][-1]["values"].items() if v != isp["initial"][n]}
+    assert moved == {"white_balance.gains", "gamma.gamma"}
+
+
+def test_pull_holds_the_isp_near_the_camera_and_its_views(tmp_path):
+    free, held, alike = (
+        _distance(tmp_path / name, pull)
+        for name, pull in (
+            ("free", Pull()), ("held", Pull(camera=1e4)), ("alike", Pull(views=1e4)),
+        )
+    )  # fmt: skip
+    assert held < 0.5 * free
+    assert alike != free
+
+
+def _distance(run, pull):
+    task = {"epochs": 4, "augment": "none"}
+    rd.optimization.run(spec(task, settings=["learned"], isp_lr=0.02, pull=pull), run)
+    isp = record(run, "learned_1_fold0")["isps"][0]
+    start, end = (
+        torch.cat([torch.tensor(x).flatten() for name, x in v.items() if "black" not in name])
+        for v in (isp["initial"], isp["path"][-1]["values"])
+    )
+    return float((start - end).norm())
+
+
+def test_pull_to_views_has_no_slope_at_the_camera_and_is_differentiable_after_inference():
+    camera = random_camera(3)
+    what = Optimization(pull=Pull(views=1.0))
+    develop = learned.learnable(what, [camera])
+    penalty = learned.penalty(develop, what, [camera])
+    mosaics, index = random_mosaic(0, 20, 20, (2,)).float(), torch.zeros(2, dtype=torch.long)
+    with torch.inference_mode():
+        assert float(penalty(mosaics, index, develop(mosaics, index))) == pytest.approx(0, abs=1e-5)
+    with torch.no_grad():
+        develop.isps[0].gamma.gamma += 0.5
+    value = penalty(mosaics, index, develop(mosaics, index))
+    value.backward()
+    assert value > 1e-3
+    assert develop.isps[0].gamma.gamma.grad > 0
+
+
+def test_what_was_trained_is_kept_where_it_is_asked_for(tmp_path):
+    run = tmp_path / "run"
+    rd.optimization.run(spec(settings=["learned"], save_networks=True), run)
+    held = load_file(run / "networks/learned_1_fold1.safetensors")
+    end = record(run, "learned_1_fold1")["isps"][0]["path"][-1]["values"]
+    assert held["front.pipelines.0.gamma.gamma"].item() == end["gamma.gamma"]
+    assert held["net.1.5.weight"].shape == (9, 4)
+    assert len(list((run / "networks").iterdir())) == 2
+
+
+def test_running_normalization_follows_the_isp_and_frozen_matched_has_it_too(tmp_path):
+    settings = ["frozen", "learned", "frozen-matched"]
+    one = spec(settings=settings, normalization="running", isp_lr=0.0)
+    summary = rd.optimization.run(one, tmp_path / "run")
+    run = tmp_path / "run"
+    assert summary["same"] == {}
+    assert curve(run, "learned") == curve(run, "frozen-matched") != curve(run, "frozen")
+
+
+@pytest.mark.parametrize("kind", ["killed", "processes"])
+def test_the_same_bytes_after_a_kill_and_from_processes(kind, tmp_path, monkeypatch):
+    one = spec({"epochs": 3}, isp_lr=0.01, normalization="running", pull=Pull(views=0.1))
+    rd.optimization.run(one, tmp_path / "whole", Compute(threads=1))
+    other = tmp_path / "other"
+    if kind == "processes":
+        rd.optimization.run(one, other, Compute("processes", 2, threads=1))
+    else:
+        monkeypatch.setattr(control, "CHECKPOINT_EVERY", 0.0)
+        told, train = [], control.train
+
+        def killed(*args, on_epoch, **kwargs):
+            def stop():
+                told.append(1)
+                if len(told) == 9:  # in the last epoch of the third unit, the first that learns
+                    raise KeyboardInterrupt
+                on_epoch()
+
+            return train(*args, on_epoch=stop, **kwargs)
+
+        monkeypatch.setattr(control, "train", killed)
+        with pytest.raises(KeyboardInterrupt):
+            rd.optimization.run(one, other, Compute(threads=1))
+        assert list((other / "records").glob("*.ckpt"))
+        rd.optimization.run(one, other, Compute(threads=1))
+        assert len(told) == 9 + 3 + 3  # of its three epochs two were kept
+    assert (other / "results.csv").read_bytes() == (tmp_path / "whole/results.csv").read_bytes()
+    first, second = (record(run, "learned_1_fold0")["isps"] for run in (tmp_path / "whole", other))
+    assert first == second
+
+
+def test_a_diverged_training_is_recorded_and_never_as_a_number(tmp_path, monkeypatch):
+    train = control.train
+
+    def diverge(*args, course, **kwargs):
+        develop = args[3]
+
+        def after_step():
+            if course.history and isinstance(develop, Develop) and course.lr:
+                with torch.no_grad():
+                    develop.isps[0].gamma.gamma.fill_(torch.nan)
+
+        course.after_step = after_step
+        return train(*args, course=course, **kwargs)
+
+    monkeypatch.setattr(control, "train", diverge)
+    summary = rd.optimization.run(SPEC, tmp_path / "run")
+    assert summary["failed"] == {}
+    found = [r for r in rows(tmp_path / "run") if r["setting"] == "learned"]
+    assert [(r["epoch"], r["split"]) for r in found if r["metric"] == "diverged"] == [
+        ("2", "train")
+    ] * 2
+    assert {r["epoch"] for r in found if r["metric"] != "diverged"} == {"1"}
+    assert [row["setting"] for row in summary["table"]] == ["frozen"]
+    assert [(d["setting"], d["epoch"]) for d in summary["diverged"]] == [("learned", 2)] * 2
+    assert summary["differences"] == []
+    assert "NaN" not in (tmp_path / "run/summary.json").read_text()
+    assert rd.optimization.run(SPEC, tmp_path / "run")["diverged"] == summary["diverged"]
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_masks_are_segmented_in_every_setting(channels, tmp_path):
+    one = OptimizationSpec(
+        Data("synthetic-drone", images=24, size=33 if channels == 3 else 32),
+        Optimization(
+            ["frozen", "learned", "direct"], intensities=[0.25], folds=2, direct_channels=channels
+        ),
+        Task(
+            "import:optimization_nets.pixels",
+            kind="segmentation", loss="cross_entropy", epochs=1, batch_size=8, precision="32",
+        ),
+    )  # fmt: skip
+    summary = rd.optimization.run(one, tmp_path / "run")
+    assert summary["metric"] == "iou"
+    assert {row["setting"] for row in summary["table"]} == {"frozen", "learned", "direct"}
+    assert summary["data"]["groups"] == 2
+
+
+def test_several_cameras_have_an_isp_each_of_their_own(tmp_path):
+    labels = [
+        {"image": f"{i}.tif", "label": "ab"[i % 2], "camera": f"c{i // 6}.toml"} for i in range(12)
+    ]
+    root = write_folder(tmp_path / "data", labels, dark=("a",))
+    for i in range(2):
+        replace(random_camera(i, "RGGB"), name=f"c{i}").save(root / f"c{i}.toml")
+    one = spec(
+        {"model": "import:optimization_nets.blocks"},
+        data=Data("folder", str(root)),
+        settings=["learned"],
+    )
+    summary = rd.optimization.run(one, tmp_path / "run")
+    assert [isp["camera"] for isp in summary["isps"]] == ["c0", "c1"] * 2
+    first, second = summary["isps"][:2]
+    assert first["initial"] != second["initial"]
+    for isp in (first, second):
+        assert isp["final"]["white_balance.gains"] != isp["initial"]["white_balance.gains"]
+
+
+BAD = [
+    ({"settings": ["learnt"]}, "unknown setting .*'learnt'.*did you mean 'learned'"),
+    ({"settings": []}, "optimization.settings is empty"),
+    ({"settings": ["frozen", "frozen"]}, "names one twice"),
+    ({"intensities": [0.02]}, "optimization.intensities must be of 0.01, 0.05"),
+    ({"isp": "bi,s"}, "unknown optimization.isp"),
+    ({"learn": ["gama"]}, "did you mean 'gamma'"),
+    ({"isp_lr": -1}, "isp_lr must be a number above 0"),
+    ({"direct_channels": 5}, "must be 3 or 4"),
+    ({"normalization": "batch"}, "choose one of fixed; running"),
+    ({"bounds": "tight"}, "choose one of none; default"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), BAD)
+def test_impossible_fields_are_refused(fields, message):
+    with pytest.raises(rd.InputError, match=message):
+        Optimization(**fields)
+
+
+UNFIT = [
+    ({"bounds": {"gamma.gamma": [1.0, 2.0]}}, "gamma.gamma, 1 to 2, leaves out its value"),
+    ({"bounds": {"color_correction.hue": [-10, 10]}}, "turns a parameter as a whole"),
+    ({"bounds": {"gamma.gama": 0.1}}, "unknown parameter of this pipeline"),
+    ({"bounds": {"gamma.gamma": 0.1}, "learn": ["denoise"]}, "learn leaves out"),
+    ({"learn": ["sharpen.radius"]}, "parameter of bi,s,ga in optimization.learn"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), UNFIT)
+def test_what_does_not_fit_the_isp_is_refused_before_anything_is_trained(fields, message, tmp_path):
+    with pytest.raises(rd.InputError, match=message):
+        rd.optimization.run(spec(**fields), tmp_path / "run")
+
+
+def test_an_intensity_that_the_data_cannot_give_is_refused(tmp_path, capsys):
+    root = write_folder(
+        tmp_path / "data", [{"image": f"{i}.tif", "label": "ab"[i % 2]} for i in range(8)]
+    )
+    command = ["optimization", "--data.root", str(root), "--out", str(tmp_path / "run")]
+    assert (
+        main([*command, "--optimization.intensities", "[0.05]", "--optimization.folds", "2"]) == 2
+    )
+    error = capsys.readouterr().err
+    assert "optimization.intensities names 0.05, which the data can't give" in error
+    with pytest.raises(rd.InputError, match="name them in optimization.intensities"):
+        OptimizationSpec(replace(SPEC.data, intensity=0.5))
+
+
+def test_gradients_are_finite_near_black_and_white_and_autocast_leaves_them(monkeypatch):
+    camera = rd.Camera("dim", "RGGB", black_level=(0.1,) * 4, white_balance=(2.0, 1.0, 1.5))
+    mosaics = torch.stack(
+        [torch.full((12, 12), value) for value in (0.0, 0.1, 0.1 + 1e-7, 0.5, 1.0)]
+    )
+    index = torch.zeros(5, dtype=torch.long)
+    weights = torch.linspace(-1, 1, 3)[:, None, None]
+    found = {}
+    for autocast in (False, True):
+        develop = Develop.parametrized("bi,s,ga", [camera], "luma")
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            views = develop(mosaics, index)
+        (views * weights).square().sum().backward()
+        found[autocast] = {n: p.grad for n, p in develop.named_parameters()}
+    for name, gradient in found[False].items():
+        assert gradient.isfinite().all(), name
+        assert gradient.abs().max() > 0, name
+        assert torch.equal(gradient, found[True][name]), name
+
+
+def test_parameters_that_leave_physics_are_named():
+    camera = rd.Camera.load(
+        "raw-microscopy"
+    )  # whose white balance and matrix have signs that cancel
+    isp = rd.isp.parametrized("bi,u,ga", camera)
+    start = learned.values(isp)
+    assert list(violations(start, start, [0.1] * 4)) == []
+    changed = {
+        "black_level.level": [0.2, 0, -0.01, 0],
+        "white_balance.gains": [0.6567, 1.9673, 3.5304],
+        "color_correction.matrix": [[1.0, 1, 1], [1, 1, 1], [1, 1, 1]],
+        "demosaic.kernels": torch.tensor(start["demosaic.kernels"]).mul(2).tolist(),
+        "denoise.kernel": torch.tensor(start["denoise.kernel"]).mul(0.5).tolist(),
+        "sharpen.radius": -0.1,
+        "gamma.gamma": 0.1,
+    }
+    assert set(changed) | {"sharpen.amount"} == set(start)
+    for name, value in changed.items():
+        found = list(violations(start, {**start, name: value}, [0.1] * 4))
+        assert {v.parameter for v in found} == {name}, name
+    mirrored = [[2.0338, 0, 0], [0, 2, 0], [0, 0, 2]]  # by the sign of the camera's determinant
+    assert list(violations(start, {**start, "color_correction.matrix": mirrored}, [0.1] * 4))
+
+
+def test_stages_and_their_gradients_are_those_of_the_chain():
+    isp = rd.isp.static("bi,u,me", random_camera(5, "GRBG"))
+    net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    net, mosaics = net.double(), random_mosaic(1, 12, 14, (2,))
+    truth = torch.tensor([0, 1])
+    found = stages(isp, net, mosaics, truth, nn.functional.cross_entropy)
+    view, traced = isp.trace(mosaics)
+    assert [stage.name for stage in found] == ["raw", *traced]
+    for stage in found[1:]:
+        assert torch.equal(stage.values, traced[stage.name])
+    assert all(p.grad is None for p in net.parameters())
+    raw = mosaics.clone().requires_grad_()
+    nn.functional.cross_entropy(net(isp(raw)), truth).backward()
+    assert torch.allclose(found[0].gradient, raw.grad.abs(), atol=1e-12)
+    assert all(stage.gradient.shape == stage.values.shape for stage in found)
+    assert torch.equal(found[-1].values, view)
+
+
+@pytest.mark.parametrize("size", [(12, 14), (11, 13)])
+def test_packed_raw_is_the_mosaic_without_black_level_by_color(size):
+    cameras = tuple(random_camera(i, cfa) for i, cfa in enumerate(("RGGB", "GBRG")))
+    mosaics = random_mosaic(2, *size, (4,)).float()
+    index = torch.tensor([0, 1, 0, 1])
+    four, three = (Packed(cameras, channels)(mosaics, index) for channels in (4, 3))
+    assert four.shape == (4, 4, 6, 7)
+    for i, camera in enumerate((cameras[0], cameras[1])):
+        isp = rd.isp.static("bi,s,ga", camera)
+        x = isp.black_level(mosaics[i])
+        red = (0, 0) if i == 0 else (1, 0)
+        there = x[red[0] :: 2, red[1] :: 2]
+        assert torch.allclose(four[i, 0, : there.shape[0], : there.shape[1]], there)
+        blue = x[1 - red[0] :: 2, 1 - red[1] :: 2]
+        assert torch.allclose(three[i, 2, : blue.shape[0], : blue.shape[1]], blue)
+    assert torch.equal(three[:, 1], (four[:, 1] + four[:, 2]) / 2)
+
+
+def test_a_network_for_four_channels_answers_as_the_one_for_three():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Flatten())
+    view = torch.rand(2, 3, 8, 8)
+    before = net(view)
+    widen(net)
+    assert torch.allclose(net(view[:, [0, 1, 1, 2]]), before, atol=1e-6)
+    with pytest.raises(rd.InputError, match="begins with a convolution of three channels"):
+        widen(nn.Sequential(nn.Flatten(), nn.Linear(3, 2)))
+    assert Upsampled(nn.Conv2d(3, 2, 1), (15, 16))(torch.rand(1, 3, 8, 8)).shape == (1, 2, 15, 16)
+
+
+def test_a_neural_isp_makes_views_and_is_learned():
+    camera = random_camera(4, "RGGB")
+    data = RawDataset(
+        random_mosaic(0, 24, 24, (6,)).float(), tuple("abcdef"), (camera,),
+        torch.zeros(6, dtype=torch.long), ("x", "y"), torch.arange(6) % 2,
+    )  # fmt: skip
+    front = NeuralISP([camera])
+    before = [p.detach().clone() for p in front.parameters()]
+    with torch.no_grad():
+        views = front.eval()(data.mosaics, data.camera_index)
+    assert views.shape == (6, 3, 24, 24)
+    assert views.min() >= 0
+    assert views.max() <= 1
+    from rawdrift.tasks.targets import Targets
+
+    course = Course({name: 1e-2 for name, _ in front.named_parameters()}, running=True)
+    task = replace(SPEC.task, epochs=1)
+    training.train(
+        data, Targets.of(data, task), torch.arange(6), front, task, seed=0, course=course
+    )
+    moved = [not torch.equal(a, b) for a, b in zip(before, front.parameters(), strict=True)]
+    assert sum(moved) > len(moved) / 2
+
+
+def test_a_plan_costs_little_and_changes_nothing(tmp_path):
+    one = spec(settings=["frozen", "static-best"], folds=2)
+    found = plan(DriftOptimization, one, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert (found.units, found.done) == (4, 0)
+    assert found.seconds > 0
+    assert _here(DriftOptimization, one).steps(DriftOptimization(one).units[-1]) == 13 * 2
+
+
+def test_static_best_needs_images_to_validate_on(tmp_path):
+    one = OptimizationSpec(
+        Data("synthetic-drone", images=24, size=32),
+        Optimization(["static-best"], intensities=[1.0], folds=2),
+        Task(
+            "import:optimization_nets.pixels", kind="segmentation", loss="cross_entropy", epochs=1
+        ),
+    )
+    with pytest.raises(rd.InputError, match="inner validation needs two groups"):
+        rd.optimization.run(one, tmp_path / "run")
