@@ -16,12 +16,12 @@ from safetensors.torch import save_file
 import rawdrift as rd
 from planted import CAMERA, ISP, planted
 from rawdrift import report
-from rawdrift.cli import main
+from rawdrift.cli import FORENSICS_DEMO, main
 from rawdrift.controls.forensics import models as kept
 from rawdrift.controls.forensics.sweep import DriftForensics
 from rawdrift.controls.plan import plan
 from rawdrift.runs.executor import Compute
-from rawdrift.runs.spec import Data, Forensics, ForensicsSpec, Task
+from rawdrift.runs.spec import Data, Forensics, ForensicsSpec, Synthesis, SynthesisSpec, Task
 from rawdrift.tasks import models
 from test_report import no_figures, text_of
 
@@ -366,6 +366,30 @@ def test_sobol_intervals_are_those_of_the_seed_alone():
     one = rd.forensics.sensitivity(net, ISP, data, space, samples=4, points=2)
     np.random.seed(2)
     assert rd.forensics.sensitivity(net, ISP, data, space, samples=4, points=2) == one
+
+
+def test_the_demo_ends_with_both_reports_and_a_signature(tmp_path, monkeypatch, capsys):
+    synthesis = SynthesisSpec(
+        Data("synthetic-microscopy", images=20, size=32, balanced=True),
+        Synthesis(train=["bi,s,ga"], folds=2, corruptions=["fog"], severities=[3]),
+        Task("import:sweep_nets.blocks", epochs=1, precision="32"),
+    )
+    root, checkpoint = cells(tmp_path)
+    task = Task("import:sweep_nets.look", checkpoint=str(checkpoint))
+    demo = replace(FORENSICS_DEMO.forensics, cameras=2)
+    forensics = ForensicsSpec(Data(root=str(root)), demo, task)
+    monkeypatch.setattr("rawdrift.cli.DEMO", synthesis)
+    monkeypatch.setattr("rawdrift.cli.FORENSICS_DEMO", forensics)
+    out = tmp_path / "demo"
+    assert main(["demo", "--out", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert f"report: {out / 'report.html'}" in told
+    assert f"report: {out / 'forensics/report.html'}" in told
+    assert "worst that was found: accuracy falls from" in told
+    assert f"rawdrift check {out / 'forensics/signature.json'}" in told
+    rd.forensics.Signature.load(out / "forensics/signature.json")
+    tests = {(row["test_kind"], row["test"]) for row in rows(out)}
+    assert len(tests) == 12 + 1
 
 
 @pytest.fixture
