@@ -23,7 +23,6 @@ from rawdrift.checks import Failures
 from rawdrift.cli import main
 from rawdrift.controls import synthesis
 from rawdrift.isp.develop import develop
-from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task
 from rawdrift.tasks import models
 
 from conftest import random_mosaic, write_folder
@@ -221,21 +220,6 @@ def test_the_report_is_drawn_again(finished, capsys):
     assert main(["report", str(finished)]) == 0
     assert (finished / "report.html").read_bytes() == page
     assert "report.html" in capsys.readouterr().out
-
-
-def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
-    small = SynthesisSpec(
-        Data("synthetic-microscopy", images=20, size=32, balanced=True),
-        Synthesis(train=["bi,s,ga"], folds=2, corruptions=["fog"], severities=[3]),
-        Task(epochs=1),
-    )
-    monkeypatch.setattr("rawdrift.cli.DEMO", small)
-    assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
-    assert "report.html" in capsys.readouterr().out
-    page = (tmp_path / "demo/report.html").read_text()
-    assert "synthetic-microscopy" in page
-    tests = {(row["test_kind"], row["test"]) for row in rows(tmp_path / "demo")}
-    assert len(tests) == 12 + 1
 
 
 def test_develop_all_gives_twelve_views_and_a_contact_sheet(tmp_path, capsys):

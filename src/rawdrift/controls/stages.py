@@ -41,7 +41,7 @@ def stages(
     x = isp.checked(mosaics).detach().requires_grad_()
     with torch.enable_grad():
         found = {"raw": x, **dict(isp.stages(x))}
-        logits = net(next(reversed(found.values())).float())
+        logits = net(next(reversed(found.values())).float().clone())  # a net may change its input
         harm = (loss or CrossEntropy())(logits, truth)
         gradients = torch.autograd.grad(harm, list(found.values()))
     return {

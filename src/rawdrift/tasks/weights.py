@@ -100,6 +100,8 @@ def checksum(path: str) -> str:
 
 def _without_prefix(state: Mapping[str, Tensor], names: Sequence[str]) -> Mapping[str, Tensor]:
     """What follows the prefix of all of `names`, where there is exactly one such prefix."""
+    if not names:  # a network that has learned nothing
+        return state
     ends = [name.removesuffix(names[0]) for name in state if name.endswith("." + names[0])]
     prefixes = [end for end in ends if all(end + name in state for name in names)]
     if names[0] in state or len(prefixes) != 1:

@@ -98,7 +98,7 @@ class _Shown:
     def answers(self, index: int, view: Tensor, prefix: str) -> dict[str, Any]:
         truth = self.targets.values[index][None]
         with torch.inference_mode():
-            found = outcome(self.net(view[None]), truth)
+            found = outcome(self.net(view[None].clone()), truth)
         told: dict[str, Any] = {"image": self.data.images[index]}
         if self.targets.kind == "classification":
             told["label"] = self.targets.names[int(truth)]

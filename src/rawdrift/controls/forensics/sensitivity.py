@@ -102,8 +102,9 @@ def _sobol(
     if variance == 0:  # 0 / 0 in the estimators
         nothing = Interval(0.0, 0.0, 0.0)
         return 0.0, {name: Sobol(nothing, nothing) for name in space.names}
+    # SALib takes a seed of 0 for none, and draws from the global state.
     found = analyze.analyze(
-        problem, values, calc_second_order=False, conf_level=confidence, seed=seed
+        problem, values, calc_second_order=False, conf_level=confidence, seed=seed + 1
     )
 
     def interval(kind: str, number: int) -> Interval:

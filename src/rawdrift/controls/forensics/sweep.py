@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 
 from rawdrift import isp as isps
 from rawdrift.checks import InputError, choose
@@ -31,6 +32,7 @@ from rawdrift.controls.forensics.summary import headline, summarize
 from rawdrift.controls.material import read
 from rawdrift.controls.measures import classification, segmentation
 from rawdrift.data.dataset import RawDataset
+from rawdrift.isp.pipeline import Pipeline
 from rawdrift.runs.executor import Compute
 from rawdrift.runs.spec import ForensicsSpec
 from rawdrift.runs.store import Record, Records
@@ -104,7 +106,7 @@ class DriftForensics(Experiment[Unit]):
             self.isp = with_sensor(self.isp, self.camera, spec.seed)
         ranges = None if isinstance(asked.space, str) else asked.space
         self.space = ParameterSpace.around(self.isp, ranges)
-        self.groups = _groups(asked.groups, self.space)
+        self.groups = _groups(asked.groups, self.space, list(self.isp.steps))
         of_masks = targets.kind == "segmentation"
         measures = segmentation() if of_masks else classification(targets.outputs)
         self.metric = choose("forensics.metric", asked.metric or next(iter(measures)), measures)
@@ -145,7 +147,7 @@ class DriftForensics(Experiment[Unit]):
             "sensitivity": self._sensitivity,
             "envelope": self._envelope,
         }
-        found = work[unit.kind](unit, net, isp, data)
+        found = work[unit.kind](unit, net, isp, data, device)
         tell()
         precision = self.spec.task.precision
         return {
@@ -155,11 +157,12 @@ class DriftForensics(Experiment[Unit]):
             "precision": resolve_precision(precision) if self.trained_here else "32-true",
         }
 
-    def _search(self, unit: Unit, net: Any, isp: Any, data: RawDataset) -> Record:
+    def _search(
+        self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset, device: str
+    ) -> Record:
         asked = self.spec.forensics
         everything = torch.arange(len(self.material.data))
-        loss = losses.build(self.spec.task, self.material.targets, everything)
-        loss = loss.to(next(net.parameters()).device)
+        loss = losses.build(self.spec.task, self.material.targets, everything).to(device)
         chain = Chain(net, isp, data, self.metric, loss, asked.distance)
         space = self.groups[unit.group]
         rivals = asked.rivals if unit.group == next(iter(self.groups)) else []
@@ -188,7 +191,9 @@ class DriftForensics(Experiment[Unit]):
             },
         }
 
-    def _sensitivity(self, unit: Unit, net: Any, isp: Any, data: RawDataset) -> Record:
+    def _sensitivity(
+        self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset, _: str
+    ) -> Record:
         asked = self.spec.forensics
         found = sensitivity(
             net, isp, data, self.space,
@@ -227,7 +232,9 @@ class DriftForensics(Experiment[Unit]):
             },
         }
 
-    def _envelope(self, unit: Unit, net: Any, isp: Any, data: RawDataset) -> Record:
+    def _envelope(
+        self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset, _: str
+    ) -> Record:
         asked = self.spec.forensics
         found = envelope(
             net, isp, data, self.space,
@@ -304,15 +311,17 @@ class DriftForensics(Experiment[Unit]):
         return methods * (asked.restarts * (3 * asked.steps + 1) + len(self.groups[unit.group]))
 
 
-def _groups(names: Sequence[str], space: ParameterSpace) -> dict[str, ParameterSpace]:
-    """What is searched, by name."""
-    steps = list(dict.fromkeys(name.partition(".")[0] for name in space.names))
+def _groups(
+    names: Sequence[str], space: ParameterSpace, steps: Sequence[str]
+) -> dict[str, ParameterSpace]:
+    """What is searched, by name. steps: of the ISP, in order."""
+    drifting = {name.partition(".")[0] for name in space.names}
     found = {}
     for name in names:
         if name == ALL:
             found[ALL] = space
         elif name == EACH:
-            found |= {step: space.only([step]) for step in steps}
+            found |= {step: space.only([step]) for step in steps if step in drifting}
         else:
             found[name] = space.only([name])
     return found

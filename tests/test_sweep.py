@@ -1,0 +1,507 @@
+"""Drift forensics as an experiment: the command, its run folder, resume, executors, bad input."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from safetensors.torch import save_file
+
+import rawdrift as rd
+from planted import CAMERA, ISP, planted
+from rawdrift import report
+from rawdrift.cli import FORENSICS_DEMO, main
+from rawdrift.controls.forensics import models as kept
+from rawdrift.controls.forensics.sweep import DriftForensics
+from rawdrift.controls.plan import plan
+from rawdrift.runs.executor import Compute
+from rawdrift.runs.spec import Data, Forensics, ForensicsSpec, Synthesis, SynthesisSpec, Task
+from rawdrift.tasks import models
+from test_report import no_figures, text_of
+
+NETS = """
+import torch
+from torch import nn
+
+def pixels(classes):
+    return nn.Conv2d(3, classes, 3, padding=1)
+
+def blocks(classes):
+    return nn.Sequential(nn.Conv2d(3, 4, 3, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+                         nn.Flatten(), nn.Linear(4, classes))
+
+def look(classes):
+    from planted import Threshold, brightness
+    return Threshold(brightness, 0.0, 100.0)
+
+def broken(classes):
+    class Broken(nn.Module):
+        def forward(self, view):
+            logits = 0 * view.mean((1, 2, 3))[:, None] + torch.tensor([0.0, 1.0])
+            return logits / 0 if len(view) > 1 else logits
+    return Broken()
+
+def constant(classes):
+    class Constant(nn.Module):
+        def forward(self, view):
+            return 0 * view.mean((1, 2, 3))[:, None] + torch.tensor([0.0, 1.0])
+    return Constant()
+"""
+SETTINGS = Forensics(
+    folds=2, space={"gamma.gamma": 0.3, "white_balance.gains": 0.3}, groups=["all", "gamma"],
+    regularizations=[0, 10], restarts=1, steps=2, samples=2, cameras=3, max_drop=0.3,
+    metric="macro_f1",
+)  # fmt: skip
+TASK = Task("import:sweep_nets.blocks", epochs=12, batch_size=8, lr=3e-2, precision="32")
+
+
+@pytest.fixture(autouse=True)
+def nets(tmp_path, monkeypatch):
+    """A module with small networks, found here and in other processes."""
+    (tmp_path / "sweep_nets.py").write_text(NETS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+
+
+def cells(tmp_path, count=40):
+    """A folder of mosaics whose class is their brightness, with a net that looks at nothing else:
+    its path, and the checkpoint's."""
+    net, data, _ = planted("brightness", count, 16)
+    root = tmp_path / "cells"
+    root.mkdir()
+    lines = ["image,label"]
+    for number, (mosaic, label) in enumerate(data):
+        pixels = np.rint(mosaic.numpy() * 65535).astype(np.uint16)
+        tifffile.imwrite(root / f"{number}.tif", pixels)
+        lines.append(f"{number}.tif,{'dark' if label == 0 else 'light'}")
+    (root / "manifest.csv").write_text("\n".join(lines))
+    CAMERA.save(root / "camera.toml")
+    save_file(net.state_dict(), tmp_path / "net.safetensors")
+    return root, tmp_path / "net.safetensors"
+
+
+def rows(run):
+    with (run / "results.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def strict(path):
+    def refuse(text):
+        raise AssertionError(f"{text} is not JSON")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_a_users_own_model_from_the_command_to_a_checked_signature(tmp_path, capsys):
+    root, checkpoint = cells(tmp_path)
+    run = tmp_path / "run"
+    command = [
+        "forensics", "--data.name", "folder", "--data.root", str(root),
+        "--task.model", "import:sweep_nets.look", "--task.checkpoint", str(checkpoint),
+        "--forensics.space", "{gamma.gamma: [1.6, 2.8], color_correction.hue: [-10, 10]}",
+        "--forensics.regularizations", "[0, 100]", "--forensics.restarts", "2",
+        "--forensics.steps", "4", "--forensics.samples", "4", "--forensics.max_drop", "0.2",
+        "--forensics.cameras", "10", "--out", str(run),
+    ]  # fmt: skip
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert "worst that was found: accuracy falls from" in told
+    summary = strict(run / "summary.json")
+    assert (summary["trained_here"], summary["models"], summary["tested"]) == (False, 1, [40])
+    assert summary["groups"] == ["all", "color_correction", "gamma"]
+    by = {(s["group"], s["regularization"]): s for s in summary["searches"]}
+    assert by["gamma", 0]["drop"] > 0.3  # the planted weakness
+    assert by["color_correction", 0]["drop"] < 0.1
+    assert by["all", 100]["distance"] <= by["all", 0]["distance"]
+    total = {n: i["total"]["value"] for n, i in summary["sensitivity"]["indices"].items()}
+    assert total["gamma.gamma"] > 0.5 > 0.2 > total["color_correction.hue"]
+
+    signature = rd.forensics.Signature.load(run / "signature.json").content
+    task = Task("import:sweep_nets.look", checkpoint=str(checkpoint))
+    data = DriftForensics(ForensicsSpec(Data(root=str(root)), task=task))
+    net = models.load_checkpoint(task, data.material.targets)
+    assert signature["model"]["sha256"] == rd.forensics.fingerprint(net)
+    assert signature["data"]["sha256"] == data.test_data(0).fingerprint()
+    assert signature["tolerances"]["color_correction.hue"]["by_high"] == "space"
+    assert signature["tolerances"]["gamma.gamma"]["by_high"] == "drop"
+
+    own, other = root / "camera.toml", tmp_path / "other.toml"
+    replace(CAMERA, gamma=2.75).save(other)
+    assert main(["check", str(run / "signature.json"), "--camera", str(own)]) == 0
+    assert main(["check", str(run / "signature.json"), "--camera", str(other)]) == 1
+    assert "gamma.gamma is 2.75" in capsys.readouterr().out
+
+    found = {(r["group"], r["regularization"], r["method"], r["metric"]): r for r in rows(run)}
+    at = summary["worst"]["setting"]["parameters"]["gamma.gamma"]
+    value = found["all", "0.0", summary["worst"]["setting"]["method"], "gamma.gamma"]["value"]
+    assert float(value) == pytest.approx(at)
+    assert {"total_order", "first_order"} <= {r["metric"] for r in rows(run)}
+    assert {"alone", "together"} <= {r["metric"] for r in rows(run)}
+
+
+class Finished(NamedTuple):
+    """A run that was computed inline, by one thread."""
+
+    run: Path
+    spec: ForensicsSpec
+    summary: dict
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "sweep_nets.py").write_text(NETS)
+    root, _ = cells(folder)
+    spec = ForensicsSpec(Data(root=str(root)), SETTINGS, TASK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        summary = rd.forensics.run(spec, folder / "run", Compute(threads=1))
+    return Finished(folder / "run", spec, summary)
+
+
+def test_a_run_folder_has_what_it_should(finished):
+    run, spec, summary = finished
+    assert len(list((run / "records").glob("search_*.json"))) == 2 * 2 * 2
+    assert not list((run / "records").glob("*.ckpt"))
+    assert {p.name for p in (run / "models").glob("*.safetensors")} == {
+        "fold0.safetensors", "fold1.safetensors"
+    }  # fmt: skip
+    assert summary == strict(run / "summary.json")
+    rd.forensics.Signature.load(run / "signature.json")
+    assert summary["failed"] == {}
+    assert [s["folds"] for s in summary["searches"]] == [[0, 1]] * 4
+    for search in summary["searches"]:
+        assert search["low"] <= search["value"] <= search["high"]
+        of_folds = {f["fold"]: f for f in search["found"]}
+        for fold in (0, 1):
+            shown = [
+                float(r["value"]) for r in rows(run)
+                if (r["fold"], r["group"], r["method"], r["metric"])
+                == (str(fold), search["group"], "gradient", "macro_f1")
+                and float(r["regularization"]) == search["regularization"]
+            ]  # fmt: skip
+            assert shown == [of_folds[fold]["metric"]]
+    # The kept network is what the signature speaks of, and is used like any of the user's own.
+    experiment = DriftForensics(spec)
+    content = rd.forensics.Signature.load(run / "signature.json").content
+    task = replace(TASK, checkpoint=str(run / "models/fold0.safetensors"))
+    net = models.load_checkpoint(task, experiment.material.targets)
+    assert rd.forensics.fingerprint(net) == content["model"]["sha256"]
+    isp, data = experiment.isp, experiment.test_data(0)
+    found = rd.forensics.search(net, isp, data, experiment.space, metric="macro_f1", steps=1)
+    assert found.baseline == pytest.approx(summary["baseline"]["by_fold"][0])
+
+
+def test_a_normalization_beside_the_files_own_is_refused(finished):
+    path = str(finished.run / "models/fold0.safetensors")
+    task = replace(TASK, checkpoint=path, normalize="imagenet")
+    with pytest.raises(rd.InputError, match="holds the normalization of its network"):
+        models.load_checkpoint(task, DriftForensics(finished.spec).material.targets)
+
+
+def test_processes_give_the_bytes_of_one_after_the_other(finished, tmp_path):
+    compute = Compute("processes", workers=2, threads=1)
+    rd.forensics.run(finished.spec, tmp_path / "run", compute)
+    before = (finished.run / "results.csv").read_bytes()
+    assert (tmp_path / "run/results.csv").read_bytes() == before
+
+
+def test_a_run_that_was_killed_ends_with_the_same_results_and_trains_nothing_again(
+    finished, tmp_path, monkeypatch
+):
+    run = shutil.copytree(finished.run, tmp_path / "run")
+    before, summary = (run / "results.csv").read_bytes(), strict(run / "summary.json")
+    for unit in ("search_fold1_all_0", "envelope_fold0"):
+        (run / f"records/{unit}.json").unlink()
+    (run / "results.csv").write_bytes(before[: len(before) // 2])  # within a line
+    monkeypatch.setattr(kept, "train", None)
+    again = rd.forensics.run(finished.spec, run, Compute(threads=1))
+    assert (run / "results.csv").read_bytes() == before
+    for key in ("searches", "worst", "largest", "compared", "sensitivity", "pictures"):
+        assert again[key] == summary[key]
+    for key in ("box", "tolerances", "model", "data"):
+        assert again["signature"][key] == summary["signature"][key]
+
+
+def test_a_training_that_fails_is_tried_once_and_does_not_stop_the_rest(
+    finished, tmp_path, monkeypatch
+):
+    train, tried = kept.train, []
+
+    def diverge(data, targets, indices, *args, **kwargs):
+        tried.append(tuple(indices.tolist()))
+        if tried[0] == tried[-1]:
+            raise rd.InputError("the training has diverged")
+        return train(data, targets, indices, *args, **kwargs)
+
+    monkeypatch.setattr(kept, "train", diverge)
+    spec = replace(finished.spec, forensics=replace(SETTINGS, rivals=[], samples=0))
+    summary = rd.forensics.run(spec, tmp_path / "run")
+    assert len(tried) == 2
+    assert len(summary["failed"]) == 4 + 1  # searches and envelope of the first fold
+    assert set(summary["failed"].values()) == {"the training has diverged"}
+    assert summary["signature"] is None
+    assert [s["folds"] for s in summary["searches"]] == [[1]] * 4
+    monkeypatch.setattr(kept, "train", train)
+    summary = rd.forensics.run(spec, tmp_path / "run")
+    assert summary["failed"] == {}
+    assert summary["signature"]["metric"] == "macro_f1"
+
+
+def test_masks_are_searched_too(tmp_path):
+    spec = ForensicsSpec(
+        Data("synthetic-drone", images=24, size=32),
+        replace(
+            SETTINGS, metric="dice", groups=["each"], regularizations=[0], images=8,
+            models=1, samples=0, envelope=False,
+        ),
+        Task(
+            "import:sweep_nets.pixels",
+            kind="segmentation", loss="cross_entropy", epochs=4, batch_size=8, lr=3e-2,
+            precision="32",
+        ),
+    )  # fmt: skip
+    summary = rd.forensics.run(spec, tmp_path / "run")
+    assert (summary["metric"], summary["data"]["task"]) == ("dice", "segmentation")
+    assert (summary["models"], summary["tested"]) == (1, [8])
+    assert summary["groups"] == ["white_balance", "gamma"]
+    assert summary["signature"] is summary["sensitivity"] is None
+    assert {"matched_score", "score"} <= summary["pictures"]["images"][0].keys()
+    assert not (tmp_path / "run/signature.json").exists()
+
+
+def test_the_sensor_drifts_where_it_is_asked_to():
+    settings = replace(SETTINGS, sensor=True, space={"sensor.exposure": 0.5, "gamma.gamma": 0.2})
+    data = Data("synthetic-drone", images=24, size=32)
+    task = replace(TASK, kind="segmentation", model="import:sweep_nets.pixels")
+    asked = ForensicsSpec(data, replace(settings, metric="iou", groups=["all"]), task)
+    assert DriftForensics(asked).space.names == ["sensor.exposure", "gamma.gamma"]
+    with pytest.raises(rd.InputError, match=r"sensor\.exposure"):
+        DriftForensics(replace(asked, forensics=replace(asked.forensics, sensor=False)))
+
+
+def test_few_images_are_of_all_labels():
+    data = Data("synthetic-microscopy", images=90, size=32, balanced=True)
+    experiment = DriftForensics(ForensicsSpec(data, replace(SETTINGS, images=9), TASK))
+    for fold, split in enumerate(experiment.material.splits):
+        data = experiment.test_data(fold)
+        assert len(data) == 9
+        assert sorted(data.labels.tolist()) == list(range(9))
+        assert set(experiment.tests[fold]) <= set(split.test.tolist())
+        assert data.images == tuple(
+            experiment.material.data.images[i] for i in experiment.tests[fold]
+        )
+
+
+def test_a_plan_says_what_is_left_and_changes_nothing(finished, tmp_path):
+    before = plan(DriftForensics, finished.spec, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert (before.units, before.done, before.seen) == (2 * 2 * 2 + 2, 0, False)
+    assert before.about.startswith("4 axes; 2 groups of parameters with 2 regularizations")
+    assert before.seconds > 0
+    after = plan(DriftForensics, finished.spec, finished.run)
+    assert (after.units, after.done, after.seen) == (10, 10, True)
+
+
+SPACE = "--forensics.space"
+BAD = {
+    "unknown parameter": ([SPACE, "{gama.gamma: 0.2}"], "gama.gamma"),
+    "empty interval": ([SPACE, "{gamma.gamma: [2.8, 1.6]}"], "interval of gamma.gamma is empty"),
+    "own value left out": ([SPACE, "{gamma.gamma: [1.1, 1.2]}"], "leaves out its value"),
+    "no space": ([SPACE, "{}"], "forensics.space must be"),
+    "no pair": ([SPACE, "{gamma.gamma: [1, 2, 3]}"], "must be a pair"),
+    "unknown metric": (["--forensics.metric", "iou"], "accuracy; balanced_accuracy; macro_f1"),
+    "unknown group": (["--forensics.groups", "[denoise_it]"], "denoise"),
+    "unknown rival": (["--forensics.rivals", "[grid]"], "random; cma-es"),
+    "negative weight": (["--forensics.regularizations", "[-1]"], "must be at least 0"),
+    "no weight": (["--forensics.regularizations", "[]"], "regularizations is empty"),
+    "twice": (["--forensics.groups", "[all, all]"], "names one twice"),
+    "more models than folds": (["--forensics.models", "9"], "more than the 5 forensics.folds"),
+    "no power of two": (["--forensics.samples", "12"], "power of 2"),
+    "max_drop": (["--forensics.max_drop", "0"], "max_drop must be above 0"),
+    "pipeline": (["--forensics.isp", "xx"], "bi,s,me"),
+    "nothing to lose": (["--task.model", "import:sweep_nets.constant"], "there is nothing to lose"),
+    "NaN": (["--task.model", "import:sweep_nets.broken"], "NaN or infinity"),
+    "a net for others": (["--task.model", "import:sweep_nets.pixels"], "expected (1, 2)"),
+}
+
+
+@pytest.mark.parametrize(("flags", "told"), BAD.values(), ids=BAD)
+def test_bad_input_is_told_in_one_line(tmp_path, capsys, flags, told):
+    root, checkpoint = cells(tmp_path, 12)
+    if flags[0] == "--task.model":
+        save_file({"none": torch.zeros(1)} if "pixels" in flags[1] else {}, checkpoint)
+    model = ["--task.model", "import:sweep_nets.look", "--task.checkpoint", str(checkpoint)]
+    of_data = ["--data.name", "folder", "--data.root", str(root)]
+    few = ["--forensics.groups", "[all]", "--forensics.regularizations", "[0]"]
+    out = ["--out", str(tmp_path / "run")]
+    assert main(["forensics", *of_data, *model, *few, *flags, *out]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("rawdrift: error: ")
+    assert told in error
+
+
+def test_images_of_two_cameras_are_refused(tmp_path):
+    root, checkpoint = cells(tmp_path, 4)
+    replace(CAMERA, gamma=2.0).save(root / "other.toml")
+    lines = (root / "manifest.csv").read_text().splitlines()
+    cameras = ["camera", "camera.toml", "camera.toml", "other.toml", "other.toml"]
+    whole = [f"{line},{camera}" for line, camera in zip(lines, cameras, strict=True)]
+    (root / "manifest.csv").write_text("\n".join(whole))
+    task = Task("import:sweep_nets.look", checkpoint=str(checkpoint))
+    with pytest.raises(rd.InputError, match="forensics is of one camera, but the data are of"):
+        DriftForensics(ForensicsSpec(Data(root=str(root)), task=task))
+
+
+def test_sobol_intervals_are_those_of_the_seed_alone():
+    net, data, _ = planted("brightness", 12, 16)
+    space = rd.forensics.ParameterSpace.around(ISP, {"gamma.gamma": 0.2, "sharpen.strength": 0.5})
+    np.random.seed(1)
+    one = rd.forensics.sensitivity(net, ISP, data, space, samples=4, points=2)
+    np.random.seed(2)
+    assert rd.forensics.sensitivity(net, ISP, data, space, samples=4, points=2) == one
+
+
+def test_the_demo_ends_with_both_reports_and_a_signature(tmp_path, monkeypatch, capsys):
+    synthesis = SynthesisSpec(
+        Data("synthetic-microscopy", images=20, size=32, balanced=True),
+        Synthesis(train=["bi,s,ga"], folds=2, corruptions=["fog"], severities=[3]),
+        Task("import:sweep_nets.blocks", epochs=1, precision="32"),
+    )
+    root, checkpoint = cells(tmp_path)
+    task = Task("import:sweep_nets.look", checkpoint=str(checkpoint))
+    demo = replace(FORENSICS_DEMO.forensics, cameras=2)
+    forensics = ForensicsSpec(Data(root=str(root)), demo, task)
+    monkeypatch.setattr("rawdrift.cli.DEMO", synthesis)
+    monkeypatch.setattr("rawdrift.cli.FORENSICS_DEMO", forensics)
+    out = tmp_path / "demo"
+    assert main(["demo", "--out", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert f"report: {out / 'report.html'}" in told
+    assert f"report: {out / 'forensics/report.html'}" in told
+    assert "worst that was found: accuracy falls from" in told
+    assert f"rawdrift check {out / 'forensics/signature.json'}" in told
+    rd.forensics.Signature.load(out / "forensics/signature.json")
+    tests = {(row["test_kind"], row["test"]) for row in rows(out)}
+    assert len(tests) == 12 + 1
+
+
+@pytest.fixture
+def a_run(finished, tmp_path, monkeypatch):
+    """A copy of the finished run, whose page is written without its figures."""
+    monkeypatch.setattr("rawdrift.report.forensics.page.draw", no_figures)
+    return shutil.copytree(finished.run, tmp_path / "a_run")
+
+
+def told(run, **fields):
+    """The text of a run's page, with some fields of its summary changed."""
+    path = run / "summary.json"
+    path.write_text(json.dumps(strict(path) | fields))
+    return text_of(report.write(run).read_text())
+
+
+def test_the_page_has_all_figures_and_tables_and_is_the_same_every_time(finished, tmp_path):
+    run, _, summary = finished
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report.style, "_DPI", 20)
+        page = report.write(run).read_text()
+        assert main(["report", str(run)]) == 0
+    assert (run / "report.html").read_text() == page
+    names = {path.stem for path in (run / "figures").glob("*.svg")}
+    assert names == {
+        "regularization", "distance", "samples", "stages", "trajectory", "methods", "sobol",
+        "curves", "envelope",
+    }  # fmt: skip
+    assert {path.stem for path in (run / "figures").glob("*.png")} == names
+    assert page.count("<svg") == len(names) - 1  # the samples are pictures of the page itself
+    with (run / "tables/searches.csv").open() as file:
+        table = list(csv.DictReader(file))
+    for row, search in zip(table, summary["searches"], strict=True):
+        assert float(row["macro_f1"]) == search["value"]
+        assert float(row["distance"]) == search["distance"]
+    with (run / "tables/envelope.csv").open() as file:
+        table = {row["parameter"]: row for row in csv.DictReader(file)}
+    for name, (low, high) in summary["signature"]["box"].items():
+        assert (float(table[name]["together_low"]), float(table[name]["together_high"])) == (
+            low,
+            high,
+        )
+    text = text_of(page)
+    assert f"take macro F1 from {summary['baseline']['value']:.2f} to" in text
+    assert "rawdrift check signature.json --camera other.toml" in text
+    assert summary["signature"]["model"]["sha256"] in text
+    assert "--task.checkpoint models/fold0.safetensors" in text
+    assert ("The largest change is not the worst" in text) != summary["largest"]["is_worst"]
+    for stage in ("raw", "black level", "demosaic", "white balance", "gamma"):
+        assert stage in text
+
+
+def test_what_weakens_a_run_is_told(a_run):
+    summary = strict(a_run / "summary.json")
+    assert "The gradient was beaten" not in told(a_run)
+    warning = "random found a worse setting (macro_f1 0.1) than the gradient"
+    compared = [line | {"warnings": [warning]} for line in summary["compared"]]
+    text = told(
+        a_run,
+        compared=compared,
+        failed={"search of gamma, λ 0, fold 1": "it broke", "envelope fold 1": "it broke"},
+    )
+    assert f"The gradient was beaten in {len(compared)} of {len(compared)} searches" in text
+    assert warning in text
+    assert "2 units failed" in text
+    assert "search of gamma, λ 0, fold 1 and 1 more: it broke" in text
+    assert "Only 20 test images of a model" in text
+    assert "Only 2 samples for the Sobol indices" in text
+    flat = dict.fromkeys(("value", "low", "high"), summary["baseline"]["value"])
+    worst = summary["worst"] | flat | {"drop": 0.0, "drop_low": 0.0, "drop_high": 0.0}
+    assert "No setting was found that costs these models macro F1 beyond chance" in told(
+        a_run, worst=worst
+    )
+
+
+def test_a_run_without_envelope_sensitivity_rivals_and_intervals_has_a_page(a_run):
+    summary = strict(a_run / "summary.json")
+    unknown = dict.fromkeys(("low", "high", "drop_low", "drop_high"))
+    text = told(
+        a_run, signature=None, sensitivity=None, compared=[],
+        baseline=summary["baseline"] | {"low": None, "high": None},
+        worst=summary["worst"] | unknown,
+        searches=[search | unknown for search in summary["searches"]],
+    )  # fmt: skip
+    for gone in ("What is safe", "The signature", "What matters", "CMA-ES"):
+        assert gone not in text
+    assert "What the search finds" in text
+
+
+def test_names_from_the_data_are_escaped_and_pictures_of_other_folders_refused(a_run):
+    summary = strict(a_run / "summary.json")
+    pictures = summary["pictures"]
+    pictures["images"][0] |= {"image": "<script>x</script>", "label": "<b>bold</b>"}
+    told(a_run, pictures=pictures)
+    page = (a_run / "report.html").read_text()
+    assert "<script>" not in page
+    assert "<b>bold</b>" not in page
+    pictures["stages"][0]["default"]["view"] = "../secret.png"
+    with pytest.raises(rd.InputError, match="outside the run folder"):
+        told(a_run, pictures=pictures)
+
+
+@pytest.mark.parametrize("field", ["searches", "worst", "pictures", "space", "model_file"])
+def test_a_damaged_summary_is_told(a_run, field):
+    path = a_run / "summary.json"
+    summary = strict(path)
+    del summary[field]
+    path.write_text(json.dumps(summary))
+    with pytest.raises(rd.InputError, match=f"it lacks '{field}'"):
+        report.write(a_run)
+
+
+def test_runs_of_forensics_are_not_compared(a_run, capsys):
+    assert main(["report", str(a_run), str(a_run)]) == 2
+    assert "only runs of drift synthesis can be compared" in capsys.readouterr().err
