@@ -249,7 +249,9 @@ def test_a_camera_is_no_isp(files, capsys):
 def test_forensics_asks_a_loaded_pipeline(files):
     isp = rd.isp.load(files / "learned.toml")
     draws = torch.Generator().manual_seed(0)
-    mosaics = torch.rand(8, 16, 16, generator=draws) * torch.tensor([0.3, 0.4]).repeat(4)[:, None, None]
+    mosaics = (
+        torch.rand(8, 16, 16, generator=draws) * torch.tensor([0.3, 0.4]).repeat(4)[:, None, None]
+    )
     net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
     with torch.no_grad():
         net[2].weight.copy_(torch.tensor([[-1.0] * 3, [1.0] * 3]))
