@@ -287,3 +287,27 @@ def test_an_isp_of_another_camera_is_not_signed():
     found = rd.forensics.envelope(net, ISP, data, space, max_drop=0.25, cameras=1)
     with pytest.raises(rd.InputError, match=r"gamma\.gamma.*give the camera it was made of"):
         rd.forensics.sign(found, net, ISP, data, replace(CAMERA, gamma=2.3))
+
+
+def test_an_isp_file_is_checked_with_its_kernels(file, tmp_path, capsys):
+    path = tmp_path / "learned.toml"
+
+    def checked(isp, *more):
+        rd.isp.save(isp, path, CAMERA)
+        code = main(["check", str(file), "--isp", str(path), "--json", *more])
+        captured = capsys.readouterr()
+        return code, json.loads(captured.out)["outside"] if code < 2 else captured.err
+
+    assert checked(ISP) == (0, [])
+    sharper = [[0, -1.5, 0], [-1, 5.5, -1], [0, -1, 0]]
+    code, outside = checked(ISP.replace(sharpen=rd.isp.SharpeningFilter(sharper)))
+    assert code == 1
+    assert [one["parameter"] for one in outside] == ["sharpen.kernel[0,1]", "sharpen.kernel[1,1]"]
+    code, outside = checked(ISP.replace(gamma=rd.isp.Gamma(3.5)))
+    assert (code, [one["parameter"] for one in outside]) == (1, ["gamma.gamma"])
+    code, error = checked(rd.isp.static("bi,s,me", CAMERA))
+    assert code == 2
+    assert "is of the ISP 'bi,s,ga', not of one with denoise (MedianDenoising)" in error
+    assert "leave out --camera" in checked(ISP, "--camera", str(path))[1]
+    assert main(["check", str(file)]) == 2
+    assert "--camera is missing" in capsys.readouterr().err

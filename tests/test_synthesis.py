@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import rawdrift as rd
+from rawdrift import report
 from rawdrift.controls import synthesis
 from rawdrift.controls.plan import plan
 from rawdrift.runs.executor import Compute
@@ -104,6 +105,54 @@ def test_a_unit_that_fails_does_not_stop_the_rest_and_is_tried_again(tmp_path, m
     only = replace(SPEC, synthesis=replace(SPEC.synthesis, train=["ma,u,me"]))
     with pytest.raises(rd.InputError, match="no pipeline.*: the training has diverged"):
         synthesis.run(only, tmp_path / "none")
+
+
+def with_isps(*paths, train=("ma,u,me", "learned")):
+    of = Synthesis(
+        list(train), folds=2, corruptions=["contrast"], severities=[5], isps=[*map(str, paths)]
+    )
+    return replace(SPEC, synthesis=of)
+
+
+def test_an_isp_file_is_trained_on_and_tested_as_the_twelve_are(tmp_path):
+    """A file with the numbers of one of the twelve gives what that one gives."""
+    camera = rd.Camera.load("raw-microscopy")
+    path, run = tmp_path / "learned.toml", tmp_path / "run"
+    rd.isp.save(rd.isp.parametrized("ma,u,me", camera), path, camera)
+    summary = synthesis.run(with_isps(path), run)
+    assert summary["train"] == ["ma,u,me", "learned"]
+    assert summary["test"] == [*rd.isp.CONFIGURATIONS, "learned"]
+    assert list(summary["views"]["views"]) == summary["test"]
+    value = {
+        (cell["train"], cell["test"], cell["severity"]): (cell["mean"], cell["ssim"])
+        for cell in summary["cells"]
+    }
+    for test in [(name, 0) for name in summary["test"]] + [("contrast", 5)]:
+        assert value["learned", *test] == value["ma,u,me", *test]
+    for train in summary["train"]:
+        assert value[train, "learned", 0] == value[train, "ma,u,me", 0]
+    assert report.write(run).is_file()
+
+    rd.isp.save(rd.isp.static("ma,u,ga", camera), path, camera)
+    with pytest.raises(rd.InputError, match="or an ISP file, since .* was begun"):
+        synthesis.run(with_isps(path), run)
+
+
+def test_isp_files_that_do_not_fit(tmp_path):
+    for cfa, name in [("BGGR", "other"), ("RGGB", "bi,s,ga")]:
+        camera = rd.Camera("camera", cfa)
+        rd.isp.save(rd.isp.static("bi,s,ga", camera), tmp_path / f"{name}.toml", camera)
+    with pytest.raises(
+        rd.InputError, match=r"one camera \(BGGR, 16 bits\).*of .*\(RGGB, 16 bits\)"
+    ):
+        synthesis.run(with_isps(tmp_path / "other.toml", train=["other"]), tmp_path / "run")
+    with pytest.raises(rd.InputError, match="two pipelines are called 'bi,s,ga'"):
+        with_isps(tmp_path / "bi,s,ga.toml")
+    with pytest.raises(rd.InputError, match="unknown pipeline in synthesis.train 'learned'.*other"):
+        with_isps(tmp_path / "other.toml")
+    with pytest.raises(rd.InputError, match="no.toml' is no file"):
+        with_isps(tmp_path / "no.toml")
+    assert not (tmp_path / "run").exists()
 
 
 def test_masks_are_segmented(tmp_path):

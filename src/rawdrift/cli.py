@@ -212,8 +212,10 @@ def _parser() -> _Parser:
 
     check = _command("Is this camera inside the envelope of a forensic signature?")
     check.add_argument("signature", metavar="SIGNATURE", help="signature.json")
-    check.add_argument("--camera", required=True, help=_CAMERA)
-    check.add_argument("--isp", help="its configuration; exit 2 where the signature is of another")
+    check.add_argument("--camera", help=f"{_CAMERA}; left out: that of an ISP file")
+    check.add_argument(
+        "--isp", help="its configuration, or an ISP file; exit 2 where the signature is of another"
+    )
     check.add_argument("--json", action="store_true", help="as JSON, in place of text")
     commands.add_subcommand("check", check, help="is a camera inside a signature's envelope?")
 
@@ -421,11 +423,21 @@ def _camera(name: str) -> Camera:
 
 
 def _check(args: Namespace) -> int:
-    camera = _camera(args.camera)
+    if not args.camera and not (args.isp and args.isp.endswith(".toml")):
+        raise InputError("--camera is missing: give a camera, or an ISP file as --isp")
 
     from rawdrift.controls.signature import Signature, check
+    from rawdrift.isp import learned
 
-    verdict = check(Signature.load(args.signature), camera, args.isp)
+    signature = Signature.load(args.signature)
+    if args.isp and learned.is_file(args.isp):
+        if args.camera:
+            raise InputError(f"ISP file {args.isp} has its own camera; leave out --camera")
+        camera, isp = learned.read(args.isp)
+        verdict = check(signature, camera, isp=isp)
+    else:
+        camera = _camera(args.camera)
+        verdict = check(signature, camera, args.isp)
     if args.json:
         print(json.dumps(verdict.to_dict(), indent=1))
         return 0 if verdict.inside else 1

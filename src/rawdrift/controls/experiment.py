@@ -215,7 +215,8 @@ def _checkpoint(folder: Path, unit: Unit) -> Path:
 def _check_inputs(record: Record, experiment: Experiment[U], folder: Path) -> None:
     if record["inputs"] != experiment.inputs:
         raise InputError(
-            f"the data or the weights have changed since {folder} was begun; choose a new folder"
+            f"the data or the weights have changed, or an ISP file, since {folder} was begun; "
+            f"choose a new folder"
         )
 
 

@@ -1,19 +1,22 @@
 """Pictures for the report: of the images that lose most, and all views of one image."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from rawdrift import files, isp
+from rawdrift import files
 from rawdrift.controls.grid import Grid
 from rawdrift.controls.material import Material
 from rawdrift.corruptions import corrupt
 from rawdrift.isp.develop import encode, picture
+from rawdrift.isp.pipeline import Pipeline
 from rawdrift.runs.spec import SynthesisSpec
 from rawdrift.tasks.evaluate import Case
+from rawdrift.tasks.task import developed
 
 SAMPLES = 6
 AMPLIFIED = 4  # times the difference of two views, in its picture
@@ -21,7 +24,13 @@ MIDDLE = 256  # pixels that are shown of an image of which all views are
 
 
 def samples(
-    spec: SynthesisSpec, material: Material, grid: Grid, row: int, case: Case, folder: Path
+    spec: SynthesisSpec,
+    material: Material,
+    grid: Grid,
+    row: int,
+    case: Case,
+    folder: Path,
+    isps: Mapping[str, Pipeline],
 ) -> list[dict[str, Any]]:
     """Write both views of the images on which a pipeline's model loses most under a case, and their
     difference, to `folder`/samples; returns their names, and what was answered.
@@ -36,7 +45,7 @@ def samples(
     shutil.rmtree(folder / "samples" / case.kind, ignore_errors=True)  # of another worst pair
     found = []
     for number, index in enumerate(order[:SAMPLES].tolist()):
-        as_trained, as_tested = _views(spec, material, grid, row, case, index)
+        as_trained, as_tested = _views(spec, material, grid, row, case, index, isps)
         change = (0.5 + AMPLIFIED * (as_tested - as_trained)).clamp(0, 1)
         sample: dict[str, Any] = {"image": data.images[index]}
         views = {"matched_view": as_trained, "view": as_tested, "change": change}
@@ -58,14 +67,19 @@ def samples(
 _FILES = {"matched_view": "matched", "view": "drifted", "change": "change"}
 
 
-def twelve_views(
-    spec: SynthesisSpec, material: Material, index: int, folder: Path
+def every_view(
+    spec: SynthesisSpec,
+    material: Material,
+    index: int,
+    folder: Path,
+    isps: Mapping[str, Pipeline],
 ) -> dict[str, Any]:
     """Write the middle of one image as all pipelines develop it, to `folder`/samples/views; returns
     the names."""
     data = material.data
     camera = data.cameras[int(data.camera_index[index])]
-    views = isp.views(data.mosaics[index], camera, channels=spec.synthesis.channels)
+    synthesis = spec.synthesis
+    views = developed(data.mosaics[index], camera, synthesis.pipelines, synthesis.channels, isps)
     top, left = (max(0, (length - MIDDLE) // 2) for length in data.size)
     found = {}
     for name, view in views.items():
@@ -76,13 +90,19 @@ def twelve_views(
 
 
 def _views(
-    spec: SynthesisSpec, material: Material, grid: Grid, row: int, case: Case, index: int
+    spec: SynthesisSpec,
+    material: Material,
+    grid: Grid,
+    row: int,
+    case: Case,
+    index: int,
+    isps: Mapping[str, Pipeline],
 ) -> tuple[Tensor, Tensor]:
     """Of one image, as in training and as in the test."""
     data, train = material.data, grid.trained[row]
     camera = data.cameras[int(data.camera_index[index])]
     names = [train, case.name] if case.kind == "isp" else [train]
-    views = isp.views(data.mosaics[index], camera, names, spec.synthesis.channels)
+    views = developed(data.mosaics[index], camera, names, spec.synthesis.channels, isps)
     own = views[train].float()
     if case.kind == "isp":
         return own, views[case.name]

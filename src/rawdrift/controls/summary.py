@@ -14,9 +14,10 @@ from rawdrift.controls.grid import Grid
 from rawdrift.controls.material import Material, about
 from rawdrift.controls.measures import Array
 from rawdrift.controls.resampling import Interval, holm, kendall_tau, ranks
-from rawdrift.controls.samples import AMPLIFIED, samples, twelve_views
+from rawdrift.controls.samples import AMPLIFIED, every_view, samples
 from rawdrift.controls.severity import matched_drops
 from rawdrift.controls.statistics import spread
+from rawdrift.isp.pipeline import Pipeline
 from rawdrift.runs.spec import SynthesisSpec, to_dict
 from rawdrift.runs.store import Record
 from rawdrift.tasks.evaluate import Case
@@ -31,6 +32,7 @@ def summarize(
     records: Iterable[Record],
     failed: Mapping[str, str],
     folder: Path,
+    isps: Mapping[str, Pipeline] | None = None,
 ) -> dict[str, Any]:
     """Everything that the report shows, from the records of all units; also samples/*.png.
 
@@ -39,6 +41,7 @@ def summarize(
 
     records: they are gone through twice; one at a time need be in memory.
     failed: reasons by the label of a unit. A pipeline without all of its folds is left out.
+    isps: pipelines by name, beside the configurations.
     """
     kept = ("train", "finished", "seconds", *HOW)
     how = [{key: record[key] for key in kept} for record in records]
@@ -77,8 +80,11 @@ def summarize(
                 [float(v) for f in grid.by_fold for v in f[range(len(trained)), grid.own]]
             ).std,
         },
-        "worst": {kind: _worst(spec, material, grid, cells, kind, folder) for kind in _kinds(grid)},
-        "views": twelve_views(spec, material, 0, folder),
+        "worst": {
+            kind: _worst(spec, material, grid, cells, kind, folder, isps or {})
+            for kind in _kinds(grid)
+        },
+        "views": every_view(spec, material, 0, folder, isps or {}),
         **environment(how),
     }
 
@@ -277,6 +283,7 @@ def _worst(
     cells: Sequence[Mapping[str, Any]],
     kind: str,
     folder: Path,
+    isps: Mapping[str, Pipeline],
 ) -> dict[str, Any]:
     """The largest drop of a kind; one that is clearly a drop goes before all that are not."""
     drifted = [cell for cell in cells if cell["kind"] == kind and "drop" in cell]
@@ -297,7 +304,7 @@ def _worst(
         "is_drop": worst["is_drop"],
         "recall": _recalls(material, grid, row, case),
         "amplified": AMPLIFIED,
-        "images": samples(spec, material, grid, row, case, folder),
+        "images": samples(spec, material, grid, row, case, folder, isps),
     }
 
 

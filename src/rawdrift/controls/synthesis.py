@@ -6,7 +6,8 @@ in the same way, without training.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -14,15 +15,18 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import nn
 
-from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.camera.camera import Camera
+from rawdrift.checks import InputError
 from rawdrift.controls import experiment
 from rawdrift.controls.experiment import Experiment, Tell
 from rawdrift.controls.material import Material, fold_seed, read
 from rawdrift.controls.summary import headline, summarize
+from rawdrift.isp import learned
+from rawdrift.isp.pipeline import Pipeline
 from rawdrift.runs.executor import Compute
 from rawdrift.runs.spec import SynthesisSpec, Task
 from rawdrift.runs.store import Record, Records
-from rawdrift.tasks import models
+from rawdrift.tasks import models, weights
 from rawdrift.tasks.evaluate import Case, evaluate
 from rawdrift.tasks.metrics import over_set
 from rawdrift.tasks.task import BATCH, Develop
@@ -69,11 +73,13 @@ class DriftSynthesis(Experiment[Unit]):
         folds = spec.synthesis.folds if self.trained_here else None
         self.material = read(spec.data, spec.task, folds, spec.seed)
         data, targets, splits = self.material
+        self.isps = _isps(spec, data.cameras)
         self.cases = cases(spec)
         self.units = [
             Unit(name, fold) for name in spec.synthesis.train for fold in range(len(splits))
         ]
         self.inputs = [data.fingerprint(), models.fingerprint(spec.task, targets, data.size)]
+        self.inputs += [weights.checksum(path) for path in spec.synthesis.isps or ()]
         self.step = "epoch" if self.trained_here else "batch"
 
     def steps(self, unit: Unit) -> int:
@@ -97,6 +103,7 @@ class DriftSynthesis(Experiment[Unit]):
             unit.train,
             self.cases,
             channels=self.spec.synthesis.channels,
+            isps=self.isps,
             table=self.spec.synthesis.severity_table,
             seed=self.spec.seed,
             device=device,
@@ -132,13 +139,18 @@ class DriftSynthesis(Experiment[Unit]):
             data,
             targets,
             torch.from_numpy(splits[unit.fold].train),
-            Develop.static(unit.train, data.cameras, self.spec.synthesis.channels),
+            self._develop(unit.train),
             self.spec.task,
             seed=fold_seed(self.spec.seed, unit.fold),
             on_epoch=tell,
             checkpoint=checkpoint,
             checkpoint_every=CHECKPOINT_EVERY,
         )
+
+    def _develop(self, name: str) -> Develop:
+        if name in self.isps:
+            return Develop([deepcopy(self.isps[name])])  # whoever trains may move it
+        return Develop.static(name, self.material.data.cameras, self.spec.synthesis.channels)
 
     def line(self, record: Record) -> str:
         metric = record["rows"][0]["metric"]
@@ -156,7 +168,7 @@ class DriftSynthesis(Experiment[Unit]):
     def summarize(
         self, records: Records, failed: Mapping[str, str], folder: Path
     ) -> dict[str, Any]:
-        return summarize(self.spec, self.material, self.cases, records, failed, folder)
+        return summarize(self.spec, self.material, self.cases, records, failed, folder, self.isps)
 
     def headline(self, summary: Mapping[str, Any]) -> dict[str, float]:
         return headline(summary)
@@ -172,7 +184,7 @@ class DriftSynthesis(Experiment[Unit]):
         data, targets, splits = self.material
         name, channels = self.spec.synthesis.train[0], self.spec.synthesis.channels
         if self.trained_here:
-            develop = Develop.static(name, data.cameras, channels)
+            develop = self._develop(name)
             net, seconds = seconds_of_training(self.material, 0, develop, self.spec.task)
         else:
             net, seconds = models.load_checkpoint(self.spec.task, targets, data.size), 0.0
@@ -181,7 +193,7 @@ class DriftSynthesis(Experiment[Unit]):
         for _ in range(2):
             started = time.monotonic()
             evaluate(
-                net, data, targets, few, name, self.cases, channels=channels,
+                net, data, targets, few, name, self.cases, channels=channels, isps=self.isps,
                 table=self.spec.synthesis.severity_table,
             )  # fmt: skip
             took_tests = time.monotonic() - started
@@ -206,10 +218,25 @@ def seconds_of_training(
     return net, max(0.0, seconds)
 
 
+def _isps(spec: SynthesisSpec, cameras: Sequence[Camera]) -> dict[str, Pipeline]:
+    """The pipelines of files, by name. InputError unless they are of the data's one camera."""
+    found = {}
+    for path in spec.synthesis.isps or ():
+        camera, pipeline = learned.read(path)
+        if [(c.cfa, c.bit_depth) for c in cameras] != [(camera.cfa, camera.bit_depth)]:
+            names = ", ".join(f"{c.name} ({c.cfa}, {c.bit_depth} bits)" for c in cameras)
+            raise InputError(
+                f"ISP file {path} is for one camera ({camera.cfa}, {camera.bit_depth} bits), but "
+                f"the images are of {names}"
+            )
+        found[learned.label(path)] = pipeline
+    return found
+
+
 def cases(spec: SynthesisSpec) -> list[Case]:
-    """All twelve pipelines, then each corruption at each severity."""
+    """All twelve pipelines, those of files, then each corruption at each severity."""
     synthesis = spec.synthesis
-    return [Case("isp", name) for name in CONFIGURATIONS] + [
+    return [Case("isp", name) for name in synthesis.pipelines] + [
         Case("corruption", name, severity)
         for name in synthesis.corruptions
         for severity in synthesis.severities

@@ -172,6 +172,8 @@ class Synthesis:
     Args:
         train: names of training pipelines, such as "bi,s,ga". With task.checkpoint the one
             pipeline whose views that model knows.
+        isps: ISP files (.toml) of the data's camera, to be tested beside the twelve, and trained on
+            where train names them: by the file's name without .toml.
         folds: of the cross-validation, at least 2.
         channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
         corruptions: common corruptions of the training pipeline's views to test on; by default the
@@ -187,12 +189,27 @@ class Synthesis:
     corruptions: list[str] = field(default_factory=lambda: [n for n in PAPER if n != "identity"])
     severities: list[int] = field(default_factory=lambda: [1, 3, 5])
     severity_table: Literal["imagenet", "small"] = "imagenet"
+    isps: list[str] | None = None
+
+    @property
+    def pipelines(self) -> tuple[str, ...]:
+        """Names of all that are tested: the twelve, then those of files."""
+        return (*CONFIGURATIONS, *(Path(path).stem for path in self.isps or ()))
 
     def __post_init__(self) -> None:
+        if self.isps is not None:
+            paths = [_file("synthesis.isps", path, "ISP files (.toml)") for path in self.isps]
+            object.__setattr__(self, "isps", paths or None)
+        names = self.pipelines
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(
+                    f"two pipelines are called {name!r}; rename a file of synthesis.isps"
+                )
         if not self.train:
             raise InputError("synthesis.train is empty; name at least one training pipeline")
         for name in self.train:
-            choose("pipeline in synthesis.train", name, CONFIGURATIONS)
+            choose("pipeline in synthesis.train", name, names)
         whole("synthesis.folds", self.folds, 2)
         choose("synthesis.channels", self.channels, ("luma", "yuv"))
         for name in self.corruptions:

@@ -112,7 +112,8 @@ def to_export(
                 node.meta.pop("stack_trace", None)  # source lines, by their paths here
     buffer = BytesIO()
     about = json.dumps(made.about, indent=1)
-    torch.export.save(made.program, buffer, extra_files={"rawdrift.json": about})
+    with _explained("the program can't be written"):
+        torch.export.save(made.program, buffer, extra_files={"rawdrift.json": about})
     buffer.seek(0)
     _compare(made, torch.export.load(buffer).module())
     files.write(Path(path), buffer.getvalue())

@@ -1,6 +1,6 @@
 """What a network answers under many tests: other pipelines, and common corruptions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from rawdrift.corruptions import corrupt
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.color import Channels
+from rawdrift.isp.pipeline import Pipeline
 from rawdrift.tasks import similarity
 from rawdrift.tasks.metrics import outcome
 from rawdrift.tasks.targets import Targets
@@ -50,6 +51,7 @@ def evaluate(
     tests: Sequence[Case],
     *,
     channels: Channels = "luma",
+    isps: Mapping[str, Pipeline] | None = None,
     table: str = "imagenet",
     seed: int = 0,
     device: torch.device | str = "cpu",
@@ -60,7 +62,10 @@ def evaluate(
     Every raw image is read once and developed in all ways with shared work done once; corruptions
     are of the views of the pipeline `own`, with severities of `table`, and drawn from the seed and
     the image's number in the dataset. The network runs in float32.
+
+    isps: pipelines by name, beside the configurations.
     """
+    isps = {name: pipeline.to(device) for name, pipeline in (isps or {}).items()}
     net.eval().to(device).to(memory_format=torch.channels_last)  # convolves faster
     outcomes: dict[str, list[Tensor]] = {test.key: [] for test in tests}
     distances: dict[str, list[Tensor]] = {test.key: [] for test in tests}
@@ -71,7 +76,7 @@ def evaluate(
             truth = targets.values[batch].to(device)
             seeds = [(seed, index) for index in batch.tolist()]
             few = torch.tensor([index in compared for index in batch.tolist()])
-            developed = dict(views(data, batch, names, channels, device))
+            developed = dict(views(data, batch, names, channels, device, isps))
             for test in tests:
                 if test.kind == "isp":
                     view = developed[test.name]

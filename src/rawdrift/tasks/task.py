@@ -1,6 +1,6 @@
 """The chain from raw mosaics to logits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 import torch
@@ -108,11 +108,17 @@ def views(
     names: Sequence[str],
     channels: Channels = "luma",
     device: torch.device | str = "cpu",
+    isps: Mapping[str, Pipeline] | None = None,
 ) -> Iterator[tuple[str, Tensor]]:
-    """The views (n, 3, H, W) of these images, float32, by pipeline, each by its own camera."""
+    """The views (n, 3, H, W) of these images, float32, by pipeline, each by its own camera.
+
+    names: of configurations, or of `isps`, on the same device.
+    """
     mosaics, camera_index = data.mosaics[batch].to(device), data.camera_index[batch]
     by_camera = {
-        int(index): isp.views(mosaics[camera_index == index], data.cameras[index], names, channels)
+        int(index): developed(
+            mosaics[camera_index == index], data.cameras[index], names, channels, isps
+        )
         for index in camera_index.unique()
     }
     for name in names:
@@ -120,7 +126,21 @@ def views(
             (part,) = by_camera.values()
             yield name, part[name].to(torch.float32)
             continue
-        developed = torch.empty(len(batch), 3, *data.size, device=device)
+        view = torch.empty(len(batch), 3, *data.size, device=device)
         for index, part in by_camera.items():
-            developed[camera_index == index] = part[name].to(torch.float32)
-        yield name, developed
+            view[camera_index == index] = part[name].to(torch.float32)
+        yield name, view
+
+
+def developed(
+    mosaics: Tensor,
+    camera: Camera,
+    names: Sequence[str],
+    channels: Channels = "luma",
+    isps: Mapping[str, Pipeline] | None = None,
+) -> dict[str, Tensor]:
+    """Views by pipeline: those of configurations, with shared work done once, and of `isps`."""
+    own = {name: isps[name] for name in names if name in isps} if isps else {}
+    found = isp.views(mosaics, camera, [name for name in names if name not in own], channels)
+    found |= {name: pipeline(mosaics) for name, pipeline in own.items()}
+    return {name: found[name] for name in names}

@@ -12,6 +12,7 @@ from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.controls.signature.document import Signature
 from rawdrift.isp.color import RGB_FROM_YUV, YUV_FROM_RGB
+from rawdrift.isp.pipeline import Pipeline
 
 Array = NDArray[np.float64]
 
@@ -78,12 +79,18 @@ class _Moved(NamedTuple):
     same: bool
 
 
-def check(signature: Signature, camera: Camera, configuration: str | None = None) -> Verdict:
+def check(
+    signature: Signature,
+    camera: Camera,
+    configuration: str | None = None,
+    isp: Pipeline | None = None,
+) -> Verdict:
     """Compare a camera with the envelope of a signature.
 
     An axis on which the camera differs alone may go as far as its tolerance; several, as far as the
     joint box. What is no axis must be as it was. configuration: of the ISP that the camera is to be
-    developed with. InputError where the signature is of another one.
+    developed with. isp: the same, whose other numbers are compared too; without it they are taken
+    to be those of the signature. InputError where the signature is of another one.
     """
     content = signature.content
     signed = content["isp"]["configuration"]
@@ -91,11 +98,12 @@ def check(signature: Signature, camera: Camera, configuration: str | None = None
         raise InputError(
             f"the signature is of the ISP {signed!r}, not of {configuration!r}; ask for one of that"
         )
+    if isp is not None:
+        _check_steps(content, isp)
     places: dict[str, _Moved] = {}
     outside = list(_fixed(content, camera))
     for step in content["isp"]["steps"]:
-        for name, field in _FIELDS.get(step["kind"], {}).items():
-            value = np.array(getattr(camera, field))
+        for name, value in _numbers(step, camera, isp).items():
             reference = _reference(content, f"{step['name']}.{name}", value.shape)
             found, rest = _places(content, step["name"], name, reference, value)
             places |= found
@@ -114,6 +122,28 @@ def check(signature: Signature, camera: Camera, configuration: str | None = None
         if by > 0:
             outside.append(Outside(name, place, low, high, by, units[name]))
     return Verdict(tuple(outside), moved, len(moved) > 1, tuple(_notes(content)))
+
+
+def _check_steps(content: Mapping[str, Any], isp: Pipeline) -> None:
+    """InputError unless the ISP has the steps of the signature; that of the sensor is no ISP's."""
+    steps = content["isp"]["steps"]
+    signed = [(s["name"], s["kind"]) for s in steps if s["kind"] != "SensorSettings"]
+    found = [(name, type(step).__name__) for name, step in isp.steps.items()]
+    if found != signed:
+        differ = [f"{name} ({kind})" for name, kind in found if (name, kind) not in signed]
+        raise InputError(
+            f"the signature is of the ISP {content['isp']['configuration']!r}, not of one with "
+            f"{', '.join(differ) or 'other steps'}; ask for one of that"
+        )
+
+
+def _numbers(step: Mapping[str, str], camera: Camera, isp: Pipeline | None) -> dict[str, Array]:
+    """What a step has where it is checked: of the ISP, or of the camera alone."""
+    if isp is not None and step["name"] in isp.steps:
+        state = isp.steps[step["name"]].state_dict()
+        return {name: value.cpu().double().numpy() for name, value in state.items()}
+    fields = _FIELDS.get(step["kind"], {})
+    return {name: np.array(getattr(camera, field)) for name, field in fields.items()}
 
 
 def _reference(content: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Array:
