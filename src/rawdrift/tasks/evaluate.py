@@ -95,12 +95,12 @@ def _distances(view: Tensor, own: Tensor) -> Tensor:
     if torch.equal(view, own):
         return torch.zeros(len(view), 2, dtype=torch.float64)
     # One by one: an image stays in the cache.
-    ssim = torch.stack([_ssim(a, b) for a, b in zip(view, own, strict=True)]).double()
+    similarity = torch.stack([ssim(a, b) for a, b in zip(view, own, strict=True)]).double()
     mse = (view - own).square().mean(dim=(1, 2, 3), dtype=torch.float64)
-    return torch.stack([1 - ssim, mse], dim=1).cpu()
+    return torch.stack([1 - similarity, mse], dim=1).cpu()
 
 
-def _ssim(a: Tensor, b: Tensor) -> Tensor:
+def ssim(a: Tensor, b: Tensor) -> Tensor:
     """Structural similarity (Wang et al. 2004) of views (3, H, W), mean of pixels and channels.
 
     As torchmetrics has it, but that its Gaussian window is separated: four times as fast.

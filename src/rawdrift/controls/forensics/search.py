@@ -10,6 +10,7 @@ from torch import nn
 
 from rawdrift.checks import InputError, choose, is_number
 from rawdrift.controls.forensics.chain import Chain, Score
+from rawdrift.controls.forensics.fit import axes_of, check_seed
 from rawdrift.controls.forensics.rivals import RIVALS
 from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
@@ -126,7 +127,8 @@ def search(
             raise InputError(f"{name} must be a whole number from 1 on, got {value!r}")
     for rival in rivals:
         choose("rival", rival, RIVALS)
-    space = space if parameters is None else space.only(parameters)
+    check_seed(seed)
+    space = axes_of(isp, space, parameters)
     chain = Chain(net, isp, data, metric, loss, distance)
     return search_chain(chain, space, regularization, restarts, steps, rivals, seed)
 
