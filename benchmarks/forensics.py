@@ -1,17 +1,19 @@
 """How soon the adversarial search finds the worst camera, as the number of parameters grows.
 
-    python -m benchmarks.forensics [--seeds 5] [--budget 2000] [--figure FILE.svg]
+    python -m benchmarks.forensics [--seeds 5] [--budget 1000] [--figure FILE.svg]
 
 A net is planted that fails on the views of one camera, drawn at random from the box's outer half,
-the more the closer a camera comes to it. So the worst is known in any number of dimensions: accuracy 0, there.
-Each method runs until a camera that it tries has an accuracy of 2 points or less. Evaluations are
-passes of all images through the net, one with a gradient counted as three; seconds are those of
-one core. The gradient search begins anew, from elsewhere, where it has ended without success.
+the more the closer a camera comes to it. So the worst is known in any number of dimensions:
+accuracy 0, there. Each method runs until a camera that it tries has an accuracy of 2 points or
+less. Evaluations are passes of all images through the net, one with a gradient counted as three;
+seconds are those of one core. The gradient search begins anew, from elsewhere, where it has ended
+without success.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import count, product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,7 +61,7 @@ class Cost(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=5, help="planted nets of each dimension")
-    parser.add_argument("--budget", type=int, default=2000, help="evaluations, at most")
+    parser.add_argument("--budget", type=int, default=1000, help="evaluations, at most")
     parser.add_argument("--figure", type=Path, help="draw the evaluations to this file")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -82,10 +84,8 @@ def run(method: str, dimensions: int, seed: int, budget: int) -> Cost:
     """One method on one planted net."""
     isp, space, net, data = planted(dimensions, seed)
     chain = Watched(net, isp, data, budget)
-    try:
+    with suppress(StoppedError):
         SEARCHES[method](chain, space, seed)
-    except Stopped:
-        pass
     return chain.cost
 
 
@@ -152,7 +152,7 @@ def far(space: ParameterSpace, rng: np.random.Generator) -> Vector:
 # The methods
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """The worst is found, or the budget spent."""
 
 
@@ -178,7 +178,7 @@ class Watched(Chain):
         if score.metric <= POINTS:
             self.cost = Cost(self.asked, time.process_time() - self.begin)
         if score.metric <= POINTS or self.asked >= self.budget:
-            raise Stopped
+            raise StoppedError
         return score
 
 
@@ -193,7 +193,9 @@ def gradient(chain: Watched, space: ParameterSpace, seed: int) -> None:
 def rival(name: str) -> Method:
     def ask(chain: Watched, space: ParameterSpace, seed: int) -> None:
         rng = np.random.default_rng([seed, 1])
-        RIVALS[name](lambda setting: chain.score(space, setting).loss, space, int(chain.budget), rng)
+        RIVALS[name](
+            lambda setting: chain.score(space, setting).loss, space, int(chain.budget), rng
+        )
 
     return ask
 

@@ -229,18 +229,39 @@ def test_the_gradient_of_the_chain_is_that_of_differences(bright):
 
 
 def test_a_rival_that_finds_worse_is_told(bright):
-    """A net of steps has no slope to climb."""
+    """A net of steps has no slope to climb; it is wrong on the way to the bounds, not at them."""
 
-    class Steps(Threshold):
+    class Steps(nn.Module):
+        def __init__(self, usual):
+            super().__init__()
+            self.usual = usual
+
+        def forward(self, view):
+            seen = brightness(view)
+            x = (seen - seen.mean()).sign()
+            moved = (seen.mean() / self.usual - 1).abs()
+            x = torch.where((moved > 0.04) & (moved < 0.16), -x, x)
+            return torch.stack([-x, x], dim=1)
+
+    mosaics = torch.stack([mosaic for mosaic, _ in bright.data])
+    net = Steps(brightness(ISP(mosaics)).mean())
+    gamma = SPACE.only(["gamma"])
+    found = rd.forensics.search(net, ISP, bright.data, gamma, restarts=1, steps=5)
+    assert found.metric == found.baseline
+    assert found.worst.method in ("random", "cma-es")
+    assert found.worst.metric < 0.1
+    assert any("restarts" in warning for warning in found.warnings)
+
+
+def test_bounds_that_no_slope_leads_to_are_found(bright):
+    class Flat(Threshold):
         def forward(self, view):
             return super().forward(view).sign()
 
-    net = Steps(brightness, bright.net.at, 1.0)
-    found = rd.forensics.search(net, ISP, bright.data, SPACE, restarts=1, steps=5)
-    assert found.metric == found.baseline
-    assert found.worst.method in ("random", "cma-es")
-    assert found.worst.metric < found.metric
-    assert any("restarts" in warning for warning in found.warnings)
+    net = Flat(brightness, bright.net.at, 1.0)
+    found = rd.forensics.search(net, ISP, bright.data, SPACE, restarts=1, steps=1, rivals=())
+    assert found.metric <= 0.5 < found.baseline
+    assert found.parameters["gamma.gamma"] in RANGES["gamma.gamma"]
 
 
 # Envelope and sensitivity

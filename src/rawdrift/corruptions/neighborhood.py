@@ -59,6 +59,7 @@ def inside(position: Tensor, n: int, border: Border) -> Tensor:
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # whoever asks first: others may need its gradient
 def _matrix(
     n: int, sigma: float, reach: int, border: Border, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
