@@ -2,6 +2,7 @@
 
 import warnings
 from copy import deepcopy
+from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
 
@@ -194,6 +195,21 @@ def test_distances_are_per_pixel(bright):
     assert larger == pytest.approx(chains["l2"].score(SPACE, setting).distance, rel=0.02)
 
 
+def test_a_net_that_changes_its_input_changes_no_distance(bright):
+    class Wiping(Threshold):
+        def forward(self, view):
+            return super().forward(view.clone()) + 0 * view.zero_().sum()
+
+    net = Wiping(brightness, bright.net.at, bright.net.steepness)
+    found = [
+        rd.forensics.search(n, ISP, bright.data, SPACE, regularization=0.1, restarts=1, steps=2)
+        for n in (bright.net, net)
+    ]
+    assert found[0].distance > 0
+    assert found[0].gradient == found[1].gradient
+    assert found[0].rivals == found[1].rivals
+
+
 def test_the_gradient_of_the_chain_is_that_of_differences(bright):
     data = [(mosaic.double(), label) for mosaic, label in bright.data]
     chain = Chain(bright.net, ISP, data, loss=nn.CrossEntropyLoss())
@@ -213,18 +229,39 @@ def test_the_gradient_of_the_chain_is_that_of_differences(bright):
 
 
 def test_a_rival_that_finds_worse_is_told(bright):
-    """A net of steps has no slope to climb."""
+    """A net of steps has no slope to climb; it is wrong on the way to the bounds, not at them."""
 
-    class Steps(Threshold):
+    class Steps(nn.Module):
+        def __init__(self, usual):
+            super().__init__()
+            self.usual = usual
+
+        def forward(self, view):
+            seen = brightness(view)
+            x = (seen - seen.mean()).sign()
+            moved = (seen.mean() / self.usual - 1).abs()
+            x = torch.where((moved > 0.04) & (moved < 0.16), -x, x)
+            return torch.stack([-x, x], dim=1)
+
+    mosaics = torch.stack([mosaic for mosaic, _ in bright.data])
+    net = Steps(brightness(ISP(mosaics)).mean())
+    gamma = SPACE.only(["gamma"])
+    found = rd.forensics.search(net, ISP, bright.data, gamma, restarts=1, steps=5)
+    assert found.metric == found.baseline
+    assert found.worst.method in ("random", "cma-es")
+    assert found.worst.metric < 0.1
+    assert any("restarts" in warning for warning in found.warnings)
+
+
+def test_bounds_that_no_slope_leads_to_are_found(bright):
+    class Flat(Threshold):
         def forward(self, view):
             return super().forward(view).sign()
 
-    net = Steps(brightness, bright.net.at, 1.0)
-    found = rd.forensics.search(net, ISP, bright.data, SPACE, restarts=1, steps=5)
-    assert found.metric == found.baseline
-    assert found.worst.method in ("random", "cma-es")
-    assert found.worst.metric < found.metric
-    assert any("restarts" in warning for warning in found.warnings)
+    net = Flat(brightness, bright.net.at, 1.0)
+    found = rd.forensics.search(net, ISP, bright.data, SPACE, restarts=1, steps=1, rivals=())
+    assert found.metric <= 0.5 < found.baseline
+    assert found.parameters["gamma.gamma"] in RANGES["gamma.gamma"]
 
 
 # Envelope and sensitivity
@@ -525,6 +562,7 @@ BAD_NETS = {
     "fails": (lambda v: v @ torch.zeros(3, 3), "the net fails on views of shape"),
     "NaN": (lambda v: constant(v) * torch.nan, "NaN or infinity of the camera's own views"),
     "constant": (constant, "nothing to lose"),
+    "answers": (lambda v: constant(v).long(), "torch.int64, expected logits"),
 }
 
 
@@ -562,8 +600,31 @@ def test_spaces_that_can_not_be(name):
         space_of(ISP, ranges)
 
 
+OTHERS = {
+    "configuration": (rd.isp.static("ma,u,ga", CAMERA), "unknown parameter.*'sharpen.strength'"),
+    "camera": (
+        rd.isp.static("bi,s,ga", replace(CAMERA, gamma=1.8)),
+        r"around another ISP: gamma\.gamma is 2\.2 there and 1\.8 here",
+    ),
+    "no pipeline": (nn.Identity(), "must be a Pipeline"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("control", ["search", "envelope", "sensitivity"])
+def test_a_space_is_of_its_own_pipeline(name, control, bright):
+    isp, message = OTHERS[name]
+    with pytest.raises(rd.InputError, match=message):
+        getattr(rd.forensics, control)(bright.net, isp, bright.data, SPACE)
+
+
 BAD_ARGUMENTS = {
     "metric": ("search", {"metric": "f1"}, "macro_f1"),
+    "net": ("search", {"net": brightness}, "must be an nn.Module, got function"),
+    "space": ("search", {"space": RANGES}, r"ParameterSpace\.around"),
+    "seed": ("search", {"seed": -1}, "seed must be a whole number from 0 on"),
+    "loss": ("search", {"loss": nn.CrossEntropyLoss(reduction="none")}, "must be one number"),
+    "loss of others": ("search", {"loss": nn.CTCLoss()}, "the loss fails on logits of shape"),
     "mask metric": ("search", {"metric": "iou"}, "accuracy"),
     "distance": ("search", {"distance": "l1"}, "l2; ssim"),
     "regularization": ("search", {"regularization": -1.0}, "at least 0"),
@@ -575,14 +636,16 @@ BAD_ARGUMENTS = {
     "cameras": ("envelope", {"cameras": 0}, "cameras"),
     "samples": ("sensitivity", {"samples": 10}, "power of 2"),
     "points": ("sensitivity", {"points": 1}, "points"),
+    "shares": ("sensitivity", {"confidence": 95}, "confidence must be above 0.5"),
 }
 
 
 @pytest.mark.parametrize("name", BAD_ARGUMENTS)
 def test_arguments_that_can_not_be(name, bright):
     control, arguments, message = BAD_ARGUMENTS[name]
+    given = {"net": bright.net, "isp": ISP, "data": bright.data, "space": SPACE, **arguments}
     with pytest.raises(rd.InputError, match=message):
-        getattr(rd.forensics, control)(bright.net, ISP, bright.data, SPACE, **arguments)
+        getattr(rd.forensics, control)(**given)
 
 
 def of_two_sizes(data):

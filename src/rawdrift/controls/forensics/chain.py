@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from rawdrift.checks import InputError, choose
+from rawdrift.controls.forensics.fit import check_fit
 from rawdrift.controls.forensics.samples import Samples, read
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.controls.measures import Array, classification, segmentation
@@ -18,6 +18,7 @@ from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.tasks.losses import CrossEntropy
 from rawdrift.tasks.metrics import outcome
+from rawdrift.tasks.similarity import ssim
 
 Distance = Literal["l2", "ssim"]
 BATCH = 64
@@ -64,6 +65,8 @@ class Chain:
         loss: nn.Module | None = None,
         distance: str = "l2",
     ):
+        if not isinstance(net, nn.Module):
+            raise InputError(f"net must be an nn.Module, got {type(net).__name__}")
         choose("distance", distance, get_args(Distance))
         self.net, self.isp, self.distance = net, isp, distance
         self.loss = loss or CrossEntropy()
@@ -142,7 +145,7 @@ class Chain:
         mosaics, truth = self.mosaics[batch].to(self.device), self.truth[batch].to(self.device)
         developed = functional_call(isp or self.isp, dict(values), (mosaics,))
         with self.frozen():
-            logits = self.net(developed.float())
+            logits = self.net(developed.float().clone())  # a net may change its input
         distance = torch.zeros((), device=self.device)
         if far:
             distance = _distance(developed, self._default_view(batch, mosaics), self.distance)
@@ -182,32 +185,7 @@ class Chain:
         """Channels of the logits, after a look at those of two images."""
         with torch.inference_mode(), self.frozen():
             view = self.isp(self.mosaics[:2].to(self.device)).float()
-            try:
-                logits = self.net(view)
-            except Exception as error:
-                reason = str(error).strip().split("\n")[0]
-                raise InputError(
-                    f"the net fails on views of shape {tuple(view.shape)}: {reason}"
-                ) from error
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        n, *size = self.truth[:2].shape
-        classes = max(int(self.truth.max()) + 1, 2)
-        expected = f"({n}, C) with C at least {classes}"
-        if size:
-            expected = f"({n}, C, {size[0]}, {size[1]}) with C at least {classes}, or 1 for 0 and 1"
-        fits = isinstance(logits, Tensor) and logits.ndim == 2 + len(size)
-        if fits:
-            fits = logits.shape[0] == n and list(logits.shape[2:]) == size
-            enough = logits.shape[1] >= classes or (size and logits.shape[1] == 1 and classes == 2)
-            fits = fits and bool(enough)
-        if not fits:
-            raise InputError(
-                f"the net makes {shape} of views of shape {tuple(view.shape)}, expected {expected} "
-                f"for these targets"
-            )
-        if not torch.isfinite(logits).all():
-            raise InputError("the net makes NaN or infinity of the camera's own views")
-        return int(logits.shape[1])
+            return check_fit(self.net, self.loss, view, self.truth.to(self.device))
 
     def _check_baseline(self, classes: int) -> None:
         """A model that has nothing to lose has no weakness to be found."""
@@ -229,10 +207,5 @@ def _distance(view: Tensor, default: Tensor, kind: str) -> Tensor:
     if kind == "l2":
         square = (view - default).square().mean(dim=(1, 2, 3))
         return square.clamp(min=1e-14).sqrt().sub(1e-7).clamp(min=0).mean()
-    # torchmetrics' window needs some pixels.
-    sigma = 1.5 if min(view.shape[-2:]) >= 16 else 0.5
-    similarity: Any = structural_similarity_index_measure(
-        view, default, sigma=sigma, data_range=1.0
-    )
-    dissimilarity: Tensor = (1 - similarity).clamp(min=0)
-    return dissimilarity
+    similarity = torch.stack([ssim(a, b) for a, b in zip(view, default, strict=True)]).mean()
+    return (1 - similarity).clamp(min=0)

@@ -10,6 +10,7 @@ from torch import nn
 
 from rawdrift.checks import InputError, is_number
 from rawdrift.controls.forensics.chain import Chain
+from rawdrift.controls.forensics.fit import axes_of, check_seed
 from rawdrift.controls.forensics.joint import Box, Validation, joint_box, reach, validate
 from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
@@ -95,7 +96,8 @@ def envelope(
             raise InputError(f"{name} must be above {least:g} and below 1, got {value!r}")
     if type(cameras) is not int or cameras < 1:
         raise InputError(f"cameras must be a whole number from 1 on, got {cameras!r}")
-    space = space if parameters is None else space.only(parameters)
+    check_seed(seed)
+    space = axes_of(isp, space, parameters)
     chain = Chain(net, isp, data, metric, loss)
     if chain.baseline.metric <= max_drop:
         raise InputError(

@@ -10,6 +10,7 @@ from torch import nn
 
 from rawdrift.checks import InputError, choose, is_number
 from rawdrift.controls.forensics.chain import Chain, Score
+from rawdrift.controls.forensics.fit import axes_of, check_seed
 from rawdrift.controls.forensics.rivals import RIVALS
 from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
@@ -97,8 +98,8 @@ def search(
     distance: str = "l2",
     parameters: Iterable[str] | None = None,
     loss: nn.Module | None = None,
-    restarts: int = 4,
-    steps: int = 20,
+    restarts: int = 8,
+    steps: int = 10,
     rivals: Sequence[str] = ("random", "cma-es"),
     seed: int = 0,
 ) -> SearchResult:
@@ -108,7 +109,8 @@ def search(
     and Ba 2015) in units of its width: from the ISP's own setting, then from across the box of
     where that has led, then from restarts - 2 random ones.
     The setting with the lowest metric is found, of those whose gain in loss is worth their
-    distance; it is evaluated again on the exact static pipeline.
+    distance. Then each axis is tried at its bounds, and at the ISP's own value, which stays if it
+    does no less harm. What is found is evaluated again on the exact static pipeline.
 
     net: (n, 3, H, W) to logits; see `chain.Chain`, also for data, metric, loss and distance.
     parameters: search over these alone: names of axes, whole parameters or steps.
@@ -126,7 +128,8 @@ def search(
             raise InputError(f"{name} must be a whole number from 1 on, got {value!r}")
     for rival in rivals:
         choose("rival", rival, RIVALS)
-    space = space if parameters is None else space.only(parameters)
+    check_seed(seed)
+    space = axes_of(isp, space, parameters)
     chain = Chain(net, isp, data, metric, loss, distance)
     return search_chain(chain, space, regularization, restarts, steps, rivals, seed)
 
@@ -135,8 +138,8 @@ def search_chain(
     chain: Chain,
     space: ParameterSpace,
     regularization: float = 0.0,
-    restarts: int = 4,
-    steps: int = 20,
+    restarts: int = 8,
+    steps: int = 10,
     rivals: Sequence[str] = (),
     seed: int = 0,
 ) -> SearchResult:
@@ -151,7 +154,7 @@ def search_chain(
         elif start == 1:  # whatever the first has found, worse may lie across the box
             at = space.at(1 - space.unit(visits[-1].setting))
         visits += _ascend(chain, space, at, regularization, steps, start)
-    best = _pruned(chain, space, _chosen(visits, chain, space, regularization), regularization)
+    best = _refined(chain, space, _chosen(visits, chain, space, regularization), regularization)
     gradient = _found("gradient", chain, space, best, before)
     others = {}
     for number, name in enumerate(rivals, start=1):
@@ -219,16 +222,23 @@ def _is_worth(visit: Visit, baseline: Score, regularization: float) -> bool:
     return regularization == 0 or gain >= regularization * visit.distance
 
 
-def _pruned(chain: Chain, space: ParameterSpace, visit: Visit, regularization: float) -> Visit:
-    """With each axis back at its default whose return does not lower the harm, one by one."""
+def _refined(chain: Chain, space: ParameterSpace, visit: Visit, regularization: float) -> Visit:
+    """Axis by axis: at a bound where that lowers the metric itself, which the loss only stands for,
+    or back at its default where that does no less harm."""
     for axis in range(len(space)):
-        setting = visit.setting.copy()
-        setting[axis] = space.default[axis]
-        if setting[axis] == visit.setting[axis]:
-            continue
-        back = _visit(visit.start, setting, chain.score(space, setting))
-        if back.metric <= visit.metric + LEAST and _is_worth(back, chain.baseline, regularization):
-            visit = back
+        for value, least in (
+            (space.low, LEAST),
+            (space.high, LEAST),
+            (space.default, -LEAST),
+        ):
+            setting = visit.setting.copy()
+            setting[axis] = value[axis]
+            if setting[axis] == visit.setting[axis]:
+                continue
+            other = _visit(visit.start, setting, chain.score(space, setting))
+            harms = visit.metric - other.metric >= least
+            if harms and _is_worth(other, chain.baseline, regularization):
+                visit = other
     return visit
 
 

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from torch import nn
 
-from rawdrift.checks import InputError
+from rawdrift.checks import InputError, is_number
 from rawdrift.controls.forensics.chain import Chain
+from rawdrift.controls.forensics.fit import axes_of, check_seed
 from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.controls.forensics.uncertainty import Uncertainty
@@ -70,7 +71,10 @@ def sensitivity(
         raise InputError(f"samples must be a power of 2, got {samples!r}")
     if type(points) is not int or points < 2:
         raise InputError(f"points must be a whole number from 2 on, got {points!r}")
-    space = space if parameters is None else space.only(parameters)
+    if not is_number(confidence) or not 0.5 < confidence < 1:
+        raise InputError(f"confidence must be above 0.5 and below 1, got {confidence!r}")
+    check_seed(seed)
+    space = axes_of(isp, space, parameters)
     chain = Chain(net, isp, data, metric)
     variance, indices = _sobol(chain, space, samples, confidence, seed)
     known = Uncertainty(chain, seed)

@@ -1,0 +1,89 @@
+"""Whether what a user gives fits together, before anything is computed."""
+
+from collections.abc import Iterable
+from math import isclose
+
+import torch
+from torch import Tensor, nn
+
+from rawdrift.checks import InputError, choose
+from rawdrift.controls.forensics.quantities import quantities
+from rawdrift.controls.forensics.space import ParameterSpace
+from rawdrift.isp.pipeline import Pipeline
+
+
+def axes_of(
+    isp: Pipeline, space: ParameterSpace, parameters: Iterable[str] | None
+) -> ParameterSpace:
+    """The axes of these names, or all, of a space that must be one around this ISP."""
+    if not isinstance(isp, Pipeline):
+        raise InputError(f"isp must be a Pipeline, as of rd.isp.static, got {type(isp).__name__}")
+    if not isinstance(space, ParameterSpace):
+        raise InputError(
+            f"space must be a ParameterSpace, as of ParameterSpace.around(isp, ranges), got "
+            f"{type(space).__name__}"
+        )
+    own = {name: axis for step in isp.steps for name, (axis, _) in quantities(isp, step)}
+    for axis in space.axes:
+        if axis.name not in own:
+            choose("parameter of this pipeline", axis.name, [name.split("[")[0] for name in own])
+        default = own[axis.name].default
+        if not isclose(axis.default, default, rel_tol=1e-4, abs_tol=1e-6):
+            raise InputError(
+                f"the space is around another ISP: {axis.name} is {axis.default:g} there and "
+                f"{default:g} here; make one with ParameterSpace.around(isp, ranges)"
+            )
+    return space if parameters is None else space.only(parameters)
+
+
+def check_seed(seed: int) -> None:
+    """Of NumPy's generators."""
+    if type(seed) is not int or seed < 0:
+        raise InputError(f"seed must be a whole number from 0 on, got {seed!r}")
+
+
+def check_fit(net: nn.Module, loss: nn.Module, view: Tensor, truth: Tensor) -> int:
+    """Channels of the logits that a net makes of the first views (n, 3, H, W).
+
+    loss: must be one number of logits and targets. truth: targets of all images.
+    """
+    try:
+        logits = net(view)
+    except Exception as error:
+        raise InputError(
+            f"the net fails on views of shape {tuple(view.shape)}: {_reason(error)}"
+        ) from error
+    n, size = len(view), list(truth.shape[1:])
+    classes = max(int(truth.max()) + 1, 2)
+    expected = f"({n}, C) with C at least {classes}"
+    if size:
+        expected = f"({n}, C, {size[0]}, {size[1]}) with C at least {classes}, or 1 for 0 and 1"
+    fits = isinstance(logits, Tensor) and logits.ndim == 2 + len(size)
+    if fits:
+        fits = logits.shape[0] == n and list(logits.shape[2:]) == size
+        enough = logits.shape[1] >= classes or (size and logits.shape[1] == 1 and classes == 2)
+        fits = fits and bool(enough)
+    if not fits:
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise InputError(
+            f"the net makes {shape} of views of shape {tuple(view.shape)}, expected {expected} "
+            f"for these targets"
+        )
+    if not logits.is_floating_point():
+        raise InputError(f"the net makes {logits.dtype}, expected logits, which are real numbers")
+    if not torch.isfinite(logits).all():
+        raise InputError("the net makes NaN or infinity of the camera's own views")
+    try:
+        shape = tuple(loss(logits, truth[:n]).shape)
+    except Exception as error:
+        raise InputError(
+            f"the loss fails on logits of shape {tuple(logits.shape)} and targets of shape "
+            f"{tuple(truth[:n].shape)}: {_reason(error)}"
+        ) from error
+    if shape:
+        raise InputError(f"the loss must be one number, the mean over images, got shape {shape}")
+    return int(logits.shape[1])
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
