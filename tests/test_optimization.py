@@ -16,7 +16,6 @@ from rawdrift.controls.experiment import _here
 from rawdrift.controls.optimization import DriftOptimization, control, learned
 from rawdrift.controls.optimization.physics import violations
 from rawdrift.controls.plan import plan
-from rawdrift.controls.stages import stages
 from rawdrift.data.dataset import RawDataset
 from rawdrift.runs.executor import Compute
 from rawdrift.runs.optimization import SETTINGS, Optimization, OptimizationSpec, Pull
@@ -502,24 +501,6 @@ def test_parameters_that_leave_physics_are_named():
         assert {v.parameter for v in found} == {name}, name
     mirrored = [[2.0338, 0, 0], [0, 2, 0], [0, 0, 2]]  # by the sign of the camera's determinant
     assert list(violations(start, {**start, "color_correction.matrix": mirrored}, [0.1] * 4))
-
-
-def test_stages_and_their_gradients_are_those_of_the_chain():
-    isp = rd.isp.static("bi,u,me", random_camera(5, "GRBG"))
-    net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    net, mosaics = net.double(), random_mosaic(1, 12, 14, (2,))
-    truth = torch.tensor([0, 1])
-    found = stages(isp, net, mosaics, truth, nn.functional.cross_entropy)
-    view, traced = isp.trace(mosaics)
-    assert [stage.name for stage in found] == ["raw", *traced]
-    for stage in found[1:]:
-        assert torch.equal(stage.values, traced[stage.name])
-    assert all(p.grad is None for p in net.parameters())
-    raw = mosaics.clone().requires_grad_()
-    nn.functional.cross_entropy(net(isp(raw)), truth).backward()
-    assert torch.allclose(found[0].gradient, raw.grad.abs(), atol=1e-12)
-    assert all(stage.gradient.shape == stage.values.shape for stage in found)
-    assert torch.equal(found[-1].values, view)
 
 
 @pytest.mark.parametrize("size", [(12, 14), (11, 13)])
