@@ -15,7 +15,7 @@ from functools import partial
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -57,21 +57,30 @@ FORENSICS_DEMO = ForensicsSpec(
     task=DEMO.task,
 )  # fmt: skip
 
-# Spec, where the experiment is, and what the command says of itself.
-_CONTROLS: dict[str, tuple[type, str, str, str]] = {
-    "synthesis": (
+
+class _Control(NamedTuple):
+    """A command that runs an experiment. home: "module:class" of it, imported when it is run."""
+
+    spec: type
+    home: str
+    description: str
+    about: str
+
+
+_CONTROLS = {
+    "synthesis": _Control(
         SynthesisSpec,
         "rawdrift.controls.synthesis:DriftSynthesis",
         "Train on some pipelines, test on all twelve.",
         "drift synthesis: train and test grid",
     ),
-    "forensics": (
+    "forensics": _Control(
         ForensicsSpec,
         "rawdrift.controls.forensics.sweep:DriftForensics",
         "Search for settings of the camera that break a model, and sign those that are safe.",
         "drift forensics: settings that break a model, and safe ones",
     ),
-    "optimization": (
+    "optimization": _Control(
         OptimizationSpec,
         "rawdrift.controls.optimization:DriftOptimization",
         "Learn the ISP with the task, and compare with what is fixed.",
@@ -192,18 +201,18 @@ def _parser() -> _Parser:
     develop.add_argument("--channels", help="sharpen and denoise luma (the default) or yuv")
     commands.add_subcommand("develop", develop, help="raw files to pictures")
 
-    for name, (spec, _, description, about) in _CONTROLS.items():
-        control = _command(description)
-        control.add_argument(
-            "--config",
-            action="config",
-            help=f"YAML file with the same fields, or one of {' '.join(presets.names(name))}",
+    for name, control in _CONTROLS.items():
+        command = _command(control.description)
+        known = presets.names(name)
+        others = f", or one of {' '.join(known)}" if known else ""
+        command.add_argument(
+            "--config", action="config", help=f"YAML file with the same fields{others}"
         )
-        control.add_argument("--out", type=str, help="run folder, new or to go on with")
-        control.add_class_arguments(spec, None)
-        _add_computing(control)
-        commands.add_subcommand(name, control, help=about)
-        parser.commands[name] = control
+        command.add_argument("--out", type=str, help="run folder, new or to go on with")
+        command.add_class_arguments(control.spec, None)
+        _add_computing(command)
+        commands.add_subcommand(name, command, help=control.about)
+        parser.commands[name] = command
 
     report = _command("Write the report of finished runs again; of several also a comparison.")
     report.add_argument("runs", nargs="+", metavar="RUN", help="run folder")
@@ -281,10 +290,10 @@ def _demo(args: Namespace) -> int:
     return _run_control("forensics", FORENSICS_DEMO, str(Path(args.out) / "forensics")) or done
 
 
-def _control(name: str, args: Namespace) -> int:
+def _run(name: str, args: Namespace) -> int:
     if args.out is None:
         raise InputError("--out is missing: give the run folder, a new one or one to go on with")
-    kind = _CONTROLS[name][0]
+    kind = _CONTROLS[name].spec
     spec = kind(**{field.name: args[field.name] for field in fields(kind)})
     compute = Compute(args.compute, args.workers, args.threads, args.gpus)
     if args.dry_run:
@@ -296,7 +305,7 @@ def _control(name: str, args: Namespace) -> int:
 
 
 def _experiment(name: str) -> Any:
-    home, _, kind = _CONTROLS[name][1].partition(":")
+    home, _, kind = _CONTROLS[name].home.partition(":")
     return getattr(import_module(home), kind)
 
 
@@ -488,7 +497,7 @@ def _fit_camera(args: Namespace) -> int:
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "demo": _demo,
     "develop": _develop,
-    **{name: partial(_control, name) for name in _CONTROLS},
+    **{name: partial(_run, name) for name in _CONTROLS},
     "report": _report,
     "check": _check,
     "data": _data,

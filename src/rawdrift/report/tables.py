@@ -1,7 +1,6 @@
 """The tables of a run: on the page, as CSV for programs, and as LaTeX for papers."""
 
 import csv
-import math
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
@@ -13,7 +12,7 @@ from rawdrift.report import style
 
 class Column(NamedTuple):
     """A column. name: in CSV. digits: of numbers, behind the point; None for text and counts.
-    significant: whether these are all digits that count, wherever the point is.
+    by_row: whether a row has its own digits.
 
     Values are text, whole numbers, numbers, None, or (low, high) of an interval.
     """
@@ -21,26 +20,20 @@ class Column(NamedTuple):
     name: str
     head: str
     digits: int | None = None
-    significant: bool = False
+    by_row: bool = False
 
-    def show(self, value: Any) -> str:
-        """A value as a reader sees it."""
+    def show(self, value: Any, digits: int | None = None) -> str:
+        """A value as a reader sees it. digits: in the place of the column's."""
+        digits = self.digits if digits is None else digits
         if isinstance(value, tuple):
             low, high = value
-            return span(low, high, self._behind(low, high))
+            return span(low, high, digits or 0)
         if value is None or isinstance(value, float):
-            least = 10 ** -(self.digits or 0)
+            least = 10 ** -(digits or 0)
             if value is not None and self.name.startswith("p_") and value < least:
                 return f"< {least}"
-            return style.number(value, self._behind(value))
+            return style.number(value, digits or 0)
         return str(value)
-
-    def _behind(self, *values: float | None) -> int:
-        """Digits behind the point."""
-        largest = max((abs(v) for v in values if v is not None and math.isfinite(v)), default=0.0)
-        if not self.significant or largest == 0:
-            return 0 if self.significant else self.digits or 0
-        return max(0, (self.digits or 0) - 1 - math.floor(math.log10(largest)))
 
     @property
     def is_number(self) -> bool:
@@ -55,19 +48,22 @@ def span(low: float, high: float, digits: int) -> str:
 
 
 class Table(NamedTuple):
-    """Rows of values by column. name: of its files."""
+    """Rows of values by column. name: of its files. digits: of each row, for `Column.by_row`."""
 
     name: str
     title: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[Any]]
+    digits: Sequence[int] = ()
 
     def shown(self) -> list[list[str]]:
         """The rows as a reader sees them."""
-        return [
-            [column.show(value) for column, value in zip(self.columns, row, strict=True)]
-            for row in self.rows
-        ]
+        found = []
+        for number, row in enumerate(self.rows):
+            own = self.digits[number] if self.digits else None
+            pairs = zip(self.columns, row, strict=True)
+            found.append([c.show(value, own if c.by_row else None) for c, value in pairs])
+        return found
 
 
 def write(table: Table, folder: Path) -> None:

@@ -44,12 +44,13 @@ class Kept:
         It comes from the file even where it has just been trained: the same numbers every time.
         """
         path = self.path(folder)
-        files.make_folder(folder / "models")
-        with FileLock(folder / "models" / f".fold{self.fold}.lock"):
-            if self._failed is not None:  # would fail again
-                raise self._failed
-            if not path.is_file():
-                self._train(path, folder / "records" / f"train_fold{self.fold}.ckpt")
+        if self.task.checkpoint is None:
+            files.make_folder(path.parent)
+            with FileLock(path.with_name(f".{path.stem}.lock")):
+                if self._failed is not None:  # would fail again
+                    raise self._failed
+                if not path.is_file():
+                    self._train(path, folder / "records" / f"train_{path.stem}.ckpt")
         task = replace(self.task, weights="none", checkpoint=str(path))
         net = models.load_checkpoint(task, self.material.targets, self.material.data.size)
         return net.to(memory_format=torch.channels_last)

@@ -115,7 +115,7 @@ class _Shown:
 
     def stages(self, isps: Mapping[str, Pipeline], indices: Sequence[int]) -> list[dict[str, Any]]:
         """Of the first image: what every step gave, each stretched to its range in the default
-        pipeline, and how strongly the loss depends on it there. leverage: mean over all images."""
+        pipeline, and how strongly the loss depends on it there. leverage: of all images."""
         batch = torch.tensor(indices[:BATCH])
         mosaics, truth = self.data.mosaics[batch], self.targets.values[batch].long()
         found = {

@@ -40,10 +40,14 @@ def value(number: float | None, axis: dict[str, Any] | None = None, unit: bool =
     """A setting with as many digits as its axis needs, and its unit where asked for."""
     if number is None:
         return style.number(None, 0)
-    width = 1.0 if axis is None else axis["high"] - axis["low"]
-    digits = next((d for d in range(6) if width * 10**d >= 80), 6)
-    text = style.number(float(number), digits)
+    text = style.number(float(number), 3 if axis is None else digits(axis))
     return f"{text} {axis['unit']}" if unit and axis and axis["unit"] else text
+
+
+def digits(axis: dict[str, Any]) -> int:
+    """Behind the point, so that 80 steps or more lie within the axis."""
+    width = axis["high"] - axis["low"]
+    return next((d for d in range(6) if width * 10**d >= 80), 6)
 
 
 def moved(summary: dict[str, Any]) -> list[str]:

@@ -64,8 +64,9 @@ def by_distance(summary: dict[str, Any]) -> Figure:
         axes.plot(x, y, "o", color=color, ms=7 if name == first else 5, mew=0, zorder=2)
         low = min(found, key=lambda s: s["value"])
         if name != first and low["drop"] > _NAMED * most:
-            text: Any = {"fontsize": 8.5, "color": MUTED, "va": "center_baseline"}
-            axes.annotate(f"  {in_words(name)}", (low["distance"], low["value"]), **text)
+            beside: Any = {"xytext": (8, 0), "textcoords": "offset points", "fontsize": 8.5}
+            at = (low["distance"], low["value"])
+            axes.annotate(in_words(name), at, color=MUTED, va="center", **beside)
     marks = summary["largest"]
     for which, marker, size in (("largest", "s", 13), ("worst", "o", 15)):
         at = marks[which]
@@ -170,6 +171,7 @@ def leverage(summary: dict[str, Any]) -> Figure:
             axes.barh(y + shift, entry[which]["leverage"], 0.3, color=color)
     axes.set_yticks(range(len(names)), names)
     axes.set_xlim(left=0)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     axes.set_xlabel("Growth of the loss for 1 % of the stage's range, first order")
     keys = [
         Line2D([], [], color=SPREAD, lw=6, label="at the camera's own setting"),

@@ -82,7 +82,7 @@ def curves(summary: dict[str, Any]) -> Figure:
         axes.plot(at, [point["value"] for point in points], "-o", color=INK, lw=1.2, ms=2.6)
         axes.axvline(axis["default"], color=INK, lw=0.8, ls=(0, (2, 2)))
         unit = f" ({axis['unit']})" if 0 < len(axis["unit"]) < 8 else ""
-        axes.set_title(f"{plain(words(name), 26)}{unit}", loc="left", fontsize=8.5, pad=4)
+        axes.set_title(f"{plain(words(name), 28)}{unit}", loc="left", fontsize=8.5, pad=4)
         axes.set_xlim(axis["low"], axis["high"])
         axes.spines[["left", "right", "top"]].set_visible(False)
         axes.grid(axis="y", color=RULE, lw=0.6)

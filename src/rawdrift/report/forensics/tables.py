@@ -3,6 +3,7 @@
 from typing import Any
 
 from rawdrift.report import style
+from rawdrift.report.forensics.axes import digits
 from rawdrift.report.forensics.figures import method
 from rawdrift.report.tables import Column, Table
 
@@ -65,12 +66,14 @@ def _setting(summary: dict[str, Any]) -> Table:
         Column("searched", "Searched", 4, True),
         Column("unit", "Unit"),
     ]
-    rows = [
-        [name, float(axes[name]["default"]), float(at), (axes[name]["low"], axes[name]["high"]),
-         axes[name]["unit"]]
-        for name, at in summary["worst"]["setting"]["parameters"].items()
-    ]  # fmt: skip
-    return Table("worst", "The worst setting that was found", columns, rows)
+    parameters = summary["worst"]["setting"]["parameters"]
+    shown, rows = [], []
+    for name, at in parameters.items():
+        axis = axes[name]
+        searched = (axis["low"], axis["high"])
+        rows.append([name, float(axis["default"]), float(at), searched, axis["unit"]])
+        shown.append(digits(axis))
+    return Table("worst", "The worst setting that was found", columns, rows, shown)
 
 
 def _compared(summary: dict[str, Any]) -> Table:
@@ -137,4 +140,5 @@ def _envelope(summary: dict[str, Any]) -> Table:
             [axis["name"], float(axis["default"]), (alone["low"], alone["high"]), ends,
              tuple(box), (axis["low"], axis["high"]), axis["unit"]]
         )  # fmt: skip
-    return Table("envelope", "Safe settings", columns, rows)
+    shown = [digits(axis) + 1 for axis in summary["space"]]
+    return Table("envelope", "Safe settings", columns, rows, shown)
