@@ -318,14 +318,9 @@ def _run_control(
 
     from rawdrift import report
 
-    if name == "optimization":
-        from rawdrift.controls.optimization import text
-
-        print(text(summary))
-    else:
-        for line in report.words(summary, Path(out)):
-            print(line)
-        print(f"report: {report.write(Path(out))}")
+    for line in report.words(summary, Path(out)):
+        print(line)
+    print(f"report: {report.write(Path(out))}")
     if summary["failed"]:
         print(
             f"rawdrift: {len(summary['failed'])} units failed; the report says which, and the same "

@@ -9,7 +9,6 @@ from rawdrift.checks import InputError, choose, is_number
 _Fields = dict[str, type | tuple[type, ...]]
 _SHARED: _Fields = {
     "spec": dict,
-    "trained_here": bool,
     "data": dict,
     "metric": str,
     "failed": dict,
@@ -22,6 +21,7 @@ _SHARED: _Fields = {
     "torch": str,
 }
 _SYNTHESIS: _Fields = {
+    "trained_here": bool,
     "train": list,
     "test": list,
     "corruptions": list,
@@ -40,6 +40,7 @@ _SYNTHESIS: _Fields = {
     "views": dict,
 }
 _FORENSICS: _Fields = {
+    "trained_here": bool,
     "distance": str,
     "isp": str,
     "camera": str,
@@ -59,8 +60,29 @@ _FORENSICS: _Fields = {
     "signature": (dict, type(None)),
     "model_file": str,
 }
-_FIELDS = {"synthesis": _SHARED | _SYNTHESIS, "forensics": _SHARED | _FORENSICS}
+_OPTIMIZATION: _Fields = {
+    "settings": list,
+    "same": dict,
+    "intensities": list,
+    "folds": int,
+    "epochs": int,
+    "table": list,
+    "differences": list,
+    "curves": list,
+    "isps": list,
+    "violations": list,
+    "choices": list,
+    "diverged": list,
+    "samples": list,
+    "stages": list,
+}
+_FIELDS = {
+    "synthesis": _SHARED | _SYNTHESIS,
+    "forensics": _SHARED | _FORENSICS,
+    "optimization": _SHARED | _OPTIMIZATION,
+}
 _INTERVAL = ("value", "low", "high")
+_UNIT = ("intensity", "setting")
 _CASE = ("kind", "test", "severity")
 _DATA = ("name", "task", "images", "height", "width", "classes", "splits", "fingerprint")
 _DROP = (*_INTERVAL, "std", "drop", "drop_low", "drop_high")
@@ -90,6 +112,23 @@ _ENTRIES: dict[str, dict[str, tuple[str, ...]]] = {
             "file", "checksum", "model", "data", "baseline", "max_drop", "confidence",
             "tolerances", "box", "scale", "validation", "method", "warnings",
         ),
+    },
+    "optimization": {
+        "data": _DATA,
+        "table": (
+            *_UNIT, "folds", "mean", "std", "std_over_folds", "std_over_steps", "low", "high",
+            "final", "best", "steps_to_90", "steps_to_90_of_best",
+        ),
+        "differences": (
+            "intensity", "when", "first", "second", "n", *_INTERVAL, "p", "p_holm", "is_difference",
+        ),
+        "curves": (*_UNIT, "split", "metric", "points"),
+        "isps": (*_UNIT, "fold", "camera", "initial", "final", "path"),
+        "violations": (*_UNIT, "fold", "camera", "parameter", "step", "what", "at_end"),
+        "choices": ("intensity", "fold", "chosen", "validation", "images"),
+        "diverged": (*_UNIT, "fold", "epoch", "after_step", "why"),
+        "samples": ("intensity", "image", "views"),
+        "stages": (*_UNIT, "image", "stages"),
     },
 }  # fmt: skip
 _PARTS = {

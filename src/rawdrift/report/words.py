@@ -6,12 +6,15 @@ from typing import Any
 from rawdrift.report import style
 from rawdrift.report.forensics.axes import moved, value
 from rawdrift.report.forensics.axes import words as named
+from rawdrift.report.optimization.found import terminal
 
 _MOST = 4  # settings that are told
 
 
 def words(summary: dict[str, Any], run: Path) -> list[str]:
     """For a terminal, of the run in a folder; none of a synthesis, whose page says it."""
+    if summary["kind"] == "optimization":
+        return list(terminal(summary))
     return _forensics(summary, run) if summary["kind"] == "forensics" else []
 
 

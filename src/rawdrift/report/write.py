@@ -7,11 +7,13 @@ from typing import Any
 from rawdrift import files
 from rawdrift.report import html
 from rawdrift.report.forensics import page as forensics
+from rawdrift.report.optimization import page as optimization
 from rawdrift.report.summary import read
 
 _PAGES: Mapping[str, Callable[[Path, dict[str, Any]], str]] = {
     "synthesis": html.write,
     "forensics": forensics.write,
+    "optimization": optimization.write,
 }
 
 
