@@ -20,7 +20,6 @@ def find(command: str, name: str) -> Path:
         return path
     if name in names(command):
         return _FOLDER / command / f"{name}.yaml"
-    raise InputError(
-        f"--config {name} is no file and no preset; give a YAML file, or one of "
-        f"{', '.join(names(command))}"
-    )
+    known = names(command)
+    others = f", or one of {', '.join(known)}" if known else ""
+    raise InputError(f"--config {name} is no file and no preset; give a YAML file{others}")
