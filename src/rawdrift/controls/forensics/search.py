@@ -98,8 +98,8 @@ def search(
     distance: str = "l2",
     parameters: Iterable[str] | None = None,
     loss: nn.Module | None = None,
-    restarts: int = 8,
-    steps: int = 10,
+    restarts: int = 4,
+    steps: int = 20,
     rivals: Sequence[str] = ("random", "cma-es"),
     seed: int = 0,
 ) -> SearchResult:
@@ -138,8 +138,8 @@ def search_chain(
     chain: Chain,
     space: ParameterSpace,
     regularization: float = 0.0,
-    restarts: int = 8,
-    steps: int = 10,
+    restarts: int = 4,
+    steps: int = 20,
     rivals: Sequence[str] = (),
     seed: int = 0,
 ) -> SearchResult:
