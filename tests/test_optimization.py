@@ -408,6 +408,9 @@ def test_several_cameras_have_an_isp_each_of_their_own(tmp_path):
     assert first["initial"] != second["initial"]
     for isp in (first, second):
         assert isp["final"]["white_balance.gains"] != isp["initial"]["white_balance.gains"]
+        loaded = rd.isp.load(tmp_path / "run" / isp["file"])
+        for name, value in isp["final"].items():
+            assert loaded.state_dict()[name].tolist() == value
 
 
 BAD = [

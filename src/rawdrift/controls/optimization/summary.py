@@ -9,11 +9,14 @@ from typing import Any
 
 import rawdrift
 from rawdrift import files
+from rawdrift import isp as isps
 from rawdrift.checks import InputError
 from rawdrift.controls.experiment import environment
 from rawdrift.controls.material import Material, about
 from rawdrift.controls.optimization.curves import Curves
+from rawdrift.controls.optimization.learned import restore
 from rawdrift.controls.statistics import spread
+from rawdrift.isp.color import Channels
 from rawdrift.runs.optimization import OptimizationSpec
 from rawdrift.runs.spec import to_dict
 from rawdrift.runs.store import Record
@@ -27,7 +30,8 @@ def summarize(
     failed: Mapping[str, str],
     folder: Path,
 ) -> dict[str, Any]:
-    """Everything that the report shows, from the records of all units; also samples/*.png.
+    """Everything that the report shows, from the records of all units; also samples/*.png, and
+    isps/*.toml, the learned ISPs as `isp.load` takes them.
 
     Intervals and p-values are of images, or of their groups; standard deviations of folds. A
     training that diverged or failed counts in no mean: `folds` says how many do.
@@ -58,7 +62,7 @@ def summarize(
         found["table"] += [{**at, **row} for row in (*table, *copies)]
         found["differences"] += [{**at, **row} for row in curves.differences()]
         found["curves"] += [{**at, **curve} for curve in _curves(here, same)]
-        found["isps"] += [{**at, **isp} for isp in _isps(here)]
+        found["isps"] += [{**at, **isp} for isp in _isps(here, material, what.channels, folder)]
         found["violations"] += [{**at, **v} for v in _violations(here)]
         found["choices"] += [
             {**at, "fold": record["fold"], **record["choice"]}
@@ -139,18 +143,32 @@ def _curves(records: Sequence[Record], same: Mapping[str, str]) -> Iterator[dict
         }
 
 
-def _isps(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
-    """Of each learned ISP its parameters at the start and after each epoch."""
+def _isps(
+    records: Sequence[Record], material: Material, channels: Channels, folder: Path
+) -> Iterator[dict[str, Any]]:
+    """Of each learned ISP its parameters at the start and after each epoch, and the file that it is
+    written to, unless it can't be an ISP any more."""
     for record in records:
-        for isp in record["isps"]:
+        cameras = material.data.cameras
+        for number, (camera, isp) in enumerate(zip(cameras, record["isps"], strict=False), 1):
             if isp["path"]:
+                final = isp["path"][-1]["values"]
+                pipeline = isps.parametrized(isp["configuration"], camera, channels)
+                restore(pipeline, final)
+                which = f"-camera{number}" if len(cameras) > 1 else ""
+                name = f"isps/{record['setting']}-{record['intensity']:g}-fold{record['fold'] + 1}"
+                try:
+                    isps.save(pipeline, folder / f"{name}{which}.toml", camera)
+                except InputError:
+                    name = ""
                 yield {
                     "setting": record["setting"],
                     "fold": record["fold"],
                     "camera": isp["camera"],
+                    "file": f"{name}{which}.toml" if name else None,
                     "configuration": isp["configuration"],
                     "initial": isp["initial"],
-                    "final": isp["path"][-1]["values"],
+                    "final": final,
                     "path": [
                         {key: at[key] for key in ("epoch", "step", "values")} for at in isp["path"]
                     ],

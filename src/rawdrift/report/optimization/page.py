@@ -87,9 +87,7 @@ def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
             note = f"{metric} in the end, {found.FIRST} less {found.SECOND}; "
             note += f"{found.p_value(gain.p)}. Highest: {best}"
         sign = "+" if gain is not None and round(number, 3) > 0 else ""
-        tiles.append(
-            (f"Intensity {intensity:g}", sign + style.number(number, 3), small, note)
-        )
+        tiles.append((f"Intensity {intensity:g}", sign + style.number(number, 3), small, note))
     return tiles
 
 

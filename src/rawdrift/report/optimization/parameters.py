@@ -117,9 +117,7 @@ def kernels(summary: dict[str, Any], camera: str) -> Figure:
         most = max(float(np.abs(square).max()) for square in squares) or 1.0
         for column, square in enumerate(squares):
             x = left + column * (side + 0.1)
-            axes = figure.add_axes(
-                (x / style.WIDTH, y / height, side / style.WIDTH, side / height)
-            )
+            axes = figure.add_axes((x / style.WIDTH, y / height, side / style.WIDTH, side / height))
             axes.imshow(square, cmap=mpl.colormaps["PuOr"], norm=Normalize(-most, most))
             axes.set_xticks([])
             axes.set_yticks([])
