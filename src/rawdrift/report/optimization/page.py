@@ -71,7 +71,7 @@ def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """A heading, a number, what follows it in small, and a note each; the lowest light first."""
     tiles = []
     for intensity in sorted(summary["intensities"])[:3]:
-        told = sorted(found.rows(summary, intensity), key=lambda row: -row["final"]["mean"])
+        told = found.ranked(summary, intensity)
         if not told:
             continue
         metric = style.metric(summary, inside=True)
@@ -87,9 +87,7 @@ def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
             note = f"{metric} in the end, {found.FIRST} less {found.SECOND}; "
             note += f"{found.p_value(gain.p)}. Highest: {best}"
         sign = "+" if gain is not None and round(number, 3) > 0 else ""
-        tiles.append(
-            (f"Intensity {intensity:g}", sign + style.number(number, 3), small, note)
-        )
+        tiles.append((f"Intensity {intensity:g}", sign + style.number(number, 3), small, note))
     return tiles
 
 
