@@ -62,9 +62,9 @@ def gain(
     return None
 
 
-def gains(summary: dict[str, Any], when: str = "final") -> list[Gain]:
-    """Of learned over frozen, at each intensity where both have numbers."""
-    found = (gain(summary, i, FIRST, SECOND, when) for i in summary["intensities"])
+def gains(summary: dict[str, Any]) -> list[Gain]:
+    """Of learned over frozen in the end, at each intensity where both have numbers."""
+    found = (gain(summary, i, FIRST, SECOND) for i in summary["intensities"])
     return [each for each in found if each is not None]
 
 
@@ -91,36 +91,42 @@ def headline(summary: dict[str, Any]) -> str:
 
 def lead(summary: dict[str, Any]) -> list[str]:
     """A sentence or two on each intensity."""
-    found = []
-    overall = {each.intensity: each for each in gains(summary, "mean")}
-    final = {each.intensity: each for each in gains(summary)}
-    for intensity in summary["intensities"]:
-        text = ""
-        if intensity in final:
-            each = final[intensity]
-            text = (
-                f"{light(intensity)}, {FIRST} ends at {_n(each.after)} and {SECOND} at "
-                f"{_n(each.before)}: a difference of {of(each)}"
-            )
-            if intensity in overall:
-                text += f"; over all epochs together it is {of(overall[intensity])}"
-            text += ". "
-        told = sorted(rows(summary, intensity), key=lambda row: -row["final"]["mean"])
-        if told and (len(told) > 2 or not text):
-            best = told[0]
-            where = "Highest" if text else f"{light(intensity)}, the highest"
-            text += f"{where} in the end is {best['setting']}, {_n(best['final']['mean'])}."
-        elif not told:
-            text = f"{light(intensity)}, no training came to its end."
-        found.append(text.strip())
-    return found
+    return [" ".join(_lead(summary, intensity)) for intensity in summary["intensities"]]
+
+
+def _lead(summary: dict[str, Any], intensity: float) -> Iterator[str]:
+    final, overall = (gain(summary, intensity, FIRST, SECOND, when) for when in ("final", "mean"))
+    if final:
+        throughout = f"; over all epochs together it is {of(overall)}" if overall else ""
+        yield (
+            f"{light(intensity)}, {FIRST} ends at {_n(final.after)} and {SECOND} at "
+            f"{_n(final.before)}: a difference of {of(final)}{throughout}."
+        )
+    told = ranked(summary, intensity)
+    if not told:
+        yield f"{light(intensity)}, no training came to its end."
+    elif not final or len(told) > 2:
+        best, base = told[0], reference(summary)
+        ahead = (
+            None if best["setting"] == FIRST else gain(summary, intensity, best["setting"], base)
+        )
+        yield (
+            f"{'Highest' if final else f'{light(intensity)}, the highest'} in the end is "
+            f"{name}, {_n(best['final']['mean'])}"
+            + (f"; less {base} that is {of(ahead)}." if ahead else ".")
+        )
+
+
+def ranked(summary: dict[str, Any], intensity: float) -> list[dict[str, Any]]:
+    """Of the table, the settings at an intensity, the highest in the end first."""
+    return sorted(rows(summary, intensity), key=lambda row: -row["final"]["mean"])
 
 
 def terminal(summary: dict[str, Any]) -> Iterator[str]:
     """The headline, and the final values at each intensity, the highest first."""
     yield headline(summary)
     for intensity in summary["intensities"]:
-        told = sorted(rows(summary, intensity), key=lambda row: -row["final"]["mean"])
+        told = ranked(summary, intensity)
         values = ", ".join(
             f"{row['setting']} {_n(row['final']['mean'])}"
             + (f" ± {_n(row['final']['std'])}" if row["final"]["std"] is not None else "")
@@ -128,11 +134,12 @@ def terminal(summary: dict[str, Any]) -> Iterator[str]:
         )
         if told:
             yield f"{light(intensity).lower()}, {style.metric(summary, True)} in the end: {values}"
-        for each in (g for g in gains(summary) if g.intensity == intensity):
+        each = gain(summary, intensity, FIRST, SECOND)
+        if each:
             yield f"  {FIRST} less {SECOND}: {of(each)}"
     if summary["diverged"]:
         count = len(summary["diverged"])
-        yield f"{count} training{'s' * (count > 1)} diverged and count{'s' * (count == 1)} in no mean"
+        yield f"diverged, and in no mean: {count} training{'s' * (count > 1)}"
 
 
 def of(each: Gain) -> str:
@@ -147,7 +154,7 @@ def interval(low: float | None, high: float | None) -> str:
 
 
 def p_value(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {_n(p)}"
+    return (f"p = {_n(p)}" if p >= 0.001 else "p < 0.001").replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def light(intensity: float) -> str:

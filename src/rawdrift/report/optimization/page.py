@@ -71,7 +71,7 @@ def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """A heading, a number, what follows it in small, and a note each; the lowest light first."""
     tiles = []
     for intensity in sorted(summary["intensities"])[:3]:
-        told = sorted(found.rows(summary, intensity), key=lambda row: -row["final"]["mean"])
+        told = found.ranked(summary, intensity)
         if not told:
             continue
         metric = style.metric(summary, inside=True)

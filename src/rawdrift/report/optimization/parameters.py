@@ -91,10 +91,9 @@ def has_kernels(summary: dict[str, Any]) -> bool:
 
 
 def kernels(summary: dict[str, Any], camera: str) -> Figure:
-    """The kernels of a camera's ISP: as it begins, and as each training leaves them."""
+    """The kernels of a camera's ISP as it begins, and what each training has changed of them."""
     isps = [isp for isp in summary["isps"] if isp["camera"] == camera]
-    columns: list[tuple[str, dict[str, Any]]] = [("camera's", isps[0]["initial"])]
-    columns += [(f"{isp['intensity']:g}\nfold {isp['fold'] + 1}", isp["final"]) for isp in isps]
+    titles = ["camera's", *(f"{isp['intensity']:g}\nfold {isp['fold'] + 1}" for isp in isps)]
     shown = [
         (words(name) + (f" {'RGB'[i] if count == 3 else i + 1}" if count > 1 else ""), name, i)
         for name in isps[0]["initial"]
@@ -103,7 +102,8 @@ def kernels(summary: dict[str, Any], camera: str) -> Figure:
         for i in range(count)
     ]
     left = 0.35 + 0.08 * max(len(label) for label, _, _ in shown)
-    side = min(0.95, (style.WIDTH - left - 0.1) / len(columns) - 0.1)
+    right = 1.3
+    side = min(0.95, (style.WIDTH - left - right) / len(titles) - 0.1)
     head, bottom = 0.45, 0.1
     height = head + len(shown) * (side + 0.1) + bottom
     figure = style.sheet(style.WIDTH, height)
@@ -113,9 +113,16 @@ def kernels(summary: dict[str, Any], camera: str) -> Figure:
             (left - 0.12) / style.WIDTH, (y + side / 2) / height, plain(label, 32), fontsize=9,
             ha="right", va="center",
         )  # fmt: skip
-        squares = [_squares(values[name])[index] for _, values in columns]
-        most = max(float(np.abs(square).max()) for square in squares) or 1.0
+        own = _squares(isps[0]["initial"][name])[index]
+        squares = [own, *(_squares(isp["final"][name])[index] - own for isp in isps)]
+        whole = float(np.abs(own).max()) or 1.0
+        change = max(float(np.abs(square).max()) for square in squares[1:]) or 1.0
+        figure.text(
+            (left + len(titles) * (side + 0.1) + 0.05) / style.WIDTH, (y + side / 2) / height,
+            f"± {whole:.2g}; change\n± {change:.2g}", fontsize=8, color=MUTED, va="center",
+        )  # fmt: skip
         for column, square in enumerate(squares):
+            most = change if column else whole
             x = left + column * (side + 0.1)
             axes = figure.add_axes((x / style.WIDTH, y / height, side / style.WIDTH, side / height))
             axes.imshow(square, cmap=mpl.colormaps["PuOr"], norm=Normalize(-most, most))
@@ -124,8 +131,7 @@ def kernels(summary: dict[str, Any], camera: str) -> Figure:
             for spine in axes.spines.values():
                 spine.set_color(RULE)
             if row == 0:
-                text, color = columns[column][0], MUTED if column else INK
-                axes.set_title(text, fontsize=8.5, color=color, pad=4)
+                axes.set_title(titles[column], fontsize=8.5, color=MUTED if column else INK, pad=4)
     return figure
 
 

@@ -92,7 +92,7 @@ def _differences(summary: dict[str, Any]) -> Table:
         Column("second", "less"),
         Column("difference", "Difference", 3),
         Column("difference", _SHARE, 3),
-        Column("p", "p", 3),
+        Column("p_value", "p", 3),
         Column("p_holm", "p, Holm", 3),
         Column("images", "Images", 0),
     ]
@@ -142,7 +142,7 @@ def _parameters(summary: dict[str, Any]) -> Table:
         Column("fold", "Fold"),
         *([Column("camera", "Camera")] if several else []),
         Column("parameter", "Parameter"),
-        Column("initial", "Camera’s value", 4, True),
+        Column("initial", "Camera's value", 4, True),
         Column("final", "Learned", 4, True),
     ]
     rows = []

@@ -1,6 +1,5 @@
 """Pictures of a drift optimization run, as data that the page itself holds."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def views(summary: dict[str, Any], run: Path) -> list[dict[str, Any]]:
             found.append(
                 {
                     "intensity": intensity,
-                    "columns": [" = ".join(same) for same in names],
+                    "columns": [" = ".join(same) for same in names.values()],
                     "images": [
                         {
                             "name": sample["image"],
@@ -44,27 +43,31 @@ def views(summary: dict[str, Any], run: Path) -> list[dict[str, Any]]:
 
 
 def stages(summary: dict[str, Any], run: Path) -> list[dict[str, Any]]:
-    """By intensity and setting, the stages of an image with their gradients."""
-    return [
-        {
+    """By intensity and setting, the stages of an image with their gradients. Settings with the same
+    stages are told together."""
+    found: list[dict[str, Any]] = []
+    for entry in summary["stages"]:
+        told = {
             "intensity": entry["intensity"],
-            "setting": entry["setting"],
             "image": entry["image"],
-            "stages": list(_stages(entry["stages"], run)),
+            "stages": [_stage(stage, run) for stage in entry["stages"]],
         }
-        for entry in summary["stages"]
-    ]
+        same = next((o for o in found if told == {key: o[key] for key in told}), None)
+        if same is None:
+            found.append(told | {"settings": [entry["setting"]]})
+        else:
+            same["settings"].append(entry["setting"])
+    return found
 
 
-def _stages(entries: list[dict[str, Any]], run: Path) -> Iterator[dict[str, Any]]:
-    for entry in entries:
-        yield {
-            "name": entry["name"].replace("_", " "),
-            "view": pictures.data_uri(run, entry["view"]),
-            "gradient": pictures.data_uri(run, entry["gradient"]),
-            "white": _short(entry["view_white"]),
-            "mean": _short(entry["gradient_mean"]),
-        }
+def _stage(stage: dict[str, Any], run: Path) -> dict[str, Any]:
+    return {
+        "name": stage["name"].replace("_", " "),
+        "view": pictures.data_uri(run, stage["view"]),
+        "gradient": pictures.data_uri(run, stage["gradient"]),
+        "white": _short(stage["view_white"]),
+        "mean": _short(stage["gradient_mean"]),
+    }
 
 
 def _short(value: float | None) -> str:
