@@ -49,7 +49,7 @@ def after(
         found["stages"] = [
             {
                 "name": stage.name,
-                **_scaled("view", stage.values[0], scale=stage.name != "gamma"),
+                **_scaled("view", _upright(stage.values[0]), scale=stage.name != "gamma"),
                 **_scaled("gradient", stage.gradient[0]),
                 "gradient_mean": float(stage.gradient.mean()),
             }
@@ -70,6 +70,13 @@ def _views(material: Material, indices: list[int], front: Front) -> list[str]:
     if front.factor == 2:  # raw, which is dark: all alike brightened, by what is the brightest
         developed = developed / _white(developed)
     return [_png(view) for view in developed]
+
+
+def _upright(values: Tensor) -> Tensor:
+    """With the sign changed of a color that is negative: white balance and color matrix may have
+    signs that cancel."""
+    planes = values.flatten(-2)
+    return torch.where((planes.median(-1).values < 0)[..., None, None], -values, values)
 
 
 def _scaled(key: str, values: Tensor, scale: bool = True) -> dict[str, Any]:
