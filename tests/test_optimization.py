@@ -569,6 +569,26 @@ def test_a_plan_costs_little_and_changes_nothing(tmp_path):
     assert _here(DriftOptimization, one).steps(DriftOptimization(one).units[-1]) == 13 * 2
 
 
+def test_the_choice_of_static_best_carries_on_after_a_kill(tmp_path, monkeypatch):
+    one = spec({"epochs": 1}, settings=["static-best"])
+    whole = rd.optimization.run(one, tmp_path / "whole", Compute(threads=1))
+    trained, train = [], control.train
+
+    def killed(*args, **kwargs):
+        trained.append(1)
+        if len(trained) == 6:
+            raise KeyboardInterrupt
+        return train(*args, **kwargs)
+
+    monkeypatch.setattr(control, "train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        rd.optimization.run(one, tmp_path / "run", Compute(threads=1))
+    again = rd.optimization.run(one, tmp_path / "run", Compute(threads=1))
+    assert len(trained) == 1 + 2 * 13
+    assert again["choices"] == whole["choices"]
+    assert not list((tmp_path / "run/records").glob("*.scores"))
+
+
 def test_static_best_needs_images_to_validate_on(tmp_path):
     one = OptimizationSpec(
         Data("synthetic-drone", images=24, size=32),

@@ -14,11 +14,12 @@ import rawdrift as rd
 from rawdrift.data.dataset import RawDataset
 from rawdrift.runs.spec import Task
 from rawdrift.tasks import models
+from rawdrift.tasks.batches import Batches
 from rawdrift.tasks.evaluate import Case, _distances, evaluate
 from rawdrift.tasks.metrics import accuracy
 from rawdrift.tasks.targets import Targets
 from rawdrift.tasks.task import Develop, Normalize
-from rawdrift.tasks.train import _Batches, train
+from rawdrift.tasks.train import train
 
 from conftest import random_camera, random_mosaic
 
@@ -203,7 +204,7 @@ def test_imagenet_weights_without_network_say_what_to_do(monkeypatch):
 
 @pytest.mark.parametrize(("images", "size"), [(12, 11), (5, 2), (9, 4), (3, 2), (2, 32), (33, 32)])
 def test_no_batch_holds_a_single_image(data, images, size):
-    batches = _Batches(data, labels_of(data), torch.arange(images) % 16, size, seed=0)
+    batches = Batches(data, labels_of(data), torch.arange(images) % 16, size, seed=0)
     sizes = [len(labels) for _, _, labels in batches]
     assert len(batches) == len(sizes)
     assert sum(sizes) == images

@@ -1,7 +1,7 @@
 """Training, by Lightning."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from rawdrift.data.dataset import RawDataset
 from rawdrift.runs.spec import Task
 from rawdrift.tasks import losses, metrics, models
 from rawdrift.tasks.augment import augment
+from rawdrift.tasks.batches import Batches
 from rawdrift.tasks.course import Course, DivergedError
 from rawdrift.tasks.fronts import Upsampled, widen
 from rawdrift.tasks.isolation import interrupts, quiet, random_state
@@ -54,7 +55,7 @@ def train(
     with quiet(), random_state(seed):
         net = _network(data, targets, indices, develop, task, course is not None and course.running)
         loss = losses.build(task, targets, indices)
-        batches = _Batches(data, targets, indices, task.batch_size, seed)
+        batches = Batches(data, targets, indices, task.batch_size, seed)
         training = _Training(develop, net, loss, task, len(batches) * task.epochs, seed, course)
         callbacks: list[L.Callback] = [_OnEpoch(on_epoch)]
         if course is not None:
@@ -199,32 +200,6 @@ class _Training(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
 
 
-class _Batches:
-    """Shuffled batches (mosaics, camera_index, targets) straight from memory, of even sizes.
-
-    Even, because batch normalization learns nothing from a last batch of one image.
-    """
-
-    def __init__(
-        self, data: RawDataset, targets: Targets, indices: Tensor, batch_size: int, seed: int
-    ):
-        self.data = data
-        self.targets = targets
-        self.indices = indices
-        self.steps = max(1, min(-(-len(indices) // batch_size), len(indices) // 2))
-        self.draws = torch.Generator().manual_seed(seed)
-        self.order = indices  # of the epoch under way
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        self.order = self.indices[torch.randperm(len(self.indices), generator=self.draws)]
-        for batch in self.order.tensor_split(self.steps):
-            camera_index = self.data.camera_index[batch]
-            yield self.data.mosaics[batch], camera_index, self.targets.values[batch]
-
-
 class _OnEpoch(L.Callback):
     """Tells of each epoch, and stops a training that has diverged."""
 
@@ -243,7 +218,7 @@ class _OnEpoch(L.Callback):
 class _Follow(L.Callback):
     """Keeps the history of a course, also through a kill."""
 
-    def __init__(self, course: Course, targets: Targets, batches: _Batches):
+    def __init__(self, course: Course, targets: Targets, batches: Batches):
         self.course = course
         self.targets = targets
         self.batches = batches

@@ -1,50 +1,33 @@
-"""The units of drift optimization: a setting, an intensity and a fold."""
+"""Drift optimization as an experiment."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.controls.experiment import Experiment, Tell
 from rawdrift.controls.material import Material, fold_seed, read
 from rawdrift.controls.optimization import learned, pictures, selection
-from rawdrift.controls.optimization.physics import signal, violations
+from rawdrift.controls.optimization.physics import signal
+from rawdrift.controls.optimization.records import isp_record, rows
+from rawdrift.controls.optimization.settings import course_of, front_of, isps
 from rawdrift.controls.optimization.summary import headline, summarize
+from rawdrift.controls.optimization.unit import Unit
 from rawdrift.runs.optimization import OptimizationSpec
 from rawdrift.runs.store import Record, Records
 from rawdrift.tasks import models, weights
 from rawdrift.tasks.course import Course, DivergedError
 from rawdrift.tasks.evaluate import answer
-from rawdrift.tasks.fronts import NeuralISP, Packed
-from rawdrift.tasks.isolation import random_state
-from rawdrift.tasks.metrics import over_set
-from rawdrift.tasks.task import Develop, Front, Normalize
+from rawdrift.tasks.fronts import NeuralISP
 from rawdrift.tasks.train import resolve_precision, train
 
 CHECKPOINT_EVERY = 60.0  # seconds: what a kill costs, at most and beside the epoch under way
-
-
-class Unit(NamedTuple):
-    """One training, tested after each epoch."""
-
-    setting: str
-    intensity: float
-    fold: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.setting}_{self.intensity:g}_fold{self.fold}"
-
-    @property
-    def label(self) -> str:
-        return f"{self.setting} at {self.intensity:g} fold {self.fold + 1}"
 
 
 class DriftOptimization(Experiment[Unit]):
@@ -71,12 +54,11 @@ class DriftOptimization(Experiment[Unit]):
             NeuralISP(cameras)  # whether its package is there
         if "static-best" in what.settings:
             selection.check(first)
-        self.same = spec.optimization.same
         self.units = [
             Unit(setting, intensity, fold)
             for intensity in what.intensities
             for setting in what.settings
-            if setting not in self.same
+            if setting not in what.same
             for fold in range(what.folds)
         ]
         self.inputs = [
@@ -97,8 +79,7 @@ class DriftOptimization(Experiment[Unit]):
             ) from None
 
     def steps(self, unit: Unit) -> int:
-        trainings = 1 + selection.TRAININGS * (unit.setting == "static-best")
-        return self.spec.task.epochs * trainings
+        return self.spec.task.epochs * _trainings(unit)
 
     def compute(self, unit: Unit, device: str, checkpoint: Path, tell: Tell) -> Record:
         material = self.materials[unit.intensity]
@@ -111,81 +92,35 @@ class DriftOptimization(Experiment[Unit]):
             checkpoint_every=CHECKPOINT_EVERY,
         )  # fmt: skip
         choice = None
-        configuration = what.isp
+        scores = selection.Scores(checkpoint.with_suffix(".scores"), self.inputs)
         if unit.setting == "static-best":
-            choice = selection.choose(material, split.train, what.channels, fit, seed)
-            configuration = choice["chosen"]
-        front = self._front(unit, configuration, seed)
-        starts = [learned.values(isp) for isp in _isps(front)]
+            choice = selection.choose(material, split.train, what.channels, fit, seed, scores)
+        configuration = choice["chosen"] if choice else what.isp
+        front = front_of(unit, what, material, configuration, seed)
+        starts = [learned.values(isp) for isp in isps(front)]
         signals = [signal(data, camera) for camera in range(len(data.cameras))]
-        sides: list[learned.Side] = []
-        penalty = None
-        rates: dict[str, float] = {}
-        if isinstance(front, NeuralISP):
-            rates = {name: task.lr for name, _ in front.named_parameters()}
-        elif isinstance(front, Develop) and unit.setting == "learned":
-            rate = task.lr if what.isp_lr is None else what.isp_lr
-            above = [_above(*pair) for pair in zip(data.cameras, signals, strict=True)]
-            rates = learned.rates(front, what, rate, above)
-            sides = learned.box(front, data.cameras, what.bounds)
-            penalty = learned.penalty(front, what, data.cameras)
-        test = torch.from_numpy(split.test)
-
-        def follow(front: Front, net: nn.Module, loss: nn.Module) -> dict[str, Any]:
-            outcomes, value = answer(front, net, data, targets, test, loss)
-            if not torch.isfinite(torch.tensor(value)):
-                raise DivergedError("the loss of the test images is not finite")
-            now = [learned.values(isp) for isp in _isps(front)] if unit.setting == "learned" else []
-            return {
-                "outcomes": outcomes.tolist(),
-                "test": {"loss": value, **over_set(outcomes, targets, test)},
-                "isps": now,
-            }
-
-        course = Course(
-            lr=rates,
-            schedule=what.isp_schedule or task.schedule,
-            running=unit.setting == "neural"
-            or (unit.setting in ("learned", "frozen-matched") and what.normalization == "running"),
-            penalty=penalty,
-            after_step=partial(learned.project, sides),
-            follow=follow,
-        )
-        before = pictures.views(material, split.test, front) if unit.fold == 0 else {}
+        course = course_of(unit, what, task, material, front, signals)
+        before = pictures.before(material, split.test, front) if unit.fold == 0 else {}
         diverged, net = None, None
         try:
             net = fit(data, targets, torch.from_numpy(split.train), front, course=course)
         except DivergedError as error:
             done = course.history[-1] if course.history else {"epoch": 0, "step": 0}
             diverged = {"epoch": done["epoch"] + 1, "after_step": done["step"], "why": str(error)}
+        settings = [unit.setting, *(n for n, other in what.same.items() if other == unit.setting)]
         record: Record = {
             **unit._asdict(),
-            "rows": list(self._rows(unit, course.history, diverged)),
+            "rows": list(rows(unit, settings, course.history, diverged)),
             "diverged": diverged,
             "history": [
                 {key: entry[key] for key in ("epoch", "step", "losses", "outcomes")}
                 for entry in course.history
             ],
             "isps": [
-                {
-                    "camera": camera.name,
-                    "configuration": configuration,
-                    "initial": start,
-                    "path": [
-                        {
-                            "epoch": entry["epoch"],
-                            "step": entry["step"],
-                            "values": entry["isps"][index],
-                            "violations": [
-                                v._asdict()
-                                for v in violations(start, entry["isps"][index], signals[index])
-                            ],
-                        }
-                        for entry in course.history
-                        if entry["isps"]
-                    ],
-                }
-                for index, (camera, start) in enumerate(zip(data.cameras, starts, strict=False))
+                isp_record(
+                    i, data.cameras[i].name, configuration, start, course.history, signals[i]
+                )
+                for i, start in enumerate(starts)
             ],
             "choice": choice,
             "precision": resolve_precision(task.precision),
@@ -195,52 +130,8 @@ class DriftOptimization(Experiment[Unit]):
             weights.save(nn.ModuleDict({"front": front, "net": net}), folder / unit.name)
         if before and net is not None:
             record["pictures"] = before | pictures.after(material, split.test, front, net)
+        scores.path.unlink(missing_ok=True)
         return record
-
-    def _front(self, unit: Unit, configuration: str, seed: int) -> Front:
-        data, _, splits = self.materials[unit.intensity]
-        what = self.spec.optimization
-        if unit.setting == "direct":
-            return Packed(data.cameras, what.direct_channels)
-        if unit.setting == "neural":
-            with random_state(seed):
-                front = NeuralISP(data.cameras)
-            train = torch.from_numpy(splits[unit.fold].train)
-            front.normalize = Normalize.of(front.develop, data, train)
-            return front
-        if unit.setting == "learned":
-            return learned.learnable(what, data.cameras)
-        if unit.setting == "static-best":
-            return Develop.static(configuration, data.cameras, what.channels)
-        develop = Develop.parametrized(configuration, data.cameras, what.channels)
-        return develop.requires_grad_(False)
-
-    def _rows(
-        self, unit: Unit, history: list[dict[str, Any]], diverged: Mapping[str, Any] | None
-    ) -> Iterator[dict[str, Any]]:
-        names = [unit.setting, *(n for n, other in self.same.items() if other == unit.setting)]
-        for setting in names:
-            where = {**unit._asdict(), "setting": setting}
-            for entry in history:
-                at = {**where, "epoch": entry["epoch"], "step": entry["step"]}
-                mean = sum(entry["losses"]) / len(entry["losses"])
-                for split, found in (
-                    ("train", {"loss": mean, **entry["train"]}),
-                    ("test", entry["test"]),
-                ):
-                    for metric, value in found.items():
-                        if metric.startswith("recall:") and entry is not history[-1]:
-                            continue
-                        yield {**at, "split": split, "metric": metric, "value": value}
-            if diverged is not None:
-                yield {
-                    **where,
-                    "epoch": diverged["epoch"],
-                    "step": diverged["after_step"],
-                    "split": "train",
-                    "metric": "diverged",
-                    "value": 1,
-                }
 
     def line(self, record: Record) -> str:
         unit = Unit(record["setting"], record["intensity"], record["fold"])
@@ -255,7 +146,7 @@ class DriftOptimization(Experiment[Unit]):
     def summarize(
         self, records: Records, failed: Mapping[str, str], folder: Path
     ) -> dict[str, Any]:
-        return summarize(self.spec, self.materials, self.same, records, failed, folder)
+        return summarize(self.spec, self.materials, records, failed, folder)
 
     def headline(self, summary: Mapping[str, Any]) -> dict[str, float]:
         return headline(summary)
@@ -265,40 +156,25 @@ class DriftOptimization(Experiment[Unit]):
         return f"{images} images at each intensity, {self.spec.task.epochs} epochs a training"
 
     def measure(self) -> float:
-        """From two epochs of a few images of the dearest kind of setting."""
+        """From epochs of a few images in the dearest of the settings with an ISP."""
         unit = next((u for u in self.units if u.setting == "learned"), self.units[0])
-        data, targets, splits = self.materials[unit.intensity]
-        task = replace(self.spec.task, epochs=1)
+        material = self.materials[unit.intensity]
+        data, targets, splits = material
+        what, task = self.spec.optimization, replace(self.spec.task, epochs=1)
         indices = torch.from_numpy(splits[0].train)
-        front = self._front(unit, self.spec.optimization.isp, 0)
+        front = front_of(unit, what, material, what.isp, 0)
         took: list[tuple[float, int]] = []
-        for batches in (1, 3):
+        for batches in (1, 1, 3):  # the first time something may be compiled
             few = indices[: batches * task.batch_size]
             started = time.monotonic()
-            follow = partial(_answered, material=(data, targets, few))
-            course = Course(follow=follow)
-            train(data, targets, few, front, task, seed=0, course=course)
+            net = train(data, targets, few, front, task, seed=0, course=Course())
+            answer(front, net, data, targets, few)
             took.append((time.monotonic() - started, len(few)))
-        images = max(took[1][1] - took[0][1], 1)
-        trainings = [1 + selection.TRAININGS * (u.setting == "static-best") for u in self.units]
-        mean = sum(trainings) / len(trainings)
-        seconds = max(took[1][0] - took[0][0], 0.0) / images
-        return mean * self.spec.task.epochs * len(indices) * seconds
+        images = max(took[-1][1] - took[-2][1], 1)
+        seconds = max(took[-1][0] - took[-2][0], 0.0) / images
+        trainings = sum(map(_trainings, self.units)) / len(self.units)
+        return trainings * self.spec.task.epochs * len(indices) * seconds
 
 
-def _answered(
-    front: Front, net: nn.Module, loss: nn.Module, material: tuple[Any, Any, Tensor]
-) -> dict[str, Any]:
-    data, targets, indices = material
-    answer(front, net, data, targets, indices, loss)
-    return {}
-
-
-def _above(camera: Camera, signal: Sequence[float]) -> float:
-    """The signal above the black level, the mean of the four sites."""
-    above = (seen - black for seen, black in zip(signal, camera.black_level, strict=True))
-    return max(0.0, sum(above) / len(signal))
-
-
-def _isps(front: Front) -> list[Any]:
-    return front.isps if isinstance(front, Develop) else []
+def _trainings(unit: Unit) -> int:
+    return 1 + selection.TRAININGS * (unit.setting == "static-best")

@@ -1,6 +1,8 @@
 """Pictures of a unit, as PNG in text: its views before and after, its stages and gradients."""
 
 import base64
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rawdrift import files
 from rawdrift.controls.material import Material
 from rawdrift.controls.stages import stages
 from rawdrift.isp.develop import encode, picture
+from rawdrift.runs.store import Record
 from rawdrift.tasks.task import Develop, Front
 
 SHOWN = 4  # images
@@ -27,7 +31,7 @@ def shown(material: Material, test: NDArray[np.int64]) -> list[int]:
     return [firsts[label] for label in sorted(firsts)][:SHOWN]
 
 
-def views(material: Material, test: NDArray[np.int64], front: Front) -> dict[str, Any]:
+def before(material: Material, test: NDArray[np.int64], front: Front) -> dict[str, Any]:
     """`images`, numbers of those that are shown, and `before`, their views."""
     indices = shown(material, test)
     return {"images": indices, "before": _views(material, indices, front)}
@@ -48,13 +52,60 @@ def after(
         found["stages"] = [
             {
                 "name": name,
-                **_scaled("view", stage.view[0], scale=name != "gamma"),
+                **_scaled("view", _upright(stage.view[0]), scale=name != "gamma"),
                 **_scaled("gradient", stage.magnitude[0]),
                 "gradient_mean": float(stage.magnitude.mean()),
             }
             for name, stage in stages(isp, net, mosaic, truth).items()
         ]
     return found
+
+
+def write(
+    records: Iterable[Record], material: Material, folder: Path, intensity: float
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Write the pictures of the first fold to `folder`/samples; their names by image and setting,
+    and by setting and stage."""
+    data, targets, _ = material
+    views: dict[int, dict[str, Any]] = {}
+    gradients = []
+
+    def put(name: str, png: str) -> str:
+        path = f"samples/{intensity:g}/{name}.png"
+        files.write(folder / path, base64.b64decode(png))
+        return path
+
+    for record in records:
+        held = record.get("pictures")
+        if held is None:
+            continue
+        setting = record["setting"]
+        for number, index in enumerate(held["images"]):
+            sample = views.setdefault(index, {"image": data.images[index], "views": {}})
+            if targets.kind == "classification":
+                sample["label"] = targets.names[int(targets.values[index])]
+            sample["views"][setting] = {
+                when: put(f"{setting}-{number}-{when}", held[when][number])
+                for when in ("before", "after")
+            }
+        if "stages" in held:
+            gradients.append(
+                {
+                    "setting": setting,
+                    "image": data.images[held["images"][0]],
+                    "stages": [
+                        {
+                            **stage,
+                            "view": put(f"{setting}-stage-{stage['name']}", stage["view"]),
+                            "gradient": put(
+                                f"{setting}-gradient-{stage['name']}", stage["gradient"]
+                            ),
+                        }
+                        for stage in held["stages"]
+                    ],
+                }
+            )
+    return list(views.values()), gradients
 
 
 @torch.no_grad()
@@ -69,6 +120,13 @@ def _views(material: Material, indices: list[int], front: Front) -> list[str]:
     if front.factor == 2:  # raw, which is dark: all alike brightened, by what is the brightest
         developed = developed / _white(developed)
     return [_png(view) for view in developed]
+
+
+def _upright(values: Tensor) -> Tensor:
+    """With the sign changed of a color that is negative: white balance and color matrix may have
+    signs that cancel."""
+    planes = values.flatten(-2)
+    return torch.where((planes.median(-1).values < 0)[..., None, None], -values, values)
 
 
 def _scaled(key: str, values: Tensor, scale: bool = True) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """The best of the twelve static pipelines, by validation inside the training images of a fold."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from rawdrift import files
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.controls.material import Material
 from rawdrift.controls.measures import classification, segmentation
@@ -16,6 +19,30 @@ from rawdrift.tasks.metrics import over_set
 from rawdrift.tasks.task import Develop
 
 TRAININGS = len(CONFIGURATIONS)
+
+
+class Scores:
+    """The validation of pipelines that are done, kept in a file through a kill.
+
+    inputs: what they depend on beside the spec of the run folder that the file is in; those of
+        others are passed over.
+    """
+
+    def __init__(self, path: Path, inputs: list[str]):
+        self.path = path
+        self.inputs = [*inputs, torch.__version__, str(torch.get_num_threads())]
+
+    def read(self) -> dict[str, float | None]:
+        """By pipeline; empty where the file is missing."""
+        try:
+            held = json.loads(self.path.read_text("utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}
+        return dict(held["scores"]) if held["inputs"] == self.inputs else {}
+
+    def write(self, scores: Mapping[str, float | None]) -> None:
+        """Whole or not at all."""
+        files.write(self.path, json.dumps({"inputs": self.inputs, "scores": scores}))
 
 
 def check(material: Material) -> None:
@@ -30,9 +57,11 @@ def choose(
     channels: Channels,
     fit: Callable[..., Any],
     seed: int,
+    scores: Scores,
 ) -> dict[str, Any]:
     """Train on each of the twelve with four fifths of the training images, and take the one that
     is best on the last fifth, the first one of equals. fit: `tasks.train.train` of the unit.
+    scores: of those that are done already, and of the others when they are.
 
     `chosen`, and `validation`, the metric by pipeline; None of one that diverged.
     """
@@ -41,17 +70,19 @@ def choose(
     held_out = torch.from_numpy(split.test)
     of_masks = targets.kind == "segmentation"
     metric = next(iter(segmentation() if of_masks else classification(targets.outputs)))
-    found: dict[str, float | None] = {}
+    found = scores.read()
     for name in CONFIGURATIONS:
+        if name in found:
+            continue
         course = Course()
         develop = Develop.static(name, data.cameras, channels)
         try:
             net = fit(data, targets, torch.from_numpy(split.train), develop, course=course)
+            outcomes, _ = answer(develop, net, data, targets, held_out)
+            found[name] = over_set(outcomes, targets, held_out)[metric]
         except DivergedError:
             found[name] = None
-            continue
-        outcomes, _ = answer(develop, net, data, targets, held_out)
-        found[name] = over_set(outcomes, targets, held_out)[metric]
+        scores.write(found)
     scored = {name: value for name, value in found.items() if value is not None}
     if not scored:
         raise DivergedError("the training has diverged on each of the twelve pipelines")

@@ -1,6 +1,5 @@
 """What drift optimization found: the numbers and pictures that its report shows."""
 
-import base64
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import rawdrift
-from rawdrift import files
 from rawdrift import isp as isps
 from rawdrift.checks import InputError
 from rawdrift.controls.experiment import environment
 from rawdrift.controls.material import Material, about
+from rawdrift.controls.optimization import pictures
 from rawdrift.controls.optimization.curves import Curves
 from rawdrift.controls.optimization.learned import restore
 from rawdrift.controls.statistics import spread
@@ -25,7 +24,6 @@ from rawdrift.runs.store import Record
 def summarize(
     spec: OptimizationSpec,
     materials: Mapping[float, Material],
-    same: Mapping[str, str],
     records: Iterable[Record],
     failed: Mapping[str, str],
     folder: Path,
@@ -36,10 +34,10 @@ def summarize(
     Intervals and p-values are of images, or of their groups; standard deviations of folds. A
     training that diverged or failed counts in no mean: `folds` says how many do.
 
-    same: settings that are not computed, since another one is the same to the last bit.
     failed: reasons by the label of a unit.
     """
     what = spec.optimization
+    same = what.same
     how: list[Record] = []
     found: dict[str, list[Any]] = defaultdict(list)
     metric = ""
@@ -61,7 +59,7 @@ def summarize(
         ]
         found["table"] += [{**at, **row} for row in (*table, *copies)]
         found["differences"] += [{**at, **row} for row in curves.differences()]
-        found["curves"] += [{**at, **curve} for curve in _curves(here, same)]
+        found["curves"] += [{**at, **curve} for curve in _curves(here)]
         found["isps"] += [{**at, **isp} for isp in _isps(here, material, what.channels, folder)]
         found["violations"] += [{**at, **v} for v in _violations(here)]
         found["choices"] += [
@@ -74,19 +72,17 @@ def summarize(
             for record in here
             if record["diverged"]
         ]
-        views, gradients = _pictures(here, material, folder, intensity)
+        views, gradients = pictures.write(here, material, folder, intensity)
         found["samples"] += [{**at, **view} for view in views]
         found["stages"] += [{**at, **stage} for stage in gradients]
     if not how:
         reasons = "; ".join(dict.fromkeys(failed.values()))
         raise InputError(f"nothing could be trained: {reasons}")
-    material = next(iter(materials.values()))
-    majority = about(spec.data, material)
     summary = {
         "kind": "optimization",
         "version": rawdrift.__version__,
         "spec": to_dict(spec),
-        "data": majority,
+        "data": about(spec.data, next(iter(materials.values()))),
         "metric": metric,
         "settings": what.settings,
         "same": dict(same),
@@ -115,7 +111,7 @@ def headline(summary: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _curves(records: Sequence[Record], same: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _curves(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
     """Of each setting, split and metric the mean and the standard deviation over folds, by epoch;
     `folds` holds the values of those that have come so far."""
     found: dict[tuple[str, str, str], dict[int, list[dict[str, Any]]]] = {}
@@ -187,9 +183,8 @@ def _violations(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
                         violation["parameter"],
                         {"epoch": at["epoch"], "step": at["step"], "what": violation["what"]},
                     )
-            last = {v["parameter"]: v["what"] for v in isp["path"][-1:][0]["violations"]} if (
-                isp["path"]
-            ) else {}  # fmt: skip
+            at_end = isp["path"][-1]["violations"] if isp["path"] else []
+            last = {violation["parameter"]: violation["what"] for violation in at_end}
             for parameter, found in first.items():
                 yield {
                     "setting": record["setting"],
@@ -199,53 +194,6 @@ def _violations(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
                     **found,
                     "at_end": last.get(parameter),
                 }
-
-
-def _pictures(
-    records: Sequence[Record], material: Material, folder: Path, intensity: float
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Write the pictures of the first fold to `folder`/samples; their names by image and setting,
-    and by setting and stage."""
-    data, targets, _ = material
-    views: dict[int, dict[str, Any]] = {}
-    gradients = []
-
-    def write(name: str, png: str) -> str:
-        path = f"samples/{intensity:g}/{name}.png"
-        files.write(folder / path, base64.b64decode(png))
-        return path
-
-    for record in records:
-        held = record.get("pictures")
-        if held is None:
-            continue
-        setting = record["setting"]
-        for number, index in enumerate(held["images"]):
-            sample = views.setdefault(index, {"image": data.images[index], "views": {}})
-            if targets.kind == "classification":
-                sample["label"] = targets.names[int(targets.values[index])]
-            sample["views"][setting] = {
-                when: write(f"{setting}-{number}-{when}", held[when][number])
-                for when in ("before", "after")
-            }
-        if "stages" in held:
-            gradients.append(
-                {
-                    "setting": setting,
-                    "image": data.images[held["images"][0]],
-                    "stages": [
-                        {
-                            **stage,
-                            "view": write(f"{setting}-stage-{stage['name']}", stage["view"]),
-                            "gradient": write(
-                                f"{setting}-gradient-{stage['name']}", stage["gradient"]
-                            ),
-                        }
-                        for stage in held["stages"]
-                    ],
-                }
-            )
-    return list(views.values()), gradients
 
 
 def _strict(value: Any) -> Any:

@@ -1,0 +1,100 @@
+"""What stands before the network in each setting, and how it is learned."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from rawdrift.camera.camera import Camera
+from rawdrift.controls.material import Material
+from rawdrift.controls.optimization import learned
+from rawdrift.controls.optimization.unit import Unit
+from rawdrift.data.splits import Split
+from rawdrift.runs.optimization import Optimization
+from rawdrift.runs.spec import Task
+from rawdrift.tasks.course import Course, DivergedError
+from rawdrift.tasks.evaluate import answer
+from rawdrift.tasks.fronts import NeuralISP, Packed
+from rawdrift.tasks.isolation import random_state
+from rawdrift.tasks.metrics import over_set
+from rawdrift.tasks.task import Develop, Front, Normalize
+
+
+def front_of(
+    unit: Unit, what: Optimization, material: Material, configuration: str, seed: int
+) -> Front:
+    """As it is before the training."""
+    data, _, splits = material
+    if unit.setting == "direct":
+        return Packed(data.cameras, what.direct_channels)
+    if unit.setting == "neural":
+        with random_state(seed):
+            front = NeuralISP(data.cameras)
+        train = torch.from_numpy(splits[unit.fold].train)
+        front.normalize = Normalize.of(front.develop, data, train)
+        return front
+    if unit.setting == "learned":
+        return learned.learnable(what, data.cameras)
+    if unit.setting == "static-best":
+        return Develop.static(configuration, data.cameras, what.channels)
+    develop = Develop.parametrized(configuration, data.cameras, what.channels)
+    return develop.requires_grad_(False)
+
+
+def course_of(
+    unit: Unit,
+    what: Optimization,
+    task: Task,
+    material: Material,
+    front: Front,
+    signals: Sequence[Sequence[float]],
+) -> Course:
+    """How the front is learned, if it is, and followed on the test images of the fold.
+
+    signals: of each camera, see `physics.signal`.
+    """
+    cameras = material.data.cameras
+    course = Course(
+        schedule=what.isp_schedule or task.schedule,
+        follow=partial(_follow, unit, material, material.splits[unit.fold]),
+    )
+    if isinstance(front, NeuralISP):
+        course.lr = {name: task.lr for name, _ in front.named_parameters()}
+        course.running = True
+    elif unit.setting in ("learned", "frozen-matched"):
+        course.running = what.normalization == "running"
+    if isinstance(front, Develop) and unit.setting == "learned":
+        rate = task.lr if what.isp_lr is None else what.isp_lr
+        above = [_above(*pair) for pair in zip(cameras, signals, strict=True)]
+        course.lr = learned.rates(front, what, rate, above)
+        course.penalty = learned.penalty(front, what, cameras)
+        course.after_step = partial(learned.project, learned.box(front, cameras, what.bounds))
+    return course
+
+
+def isps(front: Front) -> list[Any]:
+    """The pipelines of a front, one a camera; none where it has none."""
+    return front.isps if isinstance(front, Develop) else []
+
+
+def _follow(
+    unit: Unit, material: Material, split: Split, front: Front, net: nn.Module, loss: nn.Module
+) -> dict[str, Any]:
+    data, targets, _ = material
+    test = torch.from_numpy(split.test)
+    outcomes, value = answer(front, net, data, targets, test, loss)
+    if not torch.isfinite(torch.tensor(value)):
+        raise DivergedError("the loss of the test images is not finite")
+    return {
+        "outcomes": outcomes.tolist(),
+        "test": {"loss": value, **over_set(outcomes, targets, test)},
+        "isps": [learned.values(isp) for isp in isps(front)] if unit.setting == "learned" else [],
+    }
+
+
+def _above(camera: Camera, signal: Sequence[float]) -> float:
+    """The signal above the black level, the mean of the four sites."""
+    above = (seen - black for seen, black in zip(signal, camera.black_level, strict=True))
+    return max(0.0, sum(above) / len(signal))
