@@ -213,7 +213,7 @@ def test_page_holds_the_numbers_of_the_record(tmp_path):
         tuple(text_of(cell).strip() for cell in re.findall(r"<td.*?</td>", row))
         for row in re.findall(r"<tr[^>]*>(.*?)</tr>", page, flags=re.DOTALL)
     }
-    learned = ["0.05", "learned", "0.600", "0.500–0.700", "0.123", "0.031", "0.234", "3"]
+    learned = ["0.05", "learned", "0.600", "0.500\N{EN DASH}0.700", "0.123", "0.031", "0.234", "3"]
     assert tuple(learned) in rows
     assert (
         "1",

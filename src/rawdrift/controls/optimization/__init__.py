@@ -10,11 +10,10 @@ from typing import Any
 
 from rawdrift.controls import experiment
 from rawdrift.controls.optimization.control import DriftOptimization
-from rawdrift.controls.optimization.table import text
 from rawdrift.runs.executor import Compute
 from rawdrift.runs.optimization import OptimizationSpec
 
-__all__ = ["DriftOptimization", "run", "text"]
+__all__ = ["DriftOptimization", "run"]
 
 
 def run(

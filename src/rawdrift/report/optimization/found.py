@@ -107,9 +107,8 @@ def _lead(summary: dict[str, Any], intensity: float) -> Iterator[str]:
         yield f"{light(intensity)}, no training came to its end."
     elif not final or len(told) > 2:
         best, base = told[0], reference(summary)
-        ahead = (
-            None if best["setting"] == FIRST else gain(summary, intensity, best["setting"], base)
-        )
+        name = best["setting"]
+        ahead = None if name == FIRST else gain(summary, intensity, name, base)
         yield (
             f"{'Highest' if final else f'{light(intensity)}, the highest'} in the end is "
             f"{name}, {_n(best['final']['mean'])}"
