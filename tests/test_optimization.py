@@ -343,7 +343,8 @@ def test_the_same_bytes_after_a_kill_and_from_processes(kind, tmp_path, monkeypa
     assert first == second
 
 
-def test_a_diverged_training_is_recorded_and_never_as_a_number(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["gamma.gamma", "sharpen.radius"])
+def test_a_diverged_training_is_recorded_and_never_as_a_number(name, tmp_path, monkeypatch):
     train = control.train
 
     def diverge(*args, course, **kwargs):
@@ -352,13 +353,14 @@ def test_a_diverged_training_is_recorded_and_never_as_a_number(tmp_path, monkeyp
         def after_step():
             if course.history and isinstance(develop, Develop) and course.lr:
                 with torch.no_grad():
-                    develop.isps[0].gamma.gamma.fill_(torch.nan)
+                    develop.isps[0].get_parameter(name).fill_(torch.nan)
 
         course.after_step = after_step
         return train(*args, course=course, **kwargs)
 
     monkeypatch.setattr(control, "train", diverge)
-    summary = rd.optimization.run(SPEC, tmp_path / "run")
+    one = spec(isp="bi,u,ga")
+    summary = rd.optimization.run(one, tmp_path / "run")
     assert summary["failed"] == {}
     found = [r for r in rows(tmp_path / "run") if r["setting"] == "learned"]
     assert [(r["epoch"], r["split"]) for r in found if r["metric"] == "diverged"] == [
@@ -369,7 +371,7 @@ def test_a_diverged_training_is_recorded_and_never_as_a_number(tmp_path, monkeyp
     assert [(d["setting"], d["epoch"]) for d in summary["diverged"]] == [("learned", 2)] * 2
     assert summary["differences"] == []
     assert "NaN" not in (tmp_path / "run/summary.json").read_text()
-    assert rd.optimization.run(SPEC, tmp_path / "run")["diverged"] == summary["diverged"]
+    assert rd.optimization.run(one, tmp_path / "run")["diverged"] == summary["diverged"]
 
 
 @pytest.mark.parametrize("channels", [3, 4])

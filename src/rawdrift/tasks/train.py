@@ -149,6 +149,7 @@ class _Training(L.LightningModule):
         self.course = course
         self.losses: list[Tensor] = []  # of the steps of this epoch
         self.outcomes: list[Tensor] = []
+        self.learned: list[nn.Parameter] = []  # of what stands before the network
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         mosaics, camera_index, truth = batch
@@ -184,15 +185,22 @@ class _Training(L.LightningModule):
             group["lr"] = group["begins"] * share
 
     def on_train_batch_end(self, *_: Any) -> None:
-        if self.course is not None:
-            self.course.after_step()
+        if self.course is None:
+            return
+        self.course.after_step()
+        if not all(bool(torch.isfinite(p).all()) for p in self.learned):  # steps may not bear it
+            raise DivergedError(
+                "the training has diverged (what is learned before the network is not finite); "
+                "lower its learning rate"
+            )
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.net.parameters(), lr=self.task.lr)
-        learned: dict[float, list[nn.Parameter]] = {}  # by rate
+        by_rate: dict[float, list[nn.Parameter]] = {}
         for name, rate in (self.course.lr if self.course else {}).items():
-            learned.setdefault(rate, []).append(self.develop.get_parameter(name))
-        for rate, parameters in learned.items():
+            by_rate.setdefault(rate, []).append(self.develop.get_parameter(name))
+        self.learned = [p for parameters in by_rate.values() for p in parameters]
+        for rate, parameters in by_rate.items():
             optimizer.add_param_group({"params": parameters, "lr": rate, "begins": rate})
         if self.task.schedule == "constant":
             return optimizer
