@@ -104,7 +104,7 @@ def test_the_command_compares_all_settings_at_each_intensity(tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["optimization", "--config", str(config), "--out", str(run)]) == 0
     shown = capsys.readouterr().out
-    assert "accuracy over folds and steps" in shown
+    assert f"report: {run / 'report.html'}" in shown
     found = rows(run)
     assert list(found[0]) == [
         "setting",
@@ -567,7 +567,6 @@ def test_a_plan_costs_little_and_changes_nothing(tmp_path):
     found = plan(DriftOptimization, one, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     assert (found.units, found.done) == (4, 0)
-    assert found.seconds > 0
     assert _here(DriftOptimization, one).steps(DriftOptimization(one).units[-1]) == 13 * 2
 
 

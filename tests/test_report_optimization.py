@@ -123,7 +123,7 @@ def _isp(intensity: float, fold: int) -> dict:
     final = {**values, "gamma.gamma": 1.875 + fold / 64, "denoise.kernel": [0.3, 0.4, 0.3]}
     return {
         "intensity": intensity, "setting": "learned", "fold": fold, "camera": "scope",
-        "configuration": "bi,s,ga", "initial": values, "final": final,
+        "configuration": "bi,s,ga", "file": "isps/learned.toml", "initial": values, "final": final,
         "path": [{"epoch": e + 1, "step": s, "values": final} for e, s in enumerate(STEPS)],
     }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """What stands in the tables of a drift optimization run."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -155,7 +156,14 @@ def _parameters(summary: dict[str, Any]) -> Table:
                     [f"{isp['intensity']:g}", isp["fold"] + 1, *camera, words(element),
                      start[element], number]
                 )  # fmt: skip
-    return Table("parameters", "Parameters of the learned ISPs", columns, rows)
+    digits = [_behind(row[-2], row[-1]) for row in rows]
+    return Table("parameters", "Parameters of the learned ISPs", columns, rows, digits)
+
+
+def _behind(*values: float) -> int:
+    """Digits behind the point that show four that count."""
+    largest = max(abs(value) for value in values)
+    return max(0, 3 - math.floor(math.log10(largest))) if largest > 0 else 0
 
 
 def _violations(summary: dict[str, Any]) -> Table:
