@@ -16,11 +16,12 @@ from safetensors.torch import save_file
 import rawdrift as rd
 from planted import CAMERA, ISP, planted
 from rawdrift import report
-from rawdrift.cli import FORENSICS_DEMO, main
+from rawdrift.cli import FORENSICS_DEMO, OPTIMIZATION_DEMO, main
 from rawdrift.controls.forensics import models as kept
 from rawdrift.controls.forensics.sweep import DriftForensics
 from rawdrift.controls.plan import plan
 from rawdrift.runs.executor import Compute
+from rawdrift.runs.optimization import OptimizationSpec
 from rawdrift.runs.spec import Data, Forensics, ForensicsSpec, Synthesis, SynthesisSpec, Task
 from rawdrift.tasks import models
 from test_report import no_figures, text_of
@@ -368,7 +369,7 @@ def test_sobol_intervals_are_those_of_the_seed_alone():
     assert rd.forensics.sensitivity(net, ISP, data, space, samples=4, points=2) == one
 
 
-def test_the_demo_ends_with_both_reports_and_a_signature(tmp_path, monkeypatch, capsys):
+def test_the_demo_ends_with_all_reports_and_a_signature(tmp_path, monkeypatch, capsys):
     synthesis = SynthesisSpec(
         Data("synthetic-microscopy", images=20, size=32, balanced=True),
         Synthesis(train=["bi,s,ga"], folds=2, corruptions=["fog"], severities=[3]),
@@ -380,11 +381,14 @@ def test_the_demo_ends_with_both_reports_and_a_signature(tmp_path, monkeypatch, 
     forensics = ForensicsSpec(Data(root=str(root)), demo, task)
     monkeypatch.setattr("rawdrift.cli.DEMO", synthesis)
     monkeypatch.setattr("rawdrift.cli.FORENSICS_DEMO", forensics)
+    optimization = OptimizationSpec(synthesis.data, OPTIMIZATION_DEMO.optimization, synthesis.task)
+    monkeypatch.setattr("rawdrift.cli.OPTIMIZATION_DEMO", optimization)
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out)]) == 0
     told = capsys.readouterr().out
     assert f"report: {out / 'report.html'}" in told
     assert f"report: {out / 'forensics/report.html'}" in told
+    assert f"report: {out / 'optimization/report.html'}" in told
     assert "worst that was found: accuracy falls from" in told
     assert f"rawdrift check {out / 'forensics/signature.json'}" in told
     rd.forensics.Signature.load(out / "forensics/signature.json")

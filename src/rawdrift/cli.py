@@ -25,7 +25,7 @@ from rawdrift.checks import Failures, InputError
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.runs import presets
 from rawdrift.runs.executor import KINDS, Compute
-from rawdrift.runs.optimization import OptimizationSpec
+from rawdrift.runs.optimization import Optimization, OptimizationSpec
 from rawdrift.runs.spec import (
     PUBLISHED,
     Data,
@@ -56,6 +56,12 @@ FORENSICS_DEMO = ForensicsSpec(
     ),
     task=DEMO.task,
 )  # fmt: skip
+
+OPTIMIZATION_DEMO = OptimizationSpec(
+    data=Data("synthetic-microscopy", images=240, size=48),
+    optimization=Optimization(settings=["frozen", "learned"], intensities=[0.05], folds=2),
+    task=Task(epochs=6, lr=1e-3),
+)
 
 
 class _Control(NamedTuple):
@@ -181,7 +187,9 @@ def _parser() -> _Parser:
     parser.add_argument("--version", action="version", version=f"rawdrift {__version__}")
     commands = parser.add_subcommands(required=True, dest="command", metavar="COMMAND")
 
-    demo = _command("The whole story on synthetic blood smears: train, drift, report.")
+    demo = _command("The three controls on synthetic blood smears, each with its report.")
+        "The whole story on synthetic blood smears: synthesis, forensics, optimization."
+    )
     demo.add_argument("--out", default="runs/demo", help="run folder")
     commands.add_subcommand("demo", demo, help="the whole story on synthetic data, in minutes")
 
@@ -286,8 +294,12 @@ def _command(description: str) -> _Parser:
 
 
 def _demo(args: Namespace) -> int:
-    done = _run_control("synthesis", DEMO, args.out)
-    return _run_control("forensics", FORENSICS_DEMO, str(Path(args.out) / "forensics")) or done
+    out = Path(args.out)
+    return max(
+        _run_control("synthesis", DEMO, str(out)),
+        _run_control("forensics", FORENSICS_DEMO, str(out / "forensics")),
+        _run_control("optimization", OPTIMIZATION_DEMO, str(out / "optimization")),
+    )
 
 
 def _run(name: str, args: Namespace) -> int:
