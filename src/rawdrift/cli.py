@@ -188,8 +188,6 @@ def _parser() -> _Parser:
     commands = parser.add_subcommands(required=True, dest="command", metavar="COMMAND")
 
     demo = _command("The three controls on synthetic blood smears, each with its report.")
-        "The whole story on synthetic blood smears: synthesis, forensics, optimization."
-    )
     demo.add_argument("--out", default="runs/demo", help="run folder")
     commands.add_subcommand("demo", demo, help="the whole story on synthetic data, in minutes")
 
