@@ -17,7 +17,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -148,8 +148,8 @@ def evaluation(images: int, size: int, cores: int) -> Rows:
     data, targets = dataset(images, size)
     indices = torch.arange(images)
 
-    def ours(net: nn.Module, indices: Tensor = indices) -> None:
-        evaluate(net, data, targets, indices, OWN, CASES)
+    def ours(net: nn.Module, precision: str, indices: Tensor = indices) -> None:
+        evaluate(net, data, targets, indices, OWN, CASES, precision=precision)
 
     def theirs(net: nn.Module) -> None:
         with torch.no_grad():
@@ -158,20 +158,22 @@ def evaluation(images: int, size: int, cores: int) -> Rows:
                 for views, _ in Published(data, *made).batches(cores):
                     net(views).argmax(1)
 
-    ours(network(targets, size), indices[:2])  # compiles
+    ours(network(targets, size), "bf16", indices[:2])  # compiles
     Published(data, OWN, "contrast", 1)[0]  # imports
-    net, net_theirs = network(targets, size), network(targets, size)
-    seconds, seconds_theirs = timed(lambda: ours(net)), timed(lambda: theirs(net_theirs))
     cells = len(CASES) * images
-    rest, rest_theirs = seconds - net.seconds, seconds_theirs - net_theirs.seconds
-    yield "tests of a ResNet18, the published way, ms an image", ms(seconds_theirs / cells), ""
-    yield "  of which the network", ms(net_theirs.seconds / cells), ""
-    yield "tests of a ResNet18, rawdrift, ms an image", ms(seconds / cells), ""
-    yield "  of which the network", ms(net.seconds / cells), ""
-    yield "times as fast, end to end", f"{seconds_theirs / seconds:.1f}x", "3x"
-    yield "  if all but the network took no time", f"{seconds_theirs / net.seconds:.1f}x", ""
-    yield "  all but the network alone", f"{rest_theirs / rest:.1f}x", ""
-    yield "share of ISP, corruptions and distances", f"{100 * rest / seconds:.1f} %", "25 %"
+    net = network(targets, size)
+    theirs_took, theirs_net = timed(lambda: theirs(net)), net.seconds
+    yield "tests of a ResNet18, the published way, ms an image", ms(theirs_took / cells), ""
+    yield "  of which the network", ms(theirs_net / cells), ""
+    for precision, name in (("32", "rawdrift"), ("bf16", "rawdrift, network in bfloat16")):
+        net = network(targets, size)
+        took = timed(partial(ours, net, precision))
+        rest = took - net.seconds
+        yield f"tests of a ResNet18, {name}, ms an image", ms(took / cells), ""
+        yield "  of which the network", ms(net.seconds / cells), ""
+        yield "  times as fast, end to end", f"{theirs_took / took:.1f}x", "3x"
+        yield "  all but the network alone", f"{(theirs_took - theirs_net) / rest:.1f}x", ""
+        yield "  share of ISP, corruptions and distances", f"{100 * rest / took:.1f} %", "25 %"
 
 
 def ms(seconds: float) -> str:

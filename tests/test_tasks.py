@@ -137,6 +137,24 @@ def test_answers_are_those_to_the_developed_and_corrupted_views(data):
             assert torch.equal(answers.outcomes[case.key], net(views).argmax(dim=1))
 
 
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+def test_a_network_is_tested_in_the_precision_that_was_asked_for(data, precision):
+    net, case = trained(data, epochs=1), Case("isp", "bi,s,ga")
+    develop, indices = Develop.static("bi,s,ga", data.cameras, "luma"), torch.arange(16)
+    found = []
+    hook = net.register_forward_hook(lambda net, views, logits: found.append(logits))
+    evaluate(net, data, labels_of(data), indices, case.name, [case], precision=precision)
+    hook.remove()
+    with torch.inference_mode():
+        exact = net(develop(data.mosaics, data.camera_index))
+    assert {part.dtype for part in found} == {
+        torch.bfloat16 if precision == "bf16" else torch.float32
+    }
+    torch.testing.assert_close(
+        torch.cat(found).float(), exact, atol=1e-5 if precision == "32" else 0.1, rtol=0
+    )
+
+
 def test_views_are_as_far_as_scikit_image_says():
     draws = torch.Generator().manual_seed(0)
     own = torch.rand(2, 3, 160, 150, generator=draws)

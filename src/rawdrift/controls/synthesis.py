@@ -105,6 +105,7 @@ class DriftSynthesis(Experiment[Unit]):
             channels=self.spec.synthesis.channels,
             isps=self.isps,
             table=self.spec.synthesis.severity_table,
+            precision=self.spec.synthesis.precision,
             seed=self.spec.seed,
             device=device,
             on_batch=(lambda: None) if self.trained_here else tell,
@@ -194,7 +195,7 @@ class DriftSynthesis(Experiment[Unit]):
             started = time.monotonic()
             evaluate(
                 net, data, targets, few, name, self.cases, channels=channels, isps=self.isps,
-                table=self.spec.synthesis.severity_table,
+                table=self.spec.synthesis.severity_table, precision=self.spec.synthesis.precision,
             )  # fmt: skip
             took_tests = time.monotonic() - started
         return seconds + took_tests * len(test) / len(few)

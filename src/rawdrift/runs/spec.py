@@ -174,6 +174,8 @@ class Synthesis:
             pipeline whose views that model knows.
         isps: ISP files (.toml) of the data's camera, to be tested beside the twelve, and trained on
             where train names them: by the file's name without .toml.
+        precision: of the network in tests: "32", or "bf16", twice as fast where the processor has
+            bfloat16, with other answers to images near a decision.
         folds: of the cross-validation, at least 2.
         channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
         corruptions: common corruptions of the training pipeline's views to test on; by default the
@@ -189,6 +191,7 @@ class Synthesis:
     corruptions: list[str] = field(default_factory=lambda: [n for n in PAPER if n != "identity"])
     severities: list[int] = field(default_factory=lambda: [1, 3, 5])
     severity_table: Literal["imagenet", "small"] = "imagenet"
+    precision: Literal["32", "bf16"] = "32"
     isps: list[str] | None = None
 
     @property
@@ -221,6 +224,7 @@ class Synthesis:
         if self.corruptions and not self.severities:
             raise InputError("synthesis.severities is empty; name one, or no corruptions")
         choose("synthesis.severity_table", self.severity_table, TABLES)
+        choose("synthesis.precision", self.precision, ("32", "bf16"))
         for field_name in ("train", "corruptions", "severities"):
             values = getattr(self, field_name)
             if len(set(values)) != len(values):

@@ -16,6 +16,7 @@ from rawdrift.tasks.targets import Targets
 from rawdrift.tasks.task import BATCH, Front, views
 
 SIMILAR = 16  # images whose views are compared, spread over those that are tested
+AT_ONCE = 8  # images in the network on a CPU: what lies between its layers stays in the cache
 
 
 class Case(NamedTuple):
@@ -53,6 +54,7 @@ def evaluate(
     channels: Channels = "luma",
     isps: Mapping[str, Pipeline] | None = None,
     table: str = "imagenet",
+    precision: str = "32",
     seed: int = 0,
     device: torch.device | str = "cpu",
     on_batch: Callable[[], object] = lambda: None,
@@ -61,9 +63,10 @@ def evaluate(
 
     Every raw image is read once and developed in all ways with shared work done once; corruptions
     are of the views of the pipeline `own`, with severities of `table`, and drawn from the seed and
-    the image's number in the dataset. The network runs in float32.
+    the image's number in the dataset.
 
     isps: pipelines by name, beside the configurations.
+    precision: of the network alone: "32", or "bf16", bfloat16 mixed precision.
     """
     isps = {name: pipeline.to(device) for name, pipeline in (isps or {}).items()}
     net.eval().to(device).to(memory_format=torch.channels_last)  # convolves faster
@@ -82,7 +85,7 @@ def evaluate(
                     view = developed[test.name]
                 else:
                     view = corrupt(developed[own], test.name, test.severity, seeds, table)
-                outcomes[test.key].append(outcome(net(view), truth).cpu())
+                outcomes[test.key].append(outcome(_logits(net, view, precision), truth).cpu())
                 if few.any():
                     distances[test.key].append(_distances(view[few], developed[own][few]))
             on_batch()
@@ -93,6 +96,12 @@ def evaluate(
             for key, parts in distances.items()
         },
     )
+
+
+def _logits(net: nn.Module, views: Tensor, precision: str) -> Tensor:
+    parts = views.split(AT_ONCE if views.device.type == "cpu" else len(views))
+    with torch.autocast(views.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        return torch.cat([net(part) for part in parts]).float()
 
 
 def answer(
