@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -383,7 +384,11 @@ def test_a_label_with_one_image_names_it_and_what_to_do(tmp_path, capsys):
     assert "--data.exclude" in error
     assert not (tmp_path / "run").exists()
     excluded = experiment(root, tmp_path / "run", "--data.exclude", "['rare']")
+    capsys.readouterr()
     assert main(excluded) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("left out: label 'rare', 1 image: excluded") == 1
+    assert re.search(r"on other pipelines, accuracy drops by -?\S+ \(.* on average", printed)
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert summary["data"]["left_out"] == {"rare": "1 image: excluded"}
     assert summary["data"]["classes"] == {"a": 4, "b": 4}

@@ -385,6 +385,19 @@ def test_warnings_only_where_they_are_due(a_run):
         assert warning in text
 
 
+def test_a_large_drop_of_too_few_groups_is_not_put_down_to_chance(a_run):
+    data = read(a_run)["data"]
+    worst = read(a_run)["worst"]
+    worst["corruption"] |= {"is_drop": False, "p_holm": 0.3}
+    change(a_run, worst=worst)
+    assert "which may be chance" in told(a_run)
+    change(a_run, data=data | {"groups": 8})  # 2 of 2**8 permutations differ as much
+    text = told(a_run)
+    assert "which so few groups can not tell from chance" in text
+    assert "which may be chance" not in text
+    assert "No drop, however large, could be called one" in text
+
+
 def test_segmentation_speaks_of_iou_and_shows_no_answers(a_run):
     summary = read(a_run)
     data = summary["data"] | {"task": "segmentation", "classes": {}, "majority": None, "groups": 30}

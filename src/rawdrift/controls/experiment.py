@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from rawdrift.checks import InputError
+from rawdrift.controls.material import Material, notes
 from rawdrift.runs.executor import Compute, Failed
 from rawdrift.runs.spec import to_yaml
 from rawdrift.runs.store import Record, Records, Store
@@ -43,12 +44,14 @@ class Experiment(ABC, Generic[U]):
     It is made from its spec alone, which raises InputError where data and spec do not fit. A unit
     gives the same numbers wherever and in whatever order it is computed.
 
-    units: in the order of the results. inputs: fingerprints of what results depend on beside the
-    spec. step: what progress is counted in.
+    units: in the order of the results. material: what they work on; where there are several, the
+    first. inputs: fingerprints of what results depend on beside the spec. step: what progress is
+    counted in.
     """
 
     columns: ClassVar[tuple[str, ...]]
     units: list[U]
+    material: Material
     inputs: list[str]
     step: str
 
@@ -114,6 +117,8 @@ def run(
     executing = compute.executor()
     store = Store(Path(out), spec, kind.columns)
     experiment = _here(kind, spec, anew=True)
+    for note in notes(experiment.material):
+        tqdm.write(note)
     units = {unit.name: unit for unit in experiment.units}
     records = store.records(units)
     with store, _threads(compute.unit_threads):
@@ -129,7 +134,7 @@ def run(
         store.write_results(units)
         if len(todo) < len(units):
             tqdm.write(f"{len(units) - len(todo)} of {len(units)} units are done already")
-        left = len(todo)
+        left, seconds = len(todo), 0.0
         failed: dict[str, str] = {}
         total = sum(experiment.steps(unit) for unit in todo.values())
         with tqdm(total=total, unit=experiment.step, disable=None) as bar:
@@ -148,10 +153,11 @@ def run(
                 store.append(unit.name, record)
                 _checkpoint(store.folder, unit).unlink(missing_ok=True)
                 tracked.log(unit.name, record)
-                took = record["seconds"]
+                seconds += record["seconds"]
+                each = seconds / (len(todo) - left - len(failed))
                 tqdm.write(
-                    f"{experiment.line(record)} ({took:.0f} s; {left} to go, about "
-                    f"{left * took / compute.at_a_time / 60:.1f} min)"
+                    f"{experiment.line(record)} ({record['seconds']:.0f} s; {left} to go, about "
+                    f"{left * each / compute.at_a_time / 60:.1f} min)"
                 )
         store.write_results(units)
         summary = experiment.summarize(records, failed, store.folder)

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from rawdrift import data as datasets
 from rawdrift.data.dataset import RawDataset
@@ -33,9 +32,12 @@ def read(data: Data, task: Task, folds: int | None, seed: int) -> Material:
     else:
         images = fit_for_folds(images, folds)
         splits = k_fold(images, folds, seed)
-    for label, why in images.left_out.items():
-        tqdm.write(f"left out: label {label!r}, {why}")
     return Material(images, Targets.of(images, task), splits)
+
+
+def notes(material: Material) -> list[str]:
+    """What a reader must know of the data before anything is computed."""
+    return [f"left out: label {label!r}, {why}" for label, why in material.data.left_out.items()]
 
 
 def fold_seed(seed: int, fold: int) -> int:

@@ -8,6 +8,7 @@ from rawdrift.report.summary import own
 _FEW_FOLDS = 3
 _FEW_IMAGES = 100
 _FEW_GROUPS = 10
+_CERTAIN = 0.05  # below it a corrected p-value calls a drop one
 
 
 def caveats(summary: dict[str, Any]) -> list[tuple[str, str]]:
@@ -31,12 +32,18 @@ def caveats(summary: dict[str, Any]) -> list[tuple[str, str]]:
                 "intervals are wide. Read differences of a few images as chance.",
             )
         )
-    if data["groups"] is not None and data["groups"] < _FEW_GROUPS:
+    if data["groups"] is not None and (data["groups"] < _FEW_GROUPS or is_too_few(summary)):
         found.append(
             (
                 f"Only {data['groups']} groups.",
                 "Images of one group are alike, so the intervals count groups, and so few hardly "
-                "tell how the next one would fare.",
+                "tell how the next one would fare."
+                + (
+                    f" No drop, however large, could be called one among {compared(summary)} "
+                    "comparisons: test on fewer pipelines and corruptions, or get more groups."
+                    if is_too_few(summary)
+                    else ""
+                ),
             )
         )
     majority = data.get("majority")
@@ -59,3 +66,24 @@ def caveats(summary: dict[str, Any]) -> list[tuple[str, str]]:
                 )
             )
     return found
+
+
+def compared(summary: dict[str, Any]) -> int:
+    """How many drops the p-values are corrected for."""
+    return sum("drop" in cell for cell in summary["cells"])
+
+
+def is_too_few(summary: dict[str, Any]) -> bool:
+    """Whether the least p-value that permuting so many groups or images can give, corrected for all
+    comparisons, is still above what calls a drop one."""
+    data = summary["data"]
+    units = data["images"] if data["groups"] is None else data["groups"]
+    return bool(compared(summary) * 2.0 ** (1 - units) >= _CERTAIN)
+
+
+def doubt(summary: dict[str, Any]) -> str:
+    """What to say of a drop that is not called one."""
+    units = "images" if summary["data"]["groups"] is None else "groups"
+    if is_too_few(summary):
+        return f"which so few {units} can not tell from chance"
+    return "which may be chance"

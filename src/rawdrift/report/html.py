@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rawdrift.configurations import CONFIGURATIONS, in_words
 from rawdrift.report import figures, pictures, style, tables
-from rawdrift.report.caveats import caveats
+from rawdrift.report.caveats import caveats, compared, doubt
 from rawdrift.report.contents import changes
 from rawdrift.report.contents import tables as contents
 from rawdrift.report.heatmap import heatmap, middle, others, severities
@@ -32,7 +32,8 @@ def write(run: Path, summary: dict[str, Any]) -> str:
         measured=style.metric(summary, inside=True),
         caveats=caveats(summary),
         cases={kind: _case(summary, kind, run) for kind in summary["worst"]},
-        compared=sum("drop" in cell for cell in summary["cells"]),
+        compared=compared(summary),
+        doubt=doubt(summary),
         left_out_pipelines=[
             name
             for name in summary["spec"].get("synthesis", {}).get("train", ())

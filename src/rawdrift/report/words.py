@@ -4,18 +4,36 @@ from pathlib import Path
 from typing import Any
 
 from rawdrift.report import style
+from rawdrift.report.caveats import doubt
 from rawdrift.report.forensics.axes import moved, value
 from rawdrift.report.forensics.axes import words as named
 from rawdrift.report.optimization.found import terminal
+from rawdrift.report.tables import span
 
 _MOST = 4  # settings that are told
 
 
 def words(summary: dict[str, Any], run: Path) -> list[str]:
-    """For a terminal, of the run in a folder; none of a synthesis, whose page says it."""
+    """For a terminal, of the run in a folder."""
     if summary["kind"] == "optimization":
         return list(terminal(summary))
-    return _forensics(summary, run) if summary["kind"] == "forensics" else []
+    return _forensics(summary, run) if summary["kind"] == "forensics" else _synthesis(summary)
+
+
+def _synthesis(summary: dict[str, Any]) -> list[str]:
+    metric, told = style.metric(summary, inside=True), []
+    for kind, others in (("isp", "on other pipelines"), ("corruption", "under corruptions")):
+        worst, mean = summary["worst"].get(kind), summary["average_drops"].get(kind)
+        if not worst or not mean:
+            continue
+        name = f"{style.case(worst['test'])} {worst['severity'] or ''}".strip()
+        told.append(
+            f"{others}, {metric} drops by {mean['value']:.3f} "
+            f"({span(mean['low'], mean['high'], 3)}) on average; the largest drop, from "
+            f"{worst['matched']:.3f} to {worst['mean']:.3f}, is that of a model of "
+            f"{worst['train']} on {name}" + ("" if worst["is_drop"] else f", {doubt(summary)}")
+        )
+    return told
 
 
 def _forensics(summary: dict[str, Any], run: Path) -> list[str]:

@@ -41,7 +41,7 @@ class DriftOptimization(Experiment[Unit]):
         self.spec = spec
         what = spec.optimization
         self.materials = {i: self._read(i) for i in what.intensities}
-        first = next(iter(self.materials.values()))
+        self.material = first = next(iter(self.materials.values()))
         for intensity, material in self.materials.items():
             if material.data.images != first.data.images:
                 raise InputError(
