@@ -201,6 +201,19 @@ def test_differences_are_turned_to_what_learned_gains(tmp_path):
     )
 
 
+def test_the_papers_claim_is_told_beside_what_was_found(tmp_path):
+    text = told(tmp_path, invented(tmp_path))
+    table = {(r["intensity"], r["setting"]): r for r in invented(tmp_path)["table"]}
+    one, other = (f"{table[0.05, name]['std']:.3f}" for name in ("learned", "frozen"))
+    assert "The paper finds up to 25 % more accuracy" in text
+    found = re.search(
+        r"Here the learned one gains (\S+) at intensity 0.05, with [^.]*?of (\S+)", text
+    )
+    assert found
+    assert float(found[1]) > 0
+    assert f"standard deviation of {one} against {other}" in text
+
+
 def test_page_holds_the_numbers_of_the_record(tmp_path):
     summary = invented(tmp_path)
     summary["violations"] = [

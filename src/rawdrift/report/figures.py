@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from rawdrift.report import style
 from rawdrift.report.style import ACCENT, INK, MUTED, PAPER, RULE, SPREAD, WRONG, plain
@@ -149,7 +149,7 @@ def severity_lines(summary: dict[str, Any]) -> Figure:
         axes.tick_params(labelleft=column == 0, labelbottom=i + columns >= len(names))
         axes.set_xticks([0, *levels])
         axes.yaxis.set_major_locator(MaxNLocator(4))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: style.number(v, 2)))
+        axes.yaxis.set_major_formatter(style.Ticks())
     keys = [Line2D([], [], color=WRONG, lw=1.8, label="drop with 95 % interval")]
     if len(summary["train"]) > 1:
         keys[0].set_label("mean of the training pipelines, with 95 % interval")
@@ -190,7 +190,7 @@ def rows(
         axes.set_ylim(count - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.spines[["left", "right", "top"]].set_visible(False)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: style.number(v, 2)))
+        axes.xaxis.set_major_formatter(style.Ticks())
         axes.margins(x=0.05)
         found.append(axes)
     return figure, found

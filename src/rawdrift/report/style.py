@@ -3,7 +3,7 @@
 import math
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +13,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import Formatter
 
 from rawdrift import files
 
@@ -155,3 +156,16 @@ def number(value: float | None, digits: int) -> str:
         return "\N{INFINITY}" if value > 0 else "\N{MINUS SIGN}\N{INFINITY}"
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
+class Ticks(Formatter):
+    """Numbers at the ticks of an axis, with two decimals, or as many as tell where each tick is."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        del pos
+        return number(x, 2)
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        exact = (n for n in (2, 3) if all(abs(round(x, n) - x) < 1e-6 for x in values))
+        digits = next(exact, 4)
+        return [number(x, digits) for x in values]

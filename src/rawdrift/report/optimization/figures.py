@@ -194,7 +194,7 @@ def plain_axes(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], min_n_ticks=4))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: style.number(v, 2)))
+    axes.yaxis.set_major_formatter(style.Ticks())
 
 
 def _same_scale(panels: Sequence[Axes]) -> None:

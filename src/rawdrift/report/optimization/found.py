@@ -116,6 +116,27 @@ def _lead(summary: dict[str, Any], intensity: float) -> Iterator[str]:
         )
 
 
+def beside_paper(summary: dict[str, Any]) -> str:
+    """What Table 4 says here of the claim that the paper makes of its own."""
+    parts = []
+    for intensity in summary["intensities"]:
+        told = {row["setting"]: row for row in rows(summary, intensity)}
+        change = gain(summary, intensity, FIRST, SECOND, "mean")
+        if change:
+            one, other = (_n(told[name]["std"]) for name in (FIRST, SECOND))
+            parts.append(
+                f"{_n(change.value)} {light(intensity).lower()}, with a standard deviation of "
+                f"{one} against {other}" + ("" if change.certain else " (the gain may be chance)")
+            )
+    if not parts:
+        return ""
+    return (
+        "The paper finds up to 25 % more accuracy with the learned ISP than with the frozen one, "
+        "and less variance, where images are classified, and no gain where they are segmented. "
+        f"Here the learned one gains {listed(parts)}."
+    )
+
+
 def ranked(summary: dict[str, Any], intensity: float) -> list[dict[str, Any]]:
     """Of the table, the settings at an intensity, the highest in the end first."""
     return sorted(rows(summary, intensity), key=lambda row: -row["final"]["mean"])

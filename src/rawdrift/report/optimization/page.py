@@ -33,6 +33,7 @@ def write(run: Path, summary: dict[str, Any]) -> str:
         measured=style.metric(summary, inside=True),
         headline=found.headline(summary),
         lead=found.lead(summary),
+        beside_paper=found.beside_paper(summary),
         tiles=_tiles(summary),
         reference=found.reference(summary),
         caveats=caveats(summary),

@@ -65,7 +65,7 @@ def paths(summary: dict[str, Any], camera: str) -> Figure:
     keys = [Line2D([], [], color=INK, lw=1.1, ls=(0, (4, 3)), label="the camera's value")]
     for i, intensity in enumerate(lights):
         look = _COLORS[i % len(_COLORS)]
-        label = f"learned at intensity {intensity:g}, a line for each fold"
+        label = f"learned at intensity {intensity:g}"
         keys.append(Line2D([], [], color=look.color, ls=look.dashes, lw=1.1, label=label))
     key(figure, (left / style.WIDTH, 1 - 0.02 / height), keys, columns=min(4, len(keys)))
     figure.text(left / style.WIDTH, 0.06 / height, "Optimizer step", fontsize=9)
