@@ -6,8 +6,7 @@ A net is planted that fails on the views of one camera, drawn at random from the
 the more the closer a camera comes to it. So the worst is known in any number of dimensions:
 accuracy 0, there. Each method runs until a camera that it tries has an accuracy of 2 points or
 less. Evaluations are passes of all images through the net, one with a gradient counted as three;
-seconds are those of one core. The gradient search begins anew, from elsewhere, where it has ended
-without success.
+seconds are those of one core. The gradient search restarts until it is stopped.
 """
 
 import argparse
@@ -186,8 +185,7 @@ Method = Callable[[Watched, ParameterSpace, int], None]
 
 
 def gradient(chain: Watched, space: ParameterSpace, seed: int) -> None:
-    for again in count():
-        search_chain(chain, space, seed=seed + 1000 * again)
+    search_chain(chain, space, restarts=int(chain.budget), seed=seed)
 
 
 def rival(name: str) -> Method:

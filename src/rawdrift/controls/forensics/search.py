@@ -18,11 +18,13 @@ from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 
 STEP = 0.1  # of the box's width, at first; more where few steps would not cross the box
+PROBES = 8  # places that a restart chooses from; together they cost less than three steps
 LEAST = 1e-9  # difference of metrics that is one
 
 
 class Visit(NamedTuple):
-    """A setting that a search has tried. start: the number of the restart it belongs to."""
+    """A setting that a search has tried. start: the number of the restart that it belongs to, or -1
+    where an ascent only might have begun."""
 
     start: int
     setting: Vector
@@ -106,8 +108,9 @@ def search(
     """Search the box for the setting of the ISP that harms a frozen net most.
 
     Projected gradient ascent of loss - regularization * distance over the box, with Adam (Kingma
-    and Ba 2015) in units of its width: from the ISP's own setting, then from across the box of
-    where that has led, then from restarts - 2 random ones.
+    and Ba 2015) in units of its width: from the ISP's own setting; then in turn from the worst of a
+    few others, one across the box from where the last ascent has led, the rest random, and in
+    smaller steps from the best setting so far.
     The setting with the lowest metric is found, of those whose gain in loss is worth their
     distance. Then each axis is tried at its bounds, and at the ISP's own value, which stays if it
     does no less harm. What is found is evaluated again on the exact static pipeline.
@@ -116,7 +119,7 @@ def search(
     parameters: search over these alone: names of axes, whole parameters or steps.
     rivals: "random", uniform in the box; "cma-es" (Hansen and Ostermeier 2001). They ascend the
         same objective with as many evaluations.
-    seed: of the restarts and rivals.
+    restarts: ascents in all. steps: of each. seed: of the random settings and the rivals.
 
     Raises InputError where net, data and space do not fit together, for a net that has nothing to
     lose, and for one that makes NaN.
@@ -147,13 +150,25 @@ def search_chain(
     starts = np.random.default_rng([seed, 0])
     before = chain.asked
     visits: list[Visit] = []
+
+    def gain(visit: Visit) -> float:
+        return visit.loss - regularization * visit.distance
+
+    first = reach = max(STEP, 2 / steps)
+    before_that = -np.inf
     for start in range(restarts):
-        at = space.draw(1, starts)[0]
-        if start == 0:
-            at = space.default
-        elif start == 1:  # whatever the first has found, worse may lie across the box
-            at = space.at(1 - space.unit(visits[-1].setting))
-        visits += _ascend(chain, space, at, regularization, steps, start)
+        at, step = space.default, first
+        if start % 2:
+            visits += [
+                _visit(-1, place, chain.score(space, place))
+                for place in _probes(space, visits[-1].setting, starts)
+            ]
+            at = min(visits[-PROBES:], key=lambda visit: (visit.metric, -gain(visit))).setting
+        elif start:
+            best = max(visits, key=gain)
+            reach *= 0.5 if start == 2 or gain(best) <= before_that else 1.0
+            at, step, before_that = best.setting, reach, gain(best)
+        visits += _ascend(chain, space, at, regularization, steps, start, step)
     best = _refined(chain, space, _chosen(visits, chain, space, regularization), regularization)
     gradient = _found("gradient", chain, space, best, before)
     others = {}
@@ -190,9 +205,10 @@ def _ascend(
     regularization: float,
     steps: int,
     start: int,
+    reach: float,
 ) -> Iterator[Visit]:
     place = torch.from_numpy(space.unit(setting)).requires_grad_()
-    optimizer = torch.optim.Adam([place], lr=max(STEP, 2 / steps), maximize=True)
+    optimizer = torch.optim.Adam([place], lr=reach, maximize=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
         setting = space.at(place.detach().numpy())
@@ -205,6 +221,15 @@ def _ascend(
             place.clamp_(0, 1)
     setting = space.at(place.detach().numpy())
     yield _visit(start, setting, chain.score(space, setting))
+
+
+def _probes(space: ParameterSpace, last: Vector, rng: np.random.Generator) -> list[Vector]:
+    """Across the box from `last`, then at random, every other one in a corner: settings that harm
+    most are often at bounds."""
+    places = rng.random((PROBES, len(space)))
+    places[0] = 1 - space.unit(last)
+    places[1::2] = places[1::2].round()
+    return [space.at(place) for place in places]
 
 
 def _chosen(

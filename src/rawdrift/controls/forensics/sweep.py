@@ -23,7 +23,7 @@ from rawdrift.controls.experiment import Experiment, Tell
 from rawdrift.controls.forensics.chain import BATCH, Chain
 from rawdrift.controls.forensics.envelope import envelope
 from rawdrift.controls.forensics.models import Kept
-from rawdrift.controls.forensics.search import Found, SearchResult, search_chain
+from rawdrift.controls.forensics.search import PROBES, Found, SearchResult, search_chain
 from rawdrift.controls.forensics.sensitivity import sensitivity
 from rawdrift.controls.forensics.sensor_settings import with_sensor
 from rawdrift.controls.forensics.sign import sign
@@ -308,7 +308,8 @@ class DriftForensics(Experiment[Unit]):
         if unit.kind == "envelope":
             return 28 * axes + 300 + asked.cameras
         methods = 1 + len(asked.rivals) * (unit.group == next(iter(self.groups)))
-        return methods * (asked.restarts * (3 * asked.steps + 1) + len(self.groups[unit.group]))
+        ascents = asked.restarts * (3 * asked.steps + 1) + asked.restarts // 2 * PROBES
+        return methods * (ascents + 2 * len(self.groups[unit.group]))
 
 
 def _groups(

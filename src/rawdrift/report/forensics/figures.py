@@ -136,13 +136,13 @@ def line_label(summary: dict[str, Any], line: dict[str, Any]) -> str:
 
 
 def trajectories(summary: dict[str, Any]) -> Figure:
-    """The metric at every setting that the gradient searches tried, a line for each restart."""
+    """The metric along every ascent of the gradient searches, a line for each restart."""
     found = sorted(summary["trajectories"], key=lambda t: t["regularization"])
     figure, panels = grid(len(found), 1.5, 0.65, summary, bottom=0.55)
     for i, (axes, of) in enumerate(zip(panels, found, strict=True)):
         axes.set_title(f"λ = {of['regularization']:g}", loc="left", fontsize=10, weight="bold")
         axes.axhline(summary["worst"]["default"], **_DASHED)
-        starts = sorted({visit["start"] for visit in of["visits"]})
+        starts = sorted({visit["start"] for visit in of["visits"]} - {-1})
         for start in starts:
             y = [visit["metric"] for visit in of["visits"] if visit["start"] == start]
             color = WRONG if start == 0 else ACCENT if start == 1 else SPREAD
