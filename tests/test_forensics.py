@@ -542,6 +542,15 @@ def test_nan_of_a_drifted_view_is_told_with_its_setting_and_a_run_goes_on(bright
     assert found.baseline == 1
 
 
+def test_a_broken_mosaic_is_named_and_not_blamed_on_the_net(bright):
+    data = [(mosaic.clone(), target) for mosaic, target in bright.data]
+    data[3][0][1, 2] = torch.nan
+    with pytest.raises(
+        rd.InputError, match=r"1 of \d+ mosaics hold NaN or infinity, first image 3"
+    ):
+        rd.forensics.search(bright.net, ISP, data, SPACE)
+
+
 def constant(view):
     return torch.tensor([[1.0, 0.0]]).expand(len(view), 2)
 

@@ -146,6 +146,44 @@ def test_a_users_own_model_from_the_command_to_a_checked_signature(tmp_path, cap
     assert {"alone", "together"} <= {r["metric"] for r in rows(run)}
 
 
+def test_an_isp_file_is_what_drifts_and_is_signed(tmp_path, capsys):
+    root, checkpoint = cells(tmp_path)
+    isp = rd.isp.parametrized("bi,s,ga", CAMERA)
+    with torch.no_grad():
+        isp.steps["gamma"].gamma.mul_(1.05)
+        isp.steps["sharpen"].kernel.add_(0.01)
+    rd.isp.save(isp, tmp_path / "learned.toml", CAMERA)
+    run, signature = tmp_path / "run", str(tmp_path / "run" / "signature.json")
+    command = [
+        "forensics", "--data.root", str(root), "--task.model", "import:sweep_nets.look",
+        "--task.checkpoint", str(checkpoint), "--forensics.isp", str(tmp_path / "learned.toml"),
+        "--forensics.space", "{gamma.gamma: 0.2}", "--forensics.groups", "[all]",
+        "--forensics.regularizations", "[0]", "--forensics.restarts", "1", "--forensics.steps", "2",
+        "--forensics.samples", "0", "--forensics.max_drop", "0.2", "--forensics.cameras", "3",
+        "--forensics.rivals", "[]", "--out", str(run),
+    ]  # fmt: skip
+    assert main(command) == 0
+    content = rd.forensics.Signature.load(signature).content
+    assert content["isp"]["configuration"] == "bi,s,ga"
+    assert content["isp"]["numbers"]["gamma.gamma"] == pytest.approx(1.05 * CAMERA.gamma)
+    assert content["isp"]["numbers"]["sharpen.kernel"] == isp.steps["sharpen"].kernel.tolist()
+    assert strict(run / "summary.json")["isp"] == "learned"
+    assert "learned (of a file)" in text_of((run / "report.html").read_text())
+    assert main(["check", signature, "--isp", str(tmp_path / "learned.toml")]) == 0
+    rd.isp.save(rd.isp.static("bi,s,ga", CAMERA), tmp_path / "other.toml", CAMERA)
+    assert main(["check", signature, "--isp", str(tmp_path / "other.toml")]) == 1
+    assert "sharpen.kernel" in capsys.readouterr().out
+    rd.isp.save(isp, tmp_path / "learned.toml", CAMERA)  # the same bytes: goes on
+    assert main(command) == 0
+    rd.isp.save(rd.isp.static("bi,s,ga", CAMERA), tmp_path / "learned.toml", CAMERA)
+    assert main(command) == 2
+    assert "an ISP file" in capsys.readouterr().err
+    turned = replace(CAMERA, cfa="BGGR" if CAMERA.cfa != "BGGR" else "RGGB")
+    rd.isp.save(rd.isp.static("bi,s,ga", turned), tmp_path / "learned.toml", turned)
+    assert main([*command[:-1], str(tmp_path / "another")]) == 2
+    assert "is for one camera" in capsys.readouterr().err
+
+
 class Finished(NamedTuple):
     """A run that was computed inline, by one thread."""
 

@@ -7,8 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rawdrift import data as datasets
+from rawdrift.camera.camera import Camera
+from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.splits import Split, fit_for_folds, k_fold
+from rawdrift.isp import learned
+from rawdrift.isp.pipeline import Pipeline
 from rawdrift.runs.spec import Data, Task
 from rawdrift.tasks.targets import Targets
 
@@ -33,6 +37,18 @@ def read(data: Data, task: Task, folds: int | None, seed: int) -> Material:
         images = fit_for_folds(images, folds)
         splits = k_fold(images, folds, seed)
     return Material(images, Targets.of(images, task), splits)
+
+
+def read_isp(path: str, cameras: Sequence[Camera]) -> tuple[Camera, Pipeline]:
+    """Of an ISP file. InputError unless it is of the data's one camera."""
+    camera, pipeline = learned.read(path)
+    if [(c.cfa, c.bit_depth) for c in cameras] != [(camera.cfa, camera.bit_depth)]:
+        names = ", ".join(f"{c.name} ({c.cfa}, {c.bit_depth} bits)" for c in cameras)
+        raise InputError(
+            f"ISP file {path} is for one camera ({camera.cfa}, {camera.bit_depth} bits), but "
+            f"the images are of {names}"
+        )
+    return camera, pipeline
 
 
 def notes(material: Material) -> list[str]:

@@ -6,7 +6,7 @@ in the same way, without training.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +15,11 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import nn
 
-from rawdrift.camera.camera import Camera
-from rawdrift.checks import InputError
 from rawdrift.controls import experiment
 from rawdrift.controls.experiment import Experiment, Tell
-from rawdrift.controls.material import Material, fold_seed, read
+from rawdrift.controls.material import Material, fold_seed, read, read_isp
 from rawdrift.controls.summary import headline, summarize
 from rawdrift.isp import learned
-from rawdrift.isp.pipeline import Pipeline
 from rawdrift.runs.executor import Compute
 from rawdrift.runs.spec import SynthesisSpec, Task
 from rawdrift.runs.store import Record, Records
@@ -73,7 +70,10 @@ class DriftSynthesis(Experiment[Unit]):
         folds = spec.synthesis.folds if self.trained_here else None
         self.material = read(spec.data, spec.task, folds, spec.seed)
         data, targets, splits = self.material
-        self.isps = _isps(spec, data.cameras)
+        self.isps = {
+            learned.label(path): read_isp(path, data.cameras)[1]
+            for path in spec.synthesis.isps or ()
+        }
         self.cases = cases(spec)
         self.units = [
             Unit(name, fold) for name in spec.synthesis.train for fold in range(len(splits))
@@ -217,21 +217,6 @@ def seconds_of_training(
     images = max(took[1][1] - took[0][1], 1)
     seconds = task.epochs * len(indices) * (took[1][0] - took[0][0]) / images
     return net, max(0.0, seconds)
-
-
-def _isps(spec: SynthesisSpec, cameras: Sequence[Camera]) -> dict[str, Pipeline]:
-    """The pipelines of files, by name. InputError unless they are of the data's one camera."""
-    found = {}
-    for path in spec.synthesis.isps or ():
-        camera, pipeline = learned.read(path)
-        if [(c.cfa, c.bit_depth) for c in cameras] != [(camera.cfa, camera.bit_depth)]:
-            names = ", ".join(f"{c.name} ({c.cfa}, {c.bit_depth} bits)" for c in cameras)
-            raise InputError(
-                f"ISP file {path} is for one camera ({camera.cfa}, {camera.bit_depth} bits), but "
-                f"the images are of {names}"
-            )
-        found[learned.label(path)] = pipeline
-    return found
 
 
 def cases(spec: SynthesisSpec) -> list[Case]:

@@ -262,8 +262,8 @@ class Forensics:
     safe.
 
     Args:
-        isp: the pipeline to train on and to drift, such as "bi,s,ga"; with task.checkpoint the one
-            whose views that model knows.
+        isp: the pipeline to train on and to drift, such as "bi,s,ga", or an ISP file (.toml) of the
+            data's camera; with task.checkpoint the one whose views that model knows.
         channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
         folds: of the cross-validation, at least 2.
         models: of how many folds to train a model, the first ones; by default of all. Sensitivity,
@@ -312,7 +312,11 @@ class Forensics:
     cameras: int = 200
 
     def __post_init__(self) -> None:
-        choose("pipeline in forensics.isp", self.isp, CONFIGURATIONS)
+        if Path(self.isp).suffix == ".toml":
+            path = _file("forensics.isp", self.isp, "a configuration, or an ISP file (.toml)")
+            object.__setattr__(self, "isp", path)
+        else:
+            choose("pipeline in forensics.isp", self.isp, CONFIGURATIONS)
         choose("forensics.channels", self.channels, ("luma", "yuv"))
         choose("forensics.distance", self.distance, ("l2", "ssim"))
         for name, least in (("folds", 2), ("restarts", 1), ("steps", 1), ("cameras", 1)):

@@ -11,7 +11,7 @@ from rawdrift import files
 from rawdrift.checks import InputError
 from rawdrift.controls.material import Material, fold_seed
 from rawdrift.controls.synthesis import CHECKPOINT_EVERY, seconds_of_training
-from rawdrift.isp.color import Channels
+from rawdrift.isp.pipeline import Pipeline
 from rawdrift.runs.spec import Task
 from rawdrift.tasks import models
 from rawdrift.tasks.task import Develop
@@ -22,12 +22,10 @@ class Kept:
     """A fold's task model: trained on the fold's training images when it is first asked for, in
     whatever process, then read from its file; or the user's own."""
 
-    def __init__(
-        self, material: Material, fold: int, isp: str, channels: Channels, task: Task, seed: int
-    ):
+    def __init__(self, material: Material, fold: int, isp: Pipeline, task: Task, seed: int):
         self.material = material
         self.fold = fold
-        self.develop = Develop.static(isp, material.data.cameras, channels)
+        self.develop = Develop([isp])
         self.task = task
         self.seed = seed
         self._failed: InputError | None = None

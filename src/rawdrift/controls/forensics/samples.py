@@ -39,6 +39,14 @@ def read(data: RawDataset | Samples) -> tuple[Tensor, Tensor, Clusters]:
             f"mosaics must be (H, W), and targets whole numbers () or (H, W), got "
             f"{tuple(mosaics.shape[1:])} and {tuple(truth.shape[1:])} of {truth.dtype}"
         )
+    broken = ~mosaics.isfinite().flatten(1).all(1)
+    if broken.any():
+        first = int(broken.nonzero()[0])
+        name = f" ({data.images[first]})" if isinstance(data, RawDataset) else ""
+        raise InputError(
+            f"{int(broken.sum())} of {len(mosaics)} mosaics hold NaN or infinity, first image "
+            f"{first}{name}; leave them out"
+        )
     if truth.ndim == 3 and truth.unique().tolist() == [0, 255]:  # as files of masks often are
         truth = (truth != 0).to(torch.uint8)
     if truth.min() < 0:

@@ -16,6 +16,7 @@ from rawdrift.controls.measures import Array, Measure
 from rawdrift.controls.resampling import Interval, Resampling, clusters
 from rawdrift.controls.signature import Signature
 from rawdrift.controls.statistics import effective_size, spread, wilson
+from rawdrift.isp import learned
 from rawdrift.runs.spec import to_dict
 from rawdrift.runs.store import Record
 
@@ -60,7 +61,7 @@ def summarize(
         "data": about(sweep.spec.data, sweep.material),
         "metric": sweep.metric,
         "distance": sweep.spec.forensics.distance,
-        "isp": sweep.spec.forensics.isp,
+        "isp": learned.label(sweep.spec.forensics.isp),
         "camera": sweep.camera.name,
         "space": sweep.space.to_dict()["axes"],
         "groups": [group for group in sweep.groups if any(s["group"] == group for s in found)],

@@ -29,14 +29,15 @@ from rawdrift.controls.forensics.sensor_settings import with_sensor
 from rawdrift.controls.forensics.sign import sign
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.controls.forensics.summary import headline, summarize
-from rawdrift.controls.material import read
+from rawdrift.controls.material import read, read_isp
 from rawdrift.controls.measures import classification, segmentation
 from rawdrift.data.dataset import RawDataset
+from rawdrift.isp import learned
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.runs.executor import Compute
 from rawdrift.runs.spec import ForensicsSpec
 from rawdrift.runs.store import Record, Records
-from rawdrift.tasks import losses, models
+from rawdrift.tasks import losses, models, weights
 from rawdrift.tasks.train import resolve_precision
 
 ALL, EACH = "all", "each"
@@ -100,10 +101,12 @@ class DriftForensics(Experiment[Unit]):
                 f"forensics is of one camera, but the data are of {names}; put the images of each "
                 f"into a folder of its own"
             )
-        self.camera = data.cameras[0]
-        self.isp = isps.static(asked.isp, self.camera, asked.channels)
-        if asked.sensor:
-            self.isp = with_sensor(self.isp, self.camera, spec.seed)
+        if learned.is_file(asked.isp):
+            self.camera, isp = read_isp(asked.isp, data.cameras)
+        else:
+            self.camera = data.cameras[0]
+            isp = isps.static(asked.isp, self.camera, asked.channels)
+        self.isp = with_sensor(isp, self.camera, spec.seed) if asked.sensor else isp
         ranges = None if isinstance(asked.space, str) else asked.space
         self.space = ParameterSpace.around(self.isp, ranges)
         self.groups = _groups(asked.groups, self.space, list(self.isp.steps))
@@ -114,8 +117,7 @@ class DriftForensics(Experiment[Unit]):
         count = (asked.models or len(splits)) if self.trained_here else 1
         self.tests = [_some(split.test, data, asked.images) for split in splits[:count]]
         self.models = [
-            Kept(self.material, fold, asked.isp, asked.channels, spec.task, spec.seed)
-            for fold in range(count)
+            Kept(self.material, fold, isp, spec.task, spec.seed) for fold in range(count)
         ]
         self.units = [
             Unit("search", fold, group, regularization)
@@ -126,6 +128,8 @@ class DriftForensics(Experiment[Unit]):
         self.units += [Unit("sensitivity", 0)] * bool(asked.samples)
         self.units += [Unit("envelope", 0)] * asked.envelope
         self.inputs = [data.fingerprint(), models.fingerprint(spec.task, targets, data.size)]
+        if learned.is_file(asked.isp):
+            self.inputs.append(weights.checksum(asked.isp))
         self.step = "unit"
 
     def steps(self, unit: Unit) -> int:

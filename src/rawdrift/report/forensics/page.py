@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from rawdrift.configurations import in_words
+from rawdrift.configurations import CONFIGURATIONS, in_words
 from rawdrift.report import pictures, style, tables
 from rawdrift.report.forensics import axes, figures, safety
 from rawdrift.report.forensics.caveats import caveats
@@ -29,7 +29,7 @@ def write(run: Path, summary: dict[str, Any]) -> str:
         measured=style.metric(summary, inside=True),
         far=figures.distance(summary),
         caveats=caveats(summary),
-        isp_words=in_words(summary["isp"]),
+        isp_words=in_words(summary["isp"]) if summary["isp"] in CONFIGURATIONS else "of a file",
         moved=axes.moved(summary),
         group_words=axes.group,
         axis_words=axes.words,
