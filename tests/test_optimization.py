@@ -2,8 +2,11 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
 import yaml
@@ -301,6 +304,33 @@ def test_what_was_trained_is_kept_where_it_is_asked_for(tmp_path):
     assert held["front.pipelines.0.gamma.gamma"].item() == end["gamma.gamma"]
     assert held["net.1.5.weight"].shape == (9, 4)
     assert len(list((run / "networks").iterdir())) == 2
+
+
+def test_what_was_trained_is_exported_and_answers_as_the_run_did(tmp_path, capsys):
+    run, path = tmp_path / "run", tmp_path / "model.onnx"
+    one = spec(settings=["learned", "direct"], save_networks=True, normalization="running")
+    rd.optimization.run(one, run)
+    assert main(["export", str(run), "learned-1-fold2", "--out", str(path)]) == 0
+    assert "logits are those of PyTorch" in capsys.readouterr().out
+    material = DriftOptimization(one).materials[1.0]
+    test = material.splits[1].test
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    mosaics = material.data.mosaics[torch.from_numpy(test)].numpy() / np.float32(65535)
+    (logits,) = session.run(["logits"], {"mosaic": mosaics})
+    told = record(run, "learned_1_fold1")["history"][-1]["outcomes"]
+    assert logits.argmax(1).tolist() == told
+    for name, out, message in (
+        ("learned-1-fold3", path, "learned-1-fold1"),
+        ("direct-1-fold1", path, "no ISP of rawdrift"),
+        ("learned-1-fold1", tmp_path / "model.bin", ".onnx"),
+    ):
+        assert main(["export", str(run), name, "--out", str(out)]) == 2
+        assert message in capsys.readouterr().err
+    shutil.rmtree(run / "networks")
+    assert main(["export", str(run), "learned-1-fold1", "--out", str(path)]) == 2
+    assert "save_networks" in capsys.readouterr().err
+    assert main(["export", str(tmp_path), "learned-1-fold1", "--out", str(path)]) == 2
+    assert "no run folder" in capsys.readouterr().err
 
 
 def test_running_normalization_follows_the_isp_and_frozen_matched_has_it_too(tmp_path):

@@ -225,6 +225,17 @@ def _parser() -> _Parser:
     report.add_argument("--out", help="folder for the comparison; left out: that of the last run")
     commands.add_subcommand("report", report, help="the report of a run again, or compare runs")
 
+    export = _command("Write a learned ISP with its network as one file that takes raw mosaics.")
+    export.add_argument(
+        "run", metavar="RUN", help="folder of a run with optimization.save_networks"
+    )
+    export.add_argument("training", metavar="TRAINING", help="such as learned-0.05-fold1")
+    export.add_argument("--out", required=True, help="file to write: .onnx, or .pt2 for PyTorch")
+    export.add_argument(
+        "--any_size", action="store_true", help="take mosaics of other even sizes, if the net does"
+    )
+    commands.add_subcommand("export", export, help="an ISP with its network as one file")
+
     check = _command("Is this camera inside the envelope of a forensic signature?")
     check.add_argument("signature", metavar="SIGNATURE", help="signature.json")
     check.add_argument("--camera", help=f"{_CAMERA}; left out: that of an ISP file")
@@ -436,6 +447,24 @@ def _camera(name: str) -> Camera:
     return Camera.load(name) if known else Camera.from_file(name)
 
 
+def _export(args: Namespace) -> int:
+    path = Path(args.run) / "spec.yaml"
+    if not path.is_file():
+        raise InputError(f"{args.run} is no run folder; expected one of rawdrift optimization")
+    parser = _command("A spec.")
+    parser.add_class_arguments(OptimizationSpec, None)
+    read = parser.instantiate(parser.parse_path(str(path)))
+    spec = OptimizationSpec(**{field.name: read[field.name] for field in fields(OptimizationSpec)})
+
+    from rawdrift.controls.optimization.export import export
+
+    for name, value in export(spec, args.run, args.training, args.out, args.any_size).items():
+        if name != "isp":  # the whole file
+            print(f"{name}: {value}")
+    print(f"wrote {args.out}; its logits are those of PyTorch")
+    return 0
+
+
 def _check(args: Namespace) -> int:
     if not args.camera and not (args.isp and args.isp.endswith(".toml")):
         raise InputError("--camera is missing: give a camera, or an ISP file as --isp")
@@ -504,6 +533,7 @@ _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "develop": _develop,
     **{name: partial(_run, name) for name in _CONTROLS},
     "report": _report,
+    "export": _export,
     "check": _check,
     "data": _data,
     "cameras": _cameras,

@@ -53,7 +53,7 @@ def train(
     Raises InputError where model, weights or loss do not fit, and DivergedError.
     """
     with quiet(), random_state(seed):
-        net = _network(data, targets, indices, develop, task, course is not None and course.running)
+        net = network(data, targets, indices, develop, task, course is not None and course.running)
         loss = losses.build(task, targets, indices)
         batches = Batches(data, targets, indices, task.batch_size, seed)
         training = _Training(develop, net, loss, task, len(batches) * task.epochs, seed, course)
@@ -104,7 +104,7 @@ def resolve_precision(name: str) -> str:
     return {"bf16": "bf16-mixed", "32": "32-true"}[name]
 
 
-def _network(
+def network(
     data: RawDataset,
     targets: Targets,
     indices: Tensor,
