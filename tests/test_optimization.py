@@ -178,7 +178,7 @@ def test_all_settings_see_the_same_images_moved_alike_and_begin_with_the_same_we
     tmp_path, monkeypatch
 ):
     seen, begun = [], []
-    true_augment, true_network = training.augment, training._network
+    true_augment, true_network = training.augment, training.network
 
     def spy(kind, views, masks, generator):
         seen[-1].append((generator.get_state().tolist(), len(views)))
@@ -191,7 +191,7 @@ def test_all_settings_see_the_same_images_moved_alike_and_begin_with_the_same_we
         return net
 
     monkeypatch.setattr(training, "augment", spy)
-    monkeypatch.setattr(training, "_network", network)
+    monkeypatch.setattr(training, "network", network)
     settings = ["frozen", "learned", "direct", "neural"]
     one = spec({"augment": "strong", "epochs": 1}, settings=settings, normalization="running")
     experiment = DriftOptimization(one)
