@@ -12,6 +12,15 @@ import pytest
 
 import rawdrift as rd
 from rawdrift.runs.executor import Compute, Done, Failed
+from rawdrift.runs.optimization import Optimization, OptimizationSpec
+from rawdrift.runs.spec import (
+    Data,
+    Forensics,
+    ForensicsSpec,
+    Synthesis,
+    SynthesisSpec,
+    Task,
+)
 
 KINDS = ["inline", "processes"]
 if importlib.util.find_spec("ray"):
@@ -99,6 +108,46 @@ def test_a_unit_that_always_kills_its_worker_is_given_up(kind, make):
     found = dict(make(kind).map(die, ["always"]))
     assert isinstance(found["always"], Failed)
     assert "died 3 times" in found["always"].reason
+
+
+DATA = Data("synthetic-microscopy", images=18, size=32, balanced=True)
+TASK = Task("import:nets.blocks", epochs=1, batch_size=5, lr=1e-2, precision="32")
+RUNS = {
+    "synthesis": (
+        rd.synthesis.run,
+        SynthesisSpec(DATA, Synthesis(["bi,s,ga"], folds=2, corruptions=["contrast"]), TASK),
+    ),
+    "forensics": (
+        rd.forensics.run,
+        ForensicsSpec(
+            DATA,
+            Forensics(
+                folds=2, space={"gamma.gamma": 0.3}, groups=["all"], regularizations=[0],
+                restarts=1, steps=2, samples=2, cameras=3, max_drop=0.9,
+            ),
+            TASK,
+        ),
+    ),
+    "optimization": (
+        rd.optimization.run,
+        OptimizationSpec(
+            DATA,
+            Optimization(["frozen", "learned"], intensities=[1.0], folds=2, isp_lr=0.01),
+            TASK,
+        ),
+    ),
+}  # fmt: skip
+
+
+@ray_warns
+@pytest.mark.skipif("ray" not in KINDS, reason="needs Ray")
+@pytest.mark.parametrize("control", RUNS)
+def test_ray_gives_the_bytes_of_one_after_the_other(control, make, tmp_path):
+    run, spec = RUNS[control]
+    for kind in ("inline", "ray"):
+        run(spec, tmp_path / kind, Compute(kind, threads=1))
+    results = [(tmp_path / kind / "results.csv").read_bytes() for kind in ("inline", "ray")]
+    assert results[0] == results[1]
 
 
 @pytest.mark.skipif("ray" not in KINDS, reason="needs Ray")

@@ -17,7 +17,7 @@ import rawdrift as rd
 from rawdrift.cli import main
 from rawdrift.controls.experiment import _here
 from rawdrift.controls.optimization import DriftOptimization, control, learned
-from rawdrift.controls.optimization.physics import violations
+from rawdrift.controls.optimization.physics import clipped, violations
 from rawdrift.controls.plan import plan
 from rawdrift.data.dataset import RawDataset
 from rawdrift.runs.executor import Compute
@@ -31,34 +31,11 @@ from rawdrift.tasks.task import Develop
 
 from conftest import random_camera, random_mosaic, write_folder
 
-NETS = """
-from torch import nn
-
-def pixels(classes):
-    return nn.Conv2d(3, classes, 3, padding=1)
-
-def blocks(classes):
-    return nn.Sequential(nn.Conv2d(3, 4, 3, stride=4), nn.BatchNorm2d(4), nn.ReLU(),
-                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))
-
-def explosive(classes):
-    net = blocks(classes)
-    net[-1].weight.data *= float("nan")
-    return net
-"""
 SPEC = OptimizationSpec(
     Data("synthetic-microscopy", images=18, size=32, balanced=True),
     Optimization(["frozen", "learned"], intensities=[1.0], folds=2),
-    Task("import:optimization_nets.blocks", epochs=2, batch_size=5, lr=1e-2, precision="32"),
+    Task("import:nets.blocks", epochs=2, batch_size=5, lr=1e-2, precision="32"),
 )
-
-
-@pytest.fixture(autouse=True)
-def nets(tmp_path, monkeypatch):
-    """A module with small networks, found here and in other processes."""
-    (tmp_path / "optimization_nets.py").write_text(NETS)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
 
 
 def spec(task=(), data=None, **optimization):
@@ -100,7 +77,7 @@ def test_the_command_compares_all_settings_at_each_intensity(tmp_path, capsys):
                     "intensities": [0.05, 1],
                     "folds": 2,
                 },
-                "task": {"model": "import:optimization_nets.blocks", "epochs": 1, "lr": 0.01},
+                "task": {"model": "import:nets.blocks", "epochs": 1, "lr": 0.01},
             }
         )
     )
@@ -412,7 +389,7 @@ def test_masks_are_segmented_in_every_setting(channels, tmp_path):
             ["frozen", "learned", "direct"], intensities=[0.25], folds=2, direct_channels=channels
         ),
         Task(
-            "import:optimization_nets.pixels",
+            "import:nets.pixels",
             kind="segmentation", loss="cross_entropy", epochs=1, batch_size=8, precision="32",
         ),
     )  # fmt: skip
@@ -430,7 +407,7 @@ def test_several_cameras_have_an_isp_each_of_their_own(tmp_path):
     for i in range(2):
         replace(random_camera(i, "RGGB"), name=f"c{i}").save(root / f"c{i}.toml")
     one = spec(
-        {"model": "import:optimization_nets.blocks"},
+        {"model": "import:nets.blocks"},
         data=Data("folder", str(root)),
         settings=["learned"],
     )
@@ -624,9 +601,42 @@ def test_static_best_needs_images_to_validate_on(tmp_path):
     one = OptimizationSpec(
         Data("synthetic-drone", images=24, size=32),
         Optimization(["static-best"], intensities=[1.0], folds=2),
-        Task(
-            "import:optimization_nets.pixels", kind="segmentation", loss="cross_entropy", epochs=1
-        ),
+        Task("import:nets.pixels", kind="segmentation", loss="cross_entropy", epochs=1),
     )
     with pytest.raises(rd.InputError, match="inner validation needs two groups"):
         rd.optimization.run(one, tmp_path / "run")
+
+
+def test_pull_from_clipping_is_the_mean_square_of_the_excess_over_all_cameras():
+    cameras = random_camera(3), random_camera(4)
+    what = Optimization(isp="me,u,me", pull=Pull(clipping=2.0))
+    develop = learned.learnable(what, cameras)
+    with torch.no_grad():
+        for isp in develop.isps:
+            isp.white_balance.gains *= 3
+    penalty = learned.penalty(develop, what, cameras)
+    mosaics = random_mosaic(0, 20, 20, (5,)).float()
+    index = torch.tensor([0, 1, 1, 0, 1])
+    linear = torch.stack(
+        [develop.isps[i].trace(m)[1]["denoise"] for i, m in zip(index, mosaics, strict=True)]
+    )
+    excess = torch.where(linear < 0, linear, torch.relu(linear - 1))
+    value = penalty(mosaics, index, develop(mosaics, index))
+    assert float(value) == pytest.approx(2 * float(excess.square().mean()), rel=1e-5)
+    assert float(value) > 0.01
+    value.backward()
+    assert all(isp.white_balance.gains.grad.abs().max() > 0 for isp in develop.isps)
+
+
+def test_what_is_clipped_is_counted_on_the_views_of_each_camera():
+    cameras = random_camera(3, "RGGB"), random_camera(4, "RGGB")
+    mosaics = random_mosaic(0, 20, 20, (6,)).float()
+    data = RawDataset(mosaics, tuple("abcdef"), cameras, torch.tensor([0, 1, 1, 0, 1, 0]))
+    develop = learned.learnable(Optimization(isp="bi,s,me"), cameras)
+    for camera, images in ((0, [0, 3]), (1, [1, 2])):
+        with torch.no_grad():
+            views = develop.isps[camera](mosaics[images])
+        found = clipped(develop.isps[camera], data, torch.tensor([0, 1, 2, 3]), camera)
+        assert found["black"] == pytest.approx(float((views == 0).double().mean()))
+        assert found["white"] == pytest.approx(float((views == 1).double().mean()))
+        assert sum(found.values()) > 0

@@ -10,7 +10,7 @@ from torch import nn
 
 import rawdrift as rd
 from rawdrift.data.dataset import RawDataset
-from rawdrift.runs.optimization import Optimization, OptimizationSpec
+from rawdrift.runs.optimization import Optimization, OptimizationSpec, Pull
 from rawdrift.runs.spec import Data, Task
 from rawdrift.tasks.course import Course
 from rawdrift.tasks.evaluate import answer
@@ -160,3 +160,33 @@ def test_detail_that_the_blur_removes():
     assert right[0.01] > 0.9
     assert passed[0.0] == 0
     assert passed[0.01] > 0.05
+
+
+def test_gains_that_clip_everything(tmp_path):
+    """Where all is white there is no gradient: only the pull brings the ISP back."""
+    camera = rd.Camera("bright", "RGGB", white_balance=(20.0, 20.0, 20.0))
+    colors = (0.2, 0.2, 0.3), (0.3, 0.2, 0.2)
+    data = folder(
+        tmp_path / "data",
+        mosaics(lambda c: bayer(*(value * ramp() for value in colors[c]))),
+        camera,
+    )
+    right = {}
+    for weight in (0.0, 1.0):
+        final, summary = compare(
+            data, tmp_path / f"run-{weight}", epochs=20, learn=["white_balance"], isp_lr=0.1,
+            pull=Pull(clipping=weight),
+        )  # fmt: skip
+        assert final["frozen"] == 0.5
+        right[weight] = final["learned"]
+        for isp in summary["isps"]:
+            gains = torch.tensor(isp["final"]["white_balance.gains"])
+            assert isp["clipped"]["white"] > 0.99
+            if weight:
+                assert (gains < 10).all()
+                assert isp["path"][-1]["clipped"]["white"] < 0.9
+            else:
+                assert gains.tolist() == pytest.approx([20.0] * 3, rel=0.02)
+                assert isp["path"][-1]["clipped"]["white"] > 0.99
+    assert right[0.0] == 0.5
+    assert right[1.0] > 0.9

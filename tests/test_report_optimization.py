@@ -124,7 +124,11 @@ def _isp(intensity: float, fold: int) -> dict:
     return {
         "intensity": intensity, "setting": "learned", "fold": fold, "camera": "scope",
         "configuration": "bi,s,ga", "file": "isps/learned.toml", "initial": values, "final": final,
-        "path": [{"epoch": e + 1, "step": s, "values": final} for e, s in enumerate(STEPS)],
+        "clipped": {"black": 0.01, "white": 0.0},
+        "path": [
+            {"epoch": e + 1, "step": s, "values": final, "clipped": {"black": 0.2, "white": 0.1}}
+            for e, s in enumerate(STEPS)
+        ],
     }  # fmt: skip
 
 

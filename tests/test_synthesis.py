@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import nets
 import rawdrift as rd
 from rawdrift import report
 from rawdrift.controls import synthesis
@@ -15,36 +16,16 @@ from rawdrift.controls.plan import plan
 from rawdrift.runs.executor import Compute
 from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task
 
-NETS = """
-from torch import nn
-
-def pixels(classes):
-    return nn.Conv2d(3, classes, 3, padding=1)
-
-def blocks(classes):
-    return nn.Sequential(nn.Conv2d(3, 4, 3, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
-                         nn.Flatten(), nn.Linear(4, classes))
-"""
 SPEC = SynthesisSpec(
     Data("synthetic-microscopy", images=18, size=32, balanced=True),
     Synthesis(["bi,s,ga", "ma,u,me"], folds=2, corruptions=["contrast"], severities=[1, 5]),
-    Task("import:synthesis_nets.blocks", epochs=1, batch_size=8, lr=1e-2, precision="32"),
+    Task("import:nets.blocks", epochs=1, batch_size=8, lr=1e-2, precision="32"),
 )
 
 
-@pytest.fixture(autouse=True)
-def nets(tmp_path, monkeypatch):
-    """A module with small networks, found here and in other processes."""
-    (tmp_path / "synthesis_nets.py").write_text(NETS)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
-
-
 def checkpoint(path, classes):
-    import synthesis_nets
-
     torch.manual_seed(1)
-    save_file(synthesis_nets.blocks(classes).state_dict(), path)
+    save_file(nets.blocks(classes).state_dict(), path)
     return str(path)
 
 
@@ -160,7 +141,7 @@ def test_masks_are_segmented(tmp_path):
         Data("synthetic-drone", images=24, size=32),
         Synthesis(["bi,s,ga"], folds=2, corruptions=["brightness"], severities=[3]),
         Task(
-            "import:synthesis_nets.pixels",
+            "import:nets.pixels",
             kind="segmentation", loss="cross_entropy", epochs=1, batch_size=8, precision="32",
         ),
     )  # fmt: skip

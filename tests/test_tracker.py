@@ -1,6 +1,7 @@
 """Records in an experiment tracker, on a real server and in a local store."""
 
 import contextlib
+import csv
 import os
 import socket
 import subprocess
@@ -11,7 +12,8 @@ import urllib.request
 import pytest
 
 import rawdrift as rd
-from rawdrift.runs.spec import Data, SynthesisSpec
+from rawdrift.runs.optimization import Optimization, OptimizationSpec
+from rawdrift.runs.spec import Data, SynthesisSpec, Task
 from rawdrift.runs.tracker import tracker
 
 mlflow = pytest.importorskip("mlflow")
@@ -93,6 +95,31 @@ def test_records_are_logged_once_however_often_a_run_goes_on(client, request, tm
     assert unit.data.metrics == {"isp/ma-u-me/accuracy": 0.75, "corruption/fog/3/accuracy": 0.5}
     moments = client.get_metric_history(unit.info.run_id, "isp/ma-u-me/accuracy")
     assert [m.timestamp for m in moments] == [1767323045000]
+
+
+def test_a_course_of_training_is_logged_by_step(client, request, tmp_path):
+    spec = OptimizationSpec(
+        Data("synthetic-microscopy", images=18, size=32, balanced=True),
+        Optimization(["learned"], intensities=[1.0], folds=2),
+        Task("import:nets.blocks", epochs=2, batch_size=5, precision="32"),
+    )
+    summary = rd.optimization.run(spec, tmp_path / "run", tracking="mlflow")
+    found = {run.info.run_name: run for run in runs(client, request.node.name)}
+    assert set(found) == {"run", "learned_1_fold0", "learned_1_fold1"}
+    assert found["run"].data.params["optimization.settings"] == "['learned']"
+    told = found["run"].data.metrics
+    assert told == {"learned 1 accuracy": summary["table"][0]["mean"]}
+    unit = found["learned_1_fold0"]
+    assert unit.data.params["setting"] == "learned"
+    history = client.get_metric_history(unit.info.run_id, "test/accuracy")
+    with (tmp_path / "run/results.csv").open() as file:
+        rows = [
+            (int(row["step"]), float(row["value"]))
+            for row in csv.DictReader(file)
+            if (row["fold"], row["split"], row["metric"]) == ("0", "test", "accuracy")
+        ]
+    assert sorted((at.step, at.value) for at in history) == rows
+    assert len(rows) == 2
 
 
 def test_a_server_that_is_not_there_is_told_of(tmp_path, monkeypatch):

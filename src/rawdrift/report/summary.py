@@ -123,7 +123,7 @@ _ENTRIES: dict[str, dict[str, tuple[str, ...]]] = {
             "intensity", "when", "first", "second", "n", *_INTERVAL, "p", "p_holm", "is_difference",
         ),
         "curves": (*_UNIT, "split", "metric", "points"),
-        "isps": (*_UNIT, "fold", "camera", "initial", "final", "path"),
+        "isps": (*_UNIT, "fold", "camera", "initial", "final", "path", "clipped"),
         "violations": (*_UNIT, "fold", "camera", "parameter", "step", "what", "at_end"),
         "choices": ("intensity", "fold", "chosen", "validation", "images"),
         "diverged": (*_UNIT, "fold", "epoch", "after_step", "why"),

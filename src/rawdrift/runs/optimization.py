@@ -35,13 +35,16 @@ class Pull:
         camera: of the mean square of the changes of its parameters, each relative to the largest
             number of its tensor, or to 0.01 where that is more.
         views: of 1 - SSIM between its views and those at the camera's values.
+        clipping: of the mean square by which values go below 0 or above 1 before gamma clips them,
+            and their gradient with them.
     """
 
     camera: float = 0.0
     views: float = 0.0
+    clipping: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("camera", "views"):
+        for name in ("camera", "views", "clipping"):
             _not_negative(f"optimization.pull.{name}", getattr(self, name))
 
 
@@ -71,7 +74,7 @@ class Optimization:
         bounds: of the ISP's parameters: "none"; "default", as far as drift forensics lets them
             drift; or by the names of parameters, or of their elements, such as
             "white_balance.gains[0]", a pair of numbers or the half-width relative to the value.
-        pull: weights of what holds the ISP near the camera's values.
+        pull: weights of what holds the ISP near the camera's values, and its views from clipping.
         normalization: of the views of learned: "fixed", the statistics of the views at the camera's
             values, as of frozen; or "running", those of the batch, which follow the ISP, as in the
             authors' code.

@@ -16,7 +16,7 @@ from rawdrift.controls.material import Material, fold_seed, read
 from rawdrift.controls.optimization import learned, pictures, selection
 from rawdrift.controls.optimization.physics import signal
 from rawdrift.controls.optimization.records import isp_record, rows
-from rawdrift.controls.optimization.settings import course_of, front_of, isps
+from rawdrift.controls.optimization.settings import course_of, front_of, states
 from rawdrift.controls.optimization.summary import headline, summarize
 from rawdrift.controls.optimization.unit import Unit
 from rawdrift.runs.optimization import OptimizationSpec
@@ -97,7 +97,7 @@ class DriftOptimization(Experiment[Unit]):
             choice = selection.choose(material, split.train, what.channels, fit, seed, scores)
         configuration = choice["chosen"] if choice else what.isp
         front = front_of(unit, what, material, configuration, seed)
-        starts = [learned.values(isp) for isp in isps(front)]
+        starts = states(front, data, torch.from_numpy(split.test))
         signals = [signal(data, camera) for camera in range(len(data.cameras))]
         course = course_of(unit, what, task, material, front, signals)
         before = pictures.before(material, split.test, front) if unit.fold == 0 else {}

@@ -1,4 +1,4 @@
-"""What of an ISP is learned, and what holds it: bounds, and the pull to the camera's values."""
+"""What of an ISP is learned, and what holds it: bounds, and pulls."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -146,7 +146,7 @@ def penalty(
 ) -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
     """The pull of `spec`, as `tasks.course.Course` takes it; None where nothing pulls."""
     pull: Pull = spec.pull
-    if not (pull.camera or pull.views):
+    if not (pull.camera or pull.views or pull.clipping):
         return None
     start = {name: p.detach().clone() for name, p in develop.named_parameters() if p.requires_grad}
     default = Develop.static(spec.isp, cameras, spec.channels)
@@ -167,6 +167,24 @@ def penalty(
             with torch.no_grad():
                 held = default.to(views.device)(mosaics, camera_index)
             found = found + pull.views * (1 - ssim(views.float(), held))
+        if pull.clipping:
+            found = found + pull.clipping * _excess(develop, mosaics, camera_index)
         return found
 
+    return total
+
+
+def _excess(develop: Develop, mosaics: Tensor, camera_index: Tensor) -> Tensor:
+    """The mean square of how far what gamma takes lies outside [0, 1]."""
+    total = mosaics.new_zeros((), dtype=torch.float32)
+    for index, isp in enumerate(develop.isps):
+        taken = mosaics if len(develop.isps) == 1 else mosaics[camera_index == index]
+        if not len(taken):
+            continue
+        x = isp.checked(taken)
+        for name, step in isp.steps.items():
+            if name != "gamma":
+                x = step(x)
+        share = len(taken) / len(mosaics)
+        total = total + share * (x - x.clamp(0, 1)).square().mean().float()
     return total

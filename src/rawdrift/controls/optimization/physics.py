@@ -11,6 +11,7 @@ from torch import Tensor
 from rawdrift.camera.read import to_unit
 from rawdrift.cfa import SITES, offsets
 from rawdrift.data.dataset import RawDataset
+from rawdrift.isp.pipeline import Pipeline
 
 GAMMA = 0.5, 5.0  # of displays and their inverses, with room
 SUM = 0.25  # by which the sum of a kernel's weights may change: its gain on flat ground
@@ -35,6 +36,21 @@ def signal(data: RawDataset, camera: int) -> list[float]:
         float(mosaics[:, row::2, column::2].median())
         for row, column in offsets(data.cameras[camera].cfa)
     ]
+
+
+def clipped(isp: Pipeline, data: RawDataset, indices: Tensor, camera: int) -> dict[str, float]:
+    """The shares of the values of this camera's views that are `black`, 0, and `white`, 1, of a few
+    of these images: there the gradient of the ISP is none."""
+    taken = indices[data.camera_index[indices] == camera]
+    mosaics = data.mosaics[taken[:: max(1, len(taken) // SAMPLED)]]
+    if not len(mosaics):
+        return {"black": 0.0, "white": 0.0}
+    with torch.no_grad():
+        views = isp(mosaics.to(next(isp.parameters()).device))
+    return {
+        "black": float((views <= 0).float().mean()),
+        "white": float((views >= 1).float().mean()),
+    }
 
 
 def violations(

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rawdrift.controls.optimization.learned import Values
 from rawdrift.controls.optimization.physics import violations
 from rawdrift.controls.optimization.unit import Unit
 
@@ -35,23 +34,28 @@ def isp_record(
     index: int,
     camera: str,
     configuration: str,
-    start: Values,
+    start: Mapping[str, Any],
     history: History,
     signal: list[float],
 ) -> dict[str, Any]:
     """The ISP of the camera of this index: its parameters at the start and, where it is learned,
-    after each epoch, with those that have left physics."""
+    after each epoch, with those that have left physics, and what it clips.
+
+    start: as an entry of `settings.states`.
+    """
     return {
         "camera": camera,
         "configuration": configuration,
-        "initial": start,
+        "initial": start["values"],
+        "clipped": start["clipped"],
         "path": [
             {
                 "epoch": entry["epoch"],
                 "step": entry["step"],
-                "values": entry["isps"][index],
+                **entry["isps"][index],
                 "violations": [
-                    found._asdict() for found in violations(start, entry["isps"][index], signal)
+                    found._asdict()
+                    for found in violations(start["values"], entry["isps"][index]["values"], signal)
                 ],
             }
             for entry in history

@@ -5,12 +5,14 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rawdrift.camera.camera import Camera
 from rawdrift.controls.material import Material
 from rawdrift.controls.optimization import learned
+from rawdrift.controls.optimization.physics import clipped
 from rawdrift.controls.optimization.unit import Unit
+from rawdrift.data.dataset import RawDataset
 from rawdrift.data.splits import Split
 from rawdrift.runs.optimization import Optimization
 from rawdrift.runs.spec import Task
@@ -79,6 +81,14 @@ def isps(front: Front) -> list[Any]:
     return front.isps if isinstance(front, Develop) else []
 
 
+def states(front: Front, data: RawDataset, test: Tensor) -> list[dict[str, Any]]:
+    """Of each pipeline its parameters, and what is clipped of these images."""
+    return [
+        {"values": learned.values(isp), "clipped": clipped(isp, data, test, camera)}
+        for camera, isp in enumerate(isps(front))
+    ]
+
+
 def _follow(
     unit: Unit, material: Material, split: Split, front: Front, net: nn.Module, loss: nn.Module
 ) -> dict[str, Any]:
@@ -90,7 +100,7 @@ def _follow(
     return {
         "outcomes": outcomes.tolist(),
         "test": {"loss": value, **over_set(outcomes, targets, test)},
-        "isps": [learned.values(isp) for isp in isps(front)] if unit.setting == "learned" else [],
+        "isps": states(front, data, test) if unit.setting == "learned" else [],
     }
 
 

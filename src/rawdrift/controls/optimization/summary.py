@@ -164,9 +164,11 @@ def _isps(
                     "file": f"{name}{which}.toml" if name else None,
                     "configuration": isp["configuration"],
                     "initial": isp["initial"],
+                    "clipped": isp["clipped"],
                     "final": final,
                     "path": [
-                        {key: at[key] for key in ("epoch", "step", "values")} for at in isp["path"]
+                        {key: at[key] for key in ("epoch", "step", "values", "clipped")}
+                        for at in isp["path"]
                     ],
                 }
 

@@ -39,6 +39,7 @@ def write(run: Path, summary: dict[str, Any]) -> str:
         caveats=caveats(summary),
         isp_words=in_words(summary["spec"]["optimization"]["isp"]),
         left=_left(summary),
+        clipped=_clipped(summary),
         isp_cameras=parameters.cameras(summary),
         shown=views(summary, run),
         stage_rows=stages(summary, run),
@@ -108,3 +109,13 @@ def _left(summary: dict[str, Any]) -> dict[str, Any]:
         "at_end": those([v for v in summary["violations"] if v["at_end"]]),
         "parameters": {words(name): those(entries) for name, entries in by_parameter.items()},
     }
+
+
+def _clipped(summary: dict[str, Any]) -> dict[str, float] | None:
+    """Shares of values that are black or white in the views of the learned ISP with the most of
+    them in the end: `start`, at the camera's values, and `end`."""
+    every = [
+        {"start": sum(isp["clipped"].values()), "end": sum(isp["path"][-1]["clipped"].values())}
+        for isp in summary["isps"]
+    ]
+    return max(every, key=lambda of: of["end"], default=None)

@@ -156,6 +156,12 @@ def _parameters(summary: dict[str, Any]) -> Table:
                     [f"{isp['intensity']:g}", isp["fold"] + 1, *camera, words(element),
                      start[element], number]
                 )  # fmt: skip
+        for end, share in isp["path"][-1]["clipped"].items():
+            camera = [isp["camera"]] if several else []
+            rows.append(
+                [f"{isp['intensity']:g}", isp["fold"] + 1, *camera, f"share of {end} values",
+                 isp["clipped"][end], share]
+            )  # fmt: skip
     digits = [_behind(row[-2], row[-1]) for row in rows]
     return Table("parameters", "Parameters of the learned ISPs", columns, rows, digits)
 
