@@ -15,8 +15,6 @@ from rawdrift.runs.executor import Compute, Done, Failed
 from rawdrift.runs.optimization import Optimization, OptimizationSpec
 from rawdrift.runs.spec import (
     Data,
-    Forensics,
-    ForensicsSpec,
     Synthesis,
     SynthesisSpec,
     Task,
@@ -116,17 +114,6 @@ RUNS = {
     "synthesis": (
         rd.synthesis.run,
         SynthesisSpec(DATA, Synthesis(["bi,s,ga"], folds=2, corruptions=["contrast"]), TASK),
-    ),
-    "forensics": (
-        rd.forensics.run,
-        ForensicsSpec(
-            DATA,
-            Forensics(
-                folds=2, space={"gamma.gamma": 0.3}, groups=["all"], regularizations=[0],
-                restarts=1, steps=2, samples=2, cameras=3, max_drop=0.9,
-            ),
-            TASK,
-        ),
     ),
     "optimization": (
         rd.optimization.run,

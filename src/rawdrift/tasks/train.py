@@ -16,6 +16,7 @@ from rawdrift.tasks.augment import augment
 from rawdrift.tasks.batches import Batches
 from rawdrift.tasks.course import Course, DivergedError
 from rawdrift.tasks.fronts import Upsampled, widen
+from rawdrift.tasks.input_gradient import cheap
 from rawdrift.tasks.isolation import interrupts, quiet, random_state
 from rawdrift.tasks.resume import Resume, SafeFiles, identity
 from rawdrift.tasks.targets import Targets
@@ -86,7 +87,7 @@ def train(
         )
         for _ in range(done):
             on_epoch()
-        with interrupts():
+        with interrupts(), cheap(net):
             trainer.fit(training, batches, ckpt_path=checkpoint if done else None)
     develop.cpu()
     return net.eval().cpu()

@@ -16,12 +16,14 @@ from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.controls.measures import Array, classification, segmentation
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.tasks.input_gradient import cheap
 from rawdrift.tasks.losses import CrossEntropy
 from rawdrift.tasks.metrics import outcome
 from rawdrift.tasks.similarity import ssim
 
 Distance = Literal["l2", "ssim"]
-BATCH = 64
+BATCH = 64  # images in the net, at most
+PIXELS = 2**19  # of a batch on a CPU: what lies between the net's layers stays in its cache
 KEPT = 2**28  # bytes of default views that are kept
 
 
@@ -69,10 +71,11 @@ class Chain:
             raise InputError(f"net must be an nn.Module, got {type(net).__name__}")
         choose("distance", distance, get_args(Distance))
         self.net, self.isp, self.distance = net, isp, distance
-        self.loss = loss or CrossEntropy()
         self.mosaics, self.truth, self.clusters = read(data)
         self.device = next((v.device for v in isp.state_dict().values()), torch.device("cpu"))
-        self.batches = torch.arange(len(self.truth)).split(BATCH)
+        self.loss = (loss or CrossEntropy()).to(self.device)
+        few = PIXELS // self.mosaics[0].numel() if self.device.type == "cpu" else BATCH
+        self.batches = torch.arange(len(self.truth)).split(max(1, min(BATCH, few)))
         self._default: dict[int, Tensor] = {}  # views by batch, where there is room for all
         self.asked = 0  # how often all images went through the net; with a gradient, as three times
         outputs = self._outputs()
@@ -121,11 +124,13 @@ class Chain:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """The net in evaluation mode inside: batch normalization keeps its statistics."""
+        """The net in evaluation mode inside: batch normalization keeps its statistics. Its gradient
+        by the views is the cheap one."""
         modes = [(module, module.training) for module in self.net.modules()]
         self.net.eval()
         try:
-            yield
+            with cheap(self.net):
+                yield
         finally:
             for module, training in modes:
                 module.training = training
@@ -145,7 +150,8 @@ class Chain:
         mosaics, truth = self.mosaics[batch].to(self.device), self.truth[batch].to(self.device)
         developed = functional_call(isp or self.isp, dict(values), (mosaics,))
         with self.frozen():
-            logits = self.net(developed.float().clone())  # a net may change its input
+            # A net may change its input, and convolves faster with channels last.
+            logits = self.net(developed.float().clone(memory_format=torch.channels_last))
         distance = torch.zeros((), device=self.device)
         if far:
             distance = _distance(developed, self._default_view(batch, mosaics), self.distance)

@@ -5,12 +5,11 @@ folder, frozen, and attacked with the fold's own test images. Sensitivity, envel
 are of the first fold's model; of the user's own one, without training, they are of all images.
 """
 
-import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,12 +22,18 @@ from rawdrift.controls.experiment import Experiment, Tell
 from rawdrift.controls.forensics.chain import BATCH, Chain
 from rawdrift.controls.forensics.envelope import envelope
 from rawdrift.controls.forensics.models import Kept
-from rawdrift.controls.forensics.search import PROBES, Found, SearchResult, search_chain
+from rawdrift.controls.forensics.records import (
+    envelope_record,
+    search_record,
+    sensitivity_record,
+)
+from rawdrift.controls.forensics.search import PROBES, search_chain
 from rawdrift.controls.forensics.sensitivity import sensitivity
 from rawdrift.controls.forensics.sensor_settings import with_sensor
 from rawdrift.controls.forensics.sign import sign
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.controls.forensics.summary import headline, summarize
+from rawdrift.controls.forensics.unit import Unit, groups_of
 from rawdrift.controls.material import read, read_isp
 from rawdrift.controls.measures import classification, segmentation
 from rawdrift.data.dataset import RawDataset
@@ -39,29 +44,6 @@ from rawdrift.runs.spec import ForensicsSpec
 from rawdrift.runs.store import Record, Records
 from rawdrift.tasks import losses, models, weights
 from rawdrift.tasks.train import resolve_precision
-
-ALL, EACH = "all", "each"
-
-
-class Unit(NamedTuple):
-    """One search, or what is done once for the first fold's model."""
-
-    kind: str  # search, sensitivity or envelope
-    fold: int
-    group: str = ALL
-    regularization: float = 0.0
-
-    @property
-    def name(self) -> str:
-        parts = [self.kind, f"fold{self.fold}"]
-        if self.kind == "search":
-            parts += [re.sub(r"[^\w.]", "-", self.group), f"{self.regularization:g}"]
-        return "_".join(parts)
-
-    @property
-    def label(self) -> str:
-        of = f" of {self.group}, λ {self.regularization:g}," if self.kind == "search" else ""
-        return f"{self.kind}{of} fold {self.fold + 1}"
 
 
 def run(
@@ -109,7 +91,7 @@ class DriftForensics(Experiment[Unit]):
         self.isp = with_sensor(isp, self.camera, spec.seed) if asked.sensor else isp
         ranges = None if isinstance(asked.space, str) else asked.space
         self.space = ParameterSpace.around(self.isp, ranges)
-        self.groups = _groups(asked.groups, self.space, list(self.isp.steps))
+        self.groups = groups_of(asked.groups, self.space, list(self.isp.steps))
         of_masks = targets.kind == "segmentation"
         measures = segmentation() if of_masks else classification(targets.outputs)
         self.metric = choose("forensics.metric", asked.metric or next(iter(measures)), measures)
@@ -151,7 +133,7 @@ class DriftForensics(Experiment[Unit]):
             "sensitivity": self._sensitivity,
             "envelope": self._envelope,
         }
-        found = work[unit.kind](unit, net, isp, data, device)
+        found = work[unit.kind](unit, net, isp, data)
         tell()
         precision = self.spec.task.precision
         return {
@@ -161,84 +143,28 @@ class DriftForensics(Experiment[Unit]):
             "precision": resolve_precision(precision) if self.trained_here else "32-true",
         }
 
-    def _search(
-        self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset, device: str
-    ) -> Record:
+    def _search(self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset) -> Record:
         asked = self.spec.forensics
         everything = torch.arange(len(self.material.data))
-        loss = losses.build(self.spec.task, self.material.targets, everything).to(device)
+        loss = losses.build(self.spec.task, self.material.targets, everything)
         chain = Chain(net, isp, data, self.metric, loss, asked.distance)
         space = self.groups[unit.group]
         rivals = asked.rivals if unit.group == next(iter(self.groups)) else []
         result = search_chain(
             chain, space, unit.regularization, asked.restarts, asked.steps, rivals, self.spec.seed
         )
-        methods = {"gradient": result.gradient, **result.rivals}
+        return search_record(unit, result, chain, space)
 
-        def features(found: Found) -> Any:
-            setting = np.array(list(found.parameters.values()))
-            return chain.exact(space, setting).features.tolist()
-
-        return {
-            "group": unit.group,
-            "regularization": unit.regularization,
-            "rows": list(_search_rows(unit, result, chain, methods)),
-            "baseline": chain.baseline.metric,
-            "methods": {name: vars(found) for name, found in methods.items()},
-            "worst": result.worst.method,
-            "warnings": list(result.warnings),
-            "trajectory": [[v.start, v.loss, v.metric, v.distance] for v in result.trajectory],
-            "features": {
-                "default": chain.baseline.features.tolist(),
-                "gradient": features(result.gradient),
-                "worst": features(result.worst),
-            },
-        }
-
-    def _sensitivity(
-        self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset, _: str
-    ) -> Record:
+    def _sensitivity(self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset) -> Record:
         asked = self.spec.forensics
         found = sensitivity(
             net, isp, data, self.space,
             metric=self.metric, samples=asked.samples, confidence=asked.confidence,
             seed=self.spec.seed,
         )  # fmt: skip
-        shared = {"fold": unit.fold, "method": "sobol", "n": len(data)}
-        rows = [
-            {**shared, "group": name, "metric": order, **index._asdict()}
-            for name, indices in found.indices.items()
-            for order, index in (("first_order", indices.first), ("total_order", indices.total))
-        ]
-        rows += [
-            {
-                **shared, "group": name, "method": "one-at-a-time", "at": point.at,
-                "metric": self.metric, **point.metric._asdict(),
-            }
-            for name, points in found.curves.items()
-            for point in points
-        ]  # fmt: skip
-        return {
-            "rows": rows,
-            "sensitivity": {
-                "confidence": found.confidence,
-                "variance": found.variance,
-                "samples": asked.samples,
-                "evaluations": found.evaluations,
-                "indices": {
-                    name: {kind: i._asdict() for kind, i in indices._asdict().items()}
-                    for name, indices in found.indices.items()
-                },
-                "curves": {
-                    name: [{"at": p.at, **p.metric._asdict()} for p in points]
-                    for name, points in found.curves.items()
-                },
-            },
-        }
+        return sensitivity_record(unit, found, asked.samples, len(data))
 
-    def _envelope(
-        self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset, _: str
-    ) -> Record:
+    def _envelope(self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset) -> Record:
         asked = self.spec.forensics
         found = envelope(
             net, isp, data, self.space,
@@ -246,16 +172,7 @@ class DriftForensics(Experiment[Unit]):
             cameras=asked.cameras, seed=self.spec.seed,
         )  # fmt: skip
         signature = sign(found, net, isp, data, self.camera, self.spec)
-        shared = {"fold": unit.fold, "method": "envelope", "n": len(data)}
-        rows = [
-            {**shared, "group": name, "metric": "alone", "low": t.low, "high": t.high}
-            for name, t in found.tolerances.items()
-        ]
-        rows += [
-            {**shared, "group": name, "metric": "together", "low": low, "high": high}
-            for name, (low, high) in found.box.items()
-        ]
-        return {"rows": rows, "signature": signature.content}
+        return envelope_record(unit, found, signature.content, len(data))
 
     def line(self, record: Record) -> str:
         fold = f"fold {record['fold'] + 1}/{len(self.tests)}"
@@ -316,22 +233,6 @@ class DriftForensics(Experiment[Unit]):
         return methods * (ascents + 2 * len(self.groups[unit.group]))
 
 
-def _groups(
-    names: Sequence[str], space: ParameterSpace, steps: Sequence[str]
-) -> dict[str, ParameterSpace]:
-    """What is searched, by name. steps: of the ISP, in order."""
-    drifting = {name.partition(".")[0] for name in space.names}
-    found = {}
-    for name in names:
-        if name == ALL:
-            found[ALL] = space
-        elif name == EACH:
-            found |= {step: space.only([step]) for step in steps if step in drifting}
-        else:
-            found[name] = space.only([name])
-    return found
-
-
 def _some(test: Any, data: RawDataset, most: int | None) -> list[int]:
     """At most so many of the test images, evenly over labels."""
     if most is None or len(test) <= most:
@@ -339,27 +240,3 @@ def _some(test: Any, data: RawDataset, most: int | None) -> list[int]:
     labels = np.zeros(len(test)) if data.labels is None else data.labels.numpy()[test]
     by_label = test[np.argsort(labels, kind="stable")]
     return sorted(int(i) for i in by_label[np.linspace(0, len(test) - 1, most).round().astype(int)])
-
-
-def _search_rows(
-    unit: Unit, result: SearchResult, chain: Chain, methods: Mapping[str, Found]
-) -> Iterator[dict[str, Any]]:
-    shared = {
-        "fold": unit.fold,
-        "group": unit.group,
-        "regularization": unit.regularization,
-        "n": len(chain.truth),
-    }
-    default = {result.metric_name: result.baseline, "loss": chain.baseline.loss}
-    for metric, value in default.items():
-        yield {**shared, "method": "default", "metric": metric, "value": value}
-    for method, found in methods.items():
-        values = {
-            result.metric_name: found.metric,
-            "loss": found.loss,
-            "distance": found.distance,
-            "evaluations": found.evaluations,
-            **found.parameters,
-        }
-        for metric, value in values.items():
-            yield {**shared, "method": method, "metric": metric, "value": value}

@@ -46,7 +46,7 @@ def clipped(isp: Pipeline, data: RawDataset, indices: Tensor, camera: int) -> di
     if not len(mosaics):
         return {"black": 0.0, "white": 0.0}
     with torch.no_grad():
-        views = isp(mosaics.to(next(isp.parameters()).device))
+        views = isp(mosaics.to(next(iter(isp.state_dict().values())).device))
     return {
         "black": float((views <= 0).float().mean()),
         "white": float((views >= 1).float().mean()),
