@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 import rawdrift as rd
 from rawdrift.tasks import models
+from rawdrift.tasks.input_gradient import cheap
 from rawdrift.tasks.task import Develop
 
 
@@ -34,7 +35,8 @@ def step(learned: bool, engine: str, size: int, batch: int, bf16: bool) -> Calla
 
     def run() -> None:
         optimizer.zero_grad()
-        with rd.isp.engine(engine), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        mixed = torch.autocast("cpu", torch.bfloat16, enabled=bf16)
+        with rd.isp.engine(engine), cheap(net), mixed:  # as a training does
             views = develop(mosaics, index).contiguous(memory_format=torch.channels_last)
             loss = F.cross_entropy(net(views), truth)
         loss.backward()
