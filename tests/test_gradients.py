@@ -36,10 +36,7 @@ def learned(isp):
     with torch.no_grad():
         for path, value in isp.named_parameters():
             if path.endswith(("kernel", "kernels", "matrix", "gains")):
-                change = 0.05 * torch.randn(value.shape, generator=generator, dtype=value.dtype)
-                if isinstance(isp.get_submodule(path.split(".")[0]), rd.isp.Menon2007):
-                    change *= torch.tensor(rd.isp.Menon2007.KERNELS) != 0
-                value += change
+                value += 0.05 * torch.randn(value.shape, generator=generator, dtype=value.dtype)
     return isp
 
 
@@ -87,6 +84,20 @@ def test_every_configuration_and_pattern(name, pattern):
 def test_small_images_and_batches(name, channels):
     for shape in ((2, 2), (3, 2), (2, 7), (5, 4), (2, 3, 6, 9)):
         assert_same(learned(rd.isp.parametrized(name, LINEAR, channels)), noise(*shape))
+
+
+@pytest.mark.parametrize("radius", [-0.1, 0.0, 0.4, 1.1, 1.2, 1.6, 2.1])
+def test_unsharp_masks(radius, monkeypatch):
+    """Of narrow and wide masks, and where a learned radius has fallen to none."""
+    for channels, shape in (("luma", (33, 46)), ("yuv", (19, 22)), ("luma", (3, 2))):
+        isp = rd.isp.parametrized("bi,u,ga", LINEAR, channels)
+        isp.sharpen.radius.data.fill_(radius)
+        assert_same(isp, noise(*shape))
+    x = noise(40, 90)
+    whole = gradients("fused", isp, x)
+    monkeypatch.setattr(pytest.importorskip("rawdrift.isp.fused.cpu_back"), "_COLUMNS", 32)
+    for name, value in gradients("fused", isp, x).items():
+        torch.testing.assert_close(value, whole[name], rtol=1e-4, atol=1e-4)
 
 
 @given(
@@ -214,3 +225,10 @@ def test_numbers_changed_between_forward_and_backward_are_an_error():
         isp.gamma.gamma += 1
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         view.sum().backward()
+
+
+def test_taps_of_menon_where_nothing_is_measured_are_not_learned():
+    isp = rd.isp.parametrized("me,s,ga", LINEAR)
+    for engine in ("eager", "fused"):
+        gradient = gradients(engine, isp, noise(14, 17))
+        assert torch.equal(gradient["demosaic.kernels"] != 0, isp.demosaic.kernels != 0)

@@ -275,6 +275,10 @@ def test_a_parameter_is_learned_and_a_number_is_not():
         (lambda isp: rd.isp.Gamma([1.0, 2.0]), r"Gamma.gamma must have shape \(\)"),
         (lambda isp: rd.isp.WhiteBalance([1.0]), r"must have shape \(3,\)"),
         (
+            lambda isp: rd.isp.Menon2007("RGGB", torch.full((3, 5), 0.2)),
+            "must be zero where those of the original are",
+        ),
+        (
             lambda isp: rd.isp.static("bi,x,me", rd.Camera.load("raw-drone")),
             "choose one of bi,s,me",
         ),

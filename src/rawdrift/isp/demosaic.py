@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rawdrift.cfa import PATTERNS, Pattern, offsets
-from rawdrift.checks import choose
+from rawdrift.checks import InputError, choose
 from rawdrift.isp.step import Kind, Step, Value
 from rawdrift.neighborhood import along_columns, along_rows, correlate, extend
 
@@ -137,7 +137,8 @@ class Menon2007(Step):
     """Green interpolated along the smoother direction, then color differences, then refining.
 
     kernels: (3, 5): green along a line; a color difference at the next pixel; the refining average.
-    The choice of direction is piecewise constant in the image and has no gradient.
+    Where the original has zeros, nothing is measured: other taps there are an error, and learned
+    ones stay zero. The choice of direction is piecewise constant in the image and has no gradient.
     Mosaic (..., H, W) to view (..., 3, H, W).
     Source: Menon, Andriani, Calvagno, "Demosaicing with directional filtering and a posteriori
     decision", IEEE Transactions on Image Processing 16(1), 2007.
@@ -158,12 +159,21 @@ class Menon2007(Step):
         choose("cfa pattern", cfa, PATTERNS)
         self.cfa = cfa
         self.own("kernels", kernels, (3, 5))
+        if not torch.equal(self.taps(), self.kernels):
+            raise InputError(
+                "Menon2007.kernels must be zero where those of the original are, got "
+                f"{self.kernels.tolist()}"
+            )
+
+    def taps(self) -> Tensor:
+        """The kernels, of which only what is measured counts."""
+        return self.kernels * (self.kernels.new_tensor(self.KERNELS) != 0)
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
         at = Sites.of(self.cfa, x)
         at_green = at.green_in_red_rows | at.green_in_blue_rows
-        line, difference, refine = self.kernels
+        line, difference, refine = self.taps()
 
         green_h = torch.where(at_green, x, _green_along_rows(x, line))
         green_v = torch.where(at_green, x, _green_along_rows(x.mT, line).mT)

@@ -1,7 +1,9 @@
 """How kernels are compiled: parts of them in two ways, and whole tasks, which are kept on disk."""
 
+import gc
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,4 +73,31 @@ def task(function: Callable[..., bool]) -> Callable[..., bool]:
         compiled = njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # no folder to write to
         compiled = njit(nogil=True, error_model="numpy")(function)
-    return compiled
+    loaded = False
+
+    def call(*arguments: Any) -> bool:
+        nonlocal loaded
+        if loaded:
+            return compiled(*arguments)
+        with _uncollected():
+            sane = compiled(*arguments)
+        loaded = True
+        return sane
+
+    return call
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector.
+
+    What Numba loads with its first kernel makes it look through all of torch several times, in a
+    fifth of the time of loading.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

@@ -26,7 +26,6 @@ _KIND = {torch.float32: 0, torch.uint8: 1, torch.uint16: 2}
 _TASK = {Bilinear: bilinear_task, Malvar2004: malvar_task, Menon2007: menon_task}
 _HALVES = dict(zip(_TASK, HALVES, strict=True))
 REACH = {Bilinear: 1, Malvar2004: 2, Menon2007: menon.DELAY}
-FILTERS = 6  # rows and columns that sharpening and denoising reach together, at most
 _COLUMNS = 1536  # of a part at most: its rows in work fit the second level of a core's cache
 
 
@@ -52,7 +51,7 @@ def develop(plans: list[Plan], mosaic: Tensor, bit_depth: int) -> list[Tensor] |
         s, halves = scratch(n, count), scratch((n + 1) // 2, _HALVES[plan.demosaic])
         return task(s, halves, at, read, image, views, part, sites, kernels, numbers)
 
-    reach = REACH[plan.demosaic] + FILTERS
+    reach = REACH[plan.demosaic] + numbers.reach_sharpen + numbers.reach_denoise
     if not for_each(work, _parts(len(images), height, width, reach)):
         return None
     return [view.view(*mosaic.shape[:-2], 3, height, width) for view in out]
@@ -156,7 +155,7 @@ def finish_of(*plans: Plan) -> Finish:
         denoise=f32(plan.kernel),
         lines=f32(plan.lines),
         exponent=np.float32(plan.exponent),
-        reach_sharpen=4 if slots[1].max() >= 0 else 1,
+        reach_sharpen=len(plan.blur) - 1 if slots[1].max() >= 0 else 1,
         reach_denoise=2 if slots[:, 1].max() >= 0 else 1,
         power=numbers_of(plan.exponent),
     )

@@ -16,7 +16,6 @@ from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
 from rawdrift.isp.denoise import GaussianDenoising
 from rawdrift.isp.fused import menon_back, sums
 from rawdrift.isp.fused.cpu import (
-    FILTERS,
     REACH,
     even,
     f32,
@@ -70,7 +69,8 @@ def gradients(
     kinds = (int(plan.sharpen is UnsharpMask), int(plan.denoise is GaussianDenoising))
     task, kernels = _TASK[plan.demosaic], _kernels(plan)
     at, count = back_rings(numbers)
-    halves = back_halves(numbers.reach_sharpen + numbers.reach_denoise)
+    reach = numbers.reach_sharpen + numbers.reach_denoise
+    halves = back_halves(reach)
     half_rows = halves[list(_TASK).index(plan.demosaic)]
 
     def work(item: tuple[int, int, Part]) -> bool:
@@ -96,7 +96,7 @@ def gradients(
             block,
         )
 
-    reach = 2 * (REACH[plan.demosaic] + FILTERS)
+    reach = 2 * (REACH[plan.demosaic] + reach)
     for_each(work, _parts(len(images), height, width, reach))
     found: dict[str, Tensor] = _of_numbers(plan, torch.from_numpy(totals.sum(0)))
     if "mosaic" in wanted:
@@ -174,12 +174,11 @@ def _of_numbers(plan: Plan, totals: Tensor) -> dict[str, Tensor]:
     kernels = at(sums.KERNELS, *plan.kernels.shape).clone()
     if plan.demosaic is Menon2007:
         kernels[1] += plan.kernels[2, 2] * at(menon_back.THIRDS, 5)
-        kernels[2] -= at(menon_back.MINUS, 5)
     return {
         "gamma": at(sums.EXPONENT) * math.log(2),
         "color": color,
         "sharpen": at(sums.SHARPEN, 3, 3),
-        "blur": at(sums.BLUR, 5),
+        "blur": at(sums.BLUR, len(plan.blur)),
         "keep": at(sums.KEEP),
         "denoise": at(sums.DENOISE, 5, 5),
         "black": at(sums.BLACK, 2, 2, 2),

@@ -14,15 +14,14 @@ from rawdrift.isp.fused.power import Numbers
 from rawdrift.isp.fused.rows import (
     PAD,
     add_line5,
+    blur_column,
     blur_line,
     column5,
-    column9,
     cross3,
     filter3,
     line5,
     median,
     mirror,
-    nine,
     reflect,
     sharper,
     sum3,
@@ -43,7 +42,7 @@ class Finish(NamedTuple):
     back: Array  # (3, 3): YUV to RGB
     slots: Array  # (2, 2) int64: view of [filter, unsharp][median, kernel], -1 where not wanted
     sharpen: Array  # (3, 3)
-    blur: Array  # (9,): Gaussian of the unsharp mask
+    blur: Array  # (9,) or (17,): Gaussian of the unsharp mask
     amount: np.float32
     denoise: Array  # (5, 5)
     lines: Array  # (2, 5): taps along columns and rows where the kernel is their product, or zeros
@@ -86,7 +85,7 @@ def to_planes(s, at, r, numbers, n):
         to = at.planes + r % at.planes_size * len(numbers.planes) + p
         red = at.colors + r % at.colors_size * 3
         sum3(s, to, red, red + 1, red + 2, numbers.planes[p], n)
-        mirror(s, to, n, 4)
+        mirror(s, to, n, numbers.reach_sharpen)
 
 
 @inlined
@@ -94,7 +93,7 @@ def to_luma(s, at, r, numbers, n):
     """The same, where luma alone is filtered. Colors are left as what they differ from it."""
     to, red = at.planes + r % at.planes_size, at.colors + r % at.colors_size * 3
     to_differences(s, to, red, numbers.planes[0], numbers.difference, n)
-    mirror(s, to, n, 4)
+    mirror(s, to, n, numbers.reach_sharpen)
 
 
 @exact
@@ -115,8 +114,8 @@ def sharpened(s, out, blurred, at, p, r, kind, rows, numbers, n):
         else:
             filter3(s, out, up, row, down, k, 0, n)
     else:
-        column9(s, blurred, nine(plane, size, count, r, rows), numbers.blur, n)
-        blur_line(s, at.work + 1, blurred, numbers.blur[4:], 0, n)
+        blur_column(s, blurred, plane, size, count, r, rows, numbers.blur, n)
+        blur_line(s, at.work + 1, blurred, numbers.blur[len(numbers.blur) // 2 :], 0, n)
         sharper(s, out, row, at.work + 1, numbers.amount, n)
     mirror(s, out, n, 2)
 

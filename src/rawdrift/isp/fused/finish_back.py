@@ -13,9 +13,9 @@ from rawdrift.isp.fused.compiled import allocating, exact
 from rawdrift.isp.fused.finish import Array, Finish, Rings, denoised, sharpened
 from rawdrift.isp.fused.rows import (
     add_line5,
+    blur_column,
     blur_line,
     column5,
-    column9,
     f32,
     filter3,
     line5,
@@ -40,6 +40,7 @@ from rawdrift.isp.fused.sums import (
     KEEP,
     SHARPEN,
     dot,
+    dot_pair,
     dots3,
     dots5,
     dots9,
@@ -56,7 +57,7 @@ class Back(NamedTuple):
     colors: Array  # (3, 3) float32: gradients of linear RGB (or Y, U, V) to those of colors
     column: Array  # (5, 1) float32: Finish.lines along columns
     line: Array  # (5,) float32: those along rows, flipped
-    blur: Array  # (9, 1) float32: Finish.blur times -amount
+    blur: Array  # (9, 1) or (17, 1) float32: Finish.blur times -amount
     ones: Array  # (3, 1) float32
     floor_slope: np.float32  # of base ** (exponent - 1) below SLOPE_FLOOR
     gamma: bool
@@ -207,7 +208,13 @@ def sharpen_sums(s, at, r, p, kind, part, numbers, totals):
     dot(totals, KEEP, s, g, row, 0, first, own)
     blurred = at.blurred + r % (2 * numbers.reach_denoise + 1) * count + p
     dots9(totals, BLUR, s, g, nine(blurred, 1, 0, 0, 2), 1, first, own)
-    dots9(totals, BLUR, s, at.along + slot, nine(planes, size, count, r, rows), 0, first, own)
+    along = at.along + slot
+    dots9(totals, BLUR, s, along, nine(planes, size, count, r, rows), 0, first, own)
+    for d in range(5, reach + 1):
+        dot_pair(totals, BLUR + d, s, g, blurred, blurred, d, first, own)
+        up = planes + reflect(r - d, rows) % size * count
+        down = planes + reflect(r + d, rows) % size * count
+        dot_pair(totals, BLUR + d, s, along, up, down, 0, first, own)
 
 
 @allocating
@@ -223,8 +230,8 @@ def sharpen_back(s, out, at, r, p, kind, rows, numbers, back, n):
         filter3(s, out, up, at.sharp + slot, down, kernel, -1, n + 2)
         fold(s, out, n, 1)
         return
-    taps = gathering(back.blur, r, rows).reshape(9)
-    column9(s, out, nine(at.along + p, size, count, r, rows), taps, n)
+    taps = gathering(back.blur, r, rows).reshape(-1)
+    blur_column(s, out, at.along + p, size, count, r, rows, taps, n)
     add_scaled(s, out, at.sharp + slot, f32(1) + numbers.amount, n)
 
 
@@ -257,10 +264,10 @@ def finish_back(s, at, grad, steps, image, t, part, kinds, numbers, back, totals
         for p in range(count):
             g, along = at.sharp + slot + p, at.along + slot + p
             denoise_back(s, g, at, r, p, kinds[1], rows, numbers, back, n)
-            clear(s, g, n, 8)
+            clear(s, g, n, 2 * sharpen)
             if kinds[0] == 1:
-                blur_line(s, along, g, numbers.blur[4:], -4, n + 8)
-                fold(s, along, n, 4)
+                blur_line(s, along, g, numbers.blur[sharpen:], -sharpen, n + 2 * sharpen)
+                fold(s, along, n, sharpen)
             if back.sharpen and is_owned(part, r):
                 to = totals[block + (part.top + r) // BLOCK]
                 sharpen_sums(s, at, r, p, kinds[0], part, numbers, to)

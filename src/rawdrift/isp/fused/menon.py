@@ -164,8 +164,7 @@ def other_at_color(s, base, r, rows, n, chroma, taps, center, scratch):
 def menon(view, colors, s, base, t, rows, n, chroma, red_row, kernels, scratch):
     """All that can be done once row t of the mosaic is in its slot; at last row t - DELAY.
 
-    As `bilinear`; base: first of SLOTS slots; kernels: (3, 5), whose last two are zero where
-    color differences have no meaning: difference at 0, 2, 4 and refine at 0, 4.
+    As `bilinear`; base: first of SLOTS slots; kernels: (3, 5), see Menon2007.taps.
     """
     m = (n + 1) // 2
     line, difference, refine = kernels[0], kernels[1], kernels[2]

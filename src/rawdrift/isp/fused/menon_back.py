@@ -24,7 +24,7 @@ from rawdrift.isp.fused.bayer import beside, between
 from rawdrift.isp.fused.bayer_back import add_two
 from rawdrift.isp.fused.compiled import allocating, exact, fast
 from rawdrift.isp.fused.finish_back import is_owned
-from rawdrift.isp.fused.menon import minus, mirror_half, slot
+from rawdrift.isp.fused.menon import minus, slot
 from rawdrift.isp.fused.rows import PAD, f32, reflect, sum3
 from rawdrift.isp.fused.sums import BLOCK, KERNELS, dot
 
@@ -35,7 +35,7 @@ DELAY = 6  # rows that the mosaic's gradient is behind that of its colors
 
 # Totals of kernels: (3, 5), and what is known by the kernels' numbers at last, see cpu_back.py.
 LINE, DIFFERENCE, REFINE = KERNELS, KERNELS + 5, KERNELS + 10
-THIRDS, MINUS = KERNELS + 15, KERNELS + 20  # (5,) each
+THIRDS = KERNELS + 15  # (5,)
 
 
 @exact
@@ -60,9 +60,8 @@ def keep_first(s, base, kept, size, t, rows, n, chroma):
         copy(s, to + BOTH, at + forward.BOTH, m)
     r = t - forward.DELAY
     if 0 <= r < rows:
-        q, to, at = chroma[r % 2], kept + r % size * KEPT + THIRD, slot(base, r, rows)
-        minus(s, to, at + forward.ACROSS, at + q, m)
-        mirror_half(s, to, q, n)
+        at = slot(base, r, rows)
+        minus(s, kept + r % size * KEPT + THIRD, at + forward.ACROSS, at + chroma[r % 2], m)
 
 
 @exact
@@ -125,12 +124,12 @@ def cross_sums(totals, k, s, along, across, row, up, down, parity, first, n):
 
 
 @exact
-def far_sums(totals, k, i, s, along, across, row, above, below, first, n):
-    """To totals k and k + 4, products with samples two beside; to i, with those above, below."""
+def far_sums(totals, k, s, along, across, row, above, below, first, n):
+    """To totals k and k + 4, products with samples two beside, and with those above and below."""
     dot(totals, k, s, along, row, -1, first, n)
     dot(totals, k + 4, s, along, row, 1, first, n)
-    dot(totals, i, s, across, above, 0, first, n)
-    dot(totals, i + 4, s, across, below, 0, first, n)
+    dot(totals, k, s, across, above, 0, first, n)
+    dot(totals, k + 4, s, across, below, 0, first, n)
 
 
 @exact
@@ -151,7 +150,7 @@ def third_back(s, ring, kept, size, r, rows, n, chroma, totals, wants, first, ow
     q, m, at, h = chroma[r % 2], (n + 1) // 2, ring + r % SLOTS * SLOT, first // 2
     add_two(s, at + 4, at, at + 2, m)
     add_two(s, at + 5, at + 1, at + 3, m)
-    a, b, c, d, e = around(kept, size, KEPT, r, rows)
+    _, b, c, d, _ = around(kept, size, KEPT, r, rows)
     of_third, along, across = at + 2 + q, at + THIRD_H, at + THIRD_V
     by_way(s, along, across, of_third, c + WAY, f32(-1), m)
     clear_half(s, along, q, n)
@@ -159,8 +158,6 @@ def third_back(s, ring, kept, size, r, rows, n, chroma, totals, wants, first, ow
         count, i = (own + 1 - q) // 2, BOTH_REFINED
         cross_sums(totals, REFINE, s, along, across, c + i, b + i, d + i, q, h, count)
         dot(totals, REFINE + 2, s, of_third, c + THIRD, 0, h, count)
-        i = THIRD
-        far_sums(totals, REFINE, MINUS, s, along, across, c + i, a + i, e + i, h, count)
         i = BOTH
         cross_sums(totals, THIRDS, s, along, across, c + i, b + i, d + i, q, h, count)
 
@@ -178,13 +175,9 @@ def again_back(s, ring, kept, size, r, rows, n, chroma, taps, scratch, totals, w
         add(s, at + 2 + p, scratch + i, f32(1), m)
     clear_half(s, at + p, p, n)
     if wants:
-        a, b, c, d, e = around(kept, size, KEPT, r, rows)
+        _, b, c, d, _ = around(kept, size, KEPT, r, rows)
         count, k, i = (own + 1 - p) // 2, DIFFERENCE, REFINED
         cross_sums(totals, k, s, at + p, at + 2 + p, c + i, b + i, d + i, p, h, count)
-        dot(totals, k + 2, s, at + p, c + OWN, 0, h, count)
-        dot(totals, k + 2, s, at + 2 + p, c + OTHER, 0, h, count)
-        i = OTHER
-        far_sums(totals, k, k, s, at + p, at + 2 + p, c + OWN, a + i, e + i, h, count)
 
 
 @allocating
@@ -196,7 +189,7 @@ def refined_back(s, ring, kept, size, r, rows, n, chroma, taps, scratch, totals,
     between_back(s, scratch + 1, up + 2 + q, down + 2 + q, taps[1], r, rows, n)
     add(s, scratch, scratch + 1, f32(1), m)
     add(s, scratch, at + q, f32(-1), m)
-    a, b, c, d, e = around(kept, size, KEPT, r, rows)
+    _, b, c, d, _ = around(kept, size, KEPT, r, rows)
     along, across = at + GREEN_H, at + GREEN_V
     by_way(s, along, across, scratch, c + WAY, f32(1), m)
     clear_half(s, along, q, n)
@@ -204,8 +197,6 @@ def refined_back(s, ring, kept, size, r, rows, n, chroma, taps, scratch, totals,
         count, k, i = (own + 1 - q) // 2, REFINE, OTHER
         cross_sums(totals, k, s, along, across, c + OWN, b + i, d + i, q, h, count)
         dot(totals, k + 2, s, scratch, c + FIRST, 0, h, count)
-        i = FIRST
-        far_sums(totals, k, k, s, along, across, c + i, a + i, e + i, h, count)
 
 
 @allocating
@@ -253,7 +244,7 @@ def first_back(s, ring, kept, size, r, rows, n, chroma, taps, scratch, totals, w
         dot(totals, LINE + 1, s, across, b + q, 0, h, count)
         dot(totals, LINE + 3, s, across, d + q, 0, h, count)
         dot(totals, LINE + 2, s, scratch, c + q, 0, h, count)
-        far_sums(totals, LINE, LINE, s, along, across, c + q, a + q, e + q, h, count)
+        far_sums(totals, LINE, s, along, across, c + q, a + q, e + q, h, count)
 
 
 @allocating

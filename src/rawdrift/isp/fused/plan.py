@@ -57,7 +57,7 @@ class Plan:
     color: Array  # (3, 3): white balance, then color correction
     planes: Array  # (P, 3): demosaiced colors to the P planes that are filtered
     sharp: Array  # (3, 3): sharpening filter
-    blur: Array  # (5,): the unsharp mask's Gaussian, center and one side
+    blur: Array  # (5,) or (9,): the unsharp mask's Gaussian, center and one side
     amount: float
     kernel: Array  # (5, 5): denoising
     lines: Array  # (2, 5): along columns and rows where the kernel is their product, or zeros
@@ -166,8 +166,6 @@ def _plan(
 
     demosaic, sharpen, denoise = kinds[1], kinds[4], kinds[5]
     kernels = found[demosaic, "kernels"]
-    if demosaic is Menon2007 and (kernels[1, ::2].any() or kernels[2, ::4].any()):
-        raise CannotFuseError("its Menon2007 has taps where the original has none")
     red, _, _, blue = offsets(cfa)
     color = found[ColorCorrection, "matrix"] * found[WhiteBalance, "gains"]
     sharp, blur, amount = np.zeros((3, 3)), np.zeros(5), 0.0
@@ -200,12 +198,12 @@ def _plan(
 
 
 def _one_side(radius: float) -> Array:
-    """Center and four more taps of the unsharp mask's Gaussian."""
-    if not 0 < radius < 1.125:
-        raise CannotFuseError("the radius of its unsharp mask is not between 0 and 1.125 pixels")
+    """Center and four more taps of the unsharp mask's Gaussian, or eight where it is wide."""
+    if not radius < 2.125:
+        raise CannotFuseError("the radius of its unsharp mask is not below 2.125 pixels")
     taps = gaussian_taps(torch.tensor(radius, dtype=torch.float64)).numpy()
     side = taps[len(taps) // 2 :]
-    return np.pad(side, (0, 5 - len(side)))
+    return np.pad(side, (0, (5 if len(side) <= 5 else 9) - len(side)))
 
 
 def _factors(kernel: Array) -> Array:

@@ -188,11 +188,45 @@ def column9(s, out, at, taps, n):
 
 
 @fast
+def add_pair(s, out, a, b, u, v, n):
+    """Two rows weighted with u and v added to `out`, margins too."""
+    for j in range((n + 2 * PAD + 63) // 64 * 64):
+        s[out, j] += u * s[a, j] + v * s[b, j]
+
+
+@exact
+def blur_column(s, out, first, size, count, r, rows, taps, n):
+    """Rows around row r weighted with taps (9,) or (17,), margins too. The ring is as in `nine`."""
+    side = len(taps) // 2
+    column9(s, out, nine(first, size, count, r, rows), taps[side - 4 : side + 5], n)
+    for d in range(5, side + 1):
+        up = first + reflect(r - d, rows) % size * count
+        down = first + reflect(r + d, rows) % size * count
+        add_pair(s, out, up, down, taps[side - d], taps[side + d], n)
+
+
+@exact
 def blur_line(s, out, row, taps, first, n):
     """Correlation along the row with a symmetric filter, of n columns from `first`.
 
-    taps: (5,), its center and one side.
+    taps: (5,) or (9,), its center and one side.
     """
+    symmetric9(s, out, row, taps, first, n)
+    for d in range(5, len(taps)):
+        add_beside(s, out, row, taps[d], d, first, n)
+
+
+@fast
+def add_beside(s, out, row, tap, d, first, n):
+    """What is d columns before and behind, weighted, added to n columns from `first`."""
+    at, before, behind = (PAD + first) & SURE, (PAD + first - d) & SURE, (PAD + first + d) & SURE
+    for j in range((n + 63) // 64 * 64):
+        s[out, at + j] += tap * (s[row, before + j] + s[row, behind + j])
+
+
+@fast
+def symmetric9(s, out, row, taps, first, n):
+    """Correlation with nine taps, given as their center and one side (5,)."""
     left = (PAD - 4 + first) & SURE
     a, b, c, d, e = taps[0], taps[1], taps[2], taps[3], taps[4]
     for j in range((n + 63) // 64 * 64):

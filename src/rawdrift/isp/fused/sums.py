@@ -14,12 +14,12 @@ BLOCK = 64  # rows of the mosaic
 EXPONENT = 0
 COLOR = 1  # (3, 3)
 SHARPEN = 10  # (3, 3)
-BLUR = 19  # (5,): taps of the unsharp mask, center and one side
-KEEP = 24  # of what the unsharp mask keeps
-DENOISE = 25  # (5, 5)
-BLACK = 50  # (2, 2, 2): by row and column, gradients and their products with the mosaic
-KERNELS = 58  # of demosaicing
-TOTALS = 158
+BLUR = 19  # (9,): taps of the unsharp mask, center and one side
+KEEP = 28  # of what the unsharp mask keeps
+DENOISE = 29  # (5, 5)
+BLACK = 54  # (2, 2, 2): by row and column, gradients and their products with the mosaic
+KERNELS = 62  # of demosaicing
+TOTALS = 162
 
 
 @summing
@@ -39,6 +39,17 @@ def dot(totals, k, s, g, row, shift, first, n):
     t = f32(0)
     for j in range(n):
         t += s[g, at + j] * s[row, other + j]
+    totals[k] += t
+
+
+@summing
+def dot_pair(totals, k, s, g, a, b, shift, first, n):
+    """Products with row a shifted by -shift and row b by shift."""
+    at = (PAD + first) & SURE
+    before, behind = (PAD + first - shift) & SURE, (PAD + first + shift) & SURE
+    t = f32(0)
+    for j in range(n):
+        t += s[g, at + j] * (s[a, before + j] + s[b, behind + j])
     totals[k] += t
 
 

@@ -55,7 +55,7 @@ def refined(
     is_h = tl.load(way + start + at, mask=mask, other=0) != 0
     h = tl.zeros([ROWS, COLUMNS], tl.float32)
     v = tl.zeros([ROWS, COLUMNS], tl.float32)
-    for k in tl.static_range(5):
+    for k in tl.static_range(1, 4):
         tap = tl.load(refine + k)
         h += tap * near(p, r, c, 0, k - 2, rows, columns)
         v += tap * near(q, r, c, k - 2, 0, rows, columns)
@@ -89,14 +89,10 @@ def at_green_again(
     start = image * rows * columns
     h = tl.zeros([ROWS, COLUMNS], tl.float32)
     v = tl.zeros([ROWS, COLUMNS], tl.float32)
-    for k in tl.static_range(5):
+    for k in tl.static_range(1, 4, 2):
         tap = tl.load(taps + k)
-        if k % 2 == 1:
-            h += tap * near(own + start, r, c, 0, k - 2, rows, columns)
-            v += tap * near(own + start, r, c, k - 2, 0, rows, columns)
-        else:
-            h += tap * near(along + start, r, c, 0, k - 2, rows, columns)
-            v += tap * near(across + start, r, c, k - 2, 0, rows, columns)
+        h += tap * near(own + start, r, c, 0, k - 2, rows, columns)
+        v += tap * near(own + start, r, c, k - 2, 0, rows, columns)
     at, mask = place(r, c, rows, columns)
     mask &= is_green(r, c, GREEN)
     tl.store(own + start + at, h, mask=mask)
@@ -127,7 +123,7 @@ def third_colors(
     is_h = tl.load(way + start + at, mask=mask, other=0) != 0
     third_h = tl.zeros([ROWS, COLUMNS], tl.float32)
     third_v = tl.zeros([ROWS, COLUMNS], tl.float32)
-    for k in tl.static_range(5):
+    for k in tl.static_range(1, 4):
         tap, s = tl.load(refine + k), k - 2
         h = near(q, r, c, 0, s, rows, columns)
         v = near(q, r, c, s, 0, rows, columns)

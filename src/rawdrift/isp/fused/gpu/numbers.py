@@ -94,9 +94,9 @@ def numbers_of(steps: tuple[Step, ...], device: torch.device) -> Numbers:
 
 def _table(demosaic: Step) -> Tensor:
     """The table (4, 3, K, K) of linear demosaicing, or Menon's taps as they are."""
-    (kernels,) = numbers(demosaic)
     if isinstance(demosaic, Menon2007):
-        return kernels
+        return demosaic.taps()
+    (kernels,) = numbers(demosaic)
     cfa: Any = demosaic.cfa
     which, weight, rest = (
         x.to(kernels.device) for x in _basis(isinstance(demosaic, Bilinear), cfa)
