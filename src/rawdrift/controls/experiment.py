@@ -62,6 +62,10 @@ class Experiment(ABC, Generic[U]):
     def steps(self, unit: U) -> int:
         """How often `compute` tells."""
 
+    def cost(self, unit: U) -> float:
+        """What `compute` takes in proportion to other units, as far as that is known before."""
+        return self.steps(unit)
+
     @abstractmethod
     def compute(self, unit: U, device: str, checkpoint: Path, tell: Tell) -> Record:
         """A unit's `rows`, its `precision`, and what else `summarize` needs.
@@ -134,7 +138,8 @@ def run(
         store.write_results(units)
         if len(todo) < len(units):
             tqdm.write(f"{len(units) - len(todo)} of {len(units)} units are done already")
-        left, seconds = len(todo), 0.0
+        left, seconds, spent = len(todo), 0.0, 0.0
+        to_spend = sum(experiment.cost(unit) for unit in todo.values())
         failed: dict[str, str] = {}
         total = sum(experiment.steps(unit) for unit in todo.values())
         with tqdm(total=total, unit=experiment.step, disable=None) as bar:
@@ -142,6 +147,7 @@ def run(
             work = partial(_work, kind, spec, store.folder, compute.unit_threads, tell)
             for unit, found in executing.map(work, list(todo.values())):
                 left -= 1
+                to_spend -= experiment.cost(unit)
                 if tell is None:
                     bar.update(experiment.steps(unit))
                 if isinstance(found, Failed):
@@ -154,10 +160,11 @@ def run(
                 _checkpoint(store.folder, unit).unlink(missing_ok=True)
                 tracked.log(unit.name, record)
                 seconds += record["seconds"]
-                each = seconds / (len(todo) - left - len(failed))
+                spent += experiment.cost(unit)
+                minutes = to_spend * seconds / spent / compute.at_a_time / 60
                 tqdm.write(
                     f"{experiment.line(record)} ({record['seconds']:.0f} s; {left} to go, about "
-                    f"{left * each / compute.at_a_time / 60:.1f} min)"
+                    f"{minutes:.1f} min)"
                 )
         store.write_results(units)
         summary = experiment.summarize(records, failed, store.folder)

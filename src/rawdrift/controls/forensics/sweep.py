@@ -218,11 +218,11 @@ class DriftForensics(Experiment[Unit]):
                 net(self.isp(few).float())
                 took = time.monotonic() - started
         seconds = took * len(self.tests[0]) / len(few)
-        passes = sum(self._passes(unit) for unit in self.units)
+        passes = sum(self.cost(unit) for unit in self.units)
         return (len(self.tests) * training + passes * seconds) / len(self.units)
 
-    def _passes(self, unit: Unit) -> int:
-        """About how often a unit sends all images through the net; with a gradient, as three."""
+    def cost(self, unit: Unit) -> float:
+        """About how often it sends all images through the net; with a gradient, as three."""
         asked, axes = self.spec.forensics, len(self.space)
         if unit.kind == "sensitivity":
             return (asked.samples + 10) * (axes + 2)
