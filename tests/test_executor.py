@@ -171,7 +171,7 @@ def test_without_ray(monkeypatch):
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from rawdrift.runs.executor import Processes
 
@@ -181,6 +181,7 @@ def work(path):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
     try:
         list(Processes(2).map(work, [folder / "a", folder / "b"]))
     except KeyboardInterrupt:
