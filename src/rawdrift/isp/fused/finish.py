@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rawdrift.isp.fused.bayer import between
 from rawdrift.isp.fused.compiled import exact, inlined
-from rawdrift.isp.fused.nontemporal import LINE, store
+from rawdrift.isp.fused.nontemporal import LINE
 from rawdrift.isp.fused.power import Numbers
 from rawdrift.isp.fused.rows import (
-    PAD,
     add_line5,
     blur_column,
     blur_line,
@@ -27,7 +27,6 @@ from rawdrift.isp.fused.rows import (
     sum3,
     to_differences,
     to_view,
-    to_view_yuv,
 )
 
 Array = np.ndarray[Any, Any]
@@ -39,7 +38,7 @@ class Finish(NamedTuple):
     color: Array  # (3, 3): demosaiced colors to RGB, after color correction
     difference: Array  # (3, 3): demosaiced colors to RGB minus luma, after color correction
     planes: Array  # (P, 3): demosaiced colors to the planes
-    back: Array  # (3, 3): YUV to RGB
+    back: Array  # (3, 3): YUV to RGB, to each color Y as it is
     slots: Array  # (2, 2) int64: view of [filter, unsharp][median, kernel], -1 where not wanted
     sharpen: Array  # (3, 3)
     blur: Array  # (9,) or (17,): Gaussian of the unsharp mask
@@ -177,10 +176,9 @@ def finish(out, image, t, part, s, at, numbers):
                 to = out[view][image, c, row, column : part.last_column]
                 _, _, height, width = out[view].shape
                 before = -(((image * 3 + c) * height + row) * width + column) % LINE
-                if count == 1:
-                    d = at.colors + r % at.colors_size * 3 + c
-                    to_view(s, at.work, first, d, after, numbers.power, len(to))
-                else:
-                    back = numbers.back[c]
-                    to_view_yuv(s, at.work, first, after, back, numbers.power, len(to))
-                store(to, s[at.work, PAD:], before)
+                difference = at.colors + r % at.colors_size * 3 + c
+                if count == 3:
+                    difference = at.work
+                    u, v = numbers.back[c, 1], numbers.back[c, 2]
+                    between(s, difference, after + 1, after + 2, u, v, n)
+                to_view(to, before, s, at.work + 1, first, difference, after, numbers.power)

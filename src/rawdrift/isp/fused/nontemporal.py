@@ -9,14 +9,12 @@ from typing import Any
 from llvmlite import ir
 from numba import extending, types
 
-from rawdrift.isp.fused.compiled import exact
-
 intrinsic: Any = extending.intrinsic  # what it makes is called without the compiler's context
 LINE = 16  # float32 in a line of the cache
 
 
 @intrinsic
-def _store_line(context, out, i, source, j):
+def store_line(context, out, i, source, j):
     """out[i : i + LINE] = source[j : j + LINE], where out[i] begins a line of the cache."""
 
     def generate(context, builder, signature, arguments):
@@ -46,17 +44,3 @@ def fence(context):
         return context.get_dummy_value()
 
     return types.void(), generate
-
-
-@exact
-def store(out, source, before):
-    """out = source, both contiguous; before: columns of `out` before its first line begins."""
-    n = len(out)
-    first = min(before, n)
-    last = first + (n - first) // LINE * LINE
-    for j in range(first):
-        out[j] = source[j]
-    for j in range(first, last, LINE):
-        _store_line(out, j, source, j)
-    for j in range(last, n):
-        out[j] = source[j]

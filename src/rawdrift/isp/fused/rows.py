@@ -9,6 +9,7 @@ why they are so small. They may write up to 63 samples of nonsense behind the la
 import numpy as np
 
 from rawdrift.isp.fused.compiled import exact, fast
+from rawdrift.isp.fused.nontemporal import LINE, store_line
 from rawdrift.isp.fused.power import i32, power
 
 f32 = np.float32
@@ -300,19 +301,21 @@ def to_differences(s, y, red, luma, weights, n):
 
 
 @fast
-def to_view(s, out, first, difference, luma, numbers, n):
-    """out = power(difference + luma), from column `first` of the two rows."""
-    at = (PAD + first) & SURE
-    for j in range((n + 63) // 64 * 64):
-        s[out, PAD + j] = power(s[difference, at + j] + s[luma, at + j], numbers)
+def to_view(out, before, s, work, first, difference, luma, numbers):
+    """out = power(difference + luma), from column `first` of the two rows.
 
-
-@fast
-def to_view_yuv(s, out, first, y, weights, numbers, n):
-    """out = power(weights @ planes), from column `first`. y: row of Y; U and V follow."""
-    a, b, c = weights[0], weights[1], weights[2]
-    at = (PAD + first) & SURE
-    u, v = y + 1, y + 2
-    for j in range((n + 63) // 64 * 64):
-        x = a * s[y, at + j] + b * s[u, at + j] + c * s[v, at + j]
-        s[out, PAD + j] = power(x, numbers)
+    before: columns of `out` before its first line of the cache begins; work: a row of scratch.
+    """
+    n, scratch = len(out), s[work]
+    begin = min(before, n)
+    lines = (n - begin) // 64 * 64
+    at = (PAD + first + begin) & SURE
+    for j in range(0, lines, 64):
+        for i in range(64):
+            s[work, i] = power(s[difference, at + j + i] + s[luma, at + j + i], numbers)
+        for i in range(0, 64, LINE):
+            store_line(out, begin + j + i, scratch, i)
+    for start, end in ((0, begin), (begin + lines, n)):
+        at = (PAD + first + start) & SURE
+        for j in range(end - start):
+            out[start + j] = power(s[difference, at + j] + s[luma, at + j], numbers)
