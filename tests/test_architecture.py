@@ -24,7 +24,7 @@ def test_imports_go_down_the_floors_only():
     "code",
     [
         "import rawdrift; rawdrift.Camera.load('raw-drone')",
-        "import rawdrift.cli as cli; cli._parser()",
+        "from rawdrift.cli import parser; parser.build()",
         "import rawdrift.runs.store",
         "import rawdrift.severities",
         "import rawdrift.camera.decode",

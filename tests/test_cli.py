@@ -477,7 +477,7 @@ def test_a_fault_of_ours_is_not_called_the_users(monkeypatch, capsys):
     def broken():
         raise ZeroDivisionError
 
-    monkeypatch.setattr("rawdrift.cli.shipped", broken)
+    monkeypatch.setattr("rawdrift.cli.cameras.shipped", broken)
     assert main(["cameras", "list"]) == 70
     assert "fault of rawdrift" in capsys.readouterr().err
 

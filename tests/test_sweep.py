@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 import rawdrift as rd
 from planted import CAMERA, ISP, planted
 from rawdrift import report
-from rawdrift.cli import FORENSICS_DEMO, OPTIMIZATION_DEMO, main
+from rawdrift.cli import main
+from rawdrift.cli.controls import FORENSICS_DEMO, OPTIMIZATION_DEMO
 from rawdrift.controls.forensics import models as kept
 from rawdrift.controls.forensics.sweep import DriftForensics
 from rawdrift.controls.plan import plan
@@ -417,10 +418,10 @@ def test_the_demo_ends_with_all_reports_and_a_signature(tmp_path, monkeypatch, c
     task = Task("import:sweep_nets.look", checkpoint=str(checkpoint))
     demo = replace(FORENSICS_DEMO.forensics, cameras=2)
     forensics = ForensicsSpec(Data(root=str(root)), demo, task)
-    monkeypatch.setattr("rawdrift.cli.DEMO", synthesis)
-    monkeypatch.setattr("rawdrift.cli.FORENSICS_DEMO", forensics)
+    monkeypatch.setattr("rawdrift.cli.controls.DEMO", synthesis)
+    monkeypatch.setattr("rawdrift.cli.controls.FORENSICS_DEMO", forensics)
     optimization = OptimizationSpec(synthesis.data, OPTIMIZATION_DEMO.optimization, synthesis.task)
-    monkeypatch.setattr("rawdrift.cli.OPTIMIZATION_DEMO", optimization)
+    monkeypatch.setattr("rawdrift.cli.controls.OPTIMIZATION_DEMO", optimization)
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out)]) == 0
     told = capsys.readouterr().out

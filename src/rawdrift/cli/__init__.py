@@ -1,0 +1,73 @@
+"""The command line: builds a spec, calls a control, shows the result.
+
+Exit codes: 0 done, 1 a check said no, 2 bad input, 70 a fault of ours, 130 stopped by the user.
+Heavy imports are paid by the command that needs them: --help is instant.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from jsonargparse import Namespace
+
+from rawdrift.checks import InputError
+from rawdrift.cli import cameras, controls, data, parser
+from rawdrift.runs import presets
+
+_COMMANDS = {**controls.COMMANDS, **cameras.COMMANDS, **data.COMMANDS}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code. `argv` is without the program's name."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        args = _parse([argument for argument in arguments if argument != "--debug"])
+        return _COMMANDS[args.command](args[args.command])
+    except SystemExit as done:  # --help, --version, --print_config
+        return int(done.code or 0)
+    except InputError as error:
+        return _fail(str(error), debug)
+    except KeyboardInterrupt:
+        print("rawdrift: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            where = f"{error.filename}: " if error.filename else ""
+            expected = "expected a place to read or write with room and permission"
+            return _fail(f"{where}{error.strerror}; {expected}", debug)
+        traceback.print_exc()
+        print("rawdrift: this is a fault of rawdrift, please report it", file=sys.stderr)
+        return 70
+
+
+def _parse(arguments: list[str]) -> Namespace:
+    reader = parser.build()
+    try:
+        args: Namespace = reader.instantiate(reader.parse_args(_with_presets(arguments)))
+        return args
+    except (TypeError, UnicodeDecodeError) as error:  # of a config file with odd content
+        raise InputError(f"the configuration can't be read: {error}") from None
+
+
+def _with_presets(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the file of each preset in the place of its name."""
+    found = list(arguments)
+    command = arguments[0] if arguments else ""
+    for i, argument in enumerate(arguments):
+        if argument.startswith("--config="):
+            found[i] = f"--config={presets.find(command, argument.removeprefix('--config='))}"
+        elif argument == "--config" and i + 1 < len(arguments):
+            found[i + 1] = str(presets.find(command, arguments[i + 1]))
+    return found
+
+
+def _fail(message: str, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"rawdrift: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2

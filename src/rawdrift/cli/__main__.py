@@ -1,0 +1,5 @@
+import sys
+
+from rawdrift.cli import main
+
+sys.exit(main())

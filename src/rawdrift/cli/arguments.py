@@ -1,0 +1,41 @@
+"""How the command line says what is wrong with its arguments."""
+
+import re
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser
+
+from rawdrift.checks import InputError
+
+
+class Parser(ArgumentParser):
+    """Raises InputError, one line that names the valid choices, in the place of usage and exit.
+
+    commands: parsers by the name of the command that they belong to.
+    """
+
+    commands: dict[str, "Parser"]
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.commands = {}
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        message = re.sub(r'Parser key "([\w.]+)":', r"\1:", message)
+        message = re.sub(r"typing\.Literal\[(.*?)\]", r"choice of \1", message)
+        message = re.sub(r"<class '(\w+)'>", r"\1", message)
+        if re.search("unrecognized|not accept|not expected", message):
+            command = re.search(r"Subcommand '(\w+)'", message)
+            parser = self.commands.get(command[1], self) if command else self
+            message += f"; expected one of {', '.join(parser.flags()) or 'its own arguments'}"
+        raise InputError(message)
+
+    def flags(self) -> list[str]:
+        """The flags of this command, by name."""
+        names = {name for action in self._actions for name in action.option_strings}
+        aside = {"--help", "--version", "--print_config", "--print_shtab"}
+        return sorted(n for n in names if n[:2] == "--" and n[-1] != "+" and n not in aside)
+
+
+def command(description: str) -> Parser:
+    return Parser(description=description, allow_abbrev=False, default_env=False)

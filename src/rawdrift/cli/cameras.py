@@ -1,0 +1,102 @@
+"""The commands on cameras: develop their raw files, list and calibrate them, check signatures."""
+
+import json
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from rawdrift.camera.camera import Camera, shipped
+from rawdrift.checks import Failures, InputError
+
+
+def _develop(args: Namespace) -> int:
+    from tqdm import tqdm
+
+    from rawdrift.isp.develop import develop, plan
+
+    raws = [Path(raw) for raw in args.raws]
+    names = plan(raws, args.isp)
+    camera = Camera.load(args.camera) if args.camera else None
+    out = Path(args.out)
+    failures = Failures()
+    views = develop(raws, camera, names, out, failures, args.format, args.channels)
+    bar = tqdm(views, total=len(raws) * len(names), unit="view", disable=None)
+    for raw, developed in groupby(bar, key=lambda view: view.raw):
+        if args.isp == "all":
+            from rawdrift.report import contact_sheet
+
+            pictures = ((view.name, view.picture) for view in developed)
+            contact_sheet(pictures, out / f"{raw.stem}_contact-sheet.png", title=raw.name)
+    failures.check(len(raws), "raw files")
+    print(f"{len(raws)} raw file{'s' * (len(raws) > 1)} developed into {out}")
+    return 0
+
+
+def _cameras(args: Namespace) -> int:
+    if args.action == "list":
+        for name in shipped():
+            camera = Camera.load(name)
+            print(f"{name:16} {camera.cfa} {camera.bit_depth} bit  {camera.provenance}")
+        return 0
+    if args.action == "fit":
+        return _fit_camera(args.fit)
+    print(_camera(args.show.name).to_toml(), end="")
+    return 0
+
+
+def _camera(name: str) -> Camera:
+    """A shipped one, that of a camera file, or the one that a raw file describes."""
+    known = name in shipped() or Path(name).suffix in ("", ".toml")
+    return Camera.load(name) if known else Camera.from_file(name)
+
+
+def _fit_camera(args: Namespace) -> int:
+    from rawdrift.camera.calibrate import calibrate
+
+    out = Path(args.out)
+    if out.suffix != ".toml":
+        raise InputError(f"--out must name a camera file (.toml), got {args.out!r}")
+    if args.camera and args.cfa:
+        raise InputError("--camera already says the color filter array; leave out --cfa")
+    camera = Camera.load(args.camera) if args.camera else None
+    if args.cfa:
+        camera = Camera(name=out.stem, cfa=args.cfa)
+    found = calibrate([Path(raw) for raw in args.dark], [Path(raw) for raw in args.flat], camera)
+    print(found.text())
+    found.camera.save(out)
+    print(f"camera file: {out}")
+    return 0
+
+
+def _check(args: Namespace) -> int:
+    if not args.camera and not (args.isp and args.isp.endswith(".toml")):
+        raise InputError("--camera is missing: give a camera, or an ISP file as --isp")
+
+    from rawdrift.controls.signature import Signature, check
+    from rawdrift.isp import learned
+
+    signature = Signature.load(args.signature)
+    if args.isp and learned.is_file(args.isp):
+        if args.camera:
+            raise InputError(f"ISP file {args.isp} has its own camera; leave out --camera")
+        camera, isp = learned.read(args.isp)
+        verdict = check(signature, camera, isp=isp)
+    else:
+        camera = _camera(args.camera)
+        verdict = check(signature, camera, args.isp)
+    if args.json:
+        print(json.dumps(verdict.to_dict(), indent=1))
+        return 0 if verdict.inside else 1
+    print(f"{camera.name} is {'inside' if verdict.inside else 'outside'} the envelope")
+    for line in (*verdict.outside, *(f"note: {note}" for note in verdict.notes)):
+        print(f"  {line}")
+    return 0 if verdict.inside else 1
+
+
+COMMANDS: dict[str, Callable[[Namespace], int]] = {
+    "develop": _develop,
+    "cameras": _cameras,
+    "check": _check,
+}

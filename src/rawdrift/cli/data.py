@@ -1,0 +1,74 @@
+"""The commands on data: fetch, pack and describe."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from rawdrift.checks import Failures
+
+
+def _pack(args: Namespace) -> int:
+    from rawdrift import data
+
+    frames = data.frames(args.data)
+    failures = data.pack.write(frames, Path(args.out), _each_image)
+    count = len(frames.rows) - len(failures.found)
+    print(f"{count} image{'s' * (count > 1)} packed into {args.out}")
+    failures.check(len(frames.rows), "images")
+    return 0
+
+
+def _describe(args: Namespace) -> int:
+    from rawdrift import data
+    from rawdrift.data.describe import describe, samples
+
+    if args.verify:
+        data.pack.verify(Path(args.data.root or args.data.name))
+    frames = data.frames(args.data)
+    found = describe(frames, _each_image)
+
+    from rawdrift import report
+
+    print(json.dumps(found, indent=1) if args.json else report.dataset_text(found))
+    if args.sheet and found["images"]:
+        title = Path(args.data.root or args.data.name).name
+        shown = samples(frames, report.SAMPLES)
+        report.sample_sheet(shown, found["classes"], Path(args.sheet), title)
+    Failures(found["unreadable"]).check(len(frames.rows), "images")
+    return 0
+
+
+def _each_image(indices: range) -> Iterable[int]:
+    from tqdm import tqdm
+
+    bar: Iterable[int] = tqdm(indices, unit="image", leave=False, disable=None)
+    return bar
+
+
+def _fetch(args: Namespace) -> int:
+    from rawdrift.data import zenodo
+
+    root = Path(args.root).expanduser()
+    fetched = zenodo.fetch(args.name, root, args.url or zenodo.RECORD)
+    print(
+        f"{args.name} is in {root}"
+        if fetched
+        else f"{args.name} is in {root} already, nothing is done; another --root fetches it anew"
+    )
+    return 0
+
+
+_ACTIONS: dict[str, Callable[[Namespace], int]] = {
+    "fetch": _fetch,
+    "pack": _pack,
+    "describe": _describe,
+}
+
+
+def _data(args: Namespace) -> int:
+    return _ACTIONS[args.action](args[args.action])
+
+
+COMMANDS: dict[str, Callable[[Namespace], int]] = {"data": _data}

@@ -1,0 +1,129 @@
+"""What the command line takes."""
+
+from rawdrift import __version__
+from rawdrift.cli.arguments import Parser, command
+from rawdrift.cli.controls import CONTROLS
+from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.runs import presets
+from rawdrift.runs.executor import KINDS
+from rawdrift.runs.spec import PUBLISHED, Data
+
+_CAMERA = "shipped name, .toml file, or raw file that describes its camera"
+
+
+def build() -> Parser:
+    """The parser of all commands."""
+    parser = command("Dataset drift controls for machine learning with optical images.")
+    parser.prog = "rawdrift"
+    parser.add_argument("--version", action="version", version=f"rawdrift {__version__}")
+    commands = parser.add_subcommands(required=True, dest="command", metavar="COMMAND")
+
+    demo = command("The three controls on synthetic blood smears, each with its report.")
+    demo.add_argument("--out", default="runs/demo", help="run folder")
+    commands.add_subcommand("demo", demo, help="the whole story on synthetic data, in minutes")
+
+    develop = command("Develop raw files into 16-bit pictures.")
+    develop.add_argument("raws", nargs="+", metavar="RAW", help="TIFF, PNG, NPY, DNG, ...")
+    develop.add_argument(
+        "--camera",
+        help="shipped name or .toml file; left out: that of an ISP file, or of the raw file itself",
+    )
+    develop.add_argument(
+        "--isp",
+        default="bi,s,ga",
+        help=f"one of {' '.join(CONFIGURATIONS)}, all, or an ISP file, with its camera (.toml)",
+    )
+    develop.add_argument("--out", required=True, help="folder for the pictures")
+    develop.add_argument("--format", default="png", help="png or tiff")
+    develop.add_argument("--channels", help="sharpen and denoise luma (the default) or yuv")
+    commands.add_subcommand("develop", develop, help="raw files to pictures")
+
+    for name, control in CONTROLS.items():
+        runs = command(control.description)
+        known = presets.names(name)
+        others = f", or one of {' '.join(known)}" if known else ""
+        runs.add_argument(
+            "--config", action="config", help=f"YAML file with the same fields{others}"
+        )
+        runs.add_argument("--out", type=str, help="run folder, new or to go on with")
+        runs.add_class_arguments(control.spec, None)
+        _add_computing(runs)
+        commands.add_subcommand(name, runs, help=control.about)
+        parser.commands[name] = runs
+
+    report = command("Write the report of finished runs again; of several also a comparison.")
+    report.add_argument("runs", nargs="+", metavar="RUN", help="run folder")
+    report.add_argument("--out", help="folder for the comparison; left out: that of the last run")
+    commands.add_subcommand("report", report, help="the report of a run again, or compare runs")
+
+    export = command("Write a learned ISP with its network as one file that takes raw mosaics.")
+    export.add_argument(
+        "run", metavar="RUN", help="folder of a run with optimization.save_networks"
+    )
+    export.add_argument("training", metavar="TRAINING", help="such as learned-0.05-fold1")
+    export.add_argument("--out", required=True, help="file to write: .onnx, or .pt2 for PyTorch")
+    export.add_argument(
+        "--any_size", action="store_true", help="take mosaics of other even sizes, if the net does"
+    )
+    commands.add_subcommand("export", export, help="an ISP with its network as one file")
+
+    check = command("Is this camera inside the envelope of a forensic signature?")
+    check.add_argument("signature", metavar="SIGNATURE", help="signature.json")
+    check.add_argument("--camera", help=f"{_CAMERA}; left out: that of an ISP file")
+    check.add_argument(
+        "--isp", help="its configuration, or an ISP file; exit 2 where the signature is of another"
+    )
+    check.add_argument("--json", action="store_true", help="as JSON, in place of text")
+    commands.add_subcommand("check", check, help="is a camera inside a signature's envelope?")
+
+    data = command("Raw images with their labels: fetch, store and describe them.")
+    commands.add_subcommand("data", data, help="fetch, store and describe data")
+    actions = data.add_subcommands(required=True, dest="action", metavar="ACTION")
+    fetch = command("Fetch a published dataset (Zenodo record 5235536), or go on with it.")
+    fetch.add_argument("name", metavar="DATASET", help=" or ".join(PUBLISHED))
+    fetch.add_argument("--root", required=True, help="folder for the files")
+    fetch.add_argument("--url", help="of a mirror: its copy of the Zenodo record, in JSON")
+    actions.add_subcommand("fetch", fetch, help="download, check and unpack a published dataset")
+    pack = command("Store a dataset of any size as two files, opened at once.")
+    pack.add_class_arguments(Data, "data")
+    pack.add_argument("--out", required=True, help="folder of the store, a new one")
+    actions.add_subcommand("pack", pack, help="store a dataset, to be opened at once")
+    parser.commands["pack"] = pack
+    describe = command("Count the images, and look for what is wrong with them.")
+    describe.add_class_arguments(Data, "data")
+    describe.add_argument("--json", action="store_true", help="as JSON, in place of text")
+    describe.add_argument("--sheet", type=str, help="PNG to draw images of every class into")
+    describe.add_argument(
+        "--verify", action="store_true", help="compare a packed folder with its checksums first"
+    )
+    actions.add_subcommand("describe", describe, help="counts, clipping, noise, duplicates")
+    parser.commands["describe"] = describe
+
+    cameras = command("The cameras that come with rawdrift, and your own.")
+    commands.add_subcommand("cameras", cameras, help="list, show or calibrate cameras")
+    actions = cameras.add_subcommands(required=True, dest="action", metavar="ACTION")
+    actions.add_subcommand("list", command("List the shipped cameras."))
+    show = command("Print a camera file.")
+    show.add_argument("name", metavar="_CAMERA", help=_CAMERA)
+    actions.add_subcommand("show", show)
+    fit = command("Black level, gain and read noise from dark and flat frames (EMVA 1288).")
+    fit.add_argument("--dark", nargs="+", required=True, metavar="RAW", help="2 or more, no light")
+    fit.add_argument(
+        "--flat", nargs="+", required=True, metavar="RAW", help="2 at each of some exposures"
+    )
+    fit.add_argument("--camera", help="what else is known: shipped name or .toml file")
+    fit.add_argument("--cfa", help="RGGB, BGGR, GRBG or GBRG, where nothing else is known")
+    fit.add_argument("--out", required=True, help="camera file to write (.toml)")
+    actions.add_subcommand("fit", fit)
+    parser.commands["fit"] = fit
+    return parser
+
+
+def _add_computing(parser: Parser) -> None:
+    """Where a run is computed and told of: no part of the experiment."""
+    parser.add_argument("--compute", default="inline", help=f"one of {', '.join(KINDS)}")
+    parser.add_argument("--workers", type=int, help="processes at a time")
+    parser.add_argument("--threads", type=int, help="of each unit")
+    parser.add_argument("--gpus", type=float, default=0.0, help="of each unit on a Ray cluster")
+    parser.add_argument("--tracker", default="none", help="none or mlflow")
+    parser.add_argument("--dry_run", action="store_true", help="say what would be done, and stop")
