@@ -35,7 +35,8 @@ from rawdrift import data as datasets
 from rawdrift.controls import experiment, synthesis
 from rawdrift.data.dataset import RawDataset
 from rawdrift.runs.executor import Compute
-from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task
+from rawdrift.runs.spec import Data, Task
+from rawdrift.runs.synthesis import Synthesis, SynthesisSpec
 from rawdrift.tasks import models
 from rawdrift.tasks.evaluate import Case, evaluate
 from rawdrift.tasks.targets import Targets

@@ -13,12 +13,8 @@ import pytest
 import rawdrift as rd
 from rawdrift.runs.executor import Compute, Done, Failed
 from rawdrift.runs.optimization import Optimization, OptimizationSpec
-from rawdrift.runs.spec import (
-    Data,
-    Synthesis,
-    SynthesisSpec,
-    Task,
-)
+from rawdrift.runs.spec import Data, Task
+from rawdrift.runs.synthesis import Synthesis, SynthesisSpec
 
 KINDS = ["inline", "processes"]
 if importlib.util.find_spec("ray"):

@@ -15,7 +15,8 @@ from planted import CAMERA, ISP, planted
 from rawdrift.camera.camera import Noise, Optics
 from rawdrift.cli import main
 from rawdrift.controls.signature.document import schema
-from rawdrift.runs.spec import Data, SynthesisSpec, to_yaml
+from rawdrift.runs.spec import Data, to_yaml
+from rawdrift.runs.synthesis import SynthesisSpec
 
 from test_read import write_dng
 

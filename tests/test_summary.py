@@ -14,7 +14,8 @@ from rawdrift.controls.statistics import wilson
 from rawdrift.controls.summary import headline, summarize
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.splits import Split
-from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task
+from rawdrift.runs.spec import Data, Task
+from rawdrift.runs.synthesis import Synthesis, SynthesisSpec
 from rawdrift.tasks.evaluate import Case
 from rawdrift.tasks.targets import Targets
 

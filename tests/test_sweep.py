@@ -22,8 +22,10 @@ from rawdrift.controls.forensics import models as kept
 from rawdrift.controls.forensics.sweep import DriftForensics
 from rawdrift.controls.plan import plan
 from rawdrift.runs.executor import Compute
+from rawdrift.runs.forensics import Forensics, ForensicsSpec
 from rawdrift.runs.optimization import OptimizationSpec
-from rawdrift.runs.spec import Data, Forensics, ForensicsSpec, Synthesis, SynthesisSpec, Task
+from rawdrift.runs.spec import Data, Task
+from rawdrift.runs.synthesis import Synthesis, SynthesisSpec
 from rawdrift.tasks import models
 from test_report import no_figures, text_of
 

@@ -14,7 +14,8 @@ from rawdrift import report
 from rawdrift.controls import synthesis
 from rawdrift.controls.plan import plan
 from rawdrift.runs.executor import Compute
-from rawdrift.runs.spec import Data, Synthesis, SynthesisSpec, Task
+from rawdrift.runs.spec import Data, Task
+from rawdrift.runs.synthesis import Synthesis, SynthesisSpec
 
 SPEC = SynthesisSpec(
     Data("synthetic-microscopy", images=18, size=32, balanced=True),

@@ -23,7 +23,8 @@ from rawdrift.data.synthetic.smear import FIELD, PIXEL
 from rawdrift.data.synthetic.texture import texture
 from rawdrift.data.synthetic.things import Patch
 from rawdrift.data.synthetic.town import CARS, drawn
-from rawdrift.runs.spec import Data, SynthesisSpec
+from rawdrift.runs.spec import Data
+from rawdrift.runs.synthesis import SynthesisSpec
 
 SCENES = 12  # of each kind
 CELLS = tuple(LOOKS)  # labels of cells that are whole and could be named

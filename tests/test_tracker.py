@@ -13,7 +13,8 @@ import pytest
 
 import rawdrift as rd
 from rawdrift.runs.optimization import Optimization, OptimizationSpec
-from rawdrift.runs.spec import Data, SynthesisSpec, Task
+from rawdrift.runs.spec import Data, Task
+from rawdrift.runs.synthesis import SynthesisSpec
 from rawdrift.runs.tracker import tracker
 
 mlflow = pytest.importorskip("mlflow")

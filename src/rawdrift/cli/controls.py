@@ -13,8 +13,10 @@ from jsonargparse import Namespace
 from rawdrift.checks import InputError
 from rawdrift.cli.arguments import command
 from rawdrift.runs.executor import Compute
+from rawdrift.runs.forensics import Forensics, ForensicsSpec
 from rawdrift.runs.optimization import Optimization, OptimizationSpec
-from rawdrift.runs.spec import Data, Forensics, ForensicsSpec, Synthesis, SynthesisSpec, Task
+from rawdrift.runs.spec import Data, Task
+from rawdrift.runs.synthesis import Synthesis, SynthesisSpec
 
 DEMO = SynthesisSpec(
     data=Data("synthetic-microscopy", images=240, size=96),

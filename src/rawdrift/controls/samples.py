@@ -14,7 +14,7 @@ from rawdrift.controls.material import Material
 from rawdrift.corruptions import corrupt
 from rawdrift.isp.develop import encode, picture
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.runs.spec import SynthesisSpec
+from rawdrift.runs.synthesis import SynthesisSpec
 from rawdrift.tasks.evaluate import Case
 from rawdrift.tasks.task import developed
 

@@ -18,8 +18,9 @@ from rawdrift.controls.samples import AMPLIFIED, every_view, samples
 from rawdrift.controls.severity import matched_drops
 from rawdrift.controls.statistics import spread
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.runs.spec import SynthesisSpec, to_dict
+from rawdrift.runs.spec import to_dict
 from rawdrift.runs.store import Record
+from rawdrift.runs.synthesis import SynthesisSpec
 from rawdrift.tasks.evaluate import Case
 
 CERTAIN = 0.05  # corrected p-values below it are called a difference

@@ -21,8 +21,9 @@ from rawdrift.controls.material import Material, fold_seed, read, read_isp
 from rawdrift.controls.summary import headline, summarize
 from rawdrift.isp import learned
 from rawdrift.runs.executor import Compute
-from rawdrift.runs.spec import SynthesisSpec, Task
+from rawdrift.runs.spec import Task
 from rawdrift.runs.store import Record, Records
+from rawdrift.runs.synthesis import SynthesisSpec
 from rawdrift.tasks import models, weights
 from rawdrift.tasks.evaluate import Case, evaluate
 from rawdrift.tasks.metrics import over_set

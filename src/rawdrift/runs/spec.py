@@ -9,14 +9,11 @@ from typing import Any, Literal
 import yaml
 
 from rawdrift.checks import InputError, choose, is_number, numbers, positive, whole
-from rawdrift.configurations import CONFIGURATIONS
-from rawdrift.severities import LEVELS, NAMES, PAPER, TABLES
 
 PUBLISHED = ("raw-microscopy", "raw-drone")
 DATASETS = ("folder", *PUBLISHED, "synthetic-microscopy", "synthetic-drone")
 INTENSITIES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 MODELS = ("resnet18", "resnet34", "resnet50", "unetplusplus", "timm:NAME", "import:MODULE.FACTORY")
-RIVALS = ("random", "cma-es")
 LOSSES = ("auto", "cross_entropy", "dice", "dice_cross_entropy")
 
 
@@ -147,7 +144,9 @@ class Task:
         positive("task.lr", self.lr)
         kind = "a .safetensors or state-dict file"
         if self.weights not in ("none", "imagenet"):
-            path = _file("task.weights", self.weights, f"none, imagenet, or the path of {kind}")
+            path = existing_file(
+                "task.weights", self.weights, f"none, imagenet, or the path of {kind}"
+            )
             object.__setattr__(self, "weights", path)
         if self.checkpoint is None:
             if self.normalize is not None:
@@ -160,220 +159,9 @@ class Task:
             raise InputError(
                 "task.weights begin a training and task.checkpoint is used without one; give one"
             )
-        path = _file("task.checkpoint", self.checkpoint, f"the path of {kind}")
+        path = existing_file("task.checkpoint", self.checkpoint, f"the path of {kind}")
         object.__setattr__(self, "checkpoint", path)
         object.__setattr__(self, "normalize", _normalization(self.normalize or "none"))
-
-
-@dataclass(frozen=True)
-class Synthesis:
-    """Drift synthesis: the pipelines to train on. All twelve are tested, and corruptions.
-
-    Args:
-        train: names of training pipelines, such as "bi,s,ga". With task.checkpoint the one
-            pipeline whose views that model knows.
-        isps: ISP files (.toml) of the data's camera, to be tested beside the twelve, and trained on
-            where train names them: by the file's name without .toml.
-        precision: of the network in tests: "32", or "bf16", twice as fast where the processor has
-            bfloat16, with other answers to images near a decision.
-        folds: of the cross-validation, at least 2.
-        channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
-        corruptions: common corruptions of the training pipeline's views to test on; by default the
-            ten of the paper.
-        severities: of the corruptions, from 1 to 5.
-        severity_table: "imagenet", constants for images of about 224 pixels, or "small", for 32
-            pixels, as the paper's code used them.
-    """
-
-    train: list[str] = field(default_factory=lambda: list(CONFIGURATIONS))
-    folds: int = 5
-    channels: Literal["luma", "yuv"] = "luma"
-    corruptions: list[str] = field(default_factory=lambda: [n for n in PAPER if n != "identity"])
-    severities: list[int] = field(default_factory=lambda: [1, 3, 5])
-    severity_table: Literal["imagenet", "small"] = "imagenet"
-    precision: Literal["32", "bf16"] = "32"
-    isps: list[str] | None = None
-
-    @property
-    def pipelines(self) -> tuple[str, ...]:
-        """Names of all that are tested: the twelve, then those of files."""
-        return (*CONFIGURATIONS, *(Path(path).stem for path in self.isps or ()))
-
-    def __post_init__(self) -> None:
-        if self.isps is not None:
-            paths = [_file("synthesis.isps", path, "ISP files (.toml)") for path in self.isps]
-            object.__setattr__(self, "isps", paths or None)
-        names = self.pipelines
-        for name in names:
-            if names.count(name) > 1:
-                raise InputError(
-                    f"two pipelines are called {name!r}; rename a file of synthesis.isps"
-                )
-        if not self.train:
-            raise InputError("synthesis.train is empty; name at least one training pipeline")
-        for name in self.train:
-            choose("pipeline in synthesis.train", name, names)
-        whole("synthesis.folds", self.folds, 2)
-        choose("synthesis.channels", self.channels, ("luma", "yuv"))
-        for name in self.corruptions:
-            # The identity is the test on the training pipeline itself.
-            choose("corruption", name, [name for name in NAMES if name != "identity"])
-        for severity in self.severities:
-            if severity not in LEVELS or type(severity) is not int:
-                raise InputError(f"synthesis.severities must be from 1 to 5, got {severity!r}")
-        if self.corruptions and not self.severities:
-            raise InputError("synthesis.severities is empty; name one, or no corruptions")
-        choose("synthesis.severity_table", self.severity_table, TABLES)
-        choose("synthesis.precision", self.precision, ("32", "bf16"))
-        for field_name in ("train", "corruptions", "severities"):
-            values = getattr(self, field_name)
-            if len(set(values)) != len(values):
-                raise InputError(f"synthesis.{field_name} names one twice: {values}")
-
-
-@dataclass(frozen=True)
-class SynthesisSpec:
-    """A drift synthesis experiment, whole.
-
-    Args:
-        data: the raw images and their labels.
-        synthesis: the grid of pipelines.
-        task: the task model and its training.
-        seed: of everything that is drawn at random.
-    """
-
-    data: Data
-    synthesis: Synthesis = field(default_factory=Synthesis)
-    task: Task = field(default_factory=Task)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        whole("seed", self.seed, 0)
-        if self.task.checkpoint is not None and len(self.synthesis.train) != 1:
-            raise InputError(
-                "task.checkpoint is a trained model: name in synthesis.train the one pipeline "
-                f"whose views it was trained on, got {len(self.synthesis.train)} pipelines"
-            )
-
-
-@dataclass(frozen=True)
-class Forensics:
-    """Drift forensics: settings of the camera and its ISP that break a model, and those that are
-    safe.
-
-    Args:
-        isp: the pipeline to train on and to drift, such as "bi,s,ga", or an ISP file (.toml) of the
-            data's camera; with task.checkpoint the one whose views that model knows.
-        channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
-        folds: of the cross-validation, at least 2.
-        models: of how many folds to train a model, the first ones; by default of all. Sensitivity,
-            envelope and signature are of the first.
-        images: at most so many test images of each fold, of all labels alike; by default all.
-        space: "default", every step within its documented range, or ranges by parameter: a pair
-            (low, high), or a half-width relative to the value.
-        sensor: whether exposure, gain, read noise and PSF of the sensor drift too; the camera must
-            know its gain.
-        groups: what is searched: "all" parameters; "each" step alone; names of steps, parameters or
-            axes.
-        regularizations: weights of the distance between drifted and default views; 0 searches
-            without regard to it.
-        distance: between views: "l2", root mean square, or "ssim", 1 - SSIM.
-        metric: accuracy, balanced_accuracy or macro_f1; of masks iou or dice; by default the first.
-        restarts: of the gradient search.
-        steps: of each restart.
-        rivals: what the searches of the first group are compared with, with as many evaluations:
-            "random", "cma-es".
-        samples: of the Sobol indices, a power of 2, each of as many evaluations as axes and 2; 0
-            leaves the sensitivity out.
-        envelope: whether to look for safe settings and to sign them.
-        max_drop: of the metric, within the envelope.
-        confidence: of the envelope and of intervals.
-        cameras: random ones that the envelope is validated with.
-    """
-
-    isp: str = "bi,s,ga"
-    channels: Literal["luma", "yuv"] = "luma"
-    folds: int = 5
-    models: int | None = None
-    images: int | None = None
-    space: Literal["default"] | dict[str, float | list[float]] = "default"
-    sensor: bool = False
-    groups: list[str] = field(default_factory=lambda: ["all", "each"])
-    regularizations: list[float] = field(default_factory=lambda: [0.0, 1.0, 10.0, 100.0])
-    distance: Literal["l2", "ssim"] = "l2"
-    metric: str | None = None
-    restarts: int = 4
-    steps: int = 20
-    rivals: list[str] = field(default_factory=lambda: ["random", "cma-es"])
-    samples: int = 64
-    envelope: bool = True
-    max_drop: float = 0.02
-    confidence: float = 0.95
-    cameras: int = 200
-
-    def __post_init__(self) -> None:
-        if Path(self.isp).suffix == ".toml":
-            path = _file("forensics.isp", self.isp, "a configuration, or an ISP file (.toml)")
-            object.__setattr__(self, "isp", path)
-        else:
-            choose("pipeline in forensics.isp", self.isp, CONFIGURATIONS)
-        choose("forensics.channels", self.channels, ("luma", "yuv"))
-        choose("forensics.distance", self.distance, ("l2", "ssim"))
-        for name, least in (("folds", 2), ("restarts", 1), ("steps", 1), ("cameras", 1)):
-            whole(f"forensics.{name}", getattr(self, name), least)
-        for name, least in (("models", 1), ("images", 2)):
-            if getattr(self, name) is not None:
-                whole(f"forensics.{name}", getattr(self, name), least)
-        if self.models is not None and self.models > self.folds:
-            raise InputError(
-                f"forensics.models {self.models} is more than the {self.folds} forensics.folds"
-            )
-        if self.space != "default" and (not isinstance(self.space, dict) or not self.space):
-            raise InputError(
-                f'forensics.space must be "default" or ranges by parameter, such as '
-                f'{{"gamma.gamma": [1.6, 2.8], "white_balance.gains": 0.2}}, got {self.space!r}'
-            )
-        for name in ("groups", "regularizations", "rivals"):
-            values = getattr(self, name)
-            if len(set(values)) != len(values):
-                raise InputError(f"forensics.{name} names one twice: {values}")
-            if not values and name != "rivals":
-                raise InputError(f"forensics.{name} is empty; name at least one")
-        for value in self.regularizations:
-            if not is_number(value) or value < 0:
-                raise InputError(f"forensics.regularizations must be at least 0, got {value!r}")
-        found = [float(value) for value in self.regularizations]
-        object.__setattr__(self, "regularizations", found)
-        for rival in self.rivals:
-            choose("rival", rival, RIVALS)
-        if whole("forensics.samples", self.samples, 0) & (self.samples - 1) or self.samples == 1:
-            raise InputError(
-                f"forensics.samples must be a power of 2, or 0 for none, got {self.samples}"
-            )
-        for name, low in (("max_drop", 0.0), ("confidence", 0.5)):
-            value = getattr(self, name)
-            if not is_number(value) or not low < value < 1:
-                raise InputError(f"forensics.{name} must be above {low:g} and below 1, got {value}")
-
-
-@dataclass(frozen=True)
-class ForensicsSpec:
-    """A drift forensics experiment, whole.
-
-    Args:
-        data: the raw images and their labels, of one camera.
-        forensics: what is searched, and how.
-        task: the task model and its training.
-        seed: of everything that is drawn at random.
-    """
-
-    data: Data
-    forensics: Forensics = field(default_factory=Forensics)
-    task: Task = field(default_factory=Task)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        whole("seed", self.seed, 0)
 
 
 def to_dict(spec: Any) -> dict[str, Any]:
@@ -401,7 +189,8 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _file(name: str, value: str, expected: str) -> str:
+def existing_file(name: str, value: str, expected: str) -> str:
+    """The absolute path of a file that a field names."""
     path = Path(value).expanduser().resolve()
     if not path.is_file():
         raise InputError(f"{name} {value!r} is no file; choose {expected}")

@@ -18,7 +18,7 @@ from rawdrift.controls.forensics.sign import sign
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.controls.signature import Outside, Signature, Verdict, check
 from rawdrift.runs.executor import Compute
-from rawdrift.runs.spec import ForensicsSpec
+from rawdrift.runs.forensics import ForensicsSpec
 from rawdrift.tasks.weights import fingerprint
 
 __all__ = [

@@ -40,7 +40,7 @@ from rawdrift.data.dataset import RawDataset
 from rawdrift.isp import learned
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.runs.executor import Compute
-from rawdrift.runs.spec import ForensicsSpec
+from rawdrift.runs.forensics import ForensicsSpec
 from rawdrift.runs.store import Record, Records
 from rawdrift.tasks import losses, models, weights
 from rawdrift.tasks.train import resolve_precision
