@@ -106,6 +106,22 @@ def test_rivals_get_as_many_evaluations(bright):
     assert found.rivals["cma-es"].metric == pytest.approx(found.metric, abs=0.05)
 
 
+@pytest.mark.parametrize("distance", ["l2", "ssim"])
+@pytest.mark.parametrize("regularization", [0.0, 1.0])
+def test_every_visit_tells_its_distance(bright, distance, regularization):
+    found = rd.forensics.search(
+        bright.net, ISP, bright.data, SPACE, restarts=2, steps=2, rivals=(),
+        regularization=regularization, distance=distance,
+    )  # fmt: skip
+    chain = Chain(bright.net, ISP, bright.data, distance=distance)
+    assert len(found.trajectory) == 2 * 3 + 8
+    for visit in found.trajectory:
+        score = chain.exact(SPACE, visit.setting)
+        assert (visit.distance > 1e-6) == (visit.setting != SPACE.default).any()
+        assert visit.distance == pytest.approx(score.distance, abs=1e-6)
+        assert visit.metric == pytest.approx(score.metric)
+
+
 @settings(max_examples=3)
 @given(st.integers(0, 10**6))
 def test_bounds_are_never_left(seed):
@@ -336,11 +352,13 @@ def test_sobol_indices_and_curves_show_what_matters(case):
     assert found.curves[parameter][0].metric.low < found.curves[parameter][0].metric.high
 
 
-def test_a_metric_that_nothing_changes_has_indices_of_zero(bright):
+@pytest.mark.parametrize("wrong", [0, 8])  # the variance of many 0.8s is not 0, in floats
+def test_a_metric_that_nothing_changes_has_indices_of_zero(bright, wrong):
     space = space_of(ISP, {"black_level.level": (0.0199, 0.0201)})
+    data = [(mosaic, abs(int(i < wrong) - label)) for i, (mosaic, label) in enumerate(bright.data)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = rd.forensics.sensitivity(bright.net, ISP, bright.data, space, samples=4, points=2)
+        found = rd.forensics.sensitivity(bright.net, ISP, data, space, samples=4, points=2)
     assert found.variance == 0
     assert all(sobol.total == (0, 0, 0) for sobol in found.indices.values())
 

@@ -113,6 +113,19 @@ UNUSABLE = {
     "no JSON": (lambda file, content: file.write_text("{"), "it is no JSON"),
     "NaN": (lambda file, content: file.write_text('{"format": NaN}'), "it is no JSON"),
     "binary": (lambda file, content: file.write_bytes(b"\xff\xfe"), "it is no JSON"),
+    "beyond any float": (
+        lambda file, content: file.write_text(
+            json.dumps(content).replace(json.dumps(content["space"][0]["low"]), "-1e999")
+        ),
+        "it is no JSON (-1e999 is no number",
+    ),
+    "a whole number beyond any float": (
+        lambda file, content: (
+            content["isp"]["numbers"].update({"gamma.gamma": 10**400}),
+            file.write_text(json.dumps(resealed(content))),
+        ),
+        "it is no JSON (1000",
+    ),
     "another file": (lambda file, content: file.write_text("[1]"), "its format is not"),
     "no file": (lambda file, content: file.unlink(), "does not exist"),
     "another version": (

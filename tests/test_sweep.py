@@ -240,6 +240,16 @@ def test_a_run_folder_has_what_it_should(finished):
     assert found.baseline == pytest.approx(summary["baseline"]["by_fold"][0])
 
 
+def test_a_line_names_what_matters_most_where_anything_does(finished):
+    experiment = DriftForensics(finished.spec)
+    totals = {"gamma.gamma": 0.2, "white_balance.gains[0]": 0.7}
+    for share, told in ((1, "most of white_balance.gains[0]"), (0, "the same at every setting")):
+        indices = {name: {"total": {"value": share * v}} for name, v in totals.items()}
+        found = {"variance": 0.1 * share, "indices": indices}
+        line = experiment.line({"kind": "sensitivity", "fold": 0, "sensitivity": found})
+        assert line == f"fold 1/2, sensitivity: {told}"
+
+
 def test_a_normalization_beside_the_files_own_is_refused(finished):
     path = str(finished.run / "models/fold0.safetensors")
     task = replace(TASK, checkpoint=path, normalize="imagenet")

@@ -111,8 +111,10 @@ class Chain:
         for batch in self.batches:
             with torch.enable_grad():
                 values = space.values(self.isp, theta)
-                loss, far, found = self._part(batch, values, far=regularization > 0)
-                objective = (loss - regularization * far) * (len(batch) / len(self.truth))
+                loss, far, found = self._part(batch, values, far=True)
+                # A distance of no weight is told, but has no part in the gradient.
+                objective = loss - regularization * far if regularization > 0 else loss
+                objective = objective * (len(batch) / len(self.truth))
             if objective.requires_grad:
                 (part,) = torch.autograd.grad(objective, theta, allow_unused=True)
                 gradient += 0 if part is None else part

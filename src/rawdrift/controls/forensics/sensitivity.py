@@ -102,10 +102,10 @@ def _sobol(
     }
     settings = sample.sample(problem, samples, calc_second_order=False, seed=seed)
     values = np.array([chain.score(space, space.clip(x)).metric for x in settings])
-    variance = float(values.var())
-    if variance == 0:  # 0 / 0 in the estimators
+    if values.min() == values.max():  # 0 / 0 in the estimators; the variance of equal numbers rounds
         nothing = Interval(0.0, 0.0, 0.0)
         return 0.0, {name: Sobol(nothing, nothing) for name in space.names}
+    variance = float(values.var())
     # SALib takes a seed of 0 for none, and draws from the global state.
     found = analyze.analyze(
         problem, values, calc_second_order=False, conf_level=confidence, seed=seed + 1

@@ -183,6 +183,8 @@ class DriftForensics(Experiment[Unit]):
                 f"{record['baseline']:.3f} to {worst['metric']:.3f}"
             )
         if record["kind"] == "sensitivity":
+            if not record["sensitivity"]["variance"]:
+                return f"{fold}, sensitivity: the same at every setting"
             indices = record["sensitivity"]["indices"]
             most = max(indices, key=lambda name: indices[name]["total"]["value"])
             return f"{fold}, sensitivity: most of {most}"

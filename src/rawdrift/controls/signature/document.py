@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -30,7 +31,12 @@ class Signature:
         """Read a signature file. InputError for one that is none, of another version, or changed
         since it was written."""
         try:
-            content = json.loads(Path(path).read_text("utf-8"), parse_constant=_no_number)
+            content = json.loads(
+                Path(path).read_text("utf-8"),
+                parse_float=_finite,
+                parse_int=_whole,
+                parse_constant=_no_number,
+            )
         except FileNotFoundError:
             raise InputError(f"signature {path} does not exist") from None
         except (ValueError, RecursionError) as error:
@@ -64,8 +70,19 @@ class Signature:
         files.write(Path(path), json.dumps(self.content, indent=1, allow_nan=False) + "\n")
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(text)
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    _finite(text)  # what no float can be is no number to compare with
+    return value
+
+
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"{text[:20]} is no number of JSON")
 
 
 def schema() -> dict[str, Any]:
