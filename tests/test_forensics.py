@@ -18,6 +18,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 import rawdrift as rd
 from planted import CAMERA, ISP, RANGES, Threshold, brightness, planted
+from rawdrift.controls.forensics import joint
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.controls.forensics.uncertainty import Uncertainty
 from rawdrift.controls.measures import classification
@@ -313,6 +314,33 @@ def test_the_edges_of_the_envelope_are_those_of_brute_force(enveloped):
         assert getattr(found.tolerances[parameter], f"by_{end}") == "drop"
     for name in IRRELEVANT[kind]:
         assert found.tolerances[name][1:] == (*RANGES[name], "space", "space")
+
+
+@pytest.mark.parametrize(
+    ("edges", "scale"),
+    [([0.5] * 8, 0.5), ([0.9**i for i in range(1, 9)], 0.5), ([0.5**i for i in range(1, 9)], 0.0)],
+)
+def test_a_joint_box_withstood_the_last_attack_on_it(monkeypatch, edges, scale):
+    """Attacks find settings that lose too much beyond an edge, which recedes with each or not."""
+    attacked, default = [], SPACE.default
+
+    def attacks(chain, space, box, rng, attempt):
+        attacked.append(box.high)
+        yield box.high
+
+    def holds(setting):
+        edge = edges[len(attacked) - 1]
+        return bool((setting <= default + edge * (SPACE.high - default)).all())
+
+    monkeypatch.setattr(joint, "_attacks", attacks)
+    box, found = joint.joint_box(None, SPACE, joint.Box(SPACE.low, SPACE.high), holds, None)
+    assert found == pytest.approx(scale, abs=0.1)
+    if scale:
+        assert (box.high == attacked[-1]).all()
+        assert holds(box.high)
+    else:
+        assert (box.low == default).all()
+        assert (box.high == default).all()
 
 
 def test_nothing_in_the_joint_box_loses_more(enveloped):

@@ -15,6 +15,7 @@ from rawdrift.controls.statistics import wilson
 SCAN = 8  # settings between the default and a bound of the space, tried from the inside out
 HALVINGS = 6  # of the gap between the last that holds and the first that does not: to 0.2 %
 ROUNDS = 8  # of attacks on the joint box
+MARGIN = 0.01  # shrunk by beyond what was found, once that was not enough; twice as much each time
 SEARCH = 10  # steps of the adversarial one, from two starts
 ATTACKS = 32  # random settings of each, half of them corners
 SMALLEST = 1e-3  # scale at which a joint box is given up: the default alone
@@ -46,7 +47,11 @@ def joint_box(
     holds: Callable[[Vector], bool],
     rng: np.random.Generator,
 ) -> tuple[Box, float]:
-    """Shrink the box of all tolerances until no attack from inside finds what does not hold."""
+    """Shrink the box of all tolerances until no attack from inside finds what does not hold.
+
+    With many axes, each attack finds a corner a little worse than the last: a growing margin ends
+    this. A box that was not attacked in vain is never returned, rather the default alone.
+    """
     default, scale = space.default, 1.0
     for attempt in range(ROUNDS):
         box = _scaled(space, alone, scale)
@@ -57,10 +62,10 @@ def joint_box(
                 shrunk *= reach(default, at, holds)
         if shrunk == 1:
             return box, scale
-        scale *= shrunk
+        scale *= shrunk * (1 - MARGIN * 2 ** (attempt - 1) if attempt else 1)
         if scale < SMALLEST:
-            return Box(default, default), 0.0
-    return _scaled(space, alone, scale), scale
+            break
+    return Box(default, default), 0.0
 
 
 def _scaled(space: ParameterSpace, box: Box, scale: float) -> Box:

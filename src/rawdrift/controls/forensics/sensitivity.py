@@ -102,7 +102,9 @@ def _sobol(
     }
     settings = sample.sample(problem, samples, calc_second_order=False, seed=seed)
     values = np.array([chain.score(space, space.clip(x)).metric for x in settings])
-    if values.min() == values.max():  # 0 / 0 in the estimators; the variance of equal numbers rounds
+    if (
+        values.min() == values.max()
+    ):  # 0 / 0 in the estimators; the variance of equal numbers rounds
         nothing = Interval(0.0, 0.0, 0.0)
         return 0.0, {name: Sobol(nothing, nothing) for name in space.names}
     variance = float(values.var())
