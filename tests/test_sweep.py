@@ -488,7 +488,7 @@ def test_the_page_has_all_figures_and_tables_and_is_the_same_every_time(finished
             high,
         )
     text = text_of(page)
-    assert f"take macro F1 from {summary['baseline']['value']:.2f} to" in text
+    assert f"take macro F1 from {summary['baseline']['value']:.3f} to" in text
     assert "rawdrift check signature.json --camera other.toml" in text
     assert summary["signature"]["model"]["sha256"] in text
     assert "--task.checkpoint models/fold0.safetensors" in text
