@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 import rawdrift as rd
 from rawdrift.controls.forensics.chain import Chain, Score, Slope
+from rawdrift.controls.forensics.gradient_search import search_chain
 from rawdrift.controls.forensics.rivals import RIVALS
-from rawdrift.controls.forensics.search import search_chain
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
 
 CAMERA = rd.Camera(

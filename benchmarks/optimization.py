@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 
 import rawdrift as rd
-from rawdrift.tasks import models
-from rawdrift.tasks.input_gradient import cheap
-from rawdrift.tasks.task import Develop
+from rawdrift.models import build as models
+from rawdrift.models.chain import Develop
+from rawdrift.models.input_gradient import cheap
 
 
 def step(learned: bool, engine: str, size: int, batch: int, bf16: bool) -> Callable[[], None]:

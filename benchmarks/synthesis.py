@@ -33,15 +33,16 @@ from benchmarks.isp import resident
 from benchmarks.ways import CAMERA, packages
 from rawdrift import data as datasets
 from rawdrift.controls import experiment, synthesis
+from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
 from rawdrift.data.dataset import RawDataset
+from rawdrift.data.spec import Data
+from rawdrift.models import build as models
+from rawdrift.models.chain import BATCH, Develop, Normalize
+from rawdrift.models.evaluate import Case, evaluate
+from rawdrift.models.spec import Task
+from rawdrift.models.targets import Targets
+from rawdrift.models.train import train
 from rawdrift.runs.executor import Compute
-from rawdrift.runs.spec import Data, Task
-from rawdrift.runs.synthesis import Synthesis, SynthesisSpec
-from rawdrift.tasks import models
-from rawdrift.tasks.evaluate import Case, evaluate
-from rawdrift.tasks.targets import Targets
-from rawdrift.tasks.task import BATCH, Develop, Normalize
-from rawdrift.tasks.train import train
 
 Rows = Iterator[tuple[str, str, str]]
 

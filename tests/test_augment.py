@@ -5,7 +5,7 @@ import torch
 from torchvision.transforms.v2.functional import adjust_sharpness
 from torchvision.transforms.v2.functional import rotate as rotated
 
-from rawdrift.tasks.augment import NOISE, augment, flip_and_turn, rotate, soften_and_add_noise
+from rawdrift.models.augment import NOISE, augment, flip_and_turn, rotate, soften_and_add_noise
 
 
 def generator(seed=0):

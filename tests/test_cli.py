@@ -24,7 +24,7 @@ from rawdrift.checks import Failures
 from rawdrift.cli import main
 from rawdrift.controls import synthesis
 from rawdrift.isp.develop import develop
-from rawdrift.tasks import models
+from rawdrift.models import build as models
 
 from conftest import random_mosaic, write_folder
 

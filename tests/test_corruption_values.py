@@ -12,7 +12,15 @@ import torch
 from PIL import Image
 from skimage.transform import AffineTransform
 
-from rawdrift.corruptions import LEVELS, TABLES, blur, corrupt, elastic, fog, glass
+from rawdrift.corruptions import (
+    LEVELS,
+    TABLES,
+    blur,
+    corrupt,
+    elastic,
+    fog,
+    glass,
+)
 from rawdrift.corruptions.neighborhood import inside
 from rawdrift.corruptions.streams import integers, open_streams, uniform
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import rawdrift as rd
 from rawdrift.data import load, manifest
 from rawdrift.data.dataset import RawDataset
+from rawdrift.data.spec import Data
 from rawdrift.data.splits import fit_for_folds, k_fold
-from rawdrift.runs.spec import Data
 
 from conftest import write_folder
 

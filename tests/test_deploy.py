@@ -15,9 +15,9 @@ from torch import nn
 import rawdrift as rd
 from rawdrift.isp import learned
 from rawdrift.isp.demosaic import Sites
-from rawdrift.tasks import deploy
-from rawdrift.tasks.deploy import to_export, to_onnx
-from rawdrift.tasks.task import Develop, Normalize
+from rawdrift.models import deploy
+from rawdrift.models.chain import Develop, Normalize
+from rawdrift.models.deploy import to_export, to_onnx
 
 from conftest import random_camera, random_mosaic
 

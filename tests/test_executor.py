@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 import rawdrift as rd
+from rawdrift.controls.optimization.spec import Optimization, OptimizationSpec
+from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
+from rawdrift.data.spec import Data
+from rawdrift.models.spec import Task
 from rawdrift.runs.executor import Compute, Done, Failed
-from rawdrift.runs.optimization import Optimization, OptimizationSpec
-from rawdrift.runs.spec import Data, Task
-from rawdrift.runs.synthesis import Synthesis, SynthesisSpec
 
 KINDS = ["inline", "processes"]
 if importlib.util.find_spec("ray"):

@@ -22,7 +22,7 @@ import rawdrift as rd
 from rawdrift.cli import main
 from rawdrift.data import download, load, zenodo
 from rawdrift.data.archive import unpack
-from rawdrift.runs.spec import Data
+from rawdrift.data.spec import Data
 
 from conftest import published_drone, published_microscopy
 

@@ -21,8 +21,8 @@ from planted import CAMERA, ISP, RANGES, Threshold, brightness, planted
 from rawdrift.controls.forensics import joint
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.controls.forensics.uncertainty import Uncertainty
-from rawdrift.controls.measures import classification
 from rawdrift.data.dataset import RawDataset
+from rawdrift.statistics.measures import classification
 
 from conftest import random_camera, random_mosaic
 

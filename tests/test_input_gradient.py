@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from rawdrift.tasks.input_gradient import cheap
+from rawdrift.models.input_gradient import cheap
 
 
 def answers(net, x, bf16=False):

@@ -16,18 +16,20 @@ from torch import nn
 import rawdrift as rd
 from rawdrift.cli import main
 from rawdrift.controls.experiment import _here
-from rawdrift.controls.optimization import DriftOptimization, control, learned
+from rawdrift.controls.optimization import DriftOptimization, learned
+from rawdrift.controls.optimization import experiment as control
 from rawdrift.controls.optimization.physics import clipped, violations
+from rawdrift.controls.optimization.spec import SETTINGS, Optimization, OptimizationSpec, Pull
 from rawdrift.controls.plan import plan
 from rawdrift.data.dataset import RawDataset
+from rawdrift.data.spec import Data
+from rawdrift.models import train as training
+from rawdrift.models.augment import augment
+from rawdrift.models.chain import Develop
+from rawdrift.models.course import Course
+from rawdrift.models.fronts import NeuralISP, Packed, Upsampled, widen
+from rawdrift.models.spec import Task
 from rawdrift.runs.executor import Compute
-from rawdrift.runs.optimization import SETTINGS, Optimization, OptimizationSpec, Pull
-from rawdrift.runs.spec import Data, Task
-from rawdrift.tasks import train as training
-from rawdrift.tasks.augment import augment
-from rawdrift.tasks.course import Course
-from rawdrift.tasks.fronts import NeuralISP, Packed, Upsampled, widen
-from rawdrift.tasks.task import Develop
 
 from conftest import random_camera, random_mosaic, write_folder
 
@@ -558,7 +560,7 @@ def test_a_neural_isp_makes_views_and_is_learned():
     assert views.shape == (6, 3, 24, 24)
     assert views.min() >= 0
     assert views.max() <= 1
-    from rawdrift.tasks.targets import Targets
+    from rawdrift.models.targets import Targets
 
     course = Course({name: 1e-2 for name, _ in front.named_parameters()}, running=True)
     task = replace(SPEC.task, epochs=1)

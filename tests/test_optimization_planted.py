@@ -9,14 +9,15 @@ import torch
 from torch import nn
 
 import rawdrift as rd
+from rawdrift.controls.optimization.spec import Optimization, OptimizationSpec, Pull
 from rawdrift.data.dataset import RawDataset
-from rawdrift.runs.optimization import Optimization, OptimizationSpec, Pull
-from rawdrift.runs.spec import Data, Task
-from rawdrift.tasks.course import Course
-from rawdrift.tasks.evaluate import answer
-from rawdrift.tasks.targets import Targets
-from rawdrift.tasks.task import Develop
-from rawdrift.tasks.train import train
+from rawdrift.data.spec import Data
+from rawdrift.models.chain import Develop
+from rawdrift.models.course import Course
+from rawdrift.models.evaluate import answer
+from rawdrift.models.spec import Task
+from rawdrift.models.targets import Targets
+from rawdrift.models.train import train
 
 NETS = """
 import torch

@@ -16,7 +16,7 @@ from rawdrift import data as datasets
 from rawdrift.cli import main
 from rawdrift.data import manifest, pack
 from rawdrift.data.frames import Frame, Row
-from rawdrift.runs.spec import Data
+from rawdrift.data.spec import Data
 
 from conftest import random_camera, write_folder
 

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from rawdrift.cli import main
-from rawdrift.runs import presets
+from rawdrift.controls import presets
 
 # Table 2 of the paper.
 TABLE = {

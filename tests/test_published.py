@@ -13,8 +13,8 @@ import rawdrift as rd
 from rawdrift import sensor
 from rawdrift.cli import main
 from rawdrift.data import load
+from rawdrift.data.spec import Data
 from rawdrift.data.tiles import tile
-from rawdrift.runs.spec import Data
 
 from conftest import published_drone, published_microscopy, write_folder
 from test_read import write_dng

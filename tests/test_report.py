@@ -20,10 +20,10 @@ from rawdrift import report
 from rawdrift.checks import InputError
 from rawdrift.cli import main
 from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.controls.synthesis.tables import changes
 from rawdrift.data.splits import Split
 from rawdrift.report import style
 from rawdrift.report.contact_sheet import fit
-from rawdrift.report.contents import changes
 from rawdrift.report.tables import Column, Table, span, to_csv, to_latex
 from test_summary import OWN, Invented, N, everywhere
 
@@ -116,7 +116,7 @@ def no_figures(of: dict, folder: Path) -> dict[str, str]:
 def told(run: Path) -> str:
     """The text of a run's page, which is written without its figures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rawdrift.report.html.draw", no_figures)
+        patch.setattr("rawdrift.controls.synthesis.page.draw", no_figures)
         return text_of(report.write(run).read_text())
 
 
@@ -544,7 +544,7 @@ def test_two_runs_side_by_side(folders, a_run, tmp_path, capsys, monkeypatch):
         cell["mean"] -= 0.25
     summary["spec"]["task"]["lr"] = 0.5
     change(a_run, cells=summary["cells"], spec=summary["spec"])
-    monkeypatch.setattr("rawdrift.report.html.draw", no_figures)
+    monkeypatch.setattr("rawdrift.controls.synthesis.page.draw", no_figures)
     assert main(["report", str(first), str(a_run)]) == 0
     assert f"comparison: {a_run / 'compare.html'}" in capsys.readouterr().out
     page = (a_run / "compare.html").read_text()

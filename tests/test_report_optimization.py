@@ -154,7 +154,7 @@ def store(run: Path, summary: dict) -> Path:
 def told(run: Path, summary: dict) -> str:
     """The text of the page, which is written without its figures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rawdrift.report.optimization.page.draw", no_figures)
+        patch.setattr("rawdrift.controls.optimization.page.draw", no_figures)
         return text_of(report.write(store(run, summary)).read_text())
 
 

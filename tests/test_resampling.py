@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from rawdrift.controls.measures import classification, segmentation
-from rawdrift.controls.resampling import Resampling, clusters, holm, ranks
+from rawdrift.statistics.measures import classification, segmentation
+from rawdrift.statistics.resampling import Resampling, clusters, holm, ranks
 
 ACCURACY, BALANCED_ACCURACY, MACRO_F1 = classification(4).values()
 

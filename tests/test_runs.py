@@ -9,9 +9,11 @@ import yaml
 
 import rawdrift as rd
 from rawdrift import files
-from rawdrift.runs.spec import Data, Task, to_dict, to_yaml
+from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
+from rawdrift.data.spec import Data
+from rawdrift.models.spec import Task
+from rawdrift.runs.spec import to_dict, to_yaml
 from rawdrift.runs.store import Store
-from rawdrift.runs.synthesis import Synthesis, SynthesisSpec
 
 SPEC = SynthesisSpec(data=Data("synthetic-microscopy", images=20, size=32))
 ROW = {"train": "bi,s,ga", "value": 0.1}

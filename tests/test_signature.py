@@ -14,9 +14,10 @@ import rawdrift as rd
 from planted import CAMERA, ISP, planted
 from rawdrift.camera.camera import Noise, Optics
 from rawdrift.cli import main
-from rawdrift.controls.signature.document import schema
-from rawdrift.runs.spec import Data, to_yaml
-from rawdrift.runs.synthesis import SynthesisSpec
+from rawdrift.controls.evidence.signature import schema
+from rawdrift.controls.synthesis.spec import SynthesisSpec
+from rawdrift.data.spec import Data
+from rawdrift.runs.spec import to_yaml
 
 from test_read import write_dng
 

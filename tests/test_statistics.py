@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rawdrift.controls.statistics import effective_size, paired_difference, spread, wilson
+from rawdrift.statistics.basics import effective_size, paired_difference, spread, wilson
 
 
 def test_spread_is_mean_and_sample_standard_deviation():

@@ -7,17 +7,18 @@ from scipy import stats
 
 import rawdrift as rd
 from rawdrift.controls import synthesis
-from rawdrift.controls.grid import Grid, Material
-from rawdrift.controls.resampling import kendall_tau
-from rawdrift.controls.severity import matched_drops
-from rawdrift.controls.statistics import wilson
-from rawdrift.controls.summary import headline, summarize
+from rawdrift.controls.synthesis.analysis import headline, summarize
+from rawdrift.controls.synthesis.grid import Grid, Material
+from rawdrift.controls.synthesis.severity import matched_drops
+from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
 from rawdrift.data.dataset import RawDataset
+from rawdrift.data.spec import Data
 from rawdrift.data.splits import Split
-from rawdrift.runs.spec import Data, Task
-from rawdrift.runs.synthesis import Synthesis, SynthesisSpec
-from rawdrift.tasks.evaluate import Case
-from rawdrift.tasks.targets import Targets
+from rawdrift.models.evaluate import Case
+from rawdrift.models.spec import Task
+from rawdrift.models.targets import Targets
+from rawdrift.statistics.basics import wilson
+from rawdrift.statistics.resampling import kendall_tau
 
 N = 300
 OWN = "bi,s,ga"

@@ -18,15 +18,16 @@ from planted import CAMERA, ISP, planted
 from rawdrift import report
 from rawdrift.cli import main
 from rawdrift.cli.controls import FORENSICS_DEMO, OPTIMIZATION_DEMO
-from rawdrift.controls.forensics import models as kept
-from rawdrift.controls.forensics.sweep import DriftForensics
+from rawdrift.controls.forensics import kept as kept
+from rawdrift.controls.forensics.experiment import DriftForensics
+from rawdrift.controls.forensics.spec import Forensics, ForensicsSpec
+from rawdrift.controls.optimization.spec import OptimizationSpec
 from rawdrift.controls.plan import plan
+from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
+from rawdrift.data.spec import Data
+from rawdrift.models import build as models
+from rawdrift.models.spec import Task
 from rawdrift.runs.executor import Compute
-from rawdrift.runs.forensics import Forensics, ForensicsSpec
-from rawdrift.runs.optimization import OptimizationSpec
-from rawdrift.runs.spec import Data, Task
-from rawdrift.runs.synthesis import Synthesis, SynthesisSpec
-from rawdrift.tasks import models
 from test_report import no_figures, text_of
 
 NETS = """
@@ -450,7 +451,7 @@ def test_the_demo_ends_with_all_reports_and_a_signature(tmp_path, monkeypatch, c
 @pytest.fixture
 def a_run(finished, tmp_path, monkeypatch):
     """A copy of the finished run, whose page is written without its figures."""
-    monkeypatch.setattr("rawdrift.report.forensics.page.draw", no_figures)
+    monkeypatch.setattr("rawdrift.controls.forensics.page.draw", no_figures)
     return shutil.copytree(finished.run, tmp_path / "a_run")
 
 

@@ -13,9 +13,10 @@ import rawdrift as rd
 from rawdrift import report
 from rawdrift.controls import synthesis
 from rawdrift.controls.plan import plan
+from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
+from rawdrift.data.spec import Data
+from rawdrift.models.spec import Task
 from rawdrift.runs.executor import Compute
-from rawdrift.runs.spec import Data, Task
-from rawdrift.runs.synthesis import Synthesis, SynthesisSpec
 
 SPEC = SynthesisSpec(
     Data("synthetic-microscopy", images=18, size=32, balanced=True),

@@ -11,7 +11,9 @@ from scipy.spatial import ConvexHull
 
 import rawdrift as rd
 from rawdrift.controls import synthesis
+from rawdrift.controls.synthesis.spec import SynthesisSpec
 from rawdrift.data import load
+from rawdrift.data.spec import Data
 from rawdrift.data.synthetic import drone, expose, floats, microscopy
 from rawdrift.data.synthetic.ground import Ground
 from rawdrift.data.synthetic.looks import LABELS, LOOKS
@@ -23,8 +25,6 @@ from rawdrift.data.synthetic.smear import FIELD, PIXEL
 from rawdrift.data.synthetic.texture import texture
 from rawdrift.data.synthetic.things import Patch
 from rawdrift.data.synthetic.town import CARS, drawn
-from rawdrift.runs.spec import Data
-from rawdrift.runs.synthesis import SynthesisSpec
 
 SCENES = 12  # of each kind
 CELLS = tuple(LOOKS)  # labels of cells that are whole and could be named

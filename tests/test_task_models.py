@@ -9,9 +9,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 import rawdrift as rd
-from rawdrift.runs.spec import Task
-from rawdrift.tasks import models, networks
-from rawdrift.tasks.targets import Targets
+from rawdrift.models import build as models
+from rawdrift.models import networks
+from rawdrift.models.spec import Task
+from rawdrift.models.targets import Targets
 
 OWN = """
 import torch

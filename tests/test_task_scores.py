@@ -13,9 +13,9 @@ from torchmetrics.functional.segmentation import dice_score, mean_iou
 
 import rawdrift as rd
 from rawdrift.data.dataset import RawDataset
-from rawdrift.runs.spec import Task
-from rawdrift.tasks import losses, metrics
-from rawdrift.tasks.targets import Targets
+from rawdrift.models import losses, metrics
+from rawdrift.models.spec import Task
+from rawdrift.models.targets import Targets
 
 SEEDS = st.integers(0, 10_000)
 

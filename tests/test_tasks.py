@@ -12,14 +12,14 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 import rawdrift as rd
 from rawdrift.data.dataset import RawDataset
-from rawdrift.runs.spec import Task
-from rawdrift.tasks import models
-from rawdrift.tasks.batches import Batches
-from rawdrift.tasks.evaluate import Case, _distances, evaluate
-from rawdrift.tasks.metrics import accuracy
-from rawdrift.tasks.targets import Targets
-from rawdrift.tasks.task import Develop, Normalize
-from rawdrift.tasks.train import train
+from rawdrift.models import build as models
+from rawdrift.models.batches import Batches
+from rawdrift.models.chain import Develop, Normalize
+from rawdrift.models.evaluate import Case, _distances, evaluate
+from rawdrift.models.metrics import accuracy
+from rawdrift.models.spec import Task
+from rawdrift.models.targets import Targets
+from rawdrift.models.train import train
 
 from conftest import random_camera, random_mosaic
 

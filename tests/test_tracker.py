@@ -12,9 +12,10 @@ import urllib.request
 import pytest
 
 import rawdrift as rd
-from rawdrift.runs.optimization import Optimization, OptimizationSpec
-from rawdrift.runs.spec import Data, Task
-from rawdrift.runs.synthesis import SynthesisSpec
+from rawdrift.controls.optimization.spec import Optimization, OptimizationSpec
+from rawdrift.controls.synthesis.spec import SynthesisSpec
+from rawdrift.data.spec import Data
+from rawdrift.models.spec import Task
 from rawdrift.runs.tracker import tracker
 
 mlflow = pytest.importorskip("mlflow")

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from rawdrift.data.dataset import RawDataset
-from rawdrift.runs.spec import Task
-from rawdrift.tasks import metrics
-from rawdrift.tasks.evaluate import Case, evaluate
-from rawdrift.tasks.targets import Targets
-from rawdrift.tasks.task import Develop
-from rawdrift.tasks.train import train
+from rawdrift.models import metrics
+from rawdrift.models.chain import Develop
+from rawdrift.models.evaluate import Case, evaluate
+from rawdrift.models.spec import Task
+from rawdrift.models.targets import Targets
+from rawdrift.models.train import train
 
 from conftest import random_camera
 

@@ -5,52 +5,42 @@ A raw mosaic (`read_raw`) becomes a view (`isp`), and the controls (`synthesis`,
 imported when first used, so that `import rawdrift` costs nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
-    from rawdrift import corruptions, isp, sensor
+    from rawdrift import corruptions, data, isp, models, sensor, statistics
     from rawdrift.camera.camera import Camera
     from rawdrift.camera.read import Raw, read_raw
     from rawdrift.checks import InputError
     from rawdrift.controls import forensics, optimization, synthesis
+    from rawdrift.controls.forensics.spec import Forensics, ForensicsSpec
+    from rawdrift.controls.optimization.spec import Optimization, OptimizationSpec, Pull
+    from rawdrift.controls.result import Result, load_result
+    from rawdrift.controls.run import plan, run
+    from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
+    from rawdrift.data.spec import Data
+    from rawdrift.models.spec import Task
+    from rawdrift.runs.executor import Compute
 
-__version__ = "0.1.0"
-__all__ = [
-    "Camera",
-    "InputError",
-    "Raw",
-    "corruptions",
-    "forensics",
-    "isp",
-    "optimization",
-    "read_raw",
-    "sensor",
-    "synthesis",
-]
+__version__ = "0.2.0.dev0"
 
-_HOMES = {
-    "Camera": "rawdrift.camera.camera",
-    "InputError": "rawdrift.checks",
-    "Raw": "rawdrift.camera.read",
-    "read_raw": "rawdrift.camera.read",
-    "corruptions": "rawdrift.corruptions",
-    "forensics": "rawdrift.controls.forensics",
-    "isp": "rawdrift.isp",
-    "optimization": "rawdrift.controls.optimization",
-    "sensor": "rawdrift.sensor",
-    "synthesis": "rawdrift.controls.synthesis",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'rawdrift' has no attribute {name!r}")
-    module = import_module(_HOMES[name])
-    value = getattr(module, name) if name[0].isupper() or name == "read_raw" else module
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["corruptions", "data", "isp", "models", "sensor", "statistics"],
+    submod_attrs={
+        "camera.camera": ["Camera"],
+        "camera.read": ["Raw", "read_raw"],
+        "checks": ["InputError"],
+        "controls": ["forensics", "optimization", "synthesis"],
+        "controls.forensics.spec": ["Forensics", "ForensicsSpec"],
+        "controls.optimization.spec": ["Optimization", "OptimizationSpec", "Pull"],
+        "controls.result": ["Result", "load_result"],
+        "controls.run": ["plan", "run"],
+        "controls.synthesis.spec": ["Synthesis", "SynthesisSpec"],
+        "data.spec": ["Data"],
+        "models.spec": ["Task"],
+        "runs.executor": ["Compute"],
+    },
+)

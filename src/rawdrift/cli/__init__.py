@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 from jsonargparse import Namespace
 
+from rawdrift import imports
 from rawdrift.checks import InputError
 from rawdrift.cli import cameras, controls, data, parser
-from rawdrift.runs import presets
+from rawdrift.controls import CONTROLS, presets
 
 _COMMANDS = {**controls.COMMANDS, **cameras.COMMANDS, **data.COMMANDS}
 
@@ -23,14 +24,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     try:
-        args = _parse([argument for argument in arguments if argument != "--debug"])
-        return _COMMANDS[args.command](args[args.command])
+        # An import that the user names in this command is allowed wherever it stands.
+        with imports.allowing(imports.references(arguments)):
+            args = _parse([argument for argument in arguments if argument != "--debug"])
+            return _COMMANDS[args.command](args[args.command])
     except SystemExit as done:  # --help, --version, --print_config
         return int(done.code or 0)
     except InputError as error:
         return _fail(str(error), debug)
     except KeyboardInterrupt:
-        print("rawdrift: stopped; the same command goes on from here", file=sys.stderr)
+        print("rawdrift: stopped; the same command resumes from here", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -57,12 +60,14 @@ def _parse(arguments: list[str]) -> Namespace:
 def _with_presets(arguments: Sequence[str]) -> list[str]:
     """The arguments with the file of each preset in the place of its name."""
     found = list(arguments)
-    command = arguments[0] if arguments else ""
+    control = CONTROLS.get(arguments[0]) if arguments else None
+    if control is None:
+        return found
     for i, argument in enumerate(arguments):
         if argument.startswith("--config="):
-            found[i] = f"--config={presets.find(command, argument.removeprefix('--config='))}"
+            found[i] = f"--config={presets.find(control, argument.removeprefix('--config='))}"
         elif argument == "--config" and i + 1 < len(arguments):
-            found[i + 1] = str(presets.find(command, arguments[i + 1]))
+            found[i + 1] = str(presets.find(control, arguments[i + 1]))
     return found
 
 

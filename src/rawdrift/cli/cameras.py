@@ -25,7 +25,7 @@ def _develop(args: Namespace) -> int:
     bar = tqdm(views, total=len(raws) * len(names), unit="view", disable=None)
     for raw, developed in groupby(bar, key=lambda view: view.raw):
         if args.isp == "all":
-            from rawdrift.report import contact_sheet
+            from rawdrift.report.contact_sheet import contact_sheet
 
             pictures = ((view.name, view.picture) for view in developed)
             contact_sheet(pictures, out / f"{raw.stem}_contact-sheet.png", title=raw.name)
@@ -74,7 +74,7 @@ def _check(args: Namespace) -> int:
     if not args.camera and not (args.isp and args.isp.endswith(".toml")):
         raise InputError("--camera is missing: give a camera, or an ISP file as --isp")
 
-    from rawdrift.controls.signature import Signature, check
+    from rawdrift.controls.evidence import Signature, check
     from rawdrift.isp import learned
 
     signature = Signature.load(args.signature)

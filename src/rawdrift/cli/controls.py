@@ -4,122 +4,59 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import yaml
 from jsonargparse import Namespace
 
+from rawdrift import imports
 from rawdrift.checks import InputError
 from rawdrift.cli.arguments import command
+from rawdrift.controls import CONTROLS
+from rawdrift.controls.control import Control, load
 from rawdrift.runs.executor import Compute
-from rawdrift.runs.forensics import Forensics, ForensicsSpec
-from rawdrift.runs.optimization import Optimization, OptimizationSpec
-from rawdrift.runs.spec import Data, Task
-from rawdrift.runs.synthesis import Synthesis, SynthesisSpec
-
-DEMO = SynthesisSpec(
-    data=Data("synthetic-microscopy", images=240, size=96),
-    synthesis=Synthesis(
-        train=["bi,s,ga", "ma,u,me"],
-        folds=3,
-        corruptions=["gaussian_noise", "gaussian_blur", "contrast"],
-    ),
-    task=Task(epochs=8, lr=1e-3),
-)
-
-FORENSICS_DEMO = ForensicsSpec(
-    data=Data("synthetic-microscopy", images=240, size=48),
-    forensics=Forensics(
-        folds=3, models=1, images=40, groups=["all"], regularizations=[0], restarts=2, steps=4,
-        space={"white_balance.gains[2]": 0.2, "color_correction.hue": [-20, 20],
-               "gamma.gamma": 0.2},
-        rivals=["random"], samples=0, max_drop=0.1, cameras=20,
-    ),
-    task=DEMO.task,
-)  # fmt: skip
-
-OPTIMIZATION_DEMO = OptimizationSpec(
-    data=Data("synthetic-microscopy", images=240, size=48),
-    optimization=Optimization(settings=["frozen", "learned"], intensities=[0.05], folds=2),
-    task=Task(epochs=6, lr=1e-3),
-)
-
-
-class Control(NamedTuple):
-    """A command that runs an experiment. home: "module:class" of it, imported when it is run."""
-
-    spec: type
-    home: str
-    description: str
-    about: str
-
-
-CONTROLS = {
-    "synthesis": Control(
-        SynthesisSpec,
-        "rawdrift.controls.synthesis:DriftSynthesis",
-        "Train on some pipelines, test on all twelve.",
-        "drift synthesis: train and test grid",
-    ),
-    "forensics": Control(
-        ForensicsSpec,
-        "rawdrift.controls.forensics.sweep:DriftForensics",
-        "Search for settings of the camera that break a model, and sign those that are safe.",
-        "drift forensics: settings that break a model, and safe ones",
-    ),
-    "optimization": Control(
-        OptimizationSpec,
-        "rawdrift.controls.optimization:DriftOptimization",
-        "Learn the ISP with the task, and compare with what is fixed.",
-        "drift optimization: the ISP learned with the task",
-    ),
-}
+from rawdrift.runs.spec import to_dict
 
 
 def _demo(args: Namespace) -> int:
-    out = Path(args.out)
-    return max(
-        _run_control("synthesis", DEMO, str(out)),
-        _run_control("forensics", FORENSICS_DEMO, str(out / "forensics")),
-        _run_control("optimization", OPTIMIZATION_DEMO, str(out / "optimization")),
-    )
+    out, codes = Path(args.out), []
+    for control in CONTROLS.values():
+        if control.demo is not None:
+            codes.append(_run_spec(control.demo, str(out / control.name if codes else out)))
+    return max(codes)
 
 
-def _run(name: str, args: Namespace) -> int:
+def _run(control: Control, args: Namespace) -> int:
     if args.out is None:
-        raise InputError("--out is missing: give the run folder, a new one or one to go on with")
-    kind = CONTROLS[name].spec
-    spec = kind(**{field.name: args[field.name] for field in fields(kind)})
+        raise InputError("--out is missing: give the run folder, a new one or one to resume")
+    spec = _spec(control, args, "the configuration")
     compute = Compute(args.compute, args.workers, args.threads, args.gpus)
     if args.dry_run:
-        from rawdrift.controls.plan import plan
+        from rawdrift.controls.run import plan
 
-        print("\n".join(plan(_experiment(name), spec, args.out).lines(compute.at_a_time)))
+        print("\n".join(plan(spec, args.out).lines(compute.at_a_time)))
         return 0
-    return _run_control(name, spec, args.out, compute, args.tracker)
+    return _run_spec(spec, args.out, compute, args.tracker)
 
 
-def _experiment(name: str) -> Any:
-    home, _, kind = CONTROLS[name].home.partition(":")
-    return getattr(import_module(home), kind)
+def _spec(control: Control, args: Namespace, source: str) -> Any:
+    """A spec from parsed arguments. What it imports must be named in this command."""
+    spec = control.spec(**{field.name: args[field.name] for field in fields(control.spec)})
+    imports.check_allowed(imports.references(to_dict(spec)), source)
+    return spec
 
 
-def _run_control(
-    name: str, spec: Any, out: str, compute: Compute | None = None, tracker: str = "none"
-) -> int:
-    from rawdrift.controls import experiment
+def _run_spec(spec: Any, out: str, compute: Compute | None = None, tracker: str = "none") -> int:
+    from rawdrift.controls.run import control_of, run, write_page
 
-    summary = experiment.run(_experiment(name), spec, out, compute, tracker)
-
-    from rawdrift import report
-
-    for line in report.words(summary, Path(out)):
+    result = run(spec, out, compute, tracker, imports.allowed())
+    for line in control_of(spec).load_page().lines(result, Path(out)):
         print(line)
-    print(f"report: {report.write(Path(out))}")
-    if summary["failed"]:
+    print(f"report: {write_page(out)}")
+    if result.failed:
         print(
-            f"rawdrift: {len(summary['failed'])} units failed; the report says which, and the same "
+            f"rawdrift: {len(result.failed)} units failed; the report says which, and the same "
             f"command tries them again",
             file=sys.stderr,
         )
@@ -128,28 +65,38 @@ def _run_control(
 
 
 def _report(args: Namespace) -> int:
-    from rawdrift import report
+    from rawdrift.controls.result import load_result
+    from rawdrift.controls.run import control_of_result, write_page
 
     if args.out is not None and len(args.runs) < 2:
         raise InputError("--out is for the comparison of several runs; give another RUN")
     for run in args.runs:
-        print(f"report: {report.write(Path(run))}")
+        print(f"report: {write_page(run)}")
     if len(args.runs) > 1:
-        print(f"comparison: {report.compare(args.runs, args.out)}")
+        controls = {control_of_result(load_result(run)) for run in args.runs}
+        compare = controls.pop().load_compare() if len(controls) == 1 else None
+        if compare is None:
+            comparable = [c.name for c in CONTROLS.values() if c.load_compare()]
+            raise InputError(
+                f"these runs can't be compared: expected runs of one control, and of "
+                f"{' or '.join(comparable)}; each run has a page of its own, report.html"
+            )
+        print(f"comparison: {compare(args.runs, args.out)}")
     return 0
 
 
 def _export(args: Namespace) -> int:
     path = Path(args.run) / "spec.yaml"
     if not path.is_file():
-        raise InputError(f"{args.run} is no run folder; expected one of rawdrift optimization")
+        raise InputError(f"{args.run} is no run folder; expected one with a spec.yaml")
+    control = next((c for c in CONTROLS.values() if c.export and c.name in _keys(path)), None)
+    if control is None or control.export is None:
+        able = [control.name for control in CONTROLS.values() if control.export]
+        raise InputError(f"{args.run} can't be exported; expected a run of {' or '.join(able)}")
     parser = command("A spec.")
-    parser.add_class_arguments(OptimizationSpec, None)
-    read = parser.instantiate(parser.parse_path(str(path)))
-    spec = OptimizationSpec(**{field.name: read[field.name] for field in fields(OptimizationSpec)})
-
-    from rawdrift.controls.optimization.export import export
-
+    parser.add_class_arguments(control.spec, None)
+    spec = _spec(control, parser.instantiate(parser.parse_path(str(path))), str(path))
+    export = load(control.export)
     for name, value in export(spec, args.run, args.training, args.out, args.any_size).items():
         if name != "isp":  # the whole file
             print(f"{name}: {value}")
@@ -157,9 +104,17 @@ def _export(args: Namespace) -> int:
     return 0
 
 
+def _keys(path: Path) -> list[str]:
+    try:
+        tree = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        tree = None
+    return list(tree) if isinstance(tree, dict) else []
+
+
 COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "demo": _demo,
-    **{name: partial(_run, name) for name in CONTROLS},
+    **{control.name: partial(_run, control) for control in CONTROLS.values()},
     "report": _report,
     "export": _export,
 }

@@ -29,13 +29,13 @@ def _describe(args: Namespace) -> int:
     frames = data.frames(args.data)
     found = describe(frames, _each_image)
 
-    from rawdrift import report
+    from rawdrift.report.dataset import SAMPLES, dataset_text, sample_sheet
 
-    print(json.dumps(found, indent=1) if args.json else report.dataset_text(found))
+    print(json.dumps(found, indent=1) if args.json else dataset_text(found))
     if args.sheet and found["images"]:
         title = Path(args.data.root or args.data.name).name
-        shown = samples(frames, report.SAMPLES)
-        report.sample_sheet(shown, found["classes"], Path(args.sheet), title)
+        shown = samples(frames, SAMPLES)
+        sample_sheet(shown, found["classes"], Path(args.sheet), title)
     Failures(found["unreadable"]).check(len(frames.rows), "images")
     return 0
 

@@ -2,11 +2,10 @@
 
 from rawdrift import __version__
 from rawdrift.cli.arguments import Parser, command
-from rawdrift.cli.controls import CONTROLS
 from rawdrift.configurations import CONFIGURATIONS
-from rawdrift.runs import presets
+from rawdrift.controls import CONTROLS, presets
+from rawdrift.data.spec import PUBLISHED, Data
 from rawdrift.runs.executor import KINDS
-from rawdrift.runs.spec import PUBLISHED, Data
 
 _CAMERA = "shipped name, .toml file, or raw file that describes its camera"
 
@@ -36,11 +35,12 @@ def build() -> Parser:
     develop.add_argument("--out", required=True, help="folder for the pictures")
     develop.add_argument("--format", default="png", help="png or tiff")
     develop.add_argument("--channels", help="sharpen and denoise luma (the default) or yuv")
+    _add_imports(develop)
     commands.add_subcommand("develop", develop, help="raw files to pictures")
 
     for name, control in CONTROLS.items():
         runs = command(control.description)
-        known = presets.names(name)
+        known = presets.names(control)
         others = f", or one of {' '.join(known)}" if known else ""
         runs.add_argument(
             "--config", action="config", help=f"YAML file with the same fields{others}"
@@ -48,7 +48,7 @@ def build() -> Parser:
         runs.add_argument("--out", type=str, help="run folder, new or to go on with")
         runs.add_class_arguments(control.spec, None)
         _add_computing(runs)
-        commands.add_subcommand(name, runs, help=control.about)
+        commands.add_subcommand(name, runs, help=control.help)
         parser.commands[name] = runs
 
     report = command("Write the report of finished runs again; of several also a comparison.")
@@ -65,6 +65,7 @@ def build() -> Parser:
     export.add_argument(
         "--any_size", action="store_true", help="take mosaics of other even sizes, if the net does"
     )
+    _add_imports(export)
     commands.add_subcommand("export", export, help="an ISP with its network as one file")
 
     check = command("Is this camera inside the envelope of a forensic signature?")
@@ -74,6 +75,7 @@ def build() -> Parser:
         "--isp", help="its configuration, or an ISP file; exit 2 where the signature is of another"
     )
     check.add_argument("--json", action="store_true", help="as JSON, in place of text")
+    _add_imports(check)
     commands.add_subcommand("check", check, help="is a camera inside a signature's envelope?")
 
     data = command("Raw images with their labels: fetch, store and describe them.")
@@ -87,6 +89,7 @@ def build() -> Parser:
     pack = command("Store a dataset of any size as two files, opened at once.")
     pack.add_class_arguments(Data, "data")
     pack.add_argument("--out", required=True, help="folder of the store, a new one")
+    _add_imports(pack)
     actions.add_subcommand("pack", pack, help="store a dataset, to be opened at once")
     parser.commands["pack"] = pack
     describe = command("Count the images, and look for what is wrong with them.")
@@ -96,6 +99,7 @@ def build() -> Parser:
     describe.add_argument(
         "--verify", action="store_true", help="compare a packed folder with its checksums first"
     )
+    _add_imports(describe)
     actions.add_subcommand("describe", describe, help="counts, clipping, noise, duplicates")
     parser.commands["describe"] = describe
 
@@ -126,4 +130,14 @@ def _add_computing(parser: Parser) -> None:
     parser.add_argument("--threads", type=int, help="of each unit")
     parser.add_argument("--gpus", type=float, default=0.0, help="of each unit on a Ray cluster")
     parser.add_argument("--tracker", default="none", help="none or mlflow")
+    _add_imports(parser)
     parser.add_argument("--dry_run", action="store_true", help="say what would be done, and stop")
+
+
+def _add_imports(parser: Parser) -> None:
+    parser.add_argument(
+        "--allow_import",
+        action="append",
+        metavar="import:MODULE.NAME",
+        help="code of yours that a file may name; give it once for each",
+    )

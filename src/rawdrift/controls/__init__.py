@@ -1,1 +1,13 @@
-"""The controls of dataset drift."""
+"""The controls: experiments on what a model makes of a change of camera or processing.
+
+Each control is a folder; this is the only module that knows them by name.
+"""
+
+from rawdrift.controls import forensics, optimization, synthesis
+from rawdrift.controls.control import Control
+
+CONTROLS: dict[str, Control] = {
+    "synthesis": synthesis.control,
+    "forensics": forensics.control,
+    "optimization": optimization.control,
+}

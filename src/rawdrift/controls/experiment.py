@@ -1,8 +1,8 @@
-"""How every control runs: unit by unit, gone on with by what is missing, wherever units run."""
+"""Run a control's experiment unit by unit, resuming with the units that are missing."""
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -12,44 +12,50 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import torch
 from tqdm import tqdm
 
+from rawdrift import imports
 from rawdrift.checks import InputError
+from rawdrift.controls import result as results
+from rawdrift.controls.control import Control
+from rawdrift.controls.gallery import Gallery, gallery
 from rawdrift.controls.material import Material, notes
+from rawdrift.controls.result import Result
 from rawdrift.runs.executor import Compute, Failed
-from rawdrift.runs.spec import to_yaml
-from rawdrift.runs.store import Record, Records, Store
+from rawdrift.runs.spec import to_dict, to_yaml
+from rawdrift.runs.store import Environment, Finished, Record, Store
 from rawdrift.runs.tracker import tracker
-
-HOW = ("device", "precision", "threads", "torch")  # a unit was computed with
 
 
 class Unit(Protocol):
-    """What is computed in one piece, and is lost where it is stopped half-way."""
+    """What is computed in one piece, and is lost if it is stopped half-way."""
 
     @property
     def name(self) -> str:
-        """What a file can be called."""
+        """A name that a file can have."""
 
     @property
     def label(self) -> str:
-        """For a person to read."""
+        """A name for a person to read."""
 
 
 U = TypeVar("U", bound=Unit)
-Tell = Callable[[], object]  # of one step of progress
+C = TypeVar("C", bound=Record)
+R = TypeVar("R", bound=Result)
+Progress = Callable[[], object]  # called once a step
 
 
-class Experiment(ABC, Generic[U]):
-    """A control's experiment with its data, as each process has it that computes units.
+class Experiment(ABC, Generic[U, C, R]):
+    """A control's experiment with its data, in each process that computes units.
 
-    It is made from its spec alone, which raises InputError where data and spec do not fit. A unit
-    gives the same numbers wherever and in whatever order it is computed.
+    It is made from its spec alone; raises InputError if data and spec do not fit. A unit gives the
+    same numbers wherever and in whatever order it is computed.
 
-    units: in the order of the results. material: what they work on; where there are several, the
-    first. inputs: fingerprints of what results depend on beside the spec. step: what progress is
-    counted in.
+    columns: of results.csv. record: type of the records of units.
+    units: in the order of the results. material: the data; of several, the first.
+    inputs: fingerprints of what results depend on, beside the spec. step: what progress counts.
     """
 
     columns: ClassVar[tuple[str, ...]]
+    record: ClassVar[type[Record]]
     units: list[U]
     material: Material
     inputs: list[str]
@@ -60,35 +66,37 @@ class Experiment(ABC, Generic[U]):
 
     @abstractmethod
     def steps(self, unit: U) -> int:
-        """How often `compute` tells."""
+        """How often `compute` reports progress."""
 
     def cost(self, unit: U) -> float:
-        """What `compute` takes in proportion to other units, as far as that is known before."""
+        """The time that `compute` takes relative to other units, as far as it is known before."""
         return self.steps(unit)
 
     @abstractmethod
-    def compute(self, unit: U, device: str, checkpoint: Path, tell: Tell) -> Record:
-        """A unit's `rows`, its `precision`, and what else `summarize` needs.
+    def compute(self, unit: U, device: str, checkpoint: Path, progress: Progress) -> C:
+        """Compute a unit.
 
-        checkpoint: a file of the unit's own, to carry on from if it was stopped.
+        checkpoint: a file of the unit's own, to resume from if it was stopped; it lies in a folder
+        of the run folder.
         """
 
     @abstractmethod
-    def line(self, record: Record) -> str:
-        """What a finished unit has found, in a few words."""
+    def line(self, record: C) -> str:
+        """The finding of a finished unit, in a few words."""
 
     @abstractmethod
-    def summarize(
-        self, records: Records, failed: Mapping[str, str], folder: Path
-    ) -> dict[str, Any]:
-        """Everything that the report shows, from the records of all units that are done.
+    def analyze(self, units: Iterable[Finished[C]], failed: Mapping[str, str]) -> R:
+        """Compute the result from all finished units. It reads and writes no file.
 
-        failed: reasons by the label of a unit.
+        failed: reasons by the label of a unit. Raises InputError if nothing was finished.
         """
 
-    @abstractmethod
-    def headline(self, summary: Mapping[str, Any]) -> dict[str, float]:
-        """The few numbers by which runs are told apart."""
+    def illustrate(self, result: R, units: Iterable[Finished[C]], pictures: Gallery) -> R:
+        """Return the result with the pictures that its page shows."""
+        return result
+
+    def deliver(self, result: R, folder: Path) -> None:
+        """Write what users take from the run folder, beside the result itself."""
 
     @abstractmethod
     def about(self) -> str:
@@ -96,38 +104,38 @@ class Experiment(ABC, Generic[U]):
 
     @abstractmethod
     def measure(self) -> float:
-        """About how many seconds a unit takes, from a little of its work."""
+        """Estimate the seconds that a unit takes, from a little of its work."""
 
 
 def run(
-    kind: type[Experiment[U]],
+    control: Control,
     spec: Any,
     out: str | Path,
     compute: Compute | None = None,
     tracking: str = "none",
-) -> dict[str, Any]:
-    """Run an experiment, or go on with it, in the folder `out`.
+) -> Result:
+    """Run an experiment in the folder `out`, or resume it there.
 
-    Writes spec.yaml, results.csv (one row a measurement), summary.json and what the experiment
-    adds; returns the summary. A unit that fails is told of and does not stop the rest; it is tried
-    again when the run is started again.
+    Writes spec.yaml, results.csv (one row a measurement), summary.json and what the control adds.
+    A unit that fails is reported and does not stop the rest; the next start tries it again.
 
-    compute: where units run; the same numbers for the same number of threads.
+    compute: where units run. Numbers are the same for the same number of threads.
     tracking: "none", or "mlflow".
 
-    Raises InputError where the data or the folder do not fit the spec, and if every unit fails.
+    Raises InputError if the data or the folder do not fit the spec, or if every unit fails.
     """
     compute = compute or Compute()
-    executing = compute.executor()
-    store = Store(Path(out), spec, kind.columns)
-    experiment = _here(kind, spec, anew=True)
+    executor = compute.executor()
+    kind = control.load_experiment()
+    store = Store(Path(out), spec, kind.columns, kind.record)
+    experiment = _experiment(kind, spec, anew=True)
     for note in notes(experiment.material):
         tqdm.write(note)
     units = {unit.name: unit for unit in experiment.units}
     records = store.records(units)
     with store, _threads(compute.unit_threads):
-        for record in records:
-            _check_inputs(record, experiment, store.folder)
+        for finished in records:
+            _check_inputs(finished.environment, experiment, store.folder)
         tracked = tracker(tracking, store.folder, spec)
         todo = dict(units)
         for name in units:
@@ -138,86 +146,122 @@ def run(
         store.write_results(units)
         if len(todo) < len(units):
             tqdm.write(f"{len(units) - len(todo)} of {len(units)} units are done already")
-        left, seconds, spent = len(todo), 0.0, 0.0
-        to_spend = sum(experiment.cost(unit) for unit in todo.values())
-        failed: dict[str, str] = {}
-        total = sum(experiment.steps(unit) for unit in todo.values())
-        with tqdm(total=total, unit=experiment.step, disable=None) as bar:
-            tell = bar.update if compute.kind == "inline" else None
-            work = partial(_work, kind, spec, store.folder, compute.unit_threads, tell)
-            for unit, found in executing.map(work, list(todo.values())):
-                left -= 1
-                to_spend -= experiment.cost(unit)
-                if tell is None:
-                    bar.update(experiment.steps(unit))
-                if isinstance(found, Failed):
-                    failed[unit.label] = found.reason
-                    tqdm.write(f"{unit.label} failed: {found.reason}")
-                    continue
-                record = found.result
-                _check_inputs(record, experiment, store.folder)
-                store.append(unit.name, record)
-                _checkpoint(store.folder, unit).unlink(missing_ok=True)
-                tracked.log(unit.name, record)
-                seconds += record["seconds"]
-                spent += experiment.cost(unit)
-                minutes = to_spend * seconds / spent / compute.at_a_time / 60
-                tqdm.write(
-                    f"{experiment.line(record)} ({record['seconds']:.0f} s; {left} to go, about "
-                    f"{minutes:.1f} min)"
-                )
+        failed = _compute(experiment, kind, spec, store, executor, compute, todo, tracked)
         store.write_results(units)
-        summary = experiment.summarize(records, failed, store.folder)
-        store.write_summary(summary)
-        tracked.finish(experiment.headline(summary))
-        return summary
+        result = experiment.analyze(records, failed)
+        with gallery(store.folder) as pictures:
+            result = experiment.illustrate(result, records, pictures)
+        experiment.deliver(result, store.folder)
+        result.save(store.folder / results.SUMMARY)
+        tracked.finish(result.headline())
+        return result
 
 
-# The last experiment that this process has read the data of: a worker's next unit has them at hand.
+def _compute(
+    experiment: Experiment[U, C, R],
+    kind: type[Experiment[U, C, R]],
+    spec: Any,
+    store: Store[C],
+    executor: Any,
+    compute: Compute,
+    todo: Mapping[str, U],
+    tracked: Any,
+) -> dict[str, str]:
+    """Compute the missing units. Returns the reasons of those that failed, by label."""
+    failed: dict[str, str] = {}
+    cost_left = sum(map(experiment.cost, todo.values()))
+    cost_done = seconds = 0.0
+    total = sum(map(experiment.steps, todo.values()))
+    with tqdm(total=total, unit=experiment.step, disable=None) as bar:
+        progress = bar.update if compute.kind == "inline" else None
+        work = partial(
+            _work, kind, spec, store.folder, compute.unit_threads, imports.allowed(), progress
+        )
+        results = executor.map(work, list(todo.values()))
+        for count, (unit, outcome) in enumerate(results, start=1):
+            cost_left -= experiment.cost(unit)
+            if progress is None:
+                bar.update(experiment.steps(unit))
+            if isinstance(outcome, Failed):
+                failed[unit.label] = outcome.reason
+                tqdm.write(f"{unit.label} failed: {outcome.reason}")
+                continue
+            finished: Finished[C] = outcome.result
+            _check_inputs(finished.environment, experiment, store.folder)
+            store.append(unit.name, finished)
+            _checkpoint(store.folder, unit).unlink(missing_ok=True)
+            tracked.log(unit.name, finished)
+            took = finished.environment.seconds
+            seconds, cost_done = seconds + took, cost_done + experiment.cost(unit)
+            minutes = cost_left * seconds / cost_done / compute.at_a_time / 60
+            tqdm.write(
+                f"{experiment.line(finished.record)} ({took:.0f} s; {len(todo) - count} to go, "
+                f"about {minutes:.1f} min)"
+            )
+    return failed
+
+
+# The last experiment whose data this process has read: a worker's next unit needs them again.
 _LAST: dict[tuple[type, str], Any] = {}
 
 
-def _here(kind: type[Experiment[U]], spec: Any, anew: bool = False) -> Experiment[U]:
+def _experiment(
+    kind: type[Experiment[U, C, R]], spec: Any, anew: bool = False
+) -> Experiment[U, C, R]:
     key = kind, to_yaml(spec)
     if anew or key not in _LAST:
         _LAST.clear()
         _LAST[key] = kind(spec)
-    experiment: Experiment[U] = _LAST[key]
+    experiment: Experiment[U, C, R] = _LAST[key]
     return experiment
 
 
 def _work(
-    kind: type[Experiment[U]],
+    kind: type[Experiment[U, C, R]],
     spec: Any,
     folder: Path,
     threads: int | None,
-    tell: Tell | None,
+    allowed: Iterable[str],
+    progress: Progress | None,
     unit: U,
-) -> Record:
-    """The record of a unit."""
-    experiment = _here(kind, spec)
-    started = time.monotonic()
+) -> Finished[C]:
+    """Compute a unit, in whatever process."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    with _threads(threads):
-        found = experiment.compute(unit, device, _checkpoint(folder, unit), tell or (lambda: None))
-        used = torch.get_num_threads()
-    return {
-        "inputs": experiment.inputs,
-        **found,
-        "device": device,
-        "threads": used,
-        "torch": torch.__version__,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - started, 1),
-    }
+    with _threads(threads), imports.allowing(allowed):
+        experiment = _experiment(kind, spec)
+        started = time.monotonic()
+        checkpoint = _checkpoint(folder, unit)
+        record = experiment.compute(unit, device, checkpoint, progress or (lambda: None))
+        environment = Environment(
+            inputs=experiment.inputs,
+            device=device,
+            threads=torch.get_num_threads(),
+            torch=torch.__version__,
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - started, 1),
+        )
+    return Finished(record, environment)
 
 
-def environment(records: Sequence[Record]) -> dict[str, Any]:
-    """When and with what units were computed, and how long that took in all."""
+def common(spec: Any, units: Iterable[Finished[Any]]) -> dict[str, Any]:
+    """The fields of `Result` that say what was computed, when and how; of at least one unit."""
+    from rawdrift import __version__
+
+    how = [(unit.record.precision, unit.environment) for unit in units]
+    environments = [environment for _, environment in how]
+
+    def listed(values: Iterable[object]) -> str:
+        return ", ".join(sorted(set(map(str, values))))
+
     return {
-        "created": max(record["finished"] for record in records),
-        "duration_s": round(sum(record["seconds"] for record in records), 1),
-        **{key: ", ".join(sorted({str(record[key]) for record in records})) for key in HOW},
+        "version": __version__,
+        "spec": to_dict(spec),
+        "created": max(e.finished for e in environments),
+        "duration_s": round(sum(e.seconds for e in environments), 1),
+        "device": listed(e.device for e in environments),
+        "precision": listed(precision for precision, _ in how),
+        "threads": listed(e.threads for e in environments),
+        "torch": listed(e.torch for e in environments),
     }
 
 
@@ -225,17 +269,19 @@ def _checkpoint(folder: Path, unit: Unit) -> Path:
     return folder / "records" / f"{unit.name}.ckpt"
 
 
-def _check_inputs(record: Record, experiment: Experiment[U], folder: Path) -> None:
-    if record["inputs"] != experiment.inputs:
+def _check_inputs(
+    environment: Environment, experiment: Experiment[Any, Any, Any], folder: Path
+) -> None:
+    if environment.inputs != experiment.inputs:
         raise InputError(
-            f"the data or the weights have changed, or an ISP file, since {folder} was begun; "
+            f"the data, the weights or an ISP file have changed since {folder} was begun; "
             f"choose a new folder"
         )
 
 
 @contextmanager
 def _threads(count: int | None) -> Iterator[None]:
-    """With that many threads of torch inside; None leaves them."""
+    """Use so many threads of torch inside; None leaves them as they are."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from rawdrift import data as datasets
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
+from rawdrift.controls import result as results
+from rawdrift.controls.result import Dataset, Majority
 from rawdrift.data.dataset import RawDataset
+from rawdrift.data.spec import Data
 from rawdrift.data.splits import Split, fit_for_folds, k_fold
 from rawdrift.isp import learned
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.runs.spec import Data, Task
-from rawdrift.tasks.targets import Targets
+from rawdrift.models.spec import Task
+from rawdrift.models.targets import Targets
 
 
 class Material(NamedTuple):
@@ -61,26 +64,26 @@ def fold_seed(seed: int, fold: int) -> int:
     return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])
 
 
-def about(spec: Data, material: Material) -> dict[str, Any]:
-    """The images, classes and folds in numbers, for a summary."""
+def about(spec: Data, material: Material) -> Dataset:
+    """The images, classes and folds in numbers."""
     data, targets, splits = material
     counts = data.counts()
-    majority = max(counts, key=lambda label: counts[label]) if counts else None
-    found: dict[str, Any] = {
-        "name": spec.name,
-        "root": spec.root,
-        "fingerprint": data.fingerprint(),
-        "images": len(data),
-        "height": data.size[0],
-        "width": data.size[1],
-        "task": targets.kind,
-        "classes": counts,
-        "left_out": dict(data.left_out),
-        "groups": None if data.groups is None else len(set(data.groups)),
-        "cameras": [camera.name for camera in data.cameras],
-        "majority": None,
-        "splits": [{"train": len(split.train), "test": len(split.test)} for split in splits],
-    }
-    if targets.kind == "classification" and majority is not None:
-        found["majority"] = {"label": majority, "share": counts[majority] / len(data)}
-    return found
+    majority = None
+    if targets.kind == "classification" and counts:
+        label = max(counts, key=lambda label: counts[label])
+        majority = Majority(label, counts[label] / len(data))
+    return Dataset(
+        name=spec.name,
+        root=spec.root,
+        fingerprint=data.fingerprint(),
+        images=len(data),
+        height=data.size[0],
+        width=data.size[1],
+        task=targets.kind,
+        classes=counts,
+        left_out=dict(data.left_out),
+        groups=None if data.groups is None else len(set(data.groups)),
+        cameras=[camera.name for camera in data.cameras],
+        majority=majority,
+        splits=[results.Split(len(split.train), len(split.test)) for split in splits],
+    )

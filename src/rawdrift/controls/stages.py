@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.tasks.losses import CrossEntropy
+from rawdrift.models.losses import CrossEntropy
 
 
 class Stage(NamedTuple):

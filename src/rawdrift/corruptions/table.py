@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 
 from rawdrift.checks import InputError, choose
-from rawdrift.corruptions import blur, color, digital, elastic, fog, glass, noise
+from rawdrift.corruptions import (
+    blur,
+    color,
+    digital,
+    elastic,
+    fog,
+    glass,
+    noise,
+)
 from rawdrift.corruptions.streams import Seed, open_streams
 from rawdrift.severities import LEVELS, TABLES
 

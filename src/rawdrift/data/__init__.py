@@ -10,7 +10,7 @@ from rawdrift.data import manifest, pack, raw_drone, raw_microscopy
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.frames import Frames
 from rawdrift.data.intensity import dimmed
-from rawdrift.runs.spec import Data
+from rawdrift.data.spec import Data
 
 
 def load(spec: Data) -> RawDataset:

@@ -12,7 +12,7 @@ from rawdrift.camera.camera import Camera
 from rawdrift.camera.decode import decode, normalize
 from rawdrift.checks import InputError
 from rawdrift.data.manifest import Progress
-from rawdrift.runs.spec import INTENSITIES
+from rawdrift.data.spec import INTENSITIES
 
 
 def quiet(items: list[Any], what: str) -> Iterable[Any]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
@@ -21,10 +21,10 @@ GLOSSARY = (
 )
 
 
-def render(template: str, **values: Any) -> str:
-    """A page of a template of this package."""
+def render(template: Path, **values: Any) -> str:
+    """Fill a template, which may use the templates beside it and those of this package."""
     environment = Environment(
-        loader=PackageLoader("rawdrift.report", "."),
+        loader=FileSystemLoader([template.parent, Path(__file__).parent]),
         autoescape=True,  # class labels and file names come from strangers
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -44,7 +44,7 @@ def render(template: str, **values: Any) -> str:
             f"{100 * share:.{digits}f}".removesuffix(".0") + "\N{NO-BREAK SPACE}%"
         ),
     )
-    return environment.get_template(template).render(**values)
+    return environment.get_template(template.name).render(**values)
 
 
 def draw(of: Mapping[str, Callable[[], Figure]], folder: Path) -> dict[str, Markup]:

@@ -1,4 +1,4 @@
-"""Images of the worst cases, as a figure and as data for a page."""
+"""Pictures of a run, as a figure and as data for a page."""
 
 from base64 import b64encode
 from io import BytesIO
@@ -11,10 +11,10 @@ from matplotlib.image import imread, imsave
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from rawdrift.checks import InputError
 from rawdrift.report import style
 from rawdrift.report.contact_sheet import fit
 from rawdrift.report.style import INK, MUTED, RULE, WRONG, plain
-from rawdrift.report.summary import damaged, picture
 
 # Lengths are inches.
 _BETWEEN, _LEFT = 0.14, 0.12
@@ -25,14 +25,6 @@ _PICTURE = 220  # pixels of a picture's long side on a page
 Row = tuple[str, str, str | None]
 """Of pictures: its title, which picture of an image it shows, and what the keys of the answers to
 that begin with; None where there are none."""
-
-
-def worst_case(summary: dict[str, Any], kind: str, run: Path) -> Figure:
-    """Images of the worst case of a kind: as in training, as in the test, and what changed."""
-    worst = summary["worst"][kind]
-    tested = plain(style.case(worst["test"], worst["severity"]), 40)
-    before, after = f"As trained on: {plain(worst['train'])}", f"As tested on: {tested}"
-    return compared(summary, worst["images"], before, after, worst["amplified"], run)
 
 
 def compared(
@@ -115,3 +107,24 @@ def data_uri(run: Path, name: str) -> str:
     content = BytesIO()
     imsave(content, np.ascontiguousarray(view), format="png")
     return f"data:image/png;base64,{b64encode(content.getvalue()).decode()}"
+
+
+def picture(run: Path, name: str) -> Path:
+    """The path of a picture that a summary names; pictures of other folders are refused."""
+    path = run / name
+    if not path.resolve().is_relative_to(run.resolve()):
+        raise damaged(run / "summary.json", f"its picture {name!r} is outside the run folder")
+    if not path.is_file():
+        raise InputError(
+            f"{run} is not a finished run folder: its picture {name} is missing; restore it, or "
+            "start the same command again"
+        )
+    return path
+
+
+def damaged(path: Path, what: str) -> InputError:
+    """The error for a run folder with a file that is not whole."""
+    return InputError(
+        f"{path.parent} is not a finished run folder: {path.name} is damaged, {what}; remove it "
+        "and start the same command again"
+    )

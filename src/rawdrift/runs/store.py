@@ -1,49 +1,94 @@
-"""A run folder: what is done, kept so that a kill at any instant loses only the unit under way."""
+"""A run folder. A kill at any instant loses only the unit that is being computed."""
 
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Generic, Self, TypeVar
 
+import msgspec
 import yaml
 from filelock import FileLock, Timeout
 
 from rawdrift import files
 from rawdrift.checks import InputError
+from rawdrift.runs import codec
 from rawdrift.runs.spec import flat, to_dict, to_yaml
 
-Record = dict[str, Any]
+Row = dict[str, Any]
+"""One measurement: a line of results.csv, by column."""
 
 
-class Store:
-    """Records of finished units, one file each, in a folder that belongs to one spec.
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What a unit measured. Each control adds the fields that its analysis needs.
 
-    A unit is a name that can be a file's. Its record holds `rows`, a list of measurements, which
-    `results.csv` collects, and whatever else the control needs. A record is written in one atomic
-    step, with its checksum: a unit is done or missing, never half, and a damaged one is missing.
-
-    Used as a context, within which no other process works in the folder.
+    precision: of the network's arithmetic.
     """
 
-    def __init__(self, folder: Path, spec: Any, columns: Sequence[str]):
-        """A run folder, new or with the same spec. InputError for any other; writes nothing."""
+    rows: list[Row]
+    precision: str
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and when a unit was computed.
+
+    inputs: fingerprints of what its numbers depend on, beside the spec. threads: of torch.
+    finished: the time in UTC. seconds: how long it took.
+    """
+
+    inputs: list[str]
+    device: str
+    threads: int
+    torch: str
+    finished: str
+    seconds: float
+
+
+C = TypeVar("C", bound=Record)
+
+
+class Finished(msgspec.Struct, Generic[C], frozen=True):
+    """A finished unit: what it measured, and how it was computed."""
+
+    record: C
+    environment: Environment
+
+
+class _File(msgspec.Struct):
+    checksum: str
+    finished: msgspec.Raw
+
+
+class Store(Generic[C]):
+    """Records of finished units, one file each, in a folder that belongs to one spec.
+
+    A unit has a name that can be a file's. Its record is written in one atomic step, with its
+    checksum: a unit is finished or missing, never half done; a damaged one is missing.
+
+    Use it as a context: no other process works in the folder inside.
+    """
+
+    def __init__(self, folder: Path, spec: Any, columns: Sequence[str], record: type[C]):
+        """Open a run folder, new or of the same spec. Raises InputError for any other.
+
+        columns: of results.csv. record: the type of the records. Nothing is written yet.
+        """
         self.folder = folder
         self.spec = spec
         self.columns = tuple(columns)
+        self._type = Finished[record]  # type: ignore[valid-type]
         self._lock = FileLock(folder / ".lock", timeout=0)
         self._check(to_dict(spec))
 
     def __enter__(self) -> Self:
-        """Make the folder, write spec.yaml, sweep away what a killed write has left."""
+        """Make the folder, write spec.yaml, and remove what a killed write has left."""
         files.make_folder(self.folder)
         try:
             self._lock.acquire()
         except Timeout:
             raise InputError(
-                f"another process is at work in {self.folder}; wait for it, or choose a new folder"
+                f"another process is working in {self.folder}; wait for it, or choose a new folder"
             ) from None
         for leftover in self.folder.rglob(".*.tmp"):
             leftover.unlink(missing_ok=True)
@@ -54,41 +99,45 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
-    def append(self, unit: str, record: Record) -> None:
-        """Keep the record of a finished unit, and add its rows at the end of results.csv."""
-        text = json.dumps({"checksum": _checksum(record), "record": record}, indent=1)
-        files.write(self._path(unit), text)
+    def append(self, unit: str, finished: Finished[C]) -> None:
+        """Keep a finished unit, and add its rows at the end of results.csv."""
+        body = codec.encode(finished)
+        checksum = hashlib.sha256(body).hexdigest()
+        content = msgspec.json.encode(_File(checksum, msgspec.Raw(body)))
+        files.write(self._path(unit), content + b"\n")
         with self._results.open("ab") as file:
-            file.write(self._lines(record["rows"], header=file.tell() == 0))
+            file.write(self._lines(finished.record.rows, header=file.tell() == 0))
 
-    def read(self, unit: str) -> Record | None:
-        """The record of a unit; None where it is missing or damaged."""
+    def read(self, unit: str) -> Finished[C] | None:
+        """Return a finished unit; None if it is missing or damaged."""
         try:
-            held = json.loads(self._path(unit).read_text("utf-8"))
-            record: Record = held["record"]
-            return record if held["checksum"] == _checksum(record) else None
-        except (FileNotFoundError, ValueError, KeyError, TypeError):  # missing, or damaged
+            held = msgspec.json.decode(self._path(unit).read_bytes(), type=_File)
+            if hashlib.sha256(held.finished).hexdigest() != held.checksum:
+                return None
+            finished: Finished[C] = msgspec.json.decode(held.finished, type=self._type)
+            return finished
+        except (FileNotFoundError, msgspec.DecodeError):
             return None
 
-    def records(self, units: Iterable[str]) -> "Records":
-        """The records of finished units, in the order of `units`."""
+    def records(self, units: Iterable[str]) -> "Records[C]":
+        """Return the finished ones of these units, in this order."""
         return Records(self, tuple(units))
 
     def write_results(self, units: Iterable[str]) -> None:
         """Write results.csv: the rows of all finished units, in the order of `units`.
 
-        Those that `append` adds stand in the order in which units finish, and a kill may cost the
-        last ones, until this is called again: at the beginning and the end of a run.
+        `append` adds rows in the order in which units finish, and a kill may lose the last ones,
+        until this is called again: at the beginning and the end of a run.
         """
 
         def write(file: IO[bytes]) -> None:
             file.write(self._lines([], header=True))
-            for record in self.records(units):
-                file.write(self._lines(record["rows"]))
+            for finished in self.records(units):
+                file.write(self._lines(finished.record.rows))
 
         files.write(self._results, write)
 
-    def _lines(self, rows: Iterable[Mapping[str, Any]], header: bool = False) -> bytes:
+    def _lines(self, rows: Iterable[Row], header: bool = False) -> bytes:
         """Rows as CSV."""
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns, lineterminator="\n")
@@ -101,15 +150,11 @@ class Store:
     def _results(self) -> Path:
         return self.folder / "results.csv"
 
-    def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Write summary.json."""
-        files.write(self.folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-
     def _path(self, unit: str) -> Path:
         return self.folder / "records" / f"{unit}.json"
 
-    def _check(self, spec: dict[str, Any]) -> None:
-        """Refuse a folder that is not this spec's."""
+    def _check(self, spec: Mapping[str, Any]) -> None:
+        """Refuse a folder that belongs to another spec."""
         path = self.folder / "spec.yaml"
         if self.folder.exists() and not self.folder.is_dir():
             raise InputError(f"{self.folder} is a file, expected a run folder; choose another")
@@ -133,26 +178,22 @@ class Store:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         raise InputError(
             f"{self.folder} holds another experiment ({shown}{more}); "
-            f"choose a new folder, or the same settings to go on"
+            f"choose a new folder, or the same settings to resume"
         )
 
 
-class Records:
-    """Records of finished units, as often as they are gone through: one is in memory at a time."""
+class Records(Generic[C]):
+    """Finished units, to be iterated any number of times; one is in memory at a time."""
 
-    def __init__(self, store: Store, units: tuple[str, ...]):
+    def __init__(self, store: Store[C], units: tuple[str, ...]):
         self._store = store
         self._units = units
 
-    def __iter__(self) -> Iterator[Record]:
-        found = map(self._store.read, self._units)
-        return (record for record in found if record is not None)
+    def __iter__(self) -> Iterator[Finished[C]]:
+        read = map(self._store.read, self._units)
+        return (finished for finished in read if finished is not None)
 
 
 def _is_ours(path: Path) -> bool:
     """What a run that was killed at its very beginning may have left."""
     return path.name == ".lock" or (path.name.startswith(".spec.yaml.") and path.suffix == ".tmp")
-
-
-def _checksum(record: Record) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

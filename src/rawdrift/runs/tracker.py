@@ -3,14 +3,16 @@
 import hashlib
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from rawdrift.checks import InputError, choose
 from rawdrift.runs.spec import flat, to_dict
-from rawdrift.runs.store import Record
+from rawdrift.runs.store import Finished
 
 KINDS = ("none", "mlflow")
 
@@ -18,7 +20,7 @@ KINDS = ("none", "mlflow")
 class Tracker(Protocol):
     """Is told of each finished unit, once or more often, and of the end."""
 
-    def log(self, unit: str, record: Record) -> None: ...
+    def log(self, unit: str, finished: Finished[Any]) -> None: ...
 
     def finish(self, numbers: Mapping[str, float]) -> None: ...
 
@@ -32,7 +34,7 @@ def tracker(kind: str, folder: Path, spec: Any) -> Tracker:
 class Nothing:
     """No tracker: the run folder has it all."""
 
-    def log(self, unit: str, record: Record) -> None:
+    def log(self, unit: str, finished: Finished[Any]) -> None:
         pass
 
     def finish(self, numbers: Mapping[str, float]) -> None:
@@ -74,9 +76,9 @@ class Mlflow:
                 f"leave the tracker out"
             ) from None
 
-    def log(self, unit: str, record: Record) -> None:
+    def log(self, unit: str, finished: Finished[Any]) -> None:
         try:
-            self._log(unit, record)
+            self._log(unit, finished)
         except self._error as error:
             warnings.warn(f"MLflow has not got {unit} ({_line(error)})", stacklevel=2)
 
@@ -88,9 +90,10 @@ class Mlflow:
         except self._error as error:
             warnings.warn(f"MLflow has not got the end of the run ({_line(error)})", stacklevel=2)
 
-    def _log(self, unit: str, record: Record) -> None:
+    def _log(self, unit: str, finished: Finished[Any]) -> None:
         from mlflow.entities import Metric, Param
 
+        record, environment = finished.record, finished.environment
         name = _digest(self._place + unit)
         held = self._find("unit", name)
         if held is not None and self._client.get_run(held).info.status == "FINISHED":
@@ -99,14 +102,14 @@ class Mlflow:
         run = (
             held or self._client.create_run(self._experiment, run_name=unit, tags=tags).info.run_id
         )
-        at = int(1000 * datetime.fromisoformat(record["finished"]).timestamp())
+        at = int(1000 * datetime.fromisoformat(environment.finished).timestamp())
         metrics = [
             Metric(_key(_name(row)), float(row["value"]), at, int(row.get("step", 0)))
-            for row in record["rows"]
+            for row in record.rows
         ]
         params = [
             Param(key, str(value))
-            for key, value in record.items()
+            for key, value in (*_fields(record), *_fields(environment))
             if isinstance(value, (str, int, float))
         ]
         for first in range(0, len(metrics), 1000):  # as many as MLflow takes at a time
@@ -132,6 +135,10 @@ class Mlflow:
         for key, value in flat(to_dict(spec)).items():
             self._client.log_param(run.info.run_id, key, str(value)[:6000])
         return str(run.info.run_id)
+
+
+def _fields(struct: msgspec.Struct) -> Iterable[tuple[str, Any]]:
+    return msgspec.structs.asdict(struct).items()
 
 
 # Columns that tell units apart, and when and how large a measurement is.

@@ -2,56 +2,55 @@
 
 space = ParameterSpace.around(isp, {"gamma.gamma": (1.6, 2.8), "white_balance.gains": 0.2})
 found = search(net, isp, data, space); safe = envelope(net, isp, data, space)
-summary = run(ForensicsSpec(...), "runs/cells")    # the sweep of both, with its run folder
 """
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from rawdrift.controls.forensics.envelope import Envelope, Tolerance, envelope
-from rawdrift.controls.forensics.joint import Validation
-from rawdrift.controls.forensics.quantities import Axis
-from rawdrift.controls.forensics.search import Found, SearchResult, Visit, search
-from rawdrift.controls.forensics.sensitivity import Point, Sensitivity, Sobol, sensitivity
-from rawdrift.controls.forensics.sensor_settings import SensorSettings, with_sensor
-from rawdrift.controls.forensics.sign import sign
-from rawdrift.controls.forensics.space import ParameterSpace
-from rawdrift.controls.signature import Outside, Signature, Verdict, check
-from rawdrift.runs.executor import Compute
-from rawdrift.runs.forensics import ForensicsSpec
-from rawdrift.tasks.weights import fingerprint
+import lazy_loader
 
-__all__ = [
-    "Axis",
-    "Envelope",
-    "Found",
-    "Outside",
-    "ParameterSpace",
-    "Point",
-    "SearchResult",
-    "Sensitivity",
-    "SensorSettings",
-    "Signature",
-    "Sobol",
-    "Tolerance",
-    "Validation",
-    "Verdict",
-    "Visit",
-    "check",
-    "envelope",
-    "fingerprint",
-    "run",
-    "search",
-    "sensitivity",
-    "sign",
-    "with_sensor",
-]
+from rawdrift.controls.control import Control
+from rawdrift.controls.forensics.spec import DEMO, ForensicsSpec
 
+if TYPE_CHECKING:
+    from rawdrift.controls.evidence.check import Outside, Verdict, check
+    from rawdrift.controls.evidence.signature import Signature
+    from rawdrift.controls.forensics.gradient_search import Found, SearchResult, Visit, search
+    from rawdrift.controls.forensics.joint import Validation
+    from rawdrift.controls.forensics.quantities import Axis
+    from rawdrift.controls.forensics.sensor_settings import SensorSettings, with_sensor
+    from rawdrift.controls.forensics.signing import sign
+    from rawdrift.controls.forensics.sobol import Point, Sensitivity, Sobol, sensitivity
+    from rawdrift.controls.forensics.space import ParameterSpace
+    from rawdrift.controls.forensics.tolerance import Envelope, Tolerance, envelope
+    from rawdrift.models.weights import fingerprint
 
-def run(
-    spec: ForensicsSpec, out: str | Path, compute: Compute | None = None, tracking: str = "none"
-) -> dict[str, Any]:
-    """Run a drift forensics experiment, or go on with it, in the folder `out`: `sweep.run`."""
-    from rawdrift.controls.forensics import sweep  # with Lightning, which the rest can do without
+control = Control(
+    name="forensics",
+    spec=ForensicsSpec,
+    experiment="rawdrift.controls.forensics.experiment:DriftForensics",
+    result="rawdrift.controls.forensics.result:ForensicsResult",
+    page="rawdrift.controls.forensics.page",
+    description=(
+        "Search for settings of the camera that break a model, and sign those that are safe."
+    ),
+    help="drift forensics: settings that break a model, and safe ones",
+    demo=DEMO,
+)
 
-    return sweep.run(spec, out, compute, tracking)
+# Imported when first used: the command line needs the control, but not torch.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "gradient_search": ["Found", "SearchResult", "Visit", "search"],
+        "joint": ["Validation"],
+        "quantities": ["Axis"],
+        "sensor_settings": ["SensorSettings", "with_sensor"],
+        "signing": ["sign"],
+        "sobol": ["Point", "Sensitivity", "Sobol", "sensitivity"],
+        "space": ["ParameterSpace"],
+        "tolerance": ["Envelope", "Tolerance", "envelope"],
+        "..evidence.check": ["Outside", "Verdict", "check"],
+        "..evidence.signature": ["Signature"],
+        "...models.weights": ["fingerprint"],
+    },
+)

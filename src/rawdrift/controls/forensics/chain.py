@@ -13,13 +13,13 @@ from rawdrift.checks import InputError, choose
 from rawdrift.controls.forensics.fit import check_fit
 from rawdrift.controls.forensics.samples import Samples, read
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
-from rawdrift.controls.measures import Array, classification, segmentation
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.tasks.input_gradient import cheap
-from rawdrift.tasks.losses import CrossEntropy
-from rawdrift.tasks.metrics import outcome
-from rawdrift.tasks.similarity import ssim
+from rawdrift.models.input_gradient import cheap
+from rawdrift.models.losses import CrossEntropy
+from rawdrift.models.metrics import outcome
+from rawdrift.models.similarity import ssim
+from rawdrift.statistics.measures import Array, classification, segmentation
 
 Distance = Literal["l2", "ssim"]
 BATCH = 64  # images in the net, at most

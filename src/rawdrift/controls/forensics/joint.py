@@ -7,10 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from rawdrift.controls.forensics.chain import Chain
-from rawdrift.controls.forensics.search import search_chain
+from rawdrift.controls.forensics.gradient_search import search_chain
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
-from rawdrift.controls.resampling import Interval
-from rawdrift.controls.statistics import wilson
+from rawdrift.statistics.basics import Interval, wilson
 
 SCAN = 8  # settings between the default and a bound of the space, tried from the inside out
 HALVINGS = 6  # of the gap between the last that holds and the first that does not: to 0.2 %

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from rawdrift import files
-from rawdrift.controls.samples import AMPLIFIED, SAMPLES
 from rawdrift.controls.stages import stages
+from rawdrift.controls.synthesis.samples import AMPLIFIED, SAMPLES
 from rawdrift.isp.develop import encode, picture
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.models import losses
+from rawdrift.models.chain import BATCH
+from rawdrift.models.metrics import outcome
 from rawdrift.runs.store import Record
-from rawdrift.tasks import losses
-from rawdrift.tasks.metrics import outcome
-from rawdrift.tasks.task import BATCH
 
 if TYPE_CHECKING:
-    from rawdrift.controls.forensics.sweep import DriftForensics
+    from rawdrift.controls.forensics.experiment import DriftForensics
 
 STRIPS = 3  # images that are shown for every regularization
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from rawdrift.controls.forensics.chain import Chain
-from rawdrift.controls.forensics.envelope import Envelope
-from rawdrift.controls.forensics.search import Found, SearchResult
-from rawdrift.controls.forensics.sensitivity import Sensitivity
+from rawdrift.controls.forensics.gradient_search import Found, SearchResult
+from rawdrift.controls.forensics.sobol import Sensitivity
 from rawdrift.controls.forensics.space import ParameterSpace
+from rawdrift.controls.forensics.tolerance import Envelope
 from rawdrift.controls.forensics.unit import Unit
 from rawdrift.runs.store import Record
 

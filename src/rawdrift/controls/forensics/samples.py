@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from rawdrift.checks import InputError
-from rawdrift.controls.resampling import Clusters, clusters
 from rawdrift.data.dataset import RawDataset
+from rawdrift.statistics.resampling import Clusters, clusters
 
 
 class Samples(Protocol):

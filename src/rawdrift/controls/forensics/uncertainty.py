@@ -4,9 +4,9 @@ import numpy as np
 
 from rawdrift.checks import InputError
 from rawdrift.controls.forensics.chain import Chain
-from rawdrift.controls.measures import Array
-from rawdrift.controls.resampling import DRAWS, Interval, Resampling
-from rawdrift.controls.statistics import effective_size, wilson
+from rawdrift.statistics.basics import Interval, effective_size, wilson
+from rawdrift.statistics.measures import Array
+from rawdrift.statistics.resampling import DRAWS, Resampling
 
 _BEYOND = 20  # draws beyond a bound that make it steady
 _MOST = 20_000

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rawdrift.controls.material import Material
-from rawdrift.controls.measures import Array, classification, segmentation
-from rawdrift.controls.resampling import FLIPS, Resampling, clusters, holm
-from rawdrift.controls.statistics import spread
 from rawdrift.runs.store import Record
+from rawdrift.statistics.basics import spread
+from rawdrift.statistics.measures import Array, classification, segmentation
+from rawdrift.statistics.resampling import FLIPS, Resampling, clusters, holm
 
 CERTAIN = 0.05  # corrected p-values below it are called a difference
 MOST = 0.9  # of the best value, at which a setting has learned most of what it will

@@ -6,15 +6,15 @@ import torch
 from torch import nn
 
 from rawdrift.checks import InputError, choose
-from rawdrift.controls.optimization.control import DriftOptimization
+from rawdrift.controls.optimization.experiment import DriftOptimization
 from rawdrift.controls.optimization.settings import front_of
+from rawdrift.controls.optimization.spec import OptimizationSpec
 from rawdrift.controls.optimization.unit import Unit
-from rawdrift.runs.optimization import OptimizationSpec
+from rawdrift.models import weights
+from rawdrift.models.chain import Develop
+from rawdrift.models.deploy import to_export, to_onnx
+from rawdrift.models.train import network
 from rawdrift.runs.store import Store
-from rawdrift.tasks import weights
-from rawdrift.tasks.deploy import to_export, to_onnx
-from rawdrift.tasks.task import Develop
-from rawdrift.tasks.train import network
 
 WRITERS = {".onnx": to_onnx, ".pt2": to_export}
 COMPARED = 8  # test images that the logits are compared on

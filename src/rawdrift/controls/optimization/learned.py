@@ -11,10 +11,10 @@ from rawdrift.checks import InputError, choose
 from rawdrift.controls.forensics.quantities import Bounds, belongs, split
 from rawdrift.controls.forensics.ranges import DEFAULTS, KNOBS
 from rawdrift.controls.forensics.space import ParameterSpace
+from rawdrift.controls.optimization.spec import Optimization, Pull
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.runs.optimization import Optimization, Pull
-from rawdrift.tasks.similarity import ssim
-from rawdrift.tasks.task import Develop
+from rawdrift.models.chain import Develop
+from rawdrift.models.similarity import ssim
 
 LEAST = 0.01  # that a change is relative to: the black level may be nearly zero
 Values = dict[str, Any]  # by name of the parameter: a number, or nested lists of them

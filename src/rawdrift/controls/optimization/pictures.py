@@ -14,8 +14,8 @@ from rawdrift import files
 from rawdrift.controls.material import Material
 from rawdrift.controls.stages import stages
 from rawdrift.isp.develop import encode, picture
+from rawdrift.models.chain import Develop, Front
 from rawdrift.runs.store import Record
-from rawdrift.tasks.task import Develop, Front
 
 SHOWN = 4  # images
 MIDDLE = 256  # pixels of an image that are shown

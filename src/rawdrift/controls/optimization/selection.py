@@ -10,13 +10,13 @@ import torch
 from rawdrift import files
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.controls.material import Material
-from rawdrift.controls.measures import classification, segmentation
 from rawdrift.data.splits import Indices, validation
 from rawdrift.isp.color import Channels
-from rawdrift.tasks.course import Course, DivergedError
-from rawdrift.tasks.evaluate import answer
-from rawdrift.tasks.metrics import over_set
-from rawdrift.tasks.task import Develop
+from rawdrift.models.chain import Develop
+from rawdrift.models.course import Course, DivergedError
+from rawdrift.models.evaluate import answer
+from rawdrift.models.metrics import over_set
+from rawdrift.statistics.measures import classification, segmentation
 
 TRAININGS = len(CONFIGURATIONS)
 

@@ -11,17 +11,17 @@ from rawdrift.camera.camera import Camera
 from rawdrift.controls.material import Material
 from rawdrift.controls.optimization import learned
 from rawdrift.controls.optimization.physics import clipped
+from rawdrift.controls.optimization.spec import Optimization
 from rawdrift.controls.optimization.unit import Unit
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.splits import Split
-from rawdrift.runs.optimization import Optimization
-from rawdrift.runs.spec import Task
-from rawdrift.tasks.course import Course, DivergedError
-from rawdrift.tasks.evaluate import answer
-from rawdrift.tasks.fronts import NeuralISP, Packed
-from rawdrift.tasks.isolation import random_state
-from rawdrift.tasks.metrics import over_set
-from rawdrift.tasks.task import Develop, Front, Normalize
+from rawdrift.models.chain import Develop, Front, Normalize
+from rawdrift.models.course import Course, DivergedError
+from rawdrift.models.evaluate import answer
+from rawdrift.models.fronts import NeuralISP, Packed
+from rawdrift.models.isolation import random_state
+from rawdrift.models.metrics import over_set
+from rawdrift.models.spec import Task
 
 
 def front_of(

@@ -6,7 +6,15 @@ import numpy as np
 
 from rawdrift.data.synthetic.canvas import Canvas, raised
 from rawdrift.data.synthetic.floats import remainder
-from rawdrift.data.synthetic.shapes import Point, Window, area, box, middle, moved, rectangle
+from rawdrift.data.synthetic.shapes import (
+    Point,
+    Window,
+    area,
+    box,
+    middle,
+    moved,
+    rectangle,
+)
 from rawdrift.data.synthetic.texture import Array, Rng
 from rawdrift.data.synthetic.things import Building
 

@@ -11,7 +11,15 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from rawdrift.data.synthetic.texture import Array, Rng
-from rawdrift.data.synthetic.things import Building, Car, Color, Patch, Pole, Span, Tree
+from rawdrift.data.synthetic.things import (
+    Building,
+    Car,
+    Color,
+    Patch,
+    Pole,
+    Span,
+    Tree,
+)
 
 # Kind of car: how many of them are it.
 CARS = {"hatchback": 0.36, "sedan": 0.24, "wagon": 0.28, "van": 0.12}

@@ -5,7 +5,16 @@ import triton.language as tl
 from torch import Tensor
 
 from rawdrift.isp.fused.gpu.correlation import fold
-from rawdrift.isp.fused.gpu.tiles import COLUMNS, ROWS, inside, launch, near, place, tile, tiles
+from rawdrift.isp.fused.gpu.tiles import (
+    COLUMNS,
+    ROWS,
+    inside,
+    launch,
+    near,
+    place,
+    tile,
+    tiles,
+)
 
 
 def median_adjoint(grad: Tensor, x: Tensor, medians: Tensor) -> Tensor:

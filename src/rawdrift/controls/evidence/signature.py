@@ -1,0 +1,114 @@
+"""The file: JSON, described by a schema, with a checksum."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+from rawdrift import files
+from rawdrift.checks import InputError
+
+FORMAT = "rawdrift-signature"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a signature file holds, see `schema`.
+
+    The checksum shows that a file is as it was written. It is no proof of who wrote it: for that,
+    sign the file with the tools of your trade.
+    """
+
+    content: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a signature file. InputError for one that is none, of another version, or changed
+        since it was written."""
+        try:
+            content = json.loads(
+                Path(path).read_text("utf-8"),
+                parse_float=_finite,
+                parse_int=_whole,
+                parse_constant=_no_number,
+            )
+        except FileNotFoundError:
+            raise InputError(f"signature {path} does not exist") from None
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path} is not a signature: it is no JSON ({error})") from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise InputError(f'{path} is not a signature: its format is not "{FORMAT}"')
+        if content.get("version") != VERSION:
+            raise InputError(
+                f"{path} is a signature of version {content.get('version')!r}, expected {VERSION}; "
+                f"use the release of rawdrift that wrote it, {content.get('rawdrift')!r}"
+            )
+        _validate(content, str(path))
+        if content["checksum"] != _checksum(content):
+            raise InputError(
+                f"{path} has been changed since it was written: its checksum does not fit; ask "
+                f"for the original"
+            )
+        return cls(content)
+
+    @classmethod
+    def seal(cls, content: Mapping[str, Any]) -> Self:
+        """Content with format, version and checksum added. InputError where the schema refuses."""
+        whole = {"format": FORMAT, "version": VERSION, **content}
+        whole = json.loads(json.dumps(whole, allow_nan=False))  # as it will be read
+        whole["checksum"] = _checksum(whole)
+        _validate(whole, "the signature")
+        return cls(whole)
+
+    def save(self, path: str | Path) -> None:
+        """Write the file."""
+        files.write(Path(path), json.dumps(self.content, indent=1, allow_nan=False) + "\n")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(text)
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    _finite(text)  # what no float can be is no number to compare with
+    return value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text[:20]} is no number of JSON")
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of signature files."""
+    file = resources.files("rawdrift.controls.evidence") / "signature.schema.json"
+    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return found
+
+
+def _canonical(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in content.items() if key != "checksum"}
+    return hashlib.sha256(_canonical(rest).encode()).hexdigest()
+
+
+def _validate(content: Mapping[str, Any], name: str) -> None:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(schema()).iter_errors(content))
+    if error is not None:
+        where = ".".join(map(str, error.absolute_path)) or "the whole"
+        raise InputError(f"{name} is not a valid signature: {where}: {error.message[:200]}")
+    axes = sorted(axis["name"] for axis in content["space"])
+    if not axes == sorted(content["tolerances"]) == sorted(content["box"]):
+        raise InputError(f"{name} is not a valid signature: space, tolerances and box differ")

@@ -1,0 +1,80 @@
+"""The task models of a sweep: trained once, and kept in the run folder."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from torch import nn
+
+from rawdrift import files
+from rawdrift.checks import InputError
+from rawdrift.controls.material import Material, fold_seed
+from rawdrift.controls.synthesis.experiment import CHECKPOINT_EVERY, seconds_of_training
+from rawdrift.isp.pipeline import Pipeline
+from rawdrift.models import build as models
+from rawdrift.models.chain import Develop
+from rawdrift.models.spec import Task
+from rawdrift.models.train import train
+
+
+class Kept:
+    """A fold's task model: trained on the fold's training images when it is first asked for, in
+    whatever process, then read from its file; or the user's own."""
+
+    def __init__(self, material: Material, fold: int, isp: Pipeline, task: Task, seed: int):
+        self.material = material
+        self.fold = fold
+        self.develop = Develop([isp])
+        self.task = task
+        self.seed = seed
+        self._failed: InputError | None = None
+
+    def path(self, folder: Path) -> Path:
+        """Of its file, for task.checkpoint."""
+        if self.task.checkpoint is not None:
+            return Path(self.task.checkpoint)
+        return folder / "models" / f"fold{self.fold}.safetensors"
+
+    def get(self, folder: Path) -> nn.Module:
+        """The network of the run in `folder`: view to logits, in evaluation mode.
+
+        It comes from the file even where it has just been trained: the same numbers every time.
+        """
+        path = self.path(folder)
+        if self.task.checkpoint is None:
+            files.make_folder(path.parent)
+            with FileLock(path.with_name(f".{path.stem}.lock")):
+                if self._failed is not None:  # would fail again
+                    raise self._failed
+                if not path.is_file():
+                    self._train(path, folder / "records" / f"train_{path.stem}.ckpt")
+        task = replace(self.task, weights="none", checkpoint=str(path))
+        net = models.load_checkpoint(task, self.material.targets, self.material.data.size)
+        return net.to(memory_format=torch.channels_last)
+
+    def _train(self, path: Path, checkpoint: Path) -> None:
+        data, targets, splits = self.material
+        try:
+            net = train(
+                data,
+                targets,
+                torch.from_numpy(splits[self.fold].train),
+                self.develop,
+                self.task,
+                seed=fold_seed(self.seed, self.fold),
+                checkpoint=checkpoint,
+                checkpoint_every=CHECKPOINT_EVERY,
+            )
+        except InputError as error:
+            self._failed = error
+            raise
+        models.save(net, path)
+        checkpoint.unlink(missing_ok=True)
+
+    def measure(self) -> tuple[nn.Module, float]:
+        """A network like it, and about how many seconds its training takes."""
+        if self.task.checkpoint is not None:
+            data = self.material.data
+            return models.load_checkpoint(self.task, self.material.targets, data.size), 0.0
+        return seconds_of_training(self.material, self.fold, self.develop, self.task)

@@ -1,0 +1,130 @@
+"""From an envelope to its signature."""
+
+import hashlib
+import platform
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import nn
+
+from rawdrift import __version__
+from rawdrift import isp as isps
+from rawdrift.camera.camera import Camera
+from rawdrift.checks import InputError
+from rawdrift.controls.evidence import Signature, check
+from rawdrift.controls.forensics.samples import Samples
+from rawdrift.controls.forensics.tolerance import Envelope
+from rawdrift.data.dataset import RawDataset
+from rawdrift.isp.pipeline import Pipeline
+from rawdrift.models.weights import fingerprint, kind
+from rawdrift.runs.spec import to_yaml
+
+BOUNDS = (
+    "percentile bootstrap over groups of images, one-sided, Bonferroni over both ends of every "
+    "axis and the box; joint box shrunk until random settings, corners and an adversarial search "
+    "find none that exceeds max_drop"
+)
+
+
+def sign(
+    envelope: Envelope,
+    net: nn.Module,
+    isp: Pipeline,
+    data: RawDataset | Samples,
+    camera: Camera,
+    spec: Any = None,
+) -> Signature:
+    """The signature of an envelope: `save` writes it, `rawdrift check` reads it.
+
+    net, isp, data: those that the envelope was made with. camera: whose numbers the ISP has. spec:
+    of the experiment, to be hashed. InputError where the ISP is not this camera's.
+    """
+    axes = envelope.space.to_dict()["axes"]
+    found = Signature.seal(
+        {
+            "rawdrift": __version__,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "model": {
+                "sha256": fingerprint(net),
+                "kind": kind(net),
+                "parameters": sum(parameter.numel() for parameter in net.parameters()),
+            },
+            "data": {
+                "sha256": _of_data(data),
+                "images": envelope.images,
+                "groups": envelope.groups,
+            },
+            "camera": asdict(camera),
+            "isp": {
+                "configuration": _configuration(isp),
+                "steps": [
+                    {"name": name, "kind": type(step).__name__} for name, step in isp.steps.items()
+                ],
+                "numbers": {
+                    name: value.tolist()
+                    for name, value in isp.state_dict().items()
+                    if value.is_floating_point()
+                },
+            },
+            "metric": envelope.metric,
+            "baseline": envelope.baseline._asdict(),
+            "max_drop": envelope.max_drop,
+            "confidence": envelope.confidence,
+            "space": axes,
+            "tolerances": {name: t._asdict() for name, t in envelope.tolerances.items()},
+            "box": envelope.box,
+            "scale": envelope.scale,
+            "validation": {
+                **envelope.validation._asdict(),
+                "share": envelope.validation.share._asdict(),
+            },
+            "method": {
+                "bounds": BOUNDS,
+                "level": envelope.level,
+                "draws": envelope.draws,
+                "seed": envelope.seed,
+                "evaluations": envelope.evaluations,
+            },
+            "libraries": {
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("numpy", "torch", "torchmetrics")},
+            },
+            "spec_sha256": None
+            if spec is None
+            else hashlib.sha256(to_yaml(spec).encode()).hexdigest(),
+            "warnings": list(envelope.warnings),
+        }
+    )
+    own = check(found, camera)
+    if own.outside or own.moved:
+        raise InputError(
+            f"the ISP does not have the numbers of camera {camera.name!r}: "
+            f"{', '.join([*own.moved, *map(str, own.outside)])}; give the camera it was made of"
+        )
+    return found
+
+
+def _of_data(data: RawDataset | Samples) -> str:
+    if isinstance(data, RawDataset):
+        return data.fingerprint()
+    digest = hashlib.sha256()
+    for index in range(len(data)):
+        for part in data[index]:
+            value = torch.as_tensor(part)
+            digest.update(f"{value.dtype} {tuple(value.shape)}".encode())
+            digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _configuration(isp: Pipeline) -> str | None:
+    """Its name in Table 1."""
+    camera = Camera(name="any", cfa="RGGB")
+    kinds = [(name, type(step)) for name, step in isp.steps.items() if name != "sensor"]
+    for name in isps.CONFIGURATIONS:
+        steps = isps.static(name, camera).steps
+        if kinds == [(step, type(module)) for step, module in steps.items()]:
+            return name
+    return None

@@ -1,0 +1,147 @@
+"""The spec of drift forensics."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from rawdrift.checks import InputError, choose, is_number, whole
+from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.data.spec import Data
+from rawdrift.models.spec import Task
+from rawdrift.runs.spec import existing_file
+
+RIVALS = ("random", "cma-es")
+
+
+@dataclass(frozen=True)
+class Forensics:
+    """Drift forensics: settings of the camera and its ISP that break a model, and those that are
+    safe.
+
+    Args:
+        isp: the pipeline to train on and to drift, such as "bi,s,ga", or an ISP file (.toml) of the
+            data's camera; with task.checkpoint the one whose views that model knows.
+        channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
+        folds: of the cross-validation, at least 2.
+        models: of how many folds to train a model, the first ones; by default of all. Sensitivity,
+            envelope and signature are of the first.
+        images: at most so many test images of each fold, of all labels alike; by default all.
+        space: "default", every step within its documented range, or ranges by parameter: a pair
+            (low, high), or a half-width relative to the value.
+        sensor: whether exposure, gain, read noise and PSF of the sensor drift too; the camera must
+            know its gain.
+        groups: what is searched: "all" parameters; "each" step alone; names of steps, parameters or
+            axes.
+        regularizations: weights of the distance between drifted and default views; 0 searches
+            without regard to it.
+        distance: between views: "l2", root mean square, or "ssim", 1 - SSIM.
+        metric: accuracy, balanced_accuracy or macro_f1; of masks iou or dice; by default the first.
+        restarts: of the gradient search.
+        steps: of each restart.
+        rivals: what the searches of the first group are compared with, with as many evaluations:
+            "random", "cma-es".
+        samples: of the Sobol indices, a power of 2, each of as many evaluations as axes and 2; 0
+            leaves the sensitivity out.
+        envelope: whether to look for safe settings and to sign them.
+        max_drop: of the metric, within the envelope.
+        confidence: of the envelope and of intervals.
+        cameras: random ones that the envelope is validated with.
+    """
+
+    isp: str = "bi,s,ga"
+    channels: Literal["luma", "yuv"] = "luma"
+    folds: int = 5
+    models: int | None = None
+    images: int | None = None
+    space: Literal["default"] | dict[str, float | list[float]] = "default"
+    sensor: bool = False
+    groups: list[str] = field(default_factory=lambda: ["all", "each"])
+    regularizations: list[float] = field(default_factory=lambda: [0.0, 1.0, 10.0, 100.0])
+    distance: Literal["l2", "ssim"] = "l2"
+    metric: str | None = None
+    restarts: int = 4
+    steps: int = 20
+    rivals: list[str] = field(default_factory=lambda: ["random", "cma-es"])
+    samples: int = 64
+    envelope: bool = True
+    max_drop: float = 0.02
+    confidence: float = 0.95
+    cameras: int = 200
+
+    def __post_init__(self) -> None:
+        if Path(self.isp).suffix == ".toml":
+            path = existing_file(
+                "forensics.isp", self.isp, "a configuration, or an ISP file (.toml)"
+            )
+            object.__setattr__(self, "isp", path)
+        else:
+            choose("pipeline in forensics.isp", self.isp, CONFIGURATIONS)
+        choose("forensics.channels", self.channels, ("luma", "yuv"))
+        choose("forensics.distance", self.distance, ("l2", "ssim"))
+        for name, least in (("folds", 2), ("restarts", 1), ("steps", 1), ("cameras", 1)):
+            whole(f"forensics.{name}", getattr(self, name), least)
+        for name, least in (("models", 1), ("images", 2)):
+            if getattr(self, name) is not None:
+                whole(f"forensics.{name}", getattr(self, name), least)
+        if self.models is not None and self.models > self.folds:
+            raise InputError(
+                f"forensics.models {self.models} is more than the {self.folds} forensics.folds"
+            )
+        if self.space != "default" and (not isinstance(self.space, dict) or not self.space):
+            raise InputError(
+                f'forensics.space must be "default" or ranges by parameter, such as '
+                f'{{"gamma.gamma": [1.6, 2.8], "white_balance.gains": 0.2}}, got {self.space!r}'
+            )
+        for name in ("groups", "regularizations", "rivals"):
+            values = getattr(self, name)
+            if len(set(values)) != len(values):
+                raise InputError(f"forensics.{name} names one twice: {values}")
+            if not values and name != "rivals":
+                raise InputError(f"forensics.{name} is empty; name at least one")
+        for value in self.regularizations:
+            if not is_number(value) or value < 0:
+                raise InputError(f"forensics.regularizations must be at least 0, got {value!r}")
+        found = [float(value) for value in self.regularizations]
+        object.__setattr__(self, "regularizations", found)
+        for rival in self.rivals:
+            choose("rival", rival, RIVALS)
+        if whole("forensics.samples", self.samples, 0) & (self.samples - 1) or self.samples == 1:
+            raise InputError(
+                f"forensics.samples must be a power of 2, or 0 for none, got {self.samples}"
+            )
+        for name, low in (("max_drop", 0.0), ("confidence", 0.5)):
+            value = getattr(self, name)
+            if not is_number(value) or not low < value < 1:
+                raise InputError(f"forensics.{name} must be above {low:g} and below 1, got {value}")
+
+
+@dataclass(frozen=True)
+class ForensicsSpec:
+    """A drift forensics experiment, whole.
+
+    Args:
+        data: the raw images and their labels, of one camera.
+        forensics: what is searched, and how.
+        task: the task model and its training.
+        seed: of everything that is drawn at random.
+    """
+
+    data: Data
+    forensics: Forensics = field(default_factory=Forensics)
+    task: Task = field(default_factory=Task)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        whole("seed", self.seed, 0)
+
+
+DEMO = ForensicsSpec(
+    data=Data("synthetic-microscopy", images=240, size=48),
+    forensics=Forensics(
+        folds=3, models=1, images=40, groups=["all"], regularizations=[0], restarts=2, steps=4,
+        space={"white_balance.gains[2]": 0.2, "color_correction.hue": [-20, 20],
+               "gamma.gamma": 0.2},
+        rivals=["random"], samples=0, max_drop=0.1, cameras=20,
+    ),
+    task=Task(epochs=8, lr=1e-3),
+)  # fmt: skip

@@ -1,0 +1,53 @@
+"""The pictures of a run folder."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rawdrift import files
+from rawdrift.isp.develop import encode, picture
+
+FOLDER = "samples"
+AMPLIFIED = 4
+"""How many times the difference of two views is enlarged in its picture."""
+
+
+class Gallery:
+    """Writes pictures into a run folder, as 8-bit PNG files below samples/."""
+
+    def __init__(self, run: Path):
+        self._run = run
+        self._written: set[Path] = set()
+
+    def write(self, name: str, view: Tensor) -> str:
+        """Write a view (3, H, W) or a gray picture (H, W), clipped to [0, 1].
+
+        name: such as "worst/0-drifted". Returns the file's path within the run folder.
+        """
+        view = view if view.ndim == 3 else view.expand(3, *view.shape)
+        path = f"{FOLDER}/{name}.png"
+        pixels = picture(view.detach().float().clamp(0, 1))
+        files.write(self._run / path, encode(pixels, bits=8))
+        self._written.add(self._run / path)
+        return path
+
+    def write_change(self, name: str, before: Tensor, after: Tensor) -> str:
+        """Write the difference of two views, `AMPLIFIED` times, around a middle gray."""
+        return self.write(name, 0.5 + AMPLIFIED * (after - before).to(torch.float32))
+
+    def _remove_others(self) -> None:
+        """Remove pictures of an earlier result."""
+        for path in (self._run / FOLDER).rglob("*.png"):
+            if path not in self._written:
+                path.unlink()
+
+
+@contextmanager
+def gallery(run: Path) -> Iterator[Gallery]:
+    """A gallery that holds, at the end, only what was written inside the context."""
+    found = Gallery(run)
+    yield found
+    found._remove_others()

@@ -1,0 +1,146 @@
+"""Figures of the parameters of learned ISPs: over time, and the kernels at the end."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from rawdrift.controls.forensics.axes import words
+from rawdrift.controls.forensics.figures import key
+from rawdrift.controls.optimization.figures import LOOKS, plain_axes
+from rawdrift.controls.optimization.tables import elements, is_kernel
+from rawdrift.report import style
+from rawdrift.report.style import INK, MUTED, RULE, plain
+
+# Lengths are inches, lines and fonts points.
+_PER_LINE = 5
+_COLORS = [LOOKS[name] for name in ("learned", "direct", "static-best", "neural")]
+
+
+def cameras(summary: dict[str, Any]) -> list[str]:
+    """Those whose ISP was learned."""
+    return list(dict.fromkeys(isp["camera"] for isp in summary["isps"]))
+
+
+def paths(summary: dict[str, Any], camera: str) -> Figure:
+    """Every number of a camera's ISP but its kernels, by optimizer step: a line for each fold."""
+    isps = [isp for isp in summary["isps"] if isp["camera"] == camera]
+    start = {
+        element: number
+        for name, value in isps[0]["initial"].items()
+        for element, number in elements(name, value).items()
+    }
+    lights = [i for i in summary["intensities"] if any(isp["intensity"] == i for isp in isps)]
+    columns = min(_PER_LINE, max(1, len(start)))
+    lines = -(-len(start) // columns)
+    left, head, top, tall, between, bottom, gap = 0.55, 0.3, 0.35, 1.05, 0.28, 0.35, 0.55
+    wide = min(3.0, (style.WIDTH - left - 0.1 - gap * (columns - 1)) / columns)
+    height = top + lines * (head + tall) + (lines - 1) * between + bottom
+    figure = style.sheet(style.WIDTH, height)
+    for i, (element, number) in enumerate(start.items()):
+        line, column = divmod(i, columns)
+        x = left + column * (wide + gap)
+        y = height - top - (line + 1) * (head + tall) - line * between
+        box = (x / style.WIDTH, y / height, wide / style.WIDTH, tall / height)
+        axes = figure.add_axes(box)
+        plain_axes(axes)
+        axes.set_title(plain(words(element), 30), loc="left", fontsize=9, pad=4)
+        axes.axhline(number, color=INK, lw=1.1, ls=(0, (4, 3)), zorder=4)
+        name = element.partition("[")[0]
+        for isp in isps:
+            look = _COLORS[lights.index(isp["intensity"]) % len(_COLORS)]
+            known = [at for at in isp["path"] if name in at["values"]]
+            steps = [0, *(at["step"] for at in known)]
+            values = [number, *(elements(name, at["values"][name])[element] for at in known)]
+            axes.plot(steps, values, color=look.color, ls=look.dashes, lw=1.1, alpha=0.9)
+        _few_ticks(axes, number)
+        axes.tick_params(labelsize=8, labelbottom=i + columns >= len(start))
+    keys = [Line2D([], [], color=INK, lw=1.1, ls=(0, (4, 3)), label="the camera's value")]
+    for i, intensity in enumerate(lights):
+        look = _COLORS[i % len(_COLORS)]
+        label = f"learned at intensity {intensity:g}"
+        keys.append(Line2D([], [], color=look.color, ls=look.dashes, lw=1.1, label=label))
+    key(figure, (left / style.WIDTH, 1 - 0.02 / height), keys, columns=min(4, len(keys)))
+    figure.text(left / style.WIDTH, 0.06 / height, "Optimizer step", fontsize=9)
+    return figure
+
+
+def _few_ticks(axes: Axes, value: float) -> None:
+    """An axis of values that holds at least one per cent of what the camera has: no drama of
+    changes that are none."""
+    low, high = axes.get_ylim()
+    least = max(0.02 * abs(value), 1e-3)
+    if high - low < least:
+        axes.set_ylim((low + high - least) / 2, (low + high + least) / 2)
+        high, low = axes.get_ylim()[::-1]
+    digits = max(0, 2 - int(np.floor(np.log10(high - low)))) if high - low < 10 else 1
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], min_n_ticks=3))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: style.number(v, min(digits, 4) - 1)))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+
+
+def has_kernels(summary: dict[str, Any]) -> bool:
+    return any(is_kernel(name) for isp in summary["isps"] for name in isp["initial"])
+
+
+def kernels(summary: dict[str, Any], camera: str) -> Figure:
+    """The kernels of a camera's ISP as it begins, and what each training has changed of them."""
+    isps = [isp for isp in summary["isps"] if isp["camera"] == camera]
+    titles = ["camera's", *(f"{isp['intensity']:g}\nfold {isp['fold'] + 1}" for isp in isps)]
+    shown = [
+        (words(name) + (f" {'RGB'[i] if count == 3 else i + 1}" if count > 1 else ""), name, i)
+        for name in isps[0]["initial"]
+        if is_kernel(name)
+        for count in [len(_squares(isps[0]["initial"][name]))]
+        for i in range(count)
+    ]
+    left = 0.35 + 0.08 * max(len(label) for label, _, _ in shown)
+    right = 1.3
+    side = min(0.95, (style.WIDTH - left - right) / len(titles) - 0.1)
+    head, bottom = 0.45, 0.1
+    height = head + len(shown) * (side + 0.1) + bottom
+    figure = style.sheet(style.WIDTH, height)
+    for row, (label, name, index) in enumerate(shown):
+        y = height - head - (row + 1) * (side + 0.1) + 0.1
+        figure.text(
+            (left - 0.12) / style.WIDTH, (y + side / 2) / height, plain(label, 32), fontsize=9,
+            ha="right", va="center",
+        )  # fmt: skip
+        own = _squares(isps[0]["initial"][name])[index]
+        squares = [own, *(_squares(isp["final"][name])[index] - own for isp in isps)]
+        whole = float(np.abs(own).max()) or 1.0
+        change = max(float(np.abs(square).max()) for square in squares[1:]) or 1.0
+        figure.text(
+            (left + len(titles) * (side + 0.1) + 0.05) / style.WIDTH, (y + side / 2) / height,
+            f"± {whole:.2g}; change\n± {change:.2g}", fontsize=8, color=MUTED, va="center",
+        )  # fmt: skip
+        for column, square in enumerate(squares):
+            most = change if column else whole
+            x = left + column * (side + 0.1)
+            axes = figure.add_axes((x / style.WIDTH, y / height, side / style.WIDTH, side / height))
+            axes.imshow(square, cmap=mpl.colormaps["PuOr"], norm=Normalize(-most, most))
+            axes.set_xticks([])
+            axes.set_yticks([])
+            for spine in axes.spines.values():
+                spine.set_color(RULE)
+            if row == 0:
+                axes.set_title(titles[column], fontsize=8.5, color=MUTED if column else INK, pad=4)
+    return figure
+
+
+def _squares(value: Any) -> Sequence[NDArray[np.floating]]:
+    """Kernels of one line or square, one or several, as images."""
+    numbers = np.asarray(value, dtype=float)
+    if numbers.ndim == 1:
+        return [numbers[None]]
+    square = numbers.shape[-2] == numbers.shape[-1] or numbers.ndim > 2
+    if not square:
+        return [line[None] for line in numbers]
+    return list(numbers.reshape(-1, *numbers.shape[-2:]))

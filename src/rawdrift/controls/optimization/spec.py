@@ -1,0 +1,185 @@
+"""The spec of drift optimization."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rawdrift.checks import InputError, choose, is_number, positive, whole
+from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.data.spec import INTENSITIES, Data
+from rawdrift.models.spec import Task
+
+SETTINGS = {
+    "frozen": "the ISP at the camera's values",
+    "learned": "the ISP learned with the network",
+    "direct": "no ISP: raw packed to half the size",
+    "neural": "a small U-Net++ as the ISP",
+    "static-best": "the best of the twelve by inner validation",
+    "frozen-matched": "frozen, normalized as learned is",
+}
+# What `learn` may name beside the whole step: the parameters of each step, over all configurations.
+PARAMETERS = {
+    "black_level": ("level",),
+    "demosaic": ("kernels",),
+    "white_balance": ("gains",),
+    "color_correction": ("matrix",),
+    "sharpen": ("kernel", "radius", "amount"),
+    "denoise": ("kernel",),
+    "gamma": ("gamma",),
+}
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What holds a learned ISP, as weights of terms that are added to the loss.
+
+    Args:
+        camera: of the mean square of the changes of its parameters, each relative to the largest
+            number of its tensor, or to 0.01 where that is more.
+        views: of 1 - SSIM between its views and those at the camera's values.
+        clipping: of the mean square by which values go below 0 or above 1 before gamma clips them,
+            and their gradient with them.
+    """
+
+    camera: float = 0.0
+    views: float = 0.0
+    clipping: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("camera", "views", "clipping"):
+            _not_negative(f"optimization.pull.{name}", getattr(self, name))
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """Drift optimization: what stands before the network, fixed and learned, at low and high light.
+
+    Args:
+        settings: to compare: "frozen", the ISP at the camera's values; "learned", the same ISP
+            learned with the network; "direct", the raw mosaic packed to half its size; "neural", a
+            small U-Net++ as the ISP; "static-best", the best of the twelve static pipelines by
+            inner validation, which trains thirteen times; "frozen-matched", frozen with the
+            normalization of learned.
+        intensities: of the light, each as data.intensity: 0.01, 0.05, 0.1, 0.25, 0.5, 0.75 or 1.
+        folds: of the cross-validation, at least 2.
+        isp: configuration of the ISP, such as "bi,s,ga".
+        channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
+        learn: parameters that are learned, such as "gamma.gamma", or whole steps, such as
+            "white_balance"; left out, all of them.
+        isp_lr: learning rate of the ISP's parameters at the start; left out, that of the network,
+            as in the authors' code. 0 leaves them where they are.
+        isp_steps: "relative", each parameter's rate is isp_lr times the root mean square of its
+            tensor, and for the black level times the signal; or "absolute", isp_lr, as in the
+            authors' code, by which a black level moves past a faint signal at once.
+        isp_schedule: of that rate: "cosine" lets it fall to zero, "constant" keeps it; left out,
+            that of the network.
+        bounds: of the ISP's parameters: "none"; "default", as far as drift forensics lets them
+            drift; or by the names of parameters, or of their elements, such as
+            "white_balance.gains[0]", a pair of numbers or the half-width relative to the value.
+        pull: weights of what holds the ISP near the camera's values, and its views from clipping.
+        normalization: of the views of learned: "fixed", the statistics of the views at the camera's
+            values, as of frozen; or "running", those of the batch, which follow the ISP, as in the
+            authors' code.
+        direct_channels: of direct: 3, the greens averaged, or 4.
+        save_networks: keep what each unit has trained, the network and what stands before it, in
+            networks/ of the run folder (.safetensors).
+    """
+
+    settings: list[str] = field(default_factory=lambda: ["frozen", "learned", "direct"])
+    intensities: list[float] = field(default_factory=lambda: [0.01, 1.0])
+    folds: int = 5
+    isp: str = "bi,s,ga"
+    channels: Literal["luma", "yuv"] = "luma"
+    learn: list[str] | None = None
+    isp_lr: float | None = None
+    isp_steps: Literal["relative", "absolute"] = "relative"
+    isp_schedule: Literal["cosine", "constant"] | None = None
+    bounds: str | dict[str, float | list[float]] = "none"
+    pull: Pull = field(default_factory=Pull)
+    normalization: Literal["fixed", "running"] = "fixed"
+    direct_channels: Literal[3, 4] = 3
+    save_networks: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("settings", "intensities"):
+            values = getattr(self, name)
+            if not values:
+                raise InputError(f"optimization.{name} is empty; name at least one")
+            if len(set(values)) != len(values):
+                raise InputError(f"optimization.{name} names one twice: {values}")
+        for setting in self.settings:
+            choose("setting in optimization.settings", setting, SETTINGS)
+        for intensity in self.intensities:
+            if not is_number(intensity) or intensity not in INTENSITIES:
+                raise InputError(
+                    f"optimization.intensities must be of {', '.join(map(str, INTENSITIES))}, "
+                    f"got {intensity!r}"
+                )
+        object.__setattr__(self, "intensities", [float(i) for i in self.intensities])
+        whole("optimization.folds", self.folds, 2)
+        choose("optimization.isp", self.isp, CONFIGURATIONS)
+        choose("optimization.channels", self.channels, ("luma", "yuv"))
+        names = [f"{step}.{name}" for step, owned in PARAMETERS.items() for name in owned]
+        for name in self.learn or ():
+            choose("parameter in optimization.learn", name, [*PARAMETERS, *names])
+        if self.learn == []:
+            raise InputError("optimization.learn is empty; name a parameter, or leave it out")
+        if self.isp_lr is not None:
+            _not_negative("optimization.isp_lr", self.isp_lr)
+        choose("optimization.isp_steps", self.isp_steps, ("relative", "absolute"))
+        if self.isp_schedule is not None:
+            choose("optimization.isp_schedule", self.isp_schedule, ("cosine", "constant"))
+        if isinstance(self.bounds, str):
+            choose("optimization.bounds", self.bounds, ("none", "default"))
+        choose("optimization.normalization", self.normalization, ("fixed", "running"))
+        if self.direct_channels not in (3, 4):
+            raise InputError(
+                f"optimization.direct_channels must be 3 or 4, got {self.direct_channels!r}"
+            )
+
+    @property
+    def same(self) -> dict[str, str]:
+        """Settings that are another one to the last bit, by their names, and that one."""
+        both = {"frozen", "frozen-matched"} <= set(self.settings)
+        return {"frozen-matched": "frozen"} if both and self.normalization == "fixed" else {}
+
+
+@dataclass(frozen=True)
+class OptimizationSpec:
+    """A drift optimization experiment, whole.
+
+    Args:
+        data: the raw images and their labels or masks.
+        optimization: what is compared.
+        task: the task model and its training.
+        seed: of everything that is drawn at random.
+    """
+
+    data: Data
+    optimization: Optimization = field(default_factory=Optimization)
+    task: Task = field(default_factory=Task)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        whole("seed", self.seed, 0)
+        if self.data.intensity != 1.0:
+            raise InputError(
+                f"data.intensity is {self.data.intensity}, but drift optimization compares "
+                f"intensities: name them in optimization.intensities"
+            )
+        if self.task.checkpoint is not None:
+            raise InputError(
+                "task.checkpoint is tested as it is, but drift optimization trains; begin with it "
+                "as task.weights"
+            )
+
+
+def _not_negative(name: str, value: object) -> None:
+    if value != 0:
+        positive(name, value)
+
+
+DEMO = OptimizationSpec(
+    data=Data("synthetic-microscopy", images=240, size=48),
+    optimization=Optimization(settings=["frozen", "learned"], intensities=[0.05], folds=2),
+    task=Task(epochs=6, lr=1e-3),
+)

@@ -1,0 +1,144 @@
+"""What every control's result has, and how results are written and read. No torch."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rawdrift import files
+from rawdrift.checks import InputError, choose
+from rawdrift.runs import codec
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+SUMMARY = "summary.json"
+
+
+class Majority(msgspec.Struct, frozen=True):
+    """The most frequent class, and its share of the images."""
+
+    label: str
+    share: float
+
+
+class Split(msgspec.Struct, frozen=True):
+    """Numbers of training and of test images of a fold."""
+
+    train: int
+    test: int
+
+
+class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+    """The images, classes and folds of an experiment in numbers.
+
+    task: "classification" or "segmentation". classes: images by label. left_out: reasons by label.
+    groups: how many, None without groups. majority: of classification alone.
+    """
+
+    name: str
+    root: str | None
+    fingerprint: str
+    images: int
+    height: int
+    width: int
+    task: str
+    classes: dict[str, int]
+    left_out: dict[str, str]
+    groups: int | None
+    cameras: list[str]
+    majority: Majority | None
+    splits: list[Split]
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """What a control found: everything that its page, tables and figures show.
+
+    Subclasses set `tag` to the name of their control.
+
+    version: of rawdrift. spec: every setting, as plain values. metric: of the task, by which
+    models are compared. failed: reasons by the label of a unit that failed.
+    created, duration_s, device, precision, threads, torch: when and how units were computed.
+    """
+
+    version: str
+    spec: dict[str, Any]
+    data: Dataset
+    metric: str
+    failed: dict[str, str]
+    created: str
+    duration_s: float
+    device: str
+    precision: str
+    threads: str
+    torch: str
+
+    def headline(self) -> dict[str, float]:
+        """The few numbers by which runs are told apart."""
+        raise NotImplementedError
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The findings as a table: one dictionary a row, the same keys in each."""
+        raise NotImplementedError
+
+    def plot(self) -> "Figure":
+        """Draw the main figure of the findings (Matplotlib)."""
+        raise NotImplementedError
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """Return `rows` as a pandas DataFrame. Raises InputError if pandas is not installed."""
+        try:
+            import pandas
+        except ModuleNotFoundError:
+            raise InputError("to_frame needs pandas: pip install pandas") from None
+        return pandas.DataFrame(self.rows())
+
+    def save(self, path: str | Path) -> None:
+        """Write the result as JSON; `load_result` reads it."""
+        files.write(Path(path), codec.encode(self))
+
+
+def load_result(path: str | Path) -> Result:
+    """Read the result of a run folder, or of a JSON file that `Result.save` wrote.
+
+    Raises InputError if there is none, or if it is damaged or of another release.
+    """
+    from rawdrift.controls import CONTROLS
+
+    path = Path(path)
+    file = path / SUMMARY if path.is_dir() else path
+    try:
+        content = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"{path} is not a finished run folder: it has no {SUMMARY}; give the folder of a run "
+            f"that has ended, or start the same command again to let it end"
+        ) from None
+    head = codec.decode(content, dict[str, Any], str(file))
+    control = CONTROLS[choose(f"kind of run in {file}:", head.get("kind"), CONTROLS)]
+    try:
+        return codec.decode(content, control.load_result(), str(file))
+    except InputError as error:
+        from rawdrift import __version__
+
+        raise InputError(
+            f"{error}; it was written by rawdrift {head.get('version')!r}, this is {__version__}: "
+            f"start the same command again in a new folder"
+        ) from None
+
+
+def schema(control: str) -> dict[str, Any]:
+    """Return the JSON Schema of a control's summary.json."""
+    from rawdrift.controls import CONTROLS
+
+    name = choose("control", control, CONTROLS)
+    found: dict[str, Any] = msgspec.json.schema(CONTROLS[name].load_result())
+    return found
+
+
+def to_builtins(value: Any) -> Mapping[str, Any]:
+    """Return a struct as plain nested dictionaries and lists."""
+    plain: Mapping[str, Any] = msgspec.to_builtins(value)
+    return plain

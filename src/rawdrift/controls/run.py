@@ -1,0 +1,71 @@
+"""Run any control by its spec."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rawdrift import files, imports
+from rawdrift.checks import InputError
+from rawdrift.controls import CONTROLS
+from rawdrift.controls.control import Control
+from rawdrift.controls.plan import Plan
+from rawdrift.controls.result import Result, load_result
+from rawdrift.runs.executor import Compute
+from rawdrift.runs.spec import to_dict
+
+
+def run(
+    spec: Any,
+    out: str | Path,
+    compute: Compute | None = None,
+    tracking: str = "none",
+    allow_import: Iterable[str] = (),
+) -> Result:
+    """Run the experiment of a spec in the folder `out`, or resume it there; return its result.
+
+    spec: of any control, such as `SynthesisSpec`. compute: where units run, by default here.
+    tracking: "none" or "mlflow". allow_import: the user's own code that ISP files may name, as
+    import:package.module.name; what the spec itself names needs no permission.
+
+    Raises InputError if data, folder and spec do not fit, or if every unit fails.
+    """
+    from rawdrift.controls import experiment
+
+    with imports.allowing([*imports.references(to_dict(spec)), *allow_import]):
+        return experiment.run(control_of(spec), spec, out, compute, tracking)
+
+
+def plan(spec: Any, out: str | Path, allow_import: Iterable[str] = ()) -> Plan:
+    """Say what `run` would do and what it would cost; see `plan.plan`."""
+    from rawdrift.controls import plan
+
+    with imports.allowing([*imports.references(to_dict(spec)), *allow_import]):
+        return plan.plan(control_of(spec), spec, out)
+
+
+def control_of(spec: Any) -> Control:
+    """The control that a spec belongs to."""
+    for control in CONTROLS.values():
+        if isinstance(spec, control.spec):
+            return control
+    known = ", ".join(control.spec.__name__ for control in CONTROLS.values())
+    raise InputError(f"expected a spec ({known}), got {type(spec).__name__}")
+
+
+def write_page(run: str | Path) -> Path:
+    """Draw a finished run: its figures/, tables/ and report.html, whose path is returned.
+
+    Reads summary.json and the pictures that it names. The same result gives the same bytes.
+    """
+    run = Path(run)
+    if not run.is_dir():
+        raise InputError(f"{run} is not a run folder; give the folder of a finished run")
+    result = load_result(run)
+    path = run / "report.html"
+    files.write(path, control_of_result(result).load_page().write(run, result))
+    return path
+
+
+def control_of_result(result: Result) -> Control:
+    """The control that a result belongs to."""
+    return next(c for c in CONTROLS.values() if isinstance(result, c.load_result()))

@@ -1,0 +1,116 @@
+"""The spec of drift synthesis."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from rawdrift.checks import InputError, choose, whole
+from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.data.spec import Data
+from rawdrift.models.spec import Task
+from rawdrift.runs.spec import existing_file
+from rawdrift.severities import LEVELS, NAMES, PAPER, TABLES
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """Drift synthesis: the pipelines to train on. All twelve are tested, and corruptions.
+
+    Args:
+        train: names of training pipelines, such as "bi,s,ga". With task.checkpoint the one
+            pipeline whose views that model knows.
+        isps: ISP files (.toml) of the data's camera, to be tested beside the twelve, and trained on
+            where train names them: by the file's name without .toml.
+        precision: of the network in tests: "32", or "bf16", twice as fast where the processor has
+            bfloat16, with other answers to images near a decision.
+        folds: of the cross-validation, at least 2.
+        channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
+        corruptions: common corruptions of the training pipeline's views to test on; by default the
+            ten of the paper.
+        severities: of the corruptions, from 1 to 5.
+        severity_table: "imagenet", constants for images of about 224 pixels, or "small", for 32
+            pixels, as the paper's code used them.
+    """
+
+    train: list[str] = field(default_factory=lambda: list(CONFIGURATIONS))
+    folds: int = 5
+    channels: Literal["luma", "yuv"] = "luma"
+    corruptions: list[str] = field(default_factory=lambda: [n for n in PAPER if n != "identity"])
+    severities: list[int] = field(default_factory=lambda: [1, 3, 5])
+    severity_table: Literal["imagenet", "small"] = "imagenet"
+    precision: Literal["32", "bf16"] = "32"
+    isps: list[str] | None = None
+
+    @property
+    def pipelines(self) -> tuple[str, ...]:
+        """Names of all that are tested: the twelve, then those of files."""
+        return (*CONFIGURATIONS, *(Path(path).stem for path in self.isps or ()))
+
+    def __post_init__(self) -> None:
+        if self.isps is not None:
+            paths = [
+                existing_file("synthesis.isps", path, "ISP files (.toml)") for path in self.isps
+            ]
+            object.__setattr__(self, "isps", paths or None)
+        names = self.pipelines
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(
+                    f"two pipelines are called {name!r}; rename a file of synthesis.isps"
+                )
+        if not self.train:
+            raise InputError("synthesis.train is empty; name at least one training pipeline")
+        for name in self.train:
+            choose("pipeline in synthesis.train", name, names)
+        whole("synthesis.folds", self.folds, 2)
+        choose("synthesis.channels", self.channels, ("luma", "yuv"))
+        for name in self.corruptions:
+            # The identity is the test on the training pipeline itself.
+            choose("corruption", name, [name for name in NAMES if name != "identity"])
+        for severity in self.severities:
+            if severity not in LEVELS or type(severity) is not int:
+                raise InputError(f"synthesis.severities must be from 1 to 5, got {severity!r}")
+        if self.corruptions and not self.severities:
+            raise InputError("synthesis.severities is empty; name one, or no corruptions")
+        choose("synthesis.severity_table", self.severity_table, TABLES)
+        choose("synthesis.precision", self.precision, ("32", "bf16"))
+        for field_name in ("train", "corruptions", "severities"):
+            values = getattr(self, field_name)
+            if len(set(values)) != len(values):
+                raise InputError(f"synthesis.{field_name} names one twice: {values}")
+
+
+@dataclass(frozen=True)
+class SynthesisSpec:
+    """A drift synthesis experiment, whole.
+
+    Args:
+        data: the raw images and their labels.
+        synthesis: the grid of pipelines.
+        task: the task model and its training.
+        seed: of everything that is drawn at random.
+    """
+
+    data: Data
+    synthesis: Synthesis = field(default_factory=Synthesis)
+    task: Task = field(default_factory=Task)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        whole("seed", self.seed, 0)
+        if self.task.checkpoint is not None and len(self.synthesis.train) != 1:
+            raise InputError(
+                "task.checkpoint is a trained model: name in synthesis.train the one pipeline "
+                f"whose views it was trained on, got {len(self.synthesis.train)} pipelines"
+            )
+
+
+DEMO = SynthesisSpec(
+    data=Data("synthetic-microscopy", images=240, size=96),
+    synthesis=Synthesis(
+        train=["bi,s,ga", "ma,u,me"],
+        folds=3,
+        corruptions=["gaussian_noise", "gaussian_blur", "contrast"],
+    ),
+    task=Task(epochs=8, lr=1e-3),
+)

@@ -1,0 +1,111 @@
+"""The user's own code, named as `import:package.module.name` wherever a name is accepted.
+
+Code is imported only if the user names it in the same command or call. A name that stands in a
+file (an ISP file, a spec) must be allowed with `allowing`.
+"""
+
+import hashlib
+import inspect
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from rawdrift.checks import InputError
+
+PREFIX = "import:"
+_REFERENCE = re.compile(r"import:\w+(?:\.\w+)+")
+_allowed: ContextVar[frozenset[str]] = ContextVar("allowed", default=frozenset())
+
+
+def is_import(name: object) -> bool:
+    """Whether `name` has the form import:package.module.name."""
+    return isinstance(name, str) and _REFERENCE.fullmatch(name) is not None
+
+
+def references(value: object) -> set[str]:
+    """Return every import reference in a text or in nested lists and mappings of texts."""
+    if isinstance(value, str):
+        return set(_REFERENCE.findall(value))
+    if isinstance(value, Mapping):
+        return references([*value.keys(), *value.values()])
+    if isinstance(value, Iterable):
+        return set().union(*map(references, value))
+    return set()
+
+
+@contextmanager
+def allowing(names: Iterable[str]) -> Iterator[None]:
+    """Let files name these imports inside the block, beside those that are allowed already."""
+    given = {name if name.startswith(PREFIX) else PREFIX + name for name in names}
+    for name in sorted(given):
+        if not is_import(name):
+            raise InputError(f"allow_import takes import:package.module.name, got {name!r}")
+    token = _allowed.set(_allowed.get() | given)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+def allowed() -> frozenset[str]:
+    """The imports that files may name here; pass them to `allowing` in another process."""
+    return _allowed.get()
+
+
+def check_allowed(names: Iterable[str], source: str) -> None:
+    """Raise InputError unless every import that the file `source` names is allowed."""
+    refused = sorted(set(names) - allowed())
+    if refused:
+        raise InputError(
+            f"{source} names code to import, {', '.join(refused)}; if you trust it, allow it: "
+            f"allow_import={refused[0]}"
+        )
+
+
+def resolve(reference: str, what: str) -> Any:
+    """Import the object that `import:package.module.name` names.
+
+    Modules are looked for where Python finds them, then in the working folder. what: the field or
+    argument that holds the reference, for errors. Raises InputError if there is no such object.
+    """
+    if not is_import(reference):
+        raise InputError(f"{what} must have the form import:package.module.name, got {reference!r}")
+    module_name, _, attribute = reference.removeprefix(PREFIX).rpartition(".")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)  # last, and for good: the module may import others when it is used
+    try:
+        module = import_module(module_name)
+    except Exception as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{module_name}.".startswith(f"{missing}."):
+            raise InputError(
+                f"{what} {reference}: there is no module {module_name}; expected one that is "
+                f"installed, or in {folder}"
+            ) from None
+        raise InputError(
+            f"{what} {reference}: {module_name} can't be imported: {type(error).__name__}: {error}"
+        ) from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        names = [name for name in vars(module) if not name.startswith("_")]
+        raise InputError(
+            f"{what} {reference}: {module_name} has no {attribute}; it has "
+            f"{', '.join(names) or 'no names'}"
+        ) from None
+
+
+def checksum(reference: str, what: str) -> str:
+    """Return the SHA-256 of the source file that defines an import, or "" if there is none."""
+    found = resolve(reference, what)
+    try:
+        source = inspect.getsourcefile(found if callable(found) else type(found))
+    except TypeError:  # built in
+        source = None
+    return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""

@@ -1,0 +1,215 @@
+"""An ISP and its task model as one file that runs without rawdrift: ONNX, or `torch.export`.
+
+The file takes raw mosaics, float32 (batch, H, W), x = DN / (2**bit_depth - 1), and gives logits,
+for batches of any number. It is written only where its logits are those of PyTorch.
+
+What it says of itself, texts by name:
+
+- rawdrift: the version that wrote it. input: what it takes. camera: its name.
+- configuration: of the ISP, or "none of Table 1". isp: the ISP file whole, for `isp.load`.
+- normalization: mean and std of R, G and B as JSON, or "the net's own". classes: names as JSON.
+- sha256: of the net, as a forensic signature has it (`forensics.fingerprint`).
+"""
+
+import json
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from rawdrift import __version__, files, isp
+from rawdrift.camera.camera import Camera
+from rawdrift.camera.read import to_unit
+from rawdrift.checks import InputError
+from rawdrift.isp import learned
+from rawdrift.isp.pipeline import Pipeline
+from rawdrift.models.chain import Develop, Normalize
+from rawdrift.models.networks import need
+from rawdrift.models.weights import fingerprint
+from rawdrift.neighborhood import extend
+
+TOLERANCE = 1e-4  # of logits, absolute, or relative to the largest where that is above 1
+LARGEST = 2**31 - 2**26  # bytes: what an ONNX file can hold, less some room for its graph
+
+
+def to_onnx(
+    develop: Pipeline | Develop,
+    net: nn.Module,
+    path: str | Path,
+    example: Tensor,
+    *,
+    camera: Camera | None = None,
+    classes: Sequence[str] = (),
+    any_size: bool = False,
+) -> dict[str, str]:
+    """Write pipeline and net as one ONNX file, with input "mosaic" and output "logits".
+
+    ONNX Runtime must give PyTorch's logits before it is written. What it says of itself is
+    returned, and in its metadata under names like "rawdrift.camera". Needs the extra "onnx".
+
+    develop: a pipeline, or that of one camera, as it is now. Its float64 numbers become float32
+        constants, rounded as PyTorch rounds them.
+    net: from view to logits, normalization and all. It is copied, to evaluation mode and float32.
+    example: mosaics (n, H, W), float32, or uint8 or uint16 as in their files, that the logits are
+        compared on; the best are images of yours.
+    camera: that of the pipeline. classes: names, one for each channel of the logits.
+    any_size: take mosaics of every even height and width from 16 pixels, if the net does; else
+        those of the example's size alone.
+
+    Raises InputError where the net can't be exported, and where logits differ by more than 1e-4 (of
+    the largest, where that is above 1).
+    """
+    runtime = need("onnxruntime", extra="onnx")
+    need("onnxscript", extra="onnx")
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
+    made = _export(develop, net, example, camera, classes, any_size)
+    if sum(v.numel() * v.element_size() for v in made.chain.state_dict().values()) > LARGEST:
+        raise InputError("the net is too large for an ONNX file, which holds 2 GiB; use to_export")
+    with _explained("the net can't be written as ONNX"):
+        onnx = torch.onnx.export(
+            made.program, dynamo=True, input_names=["mosaic"], output_names=["logits"],
+            verbose=False,
+        )  # fmt: skip
+    assert onnx is not None
+    ClearMetadataAndDocStringPass()(onnx.model)  # of each node: source lines, by their paths here
+    onnx.model.metadata_props.update({f"rawdrift.{k}": v for k, v in made.about.items()})
+    content = onnx.model_proto.SerializeToString()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    _compare(made, lambda x: torch.from_numpy(session.run(None, {"mosaic": x.numpy()})[0]))
+    files.write(Path(path), content)
+    return made.about
+
+
+def to_export(
+    develop: Pipeline | Develop,
+    net: nn.Module,
+    path: str | Path,
+    example: Tensor,
+    *,
+    camera: Camera | None = None,
+    classes: Sequence[str] = (),
+    any_size: bool = False,
+) -> dict[str, str]:
+    """Write pipeline and net as one program that `torch.export.load` reads (.pt2).
+
+    As `to_onnx`; loaded again, it must give PyTorch's logits. What it says of itself is its extra
+    file "rawdrift.json".
+    """
+    made = _export(develop, net, example, camera, classes, any_size)
+    for module in made.program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)  # source lines, by their paths here
+    buffer = BytesIO()
+    about = json.dumps(made.about, indent=1)
+    with _explained("the program can't be written"):
+        torch.export.save(made.program, buffer, extra_files={"rawdrift.json": about})
+    buffer.seek(0)
+    _compare(made, torch.export.load(buffer).module())
+    files.write(Path(path), buffer.getvalue())
+    return made.about
+
+
+class _Exported(NamedTuple):
+    """The chain as PyTorch runs it and as a program, mosaics to compare both on, by size, and what
+    is known of it."""
+
+    chain: nn.Module
+    program: ExportedProgram
+    mosaics: list[Tensor]
+    about: dict[str, str]
+
+
+def _export(
+    develop: Pipeline | Develop,
+    net: nn.Module,
+    example: Tensor,
+    camera: Camera | None,
+    classes: Sequence[str],
+    any_size: bool,
+) -> _Exported:
+    pipelines = list(develop.pipelines) if isinstance(develop, Develop) else [develop]
+    if len(pipelines) != 1 or not isinstance(pipelines[0], Pipeline):
+        raise InputError(
+            f"a file is for the pipeline of one camera, got {len(pipelines)}; write one for each"
+        )
+    # As its own file has it, so that what is told is what runs.
+    text = learned.to_toml(pipelines[0], camera)
+    said, pipeline = learned.from_toml(text, "the pipeline")
+    chain = nn.Sequential(pipeline, deepcopy(net).cpu().float()).eval().requires_grad_(False)
+
+    x = to_unit(example.detach().cpu(), pipeline.bit_depth).float()
+    pipeline.check(x)
+    if x.ndim != 3 or not len(x):
+        raise InputError(f"the example must be mosaics (n, H, W), got {tuple(example.shape)}")
+    mosaics, sizes = [x], {}
+    if any_size:
+        if any(length % 2 or length < 16 for length in x.shape[1:]):
+            raise InputError(
+                f"any_size is for even heights and widths from 16, got an example of "
+                f"{x.shape[1]}x{x.shape[2]}"
+            )
+        sizes = {1: 2 * Dim("rows", min=8), 2: 2 * Dim("columns", min=8)}
+        mosaics.append(extend(x, 2, 4))
+    with _explained("the net can't be exported" + " for any size" * any_size):
+        logits = chain(x)
+        two = x.expand(2, -1, -1) if len(x) == 1 else x[:2]  # a batch of one would be kept as one
+        program = torch.export.export(
+            chain, (two.contiguous(),), dynamic_shapes=({0: Dim("batch"), **sizes},)
+        )
+    if not isinstance(logits, Tensor) or logits.ndim < 2:
+        raise InputError("the net must give logits (n, C) or (n, C, H, W)")
+    if classes and len(classes) != logits.shape[1]:
+        raise InputError(f"the logits are of {logits.shape[1]} classes, got {len(classes)} names")
+    norm = next((layer for layer in chain.modules() if isinstance(layer, Normalize)), None)
+    about = {
+        "rawdrift": __version__,
+        "input": f"{said.cfa} mosaic, float32 (batch, H, W), DN / {2**said.bit_depth - 1}",
+        "camera": said.name,
+        "configuration": learned.configuration(pipeline) or "none of Table 1",
+        "isp": text,
+        "normalization": json.dumps({"mean": norm.mean.tolist(), "std": norm.std.tolist()})
+        if norm
+        else "the net's own",
+        "classes": json.dumps(list(classes)),
+        "sha256": fingerprint(net),
+    }
+    return _Exported(chain, program, mosaics, about)
+
+
+def _compare(made: _Exported, run: Callable[[Tensor], Tensor]) -> None:
+    """InputError unless a file gives the logits of the steps, also for one image, and three."""
+    for x in made.mosaics:
+        for batch in (x, x[:1], x[:1].repeat(3, 1, 1)):
+            with torch.inference_mode(), isp.engine("eager"):
+                expected = made.chain(batch)
+                found = run(batch)
+            allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
+            difference = float((found - expected).abs().max())
+            if not difference <= allowed:  # NaN is no agreement
+                raise InputError(
+                    f"the exported logits differ by {difference:.2g} from PyTorch's, of mosaics "
+                    f"{tuple(batch.shape)}, at most {allowed:.2g} is allowed; nothing is written"
+                )
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """With the many errors and warnings of tracing as an InputError of one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except Exception as error:
+        reason = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
+        raise InputError(f"{what}: {reason}") from error

@@ -1,0 +1,136 @@
+"""What a network answers under many tests: other pipelines, and common corruptions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rawdrift.corruptions import corrupt
+from rawdrift.data.dataset import RawDataset
+from rawdrift.isp.color import Channels
+from rawdrift.isp.pipeline import Pipeline
+from rawdrift.models import similarity
+from rawdrift.models.chain import BATCH, Front, views
+from rawdrift.models.metrics import outcome
+from rawdrift.models.targets import Targets
+
+SIMILAR = 16  # images whose views are compared, spread over those that are tested
+AT_ONCE = 8  # images in the network on a CPU: what lies between its layers stays in the cache
+
+
+class Case(NamedTuple):
+    """One way to drift: the views of another pipeline, or the model's own views corrupted."""
+
+    kind: Literal["isp", "corruption"]
+    name: str
+    severity: int = 0
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}/{self.name}" + (f"/{self.severity}" if self.severity else "")
+
+
+class Answers(NamedTuple):
+    """Answers to n images by the key of each test.
+
+    outcomes: (n,) classes, or of masks (n, C, 3) counts of pixels; see `metrics.outcome`.
+    distance: how far the test's views are from the matched ones, means over a few images:
+        1 - SSIM (Wang et al. 2004) and the mean squared error, of values in [0, 1].
+    """
+
+    outcomes: dict[str, Tensor]
+    distance: dict[str, dict[str, float]]
+
+
+def evaluate(
+    net: nn.Module,
+    data: RawDataset,
+    targets: Targets,
+    indices: Tensor,
+    own: str,
+    tests: Sequence[Case],
+    *,
+    channels: Channels = "luma",
+    isps: Mapping[str, Pipeline] | None = None,
+    table: str = "imagenet",
+    precision: str = "32",
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    on_batch: Callable[[], object] = lambda: None,
+) -> Answers:
+    """What `net` (view to logits) makes of these images under each test.
+
+    Every raw image is read once and developed in all ways with shared work done once; corruptions
+    are of the views of the pipeline `own`, with severities of `table`, and drawn from the seed and
+    the image's number in the dataset.
+
+    isps: pipelines by name, beside the configurations.
+    precision: of the network alone: "32", or "bf16", bfloat16 mixed precision.
+    """
+    isps = {name: pipeline.to(device) for name, pipeline in (isps or {}).items()}
+    net.eval().to(device).to(memory_format=torch.channels_last)  # convolves faster
+    outcomes: dict[str, list[Tensor]] = {test.key: [] for test in tests}
+    distances: dict[str, list[Tensor]] = {test.key: [] for test in tests}
+    names = list(dict.fromkeys([own, *(test.name for test in tests if test.kind == "isp")]))
+    compared = set(indices[:: max(1, len(indices) // SIMILAR)][:SIMILAR].tolist())
+    with torch.inference_mode():
+        for batch in indices.split(BATCH):
+            truth = targets.values[batch].to(device)
+            seeds = [(seed, index) for index in batch.tolist()]
+            few = torch.tensor([index in compared for index in batch.tolist()])
+            developed = dict(views(data, batch, names, channels, device, isps))
+            for test in tests:
+                if test.kind == "isp":
+                    view = developed[test.name]
+                else:
+                    view = corrupt(developed[own], test.name, test.severity, seeds, table)
+                outcomes[test.key].append(outcome(_logits(net, view, precision), truth).cpu())
+                if few.any():
+                    distances[test.key].append(_distances(view[few], developed[own][few]))
+            on_batch()
+    return Answers(
+        {key: torch.cat(parts) for key, parts in outcomes.items()},
+        {
+            key: dict(zip(("dssim", "mse"), torch.cat(parts).mean(0).tolist(), strict=True))
+            for key, parts in distances.items()
+        },
+    )
+
+
+def _logits(net: nn.Module, views: Tensor, precision: str) -> Tensor:
+    parts = views.split(AT_ONCE if views.device.type == "cpu" else len(views))
+    with torch.autocast(views.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        return torch.cat([net(part) for part in parts]).float()
+
+
+def answer(
+    front: Front,
+    net: nn.Module,
+    data: RawDataset,
+    targets: Targets,
+    indices: Tensor,
+    loss: nn.Module | None = None,
+) -> tuple[Tensor, float]:
+    """What `net` makes of these images as `front` gives them to it: outcomes as `metrics.outcome`
+    has them, and the mean loss. Both in evaluation mode, on one device, in full precision."""
+    device = next(net.parameters()).device
+    outcomes, total = [], 0.0
+    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+        for batch in indices.split(BATCH):
+            truth = targets.values[batch].to(device)
+            views = front(data.mosaics[batch].to(device), data.camera_index[batch])
+            logits = net(views.contiguous(memory_format=torch.channels_last))
+            outcomes.append(outcome(logits, truth).cpu())
+            total += 0.0 if loss is None else float(loss(logits, truth)) * len(batch)
+    return torch.cat(outcomes), total / len(indices)
+
+
+def _distances(view: Tensor, own: Tensor) -> Tensor:
+    """1 - SSIM and the mean squared error of each image: (n, 2) float64."""
+    if torch.equal(view, own):
+        return torch.zeros(len(view), 2, dtype=torch.float64)
+    # One by one: an image stays in the cache.
+    alike = torch.stack([similarity.ssim(a, b) for a, b in zip(view, own, strict=True)]).double()
+    mse = (view - own).square().mean(dim=(1, 2, 3), dtype=torch.float64)
+    return torch.stack([1 - alike, mse], dim=1).cpu()

@@ -1,0 +1,133 @@
+"""What may stand before the network beside pipelines: packed raw, and a network as the ISP."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rawdrift.camera.camera import Camera
+from rawdrift.camera.read import to_unit
+from rawdrift.cfa import offsets
+from rawdrift.checks import InputError
+from rawdrift.isp.black_level import BlackLevel
+from rawdrift.isp.demosaic import Bilinear
+from rawdrift.isp.pipeline import Pipeline
+from rawdrift.models.chain import Develop, Front, Normalize
+from rawdrift.models.networks import Padded, need
+from rawdrift.neighborhood import extend
+
+
+class Packed(Front):
+    """Raw without ISP: mosaics (N, H, W) to (N, channels, H / 2, W / 2), black level subtracted.
+
+    channels: 3, R, the mean of both G, and B of each 2x2 cell; or 4, R, G in red rows, G in blue
+        rows and B. An odd size is extended by a mirrored line.
+    """
+
+    factor = 2
+    least_std = 2.0**-16  # raw of little light varies by little
+
+    def __init__(self, cameras: Sequence[Camera], channels: int = 3):
+        super().__init__()
+        self.channels = channels
+        self.cameras = tuple(cameras)
+        self.black_levels = nn.ModuleList(
+            BlackLevel(camera.cfa, camera.black_level, camera.white_level) for camera in cameras
+        )
+
+    def forward(self, mosaics: Tensor, camera_index: Tensor) -> Tensor:
+        height, width = mosaics.shape[-2:]
+        cells = mosaics.new_empty(
+            len(mosaics), 4, (height + 1) // 2, (width + 1) // 2, dtype=torch.float32
+        )
+        for index, (camera, black_level) in enumerate(
+            zip(self.cameras, self.black_levels, strict=True)
+        ):
+            taken = camera_index == index
+            x = black_level(to_unit(mosaics[taken], camera.bit_depth))
+            x = extend(x, height % 2, width % 2)[..., height % 2 :, width % 2 :]
+            sites = [x[..., row::2, column::2] for row, column in offsets(camera.cfa)]
+            cells[taken] = torch.stack(sites, dim=-3).to(cells)
+        if self.channels == 4:
+            return cells
+        red, green, other_green, blue = cells.unbind(dim=1)
+        return torch.stack([red, (green + other_green) / 2, blue], dim=1)
+
+
+class NeuralISP(Front):
+    """A small U-Net++ (Zhou et al. 2018) in the place of the ISP, as the authors' third way of
+    processing: mosaics (N, H, W) to views (N, 3, H, W) in [0, 1].
+
+    It sees the mosaic without its black level, demosaiced bilinearly and normalized. The encoder is
+    the first two stages of a ResNet18, by segmentation-models-pytorch.
+    """
+
+    def __init__(self, cameras: Sequence[Camera]):
+        super().__init__()
+        self.develop = Develop(
+            [
+                Pipeline(
+                    {
+                        "black_level": BlackLevel(c.cfa, c.black_level, c.white_level),
+                        "demosaic": Bilinear(c.cfa),
+                    },
+                    c.bit_depth,
+                )
+                for c in cameras
+            ]
+        )
+        self.normalize = Normalize.fixed("none")
+        smp = need("segmentation_models_pytorch")
+        self.net = Padded(
+            smp.UnetPlusPlus(
+                "resnet18",
+                encoder_depth=3,
+                encoder_weights=None,
+                decoder_channels=(64, 32, 16),
+                classes=3,
+            )
+        )
+
+    def forward(self, mosaics: Tensor, camera_index: Tensor) -> Tensor:
+        raw = self.normalize(self.develop(mosaics, camera_index))
+        views: Tensor = self.net(raw).float()
+        return views.sigmoid()
+
+
+class Upsampled(nn.Module):
+    """A network whose logits (N, C, h, w) are brought to the size of the masks, bilinearly."""
+
+    def __init__(self, net: nn.Module, size: tuple[int, int]):
+        super().__init__()
+        self.net = net
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = self.size
+        logits = self.net(x).float()
+        whole = (2 * logits.shape[-2], 2 * logits.shape[-1])
+        logits = F.interpolate(logits, whole, mode="bilinear", align_corners=False)
+        return logits[..., :height, :width]
+
+
+def widen(net: nn.Module) -> None:
+    """Let a network for R, G and B take R, G, G and B: with the same answer where both G agree.
+
+    Its first convolution is replaced. Raises InputError where it has none of three channels.
+    """
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            if module.in_channels != 3 or module.groups != 1:
+                break
+            with torch.no_grad():
+                red, green, blue = module.weight.unbind(dim=1)
+                module.weight = nn.Parameter(
+                    torch.stack([red, green / 2, green / 2, blue], dim=1).clone()
+                )
+            module.in_channels = 4
+            return
+    raise InputError(
+        "optimization.direct_channels 4 needs a network that begins with a convolution of three "
+        "channels; choose 3"
+    )

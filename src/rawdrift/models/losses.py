@@ -1,0 +1,94 @@
+"""Losses: (logits, targets) to a number."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rawdrift.checks import InputError
+from rawdrift.models.networks import need
+from rawdrift.models.spec import Task
+from rawdrift.models.targets import Targets
+
+
+def build(task: Task, targets: Targets, indices: Tensor) -> nn.Module:
+    """The loss that the task asks for; class weights are those of the images of `indices`."""
+    if targets.kind == "classification" and task.loss not in ("auto", "cross_entropy"):
+        raise InputError(f"task.loss {task.loss} is for masks; choose cross_entropy for labels")
+    weights = balanced_weights(targets, indices) if task.class_weights == "balanced" else None
+    if targets.kind == "classification" or task.loss == "cross_entropy":
+        return CrossEntropy(weights)
+    if task.loss == "dice":
+        return Dice(targets.outputs)
+    return Sum([CrossEntropy(weights), Dice(targets.outputs)])
+
+
+def balanced_weights(targets: Targets, indices: Tensor) -> Tensor:
+    """n / (classes * n of the class), by class, so that each weighs alike in total.
+
+    n counts images, or pixels where the targets are masks. A class that is not there weighs
+    nothing. Of binary masks: (2,), of the ground and the object.
+    """
+    classes = max(targets.outputs, 2)
+    counts = torch.zeros(classes, dtype=torch.long)
+    for part in targets.values[indices].flatten().split(1 << 24):  # bincount makes them int64
+        counts += torch.bincount(part, minlength=classes)
+    return torch.where(counts > 0, counts.sum() / (classes * counts.clamp(min=1)), 0.0)
+
+
+class CrossEntropy(nn.Module):
+    """Cross entropy, the mean over images or pixels; weighted by class, the weighted mean.
+
+    logits (N, C) with targets (N,); (N, C, H, W) with (N, H, W); or one channel, (N, 1, H, W), with
+    (N, H, W) of 0 and 1, which is binary cross entropy.
+    """
+
+    weights: Tensor | None
+
+    def __init__(self, weights: Tensor | None = None):
+        super().__init__()
+        self.register_buffer("weights", weights)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if logits.ndim == 2:
+            return F.cross_entropy(logits, targets, self.weights)
+        # Images are sums of many pixels, for which bfloat16 is too coarse.
+        logits, targets = logits.float(), targets.long()
+        if logits.shape[1] > 1:  # flat: on a GPU, the loss of images has no deterministic kernel
+            flat = logits.movedim(1, -1).reshape(-1, logits.shape[1])
+            return F.cross_entropy(flat, targets.flatten(), self.weights)
+        of_object, is_object = logits.squeeze(1), targets.float()
+        if self.weights is None:
+            return F.binary_cross_entropy_with_logits(of_object, is_object)
+        weights = self.weights[targets]
+        total = F.binary_cross_entropy_with_logits(of_object, is_object, weights, reduction="sum")
+        return total / weights.sum()
+
+
+class Dice(nn.Module):
+    """1 - 2 sum(p t) / sum(p + t) over a batch, by class, then the mean (Milletari et al. 2016).
+
+    That of segmentation-models-pytorch, as in the authors' code; a class without a pixel in the
+    batch is left out of the sum.
+    """
+
+    def __init__(self, outputs: int):
+        super().__init__()
+        losses = need("segmentation_models_pytorch").losses
+        self.loss = losses.DiceLoss("multiclass" if outputs > 1 else "binary", from_logits=True)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        loss: Tensor = self.loss(logits.float(), targets.long())
+        return loss
+
+
+class Sum(nn.Module):
+    """The sum of losses."""
+
+    def __init__(self, parts: Sequence[nn.Module]):
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return torch.stack([part(logits, targets) for part in self.parts]).sum()

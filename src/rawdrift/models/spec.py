@@ -1,0 +1,109 @@
+"""What a user says of the task model and its training."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from rawdrift.checks import InputError, choose, numbers, positive, whole
+from rawdrift.runs.spec import existing_file
+
+MODELS = ("resnet18", "resnet34", "resnet50", "unetplusplus", "timm:NAME", "import:MODULE.FACTORY")
+LOSSES = ("auto", "cross_entropy", "dice", "dice_cross_entropy")
+
+
+@dataclass(frozen=True)
+class Task:
+    """The task model and its training, by Adam.
+
+    Args:
+        model: "resnet18", "resnet34", "resnet50", "unetplusplus" (U-Net++ with a ResNet34 encoder),
+            "timm:NAME", or "import:package.module.factory", a function of yours that takes the
+            number of output channels and returns the network.
+        weights: to start from: "none", "imagenet", or the path of a .safetensors or state-dict
+            file.
+        kind: "classification" learns labels, "segmentation" masks; "auto" is what the model is for.
+        mask: what masks hold: "binary", where all but 0 is the object, or "classes", where every
+            value is a class.
+        loss: "cross_entropy", or for masks "dice" or "dice_cross_entropy", their sum; "auto" is
+            cross entropy for labels and the sum for masks.
+        class_weights: of the cross entropy: "balanced" weighs every class alike, however rare.
+        epochs: passes over the training images.
+        lr: learning rate at the start.
+        schedule: "cosine" lets the learning rate fall to zero, "constant" keeps it.
+        batch_size: images a step.
+        augment: "weak" flips and turns each view at random; "strong" flips, rotates, softens and
+            adds noise; "none" does nothing.
+        precision: "auto" is bfloat16 mixed precision where the processor has it, else "32".
+        checkpoint: a trained network, tested as it is: a .safetensors or state-dict file of
+            task.model.
+        normalize: what the network of task.checkpoint expects of its input: "none", views in
+            [0, 1]; "imagenet"; or the mean and the standard deviation of R, G and B. A file that
+            rawdrift has written holds its own.
+    """
+
+    model: str = "resnet18"
+    weights: str = "none"
+    kind: Literal["auto", "classification", "segmentation"] = "auto"
+    mask: Literal["binary", "classes"] = "binary"
+    loss: Literal["auto", "cross_entropy", "dice", "dice_cross_entropy"] = "auto"
+    class_weights: Literal["none", "balanced"] = "none"
+    epochs: int = 20
+    lr: float = 1e-4
+    schedule: Literal["cosine", "constant"] = "cosine"
+    batch_size: int = 32
+    augment: Literal["none", "weak", "strong"] = "weak"
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    checkpoint: str | None = None
+    normalize: str | list[list[float]] | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"timm:\S+|import:\w+(\.\w+)+", self.model):
+            choose("task.model", self.model, MODELS)
+        choose("task.kind", self.kind, ("auto", "classification", "segmentation"))
+        choose("task.mask", self.mask, ("binary", "classes"))
+        choose("task.loss", self.loss, LOSSES)
+        choose("task.class_weights", self.class_weights, ("none", "balanced"))
+        if self.class_weights != "none" and self.loss == "dice":
+            raise InputError(
+                "task.class_weights are of the cross entropy; choose another task.loss than dice"
+            )
+        choose("task.schedule", self.schedule, ("cosine", "constant"))
+        choose("task.augment", self.augment, ("none", "weak", "strong"))
+        choose("task.precision", self.precision, ("auto", "32", "bf16"))
+        whole("task.epochs", self.epochs, 1)
+        whole("task.batch_size", self.batch_size, 2)
+        positive("task.lr", self.lr)
+        kind = "a .safetensors or state-dict file"
+        if self.weights not in ("none", "imagenet"):
+            path = existing_file(
+                "task.weights", self.weights, f"none, imagenet, or the path of {kind}"
+            )
+            object.__setattr__(self, "weights", path)
+        if self.checkpoint is None:
+            if self.normalize is not None:
+                raise InputError(
+                    "task.normalize is for task.checkpoint; a training takes the mean and the "
+                    "standard deviation of its own views"
+                )
+            return
+        if self.weights != "none":
+            raise InputError(
+                "task.weights begin a training and task.checkpoint is used without one; give one"
+            )
+        path = existing_file("task.checkpoint", self.checkpoint, f"the path of {kind}")
+        object.__setattr__(self, "checkpoint", path)
+        object.__setattr__(self, "normalize", _normalization(self.normalize or "none"))
+
+
+def _normalization(value: object) -> str | list[list[float]]:
+    if isinstance(value, str) and value in ("none", "imagenet"):
+        return value
+    if not isinstance(value, list) or len(value) != 2:
+        raise InputError(
+            f"task.normalize must be none, imagenet, or [[mean of R, G, B], [standard deviation of "
+            f"R, G, B]], got {value!r}"
+        )
+    mean, std = (list(numbers("each part of task.normalize", part, 3)) for part in value)
+    for number in std:
+        positive("a standard deviation of task.normalize", number)
+    return [mean, std]

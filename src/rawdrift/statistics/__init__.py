@@ -1,0 +1,1 @@
+"""Statistics of the drift controls: measures, intervals, tests. No torch, no files."""

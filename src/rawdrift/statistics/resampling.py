@@ -1,0 +1,153 @@
+"""Intervals and tests of any measure by resampling images, or the groups that they come in.
+
+Draws are the same for all pipelines and tests: these are compared on the same images.
+"""
+
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from rawdrift.statistics.basics import Interval
+from rawdrift.statistics.measures import Array, Measure
+
+Clusters = NDArray[np.int64]  # (N,) number of the group of each image; without groups, 0 .. N - 1
+
+DRAWS = 2000  # of the bootstrap
+FLIPS = 9999  # of the permutation test, at least: p-values from 1e-4 on
+_COLUMNS = 4096  # of a matrix product at a time
+_FLIPPED = 2**24  # clusters in all draws of a permutation test at a time
+
+
+def clusters(images: int, groups: Sequence[str] | None) -> Clusters:
+    """Which cluster each image belongs to: its group, or itself."""
+    if groups is None:
+        return np.arange(images)
+    found: Clusters = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+    return found
+
+
+class Resampling:
+    """Draws of clusters with replacement, the same for everything that is compared.
+
+    clusters: (N,), see there. Draws are those of the seed.
+    """
+
+    def __init__(self, clusters: Clusters, seed: int = 0, draws: int = DRAWS):
+        self.clusters = clusters
+        self.count = int(clusters.max()) + 1
+        rng = np.random.default_rng(np.random.SeedSequence([seed, 1]))
+        share = np.full(self.count, 1 / self.count)
+        self.weights = rng.multinomial(self.count, share, size=draws).astype(np.float64)
+        self._flips = np.random.SeedSequence([seed, 2])
+
+    def sums(self, features: Array) -> Array:
+        """Features (..., N, K) summed over each cluster: (..., G, K)."""
+        order = np.argsort(self.clusters, kind="stable")
+        first = np.searchsorted(self.clusters[order], np.arange(self.count))
+        return np.asarray(np.add.reduceat(features[..., order, :], first, axis=-2))
+
+    def bootstrap(self, features: Array, measure: Measure) -> Array:
+        """The measure (..., draws) of features (..., N, K) for each draw of clusters."""
+        return _values(self.weights, self.sums(features), measure)
+
+    def interval(
+        self,
+        value: float,
+        draws: Array,
+        confidence: float = 0.95,
+        bounds: tuple[float, float] = (-1.0, 1.0),
+    ) -> Interval:
+        """Percentiles of `draws` around a value, as wide as so few clusters need.
+
+        Source: Hesterberg, "What teachers should know about the bootstrap", The American
+        Statistician 69, 2015: percentiles of a normal distribution that reaches as far as Student's
+        t does for G clusters, times sqrt(G / (G - 1)). With one cluster, nothing is known: the
+        interval is all that the value can be, `bounds`. Draws that are not numbers (a class that
+        none of them holds) are left out.
+        """
+        draws = draws[np.isfinite(draws)]
+        if self.count < 2 or len(draws) < 2:
+            return Interval(value, *bounds)
+        low, high = np.quantile(draws, self._tails(confidence))
+        return Interval(value, min(float(low), value), max(float(high), value))
+
+    def _tails(self, confidence: float) -> tuple[float, float]:
+        n = self.count
+        t = float(stdtrit(n - 1, 0.5 + confidence / 2)) * (n / (n - 1)) ** 0.5
+        tail = NormalDist().cdf(-t)
+        return tail, 1 - tail
+
+    def p_values(self, one: Array, other: Array, measure: Measure, flips: int = FLIPS) -> Array:
+        """Two-sided p-values (...) of differences of a measure between two answers to the same
+        images.
+
+        one, other: features (..., N, K). By permutation: where the answers don't differ in kind,
+        each cluster's may change places (Fisher's randomization test; Edgington and Onghena,
+        "Randomization Tests", 2007). Never zero: the least is 1 / (flips + 1).
+        """
+        first, second = self.sums(one), self.sums(other)
+        rng = np.random.default_rng(self._flips)
+        least = 1e-12  # rounding of sums in another order
+        as_far = np.ones(first.shape[:-2])  # draws that differ as much, the one that was seen too
+        step = max(1, _FLIPPED // self.count)
+        for done in range(0, flips, step):
+            size = (min(step, flips - done), self.count)
+            keep = rng.integers(0, 2, size, dtype=np.int8)
+            for at in np.ndindex(as_far.shape):
+                change, total, swapped = first[at] - second[at], second[at].sum(0), first[at].sum(0)
+                moved = np.abs(change).sum(axis=-1) > 0
+                kept = keep[:, moved].astype(np.float64) @ change[moved]
+                drawn = np.abs(measure.of(total + kept) - measure.of(swapped - kept))
+                seen = np.abs(measure.of(swapped) - measure.of(total))
+                as_far[at] += np.sum(drawn >= seen - least)
+        return as_far / (flips + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values corrected for their number, so that all hold at once.
+
+    Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
+    of Statistics 6, 1979.
+    """
+    order = np.argsort(p_values, kind="stable")
+    corrected = np.empty(len(p_values))
+    least = 0.0
+    for rank, index in enumerate(order):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = least
+    return [float(p) for p in corrected]
+
+
+def ranks(values: Array) -> Array:
+    """Ranks (..., M) from 1, the largest value, on; equal values share their mean rank."""
+    above = (values[..., None, :] > values[..., :, None]).sum(-1)
+    equal = (values[..., None, :] == values[..., :, None]).sum(-1)
+    return np.asarray(1 + above + (equal - 1) / 2)
+
+
+def _values(weights: Array, sums: Array, measure: Measure) -> Array:
+    """The measure (..., B) of cluster sums (..., G, K) under weights (B, G)."""
+    leading, (g, k) = sums.shape[:-2], sums.shape[-2:]
+    flat = sums.reshape(-1, g, k)
+    found = np.empty((len(flat), len(weights)))
+    step = max(1, _COLUMNS // k)
+    for first in range(0, len(flat), step):
+        part = flat[first : first + step]
+        columns = np.moveaxis(part, 1, 0).reshape(g, -1)
+        totals = (weights @ columns).reshape(len(weights), len(part), k)
+        found[first : first + step] = measure.of(totals).T
+    return found.reshape(*leading, len(weights))
+
+
+def kendall_tau(one: Array, other: Array) -> Array:
+    """Kendall's tau-b (...) of two rankings (..., M); NaN where one has all values equal.
+
+    Source: Kendall, "The treatment of ties in ranking problems", Biometrika 33, 1945.
+    """
+    first, second = (np.sign(x[..., :, None] - x[..., None, :]) for x in (one, other))
+    alike = (first * second).sum((-2, -1))
+    untied = np.sqrt((first**2).sum((-2, -1)) * (second**2).sum((-2, -1)))
+    return np.asarray(np.divide(alike, untied, out=np.full_like(untied, np.nan), where=untied > 0))
