@@ -14,9 +14,9 @@ from rawdrift.controls.forensics.spec import DEMO, ForensicsSpec
 if TYPE_CHECKING:
     from rawdrift.controls.evidence.check import Outside, Verdict, check
     from rawdrift.controls.evidence.signature import Signature
+    from rawdrift.controls.forensics.axis import Axis
     from rawdrift.controls.forensics.gradient_search import Found, SearchResult, Visit, search
     from rawdrift.controls.forensics.joint import Validation
-    from rawdrift.controls.forensics.quantities import Axis
     from rawdrift.controls.forensics.sensor_settings import SensorSettings, with_sensor
     from rawdrift.controls.forensics.signing import sign
     from rawdrift.controls.forensics.sobol import Point, Sensitivity, Sobol, sensitivity
@@ -43,7 +43,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "gradient_search": ["Found", "SearchResult", "Visit", "search"],
         "joint": ["Validation"],
-        "quantities": ["Axis"],
+        "axis": ["Axis"],
         "sensor_settings": ["SensorSettings", "with_sensor"],
         "signing": ["sign"],
         "sobol": ["Point", "Sensitivity", "Sobol", "sensitivity"],

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rawdrift.checks import InputError, choose
+from rawdrift.controls.forensics.axis import Axis
 from rawdrift.controls.forensics.quantities import (
-    Axis,
     Bounds,
     belongs,
     bounded,
