@@ -1,7 +1,6 @@
 """Specs and run folders."""
 
 import errno
-import json
 import os
 
 import pytest
@@ -13,14 +12,25 @@ from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
 from rawdrift.data.spec import Data
 from rawdrift.models.spec import Task
 from rawdrift.runs.spec import to_dict, to_yaml
-from rawdrift.runs.store import Store
+from rawdrift.runs.store import Environment, Finished, Record, Store
 
 SPEC = SynthesisSpec(data=Data("synthetic-microscopy", images=20, size=32))
 ROW = {"train": "bi,s,ga", "value": 0.1}
+ENVIRONMENT = Environment(
+    inputs=["abc"], device="cpu", threads=1, torch="2", finished="2026-01-02", seconds=1.5
+)
+
+
+class Measured(Record, frozen=True, kw_only=True):
+    more: list[float] = []
+
+
+def unit(*rows, **fields):
+    return Finished(Measured(rows=list(rows), precision="32", **fields), ENVIRONMENT)
 
 
 def store(folder, spec=SPEC):
-    return Store(folder, spec, ["train", "value"])
+    return Store(folder, spec, ["train", "value"], Measured)
 
 
 def missing(store, units):
@@ -75,18 +85,18 @@ def test_finished_units_are_kept_and_the_rest_is_missing(tmp_path):
     first = store(tmp_path / "run")
     assert not (tmp_path / "run").exists()  # nothing is written before there is something to keep
     with first:
-        first.append("b", {"rows": [ROW], "more": [1]})
+        first.append("b", unit(ROW, more=[1 / 3]))
     second = store(tmp_path / "run")
     with second:
         assert missing(second, ["a", "b", "c"]) == ["a", "c"]
-        second.append("a", {"rows": [{**ROW, "value": 0.5}]})
-    assert [record["rows"][0]["value"] for record in second.records(["a", "b", "c"])] == [0.5, 0.1]
+        second.append("a", unit({**ROW, "value": 0.5}))
+        assert second.read("b") == unit(ROW, more=[1 / 3])
+    units = second.records(["a", "b", "c"])
+    assert [finished.record.rows[0]["value"] for finished in units] == [0.5, 0.1]
     second.write_results(["a", "b", "c"])
     assert (tmp_path / "run/results.csv").read_text() == (
         'train,value\n"bi,s,ga",0.5\n"bi,s,ga",0.1\n'
     )
-    second.write_summary({"x": 1})
-    assert json.loads((tmp_path / "run/summary.json").read_text()) == {"x": 1}
     assert yaml.safe_load((tmp_path / "run/spec.yaml").read_text()) == to_dict(SPEC)
 
 
@@ -95,7 +105,7 @@ def test_results_grow_with_each_unit_and_end_in_order(tmp_path):
     results = tmp_path / "results.csv"
     names = ["a", "b", "c"]
     lines = {name: f'"bi,s,ga",{value}\n' for value, name in enumerate(names)}
-    records = {name: {"rows": [{**ROW, "value": value}]} for value, name in enumerate(names)}
+    records = {name: unit({**ROW, "value": value}) for value, name in enumerate(names)}
     with store(tmp_path) as first:
         for name in "ca":
             first.append(name, records[name])
@@ -114,15 +124,36 @@ def test_results_grow_with_each_unit_and_end_in_order(tmp_path):
 def test_records_are_read_one_at_a_time_and_again(tmp_path, monkeypatch):
     with store(tmp_path) as kept:
         for name in "ab":
-            kept.append(name, {"rows": [], "of": name})
+            kept.append(name, unit())
         read = []
-        monkeypatch.setattr(kept, "read", lambda unit: read.append(unit) or {"of": unit})
+        monkeypatch.setattr(kept, "read", lambda name: read.append(name) or name)
         records = kept.records(["a", "b"])
         assert read == []
         for count, record in enumerate(records, start=1):
             assert len(read) == count
-            assert record["of"] == read[-1]
+            assert record == read[-1]
         assert len(list(records)) == 2
+
+
+def test_a_changed_record_is_computed_again(tmp_path):
+    with store(tmp_path) as first:
+        first.append("a", unit(ROW))
+        path = tmp_path / "records/a.json"
+        path.write_text(path.read_text().replace("0.1", "0.9"))
+        assert missing(first, ["a"]) == ["a"]
+
+
+def test_a_run_folder_of_version_0_1_is_refused(tmp_path):
+    with store(tmp_path):
+        (tmp_path / "records/a.json").write_text('{"checksum": "0", "record": {"rows": []}}')
+    with pytest.raises(rd.InputError, match=r"earlier release of rawdrift.*new folder"):
+        store(tmp_path)
+
+
+def test_numbers_that_json_lacks_become_null(tmp_path):
+    with store(tmp_path) as first:
+        first.append("a", unit({**ROW, "value": float("nan")}, more=[1.0]))
+        assert first.read("a").record.rows == [{**ROW, "value": None}]
 
 
 def test_the_leftover_of_a_killed_write_is_swept_away(tmp_path):
@@ -144,13 +175,23 @@ def test_a_run_killed_at_its_very_beginning_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damage", ["", "{", "{}", "[]", "null", '{"record": {"rows": []}, "checksum": "0"}']
+    "damage",
+    [
+        "",
+        "{",
+        "{}",
+        "[]",
+        "null",
+        b"\xff",
+        '{"finished": {"record": {"rows": []}}, "checksum": "0"}',
+    ],
 )
 def test_a_damaged_record_is_done_again(damage, tmp_path):
     with store(tmp_path) as first:
-        first.append("a", {"rows": [ROW]})
+        first.append("a", unit(ROW))
         assert missing(first, ["a"]) == []
-        (tmp_path / "records/a.json").write_text(damage)
+        content = damage.encode() if isinstance(damage, str) else damage
+        (tmp_path / "records/a.json").write_bytes(content)
         assert missing(first, ["a"]) == ["a"]
         assert list(first.records(["a"])) == []
 
@@ -158,7 +199,7 @@ def test_a_damaged_record_is_done_again(damage, tmp_path):
 def test_a_second_process_in_the_same_folder_is_refused(tmp_path):
     with store(tmp_path):
         second = store(tmp_path)
-        with pytest.raises(rd.InputError, match="another process is at work"):
+        with pytest.raises(rd.InputError, match="another process is working"):
             second.__enter__()
     with store(tmp_path):
         pass

@@ -16,27 +16,41 @@ from rawdrift.controls.optimization.spec import Optimization, OptimizationSpec
 from rawdrift.controls.synthesis.spec import SynthesisSpec
 from rawdrift.data.spec import Data
 from rawdrift.models.spec import Task
+from rawdrift.runs.store import Environment, Finished, Record
 from rawdrift.runs.tracker import tracker
 
 mlflow = pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own
 
 SPEC = SynthesisSpec(data=Data("synthetic-microscopy", images=20, size=32))
-RECORD = {
-    "train": "bi,s,ga",
-    "fold": 1,
-    "finished": "2026-01-02T03:04:05+00:00",
-    "rows": [
-        {"test_kind": "isp", "test": "ma,u,me", "severity": 0, "metric": "accuracy", "value": 0.75},
-        {
-            "test_kind": "corruption",
-            "test": "fog",
-            "severity": 3,
-            "metric": "accuracy",
-            "value": 0.5,
-        },
-    ],
-}
+
+
+class Measured(Record, frozen=True, kw_only=True):
+    train: str
+    fold: int
+
+
+def row(kind, test, severity, value):
+    names = {"test_kind": kind, "test": test, "severity": severity}
+    return {**names, "metric": "accuracy", "value": value}
+
+
+RECORD = Finished(
+    Measured(
+        train="bi,s,ga",
+        fold=1,
+        precision="32",
+        rows=[row("isp", "ma,u,me", 0, 0.75), row("corruption", "fog", 3, 0.5)],
+    ),
+    Environment(
+        inputs=[],
+        device="cpu",
+        threads=1,
+        torch="2",
+        finished="2026-01-02T03:04:05+00:00",
+        seconds=1.0,
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -105,12 +119,12 @@ def test_a_course_of_training_is_logged_by_step(client, request, tmp_path):
         Optimization(["learned"], intensities=[1.0], folds=2),
         Task("import:nets.blocks", epochs=2, batch_size=5, precision="32"),
     )
-    summary = rd.optimization.run(spec, tmp_path / "run", tracking="mlflow")
+    result = rd.run(spec, tmp_path / "run", tracking="mlflow")
     found = {run.info.run_name: run for run in runs(client, request.node.name)}
     assert set(found) == {"run", "learned_1_fold0", "learned_1_fold1"}
     assert found["run"].data.params["optimization.settings"] == "['learned']"
     told = found["run"].data.metrics
-    assert told == {"learned 1 accuracy": summary["table"][0]["mean"]}
+    assert told == result.headline()
     unit = found["learned_1_fold0"]
     assert unit.data.params["setting"] == "learned"
     history = client.get_metric_history(unit.info.run_id, "test/accuracy")

@@ -169,6 +169,7 @@ class Store(Generic[C]):
         except (yaml.YAMLError, UnicodeDecodeError):
             held = None
         if held == spec:
+            self._check_release()
             return
         if not isinstance(held, dict):
             raise InputError(f"{path} is not readable as a spec; choose a new folder")
@@ -180,6 +181,16 @@ class Store(Generic[C]):
             f"{self.folder} holds another experiment ({shown}{more}); "
             f"choose a new folder, or the same settings to resume"
         )
+
+    def _check_release(self) -> None:
+        """Refuse the records of an earlier release, which would be computed again in silence."""
+        for path in (self.folder / "records").glob("*.json"):
+            head = path.read_bytes()[:200]
+            if b'"record"' in head and b'"finished"' not in head:
+                raise InputError(
+                    f"{self.folder} holds records of an earlier release of rawdrift, which this "
+                    f"one can't read; choose a new folder"
+                )
 
 
 class Records(Generic[C]):
