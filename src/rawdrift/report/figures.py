@@ -1,12 +1,10 @@
-"""What figures of several pages share."""
-
-import math
-from collections.abc import Mapping
+"""Parts of figures that several pages use."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rawdrift.report import style
+from rawdrift.statistics import Interval
 
 _ROW = 0.3  # inches
 
@@ -14,7 +12,10 @@ _ROW = 0.3  # inches
 def rows(
     count: int, left: float, panels: int, head: float, right: float
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` rows and so many panels side by side, each with its own scale."""
+    """Make a figure with `count` rows and `panels` axes side by side, each with its own scale.
+
+    left, head, right: margins in inches, for labels.
+    """
     gap, bottom = 0.45, 0.55
     height = head + _ROW * count + bottom
     figure = style.sheet(style.WIDTH, height)
@@ -34,8 +35,8 @@ def rows(
     return figure, found
 
 
-def interval(axes: Axes, y: float, found: Mapping[str, float], value: float, color: str) -> None:
-    """A value with its interval, where that is known."""
-    if math.isfinite(found["low"]) and math.isfinite(found["high"]):
-        axes.plot([found["low"], found["high"]], [y, y], color=color, lw=2, solid_capstyle="butt")
-    axes.plot(value, y, "o", color=color, ms=6.5, mew=0, zorder=3)
+def interval(axes: Axes, y: float, found: Interval, color: str) -> None:
+    """Draw a value as a dot and its interval, if it is known, as a horizontal line."""
+    if found.low is not None and found.high is not None:
+        axes.plot([found.low, found.high], [y, y], color=color, lw=2, solid_capstyle="butt")
+    axes.plot(found.value, y, "o", color=color, ms=6.5, mew=0, zorder=3)

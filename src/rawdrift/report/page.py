@@ -35,14 +35,12 @@ def render(template: Path, **values: Any) -> str:
         n2=lambda value: style.number(value, 2),
         n3=lambda value: style.number(value, 3),
         count=lambda value: f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"),
-        interval=lambda found, digits=3: span(found["low"], found["high"], digits),
+        interval=lambda found, digits=3: span(found.low, found.high, digits),
         duration=_duration,
         date=_date,
         case=style.case,
         g=lambda value: style.number(value, 12).rstrip("0").rstrip("."),
-        percent=lambda share, digits=1: (
-            f"{100 * share:.{digits}f}".removesuffix(".0") + "\N{NO-BREAK SPACE}%"
-        ),
+        percent=_percent,
     )
     return environment.get_template(template.name).render(**values)
 

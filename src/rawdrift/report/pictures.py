@@ -1,9 +1,10 @@
-"""Pictures of a run, as a figure and as data for a page."""
+"""Pictures of a run, as a figure and as data inside a page."""
 
 from base64 import b64encode
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from rawdrift.checks import InputError
 from rawdrift.report import style
 from rawdrift.report.contact_sheet import fit
+from rawdrift.report.sample import SampleImage
 from rawdrift.report.style import INK, MUTED, RULE, WRONG, plain
 
 # Lengths are inches.
@@ -22,27 +24,79 @@ _MOST = 6
 _PICTURE = 220  # pixels of a picture's long side on a page
 
 
-Row = tuple[str, str, str | None]
-"""Of pictures: its title, which picture of an image it shows, and what the keys of the answers to
-that begin with; None where there are none."""
+class Verdict(NamedTuple):
+    """A model's answer in words, the right answer if that was wrong, and whether it was right.
+
+    right: None for the score of a mask, which is neither right nor wrong.
+    """
+
+    answer: str
+    note: str = ""
+    right: bool | None = None
+
+
+class Embedded(NamedTuple):
+    """An image on a page: data URIs of the views before and after and of their difference, and
+    verdicts on the first two. The macro `samples` shows it."""
+
+    name: str
+    pictures: tuple[str, str, str]
+    verdicts: tuple[Verdict, Verdict]
+
+
+def verdict(metric: str, label: str | None, prediction: str | None, score: float | None) -> Verdict:
+    """Compare a prediction with the label; without a label, give the score by `metric`."""
+    if label is None or prediction is None:
+        return Verdict(f"{style.metric(metric)} {style.number(score, 2)}")
+    right = prediction == label  # in full, whereas what is shown is shortened
+    note = "" if right else f"is {plain(label, 20)}"
+    return Verdict(f"{'✓' if right else '✗'} {plain(prediction, 20)}", note, right)
+
+
+def verdicts(metric: str, image: SampleImage) -> tuple[Verdict, Verdict]:
+    """Judge the answers to an image before and after the change of its view."""
+    return (
+        verdict(metric, image.label, image.matched_prediction, image.matched_score),
+        verdict(metric, image.label, image.prediction, image.score),
+    )
+
+
+def embed(run: Path, metric: str, images: Sequence[SampleImage]) -> list[Embedded]:
+    """Prepare images for a page; `metric` names the score of masks."""
+    return [
+        Embedded(
+            image.image,
+            (
+                data_uri(run, image.matched_view),
+                data_uri(run, image.view),
+                data_uri(run, image.change),
+            ),
+            verdicts(metric, image),
+        )
+        for image in images
+    ]
 
 
 def compared(
-    summary: dict[str, Any],
-    images: list[dict[str, Any]],
+    run: Path,
+    metric: str,
+    images: Sequence[SampleImage],
     before: str,
     after: str,
     amplified: float,
-    run: Path,
 ) -> Figure:
-    """Rows of images before and after, under these titles, and of what changed."""
+    """Draw three rows of pictures: before, after, and what changed, `amplified` times.
+
+    before, after: titles of the first two rows. metric: names the score of masks.
+    """
     images = images[:_MOST]
-    rows: tuple[Row, ...] = (
-        (before, "matched_view", "matched"),
-        (after, "view", ""),
-        (f"What changed, {amplified} times; gray is nothing", "change", None),
-    )
-    views = [[read_picture(run, image[view]) for image in images] for _, view, _ in rows]
+    rows = {
+        before: [image.matched_view for image in images],
+        after: [image.view for image in images],
+        f"What changed, {amplified:g} times; gray is no change": [image.change for image in images],
+    }
+    answers = [verdicts(metric, image) for image in images]
+    views = [[read_picture(run, name) for name in names] for names in rows.values()]
     side = (style.WIDTH - 2 * _LEFT - (_MOST - 1) * _BETWEEN) / _MOST
     slimmest = max(view.shape[0] / view.shape[1] for row in views for view in row)
     tall = side * min(slimmest, 1.5)
@@ -51,10 +105,11 @@ def compared(
     figure = style.sheet(wide, height)
     axes = style.inches(figure, 0, 0, wide, height)
     y = 0.0
-    for row, (title, _, prefix) in enumerate(rows):
+    for row, title in enumerate(rows):
+        has_answers = row < 2
         axes.text(_LEFT, y + 0.24, title, color=MUTED)
         y += head
-        for j, (view, image) in enumerate(zip(views[row], images, strict=True)):
+        for j, view in enumerate(views[row]):
             x = _LEFT + j * (side + _BETWEEN)
             fitted = min(side, tall * view.shape[1] / view.shape[0])
             high = fitted * view.shape[0] / view.shape[1]
@@ -62,45 +117,40 @@ def compared(
             axes.imshow(view, interpolation="nearest", extent=box, aspect="auto")
             frame = Rectangle((x, y), fitted, high, fill=False, ec=RULE, lw=0.8)
             axes.add_patch(frame)
-            if prefix is None:
+            if not has_answers:
                 continue
-            answer, note, right = verdict(summary, image, prefix)
+            answer, note, right = answers[j][row]
             look: dict[str, Any] = {"color": INK, "fontsize": 8.5}
-            if not right:
+            if right is False:
                 frame.set(ec=WRONG, lw=2.4)
                 look |= {"color": WRONG, "weight": "bold"}
             axes.text(x, y + tall + 0.17, answer, **look)
             axes.text(x, y + tall + 0.33, note, fontsize=8, color=MUTED)
-        y += tall + (0 if prefix is None else caption)
+        y += tall + (caption if has_answers else 0)
     axes.set(xlim=(0, wide), ylim=(height, 0))
     return figure
 
 
-def verdict(summary: dict[str, Any], image: dict[str, Any], prefix: str) -> tuple[str, str, bool]:
-    """What a model made of an image, the right answer where that was wrong, and whether it was
-    right. prefix: "matched", or nothing for the test. Of masks the score, which has no right."""
-    prefix = f"{prefix}_" if prefix else ""
-    if "label" not in image:
-        score = style.number(image[f"{prefix}score"], 2)
-        return f"{style.metric(summary)} {score}", "", True
-    said, label = plain(image[f"{prefix}prediction"], 20), plain(image["label"], 20)
-    # The true label, not the shortened one, decides.
-    right = image[f"{prefix}prediction"] == image["label"]
-    return f"{'✓' if right else '✗'} {said}", "" if right else f"is {label}", right
-
-
 def read_picture(run: Path, name: str) -> NDArray[np.floating]:
-    """A picture of a run as (H, W, 3) in [0, 1]."""
-    path = picture(run, name)
+    """Read a picture of a run: (H, W, 3) in [0, 1].
+
+    name: its path within the run folder. Raises InputError if it is missing, damaged, or outside
+    the folder.
+    """
+    path = run / name
+    if not path.resolve().is_relative_to(run.resolve()):
+        raise _unfinished(run, f"its picture {name!r} is outside the run folder")
     try:
         view = np.asarray(imread(path), dtype=float)
-    except (OSError, ValueError, SyntaxError):  # Pillow's, for a picture that is none
-        raise damaged(run / "summary.json", f"its picture {name} can't be read") from None
+    except FileNotFoundError:
+        raise _unfinished(run, f"its picture {name} is missing") from None
+    except (OSError, ValueError, SyntaxError):  # Pillow raises these for a damaged picture
+        raise _unfinished(run, f"its picture {name} can't be read") from None
     return view[..., :3] if view.ndim == 3 else np.stack([view] * 3, axis=-1)
 
 
 def data_uri(run: Path, name: str) -> str:
-    """A picture of a run, small, as data that a page itself holds."""
+    """Return a picture of a run, reduced to the size that a page needs, as a data URI."""
     view = read_picture(run, name)
     # The page enlarges small ones.
     view = fit(view, _PICTURE) if max(view.shape) > _PICTURE else view
@@ -109,22 +159,7 @@ def data_uri(run: Path, name: str) -> str:
     return f"data:image/png;base64,{b64encode(content.getvalue()).decode()}"
 
 
-def picture(run: Path, name: str) -> Path:
-    """The path of a picture that a summary names; pictures of other folders are refused."""
-    path = run / name
-    if not path.resolve().is_relative_to(run.resolve()):
-        raise damaged(run / "summary.json", f"its picture {name!r} is outside the run folder")
-    if not path.is_file():
-        raise InputError(
-            f"{run} is not a finished run folder: its picture {name} is missing; restore it, or "
-            "start the same command again"
-        )
-    return path
-
-
-def damaged(path: Path, what: str) -> InputError:
-    """The error for a run folder with a file that is not whole."""
+def _unfinished(run: Path, what: str) -> InputError:
     return InputError(
-        f"{path.parent} is not a finished run folder: {path.name} is damaged, {what}; remove it "
-        "and start the same command again"
+        f"{run} is not a finished run folder: {what}; restore it, or start the same command again"
     )

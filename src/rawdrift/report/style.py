@@ -129,17 +129,14 @@ def plain(text: object, longest: int = 24) -> str:
     return f"{line[: longest - tail - 1]}…{line[-tail:]}"
 
 
-def metric(summary: dict[str, Any], inside: bool = False) -> str:
-    """A summary's metric as it begins a sentence, or as it stands inside one."""
-    name = words(summary["metric"])
-    return name[:1].lower() + name[1:] if inside and name != "IoU" else name
+_METRICS = {"iou": "IoU", "macro_f1": "Macro F1"}
 
 
-def words(measure: str) -> str:
-    """The name of a measure as it begins a sentence."""
-    known = {"iou": "IoU", "macro_f1": "Macro F1"}
-    name = known.get(measure, plain(measure.replace("_", " ")))
-    return name[:1].upper() + name[1:]
+def metric(name: str, inside: bool = False) -> str:
+    """Return the name of a metric as it begins a sentence, or as it stands `inside` one."""
+    words = _METRICS.get(name) or plain(name.replace("_", " "))
+    words = words[:1].upper() + words[1:]
+    return words[:1].lower() + words[1:] if inside and words != "IoU" else words
 
 
 def case(name: str, severity: int = 0) -> str:

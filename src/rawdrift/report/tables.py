@@ -40,9 +40,13 @@ class Column(NamedTuple):
         return self.digits is not None
 
 
-def span(low: float, high: float, digits: int) -> str:
-    """An interval in words; of ranks, which have no digits behind the point but may be shared,
-    halves are told."""
+def span(low: float | None, high: float | None, digits: int) -> str:
+    """Write an interval as "low to high".
+
+    Ranks have no decimals (digits=0), but tied ones may be halves, which are shown.
+    """
+    if low is None or high is None:
+        return "not known"
     ends = [style.number(v, digits or 1).removesuffix("" if digits else ".0") for v in (low, high)]
     return (" to " if "\N{MINUS SIGN}" in "".join(ends) else "\N{EN DASH}").join(ends)
 

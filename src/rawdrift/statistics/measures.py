@@ -1,6 +1,6 @@
-"""The measures of a task, as sums over images of features of the answers.
+"""Metrics of a task, each as a function of sums over images.
 
-So many measures of many draws of images are one matrix product; see `resampling`.
+A metric of many resampled sets of images is then one matrix product; see `resampling`.
 """
 
 from collections.abc import Callable
@@ -9,28 +9,65 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rawdrift import imports
+from rawdrift.checks import InputError, choose
+
 Array = NDArray[np.float64]
-Outcomes = NDArray[np.int64]  # (..., N) classes, or of masks (..., N, C, 3) counts of pixels
+Outcomes = NDArray[np.int64]
+"""Answers to N images: (..., N) predicted classes; of masks (..., N, C, 3), the number of pixels of
+each class in the intersection, in the prediction and in the mask."""
 
 
 class Measure(NamedTuple):
-    """A number of many images.
+    """A metric of a set of images; a larger value is better.
 
-    features: of outcomes and the right answers (N,), (..., N, K).
-    of: from sums of the features over images, (..., K), to values (...). It doesn't change if all
-        sums are scaled alike. NaN where it is not defined.
+    features: maps outcomes and right answers (N,) to (..., N, K). Right answers are classes; for
+        masks, whose outcomes hold everything, they are zeros.
+    of: maps sums of features over images, (..., K), to values (...), NaN where the metric is not
+        defined. Scaling all sums by one factor does not change it.
     """
 
     features: Callable[[Outcomes, NDArray[Any]], Array]
     of: Callable[[Array], Array]
 
     def value(self, outcomes: Outcomes, truth: NDArray[Any]) -> Array:
-        """Of all images, (...)."""
+        """Return the metric of all images, (...)."""
         return self.of(self.features(outcomes, truth).sum(-2))
 
 
+def of(kind: str, classes: int) -> dict[str, Measure]:
+    """Return the metrics of a kind of task by name; claims are made about the first one.
+
+    kind: "classification" or "segmentation". classes: the number of classes.
+    """
+    return segmentation() if kind == "segmentation" else classification(classes)
+
+
+def resolve(name: str, kind: str, classes: int) -> Measure:
+    """Return a metric by its name, or the user's own, "import:package.module.name".
+
+    That is a `Measure`, or a function of outcomes (N,) or (N, C, 3) and right answers (N,) that
+    gives a value for each image, (N,), NaN for images that do not count: the metric is their mean.
+    """
+    if not imports.is_import(name):
+        known = of(kind, classes)
+        return known[choose(f"metric of {kind}", name, known)]
+    found = imports.resolve(name, "a metric")
+    if isinstance(found, Measure):
+        return found
+    if not callable(found):
+        raise InputError(
+            f"metric {name} is of type {type(found).__name__}; expected a rawdrift.statistics."
+            f"Measure, or a function of outcomes and right answers that gives a value per image"
+        )
+    return _mean_over_images(found, name, axes=3 if kind == "segmentation" else 1)
+
+
 def classification(classes: int) -> dict[str, Measure]:
-    """By name, the first one first; torchmetrics and scikit-learn define them alike."""
+    """Return accuracy, balanced accuracy and macro F1, defined as by scikit-learn.
+
+    Classes without any image don't count in the means over classes.
+    """
 
     def recalls(outcomes: Outcomes, truth: NDArray[Any]) -> Array:
         own = _one_hot(np.broadcast_to(truth, outcomes.shape), classes)
@@ -38,8 +75,8 @@ def classification(classes: int) -> dict[str, Measure]:
 
     def hits(outcomes: Outcomes, truth: NDArray[Any]) -> Array:
         own = _one_hot(np.broadcast_to(truth, outcomes.shape), classes)
-        said = _one_hot(outcomes, classes)
-        return np.concatenate([own * said, (own + said) / 2], axis=-1)
+        predicted = _one_hot(outcomes, classes)
+        return np.concatenate([own * predicted, (own + predicted) / 2], axis=-1)
 
     return {
         "accuracy": Measure(_right, _mean_of_ratios),
@@ -49,10 +86,13 @@ def classification(classes: int) -> dict[str, Measure]:
 
 
 def segmentation() -> dict[str, Measure]:
-    """Of all pixels of all images together, mean over the classes that are there or were found."""
+    """Return IoU and Dice of the pixels of all images together.
+
+    They are means over the classes that are in a mask or were predicted.
+    """
     return {
-        "iou": Measure(lambda x, _: _pixels(x, lambda i, f, t: f + t - i), _mean_of_ratios),
-        "dice": Measure(lambda x, _: _pixels(x, lambda i, f, t: (f + t) / 2), _mean_of_ratios),
+        "iou": Measure(lambda x, _: _pixels(x, lambda i, p, m: p + m - i), _mean_of_ratios),
+        "dice": Measure(lambda x, _: _pixels(x, lambda i, p, m: (p + m) / 2), _mean_of_ratios),
     }
 
 
@@ -62,16 +102,36 @@ def _right(outcomes: Outcomes, truth: NDArray[Any]) -> Array:
 
 
 def _pixels(outcomes: Outcomes, whole: Callable[..., Any]) -> Array:
-    shared, found, there = np.moveaxis(outcomes.astype(np.float64), -1, 0)
-    return np.concatenate([shared, whole(shared, found, there)], axis=-1)
+    intersection, prediction, mask = np.moveaxis(outcomes.astype(np.float64), -1, 0)
+    return np.concatenate([intersection, whole(intersection, prediction, mask)], axis=-1)
+
+
+def _mean_over_images(function: Callable[..., Any], name: str, axes: int) -> Measure:
+    """Return the mean of a user's function; `axes` of outcomes are those of one call."""
+
+    def features(outcomes: Outcomes, truth: NDArray[Any]) -> Array:
+        leading = outcomes.shape[: outcomes.ndim - axes]
+        found = np.empty((*leading, len(truth), 2))
+        for at in np.ndindex(leading):
+            values = np.asarray(function(outcomes[at], truth), dtype=np.float64)
+            if values.shape != truth.shape:
+                raise InputError(
+                    f"metric {name} must give a value for each image, shape {truth.shape}, got "
+                    f"shape {values.shape}"
+                )
+            defined = ~np.isnan(values)
+            found[at] = np.stack([np.where(defined, values, 0), defined], axis=-1)
+        return found
+
+    return Measure(features, _mean_of_ratios)
 
 
 def _mean_of_ratios(sums: Array) -> Array:
-    """The first half of the sums over the second half, mean over those that are not 0 / 0."""
+    """Divide the first half of the sums by the second; the mean of those that are not 0 / 0."""
     part, whole = np.split(sums, 2, axis=-1)
-    there = whole > 0
-    ratios = np.divide(part, whole, out=np.zeros_like(part), where=there)
-    count = there.sum(-1)
+    defined = whole > 0
+    ratios = np.divide(part, whole, out=np.zeros_like(part), where=defined)
+    count = defined.sum(-1)
     total = ratios.sum(-1)
     return np.asarray(np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0))
 
