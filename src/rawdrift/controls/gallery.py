@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rawdrift import files
 from rawdrift.isp.develop import encode, picture
 
 FOLDER = "samples"
+SAMPLES = 6
+"""How many images a page shows of a change."""
 AMPLIFIED = 4
 """How many times the difference of two views is enlarged in its picture."""
 
@@ -51,3 +55,13 @@ def gallery(run: Path) -> Iterator[Gallery]:
     found = Gallery(run)
     yield found
     found._remove_others()
+
+
+def most_harmed(before: NDArray[np.float64], after: NDArray[np.float64]) -> list[int]:
+    """Return the numbers of the `SAMPLES` images that lose most; of equal ones, the worst first.
+
+    before, after: (N,) the metric of each image alone, NaN where it is not defined.
+    """
+    lost = np.nan_to_num(before - after)
+    order = np.lexsort((np.arange(len(lost)), np.nan_to_num(after, nan=2.0), -lost))
+    return order[:SAMPLES].tolist()

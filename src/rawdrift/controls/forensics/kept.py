@@ -10,7 +10,7 @@ from torch import nn
 from rawdrift import files
 from rawdrift.checks import InputError
 from rawdrift.controls.material import Material, fold_seed
-from rawdrift.controls.synthesis.experiment import CHECKPOINT_EVERY, seconds_of_training
+from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models import build as models
 from rawdrift.models.chain import Develop
