@@ -20,7 +20,8 @@ from rawdrift.runs.spec import to_dict
 
 
 def _demo(args: Namespace) -> int:
-    out, codes = Path(args.out), []
+    out = Path(args.out)
+    codes: list[int] = []
     for control in CONTROLS.values():
         if control.demo is not None:
             codes.append(_run_spec(control.demo, str(out / control.name if codes else out)))

@@ -10,10 +10,10 @@ from rawdrift.checks import Failures
 
 
 def _pack(args: Namespace) -> int:
-    from rawdrift import data
+    from rawdrift.data import datasets, pack
 
-    frames = data.frames(args.data)
-    failures = data.pack.write(frames, Path(args.out), _each_image)
+    frames = datasets.frames(args.data)
+    failures = pack.write(frames, Path(args.out), _each_image)
     count = len(frames.rows) - len(failures.found)
     print(f"{count} image{'s' * (count > 1)} packed into {args.out}")
     failures.check(len(frames.rows), "images")
@@ -21,12 +21,12 @@ def _pack(args: Namespace) -> int:
 
 
 def _describe(args: Namespace) -> int:
-    from rawdrift import data
+    from rawdrift.data import datasets, pack
     from rawdrift.data.describe import describe, samples
 
     if args.verify:
-        data.pack.verify(Path(args.data.root or args.data.name))
-    frames = data.frames(args.data)
+        pack.verify(Path(args.data.root or args.data.name))
+    frames = datasets.frames(args.data)
     found = describe(frames, _each_image)
 
     from rawdrift.report.dataset import SAMPLES, dataset_text, sample_sheet

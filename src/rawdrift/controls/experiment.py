@@ -148,7 +148,7 @@ def run(
             tqdm.write(f"{len(units) - len(todo)} of {len(units)} units are done already")
         failed = _compute(experiment, kind, spec, store, executor, compute, todo, tracked)
         store.write_results(units)
-        result = experiment.analyze(records, failed)
+        result: Result = experiment.analyze(records, failed)
         with gallery(store.folder) as pictures:
             result = experiment.illustrate(result, records, pictures)
         experiment.deliver(result, store.folder)

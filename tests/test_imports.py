@@ -1,0 +1,76 @@
+"""The user's own code: found where it is named, and never imported because a file says so."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import rawdrift as rd
+from rawdrift import imports
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package that leaves a trace when it is imported."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/__init__.py").write_text("import pathlib\npathlib.Path('trace').touch()\n")
+    (tmp_path / "mine/parts.py").write_text("VALUE = 3\n\ndef double(x):\n    return 2 * x\n")
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path
+    for name in ("mine", "mine.parts", "broken"):
+        sys.modules.pop(name, None)
+
+
+def test_a_name_is_found_in_the_working_folder(package):
+    assert imports.resolve("import:mine.parts.double", "field")(2) == 4
+    assert imports.resolve("import:mine.parts.VALUE", "field") == 3
+    assert imports.resolve("import:math.pi", "field") == pytest.approx(3.14159, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("mine.parts.double", "field must have the form import:package.module.name, got 'mine"),
+        ("import:mine", "field must have the form"),
+        ("import:mine.parts.", "field must have the form"),
+        ("import:mine.parts.double(1)", "field must have the form"),
+        ("import:mine.part.double", "field import:mine.part.double: there is no module mine.part"),
+        ("import:mine.parts.triple", "mine.parts has no triple; it has VALUE, double"),
+        ("import:broken.x", "broken can't be imported: ZeroDivisionError"),
+    ],
+)
+def test_a_name_that_is_not_there_is_an_error_of_the_user(reference, message, package):
+    with pytest.raises(rd.InputError, match=message.replace("(", r"\(")):
+        imports.resolve(reference, "field")
+
+
+def test_a_file_names_code_only_with_permission(package):
+    names = imports.references({"model": "import:mine.parts.double", "list": [1, "['import:a.b']"]})
+    assert names == {"import:mine.parts.double", "import:a.b"}
+    with imports.allowing(["import:mine.parts.double"]):
+        imports.check_allowed(["import:mine.parts.double"], "x.toml")
+        with imports.allowing(["a.b"]):
+            imports.check_allowed(names, "x.toml")
+        with pytest.raises(rd.InputError, match=r"x.toml names code to import, import:a.b;"):
+            imports.check_allowed(names, "x.toml")
+    with pytest.raises(rd.InputError, match="if you trust it, allow it"):
+        imports.check_allowed(names, "x.toml")
+    with pytest.raises(rd.InputError, match="allow_import takes"), imports.allowing(["mine"]):
+        pass
+    assert not (package / "trace").exists()
+
+
+def test_a_permission_ends_with_its_block_and_is_of_one_thread(package):
+    with imports.allowing(["import:a.b"]), ThreadPoolExecutor(1) as other:
+        assert imports.allowed() == {"import:a.b"}
+        assert other.submit(imports.allowed).result() == frozenset()
+    assert imports.allowed() == frozenset()
+
+
+def test_a_checksum_changes_with_the_source(package):
+    before = imports.checksum("import:mine.parts.double", "field")
+    (package / "mine/parts.py").write_text("VALUE = 3\n\ndef double(x):\n    return x + x\n")
+    assert imports.checksum("import:mine.parts.double", "field") != before
+    assert imports.checksum("import:math.sqrt", "field") == ""
