@@ -1,7 +1,7 @@
 """What a network answers under many tests: other pipelines, and common corruptions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,24 +11,13 @@ from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.color import Channels
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models import similarity
+from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Front, views
 from rawdrift.models.metrics import outcome
 from rawdrift.models.targets import Targets
 
 SIMILAR = 16  # images whose views are compared, spread over those that are tested
 AT_ONCE = 8  # images in the network on a CPU: what lies between its layers stays in the cache
-
-
-class Case(NamedTuple):
-    """One way to drift: the views of another pipeline, or the model's own views corrupted."""
-
-    kind: Literal["isp", "corruption"]
-    name: str
-    severity: int = 0
-
-    @property
-    def key(self) -> str:
-        return f"{self.kind}/{self.name}" + (f"/{self.severity}" if self.severity else "")
 
 
 class Answers(NamedTuple):

@@ -1,4 +1,4 @@
-"""Pages: one file each that needs nothing else, on a screen or on paper."""
+"""Pages: each is one HTML file that needs no other, on a screen or on paper."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -6,19 +6,46 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from rawdrift.configurations import DEMOSAICING, DENOISING, SHARPENING
-from rawdrift.report import style
-from rawdrift.report.tables import span
+from rawdrift.report import style, tables
+from rawdrift.report.tables import Table, span
 
 GLOSSARY = (
     ("demosaicing", DEMOSAICING),
     ("sharpening", SHARPENING),
     ("denoising", DENOISING),
 )
+
+
+def compose(
+    template: Path,
+    run: Path,
+    result: msgspec.Struct,
+    figures: Mapping[str, Callable[[], Figure]],
+    contents: Mapping[str, Table],
+    **values: Any,
+) -> str:
+    """Write figures/ and tables/ into the run folder, and return the page that shows them.
+
+    The template has the fields of the result by name, `figure` and `table` by name, `measured`
+    (the metric inside a sentence), `settings` and `has_results`, and what else is given.
+    """
+    for table in contents.values():
+        tables.write(table, run / "tables")
+    fields = msgspec.structs.asdict(result)
+    shared = {
+        "figure": draw(figures, run),
+        "table": contents,
+        "measured": style.metric(fields["metric"], inside=True),
+        "settings": listing(fields["spec"]),
+        "has_results": (run / "results.csv").is_file(),
+    }
+    return render(template, **fields, **shared, **values)
 
 
 def render(template: Path, **values: Any) -> str:
@@ -45,18 +72,18 @@ def render(template: Path, **values: Any) -> str:
     return environment.get_template(template.name).render(**values)
 
 
-def draw(of: Mapping[str, Callable[[], Figure]], folder: Path) -> dict[str, Markup]:
-    """Draw figures into `folder`/figures; by name, as elements of a page."""
-    found = {}
-    for name, make in of.items():
+def draw(figures: Mapping[str, Callable[[], Figure]], folder: Path) -> dict[str, Markup]:
+    """Draw figures into `folder`/figures; return them by name, as elements of a page."""
+    elements = {}
+    for name, make in figures.items():
         with style.drawing(name):
             svg = style.save(make(), folder / "figures" / name)
-        found[name] = Markup(style.inline(svg, name))
-    return found
+        elements[name] = Markup(style.inline(svg, name))
+    return elements
 
 
 def listing(value: Mapping[str, Any], indent: str = "") -> str:
-    """Nested settings as indented lines."""
+    """Write nested settings as indented lines."""
     lines = []
     for key, entry in value.items():
         if isinstance(entry, dict) and entry:
@@ -67,7 +94,7 @@ def listing(value: Mapping[str, Any], indent: str = "") -> str:
 
 
 def setting(value: Any) -> str:
-    """A setting as it is written in a configuration."""
+    """Write a setting as in a configuration file."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

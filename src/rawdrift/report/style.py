@@ -133,8 +133,11 @@ _METRICS = {"iou": "IoU", "macro_f1": "Macro F1"}
 
 
 def metric(name: str, inside: bool = False) -> str:
-    """Return the name of a metric as it begins a sentence, or as it stands `inside` one."""
-    words = _METRICS.get(name) or plain(name.replace("_", " "))
+    """Return the name of a metric as it begins a sentence, or as it stands `inside` one.
+
+    The user's own, "import:package.module.name", is called by its last part.
+    """
+    words = _METRICS.get(name) or plain(name.rpartition(".")[2].replace("_", " "))
     words = words[:1].upper() + words[1:]
     return words[:1].lower() + words[1:] if inside and words != "IoU" else words
 

@@ -35,12 +35,14 @@ class Measure(NamedTuple):
         return self.of(self.features(outcomes, truth).sum(-2))
 
 
-def of(kind: str, classes: int) -> dict[str, Measure]:
+def of(kind: str, classes: int, first: str | None = None) -> dict[str, Measure]:
     """Return the metrics of a kind of task by name; claims are made about the first one.
 
     kind: "classification" or "segmentation". classes: the number of classes.
+    first: the metric to begin with, of this table or the user's own; see `resolve`.
     """
-    return segmentation() if kind == "segmentation" else classification(classes)
+    known = segmentation() if kind == "segmentation" else classification(classes)
+    return known if first is None else {first: resolve(first, kind, classes), **known}
 
 
 def resolve(name: str, kind: str, classes: int) -> Measure:
