@@ -95,7 +95,7 @@ class Experiment(ABC, Generic[U, C, R]):
         """Return the result with the pictures that its page shows."""
         return result
 
-    def deliver(self, result: R, folder: Path) -> None:
+    def deliver(self, result: R, units: Iterable[Finished[C]], folder: Path) -> None:
         """Write what users take from the run folder, beside the result itself."""
 
     @abstractmethod
@@ -151,7 +151,7 @@ def run(
         result: Result = experiment.analyze(records, failed)
         with gallery(store.folder) as pictures:
             result = experiment.illustrate(result, records, pictures)
-        experiment.deliver(result, store.folder)
+        experiment.deliver(result, records, store.folder)
         result.save(store.folder / results.SUMMARY)
         tracked.finish(result.headline())
         return result

@@ -20,10 +20,13 @@ AMPLIFIED = 4
 
 
 class Gallery:
-    """Writes pictures into a run folder, as 8-bit PNG files below samples/."""
+    """Writes pictures into a run folder, as 8-bit PNG files below samples/.
+
+    run: the run folder, for networks that are kept there.
+    """
 
     def __init__(self, run: Path):
-        self._run = run
+        self.run = run
         self._written: set[Path] = set()
 
     def write(self, name: str, view: Tensor) -> str:
@@ -34,8 +37,8 @@ class Gallery:
         view = view if view.ndim == 3 else view.expand(3, *view.shape)
         path = f"{FOLDER}/{name}.png"
         pixels = picture(view.detach().float().clamp(0, 1))
-        files.write(self._run / path, encode(pixels, bits=8))
-        self._written.add(self._run / path)
+        files.write(self.run / path, encode(pixels, bits=8))
+        self._written.add(self.run / path)
         return path
 
     def write_change(self, name: str, before: Tensor, after: Tensor) -> str:
@@ -44,7 +47,7 @@ class Gallery:
 
     def _remove_others(self) -> None:
         """Remove pictures of an earlier result."""
-        for path in (self._run / FOLDER).rglob("*.png"):
+        for path in (self.run / FOLDER).rglob("*.png"):
             if path not in self._written:
                 path.unlink()
 
