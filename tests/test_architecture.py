@@ -26,7 +26,7 @@ def test_imports_go_down_the_floors_only():
         "import rawdrift; rawdrift.Camera.load('raw-drone')",
         "from rawdrift.cli import parser; parser.build()",
         "import rawdrift.runs.store",
-        "import rawdrift.severities",
+        "import rawdrift.corruptions.table",
         "import rawdrift.camera.decode",
     ],
 )

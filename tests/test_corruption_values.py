@@ -12,15 +12,8 @@ import torch
 from PIL import Image
 from skimage.transform import AffineTransform
 
-from rawdrift.corruptions import (
-    LEVELS,
-    TABLES,
-    blur,
-    corrupt,
-    elastic,
-    fog,
-    glass,
-)
+from rawdrift.corruptions import LEVELS, TABLES, blur, corrupt, elastic, fog, glass
+from rawdrift.corruptions.declaration import find
 from rawdrift.corruptions.neighborhood import inside
 from rawdrift.corruptions.streams import integers, open_streams, uniform
 
@@ -49,7 +42,7 @@ def array(views):
 
 
 def of(table, name, severity):
-    return {key: values[severity - 1] for key, values in TABLES[table][name].items()}
+    return find(name).constants(table, severity)
 
 
 def assert_is(found, expected, atol=1e-9):

@@ -1,14 +1,16 @@
 """Laws that hold for every corruption, severity and table."""
 
+import sys
 from itertools import product
 
 import pytest
 import torch
 
 import rawdrift as rd
-from rawdrift.corruptions import LEVELS, NAMES, PAPER, TABLES, corrupt
+from rawdrift import imports
+from rawdrift.corruptions import LEVELS, NAMES, PAPER, TABLES, corrupt, corruption
+from rawdrift.corruptions.declaration import find
 from rawdrift.corruptions.streams import open_streams
-from rawdrift.corruptions.table import _CORRUPTIONS
 
 RANDOM = (
     "gaussian_noise",
@@ -40,13 +42,14 @@ def distance(views, corrupted):
     return float((views - corrupted).square().mean().sqrt())
 
 
-def test_both_tables_and_the_functions_name_the_same_corruptions():
-    assert set(_CORRUPTIONS) == set(NAMES) == set(TABLES["small"]) == set(TABLES["imagenet"])
+@every_corruption
+def test_a_corruption_has_both_tables_and_the_name_of_its_function(name):
+    found = find(name)
+    assert found.__name__ == name
+    assert set(found.tables) == set(TABLES)
+    for constants in found.tables.values():
+        assert all(len(values) == len(LEVELS) for values in constants.values())
     assert set(PAPER) <= set(NAMES)
-    for name in NAMES:
-        assert TABLES["small"][name].keys() == TABLES["imagenet"][name].keys()
-        for table in TABLES.values():
-            assert all(len(values) == len(LEVELS) for values in table[name].values())
 
 
 @every_case
@@ -83,9 +86,9 @@ def test_an_image_is_corrupted_alike_in_every_batch_place_and_precision(table, n
 @every_case
 def test_a_batch_at_once_as_on_a_gpu_is_the_same(table, name, severity):
     views, seeds = scene(), [7, -3, (1, 2)]
-    constants = {key: values[severity - 1] for key, values in TABLES[table][name].items()}
     streams = open_streams(seeds, name, severity, views.device)
-    batch = _CORRUPTIONS[name](views, streams, **constants).clamp(0, 1)
+    found = find(name)
+    batch = found(views, streams, **found.constants(table, severity)).clamp(0, 1)
     expected = corrupt(views, name, severity, seeds, table)
     torch.testing.assert_close(batch, expected, rtol=0, atol=1e-5)
 
@@ -195,3 +198,93 @@ def test_what_is_wrong_is_said(change, message):
     given = {"views": scene(2), "name": "fog", "severity": 1, "seeds": [0, 1], "table": "small"}
     with pytest.raises(rd.InputError, match=message):
         rd.corruptions.corrupt(**{**given, **change})
+
+
+# --- a corruption of one's own ------------------------------------------------------------------
+
+HAZE = """
+from rawdrift.corruptions import corruption
+from rawdrift.corruptions.streams import uniform
+
+@corruption(imagenet={"strength": (0.1, 0.2, 0.3, 0.4, 2)})
+def haze(views, streams, strength):
+    \"\"\"Light that is added in front of the scene.\"\"\"
+    return views + strength * uniform((1, 1, 1), streams).to(views)
+
+@corruption(imagenet={})
+def smaller(views, streams):
+    return views[..., ::2, ::2]
+
+@corruption(imagenet={})
+def undefined(views, streams):
+    return views * float("nan")
+
+def plain(views, severity):
+    return views
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Writes a module into a package of its own: `mine`."""
+
+    def write(name, source):
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        (tmp_path / "mine/__init__.py").touch()
+        (tmp_path / f"mine/{name}.py").write_text(source)
+
+    monkeypatch.syspath_prepend(tmp_path)
+    yield write
+    for module in [module for module in sys.modules if module.split(".")[0] == "mine"]:
+        del sys.modules[module]
+
+
+def test_a_corruption_of_one_s_own_is_one_file(package):
+    package("weather", HAZE)
+    name, views = "import:mine.weather.haze", scene()
+    hazy = corrupt(views, name, 2, [7, -3, (1, 2)])
+    assert torch.equal(hazy, corrupt(views.flip(0), name, 2, [(1, 2), -3, 7]).flip(0))
+    added = (hazy - views)[:, 0, 12, 12]
+    assert ((added > 0) & (added < 0.2)).all()
+    assert len(set(added.tolist())) == 3
+    assert corrupt(views, name, 5, range(3)).max() == 1
+    spec = rd.SynthesisSpec(
+        rd.Data("synthetic-microscopy"), rd.Synthesis(corruptions=[name, "fog"])
+    )
+    assert spec.synthesis.corruptions == [name, "fog"]
+    source = imports.checksum(name, "corruption")
+    package("weather", HAZE + "\n")
+    assert imports.checksum(name, "corruption") != source != ""
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "message"),
+    [
+        ("import:mine.weather.haze", "small", "no severities in the table small; it has imagenet"),
+        ("import:mine.weather.smaller", "imagenet", r"\(1, 3, 24, 31\) into .* \(1, 3, 12, 16\)"),
+        ("import:mine.weather.undefined", "imagenet", "undefined returned NaN"),
+        ("import:mine.weather.plain", "imagenet", "not a corruption; expected .* decorator"),
+        ("import:mine.weather.rain", "imagenet", "mine.weather has no rain; it has .*haze"),
+        ("import:mine.climate.haze", "imagenet", "no module mine.climate"),
+    ],
+)
+def test_what_is_wrong_with_a_corruption_of_one_s_own_is_said(package, name, table, message):
+    package("weather", HAZE)
+    with pytest.raises(rd.InputError, match=message):
+        corrupt(scene(), name, 1, range(3), table)
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"small": {"strong": (1, 2, 3, 4, 5)}}, r"haze takes the constants \['strength'\].*small"),
+        ({"small": {"strength": (1, 2, 3)}}, "strength of the corruption haze must be 5 numbers"),
+        ({"cifar": {"strength": (1, 2, 3, 4, 5)}}, "unknown table of severities 'cifar'"),
+    ],
+)
+def test_a_corruption_states_five_values_of_each_constant(tables, message):
+    def haze(views, streams, strength):
+        return views + strength
+
+    with pytest.raises(rd.InputError, match=message):
+        corruption(**tables)(haze)

@@ -103,7 +103,7 @@ def resolve(reference: str, what: str) -> Any:
 
 def checksum(reference: str, what: str) -> str:
     """Return the SHA-256 of the source file that defines an import, or "" if there is none."""
-    found = resolve(reference, what)
+    found = inspect.unwrap(resolve(reference, what))
     try:
         source = inspect.getsourcefile(found if callable(found) else type(found))
     except TypeError:  # built in

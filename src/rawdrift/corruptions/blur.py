@@ -7,15 +7,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rawdrift.corruptions.declaration import corruption
 from rawdrift.corruptions.neighborhood import blurred, extended, gaussian
 from rawdrift.corruptions.streams import Streams, uniform
 
 
+@corruption(small={"sigma": (0.4, 0.6, 0.7, 0.8, 1)}, imagenet={"sigma": (1, 2, 3, 4, 6)})
 def gaussian_blur(views: Tensor, streams: Streams, sigma: float) -> Tensor:
     """Gaussian of `sigma` pixels, cut at 4 sigma; the edge is repeated beyond the border."""
     return blurred(views, sigma)
 
 
+@corruption(
+    small={"radius": (0.3, 0.4, 0.5, 1, 1.5), "alias": (0.4, 0.5, 0.6, 0.2, 0.1)},
+    imagenet={"radius": (3, 4, 6, 8, 10), "alias": (0.1, 0.5, 0.5, 0.5, 0.5)},
+)
 def defocus_blur(views: Tensor, streams: Streams, radius: float, alias: float) -> Tensor:
     """Mean over a disk of `radius` pixels with softened rim; mirrored beyond the border."""
     kernel = disk(radius, alias)
@@ -44,6 +50,10 @@ def disk(radius: float, alias: float) -> Tensor:
     return softened[0, 0] / filled.sum()
 
 
+@corruption(
+    small={"radius": (6, 6, 6, 8, 9), "sigma": (1, 1.5, 2, 2, 2.5)},
+    imagenet={"radius": (10, 15, 15, 15, 20), "sigma": (3, 5, 8, 12, 15)},
+)
 def motion_blur(views: Tensor, streams: Streams, radius: float, sigma: float) -> Tensor:
     """Mean along a line of 2 radius + 1 pixels from each pixel, falling off with `sigma`.
 
@@ -66,6 +76,10 @@ def motion_blur(views: Tensor, streams: Streams, radius: float, sigma: float) ->
     return out
 
 
+@corruption(
+    small={"stop": (1.06, 1.11, 1.16, 1.21, 1.26), "step": (0.01, 0.01, 0.01, 0.01, 0.01)},
+    imagenet={"stop": (1.11, 1.16, 1.21, 1.26, 1.31), "step": (0.01, 0.01, 0.02, 0.02, 0.03)},
+)
 def zoom_blur(views: Tensor, streams: Streams, stop: float, step: float) -> Tensor:
     """Mean of the view and of its enlargements by 1, 1 + step, ... below `stop`, about its center.
 

@@ -5,14 +5,19 @@ import torch
 from imagecodecs import jpeg8_decode, jpeg8_encode
 from torch import Tensor
 
+from rawdrift.corruptions.declaration import corruption
 from rawdrift.corruptions.streams import Streams
 
 
+@corruption(small={}, imagenet={})
 def identity(views: Tensor, streams: Streams) -> Tensor:
     """The views as they are."""
     return views
 
 
+@corruption(
+    small={"scale": (0.95, 0.9, 0.85, 0.75, 0.65)}, imagenet={"scale": (0.6, 0.5, 0.4, 0.3, 0.25)}
+)
 def pixelate(views: Tensor, streams: Streams, scale: float) -> Tensor:
     """Reduced to `scale` of its rows and columns by the mean of each box, and enlarged again.
 
@@ -29,6 +34,7 @@ def pixelate(views: Tensor, streams: Streams, scale: float) -> Tensor:
     return views
 
 
+@corruption(small={"quality": (80, 65, 58, 50, 40)}, imagenet={"quality": (25, 18, 15, 10, 7)})
 def jpeg_compression(views: Tensor, streams: Streams, quality: float) -> Tensor:
     """Written as 8-bit JPEG, colors at half the resolution, and read. Encoded on the CPU."""
     pixels = (views * 255).round_().to("cpu", torch.uint8).movedim(1, -1)

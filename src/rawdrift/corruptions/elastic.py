@@ -4,10 +4,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rawdrift.corruptions.declaration import corruption
 from rawdrift.corruptions.neighborhood import blurred
 from rawdrift.corruptions.streams import Streams, uniform
 
 
+@corruption(
+    small={
+        "alpha": (0, 1.6, 2.56, 3.2, 3.2),
+        "sigma": (0, 6.4, 1.92, 1.28, 0.96),
+        "affine": (2.56, 2.24, 1.92, 1.6, 0.96),
+    },
+    imagenet={
+        "alpha": (488, 488, 12.2, 17.08, 29.28),
+        "sigma": (170.8, 19.52, 2.44, 2.44, 2.44),
+        "affine": (24.4, 48.8, 4.88, 4.88, 4.88),
+    },
+)
 def elastic_transform(
     views: Tensor, streams: Streams, alpha: float, sigma: float, affine: float
 ) -> Tensor:

@@ -3,9 +3,14 @@
 import torch
 from torch import Tensor
 
+from rawdrift.corruptions.declaration import corruption
 from rawdrift.corruptions.streams import Streams, uniform
 
 
+@corruption(
+    small={"strength": (0.2, 0.5, 0.75, 1, 1.5), "decay": (3, 3, 2.5, 2, 1.75)},
+    imagenet={"strength": (1.5, 2, 2.5, 2.5, 3), "decay": (2, 2, 1.7, 1.5, 1.4)},
+)
 def fog(views: Tensor, streams: Streams, strength: float, decay: float) -> Tensor:
     """(x + strength cloud) max / (max + strength), with max the brightest sample of the image.
 

@@ -3,10 +3,23 @@
 import torch
 from torch import Tensor
 
+from rawdrift.corruptions.declaration import corruption
 from rawdrift.corruptions.neighborhood import blurred
 from rawdrift.corruptions.streams import Streams, integers
 
 
+@corruption(
+    small={
+        "sigma": (0.05, 0.25, 0.4, 0.25, 0.4),
+        "reach": (1, 1, 1, 1, 1),
+        "passes": (1, 1, 1, 2, 2),
+    },
+    imagenet={
+        "sigma": (0.7, 0.9, 1, 1.1, 1.5),
+        "reach": (1, 2, 2, 3, 4),
+        "passes": (2, 1, 3, 2, 2),
+    },
+)
 def glass_blur(
     views: Tensor, streams: Streams, sigma: float, reach: float, passes: float
 ) -> Tensor:

@@ -16,7 +16,6 @@ from rawdrift.controls.synthesis.tables import changes
 from rawdrift.controls.synthesis.tables import tables as contents
 from rawdrift.report import pictures, style, tables
 from rawdrift.report.page import GLOSSARY, draw, listing, render
-from rawdrift.severities import TABLES
 
 
 def write(run: Path, summary: dict[str, Any]) -> str:
@@ -74,7 +73,6 @@ def _case(summary: dict[str, Any], kind: str, run: Path) -> dict[str, Any]:
     case = (worst["test"], worst["severity"])
     cell = by_case(summary)[worst["train"], kind, *case]
     matched = own(summary, worst["train"])
-    strength = TABLES.get(summary["severity_table"], {}).get(worst["test"], {})
     images = [
         {
             "name": image["image"],
@@ -91,12 +89,19 @@ def _case(summary: dict[str, Any], kind: str, run: Path) -> dict[str, Any]:
         "own": matched,
         "changes": changes(worst),
         "strength": {
-            name.replace("_", " "): values[worst["severity"] - 1]
-            for name, values in strength.items()
-            if kind == "corruption"
+            name.replace("_", " "): value
+            for name, value in _constants(summary, kind, worst).items()
         },
         "images": images,
     }
+
+
+def _constants(summary: dict[str, Any], kind: str, worst: dict[str, Any]) -> dict[str, float]:
+    if kind != "corruption":
+        return {}
+    from rawdrift.corruptions.declaration import find
+
+    return find(worst["test"]).constants(summary["severity_table"], worst["severity"])
 
 
 def _all_known(summary: dict[str, Any]) -> bool:

@@ -6,10 +6,11 @@ from typing import Literal
 
 from rawdrift.checks import InputError, choose, whole
 from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.corruptions.table import LEVELS, NAMES, PAPER, TABLES
 from rawdrift.data.spec import Data
+from rawdrift.imports import is_import
 from rawdrift.models.spec import Task
 from rawdrift.runs.spec import existing_file
-from rawdrift.severities import LEVELS, NAMES, PAPER, TABLES
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class Synthesis:
             bfloat16, with other answers to images near a decision.
         folds: of the cross-validation, at least 2.
         channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
-        corruptions: common corruptions of the training pipeline's views to test on; by default the
-            ten of the paper.
+        corruptions: corruptions of the training pipeline's views to test on, by name or as
+            import:package.module.name; by default the ten of the paper.
         severities: of the corruptions, from 1 to 5.
         severity_table: "imagenet", constants for images of about 224 pixels, or "small", for 32
             pixels, as the paper's code used them.
@@ -66,7 +67,8 @@ class Synthesis:
         choose("synthesis.channels", self.channels, ("luma", "yuv"))
         for name in self.corruptions:
             # The identity is the test on the training pipeline itself.
-            choose("corruption", name, [name for name in NAMES if name != "identity"])
+            if not is_import(name):
+                choose("corruption", name, [name for name in NAMES if name != "identity"])
         for severity in self.severities:
             if severity not in LEVELS or type(severity) is not int:
                 raise InputError(f"synthesis.severities must be from 1 to 5, got {severity!r}")

@@ -1,0 +1,70 @@
+"""Corrupt a batch of views."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rawdrift.checks import InputError
+from rawdrift.corruptions.declaration import find
+from rawdrift.corruptions.streams import Seed, open_streams
+
+
+@torch.no_grad()
+def corrupt(
+    views: Tensor, name: str, severity: int, seeds: Sequence[Seed], table: str = "imagenet"
+) -> Tensor:
+    """Return views with one of the common corruptions, or one of your own.
+
+    views: (..., 3, H, W) in [0, 1], float32 or float64, of any size, on any device.
+    name: one of `rawdrift.corruptions.NAMES`, or import:package.module.name, a function declared
+        with `rawdrift.corruptions.corruption`.
+    severity: 1 to 5.
+    seeds: for each image an integer, or a tuple of integers such as (seed, index of the image).
+        An image's random numbers depend on its seed, the corruption and the severity, not on the
+        other images or their order. They differ between CPU and GPU.
+    table: "imagenet", constants for images of 224 pixels, or "small", for 32 pixels: see
+        `rawdrift.corruptions.TABLES`.
+
+    Returns new views of the same shape, type and device, in [0, 1]. No gradient passes.
+    Raises InputError for an unknown name, severity or table, for views that are not as described,
+    and for a wrong number of seeds.
+    """
+    corruption = find(name)
+    constants = corruption.constants(table, severity)
+    images = _checked(views)
+    if not hasattr(seeds, "__len__") or len(seeds) != len(images):
+        raise InputError(
+            f"seeds must hold one for each image, {len(images)} for views of shape "
+            f"{tuple(views.shape)}, got {seeds!r}"
+        )
+    streams = open_streams(seeds, name, severity, views.device)
+    out = torch.empty_like(images, memory_format=torch.contiguous_format)
+    # On the CPU one image after another: it stays in the cache, and no sum depends on the batch.
+    step = 1 if views.device.type == "cpu" else max(len(images), 1)
+    for first in range(0, len(images), step):
+        part = slice(first, first + step)
+        corrupted = corruption(images[part].contiguous(), streams[part], **constants)
+        if corrupted.shape != out[part].shape or corrupted.dtype != out.dtype:
+            raise InputError(
+                f"the corruption {name} turned {out.dtype} views of shape "
+                f"{tuple(out[part].shape)} into {corrupted.dtype} of shape "
+                f"{tuple(corrupted.shape)}; expected the same shape and type"
+            )
+        torch.clamp(corrupted, 0, 1, out=out[part])
+    if out.isnan().any():
+        raise InputError(f"the corruption {name} returned NaN; expected finite views")
+    return out.view(views.shape)
+
+
+def _checked(views: Tensor) -> Tensor:
+    """Return the views as one batch (N, 3, H, W). InputError if they are not views."""
+    if views.ndim < 3 or views.shape[-3] != 3 or 0 in views.shape[-2:]:
+        raise InputError(f"views must be of shape (..., 3, H, W), got {tuple(views.shape)}")
+    if views.dtype not in (torch.float32, torch.float64):
+        raise InputError(f"views must be float32 or float64 in [0, 1], got {views.dtype}")
+    if views.numel():
+        low, high = (float(end) for end in views.aminmax())
+        if not 0 <= low <= high <= 1:  # so that NaN is caught as well
+            raise InputError(f"views must lie in [0, 1], got values from {low:g} to {high:g}")
+    return views.reshape(-1, *views.shape[-3:])
