@@ -27,7 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # An import that the user names in this command is allowed wherever it stands.
         with imports.allowing(imports.references(arguments)):
             args = _parse([argument for argument in arguments if argument != "--debug"])
-            return _COMMANDS[args.command](args[args.command])
+            given = args[args.command]
+            if args.command in CONTROLS:
+                return controls.run_control(CONTROLS[args.command], given)
+            return _COMMANDS[args.command](given)
     except SystemExit as done:  # --help, --version, --print_config
         return int(done.code or 0)
     except InputError as error:

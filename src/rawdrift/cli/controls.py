@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,8 @@ def _demo(args: Namespace) -> int:
     return max(codes)
 
 
-def _run(control: Control, args: Namespace) -> int:
+def run_control(control: Control, args: Namespace) -> int:
+    """Run the experiment that the command of a control describes."""
     if args.out is None:
         raise InputError("--out is missing: give the run folder, a new one or one to resume")
     spec = _spec(control, args, "the configuration")
@@ -115,7 +115,6 @@ def _keys(path: Path) -> list[str]:
 
 COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "demo": _demo,
-    **{control.name: partial(_run, control) for control in CONTROLS.values()},
     "report": _report,
     "export": _export,
 }

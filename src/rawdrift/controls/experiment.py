@@ -236,7 +236,7 @@ def _work(
             inputs=experiment.inputs,
             device=device,
             threads=torch.get_num_threads(),
-            torch=torch.__version__,
+            torch=str(torch.__version__),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - started, 1),
         )

@@ -75,6 +75,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     threads: str
     torch: str
 
+    @property
+    def kind(self) -> str:
+        """The name of the control that found it."""
+        return str(self.__struct_config__.tag)
+
     def headline(self) -> dict[str, float]:
         """The few numbers by which runs are told apart."""
         raise NotImplementedError

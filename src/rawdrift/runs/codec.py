@@ -23,7 +23,10 @@ def decode(content: bytes, kind: type[T], source: str) -> T:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers and arrays of NumPy and torch as Python's."""
+    """Arrays of NumPy and torch as lists, subclasses of text and of float as these."""
     if hasattr(value, "tolist"):
         return value.tolist()
+    for kind in (str, float):
+        if isinstance(value, kind):
+            return kind(value)
     raise TypeError(f"{type(value).__name__} can't be written as JSON")
