@@ -479,7 +479,7 @@ def test_a_fault_of_ours_is_not_called_the_users(monkeypatch, capsys):
 
     monkeypatch.setattr("rawdrift.cli.cameras.shipped", broken)
     assert main(["cameras", "list"]) == 70
-    assert "fault of rawdrift" in capsys.readouterr().err
+    assert "bug of rawdrift" in capsys.readouterr().err
 
 
 def test_version_and_help(capsys):

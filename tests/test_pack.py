@@ -98,7 +98,7 @@ def test_a_store_holds_what_was_packed(folder, store, capsys):
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_any_number_and_type_of_images_comes_back(count, dtype, tmp_path, caplog):
     made = Made(count, dtype)
-    assert pack.write(made, tmp_path / "store").found == {}
+    assert pack.write(made, tmp_path / "store").reasons == {}
     data = pack.load(tmp_path / "store")
     assert data.mosaics.shape == (count, 8, 10)
     for i in range(count):

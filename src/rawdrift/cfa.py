@@ -1,4 +1,4 @@
-"""The Bayer color filter arrays: which color each pixel of the 2x2 cell measures."""
+"""Bayer color filter arrays: which color each pixel of the 2x2 cell measures."""
 
 from typing import Literal, get_args
 
@@ -10,7 +10,7 @@ SITES = ("R", "G in red rows", "G in blue rows", "B")
 
 
 def offsets(pattern: Pattern) -> tuple[tuple[int, int], ...]:
-    """(row, column) in the 2x2 cell of each of `SITES`: R, G in red rows, G in blue rows, B."""
+    """Return (row, column) in the 2x2 cell of each of `SITES`."""
     cell = {(i // 2, i % 2): color for i, color in enumerate(pattern)}
     red = next(at for at, color in cell.items() if color == "R")
     row, column = red

@@ -1,4 +1,4 @@
-"""The paper's twelve static data models (Table 1), in names and words. Facts alone: no torch."""
+"""The names of the paper's twelve static data models (Table 1). No torch."""
 
 DEMOSAICING = {"bi": "bilinear", "me": "Menon2007", "ma": "Malvar2004"}
 SHARPENING = {"s": "sharpening filter", "u": "unsharp mask"}
@@ -11,7 +11,7 @@ CONFIGURATIONS = tuple(
 
 
 def in_words(name: str) -> str:
-    """ "bilinear, unsharp mask, median"; nothing for a name that is not in Table 1."""
+    """Return "bilinear, unsharp mask, median" for "bi,u,me"; "" for a name not in Table 1."""
     if name not in CONFIGURATIONS:
         return ""
     demosaicing, sharpening, denoising = name.split(",")
@@ -19,5 +19,5 @@ def in_words(name: str) -> str:
 
 
 def position(name: str) -> int:
-    """Where a configuration stands in Table 1; other names come after all of them."""
+    """Return the place of a configuration in Table 1; other names come after all of them."""
     return CONFIGURATIONS.index(name) if name in CONFIGURATIONS else len(CONFIGURATIONS)

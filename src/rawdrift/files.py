@@ -1,4 +1,4 @@
-"""Files and folders that are either whole or absent."""
+"""Write files and folders that are either complete or absent."""
 
 import os
 import shutil
@@ -12,10 +12,10 @@ from rawdrift.checks import InputError
 
 
 def write(path: Path, content: bytes | str | Callable[[IO[bytes]], object]) -> None:
-    """Write a file atomically: a reader, or a run killed half-way, sees the old or the new whole.
+    """Write a file atomically: readers see the old file or the new one, also after a kill.
 
-    `content` is bytes, text (UTF-8), or a function that writes to the open binary file. The folder
-    is made where it is missing. The bytes reach the disk before the name does.
+    content: bytes, text (UTF-8), or a function that writes to the open binary file. A missing
+    folder is made. The bytes reach the disk before the name does.
     """
     make_folder(path.parent)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
@@ -36,7 +36,7 @@ def write(path: Path, content: bytes | str | Callable[[IO[bytes]], object]) -> N
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder with its parents, or say why it can't be."""
+    """Make a folder with its parents. Raises InputError if a file is in the way."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -47,11 +47,11 @@ def make_folder(path: Path) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Make a folder with all that is written into it within the context, in one atomic step.
+    """Make a folder, with everything that is written into it inside the context, atomically.
 
-    Yields a hidden folder beside `path`, which takes its name at the end. An error within leaves
-    nothing; what a kill has left, the next attempt sweeps away. InputError where there is
-    something at `path` already, or another process is at it.
+    Yields a hidden folder beside `path`, which is renamed to `path` at the end. An error leaves
+    nothing behind; what a kill leaves, the next attempt removes. Raises InputError if `path` exists
+    and is not an empty folder, or if another process is writing it.
     """
     from filelock import FileLock, Timeout
 

@@ -1,4 +1,4 @@
-"""What every neighborhood operation shares: mirror borders and correlation.
+"""Mirror borders and correlation, for every neighborhood operation.
 
 A border is extended by mirror reflection that does not repeat the edge sample
 (`numpy.pad(mode="reflect")`). A Bayer mosaic keeps its pattern under it, and any size works.
@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Standard deviation in pixels of a Gaussian that is none.
+# The standard deviation, in pixels, of a Gaussian that does not blur.
 NO_BLUR = 1e-3
 
 
 def extend(x: Tensor, rows: int, columns: int) -> Tensor:
-    """(..., H, W) mirrored at its edges to (..., H + 2 rows, W + 2 columns). H and W at least 2."""
+    """Mirror (..., H, W) at its edges to (..., H + 2 rows, W + 2 columns). H and W at least 2."""
     while rows or columns:
-        # One reflection reaches as far as the image does; a small image is mirrored repeatedly.
+        # One reflection reaches as far as the image; a small image is mirrored repeatedly.
         down, right = min(rows, x.shape[-2] - 1), min(columns, x.shape[-1] - 1)
         x = F.pad(x.reshape(-1, 1, *x.shape[-2:]), (right, right, down, down), mode="reflect").view(
             *x.shape[:-2], x.shape[-2] + 2 * down, x.shape[-1] + 2 * right
@@ -25,9 +25,9 @@ def extend(x: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def correlate(x: Tensor, kernel: Tensor) -> Tensor:
-    """Cross-correlation of (..., H, W) with a kernel of odd size, mirrored at the borders.
+    """Correlate (..., H, W) with a kernel of odd size, with mirrored borders.
 
-    A sum of shifted images: on one channel several times faster than `conv2d`, in full precision
+    It adds shifted images, which for one channel is several times faster than `conv2d`, and exact
     on every device.
     """
     height, width = x.shape[-2:]
@@ -54,12 +54,12 @@ def along_columns(x: Tensor, taps: Tensor) -> Tensor:
 
 
 def gaussian_taps(sigma: Tensor, largest: float | None = None) -> Tensor:
-    """Normalized Gaussian, cut at 4 sigma as SciPy does: (2 * int(4 sigma + 0.5) + 1,) taps.
+    """Return a normalized Gaussian, cut at 4 sigma as in SciPy: (2 * int(4 sigma + 0.5) + 1,) taps.
 
-    largest: in a compiled or exported graph, whose shapes can't depend on numbers, the taps are as
-    many as this sigma has, the outer ones zero. A larger sigma is an error there.
+    largest: in a compiled or exported graph, whose shapes can't depend on numbers, there are as
+    many taps as this sigma has, the outer ones zero. A larger sigma is an error there.
     """
-    sigma = sigma.clamp(min=NO_BLUR)  # a learned one may fall to nothing
+    sigma = sigma.clamp(min=NO_BLUR)  # a learned sigma may fall to zero
     if largest is not None and torch.compiler.is_compiling():
         torch._assert_async(
             sigma.detach() <= largest,

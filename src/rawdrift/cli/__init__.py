@@ -1,7 +1,7 @@
-"""The command line: builds a spec, calls a control, shows the result.
+"""The command line: build a spec, call a control, show the result.
 
-Exit codes: 0 done, 1 a check said no, 2 bad input, 70 a fault of ours, 130 stopped by the user.
-Heavy imports are paid by the command that needs them: --help is instant.
+Exit codes: 0 done, 1 a check said no or some units failed, 2 bad input, 70 a fault of ours, 130
+stopped by the user. Each command imports what it needs, so that --help is instant.
 """
 
 import os
@@ -20,7 +20,7 @@ _COMMANDS = {**controls.COMMANDS, **cameras.COMMANDS, **data.COMMANDS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code. `argv` is without the program's name."""
+    """Run a command and return its exit code. argv: the arguments without the program's name."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     try:
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("rawdrift: stopped; the same command resumes from here", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output has seen enough
+    except BrokenPipeError:  # the reader of our output has stopped reading
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             expected = "expected a place to read or write with room and permission"
             return _fail(f"{where}{error.strerror}; {expected}", debug)
         traceback.print_exc()
-        print("rawdrift: this is a fault of rawdrift, please report it", file=sys.stderr)
+        print("rawdrift: this is a bug of rawdrift; please report it", file=sys.stderr)
         return 70
 
 
@@ -56,12 +56,12 @@ def _parse(arguments: list[str]) -> Namespace:
     try:
         args: Namespace = reader.instantiate(reader.parse_args(_with_presets(arguments)))
         return args
-    except (TypeError, UnicodeDecodeError) as error:  # of a config file with odd content
+    except (TypeError, UnicodeDecodeError) as error:  # a config file with odd content
         raise InputError(f"the configuration can't be read: {error}") from None
 
 
 def _with_presets(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the file of each preset in the place of its name."""
+    """Replace the name of each preset by its file."""
     found = list(arguments)
     control = CONTROLS.get(arguments[0]) if arguments else None
     if control is None:

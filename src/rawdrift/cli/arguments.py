@@ -1,4 +1,4 @@
-"""How the command line says what is wrong with its arguments."""
+"""A parser that says in one line what is wrong with the arguments."""
 
 import re
 from typing import Any, NoReturn
@@ -9,9 +9,9 @@ from rawdrift.checks import InputError
 
 
 class Parser(ArgumentParser):
-    """Raises InputError, one line that names the valid choices, in the place of usage and exit.
+    """Raises an InputError that names the valid choices, instead of printing usage and exiting.
 
-    commands: parsers by the name of the command that they belong to.
+    commands: the parser of each command, by name.
     """
 
     commands: dict[str, "Parser"]
@@ -31,7 +31,7 @@ class Parser(ArgumentParser):
         raise InputError(message)
 
     def flags(self) -> list[str]:
-        """The flags of this command, by name."""
+        """Return the names of the flags of this command."""
         names = {name for action in self._actions for name in action.option_strings}
         aside = {"--help", "--version", "--print_config", "--print_shtab"}
         return sorted(n for n in names if n[:2] == "--" and n[-1] != "+" and n not in aside)

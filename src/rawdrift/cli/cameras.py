@@ -1,4 +1,4 @@
-"""The commands on cameras: develop their raw files, list and calibrate them, check signatures."""
+"""Commands on cameras: develop raw files, list and calibrate cameras, check signatures."""
 
 import json
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def _cameras(args: Namespace) -> int:
 
 
 def _camera(name: str) -> Camera:
-    """A shipped one, that of a camera file, or the one that a raw file describes."""
+    """Load a shipped camera, a camera file, or the camera that a raw file describes."""
     known = name in shipped() or Path(name).suffix in ("", ".toml")
     return Camera.load(name) if known else Camera.from_file(name)
 

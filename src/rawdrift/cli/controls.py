@@ -1,4 +1,4 @@
-"""The commands that run an experiment, and what is done with its run folder."""
+"""Commands that run an experiment, and those on its run folder."""
 
 import sys
 from collections.abc import Callable

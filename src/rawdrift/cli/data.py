@@ -1,4 +1,4 @@
-"""The commands on data: fetch, pack and describe."""
+"""Commands on data: fetch, pack and describe."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ def _pack(args: Namespace) -> int:
 
     frames = datasets.frames(args.data)
     failures = pack.write(frames, Path(args.out), _each_image)
-    count = len(frames.rows) - len(failures.found)
+    count = len(frames.rows) - len(failures.reasons)
     print(f"{count} image{'s' * (count > 1)} packed into {args.out}")
     failures.check(len(frames.rows), "images")
     return 0

@@ -48,7 +48,7 @@ def describe(
             seen.add(rows[index], frame)
     return {
         "images": len(seen.rows),
-        "unreadable": failures.found,
+        "unreadable": failures.reasons,
         "sizes": dict(seen.sizes),
         "values": dict(seen.values),
         "masks": seen.masks,

@@ -77,7 +77,7 @@ def write(
             **_FORMAT,
             "shape": [len(kept), *first.mosaic.shape],
             "dtype": first.mosaic.dtype.name,
-            "left_out": failures.found,
+            "left_out": failures.reasons,
             "files": {path.relative_to(folder).as_posix(): _stamp(path) for path in written},
         }
         files.write(folder / INDEX, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

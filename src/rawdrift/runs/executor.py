@@ -1,8 +1,8 @@
-"""Where the units of a run are computed: here, in processes, or on a Ray cluster.
+"""Compute the units of a run: in this process, in several, or on a Ray cluster.
 
-An executor calls one function on many items and gives results as they come, in any order. What it
-calls and returns can be pickled, and a unit doesn't know where it runs: wherever that is, and
-however often it was tried, it gives the same result.
+An executor calls one function on many items and yields results as they arrive, in any order. The
+function and its results must be picklable. A unit gives the same result wherever it runs and
+however often it was tried.
 """
 
 import os
@@ -28,14 +28,14 @@ TRIES = 3  # of a unit whose worker dies
 
 @dataclass(frozen=True)
 class Done(Generic[Result]):
-    """What a unit gave."""
+    """The result of a unit."""
 
     result: Result
 
 
 @dataclass(frozen=True)
 class Failed:
-    """Why a unit gave nothing: one line, and the details."""
+    """Why a unit has no result: one line, and the traceback."""
 
     reason: str
     details: str = ""
@@ -45,17 +45,17 @@ class Executor(Protocol):
     def map(
         self, work: Callable[[Item], Result], items: Sequence[Item]
     ) -> Iterator[tuple[Item, Done[Result] | Failed]]:
-        """Each item with what `work` gave or why it failed; other items go on."""
+        """Yield each item with the result of `work`, or why it failed; the others continue."""
         ...
 
 
 @dataclass(frozen=True)
 class Compute:
-    """Where and how units are computed; no part of an experiment.
+    """Where and how units are computed. It is not part of an experiment: numbers are the same.
 
-    kind: inline, processes or ray.
-    workers: how many units run at a time in processes; by default the cores over the threads.
-    threads: of each unit. None: as many as torch takes, but one elsewhere than inline.
+    kind: "inline" (in this process), "processes" or "ray".
+    workers: how many processes run at a time; by default the number of cores over `threads`.
+    threads: of torch in each unit; by default all if inline, else one.
     gpus: of each unit on a Ray cluster.
     """
 
@@ -67,27 +67,29 @@ class Compute:
     def __post_init__(self) -> None:
         choose("compute", self.kind, KINDS)
         if self.workers is not None and self.kind != "processes":
-            raise InputError(f"workers is for compute processes; {self.kind} has no use for it")
+            raise InputError(f"workers is for compute processes, not for {self.kind}; leave it out")
         for name in ("workers", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} must be at least 1, got {value}")
         if self.gpus < 0 or (self.gpus and self.kind != "ray"):
-            raise InputError(f"gpus is for compute ray and not negative, got {self.gpus}")
+            raise InputError(f"gpus is for compute ray, and at least 0; got {self.gpus}")
 
     @property
     def unit_threads(self) -> int | None:
+        """Threads of torch in each unit; None leaves them as they are."""
         return self.threads if self.kind == "inline" else self.threads or 1
 
     @property
     def at_a_time(self) -> int:
-        """Units that run at the same time, as far as it is known here."""
+        """How many units run at the same time, as far as it is known here."""
         if self.kind == "inline":
             return 1
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         return self.workers or max(1, (cores or 1) // (self.threads or 1))
 
     def executor(self) -> Executor:
+        """Return the executor of this kind."""
         if self.kind == "inline":
             return Inline()
         if self.kind == "processes":
@@ -98,7 +100,7 @@ class Compute:
 
 
 def attempt(work: Callable[[Item], Result], item: Item) -> Done[Result] | Failed:
-    """Call `work`; what it raises becomes a reason."""
+    """Call `work` and return its result, or the reason of its exception."""
     try:
         return Done(work(item))
     except Exception as error:
@@ -108,7 +110,7 @@ def attempt(work: Callable[[Item], Result], item: Item) -> Done[Result] | Failed
 
 
 class Inline:
-    """One after the other in this process: the reference."""
+    """Compute units one after the other in this process."""
 
     def map(
         self, work: Callable[[Item], Result], items: Sequence[Item]
@@ -118,7 +120,7 @@ class Inline:
 
 
 class Processes:
-    """In that many processes at a time, each a new interpreter (spawn)."""
+    """Compute units in `workers` processes at a time, each a new interpreter (spawn)."""
 
     def __init__(self, workers: int):
         self.workers = workers
@@ -129,8 +131,8 @@ class Processes:
         tries: Counter[int] = Counter()
         todo = list(enumerate(items))
         others = set(active_children())
-        # A worker that dies breaks its pool: each has one of its own, so that it's known whose
-        # unit it was.
+        # A worker that dies breaks its pool. Each worker has a pool of its own, which tells whose
+        # unit was lost.
         free = [_pool() for _ in range(min(self.workers, len(todo)))]
         busy: dict[Future[Any], tuple[ProcessPoolExecutor, int, Item]] = {}
         try:
@@ -156,7 +158,7 @@ class Processes:
                 pool.shutdown()
             for pool, _, _ in busy.values():
                 pool.shutdown(wait=False, cancel_futures=True)
-            if busy:  # stopped: nobody waits for them
+            if busy:  # the run was stopped: nobody waits for these
                 for process in set(active_children()) - others:
                     process.terminate()
 
@@ -166,7 +168,7 @@ def _pool() -> ProcessPoolExecutor:
 
 
 def _become_worker() -> None:
-    """A worker leaves Ctrl-C to its parent, and doesn't outlive it."""
+    """Leave Ctrl-C to the parent process, and end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
 

@@ -1,4 +1,4 @@
-"""Units on a Ray cluster: one that RAY_ADDRESS names, or one of this machine's own."""
+"""Compute units on a Ray cluster: the one that RAY_ADDRESS names, or one on this machine."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -9,10 +9,10 @@ from rawdrift.runs.executor import TRIES, Done, Failed, Item, Result, attempt
 
 
 class RayCluster:
-    """One unit is one task, which Ray tries elsewhere if its worker or node dies.
+    """Compute each unit as a Ray task, which Ray tries again if its worker or node dies.
 
-    threads, gpus: that a unit needs. Nodes must see the data and the run folder under the same
-    paths as the driver does.
+    threads, gpus: what a unit needs. Nodes must see the data and the run folder under the same
+    paths as the driver.
     """
 
     def __init__(self, threads: int = 1, gpus: float = 0):
@@ -51,7 +51,7 @@ def _result(ray: Any, reference: Any) -> Any:
 
 
 def _start(ray: Any) -> None:
-    """Join the cluster of RAY_ADDRESS, or begin one here."""
+    """Join the cluster of RAY_ADDRESS, or start one on this machine."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = os.environ.get("RAY_ADDRESS")
     try:
@@ -63,7 +63,7 @@ def _start(ray: Any) -> None:
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"the Ray cluster at RAY_ADDRESS={address} can't be joined ({error}); start it, or "
+            f"cannot join the Ray cluster at RAY_ADDRESS={address} ({error}); start it, or "
             f"unset RAY_ADDRESS to use this machine alone"
         ) from None
 

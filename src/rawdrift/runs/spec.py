@@ -11,7 +11,7 @@ from rawdrift.checks import InputError
 
 
 def to_dict(spec: Any) -> dict[str, Any]:
-    """A spec as plain nested dictionaries, without fields that do not apply."""
+    """Return a spec as plain nested dictionaries, without fields that are None."""
 
     def present(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return {key: value for key, value in pairs if value is not None}
@@ -20,12 +20,12 @@ def to_dict(spec: Any) -> dict[str, Any]:
 
 
 def to_yaml(spec: Any) -> str:
-    """A spec as YAML that `--config` takes."""
+    """Return a spec as YAML."""
     return yaml.safe_dump(to_dict(spec), sort_keys=False, allow_unicode=True)
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, with dotted names, as flags have them."""
+    """Flatten nested dictionaries to one with dotted names."""
     found = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
@@ -36,7 +36,7 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def existing_file(name: str, value: str, expected: str) -> str:
-    """The absolute path of a file that a field names."""
+    """Return the absolute path of the file that a field names. Raises InputError if there is none."""
     path = Path(value).expanduser().resolve()
     if not path.is_file():
         raise InputError(f"{name} {value!r} is no file; choose {expected}")

@@ -1,4 +1,4 @@
-"""The records of a run, also in an experiment tracker."""
+"""Log the records of a run to an experiment tracker."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ KINDS = ("none", "mlflow")
 
 
 class Tracker(Protocol):
-    """Is told of each finished unit, once or more often, and of the end."""
+    """Receives each finished unit, once or more often, and the end of the run."""
 
     def log(self, unit: str, finished: Finished[Any]) -> None: ...
 
@@ -26,13 +26,13 @@ class Tracker(Protocol):
 
 
 def tracker(kind: str, folder: Path, spec: Any) -> Tracker:
-    """A tracker by name, for the run in `folder`."""
+    """Return a tracker by name, for the run in `folder`."""
     choose("tracker", kind, KINDS)
     return Nothing() if kind == "none" else Mlflow(folder, spec)
 
 
 class Nothing:
-    """No tracker: the run folder has it all."""
+    """No tracker: everything is in the run folder anyway."""
 
     def log(self, unit: str, finished: Finished[Any]) -> None:
         pass
@@ -42,18 +42,18 @@ class Nothing:
 
 
 class Mlflow:
-    """MLflow: one run for the folder with the spec as parameters, and in it one for each unit.
+    """MLflow: a parent run with the spec as parameters, and a nested run for each unit.
 
-    The server or store is that of MLFLOW_TRACKING_URI, else MLflow's default, a local SQLite file;
-    the experiment MLFLOW_EXPERIMENT_NAME, else "rawdrift". A run that goes on finds its MLflow runs
-    again by their tags, and a unit that is there already is not logged twice. If the server is lost
-    half-way the run goes on; its records are logged when it is started again.
+    The server or store is MLFLOW_TRACKING_URI, else MLflow's default, a local SQLite file; the
+    experiment is MLFLOW_EXPERIMENT_NAME, else "rawdrift". A resumed run finds its MLflow runs by
+    their tags and logs no unit twice. If the server is lost half-way, the run continues; its
+    records are logged when it is started again.
 
-    Raises InputError if MLflow is missing or its server can't be reached.
+    Raises InputError if MLflow is not installed or its server can't be reached.
     """
 
     def __init__(self, folder: Path, spec: Any):
-        # Whoever waits at the command line wants to know soon that there is no server.
+        # Fail soon if there is no server: somebody waits at the command line.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         try:
@@ -80,7 +80,7 @@ class Mlflow:
         try:
             self._log(unit, finished)
         except self._error as error:
-            warnings.warn(f"MLflow has not got {unit} ({_line(error)})", stacklevel=2)
+            warnings.warn(f"MLflow did not take {unit} ({_line(error)})", stacklevel=2)
 
     def finish(self, numbers: Mapping[str, float]) -> None:
         try:
@@ -88,7 +88,7 @@ class Mlflow:
                 self._client.log_metric(self._run, _key(name), value)
             self._client.set_terminated(self._run)
         except self._error as error:
-            warnings.warn(f"MLflow has not got the end of the run ({_line(error)})", stacklevel=2)
+            warnings.warn(f"MLflow did not take the end of the run ({_line(error)})", stacklevel=2)
 
     def _log(self, unit: str, finished: Finished[Any]) -> None:
         from mlflow.entities import Metric, Param
@@ -141,22 +141,22 @@ def _fields(struct: msgspec.Struct) -> Iterable[tuple[str, Any]]:
     return msgspec.structs.asdict(struct).items()
 
 
-# Columns that tell units apart, and when and how large a measurement is.
+# Columns that identify a unit, or say when and on how many images a value was measured.
 _ASIDE = {"train", "setting", "intensity", "fold", "epoch", "step", "value", "n"}
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    """What a measurement is of, such as its test and severity, and the metric."""
+    """The name of a measurement, such as its test, severity and metric."""
     return "/".join(str(value) for key, value in row.items() if key not in _ASIDE and value)
 
 
 def _key(name: str) -> str:
-    """A name that MLflow takes."""
+    """The name without characters that MLflow refuses."""
     return "".join(c if c.isalnum() or c in "_-./ " else "-" for c in name)
 
 
 def _digest(text: str) -> str:
-    """What identifies a text in a filter, whatever characters it has."""
+    """A text as characters that are safe in a filter."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
