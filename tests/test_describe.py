@@ -15,7 +15,7 @@ from rawdrift.data.describe import clipped, describe, samples
 from rawdrift.data.duplicates import Duplicates
 from rawdrift.data.frames import Frame, Row
 from rawdrift.data.noise import NoiseCurve
-from rawdrift.report import sample_sheet
+from rawdrift.report.dataset import sample_sheet
 
 from conftest import write_folder
 

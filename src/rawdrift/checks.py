@@ -56,7 +56,7 @@ def choose(kind: str, name: object, valid: Iterable[str]) -> str:
 
 
 def numbers(name: str, values: object, count: int) -> tuple[float, ...]:
-    """Return `count` finite numbers as a tuple of floats. Raises InputError that names the field."""
+    """Return `count` finite numbers as floats. Raises InputError that names the field."""
     if (
         not isinstance(values, Sequence)
         or isinstance(values, str)

@@ -36,7 +36,7 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def existing_file(name: str, value: str, expected: str) -> str:
-    """Return the absolute path of the file that a field names. Raises InputError if there is none."""
+    """Return the absolute path of a file that a field names. Raises InputError without one."""
     path = Path(value).expanduser().resolve()
     if not path.is_file():
         raise InputError(f"{name} {value!r} is no file; choose {expected}")
