@@ -165,7 +165,7 @@ FILES = {
                 ]
                 return msgspec.structs.replace(result, means=means)
 
-            def deliver(self, result, folder):
+            def deliver(self, result, units, folder):
                 (folder / "brightest.txt").write_text(max(result.means, key=lambda m: m.value).isp)
 
             def about(self):
