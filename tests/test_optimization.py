@@ -26,9 +26,9 @@ from rawdrift.data.spec import Data
 from rawdrift.models import train as training
 from rawdrift.models.augment import augment
 from rawdrift.models.chain import Develop
-from rawdrift.models.course import Course
 from rawdrift.models.fronts import NeuralISP, Packed, Upsampled, widen
 from rawdrift.models.spec import Task
+from rawdrift.models.train import Course
 from rawdrift.runs.executor import Compute
 
 from conftest import random_camera, random_mosaic, write_folder

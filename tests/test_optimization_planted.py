@@ -13,11 +13,10 @@ from rawdrift.controls.optimization.spec import Optimization, OptimizationSpec, 
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.spec import Data
 from rawdrift.models.chain import Develop
-from rawdrift.models.course import Course
 from rawdrift.models.evaluate import answer
 from rawdrift.models.spec import Task
 from rawdrift.models.targets import Targets
-from rawdrift.models.train import train
+from rawdrift.models.train import Course, train
 
 NETS = """
 import torch

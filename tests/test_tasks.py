@@ -1,5 +1,7 @@
 """Models, augmentation and training."""
 
+import logging
+import os
 import signal
 from dataclasses import replace
 
@@ -13,13 +15,12 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 import rawdrift as rd
 from rawdrift.data.dataset import RawDataset
 from rawdrift.models import build as models
-from rawdrift.models.batches import Batches
 from rawdrift.models.chain import Develop, Normalize
 from rawdrift.models.evaluate import Case, _distances, evaluate
 from rawdrift.models.metrics import accuracy
 from rawdrift.models.spec import Task
 from rawdrift.models.targets import Targets
-from rawdrift.models.train import train
+from rawdrift.models.train import shuffled, train
 
 from conftest import random_camera, random_mosaic
 
@@ -108,15 +109,34 @@ def test_training_learns_and_counts_its_epochs(data):
     assert accuracy(answers.outcomes[case.key], data.labels[held_out], 2) == 1.0
 
 
-def test_an_interrupt_stays_one(data):
+def settings():
+    """What torch, the environment and the signals of the process are set to."""
+    return (
+        torch.get_rng_state().tolist(), torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(), torch.backends.cudnn.benchmark,
+        torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), torch.get_num_threads(),
+        dict(os.environ), signal.getsignal(signal.SIGINT), list(logging.root.handlers),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_nothing_global_is_left_changed(data, deterministic):
     def interrupt():
+        assert torch.are_deterministic_algorithms_enabled()
         raise KeyboardInterrupt
 
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        trained(data, on_epoch=interrupt)
-    assert signal.getsignal(signal.SIGINT) is handler
-    assert not torch.are_deterministic_algorithms_enabled()
+    before = settings()
+    torch.use_deterministic_algorithms(deterministic, warn_only=deterministic)
+    try:
+        changed = settings()
+        trained(data, epochs=1)
+        assert settings() == changed
+        with pytest.raises(KeyboardInterrupt):
+            trained(data, on_epoch=interrupt)
+        assert settings() == changed
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert settings() == before
 
 
 def test_answers_are_those_to_the_developed_and_corrupted_views(data):
@@ -221,15 +241,15 @@ def test_imagenet_weights_without_network_say_what_to_do(monkeypatch):
 
 
 @pytest.mark.parametrize(("images", "size"), [(12, 11), (5, 2), (9, 4), (3, 2), (2, 32), (33, 32)])
-def test_no_batch_holds_a_single_image(data, images, size):
-    batches = Batches(data, labels_of(data), torch.arange(images) % 16, size, seed=0)
-    sizes = [len(labels) for _, _, labels in batches]
-    assert len(batches) == len(sizes)
-    assert sum(sizes) == images
+def test_no_batch_holds_a_single_image(images, size):
+    indices = torch.arange(images) % 16
+    batches = shuffled(indices, size, torch.Generator().manual_seed(0))
+    sizes = [len(batch) for batch in batches]
+    assert torch.equal(torch.cat(batches).sort().values, indices.sort().values)
     assert min(sizes) >= 2
     assert max(sizes) - min(sizes) <= 1
 
 
 def test_a_training_that_diverges_is_stopped(data):
-    with pytest.raises(rd.InputError, match="diverged.*lower --task.lr"):
+    with pytest.raises(rd.InputError, match="diverged.*lower task.lr"):
         trained(data, lr=1e30, epochs=4)

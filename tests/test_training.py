@@ -126,9 +126,31 @@ def test_a_training_carries_on_after_a_kill_with_the_same_numbers(epoch, setting
     with pytest.raises(KeyboardInterrupt):
         trained(data, checkpoint, kill, **settings)
     assert [path.name for path in checkpoint.parent.iterdir()] == ["unit.ckpt"]
-    told = []
-    assert same(trained(data, checkpoint, lambda: told.append(1), **settings), whole)
-    assert len(told) == 4
+    epochs = []
+    assert same(trained(data, checkpoint, lambda: epochs.append(1), **settings), whole)
+    assert len(epochs) == 4
+
+
+@pytest.mark.parametrize("kill_at", range(1, 5))
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_last_one(
+    kill_at, data, tmp_path, monkeypatch
+):
+    settings = {"model": "import:tiny_nets.classifier"}
+    checkpoint, writes, save = tmp_path / "checkpoints/unit.ckpt", [], torch.save
+
+    def half(state, file):
+        writes.append(1)
+        if len(writes) == kill_at:
+            file.write(b"half a file")
+            raise KeyboardInterrupt
+        save(state, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", half)
+        with pytest.raises(KeyboardInterrupt):
+            trained(data, checkpoint, **settings)
+    assert len(list(checkpoint.parent.iterdir())) == (kill_at > 1)
+    assert same(trained(data, checkpoint, **settings), trained(data, **settings))
 
 
 def test_only_the_epochs_that_are_left_are_trained(data, tmp_path, monkeypatch):
@@ -164,7 +186,7 @@ class Evil:
 
 
 def test_a_checkpoint_runs_no_code(data, tmp_path):
-    torch.save({"rawdrift": Evil()}, tmp_path / "unit.ckpt")
+    torch.save({"identity": Evil()}, tmp_path / "unit.ckpt")
     trained(data, tmp_path / "unit.ckpt", model="import:tiny_nets.classifier", epochs=1)
 
 

@@ -1,27 +1,66 @@
-"""Training, by Lightning."""
+"""Train a task model and, if it is learned too, the front that makes its views.
 
+A plain loop of PyTorch. A training that was killed resumes from its checkpoint file and ends with
+the same bits as one that was never interrupted.
+"""
+
+import hashlib
 import math
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 
+from rawdrift import files
+from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.models import build as models
 from rawdrift.models import losses, metrics
 from rawdrift.models.augment import augment
-from rawdrift.models.batches import Batches
 from rawdrift.models.chain import Front, Normalize
-from rawdrift.models.course import Course, DivergedError
 from rawdrift.models.fronts import Upsampled, widen
 from rawdrift.models.input_gradient import cheap
-from rawdrift.models.isolation import interrupts, quiet, random_state
-from rawdrift.models.resume import Resume, SafeFiles, identity
 from rawdrift.models.spec import Task
 from rawdrift.models.targets import Targets
+
+Follow = Callable[[Front, nn.Module, nn.Module], dict[str, Any]]
+
+
+class DivergedError(InputError):
+    """The loss or the parameters of a training are no longer finite."""
+
+
+@dataclass
+class Course:
+    """How a front is learned together with its network, and the record of its training.
+
+    lr: learning rates of the front's parameters at the start, by name. Parameters without a rate
+        are not learned.
+    schedule: of these rates: "cosine" or "constant".
+    running: normalize the network's input by running statistics of its views, instead of by fixed
+        statistics of the views before the training.
+    penalty: a term of the loss: (mosaics, camera_index, views) to a number.
+    after_step: called after each step of the optimizer.
+    follow: called after each epoch with (front, net, loss), in evaluation mode and without
+        gradients; returns plain values for the history.
+    history: one entry for each finished epoch: `epoch`, `step` (optimizer steps so far), `losses`
+        of its steps, `train` (scores of the training images, as answered during the epoch), and
+        what `follow` returned.
+    """
+
+    lr: Mapping[str, float] = field(default_factory=dict)
+    schedule: str = "constant"
+    running: bool = False
+    penalty: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    after_step: Callable[[], object] = lambda: None
+    follow: Follow = lambda *_: {}
+    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 def train(
@@ -37,73 +76,40 @@ def train(
     checkpoint_every: float = 0.0,
     course: Course | None = None,
 ) -> nn.Sequential:
-    """Train the task model on the views of these images; returns view to logits, on the CPU.
+    """Train the task model on the views of these images; return view to logits, on the CPU.
 
-    The mosaics stay as their files hold them and are developed batch by batch. The same seed, on
-    the same machine and number of threads, gives the same network; torch's random state is left as
-    it was. Order and augmentation of the images are drawn from the seed alone, whatever stands
-    before the network.
+    Mosaics are developed batch by batch. The same seed gives the same network to the last bit, on
+    the same machine with the same number of threads. Order and augmentation of the images depend
+    on the seed alone, not on the front. Torch's random state and settings are left as they were.
 
-    on_epoch: called once for each epoch.
-    checkpoint: a file that holds the training as it was after an epoch, written when at least
-        `checkpoint_every` seconds have passed since the last time. Where there is one of the same
-        training, it carries on from there and gives the same network. The caller removes it, when
-        what came of the training is kept.
-    course: how the parameters of `develop`, which are changed in place, are learned too; its
-        history grows.
+    on_epoch: called once for each epoch, also for those that a checkpoint holds.
+    checkpoint: file for the state of the training, written after an epoch if at least
+        `checkpoint_every` seconds have passed since the last time. If it holds this training, the
+        training resumes from there. The caller removes the file.
+    course: how the parameters of `develop` are learned, in place; its history grows.
 
-    Raises InputError where model, weights or loss do not fit, and DivergedError.
+    Raises InputError if model, weights or loss don't fit, DivergedError if the training diverges.
     """
-    with quiet(), random_state(seed):
+    with seeded(seed):
         net = network(data, targets, indices, develop, task, course is not None and course.running)
         loss = losses.build(task, targets, indices)
-        batches = Batches(data, targets, indices, task.batch_size, seed)
-        training = _Training(develop, net, loss, task, len(batches) * task.epochs, seed, course)
-        callbacks: list[L.Callback] = [_OnEpoch(on_epoch)]
-        if course is not None:
-            callbacks.append(_Follow(course, targets, batches))
-        done = 0
-        if checkpoint is not None:
-            found = identity(
-                (task, seed, indices.tolist(), *([course.identity] if course else [])),
-                net.state_dict(),
-                develop.state_dict(),
-                {"targets": targets.values[indices]},
-            )
-            resume = Resume(checkpoint, found, [batches.draws, training.draws], checkpoint_every)
-            callbacks.append(resume)  # last: what has diverged is not kept
-            done = resume.epochs_done()
-        trainer = L.Trainer(
-            max_epochs=task.epochs,
-            accelerator="auto",
-            devices=1,
-            precision=resolve_precision(task.precision),  # type: ignore[arg-type]
-            deterministic=True,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=callbacks,
-            plugins=[SafeFiles()],
-        )
-        for _ in range(done):
+        training = _Training(data, targets, indices, develop, net, loss, task, seed, course)
+        identity = training.identity(seed) if checkpoint else ""
+        training.begin()
+        epochs_done = training.resume(checkpoint, identity) if checkpoint else 0
+        for _ in range(epochs_done):
             on_epoch()
-        with interrupts(), cheap(net):
-            trainer.fit(training, batches, ckpt_path=checkpoint if done else None)
+        saved = time.monotonic()
+        with _deterministic(), cheap(net):
+            for epoch in range(epochs_done + 1, task.epochs + 1):
+                training.epoch()
+                on_epoch()
+                training.follow(epoch)
+                if checkpoint and time.monotonic() - saved >= checkpoint_every:
+                    training.save(checkpoint, identity, epoch)
+                    saved = time.monotonic()
     develop.cpu()
     return net.eval().cpu()
-
-
-def resolve_precision(name: str) -> str:
-    """Lightning's name of the precision; "auto" is bfloat16 where the processor computes in it."""
-    if name == "auto":
-        if torch.cuda.is_available():
-            has_bf16 = torch.cuda.is_bf16_supported()
-        else:
-            cpu = torch.cpu.get_capabilities()
-            has_bf16 = cpu.get("avx512_bf16") or cpu.get("amx_bf16")
-        name = "bf16" if has_bf16 else "32"
-    return {"bf16": "bf16-mixed", "32": "32-true"}[name]
 
 
 def network(
@@ -114,15 +120,18 @@ def network(
     task: Task,
     running: bool,
 ) -> nn.Sequential:
-    """Views of `develop` to logits of the size of the targets; the same weights for every front."""
+    """Return the untrained network from views of `develop` to logits of the size of the targets.
+
+    Its weights are drawn from torch's random state, the same for every front. running: see
+    `Course`.
+    """
     height, width = (-(-length // develop.factor) for length in data.size)
-    size = (height, width)
     first = (
         nn.BatchNorm2d(develop.channels, affine=False)
         if running
         else Normalize.of(develop, data, indices)
     )
-    net = models.build(task.model, targets.outputs, task.weights, targets.kind, size)
+    net = models.build(task.model, targets.outputs, task.weights, targets.kind, (height, width))
     if develop.channels == 4:
         widen(net)
     if develop.factor == 2 and targets.kind == "segmentation":
@@ -130,129 +139,226 @@ def network(
     return nn.Sequential(first, net)
 
 
-class _Training(L.LightningModule):
+def resolve_precision(name: str) -> str:
+    """Return "bf16" or "32": "auto" is bfloat16 if the processor computes in it."""
+    if name != "auto":
+        return name
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "32"
+    cpu = torch.cpu.get_capabilities()
+    return "bf16" if cpu.get("avx512_bf16") or cpu.get("amx_bf16") else "32"
+
+
+def shuffled(indices: Tensor, batch_size: int, draws: torch.Generator) -> tuple[Tensor, ...]:
+    """Split indices (n,) in random order into batches of at most `batch_size`, of even sizes.
+
+    Even, because batch normalization learns nothing from a last batch of a single image: from two
+    images on, a batch has at least two, so three may be one batch though `batch_size` is two.
+    """
+    order = indices[torch.randperm(len(indices), generator=draws)]
+    return order.tensor_split(_steps(len(indices), batch_size))
+
+
+def _steps(images: int, batch_size: int) -> int:
+    return max(1, min(-(-images // batch_size), images // 2))
+
+
+class _Training:
+    """A training under way: what a step changes, and how it is saved and restored."""
+
     def __init__(
         self,
+        data: RawDataset,
+        targets: Targets,
+        indices: Tensor,
         develop: Front,
-        net: nn.Module,
+        net: nn.Sequential,
         loss: nn.Module,
         task: Task,
-        steps: int,
         seed: int,
         course: Course | None,
     ):
-        super().__init__()
-        self.develop = develop
-        self.net = net.to(memory_format=torch.channels_last)
-        self.loss = loss
-        self.task = task
-        self.steps = steps
-        self.draws = torch.Generator().manual_seed(seed)
-        self.course = course
+        self.data, self.targets, self.indices = data, targets, indices
+        self.modules = nn.ModuleDict({"develop": develop, "net": net, "loss": loss})
+        self.develop, self.net, self.loss = develop, net, loss
+        self.task, self.course = task, course
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.mixed = resolve_precision(task.precision) == "bf16"
+        self.order_draws = torch.Generator().manual_seed(seed)
+        self.view_draws = torch.Generator().manual_seed(seed)
+        self.steps_done = 0
         self.losses: list[Tensor] = []  # of the steps of this epoch
         self.outcomes: list[Tensor] = []
-        self.learned: list[nn.Parameter] = []  # of what stands before the network
+        self.order = indices  # of the images in this epoch
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        mosaics, camera_index, truth = batch
-        developed = self.develop(mosaics, camera_index)
-        views, moved = augment(
-            self.task.augment, developed, truth if truth.ndim == 3 else None, self._draws()
-        )
-        truth = truth if moved is None else moved
-        logits = self.net(views.contiguous(memory_format=torch.channels_last))
-        loss: Tensor = self.loss(logits, truth)
-        self.log("loss", loss)
-        if self.course is not None:
-            self.losses.append(loss.detach())
-            self.outcomes.append(metrics.outcome(logits.detach(), truth))
-            if self.course.penalty is not None:
-                with torch.autocast(loss.device.type, enabled=False):
-                    loss = loss + self.course.penalty(mosaics, camera_index, developed)
-        return loss
+    def begin(self) -> None:
+        """Move the modules to the device and make their optimizer."""
+        self.modules.to(self.device)
+        self.net.to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=self.task.lr)
+        by_rate: dict[float, list[nn.Parameter]] = {}
+        for name, rate in (self.course.lr if self.course else {}).items():
+            by_rate.setdefault(rate, []).append(self.develop.get_parameter(name))
+        for rate, parameters in by_rate.items():
+            self.optimizer.add_param_group({"params": parameters, "lr": rate, "start_lr": rate})
+        self.learned = [p for parameters in by_rate.values() for p in parameters]
+        self.steps = self.task.epochs * _steps(len(self.indices), self.task.batch_size)
+        self.scheduler = None
+        if self.task.schedule == "cosine":
+            self.scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, self.steps)
 
-    def _draws(self) -> torch.Generator:
-        """Those of a step: with a course they are its own, so that the next step's do not depend on
-        how many it takes, which the size of the views decides."""
-        if self.course is None:
-            return self.draws
-        seed = int(torch.randint(2**62, (), generator=self.draws))
-        return torch.Generator().manual_seed(seed)
+    def epoch(self) -> None:
+        """Train on every image once."""
+        batches = shuffled(self.indices, self.task.batch_size, self.order_draws)
+        self.order, self.losses, self.outcomes = torch.cat(batches), [], []
+        for batch in batches:
+            self.step(batch)
+        finite = all(bool(torch.isfinite(p).all()) for p in self.modules.parameters())
+        if not (finite and torch.isfinite(self.losses[-1])):
+            raise DivergedError("the training has diverged (its loss is not finite); lower task.lr")
 
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+    def step(self, batch: Tensor) -> None:
+        """Train on one batch of images."""
+        mosaics = self.data.mosaics[batch].to(self.device)
+        camera_index = self.data.camera_index[batch].to(self.device)
+        truth = self.targets.values[batch].to(self.device)
+        # Without a cache, gradients of a weight that is used twice add up in float32.
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.mixed, cache_enabled=False
+        ):
+            loss = self.loss_of(mosaics, camera_index, truth)
+        self.optimizer.zero_grad()
+        loss.backward()
         share = 1.0
         if self.course is not None and self.course.schedule == "cosine":
-            share = (1 + math.cos(math.pi * self.global_step / self.steps)) / 2
-        for group in optimizer.param_groups[1:]:
-            group["lr"] = group["begins"] * share
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        if self.course is None:
-            return
-        self.course.after_step()
-        if not all(bool(torch.isfinite(p).all()) for p in self.learned):  # steps may not bear it
+            share = (1 + math.cos(math.pi * self.steps_done / self.steps)) / 2
+        for group in self.optimizer.param_groups[1:]:
+            group["lr"] = group["start_lr"] * share
+        self.optimizer.step()
+        if self.scheduler is not None:
+            self.scheduler.step()
+        self.steps_done += 1
+        if self.course is not None:
+            self.course.after_step()
+        if not all(bool(torch.isfinite(p).all()) for p in self.learned):  # the ISP may not bear it
             raise DivergedError(
                 "the training has diverged (what is learned before the network is not finite); "
                 "lower its learning rate"
             )
 
-    def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.Adam(self.net.parameters(), lr=self.task.lr)
-        by_rate: dict[float, list[nn.Parameter]] = {}
-        for name, rate in (self.course.lr if self.course else {}).items():
-            by_rate.setdefault(rate, []).append(self.develop.get_parameter(name))
-        self.learned = [p for parameters in by_rate.values() for p in parameters]
-        for rate, parameters in by_rate.items():
-            optimizer.add_param_group({"params": parameters, "lr": rate, "begins": rate})
-        if self.task.schedule == "constant":
-            return optimizer
-        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
+    def loss_of(self, mosaics: Tensor, camera_index: Tensor, truth: Tensor) -> Tensor:
+        """The loss of a batch, with the penalty of the course."""
+        developed = self.develop(mosaics, camera_index)
+        draws = self.view_draws
+        if self.course is not None:  # how many numbers a step draws depends on the size of views
+            step_seed = int(torch.randint(2**62, (), generator=draws))
+            draws = torch.Generator().manual_seed(step_seed)
+        masks = truth if truth.ndim == 3 else None
+        views, masks = augment(self.task.augment, developed, masks, draws)
+        truth = truth if masks is None else masks
+        logits = self.net(views.contiguous(memory_format=torch.channels_last))
+        loss: Tensor = self.loss(logits, truth)
+        self.losses.append(loss.detach())
+        if self.course is not None:
+            self.outcomes.append(metrics.outcome(logits.detach(), truth))
+            if self.course.penalty is not None:
+                with torch.autocast(self.device.type, enabled=False):
+                    loss = loss + self.course.penalty(mosaics, camera_index, developed)
+        return loss
 
-
-class _OnEpoch(L.Callback):
-    """Tells of each epoch, and stops a training that has diverged."""
-
-    def __init__(self, tell: Callable[[], object]):
-        self.tell = tell
-
-    def on_train_epoch_end(self, trainer: L.Trainer, training: L.LightningModule) -> None:
-        finite = all(bool(torch.isfinite(p).all()) for p in training.parameters())
-        if not (finite and torch.isfinite(trainer.callback_metrics["loss"])):
-            raise DivergedError(
-                "the training has diverged (its loss is not finite); lower --task.lr"
-            )
-        self.tell()
-
-
-class _Follow(L.Callback):
-    """Keeps the history of a course, also through a kill."""
-
-    def __init__(self, course: Course, targets: Targets, batches: Batches):
-        self.course = course
-        self.targets = targets
-        self.batches = batches
-
-    def on_train_epoch_end(self, trainer: L.Trainer, training: L.LightningModule) -> None:
-        assert isinstance(training, _Training)
-        outcomes = torch.cat(training.outcomes).cpu()
-        entry = {
-            "epoch": trainer.current_epoch + 1,
-            "step": trainer.global_step,
-            "losses": torch.stack(training.losses).tolist(),
-            "train": metrics.over_set(outcomes, self.targets, self.batches.order),
-        }
-        training.losses, training.outcomes = [], []
-        modes = [(module, module.training) for module in training.modules()]  # some may be frozen
-        training.eval()
+    def follow(self, epoch: int) -> None:
+        """Add the epoch to the history of the course."""
+        if self.course is None:
+            return
+        scores = metrics.over_set(torch.cat(self.outcomes).cpu(), self.targets, self.order)
+        modes = [(module, module.training) for module in self.modules.modules()]
+        self.modules.eval()
         with torch.no_grad():
-            told = self.course.follow(training.develop, training.net, training.loss)
-        for module, mode in modes:
+            followed = self.course.follow(self.develop, self.net, self.loss)
+        for module, mode in modes:  # a user's network may have frozen parts
             module.training = mode
-        self.course.history.append({**entry, **told})
+        losses = torch.stack(self.losses).tolist()
+        entry = {"epoch": epoch, "step": self.steps_done, "losses": losses, "train": scores}
+        self.course.history.append({**entry, **followed})
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"history": self.course.history}
+    def identity(self, seed: int) -> str:
+        """SHA-256 of all that the numbers of the training depend on."""
+        course = self.course and (dict(self.course.lr), self.course.schedule, self.course.running)
+        machine = torch.__version__, torch.get_num_threads(), self.device.type
+        settings = self.task, seed, self.indices.tolist(), course, machine
+        digest = hashlib.sha256(repr(settings).encode())
+        state = self.modules.state_dict() | {"targets": self.targets.values[self.indices]}
+        for name, tensor in state.items():
+            digest.update(f"{name} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.course.history[:] = state_dict["history"]
+    def save(self, path: Path, identity: str, epoch: int) -> None:
+        """Write the state after an epoch, whole or not at all."""
+        state = {
+            "identity": identity,
+            "epoch": epoch,
+            "steps": self.steps_done,
+            "modules": self.modules.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler and self.scheduler.state_dict(),
+            "history": self.course.history if self.course else [],
+            "draws": [self.order_draws.get_state(), self.view_draws.get_state()],
+            "cpu": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
+        }
+        files.write(path, lambda file: torch.save(state, file))
+
+    def resume(self, path: Path, identity: str) -> int:
+        """Restore the state in a file of `save`; return its epoch, 0 if there is none of this
+        training."""
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            if state["identity"] != identity:
+                return 0
+        except Exception:  # missing, or damaged in any way: the training starts anew
+            return 0
+        self.steps_done = state["steps"]
+        self.modules.load_state_dict(state["modules"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
+        if self.course is not None:
+            self.course.history[:] = state["history"]
+        for generator, drawn in zip(
+            (self.order_draws, self.view_draws), state["draws"], strict=True
+        ):
+            generator.set_state(drawn)
+        torch.set_rng_state(state["cpu"])
+        if state["cuda"] is not None:
+            torch.cuda.set_rng_state(state["cuda"])
+        return int(state["epoch"])
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's random state inside; restore it afterwards."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Use only deterministic algorithms of torch inside; restore its settings afterwards."""
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    workspace = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # else cuBLAS is not deterministic
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+        torch.backends.cudnn.benchmark = benchmark
+        if workspace is None:
+            del os.environ["CUBLAS_WORKSPACE_CONFIG"]
+        else:
+            os.environ["CUBLAS_WORKSPACE_CONFIG"] = workspace

@@ -22,10 +22,9 @@ from rawdrift.controls.optimization.spec import OptimizationSpec
 from rawdrift.controls.optimization.unit import Unit
 from rawdrift.models import build as models
 from rawdrift.models import weights
-from rawdrift.models.course import Course, DivergedError
 from rawdrift.models.evaluate import answer
 from rawdrift.models.fronts import NeuralISP
-from rawdrift.models.train import resolve_precision, train
+from rawdrift.models.train import Course, DivergedError, resolve_precision, train
 from rawdrift.runs.store import Record, Records
 
 CHECKPOINT_EVERY = 60.0  # seconds: what a kill costs, at most and beside the epoch under way

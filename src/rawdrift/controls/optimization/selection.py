@@ -13,9 +13,9 @@ from rawdrift.controls.material import Material
 from rawdrift.data.splits import Indices, validation
 from rawdrift.isp.color import Channels
 from rawdrift.models.chain import Develop
-from rawdrift.models.course import Course, DivergedError
 from rawdrift.models.evaluate import answer
 from rawdrift.models.metrics import over_set
+from rawdrift.models.train import Course, DivergedError
 from rawdrift.statistics.measures import classification, segmentation
 
 TRAININGS = len(CONFIGURATIONS)

@@ -16,12 +16,11 @@ from rawdrift.controls.optimization.unit import Unit
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.splits import Split
 from rawdrift.models.chain import Develop, Front, Normalize
-from rawdrift.models.course import Course, DivergedError
 from rawdrift.models.evaluate import answer
 from rawdrift.models.fronts import NeuralISP, Packed
-from rawdrift.models.isolation import random_state
 from rawdrift.models.metrics import over_set
 from rawdrift.models.spec import Task
+from rawdrift.models.train import Course, DivergedError, seeded
 
 
 def front_of(
@@ -32,7 +31,7 @@ def front_of(
     if unit.setting == "direct":
         return Packed(data.cameras, what.direct_channels)
     if unit.setting == "neural":
-        with random_state(seed):
+        with seeded(seed):
             front = NeuralISP(data.cameras)
         train = torch.from_numpy(splits[unit.fold].train)
         front.normalize = Normalize.of(front.develop, data, train)
