@@ -31,9 +31,9 @@ import rawdrift as rd
 from benchmarks.corruptions import peer
 from benchmarks.isp import resident
 from benchmarks.ways import CAMERA, packages
-from rawdrift import data as datasets
 from rawdrift.controls import experiment, synthesis
 from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
+from rawdrift.data import datasets
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.spec import Data
 from rawdrift.models import build as models

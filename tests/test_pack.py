@@ -12,9 +12,8 @@ import torch
 from filelock import FileLock
 
 import rawdrift as rd
-from rawdrift import data as datasets
 from rawdrift.cli import main
-from rawdrift.data import manifest, pack
+from rawdrift.data import datasets, manifest, pack
 from rawdrift.data.frames import Frame, Row
 from rawdrift.data.spec import Data
 

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rawdrift import data as datasets
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.controls import result as results
 from rawdrift.controls.result import Dataset, Majority
+from rawdrift.data import datasets
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.spec import Data
 from rawdrift.data.splits import Split, fit_for_folds, k_fold
