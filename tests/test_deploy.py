@@ -14,7 +14,7 @@ from torch import nn
 
 import rawdrift as rd
 from rawdrift.isp import learned
-from rawdrift.isp.demosaic import Sites
+from rawdrift.isp.sites import Sites
 from rawdrift.models import deploy
 from rawdrift.models.chain import Develop, Normalize
 from rawdrift.models.deploy import to_export, to_onnx

@@ -49,7 +49,7 @@ def bright():
 def turned(setting):
     """ISP with the three numbers of `RANGES` in steps made anew, without rawdrift.forensics."""
     gamma, hue, strength = setting
-    kernel = np.array(rd.isp.SharpeningFilter.KERNEL)
+    kernel = np.array(rd.isp.SharpeningFilter.numbers["kernel"].default)
     delta = np.zeros((3, 3))
     delta[1, 1] = 1
     angle = np.deg2rad(hue)

@@ -377,7 +377,7 @@ def test_memory_that_waits_is_bounded(monkeypatch):
 
 
 def test_sharpening_kernels_with_and_without_corners():
-    kernel = torch.tensor(rd.isp.SharpeningFilter.KERNEL, dtype=torch.float64)
+    kernel = torch.tensor(rd.isp.SharpeningFilter.numbers["kernel"].default, dtype=torch.float64)
     for corner in (0.0, 0.1):
         kernel[0, 2] = corner
         isp = rd.isp.static("bi,s,ga", LINEAR).replace(sharpen=rd.isp.SharpeningFilter(kernel))

@@ -12,7 +12,7 @@ from torch import nn
 
 import rawdrift as rd
 from rawdrift.cfa import PATTERNS
-from rawdrift.isp.denoise import median3x3
+from rawdrift.isp.median import median3x3
 from rawdrift.neighborhood import extend
 
 import reference

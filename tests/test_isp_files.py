@@ -164,7 +164,7 @@ TEXT = learned.to_toml(rd.isp.static("bi,s,ga", DRONE), DRONE)
         ('kind = "Gamma"', 'kind = "Gama"', "unknown kind of step 'gamma' 'Gama'.*mean 'Gamma'"),
         ('kind = "Gamma"', 'kind = ["Gamma"]', "unknown kind of step 'gamma'"),
         ('kind = "Gamma"', 'kind = "Gamma"\ngama = 2', "unknown field of step 'gamma' 'gama'"),
-        ('kind = "Gamma"', 'kind = "Gamma"\ngamma = 0', "step 'gamma': gamma must be a number above"),
+        ('kind = "Gamma"', 'kind = "Gamma"\ngamma = 0', "step 'gamma': Gamma.gamma must be above 0"),
         ('kind = "Gamma"', 'kind = "Gamma"\ngamma = "2"', "gamma.gamma must be finite numbers"),
         ('kind = "Gamma"', f'kind = "Gamma"\ngamma = 1{"0" * 400}', "must be finite numbers"),
         ('name = "gamma"', 'name = "denoise"', "two steps have the name 'denoise'"),

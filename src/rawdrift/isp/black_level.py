@@ -1,13 +1,26 @@
 """Black level correction."""
 
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
-from rawdrift.cfa import PATTERNS, Pattern, offsets
-from rawdrift.checks import InputError, choose
-from rawdrift.isp.step import Kind, Step, Value
+from rawdrift.cfa import SITES, offsets
+from rawdrift.checks import positive
+from rawdrift.isp.number import Array, Number, Option, relative
+from rawdrift.isp.sites import CFA_OPTION
+from rawdrift.isp.step import Kind, Step
+
+BELOW = 0.05  # of the signal, that a black level may be below zero
+
+
+def _implausible(value: Array, start: Array, signal: Sequence[float]) -> Iterator[str]:
+    for site, level, median in zip(SITES, value, signal, strict=True):
+        if level >= median:
+            yield f"{site}: {level:.3g} is above the median signal, {median:.3g}"
+        elif level < -BELOW * median:
+            yield f"{site}: {level:.3g} is below zero"
 
 
 @final
@@ -20,21 +33,31 @@ class BlackLevel(Step):
 
     takes: ClassVar[Kind] = "mosaic"
     gives: ClassVar[Kind] = "mosaic"
+    stage = "black_level"
+    options = {
+        "cfa": CFA_OPTION,
+        "white": Option(default=None, camera="white_level", check=positive),
+    }
+    numbers = {
+        "level": Number(
+            shape=(4,),
+            camera="black_level",
+            unit="of full scale",
+            # A pedestal is known to some digital numbers of a 12-bit converter: 4 of 4095 are
+            # 0.001. Only learning goes below zero.
+            drift=relative(0.05, plus=0.001, least=0.0),
+            below="white",
+            label="black level",
+            elements=SITES,
+            implausible=_implausible,
+            scale="signal",
+        )
+    }
 
-    level: Tensor
-    sites: Tensor
-
-    def __init__(self, cfa: Pattern, level: Value, white: float | None = None):
-        super().__init__()
-        self.own("level", level, (4,))
-        if white is not None and not bool((self.level < white).all()):
-            raise InputError(f"white must be above the black level, got {white!r}")
-        self.white = white
+    def setup(self) -> None:
         # Which of the four numbers belongs to each pixel of the 2x2 cell.
         sites = torch.empty(2, 2, dtype=torch.long)
-        choose("cfa pattern", cfa, PATTERNS)
-        self.cfa = cfa
-        for site, at in enumerate(offsets(cfa)):
+        for site, at in enumerate(offsets(self.cfa)):
             sites[at] = site
         self.register_buffer("sites", sites, persistent=False)
 

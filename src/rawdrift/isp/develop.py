@@ -15,9 +15,9 @@ from rawdrift.camera.read import read_raw
 from rawdrift.checks import Failures, InputError, choose
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.isp import learned
-from rawdrift.isp.color import Channels
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import views
+from rawdrift.isp.yuv import Channels
 
 FORMATS = ("png", "tiff")
 

@@ -5,8 +5,8 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from rawdrift.checks import positive
-from rawdrift.isp.step import Step, Value
+from rawdrift.isp.number import Number, outside, relative
+from rawdrift.isp.step import Step
 
 # One step of a 16-bit file: below it the slope of the power, infinite at zero, is held constant.
 SLOPE_FLOOR = 2.0**-16
@@ -19,12 +19,17 @@ class Gamma(Step):
     The value is exact. The gradient is finite everywhere: below 2**-16 it is that at 2**-16.
     """
 
-    gamma: Tensor
-
-    def __init__(self, gamma: Value = 2.2):
-        super().__init__()
-        self.own("gamma", gamma, ())
-        positive("gamma", float(self.gamma.detach()))
+    stage = "gamma"
+    numbers = {
+        "gamma": Number(
+            camera="gamma",
+            default=2.2,
+            # 2.2 with a fifth: 1.76 to 2.64, from the 1.8 of old screens to the 2.6 of cinemas.
+            drift=relative(0.2),
+            above=0.0,
+            implausible=outside(0.5, 5.0),  # displays and their inverses, with room
+        )
+    }
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)

@@ -33,33 +33,17 @@ from rawdrift.cfa import Pattern
 from rawdrift.checks import InputError, choose, is_number, positive
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.isp.black_level import BlackLevel
-from rawdrift.isp.color import ColorCorrection, WhiteBalance
-from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
-from rawdrift.isp.denoise import GaussianDenoising, MedianDenoising
+from rawdrift.isp.color_correction import ColorCorrection
 from rawdrift.isp.gamma import Gamma
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import static
-from rawdrift.isp.sharpen import SharpeningFilter, UnsharpMask
 from rawdrift.isp.step import Step
+from rawdrift.isp.steps import STEPS as KINDS
+from rawdrift.isp.unsharp_mask import UnsharpMask
+from rawdrift.isp.white_balance import WhiteBalance
 from rawdrift.neighborhood import NO_BLUR
 
 FORMAT = 1
-KINDS: dict[str, type[Step]] = {
-    kind.__name__: kind
-    for kind in (
-        BlackLevel,
-        Bilinear,
-        Malvar2004,
-        Menon2007,
-        WhiteBalance,
-        ColorCorrection,
-        SharpeningFilter,
-        UnsharpMask,
-        MedianDenoising,
-        GaussianDenoising,
-        Gamma,
-    )
-}
 _FIELDS: dict[type[Step], dict[str, str]] = {  # a step's numbers, as a camera calls them
     BlackLevel: {"level": "black_level", "white": "white_level"},
     WhiteBalance: {"gains": "white_balance"},

@@ -1,31 +1,34 @@
 """The twelve configurations of Table 1, static and parametrized."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import groupby
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import choose
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.isp import fused
+from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.black_level import BlackLevel
-from rawdrift.isp.color import Channels, ColorCorrection, WhiteBalance
-from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
-from rawdrift.isp.denoise import GaussianDenoising, MedianDenoising
+from rawdrift.isp.color_correction import ColorCorrection
 from rawdrift.isp.gamma import Gamma
+from rawdrift.isp.gaussian import GaussianDenoising
+from rawdrift.isp.malvar import Malvar2004
+from rawdrift.isp.median import MedianDenoising
+from rawdrift.isp.menon import Menon2007
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.isp.sharpen import SharpeningFilter, UnsharpMask
+from rawdrift.isp.sharpening_filter import SharpeningFilter
 from rawdrift.isp.step import Step
+from rawdrift.isp.unsharp_mask import UnsharpMask
+from rawdrift.isp.white_balance import WhiteBalance
+from rawdrift.isp.yuv import Channels
 
-_DEMOSAICING: dict[str, type[Bilinear | Malvar2004 | Menon2007]] = {
-    "bi": Bilinear,
-    "me": Menon2007,
-    "ma": Malvar2004,
-}
+_DEMOSAICING: dict[str, type[Step]] = {"bi": Bilinear, "me": Menon2007, "ma": Malvar2004}
+_SHARPENING: dict[str, type[Step]] = {"s": SharpeningFilter, "u": UnsharpMask}
+_DENOISING: dict[str, type[Step]] = {"me": MedianDenoising, "ga": GaussianDenoising}
 
 
 def static(name: str, camera: Camera, channels: Channels = "luma") -> Pipeline:
@@ -33,7 +36,7 @@ def static(name: str, camera: Camera, channels: Channels = "luma") -> Pipeline:
 
     channels: what sharpening and denoising act on, Y alone or all of YUV.
     """
-    return Pipeline(_steps(name, camera, channels, lambda value: value), camera.bit_depth)
+    return _pipeline(name, camera, channels, parametrized=False)
 
 
 def parametrized(name: str, camera: Camera, channels: Channels = "luma") -> Pipeline:
@@ -43,11 +46,7 @@ def parametrized(name: str, camera: Camera, channels: Channels = "luma") -> Pipe
     color_correction.matrix (3, 3), sharpen.kernel (3, 3) or sharpen.radius and sharpen.amount,
     denoise.kernel (5, 5) of the Gaussian, gamma.gamma. All float64.
     """
-
-    def learned(value: Any) -> nn.Parameter:
-        return nn.Parameter(torch.as_tensor(value, dtype=torch.float64).clone())
-
-    return Pipeline(_steps(name, camera, channels, learned), camera.bit_depth)
+    return _pipeline(name, camera, channels, parametrized=True)
 
 
 def views(
@@ -98,21 +97,19 @@ def _together(isps: dict[str, Pipeline], mosaic: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def _steps(
-    name: str, camera: Camera, channels: Channels, own: Callable[[Any], Any]
-) -> dict[str, Step]:
+def _pipeline(name: str, camera: Camera, channels: Channels, parametrized: bool) -> Pipeline:
     demosaicing, sharpening, denoising = choose("ISP", name, CONFIGURATIONS).split(",")
-    demosaic = _DEMOSAICING[demosaicing]
-    return {
-        "black_level": BlackLevel(camera.cfa, own(camera.black_level), camera.white_level),
-        "demosaic": demosaic(camera.cfa, own(demosaic.KERNELS)),
-        "white_balance": WhiteBalance(own(camera.white_balance)),
-        "color_correction": ColorCorrection(own(camera.color_matrix)),
-        "sharpen": SharpeningFilter(own(SharpeningFilter.KERNEL), channels)
-        if sharpening == "s"
-        else UnsharpMask(own(UnsharpMask.RADIUS), own(UnsharpMask.AMOUNT), channels),
-        "denoise": MedianDenoising(channels)
-        if denoising == "me"
-        else GaussianDenoising(own(GaussianDenoising.KERNEL), channels),
-        "gamma": Gamma(own(camera.gamma)),
-    }
+    kinds = (
+        BlackLevel,
+        _DEMOSAICING[demosaicing],
+        WhiteBalance,
+        ColorCorrection,
+        _SHARPENING[sharpening],
+        _DENOISING[denoising],
+        Gamma,
+    )
+    steps = {}
+    for kind in kinds:
+        options = {"channels": channels} if "channels" in kind.options else {}
+        steps[str(kind.stage)] = kind.of(camera, parametrized=parametrized, **options)
+    return Pipeline(steps, camera.bit_depth)

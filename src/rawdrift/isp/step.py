@@ -1,41 +1,90 @@
 """One stage of an ISP."""
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
+from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
+from rawdrift.isp.number import Number, Option
 
-Value = Any  # a number, nested sequences of numbers, a Tensor; or an nn.Parameter to be learned
 Kind = Literal["mosaic", "view"]
 
 
 class Step(nn.Module):
     """Base of every step: a small module from an image to an image, of any leading dimensions.
 
-    A step says what it takes and gives: a "mosaic" (..., H, W) or a "view" (..., 3, H, W). Its
-    numbers are kept in float64 and used in the image's precision, so that one step serves float32
-    and float64 to the last digit. A number that is passed as an `nn.Parameter` stays that
-    Parameter and is learned; any other becomes a buffer.
+    A step declares its numbers and options, and what it takes and gives: a "mosaic" (..., H, W) or
+    a "view" (..., 3, H, W). It is constructed from its required options, its numbers and its other
+    options, by position in this order or by name.
+
+    Numbers are kept in float64 and used in the image's precision, so that one step serves float32
+    and float64 to the last digit. A number that is passed as an `nn.Parameter` stays that Parameter
+    and is learned; any other becomes a buffer. Raises InputError for a number of another shape, not
+    finite or outside its bounds.
+
+    stage: the stage of the canonical pipeline that a step of rawdrift implements, by which faster
+        engines know it; None for all others.
     """
 
     takes: ClassVar[Kind] = "view"
     gives: ClassVar[Kind] = "view"
+    stage: ClassVar[str | None] = None
+    numbers: ClassVar[Mapping[str, Number]] = {}
+    options: ClassVar[Mapping[str, Option]] = {}
 
-    def own(self, name: str, value: Value, shape: tuple[int, ...]) -> None:
-        """Keep `value` under `name`: a Parameter as it is, anything else as a float64 buffer."""
-        given = value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
-        if tuple(given.shape) != shape:
-            raise InputError(
-                f"{type(self).__name__}.{name} must have shape {shape}, got {tuple(given.shape)}"
-            )
-        if not torch.isfinite(given.detach()).all():
-            raise InputError(f"{type(self).__name__}.{name} must be finite, got {given.tolist()}")
-        if isinstance(given, nn.Parameter):
-            self.register_parameter(name, given)
-        else:
-            self.register_buffer(name, given.detach().to(torch.float64).clone())
+    _signature: ClassVar[Signature]
+
+    if TYPE_CHECKING:  # numbers and options are set by name
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        for name in (*cls.numbers, *cls.options):
+            if hasattr(Step, name):
+                raise TypeError(f"{cls.__name__}: {name!r} is an attribute of every step")
+        cls._signature = _signature(cls)
+        if cls.__init__ is Step.__init__:
+            cls.__signature__ = cls._signature  # type: ignore[attr-defined]
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__()
+        given = self._signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        for name, option in self.options.items():
+            setattr(self, name, option.checked(name, given.arguments[name]))
+        for name in self.numbers:
+            self._keep(name, given.arguments[name])
+        self.setup()
+
+    def setup(self) -> None:
+        """Check and prepare what depends on several numbers or options, once all are in place."""
+
+    @classmethod
+    def of(cls, camera: Camera, *, parametrized: bool = False, **given: Any) -> Self:
+        """The step with a camera's numbers, except those given.
+
+        parametrized: every number is an `nn.Parameter`.
+        """
+        declared: dict[str, Number | Option] = {**cls.options, **cls.numbers}
+        fields = {name: d.camera for name, d in declared.items() if d.camera and name not in given}
+        values = {name: getattr(camera, field) for name, field in fields.items()}
+        values = {name: value for name, value in values.items() if value is not None} | given
+        if parametrized:
+            for name, number in cls.numbers.items():
+                value = values.get(name, number.default)
+                if value is not None:
+                    tensor = torch.as_tensor(value, dtype=torch.float64).clone()
+                    values[name] = nn.Parameter(tensor)
+        return cls(**values)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The numbers by name, in their order; Parameters or buffers."""
+        return {name: getattr(self, name) for name in self.numbers}
 
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError
@@ -47,3 +96,45 @@ class Step(nn.Module):
             raise ValueError(
                 f"{type(self).__name__} takes a {self.takes} {expected}, got {tuple(x.shape)}"
             )
+
+    def _keep(self, name: str, value: Any) -> None:
+        """Keep a number: a Parameter as it is, anything else as a float64 buffer."""
+        number = self.numbers[name]
+        full = f"{type(self).__name__}.{name}"
+        tensor = value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+        values = tensor.detach()
+        if tuple(values.shape) != number.shape:
+            raise InputError(f"{full} must have shape {number.shape}, got {tuple(values.shape)}")
+        if not torch.isfinite(values).all():
+            raise InputError(f"{full} must be finite, got {values.tolist()}")
+        if not ((values > number.above) & (values >= number.least)).all():
+            raise InputError(f"{full} must be {number.bound}, got {values.tolist()}")
+        limit = getattr(self, number.below) if number.below else None
+        if limit is not None and not (values < limit).all():
+            raise InputError(
+                f"{full} must be below {number.below} {limit:g}, got {values.tolist()}"
+            )
+        if isinstance(tensor, nn.Parameter):
+            self.register_parameter(name, tensor)
+        else:
+            self.register_buffer(name, values.to(torch.float64).clone())
+
+
+def _signature(step: type[Step]) -> Signature:
+    """The arguments of a step: required options, numbers, other options."""
+
+    def argument(name: str, default: Any) -> Parameter:
+        return Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default)
+
+    needed = [argument(n, Parameter.empty) for n, option in step.options.items() if option.required]
+    rest = [argument(n, o.default) for n, o in step.options.items() if not o.required]
+    numbers = [
+        argument(name, Parameter.empty if number.default is None else number.default)
+        for name, number in step.numbers.items()
+    ]
+    try:
+        return Signature([*needed, *numbers, *rest])
+    except ValueError:
+        raise TypeError(
+            f"{step.__name__}: declare the numbers without a default before those with one"
+        ) from None

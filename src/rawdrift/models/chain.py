@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from rawdrift import isp
 from rawdrift.camera.camera import Camera
 from rawdrift.data.dataset import RawDataset
-from rawdrift.isp.color import Channels
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.yuv import Channels
 
 BATCH = 32
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and std, as torchvision has them

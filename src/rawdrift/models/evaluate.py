@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from rawdrift.corruptions import corrupt
 from rawdrift.data.dataset import RawDataset
-from rawdrift.isp.color import Channels
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.yuv import Channels
 from rawdrift.models import similarity
 from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Front, views

@@ -10,8 +10,8 @@ from rawdrift.camera.camera import Camera
 from rawdrift.camera.read import to_unit
 from rawdrift.cfa import offsets
 from rawdrift.checks import InputError
+from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.black_level import BlackLevel
-from rawdrift.isp.demosaic import Bilinear
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.chain import Develop, Front, Normalize
 from rawdrift.models.networks import Padded, need

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.controls.evidence.signature import Signature
-from rawdrift.isp.color import RGB_FROM_YUV, YUV_FROM_RGB
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.yuv import RGB_FROM_YUV, YUV_FROM_RGB
 
 Array = NDArray[np.float64]
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from rawdrift import isp
 from rawdrift.checks import InputError
 from rawdrift.controls.forensics.sensor_settings import SensorSettings
-from rawdrift.isp.color import RGB_FROM_YUV, YUV_FROM_RGB
 from rawdrift.isp.step import Step
+from rawdrift.isp.yuv import RGB_FROM_YUV, YUV_FROM_RGB
 
 
 class Range(NamedTuple):

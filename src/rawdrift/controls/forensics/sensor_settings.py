@@ -1,14 +1,15 @@
 """Settings of the sensor as a step before the ISP."""
 
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
+from rawdrift.isp.number import Number, absolute, relative
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.isp.step import Kind, Step, Value
+from rawdrift.isp.step import Kind, Step
 from rawdrift.neighborhood import along_columns, along_rows, gaussian_taps
 from rawdrift.sensor.bayer import plane
 from rawdrift.sensor.response import response
@@ -36,37 +37,20 @@ class SensorSettings(Step):
     takes: ClassVar[Kind] = "mosaic"
     gives: ClassVar[Kind] = "mosaic"
 
-    exposure: Tensor
-    gain: Tensor
-    read_noise: Tensor
-    psf_sigma: Tensor
+    numbers = {
+        "exposure": Number(default=1.0, drift=relative(0.5), above=0.0),
+        "gain": Number(default=1.0, drift=relative(0.2), above=0.0),
+        "read_noise": Number(default=0.0, drift=absolute(4.0), least=0.0, unit="e- rms"),
+        "psf_sigma": Number(default=0.0, drift=absolute(1.0), least=0.0, unit="px"),
+    }
 
-    def __init__(
-        self,
-        camera: Camera,
-        exposure: Value = 1.0,
-        gain: Value = 1.0,
-        read_noise: Value = 0.0,
-        psf_sigma: Value = 0.0,
-        seed: int = 0,
-    ):
-        super().__init__()
-        for name, value in (
-            ("exposure", exposure),
-            ("gain", gain),
-            ("read_noise", read_noise),
-            ("psf_sigma", psf_sigma),
-        ):
-            self.own(name, value, ())
-        if not (self.exposure > 0 and self.gain > 0):
-            raise InputError("exposure and gain must be above 0; 1 is that of the frame")
-        if not (self.read_noise >= 0 and self.psf_sigma >= 0):
-            raise InputError("read_noise and psf_sigma must be at least 0, which adds nothing")
-        numbers = response(camera)
+    def __init__(self, camera: Camera, *numbers: Any, seed: int = 0, **named: Any):
+        super().__init__(*numbers, **named)
+        sensor = response(camera)
         self.cfa = camera.cfa
         self.black = camera.black_level
-        self.white = numbers.white / numbers.full_scale
-        self.electron = numbers.gain / numbers.full_scale  # of full scale
+        self.white = sensor.white / sensor.full_scale
+        self.electron = sensor.gain / sensor.full_scale  # of full scale
         self.seed = seed
 
     def forward(self, x: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from rawdrift.controls.optimization import pictures
 from rawdrift.controls.optimization.curves import Curves
 from rawdrift.controls.optimization.learned import restore
 from rawdrift.controls.optimization.spec import OptimizationSpec
-from rawdrift.isp.color import Channels
+from rawdrift.isp.yuv import Channels
 from rawdrift.runs.spec import to_dict
 from rawdrift.runs.store import Record
 from rawdrift.statistics.basics import spread

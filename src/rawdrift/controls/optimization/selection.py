@@ -11,7 +11,7 @@ from rawdrift import files
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.controls.material import Material
 from rawdrift.data.splits import Indices, validation
-from rawdrift.isp.color import Channels
+from rawdrift.isp.yuv import Channels
 from rawdrift.models.chain import Develop
 from rawdrift.models.evaluate import answer
 from rawdrift.models.metrics import over_set

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
-from rawdrift.isp.color import mix
+from rawdrift.isp.yuv import mix
 
 
 def irradiance(light: Tensor, camera: Camera) -> Tensor:

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
-from rawdrift.isp.denoise import GaussianDenoising
+from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.fused import menon
 from rawdrift.isp.fused.finish import Finish, rings
 from rawdrift.isp.fused.memory import empty
@@ -20,7 +19,10 @@ from rawdrift.isp.fused.pool import for_each
 from rawdrift.isp.fused.power import numbers_of
 from rawdrift.isp.fused.rows import PAD
 from rawdrift.isp.fused.tasks import HALVES, Part, Sites, bilinear_task, malvar_task, menon_task
-from rawdrift.isp.sharpen import UnsharpMask
+from rawdrift.isp.gaussian import GaussianDenoising
+from rawdrift.isp.malvar import Malvar2004
+from rawdrift.isp.menon import Menon2007
+from rawdrift.isp.unsharp_mask import UnsharpMask
 
 _KIND = {torch.float32: 0, torch.uint8: 1, torch.uint16: 2}
 _TASK = {Bilinear: bilinear_task, Malvar2004: malvar_task, Menon2007: menon_task}

@@ -11,9 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rawdrift.isp.color import YUV_FROM_RGB
-from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
-from rawdrift.isp.denoise import GaussianDenoising
+from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.fused import menon_back, sums
 from rawdrift.isp.fused.cpu import (
     REACH,
@@ -36,7 +34,11 @@ from rawdrift.isp.fused.tasks_back import (
     menon_back_task,
 )
 from rawdrift.isp.gamma import SLOPE_FLOOR
-from rawdrift.isp.sharpen import UnsharpMask
+from rawdrift.isp.gaussian import GaussianDenoising
+from rawdrift.isp.malvar import Malvar2004
+from rawdrift.isp.menon import Menon2007
+from rawdrift.isp.unsharp_mask import UnsharpMask
+from rawdrift.isp.yuv import YUV_FROM_RGB
 
 _TASK = {Bilinear: bilinear_back_task, Malvar2004: malvar_back_task, Menon2007: menon_back_task}
 _COLUMNS = 1536  # of a part at most, even

@@ -8,12 +8,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from rawdrift.isp.black_level import BlackLevel
-from rawdrift.isp.color import ColorCorrection, WhiteBalance
-from rawdrift.isp.denoise import GaussianDenoising
+from rawdrift.isp.color_correction import ColorCorrection
 from rawdrift.isp.fused.plan import NUMBERS, Plan, numbers
 from rawdrift.isp.gamma import Gamma
-from rawdrift.isp.sharpen import SharpeningFilter, UnsharpMask
+from rawdrift.isp.gaussian import GaussianDenoising
+from rawdrift.isp.sharpening_filter import SharpeningFilter
 from rawdrift.isp.step import Step
+from rawdrift.isp.unsharp_mask import UnsharpMask
+from rawdrift.isp.white_balance import WhiteBalance
 from rawdrift.neighborhood import gaussian_taps
 
 # What the kernels' gradients are called by the steps that they are of; any other demosaics.

@@ -13,13 +13,19 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from rawdrift.cfa import offsets
+from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.black_level import BlackLevel
-from rawdrift.isp.color import RGB_FROM_YUV, YUV_FROM_RGB, ColorCorrection, WhiteBalance
-from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
-from rawdrift.isp.denoise import GaussianDenoising, MedianDenoising
+from rawdrift.isp.color_correction import ColorCorrection
 from rawdrift.isp.gamma import Gamma
-from rawdrift.isp.sharpen import SharpeningFilter, UnsharpMask
+from rawdrift.isp.gaussian import GaussianDenoising
+from rawdrift.isp.malvar import Malvar2004
+from rawdrift.isp.median import MedianDenoising
+from rawdrift.isp.menon import Menon2007
+from rawdrift.isp.sharpening_filter import SharpeningFilter
 from rawdrift.isp.step import Step
+from rawdrift.isp.unsharp_mask import UnsharpMask
+from rawdrift.isp.white_balance import WhiteBalance
+from rawdrift.isp.yuv import RGB_FROM_YUV, YUV_FROM_RGB
 from rawdrift.neighborhood import gaussian_taps
 
 Array = np.ndarray[Any, Any]
@@ -105,9 +111,8 @@ def plan(steps: tuple[Step, ...]) -> Plan:
 
 
 def numbers(step: Step) -> list[Tensor]:
-    """The numbers of a step, learnable or not, in the order of `own`."""
-    shapes = NUMBERS[type(step)]
-    return [getattr(step, name) for name in shapes]
+    """The numbers of a step, learnable or not, in the order of their declaration."""
+    return list(step.tensors().values())
 
 
 def is_plain(x: Tensor) -> bool:
@@ -122,17 +127,9 @@ def is_plain(x: Tensor) -> bool:
 
 
 NUMBERS: dict[type[Step], dict[str, tuple[int, ...]]] = {
-    BlackLevel: {"level": (4,)},
-    Bilinear: {"kernels": (3, 3, 3)},
-    Malvar2004: {"kernels": (4, 5, 5)},
-    Menon2007: {"kernels": (3, 5)},
-    WhiteBalance: {"gains": (3,)},
-    ColorCorrection: {"matrix": (3, 3)},
-    SharpeningFilter: {"kernel": (3, 3)},
-    UnsharpMask: {"radius": (), "amount": ()},
-    MedianDenoising: {},
-    GaussianDenoising: {"kernel": (5, 5)},
-    Gamma: {"gamma": ()},
+    kind: {name: number.shape for name, number in kind.numbers.items()}
+    for kinds in _ORDER
+    for kind in kinds
 }
 
 

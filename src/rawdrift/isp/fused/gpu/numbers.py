@@ -7,14 +7,19 @@ import torch
 from torch import Tensor
 
 from rawdrift.cfa import Pattern, offsets
+from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.black_level import BlackLevel
-from rawdrift.isp.color import RGB_FROM_YUV, YUV_FROM_RGB, ColorCorrection, WhiteBalance
-from rawdrift.isp.demosaic import Bilinear, Malvar2004, Menon2007
-from rawdrift.isp.denoise import GaussianDenoising
+from rawdrift.isp.color_correction import ColorCorrection
 from rawdrift.isp.fused.plan import CannotFuseError, numbers
 from rawdrift.isp.gamma import Gamma
-from rawdrift.isp.sharpen import SharpeningFilter, UnsharpMask
+from rawdrift.isp.gaussian import GaussianDenoising
+from rawdrift.isp.malvar import Malvar2004
+from rawdrift.isp.menon import Menon2007
+from rawdrift.isp.sharpening_filter import SharpeningFilter
 from rawdrift.isp.step import Step
+from rawdrift.isp.unsharp_mask import UnsharpMask
+from rawdrift.isp.white_balance import WhiteBalance
+from rawdrift.isp.yuv import RGB_FROM_YUV, YUV_FROM_RGB
 from rawdrift.neighborhood import gaussian_taps
 
 _SIZES: dict[type[Step], int] = {Bilinear: 3, Malvar2004: 5, Menon2007: 0}

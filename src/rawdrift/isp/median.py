@@ -1,47 +1,21 @@
-"""Denoising."""
+"""Median denoising."""
 
 from typing import final
 
 import torch
 from torch import Tensor
 
-from rawdrift.checks import choose
-from rawdrift.isp.color import CHANNELS, Channels, filtered
-from rawdrift.isp.step import Step, Value
-from rawdrift.neighborhood import correlate, extend, gaussian_taps
-
-
-@final
-class GaussianDenoising(Step):
-    """Y correlated with a 5x5 kernel, by default a Gaussian of sigma 0.5 cut at 4 sigma (eq. 27).
-
-    kernel: (5, 5). View (..., 3, H, W) kept.
-    """
-
-    _TAPS = gaussian_taps(torch.tensor(0.5, dtype=torch.float64))
-    KERNEL = torch.outer(_TAPS, _TAPS)
-
-    kernel: Tensor
-
-    def __init__(self, kernel: Value = KERNEL, channels: Channels = "luma"):
-        super().__init__()
-        self.own("kernel", kernel, (5, 5))
-        choose("channels", channels, CHANNELS)
-        self.channels: Channels = channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.check(x)
-        return filtered(x, self.channels, lambda y: correlate(y, self.kernel))
+from rawdrift.isp.step import Step
+from rawdrift.isp.yuv import CHANNELS_OPTION, filtered
+from rawdrift.neighborhood import extend
 
 
 @final
 class MedianDenoising(Step):
     """Median of the 3x3 neighborhood of Y (eq. 27). View (..., 3, H, W) kept."""
 
-    def __init__(self, channels: Channels = "luma"):
-        super().__init__()
-        choose("channels", channels, CHANNELS)
-        self.channels: Channels = channels
+    stage = "denoise"
+    options = {"channels": CHANNELS_OPTION}
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)

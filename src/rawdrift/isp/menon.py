@@ -1,135 +1,21 @@
-"""Demosaicing: the two missing colors of every pixel."""
+"""Demosaicing of Menon, Andriani and Calvagno."""
 
-from typing import ClassVar, NamedTuple, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
-from rawdrift.cfa import PATTERNS, Pattern, offsets
-from rawdrift.checks import InputError, choose
-from rawdrift.isp.step import Kind, Step, Value
-from rawdrift.neighborhood import along_columns, along_rows, correlate, extend
+from rawdrift.checks import InputError
+from rawdrift.isp.kernels import demosaicing
+from rawdrift.isp.sites import CFA_OPTION, Sites
+from rawdrift.isp.step import Kind, Step
+from rawdrift.neighborhood import along_columns, along_rows, extend
 
-
-class Sites(NamedTuple):
-    """Where each color is measured: (H, W) booleans."""
-
-    red: Tensor
-    green_in_red_rows: Tensor
-    green_in_blue_rows: Tensor
-    blue: Tensor
-
-    @classmethod
-    def of(cls, pattern: Pattern, mosaic: Tensor) -> "Sites":
-        height, width = mosaic.shape[-2:]
-        cells = torch.zeros(4, 2, 2, dtype=torch.bool, device=mosaic.device)
-        for cell, at in zip(cells, offsets(pattern), strict=True):
-            cell[at] = True
-        return cls(*cells.repeat(1, (height + 1) // 2, (width + 1) // 2)[:, :height, :width])
-
-
-@final
-class Bilinear(Step):
-    """Each color's samples, spread over the mosaic with zeros between, correlated with its kernel.
-
-    kernels: (3, 3, 3), one 3x3 kernel each for R, G, B (eqs. 33-35).
-    Mosaic (..., H, W) to view (..., 3, H, W).
-    """
-
-    takes: ClassVar[Kind] = "mosaic"
-
-    KERNELS = (
-        ((0.25, 0.5, 0.25), (0.5, 1.0, 0.5), (0.25, 0.5, 0.25)),
-        ((0.0, 0.25, 0.0), (0.25, 1.0, 0.25), (0.0, 0.25, 0.0)),
-        ((0.25, 0.5, 0.25), (0.5, 1.0, 0.5), (0.25, 0.5, 0.25)),
-    )
-
-    kernels: Tensor
-
-    def __init__(self, cfa: Pattern, kernels: Value = KERNELS):
-        super().__init__()
-        choose("cfa pattern", cfa, PATTERNS)
-        self.cfa = cfa
-        self.own("kernels", kernels, (3, 3, 3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.check(x)
-        red, green_red, green_blue, blue = offsets(self.cfa)
-        colors = []
-        for sites, kernel in zip(
-            ([red], [green_red, green_blue], [blue]), self.kernels, strict=True
-        ):
-            samples = torch.zeros_like(x)
-            for row, column in sites:
-                samples[..., row::2, column::2] = x[..., row::2, column::2]
-            colors.append(correlate(samples, kernel))
-        return torch.stack(colors, dim=-3)
-
-
-@final
-class Malvar2004(Step):
-    """Linear 5x5 interpolation that lets each color follow the others' Laplacian.
-
-    kernels: (4, 5, 5): green at red and blue; red or blue at green, from its row; the same from its
-    column; red at blue and blue at red. Mosaic (..., H, W) to view (..., 3, H, W).
-    Source: Malvar, He, Cutler, "High-quality linear interpolation for demosaicing of
-    Bayer-patterned color images", ICASSP 2004, with its gains 1/2, 5/8, 3/4.
-    """
-
-    takes: ClassVar[Kind] = "mosaic"
-
-    _FROM_ROW = (
-        (0.0, 0.0, 0.0625, 0.0, 0.0),
-        (0.0, -0.125, 0.0, -0.125, 0.0),
-        (-0.125, 0.5, 0.625, 0.5, -0.125),
-        (0.0, -0.125, 0.0, -0.125, 0.0),
-        (0.0, 0.0, 0.0625, 0.0, 0.0),
-    )
-    KERNELS = (
-        (
-            (0.0, 0.0, -0.125, 0.0, 0.0),
-            (0.0, 0.0, 0.25, 0.0, 0.0),
-            (-0.125, 0.25, 0.5, 0.25, -0.125),
-            (0.0, 0.0, 0.25, 0.0, 0.0),
-            (0.0, 0.0, -0.125, 0.0, 0.0),
-        ),
-        _FROM_ROW,
-        tuple(zip(*_FROM_ROW, strict=True)),
-        (
-            (0.0, 0.0, -0.1875, 0.0, 0.0),
-            (0.0, 0.25, 0.0, 0.25, 0.0),
-            (-0.1875, 0.0, 0.75, 0.0, -0.1875),
-            (0.0, 0.25, 0.0, 0.25, 0.0),
-            (0.0, 0.0, -0.1875, 0.0, 0.0),
-        ),
-    )
-
-    kernels: Tensor
-
-    def __init__(self, cfa: Pattern, kernels: Value = KERNELS):
-        super().__init__()
-        choose("cfa pattern", cfa, PATTERNS)
-        self.cfa = cfa
-        self.own("kernels", kernels, (4, 5, 5))
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.check(x)
-        at = Sites.of(self.cfa, x)
-        green, from_row, from_column, across = (correlate(x, kernel) for kernel in self.kernels)
-        at_green = at.green_in_red_rows | at.green_in_blue_rows
-
-        def color(own: Tensor, in_row: Tensor, in_column: Tensor) -> Tensor:
-            at_greens = torch.where(in_row, from_row, torch.where(in_column, from_column, across))
-            return torch.where(own, x, at_greens)
-
-        return torch.stack(
-            [
-                color(at.red, at.green_in_red_rows, at.green_in_blue_rows),
-                torch.where(at_green, x, green),
-                color(at.blue, at.green_in_blue_rows, at.green_in_red_rows),
-            ],
-            dim=-3,
-        )
+KERNELS = (
+    (-0.25, 0.5, 0.5, 0.5, -0.25),
+    (0.0, 0.5, 0.0, 0.5, 0.0),
+    (0.0, 1 / 3, 1 / 3, 1 / 3, 0.0),
+)
 
 
 @final
@@ -145,20 +31,11 @@ class Menon2007(Step):
     """
 
     takes: ClassVar[Kind] = "mosaic"
+    stage = "demosaic"
+    options = {"cfa": CFA_OPTION}
+    numbers = {"kernels": demosaicing(KERNELS)}
 
-    KERNELS = (
-        (-0.25, 0.5, 0.5, 0.5, -0.25),
-        (0.0, 0.5, 0.0, 0.5, 0.0),
-        (0.0, 1 / 3, 1 / 3, 1 / 3, 0.0),
-    )
-
-    kernels: Tensor
-
-    def __init__(self, cfa: Pattern, kernels: Value = KERNELS):
-        super().__init__()
-        choose("cfa pattern", cfa, PATTERNS)
-        self.cfa = cfa
-        self.own("kernels", kernels, (3, 5))
+    def setup(self) -> None:
         if not torch.equal(self.taps(), self.kernels):
             raise InputError(
                 "Menon2007.kernels must be zero where those of the original are, got "
@@ -167,7 +44,8 @@ class Menon2007(Step):
 
     def taps(self) -> Tensor:
         """The kernels, of which only what is measured counts."""
-        return self.kernels * (self.kernels.new_tensor(self.KERNELS) != 0)
+        taps: Tensor = self.kernels * (self.kernels.new_tensor(KERNELS) != 0)
+        return taps
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)

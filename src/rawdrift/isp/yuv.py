@@ -1,15 +1,17 @@
-"""White balance, color correction, and the YUV of scikit-image."""
+"""The YUV of scikit-image, in which sharpening and denoising act."""
 
 from collections.abc import Callable
-from typing import Literal, final, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from rawdrift.isp.step import Step, Value
+from rawdrift.isp.number import Option
 
 Channels = Literal["luma", "yuv"]
 CHANNELS: tuple[Channels, ...] = get_args(Channels)
+# What a filter acts on: Y alone, as in the authors' code, or all of Y, U and V (eqs. 22 and 27).
+CHANNELS_OPTION = Option(default="luma", choices=CHANNELS)
 
 # BT.470 YUV as in skimage.color; its inverse is computed, as there.
 YUV_FROM_RGB = torch.tensor(
@@ -21,36 +23,6 @@ YUV_FROM_RGB = torch.tensor(
     dtype=torch.float64,
 )
 RGB_FROM_YUV = torch.linalg.inv(YUV_FROM_RGB)
-
-
-@final
-class WhiteBalance(Step):
-    """v = gains[c] * x[c] (eq. 18). gains: (3,) of R, G, B. View (..., 3, H, W) kept."""
-
-    gains: Tensor
-
-    def __init__(self, gains: Value):
-        super().__init__()
-        self.own("gains", gains, (3,))
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.check(x)
-        return x * self.gains.to(x)[:, None, None]
-
-
-@final
-class ColorCorrection(Step):
-    """v = matrix @ x at every pixel (eq. 20). matrix: (3, 3). View (..., 3, H, W) kept."""
-
-    matrix: Tensor
-
-    def __init__(self, matrix: Value):
-        super().__init__()
-        self.own("matrix", matrix, (3, 3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.check(x)
-        return mix(self.matrix, x)
 
 
 def mix(matrix: Tensor, x: Tensor) -> Tensor:
@@ -68,7 +40,7 @@ def luma(x: Tensor) -> Tensor:
 
 
 def filtered(x: Tensor, channels: Channels, filter: Callable[[Tensor], Tensor]) -> Tensor:
-    """A view with `filter` applied to its Y ("luma", as the authors' code) or to Y, U, V ("yuv").
+    """A view with `filter` applied to its Y ("luma") or to Y, U and V ("yuv").
 
     Y has the weight one in each of R, G, B, so that a change of Y is added to all three.
     """
