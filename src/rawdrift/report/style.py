@@ -143,8 +143,9 @@ def metric(name: str, inside: bool = False) -> str:
 
 
 def case(name: str, severity: int = 0) -> str:
-    """A pipeline, or a corruption and its severity, in words."""
-    words = name if "," in name else name.replace("_", " ")
+    """Name a pipeline, or a corruption with its severity; the user's own by its last part."""
+    words = name.rpartition(".")[2] if name.startswith("import:") else name
+    words = words if "," in name else words.replace("_", " ")
     return f"{words} {severity}" if severity else words
 
 

@@ -1,141 +1,145 @@
-"""What drift synthesis found: the numbers and pictures that its report shows."""
+"""The statistics of drift synthesis: from the answers of all models to the result."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
+from msgspec.structs import replace
 
-import rawdrift
 from rawdrift.checks import InputError
-from rawdrift.controls.experiment import HOW, environment
+from rawdrift.controls.experiment import common
 from rawdrift.controls.material import Material, about
 from rawdrift.controls.synthesis.grid import Grid
-from rawdrift.controls.synthesis.samples import AMPLIFIED, every_view, samples
+from rawdrift.controls.synthesis.result import (
+    CERTAIN,
+    AverageDrops,
+    ByKind,
+    CaseDrop,
+    Cell,
+    Order,
+    Ranked,
+    Recall,
+    SameDistance,
+    SynthesisRecord,
+    SynthesisResult,
+    Worst,
+)
 from rawdrift.controls.synthesis.severity import matched_drops
 from rawdrift.controls.synthesis.spec import SynthesisSpec
-from rawdrift.isp.pipeline import Pipeline
-from rawdrift.models.evaluate import Case
-from rawdrift.runs.spec import to_dict
-from rawdrift.runs.store import Record
-from rawdrift.statistics.basics import Interval, spread
+from rawdrift.corruptions.declaration import find
+from rawdrift.models.case import Case, Kind
+from rawdrift.runs.store import Finished
+from rawdrift.statistics.basics import Interval, Spread, spread
 from rawdrift.statistics.measures import Array
 from rawdrift.statistics.resampling import holm, kendall_tau, ranks
 
-CERTAIN = 0.05  # corrected p-values below it are called a difference
+T = TypeVar("T")
 
 
-def summarize(
+def analyze(
     spec: SynthesisSpec,
     material: Material,
     cases: Sequence[Case],
-    records: Iterable[Record],
+    units: Iterable[Finished[SynthesisRecord]],
     failed: Mapping[str, str],
-    folder: Path,
-    isps: Mapping[str, Pipeline] | None = None,
-) -> dict[str, Any]:
-    """Everything that the report shows, from the records of all units; also samples/*.png.
+) -> SynthesisResult:
+    """Compute the result, without pictures, from all finished units.
 
-    Values are over all images, each tested once; standard deviations over folds. Intervals and
-    p-values are of images, or of their groups.
+    Values are over all images, each tested once; standard deviations are over folds. Intervals and
+    p-values come from resampling images, or their groups.
 
-    records: they are gone through twice; one at a time need be in memory.
-    failed: reasons by the label of a unit. A pipeline without all of its folds is left out.
-    isps: pipelines by name, beside the configurations.
+    units: iterated several times. failed: reasons by the label of a unit. A pipeline without all of
+    its folds is left out. Raises InputError if none is left.
     """
-    kept = ("train", "finished", "seconds", *HOW)
-    how = [{key: record[key] for key in kept} for record in records]
-    done = [unit["train"] for unit in how]
+    done = [unit.record.train for unit in units]
     trained = [name for name in spec.synthesis.train if done.count(name) == len(material.splits)]
     if not trained:
         reasons = "; ".join(dict.fromkeys(failed.values()))
         raise InputError(f"no pipeline could be trained on all folds: {reasons}")
-    how = [unit for unit in how if unit["train"] in trained]
-    grid = Grid(material, cases, trained, records, spec.seed)
+    grid = Grid(material, cases, trained, (unit.record for unit in units), spec.seed)
+    _check_defined(grid)
     cells = list(_cells(grid))
-    return {
-        "kind": "synthesis",
-        "version": rawdrift.__version__,
-        "spec": to_dict(spec),
-        "trained_here": spec.task.checkpoint is None,
-        "data": about(spec.data, material),
-        "metric": grid.metric,
-        "train": trained,
-        "failed": dict(failed),
-        "test": [case.name for case in cases if case.kind == "isp"],
-        "corruptions": spec.synthesis.corruptions,
-        "severities": spec.synthesis.severities if spec.synthesis.corruptions else [],
-        "severity_table": spec.synthesis.severity_table,
-        "folds": grid.folds,
-        "cells": cells,
-        "rankings": {kind: _ranking(grid, kind) for kind in _kinds(grid)},
-        "orders": _orders(grid),
-        "agreement": _agreement(grid),
-        "average_drops": _average_drops(grid),
-        "case_drops": list(_case_drops(grid)),
-        "severity_matched": {kind: _at_same_distance(grid, kind) for kind in grid.distance},
-        "matched": {
-            "mean": float(grid.values[range(len(trained)), grid.own].mean()),
-            "std": spread(
-                [float(v) for f in grid.by_fold for v in f[range(len(trained)), grid.own]]
-            ).std,
-        },
-        "worst": {
-            kind: _worst(spec, material, grid, cells, kind, folder, isps or {})
-            for kind in _kinds(grid)
-        },
-        "views": every_view(spec, material, 0, folder, isps or {}),
-        **environment(how),
-    }
+    rows, table = range(len(trained)), spec.synthesis.severity_table
+    by_fold = [float(value) for fold in grid.by_fold for value in fold[rows, grid.own]]
+    return SynthesisResult(
+        **common(spec, (unit for unit in units if unit.record.train in trained)),
+        data=about(spec.data, material),
+        metric=grid.metric,
+        failed=dict(failed),
+        trained_here=spec.task.checkpoint is None,
+        train=trained,
+        test=[case.name for case in cases if case.kind == "isp"],
+        corruptions=spec.synthesis.corruptions,
+        severities=spec.synthesis.severities if spec.synthesis.corruptions else [],
+        severity_table=table,
+        folds=grid.folds,
+        cells=cells,
+        rankings=_by_kind(grid, lambda kind: _ranking(grid, kind)),
+        orders=_orders(grid),
+        agreement=_agreement(grid),
+        average_drops=_average_drops(grid),
+        case_drops=list(_case_drops(grid)),
+        severity_matched={kind: _at_same_distance(grid, kind) for kind in grid.distance},
+        matched=Spread(float(grid.values[rows, grid.own].mean()), spread(by_fold).std),
+        worst=_by_kind(grid, lambda kind: _worst(material, grid, cells, kind, table)),
+    )
 
 
-def headline(summary: Mapping[str, Any]) -> dict[str, float]:
-    """The few numbers by which runs are told apart."""
-    found = {f"matched {summary['metric']}": summary["matched"]["mean"]}
-    for kind, drop in summary["average_drops"].items():
-        if drop is not None and "value" in drop:
-            found[f"average drop {kind}"] = drop["value"]
-    return found
+def _check_defined(grid: Grid) -> None:
+    """Raise InputError if the metric is 0 / 0 on a whole test."""
+    undefined = np.argwhere(np.isnan(grid.values))
+    if len(undefined):
+        row, column = undefined[0]
+        raise InputError(
+            f"{grid.metric} of {grid.trained[row]} on {grid.cases[column].key} is not defined: no "
+            f"image counts; check the masks or labels, or choose another metric"
+        )
 
 
-def _kinds(grid: Grid) -> list[str]:
-    """Of cases that are there beside the own views."""
-    return [kind for kind in ("isp", "corruption") if grid.where(kind).any()]
+def _by_kind(grid: Grid, make: Callable[[Kind], T]) -> ByKind[T]:
+    has_corruptions = grid.where("corruption").any()
+    return ByKind(isp=make("isp"), corruption=make("corruption") if has_corruptions else None)
 
 
-def _cells(grid: Grid) -> Iterator[dict[str, Any]]:
-    """By pipeline and case: the value and the drop from the matched one, with 95 % intervals; and
-    p-values of the drops, corrected for all of them (Holm)."""
-    value, draws = grid.drops
+def _cells(grid: Grid) -> Iterator[Cell]:
+    """List the cells by pipeline and case; p-values are corrected for all of them (Holm)."""
+    drops, draws = grid.drops
     raw = grid.p_values()
     tested = ~np.isnan(raw)
     corrected = np.full(raw.shape, np.nan)
     corrected[tested] = holm(raw[tested].tolist())
-    others = grid.others()
+    further = grid.further()
     for row, train in enumerate(grid.trained):
         for column, case in enumerate(grid.cases):
-            found = grid.cell_interval(row, column)
-            cell: dict[str, Any] = {
-                "train": train,
-                "kind": case.kind,
-                "test": case.name,
-                "severity": case.severity,
-                "mean": found.value,
-                "std": spread(grid.by_fold[:, row, column].tolist()).std,
-                "folds": grid.folds,
-                "n": len(grid.truth),
-                "low": found.low,
-                "high": found.high,
-                "ssim": 1 - float(grid.distance["dssim"][row, column]),
-                "psnr": _psnr(float(grid.distance["mse"][row, column])),
-                **{name: float(values[row, column]) for name, values in others.items()},
-            }
+            value = grid.cell_interval(row, column)
+            cell = Cell(
+                train=train,
+                kind=case.kind,
+                test=case.name,
+                severity=case.severity,
+                mean=value.value,
+                std=spread(grid.by_fold[:, row, column].tolist()).std,
+                folds=grid.folds,
+                n=len(grid.truth),
+                low=value.low,
+                high=value.high,
+                ssim=1 - float(grid.distance["dssim"][row, column]),
+                psnr=_psnr(float(grid.distance["mse"][row, column])),
+                further={name: float(values[row, column]) for name, values in further.items()},
+            )
             if tested[row, column]:
-                drop = grid.interval(float(value[row, column]), draws[row, column])
-                cell |= {"drop": drop.value, "drop_low": drop.low, "drop_high": drop.high}
-                cell |= {"p": float(raw[row, column]), "p_holm": float(corrected[row, column])}
-                cell["is_drop"] = _is_drop(cell)
+                drop = grid.interval(float(drops[row, column]), draws[row, column])
+                p_holm = float(corrected[row, column])
+                cell = replace(
+                    cell,
+                    drop=drop.value,
+                    drop_low=drop.low,
+                    drop_high=drop.high,
+                    p=float(raw[row, column]),
+                    p_holm=p_holm,
+                    is_drop=drop.value > 0 and p_holm < CERTAIN,
+                )
             yield cell
 
 
@@ -144,180 +148,164 @@ def _psnr(mse: float) -> float | None:
     return -10 * math.log10(mse) if mse > 0 else None
 
 
-def _ranking(grid: Grid, kind: str) -> list[dict[str, Any]]:
-    """Pipelines by their mean over the cases of a kind, own views among pipelines (Table 5)."""
+def _ranking(grid: Grid, kind: Kind) -> list[Ranked]:
+    """Rank the pipelines by their mean over the cases of a kind, own views included (Table 5)."""
     chosen = [column for column, case in enumerate(grid.cases) if case.kind == kind]
     means, draws = grid.values[:, chosen].mean(1), grid.draws[:, chosen].mean(1)
-    drawn = ranks(draws.T)
+    drawn_ranks = ranks(draws.T)
     drops = grid.drops[0]
-    rows = []
+    ranking = []
     for rank, row in enumerate(np.argsort(-means, kind="stable").tolist(), start=1):
         others = np.flatnonzero(grid.where(kind)[row])
         worst = others[np.argmin(grid.values[row, others])]
-        found = grid.value_interval(float(means[row]), draws[row])
-        low, high = np.quantile(drawn[:, row], [0.025, 0.975])
-        rows.append(
-            {
-                "rank": rank,
-                "rank_low": float(low),
-                "rank_high": float(high),
-                "train": grid.trained[row],
-                "mean": found.value,
-                "low": found.low,
-                "high": found.high,
-                "std": spread(grid.by_fold[:, row, chosen].mean(1).tolist()).std,
-                "matched": float(grid.values[row, grid.own[row]]),
-                "drop": float(drops[row, others].mean()),
-                "worst_test": grid.cases[worst].name,
-                "worst_severity": grid.cases[worst].severity,
-                "worst": float(grid.values[row, worst]),
-            }
+        mean = grid.value_interval(float(means[row]), draws[row])
+        low, high = np.quantile(drawn_ranks[:, row], [0.025, 0.975])
+        ranking.append(
+            Ranked(
+                rank=rank,
+                rank_low=float(low),
+                rank_high=float(high),
+                train=grid.trained[row],
+                mean=mean.value,
+                low=mean.low,
+                high=mean.high,
+                std=spread(grid.by_fold[:, row, chosen].mean(1).tolist()).std,
+                matched=float(grid.values[row, grid.own[row]]),
+                drop=float(drops[row, others].mean()),
+                worst_test=grid.cases[worst].name,
+                worst_severity=grid.cases[worst].severity,
+                worst=float(grid.values[row, worst]),
+            )
         )
-    return rows
+    return ranking
 
 
-def _orders(grid: Grid) -> list[dict[str, Any]]:
-    """For each case the pipelines from the best on (Tables 6 to 9); "identity" is own views."""
-    found = [
-        {
-            "kind": case.kind,
-            "test": case.name,
-            "severity": case.severity,
-            "order": _best_first(grid, grid.values[:, column]),
-        }
-        for column, case in enumerate(grid.cases)
-    ]
+def _orders(grid: Grid) -> list[Order]:
+    """For each case the pipelines, the best first (Tables 6 to 9); "identity" is own views."""
     own = grid.values[np.arange(len(grid.trained)), grid.own]
-    identity = {"kind": "corruption", "test": "identity", "severity": 0}
-    return [*found, {**identity, "order": _best_first(grid, own)}]
+    tests = [(case, grid.values[:, column]) for column, case in enumerate(grid.cases)]
+    return [
+        Order(
+            kind=case.kind,
+            test=case.name,
+            severity=case.severity,
+            order=[grid.trained[row] for row in np.argsort(-values, kind="stable").tolist()],
+        )
+        for case, values in [*tests, (Case("corruption", "identity"), own)]
+    ]
 
 
-def _best_first(grid: Grid, values: Array) -> list[str]:
-    return [grid.trained[row] for row in np.argsort(-values, kind="stable").tolist()]
-
-
-def _agreement(grid: Grid) -> dict[str, float] | None:
+def _agreement(grid: Grid) -> Interval | None:
     """Kendall's tau between the rankings on pipelines and on corruptions; 1 is the same order."""
-    if len(grid.trained) < 3 or _kinds(grid) != ["isp", "corruption"]:
+    if len(grid.trained) < 3 or not grid.where("corruption").any():
         return None
-    chosen = [[c.kind == kind for c in grid.cases] for kind in _kinds(grid)]
-    value = kendall_tau(*(grid.values[:, columns].mean(1) for columns in chosen))
-    draws = kendall_tau(*(grid.draws[:, columns].mean(1).T for columns in chosen))
-    return None if np.isnan(value) else _interval(grid.interval(float(value), draws))
+    kinds = [[c.kind == kind for c in grid.cases] for kind in ("isp", "corruption")]
+    value = kendall_tau(*(grid.values[:, columns].mean(1) for columns in kinds))
+    draws = kendall_tau(*(grid.draws[:, columns].mean(1).T for columns in kinds))
+    return None if np.isnan(value) else grid.interval(float(value), draws)
 
 
-def _average_drops(grid: Grid) -> dict[str, Any]:
-    """By kind, and for corruptions by severity; and how many times the first the second is."""
-    kinds = _kinds(grid)
-    found: dict[str, Any] = {kind: _interval(_average(grid, kind)) for kind in kinds}
-    found["severities"] = {
-        severity: _interval(_average(grid, "corruption", severity))
-        for severity in dict.fromkeys(c.severity for c in grid.cases if c.kind == "corruption")
-    }
-    found["ratio"] = None
-    if kinds == ["isp", "corruption"]:
-        means = [_mean_drops(grid, kind) for kind in kinds]
-        found["ratio"] = _ratio(grid, *means)
-    return found
+def _average_drops(grid: Grid) -> AverageDrops:
+    isp, corruption, ratio = _average(grid, _mean_drops(grid, "isp")), None, None
+    severities = dict.fromkeys(c.severity for c in grid.cases if c.kind == "corruption")
+    if severities:
+        drops = _mean_drops(grid, "corruption")
+        corruption = _average(grid, drops)
+        ratio = _ratio(grid, _mean_drops(grid, "isp"), drops)
+    return AverageDrops(
+        isp=isp,
+        corruption=corruption,
+        severities={
+            severity: _average(grid, _mean_drops(grid, "corruption", severity))
+            for severity in severities
+        },
+        ratio=ratio,
+    )
 
 
-def _case_drops(grid: Grid) -> Iterator[dict[str, Any]]:
-    """Of each case, the mean over the pipelines whose own views it does not show."""
+def _case_drops(grid: Grid) -> Iterator[CaseDrop]:
+    """Average each case over the pipelines whose own views it isn't."""
     value, draws = grid.drops
     others = grid.where("isp") | grid.where("corruption")
     for case, rows, drop, drawn in zip(
         grid.cases, others.T, value.T, draws.swapaxes(0, 1), strict=True
     ):
         if rows.any():
-            found = grid.interval(float(drop[rows].mean()), drawn[rows].mean(0))
-            yield {
-                "kind": case.kind,
-                "test": case.name,
-                "severity": case.severity,
-                **_interval(found),
-            }
+            mean = grid.interval(float(drop[rows].mean()), drawn[rows].mean(0))
+            yield CaseDrop(
+                kind=case.kind,
+                test=case.name,
+                severity=case.severity,
+                value=mean.value,
+                low=mean.low,
+                high=mean.high,
+            )
 
 
-def _average(grid: Grid, kind: str, severity: int | None = None) -> Interval:
-    drops = _mean_drops(grid, kind, severity)
+def _average(grid: Grid, drops: Array) -> Interval:
+    """The interval of a drop that `_mean_drops` gives."""
     return grid.interval(float(drops[0]), drops[1:])
 
 
-def _mean_drops(grid: Grid, kind: str, severity: int | None = None) -> Array:
-    """(1 + B,): over all pipelines and cases of a kind, of all images and then of the draws."""
+def _mean_drops(grid: Grid, kind: Kind, severity: int | None = None) -> Array:
+    """Average over all pipelines and cases of a kind: (1 + B,), of all images and of each draw."""
     where = grid.where(kind, severity)
     value, draws = grid.drops
     return np.concatenate([[value[where].mean()], draws[where].mean(0)])
 
 
-def _ratio(grid: Grid, isp: Array, corruption: Array) -> dict[str, float] | None:
-    """Corruptions over pipelines; None unless the drop of the pipelines is clearly above zero, for
-    else the ratio can be anything."""
-    if grid.interval(float(isp[0]), isp[1:]).low <= 0:
+def _ratio(grid: Grid, isp: Array, corruption: Array) -> Interval | None:
+    """The ratio of corruptions to pipelines.
+
+    None unless the drop on pipelines is clearly above zero, since the ratio could be anything.
+    """
+    low = _average(grid, isp).low
+    if low is None or low <= 0:
         return None
-    ratio = np.divide(corruption, isp, out=np.full_like(isp, np.nan), where=isp > 0)
-    return _interval(grid.interval(float(ratio[0]), ratio[1:]))
+    return _average(grid, np.divide(corruption, isp, out=np.full_like(isp, np.nan), where=isp > 0))
 
 
-def _at_same_distance(grid: Grid, kind: str) -> dict[str, Any] | None:
-    found = matched_drops(grid, kind)
-    if found is None:
+def _at_same_distance(grid: Grid, kind: str) -> SameDistance | None:
+    matched = matched_drops(grid, kind)
+    if matched is None:
         return None
-    isp, corruption, compared, pairs = found
-    return {
-        "isp": _interval(grid.interval(float(isp[0]), isp[1:])),
-        "corruption": _interval(grid.interval(float(corruption[0]), corruption[1:])),
-        "ratio": _ratio(grid, isp, corruption),
-        "compared": compared,
-        "pairs": pairs,
-    }
+    isp, corruption, compared, pairs = matched
+    return SameDistance(
+        isp=_average(grid, isp),
+        corruption=_average(grid, corruption),
+        ratio=_ratio(grid, isp, corruption),
+        compared=compared,
+        pairs=pairs,
+    )
 
 
-def _interval(found: Interval) -> dict[str, float]:
-    return found._asdict()
+def _worst(material: Material, grid: Grid, cells: Sequence[Cell], kind: Kind, table: str) -> Worst:
+    """The largest drop of a kind; a claimed drop goes before all others."""
+    drops = [(cell, cell.drop) for cell in cells if cell.kind == kind and cell.drop is not None]
+    worst, drop = max(drops, key=lambda pair: (pair[0].is_drop, pair[1]))
+    assert worst.p_holm is not None  # it has a drop
+    return Worst(
+        train=worst.train,
+        kind=kind,
+        test=worst.test,
+        severity=worst.severity,
+        mean=worst.mean,
+        matched=worst.mean + drop,
+        drop=drop,
+        low=worst.drop_low,
+        high=worst.drop_high,
+        p_holm=worst.p_holm,
+        is_drop=worst.is_drop,
+        strength=({} if kind == "isp" else find(worst.test).constants(table, worst.severity)),
+        recall=_recalls(material, grid, grid.trained.index(worst.train), worst.case),
+    )
 
 
-def _worst(
-    spec: SynthesisSpec,
-    material: Material,
-    grid: Grid,
-    cells: Sequence[Mapping[str, Any]],
-    kind: str,
-    folder: Path,
-    isps: Mapping[str, Pipeline],
-) -> dict[str, Any]:
-    """The largest drop of a kind; one that is clearly a drop goes before all that are not."""
-    drifted = [cell for cell in cells if cell["kind"] == kind and "drop" in cell]
-    worst = max(drifted, key=lambda cell: (cell["is_drop"], cell["drop"]))
-    row = grid.trained.index(worst["train"])
-    case = Case(worst["kind"], worst["test"], worst["severity"])
-    return {
-        "train": worst["train"],
-        "kind": kind,
-        "test": worst["test"],
-        "severity": worst["severity"],
-        "mean": worst["mean"],
-        "matched": worst["mean"] + worst["drop"],
-        "drop": worst["drop"],
-        "low": worst["drop_low"],
-        "high": worst["drop_high"],
-        "p_holm": worst["p_holm"],
-        "is_drop": worst["is_drop"],
-        "recall": _recalls(material, grid, row, case),
-        "amplified": AMPLIFIED,
-        "images": samples(spec, material, grid, row, case, folder, isps),
-    }
-
-
-def _is_drop(cell: Mapping[str, Any]) -> bool:
-    return bool(cell["drop"] > 0 and cell["p_holm"] < CERTAIN)
-
-
-def _recalls(material: Material, grid: Grid, row: int, case: Case) -> list[dict[str, Any]]:
-    """Of each class, matched and drifted."""
+def _recalls(material: Material, grid: Grid, row: int, case: Case) -> list[Recall]:
+    """The recall of each class that has images, on own views and on the case."""
     if material.targets.kind != "classification":
         return []
-    found = []
+    recalls = []
     for index, label in enumerate(material.targets.names):
         of_class = grid.truth == index
         if of_class.any():
@@ -325,5 +313,5 @@ def _recalls(material: Material, grid: Grid, row: int, case: Case) -> list[dict[
                 float((grid.outcomes[row, column][of_class] == index).mean())
                 for column in (grid.own[row], grid.cases.index(case))
             )
-            found.append({"label": label, "matched": matched, "drifted": drifted})
-    return found
+            recalls.append(Recall(label=label, matched=matched, drifted=drifted))
+    return recalls

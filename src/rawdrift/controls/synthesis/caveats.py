@@ -1,89 +1,96 @@
 """What makes the numbers of a run weaker than they look."""
 
-from typing import Any
-
-from rawdrift.controls.synthesis.summary import own
+from rawdrift.controls.synthesis.result import CERTAIN, SynthesisResult
 from rawdrift.report import style
 
 _FEW_FOLDS = 3
 _FEW_IMAGES = 100
 _FEW_GROUPS = 10
-_CERTAIN = 0.05  # below it a corrected p-value calls a drop one
 
 
-def caveats(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    """A headline and an explanation each."""
-    found = []
-    folds, data = summary["folds"], summary["data"]
-    metric = style.metric(summary, inside=True)
-    if summary["trained_here"] and folds < _FEW_FOLDS:
-        found.append(
-            (
-                f"Only {folds} folds.",
-                "Each pipeline was trained twice, so the spread is hardly known: another seed or "
-                "split could change the order. Use 3 folds or more to compare pipelines.",
-            )
+def caveats(result: SynthesisResult) -> list[tuple[str, str]]:
+    """List what a reader must know first: a headline and an explanation each."""
+    checks = (_few_folds, _few_images, _few_groups, _no_better_than_guessing)
+    return [caveat for check in checks for caveat in check(result)]
+
+
+def _few_folds(result: SynthesisResult) -> list[tuple[str, str]]:
+    if not result.trained_here or result.folds >= _FEW_FOLDS:
+        return []
+    return [
+        (
+            f"Only {result.folds} folds.",
+            "Each pipeline was trained twice, so the spread is hardly known: another seed or split "
+            "could change the order. Use 3 folds or more to compare pipelines.",
         )
-    if data["images"] < _FEW_IMAGES:
-        found.append(
-            (
-                f"Only {data['images']} images.",
-                f"One image moves the {metric} by about {1 / data['images']:.2f}, and the "
-                "intervals are wide. Read differences of a few images as chance.",
-            )
+    ]
+
+
+def _few_images(result: SynthesisResult) -> list[tuple[str, str]]:
+    images = result.data.images
+    if images >= _FEW_IMAGES:
+        return []
+    return [
+        (
+            f"Only {images} images.",
+            f"One image moves the {style.metric(result.metric, inside=True)} by about "
+            f"{1 / images:.2f}, and the intervals are wide. A difference of a few images may be "
+            f"chance.",
         )
-    if data["groups"] is not None and (data["groups"] < _FEW_GROUPS or is_too_few(summary)):
-        found.append(
-            (
-                f"Only {data['groups']} groups.",
-                "Images of one group are alike, so the intervals count groups, and so few hardly "
-                "tell how the next one would fare."
-                + (
-                    f" No drop, however large, could be called one among {compared(summary)} "
-                    "comparisons: test on fewer pipelines and corruptions, or get more groups."
-                    if is_too_few(summary)
-                    else ""
-                ),
-            )
+    ]
+
+
+def _few_groups(result: SynthesisResult) -> list[tuple[str, str]]:
+    groups = result.data.groups
+    if groups is None or not (groups < _FEW_GROUPS or is_too_few(result)):
+        return []
+    explanation = (
+        "Images of one group are alike, so the intervals count groups, and so few groups hardly "
+        "tell what to expect of the next one."
+    )
+    if is_too_few(result):
+        explanation += (
+            f" No drop, however large, could be claimed among {result.compared} comparisons: test "
+            f"on fewer pipelines and corruptions, or get more groups."
         )
-    majority = data.get("majority")
-    if majority and summary["metric"] == "accuracy":
-        weak = [t for t in summary["train"] if own(summary, t)["mean"] <= majority["share"]]
-        if weak:
-            all_of_them = len(weak) == len(summary["train"])
-            found.append(
-                (
-                    "No better than guessing.",
-                    f"Always answering “{majority['label']}” would be right "
-                    f"{majority['share']:.2f} of the time. Even on their own views, models trained "
-                    f"on {'any pipeline' if all_of_them else '; '.join(weak)} are not above this, "
-                    "so their drops mean nothing. "
-                    + (
-                        "Train longer, or check the labels."
-                        if summary["trained_here"]
-                        else "Check the labels, task.normalize, and the training pipeline."
-                    ),
-                )
-            )
-    return found
+    return [(f"Only {groups} groups.", explanation)]
 
 
-def compared(summary: dict[str, Any]) -> int:
-    """How many drops the p-values are corrected for."""
-    return sum("drop" in cell for cell in summary["cells"])
+def _no_better_than_guessing(result: SynthesisResult) -> list[tuple[str, str]]:
+    majority = result.data.majority
+    if majority is None or result.metric != "accuracy":
+        return []
+    weak = [name for name in result.train if result.own(name).mean <= majority.share]
+    if not weak:
+        return []
+    which = "any pipeline" if len(weak) == len(result.train) else "; ".join(weak)
+    advice = (
+        "Train longer, or check the labels."
+        if result.trained_here
+        else "Check the labels, task.normalize, and the training pipeline."
+    )
+    return [
+        (
+            "No better than guessing.",
+            f"Always answering “{majority.label}” would be right {majority.share:.2f} of the time. "
+            f"Even on their own views, models trained on {which} are not above this, so their "
+            f"drops mean nothing. {advice}",
+        )
+    ]
 
 
-def is_too_few(summary: dict[str, Any]) -> bool:
-    """Whether the least p-value that permuting so many groups or images can give, corrected for all
-    comparisons, is still above what calls a drop one."""
-    data = summary["data"]
-    units = data["images"] if data["groups"] is None else data["groups"]
-    return bool(compared(summary) * 2.0 ** (1 - units) >= _CERTAIN)
+def is_too_few(result: SynthesisResult) -> bool:
+    """Whether there are so few groups, or images, that no drop can be claimed.
+
+    The least p-value that permuting them can give, corrected for all comparisons, is too large.
+    """
+    units = result.data.images if result.data.groups is None else result.data.groups
+    return result.compared * 2.0 ** (1 - units) >= CERTAIN
 
 
-def doubt(summary: dict[str, Any]) -> str:
-    """What to say of a drop that is not called one."""
-    units = "images" if summary["data"]["groups"] is None else "groups"
-    if is_too_few(summary):
-        return f"which so few {units} can not tell from chance"
+def doubt(result: SynthesisResult) -> str:
+    """What to say about a drop that is not claimed."""
+    if is_too_few(result):
+        units = "images" if result.data.groups is None else "groups"
+        return f"which so few {units} cannot tell from chance"
     return "which may be chance"

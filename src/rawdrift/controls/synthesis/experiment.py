@@ -1,37 +1,38 @@
-"""Drift synthesis: train on static pipelines, test on all twelve and on common corruptions.
+"""Train on static pipelines, test on all twelve and on common corruptions (paper, section 2.1).
 
-Section 2.1 of the paper. Every pipeline sees the same folds, the same initial weights and the same
-order of images, so that differences are the pipelines'. A trained model of the user's own is tested
-in the same way, without training.
+Every pipeline gets the same folds, initial weights and order of images, so that differences are the
+pipelines'. A trained model of the user's own is tested in the same way, without training.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
+from msgspec.structs import replace
 from torch import nn
 
-from rawdrift.controls import experiment
-from rawdrift.controls.experiment import Experiment, Tell
-from rawdrift.controls.material import Material, fold_seed, read, read_isp
-from rawdrift.controls.synthesis.analysis import headline, summarize
+from rawdrift import imports
+from rawdrift.controls.experiment import Experiment, Progress
+from rawdrift.controls.gallery import Gallery
+from rawdrift.controls.material import fold_seed, read, read_isp
+from rawdrift.controls.synthesis.analysis import analyze
+from rawdrift.controls.synthesis.grid import Grid
+from rawdrift.controls.synthesis.result import ByKind, SynthesisRecord, SynthesisResult
+from rawdrift.controls.synthesis.samples import Samples
 from rawdrift.controls.synthesis.spec import SynthesisSpec
+from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
 from rawdrift.isp import learned
 from rawdrift.models import build as models
 from rawdrift.models import weights
+from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Develop
-from rawdrift.models.evaluate import Case, evaluate
+from rawdrift.models.evaluate import Answers, evaluate
 from rawdrift.models.metrics import over_set
-from rawdrift.models.spec import Task
 from rawdrift.models.train import resolve_precision, train
-from rawdrift.runs.executor import Compute
-from rawdrift.runs.store import Record, Records
-
-CHECKPOINT_EVERY = 60.0  # seconds: what a kill costs, at most and beside the epoch under way
+from rawdrift.runs.store import Finished
 
 
 class Unit(NamedTuple):
@@ -49,22 +50,11 @@ class Unit(NamedTuple):
         return f"{self.train} fold {self.fold + 1}"
 
 
-def run(
-    spec: SynthesisSpec, out: str | Path, compute: Compute | None = None, tracking: str = "none"
-) -> dict[str, Any]:
-    """Run a drift synthesis experiment, or go on with it, in the folder `out`: `experiment.run`.
-
-    Beside the records it leaves samples of the worst pair.
-    """
-    return experiment.run(DriftSynthesis, spec, out, compute, tracking)
-
-
-class DriftSynthesis(Experiment[Unit]):
+class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
     """A grid of training pipelines and folds."""
 
-    columns: ClassVar = (
-        "train", "test_kind", "test", "severity", "fold", "metric", "value", "n"
-    )  # fmt: skip
+    columns: ClassVar = ("train", "test_kind", "test", "severity", "fold", "metric", "value", "n")
+    record: ClassVar = SynthesisRecord
 
     def __init__(self, spec: SynthesisSpec) -> None:
         self.spec = spec
@@ -82,6 +72,8 @@ class DriftSynthesis(Experiment[Unit]):
         ]
         self.inputs = [data.fingerprint(), models.fingerprint(spec.task, targets, data.size)]
         self.inputs += [weights.checksum(path) for path in spec.synthesis.isps or ()]
+        own = filter(imports.is_import, spec.synthesis.corruptions)
+        self.inputs += [imports.checksum(name, "synthesis.corruptions") for name in own]
         self.step = "epoch" if self.trained_here else "batch"
 
     def steps(self, unit: Unit) -> int:
@@ -89,29 +81,18 @@ class DriftSynthesis(Experiment[Unit]):
             return self.spec.task.epochs
         return -(-len(self.material.data) // BATCH)
 
-    def compute(self, unit: Unit, device: str, checkpoint: Path, tell: Tell) -> Record:
+    def compute(
+        self, unit: Unit, device: str, checkpoint: Path, progress: Progress
+    ) -> SynthesisRecord:
         """Train one network, or load the user's, and test it."""
         data, targets, splits = self.material
         test = torch.from_numpy(splits[unit.fold].test)
         if self.trained_here:
-            net = self._train(unit, checkpoint, tell)
+            net = self._train(unit, checkpoint, progress)
         else:
             net = models.load_checkpoint(self.spec.task, targets, data.size)
-        answers = evaluate(
-            net,
-            data,
-            targets,
-            test,
-            unit.train,
-            self.cases,
-            channels=self.spec.synthesis.channels,
-            isps=self.isps,
-            table=self.spec.synthesis.severity_table,
-            precision=self.spec.synthesis.precision,
-            seed=self.spec.seed,
-            device=device,
-            on_batch=(lambda: None) if self.trained_here else tell,
-        )
+        on_batch = (lambda: None) if self.trained_here else progress
+        answers = self._test(net, unit.train, test, device, on_batch)
         rows = [
             {
                 "train": unit.train,
@@ -127,16 +108,42 @@ class DriftSynthesis(Experiment[Unit]):
             for metric, value in over_set(answers.outcomes[case.key], targets, test).items()
         ]
         precision = self.spec.task.precision
-        return {
-            "train": unit.train,
-            "fold": unit.fold,
-            "rows": rows,
-            "outcomes": {key: found.tolist() for key, found in answers.outcomes.items()},
-            "distance": answers.distance,
-            "precision": resolve_precision(precision) if self.trained_here else "32-true",
-        }
+        return SynthesisRecord(
+            rows=rows,
+            precision=resolve_precision(precision) if self.trained_here else "32-true",
+            train=unit.train,
+            fold=unit.fold,
+            outcomes={key: outcomes.tolist() for key, outcomes in answers.outcomes.items()},
+            distance=answers.distance,
+        )
 
-    def _train(self, unit: Unit, checkpoint: Path, tell: Tell) -> nn.Module:
+    def _test(
+        self,
+        net: nn.Module,
+        own: str,
+        images: torch.Tensor,
+        device: str = "cpu",
+        on_batch: Progress = lambda: None,
+    ) -> Answers:
+        data, targets, _ = self.material
+        synthesis = self.spec.synthesis
+        return evaluate(
+            net,
+            data,
+            targets,
+            images,
+            own,
+            self.cases,
+            channels=synthesis.channels,
+            isps=self.isps,
+            table=synthesis.severity_table,
+            precision=synthesis.precision,
+            seed=self.spec.seed,
+            device=device,
+            on_batch=on_batch,
+        )
+
+    def _train(self, unit: Unit, checkpoint: Path, progress: Progress) -> nn.Module:
         data, targets, splits = self.material
         return train(
             data,
@@ -145,7 +152,7 @@ class DriftSynthesis(Experiment[Unit]):
             self._develop(unit.train),
             self.spec.task,
             seed=fold_seed(self.spec.seed, unit.fold),
-            on_epoch=tell,
+            on_epoch=progress,
             checkpoint=checkpoint,
             checkpoint_every=CHECKPOINT_EVERY,
         )
@@ -155,26 +162,36 @@ class DriftSynthesis(Experiment[Unit]):
             return Develop([deepcopy(self.isps[name])])  # whoever trains may move it
         return Develop.static(name, self.material.data.cameras, self.spec.synthesis.channels)
 
-    def line(self, record: Record) -> str:
-        metric = record["rows"][0]["metric"]
+    def line(self, record: SynthesisRecord) -> str:
+        metric = record.rows[0]["metric"]
         isp = {
-            r["test"]: r["value"]
-            for r in record["rows"]
-            if (r["test_kind"], r["metric"]) == ("isp", metric)
+            row["test"]: row["value"]
+            for row in record.rows
+            if (row["test_kind"], row["metric"]) == ("isp", metric)
         }
         worst = min(isp, key=lambda name: isp[name])
         return (
-            f"{record['train']} fold {record['fold'] + 1}/{len(self.material.splits)}: matched "
-            f"{metric} {isp[record['train']]:.3f}, lowest {isp[worst]:.3f} on {worst}"
+            f"{record.train} fold {record.fold + 1}/{len(self.material.splits)}: matched "
+            f"{metric} {isp[record.train]:.3f}, lowest {isp[worst]:.3f} on {worst}"
         )
 
-    def summarize(
-        self, records: Records, failed: Mapping[str, str], folder: Path
-    ) -> dict[str, Any]:
-        return summarize(self.spec, self.material, self.cases, records, failed, folder, self.isps)
+    def analyze(
+        self, units: Iterable[Finished[SynthesisRecord]], failed: Mapping[str, str]
+    ) -> SynthesisResult:
+        return analyze(self.spec, self.material, self.cases, units, failed)
 
-    def headline(self, summary: Mapping[str, Any]) -> dict[str, float]:
-        return headline(summary)
+    def illustrate(
+        self,
+        result: SynthesisResult,
+        units: Iterable[Finished[SynthesisRecord]],
+        pictures: Gallery,
+    ) -> SynthesisResult:
+        """Add samples of the worst pairs, and all views of the first image."""
+        records = (unit.record for unit in units)
+        grid = Grid(self.material, self.cases, result.train, records, self.spec.seed)
+        samples = Samples(self.spec, self.material, self.isps, pictures)
+        worst = {kind: samples.with_images(worst, grid) for kind, worst in result.worst.items()}
+        return replace(result, worst=ByKind(**worst), views=samples.every_view(0))
 
     def about(self) -> str:
         return (
@@ -183,9 +200,9 @@ class DriftSynthesis(Experiment[Unit]):
         )
 
     def measure(self) -> float:
-        """From two batches of training and one of tests after a first one of each."""
+        """Estimate from two batches of training and one of tests, each after a first one."""
         data, targets, splits = self.material
-        name, channels = self.spec.synthesis.train[0], self.spec.synthesis.channels
+        name = self.spec.synthesis.train[0]
         if self.trained_here:
             develop = self._develop(name)
             net, seconds = seconds_of_training(self.material, 0, develop, self.spec.task)
@@ -195,34 +212,13 @@ class DriftSynthesis(Experiment[Unit]):
         few = test[:BATCH]
         for _ in range(2):
             started = time.monotonic()
-            evaluate(
-                net, data, targets, few, name, self.cases, channels=channels, isps=self.isps,
-                table=self.spec.synthesis.severity_table, precision=self.spec.synthesis.precision,
-            )  # fmt: skip
+            self._test(net, name, few)
             took_tests = time.monotonic() - started
         return seconds + took_tests * len(test) / len(few)
 
 
-def seconds_of_training(
-    material: Material, fold: int, develop: Develop, task: Task
-) -> tuple[nn.Module, float]:
-    """A network trained for two batches more than a first one, and how long a fold's training
-    takes by them."""
-    data, targets, splits = material
-    indices = torch.from_numpy(splits[fold].train)
-    took = []
-    for batches in (1, 3):
-        few = indices[: batches * task.batch_size]
-        started = time.monotonic()
-        net = train(data, targets, few, develop, replace(task, epochs=1), seed=0)
-        took.append((time.monotonic() - started, len(few)))
-    images = max(took[1][1] - took[0][1], 1)
-    seconds = task.epochs * len(indices) * (took[1][0] - took[0][0]) / images
-    return net, max(0.0, seconds)
-
-
 def cases(spec: SynthesisSpec) -> list[Case]:
-    """All twelve pipelines, those of files, then each corruption at each severity."""
+    """List the twelve pipelines, those of files, then each corruption at each severity."""
     synthesis = spec.synthesis
     return [Case("isp", name) for name in synthesis.pipelines] + [
         Case("corruption", name, severity)

@@ -1,7 +1,5 @@
 """The smaller figures of a drift synthesis run: means, drops, and drops by severity."""
 
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from rawdrift.controls.synthesis.summary import by_case, cases, own
+from rawdrift.controls.synthesis.result import SynthesisResult, Worst
+from rawdrift.models.case import Case
 from rawdrift.report import pictures, style
 from rawdrift.report.figures import interval, rows
 from rawdrift.report.style import (
@@ -23,32 +22,34 @@ from rawdrift.report.style import (
     WRONG,
     plain,
 )
+from rawdrift.report.tables import span
+from rawdrift.statistics.basics import Interval
 
 # Lengths are inches, lines and fonts points.
 _LETTER = 0.08
 _KINDS = {"isp": "Pipelines (ISP)", "corruption": "Corruptions, all severities"}
 DISTANCES = {"dssim": "SSIM", "mse": "PSNR"}
-"""What a measure of distance between views is better known by."""
+"""Measures of distance between views, and the names they are known by."""
 
 
-def ranking(summary: dict[str, Any]) -> Figure:
-    """The training pipelines: means over pipelines and over corruptions with 95 % intervals."""
-    rankings = summary["rankings"]
-    names = [entry["train"] for entry in rankings["isp"]]
+def ranking(result: SynthesisResult) -> Figure:
+    """Draw means over pipelines and over corruptions by training pipeline, with intervals."""
+    names = [entry.train for entry in result.rankings.isp]
+    rankings = result.rankings.items()
     left, head = 0.35 + _LETTER * max(len(plain(name)) for name in names), 0.5
     figure, panels = rows(len(names), left, len(rankings), head, 0.25)
-    for axes, (kind, entries) in zip(panels, rankings.items(), strict=True):
+    for axes, (kind, entries) in zip(panels, rankings, strict=True):
         axes.set_title(_KINDS[kind], loc="left", fontsize=10, weight="bold", pad=8)
         for entry in entries:
-            y = names.index(entry["train"])
+            y = names.index(entry.train)
             axes.axhline(y, color=RULE, lw=0.8, zorder=0)
-            axes.plot(entry["matched"], y, "o", mfc=PAPER, mec=INK, mew=1.2, ms=6, zorder=2)
-            interval(axes, y, entry, entry["mean"], ACCENT)
-            _beside(axes, y, str(entry["rank"]))
-        majority = summary["data"].get("majority")
-        if majority:
-            axes.axvline(majority["share"], color=MUTED, lw=1.2, ls=(0, (4, 3)), zorder=0)
-        axes.set_xlabel(f"{style.metric(summary)}: mean ●, matched ○")
+            axes.plot(entry.matched, y, "o", mfc=PAPER, mec=INK, mew=1.2, ms=6, zorder=2)
+            interval(axes, y, entry.value, ACCENT)
+            _beside(axes, y, str(entry.rank))
+        if result.data.majority:
+            dash: Any = {"color": MUTED, "lw": 1.2, "ls": (0, (4, 3)), "zorder": 0}
+            axes.axvline(result.data.majority.share, **dash)
+        axes.set_xlabel(f"{style.metric(result.metric)}: mean ●, matched ○")
     panels[0].set_yticks(range(len(names)), [plain(name) for name in names])
     limits = [limit for axes in panels for limit in axes.get_xlim()]
     for axes in panels:  # one scale: what costs more is further left
@@ -56,76 +57,70 @@ def ranking(summary: dict[str, Any]) -> Figure:
     return figure
 
 
-def losses(summary: dict[str, Any]) -> Figure:
-    """The drops of the first training pipeline on all others, the largest first."""
-    train = summary["train"][0]
-    found = by_case(summary)
-    drifted = [found[train, *case] for case in cases(summary, "isp") if case[1] != train]
-    drifted.sort(key=lambda cell: -cell["drop"])
-    names = [plain(cell["test"]) for cell in drifted]
+def losses(result: SynthesisResult) -> Figure:
+    """Draw the drops of the first training pipeline on all others, the largest first."""
+    train, metric = result.train[0], style.metric(result.metric, inside=True)
+    cells = [result.cell(train, case) for case in result.cases("isp")]
+    drops = [(cell, cell.loss) for cell in cells if cell.loss is not None]
+    drops.sort(key=lambda pair: -pair[1].value)
+    names = [plain(cell.test) for cell, _ in drops]
     figure, (axes,) = rows(len(names), 0.35 + _LETTER * max(map(len, names)), 1, 0.15, 0.75)
-    for y, cell in enumerate(drifted):
+    for y, (cell, drop) in enumerate(drops):
         axes.axhline(y, color=RULE, lw=0.8, zorder=0)
-        drop = {"low": cell["drop_low"], "high": cell["drop_high"]}
-        interval(axes, y, drop, cell["drop"], WRONG if cell["is_drop"] else SPREAD)
-        _beside(axes, y, f"{style.number(cell['mean'], 3)}")
+        interval(axes, y, drop, WRONG if cell.is_drop else SPREAD)
+        _beside(axes, y, style.number(cell.mean, 3))
     axes.axvline(0, color=INK, lw=1)
     axes.set_yticks(range(len(names)), names)
-    matched = style.number(own(summary, train)["mean"], 3)
-    axes.set_xlabel(
-        f"Drop from the matched {style.metric(summary, inside=True)}, {matched}; "
-        f"right: {style.metric(summary, inside=True)} there"
-    )
+    matched = style.number(result.own(train).mean, 3)
+    axes.set_xlabel(f"Drop from the matched {metric}, {matched}; right: {metric} on that pipeline")
     return figure
 
 
-def drops(summary: dict[str, Any]) -> Figure:
-    """Average drops with intervals: as tested, and at the same distance between views."""
-    lines = comparisons(summary)
+def drops(result: SynthesisResult) -> Figure:
+    """Draw average drops with intervals: as tested, and at the same distance between views."""
+    lines = comparisons(result)
     figure, (axes,) = rows(len(lines), 3.5, 1, 0.15, 1.6)
-    labels = []
-    for y, (label, level, found) in enumerate(lines):
-        labels.append(label)
-        if found is None:
+    for y, (_, level, drop) in enumerate(lines):
+        if drop is None:
             continue
         axes.axhline(y, color=RULE, lw=0.8, zorder=0)
         color = ACCENT if level == "isp" else WRONG if level == "corruption" else SPREAD
-        interval(axes, y, found, found["value"], color)
-        _beside(axes, y, _in_words(found))
+        interval(axes, y, drop, color)
+        _beside(axes, y, f"{style.number(drop.value, 3)} ({span(drop.low, drop.high, 3)})")
     axes.axvline(0, color=INK, lw=1)
-    axes.set_yticks(range(len(lines)), labels)
-    for tick, (_, _, found) in zip(axes.get_yticklabels(), lines, strict=True):
-        if found is None:
+    axes.set_yticks(range(len(lines)), [label for label, _, _ in lines])
+    for tick, (_, _, drop) in zip(axes.get_yticklabels(), lines, strict=True):
+        if drop is None:
             tick.set(color=MUTED, weight="bold")
-    axes.set_xlabel(f"Average drop in {style.metric(summary, inside=True)}")
+    axes.set_xlabel(f"Average drop in {style.metric(result.metric, inside=True)}")
     return figure
 
 
-Line = tuple[str, str, Mapping[str, float] | None]
-
-
-def comparisons(summary: dict[str, Any]) -> list[Line]:
-    """Label, kind and interval of each average drop; None for a heading."""
-    average = summary["average_drops"]
-    lines: list[Line] = [("As tested", "", None), ("Other pipelines (ISP)", "isp", average["isp"])]
-    if average.get("corruption"):
-        lines.append(("Corruptions", "corruption", average["corruption"]))
-        for severity, found in average["severities"].items():
-            lines.append((f"of severity {severity}", "severity", found))
+def comparisons(result: SynthesisResult) -> list[tuple[str, str, Interval | None]]:
+    """List each average drop: its label, its level and its interval, None for a heading."""
+    average = result.average_drops
+    lines: list[tuple[str, str, Interval | None]] = [
+        ("As tested", "", None),
+        ("Other pipelines (ISP)", "isp", average.isp),
+    ]
+    if average.corruption:
+        lines.append(("Corruptions", "corruption", average.corruption))
+        for severity, drop in average.severities.items():
+            lines.append((f"of severity {severity}", "severity", drop))
     for kind, name in DISTANCES.items():
-        matched = summary["severity_matched"].get(kind)
+        matched = result.severity_matched.get(kind)
         if matched:
             lines.append((f"At the same {name} between views", "", None))
-            lines.append(("Other pipelines (ISP)", "isp", matched["isp"]))
-            lines.append(("Corruptions", "corruption", matched["corruption"]))
+            lines.append(("Other pipelines (ISP)", "isp", matched.isp))
+            lines.append(("Corruptions", "corruption", matched.corruption))
     return lines
 
 
-def severity_lines(summary: dict[str, Any]) -> Figure:
-    """For each corruption the drop by severity: of each pipeline, and of their mean."""
-    names, levels = summary["corruptions"], sorted(summary["severities"])
-    found = by_case(summary)
-    mean = {(d["test"], d["severity"]): d for d in summary["case_drops"]}
+def severity_lines(result: SynthesisResult) -> Figure:
+    """Draw the drop by severity for each corruption: of each pipeline, and of their mean."""
+    names, levels = result.corruptions, sorted(result.severities)
+    mean = {(drop.test, drop.severity): drop.interval for drop in result.case_drops}
+    several = len(result.train) > 1
     columns = min(6, len(names))
     lines = -(-len(names) // columns)
     left, bottom, right, top, gap, head = 0.6, 0.5, 0.15, 0.5, 0.16, 0.34
@@ -140,16 +135,16 @@ def severity_lines(summary: dict[str, Any]) -> Figure:
         box = (x / style.WIDTH, y / height, wide / style.WIDTH, tall / height)
         axes = figure.add_axes(box, sharex=first, sharey=first)
         first = first or axes
-        if len(summary["train"]) > 1:
-            for train in summary["train"]:
-                values = [found[train, "corruption", name, level]["drop"] for level in levels]
-                axes.plot([0, *levels], [0, *values], color=SPREAD, lw=0.7, alpha=0.55)
+        for train in result.train if several else ():
+            cells = [result.cell(train, Case("corruption", name, level)) for level in levels]
+            values = [0, *(cell.drop or 0 for cell in cells)]
+            axes.plot([0, *levels], values, color=SPREAD, lw=0.7, alpha=0.55)
         at = [mean[name, level] for level in levels]
-        axes.plot([0, *levels], [0, *(d["value"] for d in at)], color=WRONG, lw=1.8)
-        for level, d in zip(levels, at, strict=True):
-            _upright(axes, level, d)
+        axes.plot([0, *levels], [0, *(drop.value for drop in at)], color=WRONG, lw=1.8)
+        for level, drop in zip(levels, at, strict=True):
+            _upright(axes, level, drop)
         axes.axhline(0, color=INK, lw=0.8)
-        isp = summary["average_drops"]["isp"]["value"]
+        isp = result.average_drops.isp.value
         axes.axhline(isp, color=ACCENT, lw=1.2, ls=(0, (4, 3)))
         axes.set_title(plain(style.case(name), 22), loc="left", fontsize=9, pad=4)
         axes.spines[["left", "right", "top", "bottom"]].set_visible(False)
@@ -161,7 +156,7 @@ def severity_lines(summary: dict[str, Any]) -> Figure:
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_formatter(style.Ticks())
     keys = [Line2D([], [], color=WRONG, lw=1.8, label="drop with 95 % interval")]
-    if len(summary["train"]) > 1:
+    if several:
         keys[0].set_label("mean of the training pipelines, with 95 % interval")
         keys.append(Line2D([], [], color=SPREAD, lw=0.7, label="each of them"))
     dash: dict[str, Any] = {"color": ACCENT, "lw": 1.2, "ls": (0, (4, 3))}
@@ -176,17 +171,16 @@ def severity_lines(summary: dict[str, Any]) -> Figure:
         labelcolor=MUTED,
         ncols=len(keys),
     )
-    text = (
-        f"Severity; 0 is the matched view. Vertical: drop in {style.metric(summary, inside=True)}"
-    )
+    metric = style.metric(result.metric, inside=True)
+    text = f"Severity; 0 is the matched view. Vertical: drop in {metric}"
     figure.text(left / style.WIDTH, 0.1 / height, text, fontsize=9)
     return figure
 
 
-def _upright(axes: Axes, x: float, found: Mapping[str, float]) -> None:
-    if math.isfinite(found["low"]) and math.isfinite(found["high"]):
-        axes.plot([x, x], [found["low"], found["high"]], color=WRONG, lw=1.6)
-    axes.plot(x, found["value"], "o", color=WRONG, ms=4, mew=0)
+def _upright(axes: Axes, x: float, drop: Interval) -> None:
+    if drop.low is not None and drop.high is not None:
+        axes.plot([x, x], [drop.low, drop.high], color=WRONG, lw=1.6)
+    axes.plot(x, drop.value, "o", color=WRONG, ms=4, mew=0)
 
 
 def _beside(axes: Axes, y: float, text: str) -> None:
@@ -194,14 +188,8 @@ def _beside(axes: Axes, y: float, text: str) -> None:
     axes.text(1.01, y, text, fontsize=8.5, **where)
 
 
-def _in_words(found: Mapping[str, float]) -> str:
-    value, low, high = (style.number(found[key], 3) for key in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"
-
-
-def worst_case(summary: dict[str, Any], kind: str, run: Path) -> Figure:
-    """Images of the worst case of a kind: as in training, as in the test, and what changed."""
-    worst = summary["worst"][kind]
-    tested = plain(style.case(worst["test"], worst["severity"]), 40)
-    before, after = f"As trained on: {plain(worst['train'])}", f"As tested on: {tested}"
-    return pictures.compared(summary, worst["images"], before, after, worst["amplified"], run)
+def worst_case(result: SynthesisResult, worst: Worst, run: Path) -> Figure:
+    """Draw images of a worst case: as in training, as in the test, and what changed."""
+    tested = plain(style.case(worst.test, worst.severity), 40)
+    before, after = f"As trained on: {plain(worst.train)}", f"As tested on: {tested}"
+    return pictures.compared(run, result.metric, worst.images, before, after, worst.amplified)

@@ -1,26 +1,26 @@
-"""The answers of all models to all tests, and what resampling makes of them."""
+"""The answers of all models to all tests, with intervals and p-values by resampling."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rawdrift.controls.material import Material
-from rawdrift.models.evaluate import Case
-from rawdrift.runs.store import Record
+from rawdrift.controls.synthesis.result import SynthesisRecord
+from rawdrift.models.case import Case, Kind
+from rawdrift.statistics import measures
 from rawdrift.statistics.basics import Interval, effective_size, wilson
-from rawdrift.statistics.measures import Array, Measure, Outcomes, classification, segmentation
+from rawdrift.statistics.measures import Array, Measure, Outcomes
 from rawdrift.statistics.resampling import FLIPS, Resampling, clusters
 
 
 class Grid:
-    """Outcomes of T training pipelines on U cases, of each image once.
+    """Answers of T training pipelines' models on U cases, to each of N images once.
 
-    trained: the T names of pipelines all of whose folds are done; records of others are left out.
-    outcomes: (T, U, N, ...), see `measures.Outcomes`. truth: (N,) labels; unused for masks.
-    distance: name of a measure of distance between views -> (T, U), mean over folds.
+    trained: names of the T pipelines, all of whose folds are done; records of others are skipped.
+    outcomes: (T, U, N, ...), see `measures.Outcomes`. truth: (N,) labels; zeros for masks.
+    distance: between views, by its measure: (T, U), means over folds.
     """
 
     def __init__(
@@ -28,37 +28,35 @@ class Grid:
         material: Material,
         cases: Sequence[Case],
         trained: Sequence[str],
-        records: Iterable[Record],
+        records: Iterable[SynthesisRecord],
         seed: int,
     ):
         data, targets, splits = material
-        self.cases, self.trained = list(cases), list(trained)
-        of_masks = targets.kind == "segmentation"
-        self.measures = segmentation() if of_masks else classification(targets.outputs)
-        self.truth = np.zeros(len(data)) if of_masks else targets.values.numpy()
-        self.fold = np.empty(len(data), dtype=np.int64)
-        shape = (len(trained), len(cases), len(data), *((targets.outputs, 3) if of_masks else ()))
+        self.cases, self.trained, self.folds = list(cases), list(trained), len(splits)
+        has_masks = targets.kind == "segmentation"
+        self.measures = measures.of(targets.kind, targets.outputs)
+        self.truth = np.zeros(len(data)) if has_masks else targets.values.numpy()
+        shape = (len(trained), len(cases), len(data), *((targets.outputs, 3) if has_masks else ()))
         self.outcomes: Outcomes = np.empty(shape, dtype=np.int64)
         self.distance = {kind: np.zeros(shape[:2]) for kind in ("dssim", "mse")}
+        self.fold = np.empty(len(data), dtype=np.int64)
         for number, split in enumerate(splits):
             self.fold[split.test] = number
-        self.folds = len(splits)
         for record in records:
-            if record["train"] not in self.trained:
+            if record.train not in self.trained:
                 continue
-            row = self.trained.index(record["train"])
+            row = self.trained.index(record.train)
             for column, case in enumerate(self.cases):
-                found = np.asarray(record["outcomes"][case.key])
-                self.outcomes[row, column, splits[record["fold"]].test] = found
+                self.outcomes[row, column, splits[record.fold].test] = record.outcomes[case.key]
                 for kind, values in self.distance.items():
-                    values[row, column] += record["distance"][case.key][kind] / self.folds
+                    values[row, column] += record.distance[case.key][kind] / self.folds
         self.groups = None if data.groups is None else clusters(len(data), data.groups)
         images = np.arange(len(data))
         self.resampling = Resampling(images if self.groups is None else self.groups, seed)
 
     @property
     def metric(self) -> str:
-        """The measure that claims are made of."""
+        """The name of the measure that claims are made about."""
         return next(iter(self.measures))
 
     @property
@@ -67,17 +65,17 @@ class Grid:
 
     @cached_property
     def features(self) -> Array:
-        """(T, U, N, K) of the measure."""
+        """Features of the measure, (T, U, N, K)."""
         return self.measure.features(self.outcomes, self.truth)
 
     @cached_property
     def values(self) -> Array:
-        """(T, U) over all images."""
+        """The measure over all images, (T, U)."""
         return self.measure.of(self.features.sum(-2))
 
     @cached_property
     def by_fold(self) -> Array:
-        """(F, T, U) over the images of each fold."""
+        """The measure over the images of each fold, (F, T, U)."""
         return np.stack(
             [
                 self.measure.of(self.features[:, :, self.fold == number].sum(-2))
@@ -87,42 +85,46 @@ class Grid:
 
     @cached_property
     def draws(self) -> Array:
-        """(T, U, B) of the bootstrap."""
+        """The measure over each of B resampled sets of images, (T, U, B)."""
         return self.resampling.bootstrap(self.features, self.measure)
 
     @cached_property
     def own(self) -> NDArray[np.int64]:
-        """(T,) the case of each pipeline's own views."""
-        keys = [case.key for case in self.cases]
-        return np.array([keys.index(Case("isp", name).key) for name in self.trained])
+        """The number of the case that is each pipeline's own views, (T,)."""
+        return np.array([self.cases.index(Case("isp", name)) for name in self.trained])
 
     @cached_property
     def drops(self) -> tuple[Array, Array]:
-        """(T, U) and (T, U, B): the matched value minus the value."""
+        """The matched value minus the value, (T, U), and in each resampled set, (T, U, B)."""
         rows = np.arange(len(self.trained))
         return (
             self.values[rows, self.own][:, None] - self.values,
             self.draws[rows, self.own][:, None] - self.draws,
         )
 
-    def where(self, kind: str, severity: int | None = None) -> NDArray[np.bool_]:
-        """(T, U) cases of a kind that are not the pipeline's own views."""
+    def per_image(self, row: int, column: int) -> Array:
+        """The measure of each image alone, (N,); NaN where it is not defined."""
+        return self.measure.of(self.measure.features(self.outcomes[row, column], self.truth))
+
+    def where(self, kind: Kind, severity: int | None = None) -> NDArray[np.bool_]:
+        """Which cases are of a kind and not the pipeline's own views, (T, U)."""
         chosen = np.array(
             [c.kind == kind and severity in (None, c.severity) for c in self.cases], dtype=bool
         )
-        found = np.tile(chosen, (len(self.trained), 1))
-        found[np.arange(len(self.trained)), self.own] = False
-        return found
+        others = np.tile(chosen, (len(self.trained), 1))
+        others[np.arange(len(self.trained)), self.own] = False
+        return others
 
     def interval(self, value: float, draws: Array) -> Interval:
-        """Of a difference."""
+        """The interval of a difference, from its values in resampled sets (B,)."""
         return self.resampling.interval(value, draws)
 
     def value_interval(self, value: float, draws: Array) -> Interval:
+        """The interval of a value, from its values in resampled sets (B,)."""
         return self.resampling.interval(value, draws, bounds=(0.0, 1.0))
 
     def cell_interval(self, row: int, column: int) -> Interval:
-        """Of a value. Wilson's where every draw is the same, as where all answers are right."""
+        """The value of a cell, with Wilson's interval if all draws are equal."""
         found = self.value_interval(float(self.values[row, column]), self.draws[row, column])
         if self.metric == "accuracy" and found.low == found.high:
             right = self.features[row, column, :, 0]
@@ -130,8 +132,8 @@ class Grid:
             return Interval(found.value, *wilson(found.value, min(n, self.resampling.count)))
         return found
 
-    def p_values(self) -> NDArray[Any]:
-        """(T, U) of the difference from the matched value; NaN for the own views."""
+    def p_values(self) -> Array:
+        """P-values of the difference from the matched value, (T, U); NaN for the own views."""
         found = np.full(self.values.shape, np.nan)
         # The least p-value must stay small when it is corrected for all comparisons.
         flips = max(FLIPS, 100 * found.size)
@@ -143,8 +145,8 @@ class Grid:
             )
         return found
 
-    def others(self) -> Mapping[str, Array]:
-        """(T, U) of the measures beside the first."""
+    def further(self) -> Mapping[str, Array]:
+        """The other measures over all images by name, (T, U)."""
         names = list(self.measures)[1:]
         return {  # one pipeline at a time: features take more memory than outcomes
             name: np.stack([self.measures[name].value(row, self.truth) for row in self.outcomes])

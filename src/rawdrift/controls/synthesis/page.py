@@ -1,6 +1,6 @@
-"""The page of a drift synthesis run, and the figures and tables on it."""
+"""The page of a drift synthesis run, and its findings in a few lines."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,100 +9,91 @@ from matplotlib.figure import Figure
 
 from rawdrift.configurations import CONFIGURATIONS, in_words
 from rawdrift.controls.synthesis import figures
-from rawdrift.controls.synthesis.caveats import caveats, compared, doubt
+from rawdrift.controls.synthesis.caveats import caveats, doubt
+from rawdrift.controls.synthesis.compare import compare as compare
 from rawdrift.controls.synthesis.heatmap import heatmap, middle, others, severities
-from rawdrift.controls.synthesis.summary import by_case, own
-from rawdrift.controls.synthesis.tables import changes
-from rawdrift.controls.synthesis.tables import tables as contents
-from rawdrift.report import pictures, style, tables
-from rawdrift.report.page import GLOSSARY, draw, listing, render
+from rawdrift.controls.synthesis.result import SynthesisResult, Worst
+from rawdrift.controls.synthesis.tables import tables
+from rawdrift.report import pictures, style
+from rawdrift.report.page import GLOSSARY, compose
+from rawdrift.report.tables import span
 
 
-def write(run: Path, summary: dict[str, Any]) -> str:
-    """Draw figures and tables; returns the page."""
-    drawn = draw(_figures(summary, run), run)
-    told = contents(summary)
-    for table in told.values():
-        tables.write(table, run / "tables")
-    return render(
+def write(run: Path, result: SynthesisResult) -> str:
+    """Draw figures/ and tables/ into the run folder; return the page."""
+    views = result.views.views if result.views else {}
+    return compose(
         Path(__file__).with_name("page.html.j2"),
-        **summary,
-        table=told,
-        figure=drawn,
-        measured=style.metric(summary, inside=True),
-        caveats=caveats(summary),
-        cases={kind: _case(summary, kind, run) for kind in summary["worst"]},
-        compared=compared(summary),
-        doubt=doubt(summary),
+        run,
+        result,
+        _figures(result, run),
+        tables(result),
+        caveats=caveats(result),
+        cases={kind: _case(result, worst, run) for kind, worst in result.worst.items()},
+        compared=result.compared,
+        doubt=doubt(result),
         left_out_pipelines=[
             name
-            for name in summary["spec"].get("synthesis", {}).get("train", ())
-            if name not in summary["train"]
+            for name in result.spec.get("synthesis", {}).get("train", ())
+            if name not in result.train
         ],
-        middle=middle(summary) if summary["severities"] else None,
-        settings=listing(summary["spec"]),
-        glossary=GLOSSARY if _all_known(summary) else (),
+        middle=middle(result) if result.severities else None,
+        glossary=GLOSSARY if {*result.train, *result.test} <= {*CONFIGURATIONS} else (),
         pictures=[
-            (name, in_words(name), pictures.data_uri(run, picture))
-            for name, picture in summary["views"]["views"].items()
+            (name, in_words(name), pictures.data_uri(run, path)) for name, path in views.items()
         ],
-        has_results=(run / "results.csv").is_file(),
     )
 
 
-def _figures(summary: dict[str, Any], run: Path) -> Mapping[str, Callable[[], Figure]]:
-    found = {"heatmap": partial(heatmap, summary)}
-    if len(summary["train"]) > 1:
-        found["ranking"] = partial(figures.ranking, summary)
+def lines(result: SynthesisResult, run: Path) -> Iterator[str]:
+    """Tell the average and the largest drop of each kind, for a terminal."""
+    metric, average = style.metric(result.metric, inside=True), dict(result.average_drops.items())
+    for kind, worst in result.worst.items():
+        tests = "on other pipelines" if kind == "isp" else "under corruptions"
+        mean = average[kind]
+        yield (
+            f"{tests}, {metric} drops by {mean.value:.3f} ({span(mean.low, mean.high, 3)}) on "
+            f"average; the largest drop, from {worst.matched:.3f} to {worst.mean:.3f}, is that of "
+            f"a model of {worst.train} on {style.case(worst.test, worst.severity)}"
+            + ("" if worst.is_drop else f", {doubt(result)}")
+        )
+
+
+def changes(worst: Worst) -> list[str]:
+    """List the steps in which the training pipeline and the tested one differ."""
+    one, other = worst.train, worst.test
+    if worst.kind != "isp" or not {one, other} <= {*CONFIGURATIONS}:
+        return []
+    steps = ("demosaicing", "sharpening", "denoising")
+    pairs = zip(steps, in_words(one).split(", "), in_words(other).split(", "), strict=True)
+    return [f"{step}: {a} to {b}" for step, a, b in pairs if a != b]
+
+
+def _figures(result: SynthesisResult, run: Path) -> Mapping[str, Callable[[], Figure]]:
+    drawn: dict[str, Callable[[], Figure]] = {"heatmap": partial(heatmap, result)}
+    if len(result.train) > 1:
+        drawn["ranking"] = partial(figures.ranking, result)
     else:
-        found["losses"] = partial(figures.losses, summary)
-    if summary["corruptions"]:
-        found["severities"] = partial(figures.severity_lines, summary)
-        found["drops"] = partial(figures.drops, summary)
-        if others(summary):
-            found["heatmap-severities"] = partial(severities, summary)
-    for kind, worst in summary["worst"].items():
-        if worst["images"]:
-            found[f"worst-{kind}"] = partial(figures.worst_case, summary, kind, run)
-    return found
+        drawn["losses"] = partial(figures.losses, result)
+    if result.corruptions:
+        drawn["severities"] = partial(figures.severity_lines, result)
+        drawn["drops"] = partial(figures.drops, result)
+        if others(result):
+            drawn["heatmap-severities"] = partial(severities, result)
+    for kind, worst in result.worst.items():
+        if worst.images:
+            drawn[f"worst-{kind}"] = partial(figures.worst_case, result, worst, run)
+    return drawn
 
 
-def _case(summary: dict[str, Any], kind: str, run: Path) -> dict[str, Any]:
-    """A worst case with what changed, and its pictures as data that the page itself holds."""
-    worst: dict[str, Any] = summary["worst"][kind]
-    case = (worst["test"], worst["severity"])
-    cell = by_case(summary)[worst["train"], kind, *case]
-    matched = own(summary, worst["train"])
-    images = [
-        {
-            "name": image["image"],
-            "shown": [
-                pictures.data_uri(run, image[key]) for key in ("matched_view", "view", "change")
-            ],
-            "verdicts": [pictures.verdict(summary, image, key) for key in ("matched", "")],
-        }
-        for image in worst["images"]
-    ]
-    return worst | {
-        "name": style.case(*case),
-        "cell": cell,
-        "own": matched,
+def _case(result: SynthesisResult, worst: Worst, run: Path) -> dict[str, Any]:
+    """What the template needs to show a worst case."""
+    return {
+        "worst": worst,
+        "name": style.case(worst.test, worst.severity),
+        "cell": result.cell(worst.train, worst.case),
+        "own": result.own(worst.train),
         "changes": changes(worst),
-        "strength": {
-            name.replace("_", " "): value
-            for name, value in _constants(summary, kind, worst).items()
-        },
-        "images": images,
+        "strength": {name.replace("_", " "): value for name, value in worst.strength.items()},
+        "images": pictures.embed(run, result.metric, worst.images),
     }
-
-
-def _constants(summary: dict[str, Any], kind: str, worst: dict[str, Any]) -> dict[str, float]:
-    if kind != "corruption":
-        return {}
-    from rawdrift.corruptions.declaration import find
-
-    return find(worst["test"]).constants(summary["severity_table"], worst["severity"])
-
-
-def _all_known(summary: dict[str, Any]) -> bool:
-    return all(name in CONFIGURATIONS for name in (*summary["train"], *summary["test"]))

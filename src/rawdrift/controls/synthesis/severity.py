@@ -1,8 +1,8 @@
-"""Corruptions at the same distance between views as a change of pipeline has.
+"""Drops under corruptions that change the views as much as another pipeline does.
 
-A ratio of average drops says little where corruptions change pictures more than a pipeline does.
-So the drop under each corruption is read at the distance that the pipeline's view has from the
-matched one, between the severities that were tested (and none, which costs nothing).
+A ratio of average drops says little if corruptions change pictures more than pipelines do. So the
+drop under each corruption is read at the distance between the other pipeline's view and the matched
+one, by linear interpolation between the tested severities and severity 0, which costs nothing.
 """
 
 import numpy as np
@@ -12,12 +12,12 @@ from rawdrift.statistics.measures import Array
 
 
 def matched_drops(grid: Grid, kind: str) -> tuple[Array, Array, int, int] | None:
-    """Average drops (1 + B,) of pipelines and of corruptions at the same distance; the first is of
-    all images, the others of the draws.
+    """Average the drops on pipelines and under corruptions at the same distance between views.
 
-    kind: "dssim" or "mse", which are 0 for equal views. Also how many pairs were compared, and how
-    many there are: a pair of pipelines that no corruption reaches counts in neither average. None
-    if there is none.
+    kind: "dssim" or "mse", which are 0 for equal views.
+    Returns both averages, (1 + B,), of all images and of each resampled set; how many pairs of
+    pipelines were compared; and how many there are. Pairs that no corruption reaches count in
+    neither average. None if no pair was compared.
     """
     distance = grid.distance[kind]
     value, draws = grid.drops
@@ -38,7 +38,7 @@ def matched_drops(grid: Grid, kind: str) -> tuple[Array, Array, int, int] | None
 
 
 def _curves(grid: Grid, row: int, distance: Array, drops: Array) -> list[tuple[Array, Array]]:
-    """For each corruption its distances, rising from 0, and the drops (S, 1 + B) there."""
+    """For each corruption, its distances rising from 0, and the drops there, (S, 1 + B)."""
     by_name: dict[str, list[int]] = {}
     for column in np.flatnonzero(grid.where("corruption")[row]):
         by_name.setdefault(grid.cases[column].name, []).append(int(column))
@@ -52,7 +52,7 @@ def _curves(grid: Grid, row: int, distance: Array, drops: Array) -> list[tuple[A
 
 
 def _read(curve: tuple[Array, Array], at: float) -> Array:
-    """The drops (1 + B,) at a distance, linear between those that are known."""
+    """Interpolate the drops at a distance, (1 + B,)."""
     distances, drops = curve
     above = int(np.searchsorted(distances, at))
     if above == 0 or distances[above] == at:
