@@ -105,7 +105,8 @@ def checksum(reference: str, what: str) -> str:
     """Return the SHA-256 of the source file that defines an import, or "" if there is none."""
     found = inspect.unwrap(resolve(reference, what))
     try:
-        source = inspect.getsourcefile(found if callable(found) else type(found))
-    except TypeError:  # built in
-        source = None
+        source = inspect.getsourcefile(found)
+    except TypeError:  # an object that is neither a function nor a class, or built in
+        module = sys.modules[reference.removeprefix(PREFIX).rpartition(".")[0]]
+        source = getattr(module, "__file__", None)
     return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""

@@ -191,7 +191,8 @@ class Worst(msgspec.Struct, frozen=True, kw_only=True):
 
     mean, matched: the metric on the test, and on the model's own views. drop, low, high: with its
     95 % interval. strength: constants of a corruption, by name. recall: of each class; empty for
-    masks. images: those that lose most. amplified: how many times their pictures enlarge the change.
+    masks. images: those that lose most. amplified: how many times their pictures of the change
+    enlarge it.
     """
 
     train: str
