@@ -35,9 +35,12 @@ class Gallery:
         name: such as "worst/0-drifted". Returns the file's path within the run folder.
         """
         view = view if view.ndim == 3 else view.expand(3, *view.shape)
+        return self.write_png(name, encode(picture(view.detach().float().clamp(0, 1)), bits=8))
+
+    def write_png(self, name: str, png: bytes) -> str:
+        """Write a picture that is a PNG file already; see `write`."""
         path = f"{FOLDER}/{name}.png"
-        pixels = picture(view.detach().float().clamp(0, 1))
-        files.write(self.run / path, encode(pixels, bits=8))
+        files.write(self.run / path, png)
         self._written.add(self.run / path)
         return path
 

@@ -1,16 +1,18 @@
-"""Learning curves of the settings at one intensity, and what resampling of images makes of them."""
+"""Learning curves of the settings at one intensity, compared by resampling of images."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from rawdrift.controls.material import Material
-from rawdrift.runs.store import Record
-from rawdrift.statistics.basics import spread
+from rawdrift.controls.optimization.records import OptimizationRecord
+from rawdrift.controls.optimization.result import Difference, Moment, Reached, Row
+from rawdrift.statistics.basics import Interval, spread
 from rawdrift.statistics.measures import Array, classification, segmentation
 from rawdrift.statistics.resampling import FLIPS, Resampling, clusters, holm
 
@@ -19,16 +21,23 @@ MOST = 0.9  # of the best value, at which a setting has learned most of what it 
 
 
 class Curves:
-    """Outcomes (E, N, ...) of each setting after each epoch, on images that each fold tests once.
+    """Outcomes (E, N, ...) of each setting after each of E epochs, on N images, which each fold
+    tests once.
 
-    Of folds that have failed or diverged the images are left out: `there` (N,) says which remain.
+    Images of folds that failed or diverged are left out: `answered` (N,) says which remain.
     """
 
     def __init__(
-        self, material: Material, settings: Sequence[str], records: Iterable[Record], seed: int
+        self,
+        material: Material,
+        intensity: float,
+        settings: Sequence[str],
+        records: Iterable[OptimizationRecord],
+        seed: int,
     ):
         data, targets, splits = material
         of_masks = targets.kind == "segmentation"
+        self.intensity = intensity
         self.measures = segmentation() if of_masks else classification(targets.outputs)
         self.metric = next(iter(self.measures))
         self.measure = self.measures[self.metric]
@@ -36,131 +45,135 @@ class Curves:
         self.seed = seed
         self.groups = clusters(len(data), data.groups)
         self.outcomes: dict[str, NDArray[np.int64]] = {}
-        self.there = {setting: np.zeros(len(data), dtype=bool) for setting in settings}
+        self.answered = {setting: np.zeros(len(data), dtype=bool) for setting in settings}
         self.folds: dict[str, list[int]] = {setting: [] for setting in settings}
         self.steps: dict[str, list[list[int]]] = {setting: [] for setting in settings}
         self.splits = splits
         for record in records:
-            if record["diverged"]:
+            if record.diverged:
                 continue
-            setting, test = record["setting"], splits[record["fold"]].test
-            found = np.array([entry["outcomes"] for entry in record["history"]])
-            shape = (len(found), len(data), *found.shape[2:])
-            held = self.outcomes.setdefault(setting, np.zeros(shape, dtype=np.int64))
-            held[:, test] = found
-            self.there[setting][test] = True
-            self.folds[setting].append(record["fold"])
-            self.steps[setting].append([entry["step"] for entry in record["history"]])
+            setting, test = record.setting, splits[record.fold].test
+            answers = np.array([epoch.outcomes for epoch in record.history])
+            shape = (len(answers), len(data), *answers.shape[2:])
+            of_setting = self.outcomes.setdefault(setting, np.zeros(shape, dtype=np.int64))
+            of_setting[:, test] = answers
+            self.answered[setting][test] = True
+            self.folds[setting].append(record.fold)
+            self.steps[setting].append([epoch.step for epoch in record.history])
         self.settings = [setting for setting in settings if setting in self.outcomes]
 
     @cached_property
     def by_fold(self) -> dict[str, Array]:
-        """(F, E) of each setting's folds."""
-        found = {}
+        """The metric (F, E) of the F folds of each setting after each epoch."""
+        values = {}
         for setting in self.settings:
             features = self.measure.features(self.outcomes[setting], self.truth)
             tests = [self.splits[fold].test for fold in self.folds[setting]]
-            found[setting] = np.stack([self.measure.of(features[:, t].sum(1)) for t in tests])
-        return found
+            values[setting] = np.stack([self.measure.of(features[:, t].sum(1)) for t in tests])
+        return values
 
-    def table(self) -> Iterator[dict[str, Any]]:
-        """Of each setting: Table 4 (mean and standard deviation over folds and steps), the final
-        and the best value, and how soon it is learned."""
+    def table(self) -> Iterator[Row]:
+        """Yield the row of each setting."""
         best = max((float(v.mean(0).max()) for v in self.by_fold.values()), default=0.0)
         for setting in self.settings:
             values, steps = self.by_fold[setting], np.array(self.steps[setting])
             mean = values.mean(0)
-            at = int(mean.argmax())
-            folds = len(values)
-            yield {
-                "setting": setting,
-                "folds": folds,
-                "epochs": values.shape[1],
-                "mean": float(values.mean()),
-                "std": spread(values.flatten().tolist()).std,
-                "std_over_folds": spread(values.mean(1).tolist()).std,
-                "std_over_steps": spread(mean.tolist()).std,
-                **self._interval(setting),
-                "final": {
-                    "mean": float(mean[-1]),
-                    "std": spread(values[:, -1].tolist()).std,
-                    "epoch": values.shape[1],
-                    "step": int(steps[0, -1]),
-                },
-                "best": {
-                    "mean": float(mean[at]),
-                    "std": spread(values[:, at].tolist()).std,
-                    "epoch": at + 1,
-                    "step": int(steps[0, at]),
-                },
-                "steps_to_90": _reached(values, steps, MOST * values.max(1)),
-                "steps_to_90_of_best": _reached(values, steps, np.full(folds, MOST * best)),
-            }
+            interval = self._interval(setting)
 
-    def _interval(self, setting: str) -> dict[str, float]:
-        """95 % interval of the mean over epochs, of all images together."""
-        there = self.there[setting]
-        features = self.measure.features(self.outcomes[setting], self.truth)[:, there]
-        resampling = self._resampling(there)
+            def moment(at: int, values: Array = values, steps: NDArray[Any] = steps) -> Moment:
+                of_folds = spread(values[:, at].tolist())
+                return Moment(
+                    mean=float(values[:, at].mean()),
+                    std=of_folds.std,
+                    epoch=at + 1,
+                    step=int(steps[0, at]),
+                )
+
+            yield Row(
+                intensity=self.intensity,
+                setting=setting,
+                folds=len(values),
+                epochs=values.shape[1],
+                mean=float(values.mean()),
+                std=spread(values.flatten().tolist()).std,
+                std_over_folds=spread(values.mean(1).tolist()).std,
+                std_over_steps=spread(mean.tolist()).std,
+                low=interval.low,
+                high=interval.high,
+                final=moment(values.shape[1] - 1),
+                best=moment(int(mean.argmax())),
+                steps_to_90=_reached(values, steps, MOST * values.max(1)),
+                steps_to_90_of_best=_reached(values, steps, np.full(len(values), MOST * best)),
+            )
+
+    def _interval(self, setting: str) -> Interval:
+        """Return the 95 % interval of the mean over epochs, of all images together."""
+        answered = self.answered[setting]
+        features = self.measure.features(self.outcomes[setting], self.truth)[:, answered]
+        resampling = self._resampling(answered)
         draws = resampling.bootstrap(features, self.measure).mean(0)
-        found = resampling.interval(float(self.by_fold[setting].mean()), draws)
-        return {"low": found.low, "high": found.high}
+        return resampling.interval(float(self.by_fold[setting].mean()), draws)
 
-    def _resampling(self, there: NDArray[np.bool_]) -> Resampling:
-        return Resampling(np.unique(self.groups[there], return_inverse=True)[1], self.seed)
+    def _resampling(self, answered: NDArray[np.bool_]) -> Resampling:
+        return Resampling(np.unique(self.groups[answered], return_inverse=True)[1], self.seed)
 
-    def differences(self) -> Iterator[dict[str, Any]]:
-        """Of every two settings: the first less the second, on the images that both answer, after
-        the last epoch ("final") and over all epochs together ("mean"), with 95 % intervals;
-        p-values by permutation, corrected for all pairs (Holm)."""
-        pairs = list(combinations(self.settings, 2))
-        for when in ("final", "mean"):
-            tried = [self._difference(when, *pair) for pair in pairs]
-            found = [difference for difference in tried if difference is not None]
-            corrected = holm([difference["p"] for difference in found])
-            for difference, p in zip(found, corrected, strict=True):
-                yield {**difference, "p_holm": p, "is_difference": p < CERTAIN}
+    def differences(self) -> Iterator[Difference]:
+        """Yield the differences of every two settings, the first less the second."""
+        whens: tuple[Literal["final", "mean"], ...] = ("final", "mean")
+        for when in whens:
+            tried = [self._difference(when, *pair) for pair in combinations(self.settings, 2)]
+            differences = [difference for difference in tried if difference is not None]
+            corrected = holm([difference.p for difference in differences])
+            for difference, p in zip(differences, corrected, strict=True):
+                yield structs.replace(difference, p_holm=p, is_difference=p < CERTAIN)
 
-    def _difference(self, when: str, first: str, second: str) -> dict[str, Any] | None:
-        there = self.there[first] & self.there[second]
-        if not there.any():
+    def _difference(
+        self, when: Literal["final", "mean"], first: str, second: str
+    ) -> Difference | None:
+        """Return the difference with its p-value not yet corrected; None if no image has both."""
+        answered = self.answered[first] & self.answered[second]
+        if not answered.any():
             return None
         one, other = (
-            self._features(when, self.outcomes[setting])[there] for setting in (first, second)
+            self._features(when, self.outcomes[setting])[answered] for setting in (first, second)
         )
-        resampling = self._resampling(there)
+        resampling = self._resampling(answered)
         value = float(self.measure.of(one.sum(0)) - self.measure.of(other.sum(0)))
         draws = resampling.bootstrap(one, self.measure) - resampling.bootstrap(other, self.measure)
         interval = resampling.interval(value, draws)
-        p = resampling.p_values(one[None], other[None], self.measure, FLIPS)
-        return {
-            "when": when,
-            "first": first,
-            "second": second,
-            "n": int(there.sum()),
-            **interval._asdict(),
-            "p": float(p[0]),
-        }
+        p = float(resampling.p_values(one[None], other[None], self.measure, FLIPS)[0])
+        return Difference(
+            intensity=self.intensity,
+            when=when,
+            first=first,
+            second=second,
+            value=interval.value,
+            low=interval.low,
+            high=interval.high,
+            n=int(answered.sum()),
+            p=p,
+            p_holm=p,
+            is_difference=False,
+        )
 
     def _features(self, when: str, outcomes: NDArray[np.int64]) -> Array:
-        """(N, K), of the last epoch or the mean over epochs."""
+        """Return features (N, K) of the last epoch, or their mean over epochs."""
         if when == "final":
             outcomes = outcomes[-1:]
         return np.asarray(self.measure.features(outcomes, self.truth).mean(0))
 
 
-def _reached(values: Array, steps: NDArray[Any], wanted: Array) -> dict[str, Any]:
-    """The step after which each fold (F, E) has first reached a value (F,), None where never; and
-    their mean, where all have."""
-    found = []
-    for fold, at, least in zip(values, steps, wanted, strict=True):
-        there = np.flatnonzero(fold >= least)
-        found.append(int(at[there[0]]) if len(there) else None)
-    reached = [step for step in found if step is not None]
-    every = len(reached) == len(found)
-    return {
-        "mean": spread(reached).mean if every else None,
-        "std": spread(reached).std if every else None,
-        "reached": len(reached),
-        "folds": found,
-    }
+def _reached(values: Array, steps: NDArray[Any], levels: Array) -> Reached:
+    """Return when each fold's values (F, E) first reached its level (F,)."""
+    folds: list[int | None] = []
+    for of_fold, at, level in zip(values, steps, levels, strict=True):
+        above = np.flatnonzero(of_fold >= level)
+        folds.append(int(at[above[0]]) if len(above) else None)
+    reached = [step for step in folds if step is not None]
+    over_folds = spread(reached) if len(reached) == len(folds) else None
+    return Reached(
+        mean=over_folds.mean if over_folds else None,
+        std=over_folds.std if over_folds else None,
+        reached=len(reached),
+        folds=folds,
+    )

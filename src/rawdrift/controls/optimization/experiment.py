@@ -1,41 +1,59 @@
-"""Drift optimization as an experiment."""
+"""Drift optimization: train the network behind each setting, and test it after every epoch.
+
+Section 2.3 of the paper. All settings see the same folds, the same initial weights and the same
+batches and augmentation, so that differences are the settings'.
+"""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
+from msgspec import structs
 from torch import nn
 
+from rawdrift import isp as isps
 from rawdrift.checks import InputError
-from rawdrift.controls.experiment import Experiment, Tell
+from rawdrift.controls.experiment import Experiment, Progress
+from rawdrift.controls.gallery import Gallery
 from rawdrift.controls.material import Material, fold_seed, read
 from rawdrift.controls.optimization import learned, pictures, selection
-from rawdrift.controls.optimization.analysis import headline, summarize
+from rawdrift.controls.optimization.analysis import analyze
 from rawdrift.controls.optimization.physics import signal
-from rawdrift.controls.optimization.records import isp_record, rows
+from rawdrift.controls.optimization.records import (
+    Epoch,
+    OptimizationRecord,
+    Pictures,
+    Unit,
+    learned_isps,
+    left_physics,
+    pipeline,
+    rows,
+)
+from rawdrift.controls.optimization.result import Diverged, OptimizationResult
 from rawdrift.controls.optimization.settings import course_of, front_of, states
 from rawdrift.controls.optimization.spec import OptimizationSpec
-from rawdrift.controls.optimization.unit import Unit
 from rawdrift.models import build as models
 from rawdrift.models import weights
+from rawdrift.models.course import Course, DivergedError
 from rawdrift.models.evaluate import answer
 from rawdrift.models.fronts import NeuralISP
-from rawdrift.models.train import Course, DivergedError, resolve_precision, train
-from rawdrift.runs.store import Record, Records
+from rawdrift.models.train import resolve_precision, train
+from rawdrift.runs.store import Finished
 
 CHECKPOINT_EVERY = 60.0  # seconds: what a kill costs, at most and beside the epoch under way
 
 
-class DriftOptimization(Experiment[Unit]):
+class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]):
     """Settings at intensities, on the same folds with the same draws."""
 
     columns: ClassVar = (
         "setting", "intensity", "fold", "epoch", "step", "split", "metric", "value"
     )  # fmt: skip
+    record: ClassVar = OptimizationRecord
 
     def __init__(self, spec: OptimizationSpec) -> None:
         self.spec = spec
@@ -81,82 +99,116 @@ class DriftOptimization(Experiment[Unit]):
     def steps(self, unit: Unit) -> int:
         return self.spec.task.epochs * _trainings(unit)
 
-    def compute(self, unit: Unit, device: str, checkpoint: Path, tell: Tell) -> Record:
+    def compute(
+        self, unit: Unit, device: str, checkpoint: Path, progress: Progress
+    ) -> OptimizationRecord:
         material = self.materials[unit.intensity]
         data, targets, splits = material
         split = splits[unit.fold]
+        test = torch.from_numpy(split.test)
         what, task = self.spec.optimization, self.spec.task
         seed = fold_seed(self.spec.seed, unit.fold)
         fit = partial(
-            train, task=task, seed=seed, on_epoch=tell, checkpoint=checkpoint,
+            train, task=task, seed=seed, on_epoch=progress, checkpoint=checkpoint,
             checkpoint_every=CHECKPOINT_EVERY,
         )  # fmt: skip
-        choice = None
         scores = selection.Scores(checkpoint.with_suffix(".scores"), self.inputs)
+        choice = None
         if unit.setting == "static-best":
-            choice = selection.choose(material, split.train, what.channels, fit, seed, scores)
-        configuration = choice["chosen"] if choice else what.isp
+            choice = selection.choose(unit, material, what.channels, fit, seed, scores)
+        configuration = choice.chosen if choice else what.isp
         front = front_of(unit, what, material, configuration, seed)
-        starts = states(front, data, torch.from_numpy(split.test))
+        start = states(front, data, test)
         signals = [signal(data, camera) for camera in range(len(data.cameras))]
         course = course_of(unit, what, task, material, front, signals)
-        before = pictures.before(material, split.test, front) if unit.fold == 0 else {}
+        shown = pictures.choose(material, split.test) if unit.fold == 0 else []
+        before = pictures.views(material, shown, front) if shown else []
         diverged, net = None, None
         try:
             net = fit(data, targets, torch.from_numpy(split.train), front, course=course)
         except DivergedError as error:
-            done = course.history[-1] if course.history else {"epoch": 0, "step": 0}
-            diverged = {"epoch": done["epoch"] + 1, "after_step": done["step"], "why": str(error)}
+            last = course.history[-1] if course.history else {"epoch": 0, "step": 0}
+            diverged = Diverged(
+                **unit._asdict(), epoch=last["epoch"] + 1, after_step=last["step"], why=str(error)
+            )
+        trained = list(
+            learned_isps(unit, configuration, what.channels, data.cameras, start, course.history)
+        )
         settings = [unit.setting, *(n for n, other in what.same.items() if other == unit.setting)]
-        record: Record = {
+        held = None
+        if net is not None and shown:
+            held = Pictures(
+                images=shown,
+                before=before,
+                after=pictures.views(material, shown, front),
+                stages=pictures.through(material, shown[0], front, net),
+            )
+        record = OptimizationRecord(
             **unit._asdict(),
-            "rows": list(rows(unit, settings, course.history, diverged)),
-            "diverged": diverged,
-            "history": [
-                {key: entry[key] for key in ("epoch", "step", "losses", "outcomes")}
-                for entry in course.history
+            rows=list(rows(unit, settings, course.history, diverged)),
+            precision=resolve_precision(task.precision),
+            history=[Epoch(entry["step"], entry["outcomes"]) for entry in course.history],
+            isps=trained,
+            violations=[
+                violation
+                for isp, seen in zip(trained, signals, strict=False)
+                for violation in left_physics(isp, seen)
             ],
-            "isps": [
-                isp_record(
-                    i, data.cameras[i].name, configuration, start, course.history, signals[i]
-                )
-                for i, start in enumerate(starts)
-            ],
-            "choice": choice,
-            "precision": resolve_precision(task.precision),
-        }
+            diverged=diverged,
+            choice=choice,
+            pictures=held,
+        )
         if net is not None and what.save_networks:
             folder = checkpoint.parent.parent / "networks"
             weights.save(nn.ModuleDict({"front": front, "net": net}), folder / unit.name)
-        if before and net is not None:
-            record["pictures"] = before | pictures.after(material, split.test, front, net)
         scores.path.unlink(missing_ok=True)
         return record
 
-    def line(self, record: Record) -> str:
-        unit = Unit(record["setting"], record["intensity"], record["fold"])
-        if record["diverged"]:
-            return f"{unit.label}: diverged in epoch {record['diverged']['epoch']}"
-        last = [row for row in record["rows"] if row["split"] == "test"]
+    def line(self, record: OptimizationRecord) -> str:
+        unit = record.unit
+        if record.diverged:
+            return f"{unit.label}: diverged in epoch {record.diverged.epoch}"
+        last = [row for row in record.rows if row["split"] == "test"]
         metric = next(row["metric"] for row in last if row["metric"] != "loss")
         value = [row["value"] for row in last if row["metric"] == metric][-1]
-        chosen = f" with {record['choice']['chosen']}" if record["choice"] else ""
+        chosen = f" with {record.choice.chosen}" if record.choice else ""
         return f"{unit.label}/{self.spec.optimization.folds}{chosen}: {metric} {value:.3f}"
 
-    def summarize(
-        self, records: Records, failed: Mapping[str, str], folder: Path
-    ) -> dict[str, Any]:
-        return summarize(self.spec, self.materials, records, failed, folder)
+    def analyze(
+        self, units: Iterable[Finished[OptimizationRecord]], failed: Mapping[str, str]
+    ) -> OptimizationResult:
+        return analyze(self.spec, self.materials, units, failed)
 
-    def headline(self, summary: Mapping[str, Any]) -> dict[str, float]:
-        return headline(summary)
+    def illustrate(
+        self,
+        result: OptimizationResult,
+        units: Iterable[Finished[OptimizationRecord]],
+        gallery: Gallery,
+    ) -> OptimizationResult:
+        samples, stages = [], []
+        for intensity, material in self.materials.items():
+            records = (u.record for u in units if u.record.intensity == intensity)
+            views, gradients = pictures.write(records, material, gallery)
+            samples += views
+            stages += gradients
+        return structs.replace(result, samples=samples, stages=stages)
+
+    def deliver(self, result: OptimizationResult, folder: Path) -> None:
+        """Write the learned ISPs, as `rd.isp.load` takes them."""
+        channels = self.spec.optimization.channels
+        for number, isp in enumerate(result.isps):
+            cameras = self.materials[isp.intensity].data.cameras
+            camera = cameras[number % len(cameras)]
+            if isp.file:
+                final = pipeline(isp.configuration, camera, channels, isp.final)
+                isps.save(final, folder / isp.file, camera)
 
     def about(self) -> str:
         images = len(next(iter(self.materials.values())).data)
         return f"{images} images at each intensity, {self.spec.task.epochs} epochs a training"
 
     def measure(self) -> float:
-        """From epochs of a few images in the dearest of the settings with an ISP."""
+        """Measure epochs of a few images, in the setting with an ISP that takes longest."""
         unit = next((u for u in self.units if u.setting == "learned"), self.units[0])
         material = self.materials[unit.intensity]
         data, targets, splits = material

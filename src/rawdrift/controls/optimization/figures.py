@@ -1,6 +1,5 @@
 """Figures of how the settings of a drift optimization run learn, and of how they differ."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,18 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from rawdrift.controls.optimization.found import gain, reference
+from rawdrift.controls.optimization.findings import gain, reference
+from rawdrift.controls.optimization.result import OptimizationResult, Point
 from rawdrift.report import style
 from rawdrift.report.figures import interval, rows
-from rawdrift.report.style import (
-    ACCENT,
-    INK,
-    MUTED,
-    RULE,
-    SPREAD,
-    WRONG,
-    plain,
-)
+from rawdrift.report.style import ACCENT, INK, MUTED, RULE, SPREAD, WRONG, plain
 
 # Lengths are inches, lines and fonts points.
 _LETTER = 0.08
@@ -29,7 +21,7 @@ _MARKED = 12  # points of a curve, up to which each is marked
 
 
 class Look(NamedTuple):
-    """Of a line. Colors differ in lightness, and dashes too, so that both survive gray print."""
+    """The look of a line. Colors differ in lightness, and lines in dashes, for print in gray."""
 
     color: str
     dashes: Any
@@ -47,52 +39,52 @@ LOOKS = {
 OTHER = Look(SPREAD, SOLID)
 
 
-def learning(summary: dict[str, Any]) -> Figure:
+def learning(result: OptimizationResult) -> Figure:
     """The paper's Figure 4: the metric on test images by optimizer step, a panel an intensity."""
-    figure = _curves(summary, "test", summary["metric"])
-    majority = summary["data"].get("majority")
-    if majority and summary["metric"] == "accuracy":
+    figure = _curves(result, "test", result.metric)
+    majority = result.data.majority
+    if majority and result.metric == "accuracy":
         for axes in figure.axes:
-            axes.axhline(majority["share"], color=MUTED, lw=1, ls=(0, (2, 2)), zorder=0)
+            axes.axhline(majority.share, color=MUTED, lw=1, ls=(0, (2, 2)), zorder=0)
     return figure
 
 
-def losses(summary: dict[str, Any]) -> Figure:
+def losses(result: OptimizationResult) -> Figure:
     """The training loss by optimizer step, a panel an intensity."""
-    return _curves(summary, "train", "loss")
+    return _curves(result, "train", "loss")
 
 
-def _curves(summary: dict[str, Any], split: str, metric: str) -> Figure:
-    of = {
-        (c["intensity"], c["setting"]): c["points"]
-        for c in summary["curves"]
-        if (c["split"], c["metric"]) == (split, metric) and c["setting"] not in summary["same"]
+def _curves(result: OptimizationResult, split: str, metric: str) -> Figure:
+    curves = {
+        (curve.intensity, curve.setting): curve.points
+        for curve in result.curves
+        if (curve.split, curve.metric) == (split, metric) and curve.setting not in result.same
     }
-    names = [name for name in summary["settings"] if any(name == setting for _, setting in of)]
+    names = [name for name in result.settings if any(name == setting for _, setting in curves)]
     longest = max((len(plain(name)) for name in names), default=0)
-    figure, panels = _panels(summary, 0.35 + _LETTER * longest)
-    for axes, intensity in zip(panels, summary["intensities"], strict=True):
+    figure, panels = _panels(result.intensities, 0.35 + _LETTER * longest)
+    ends: list[list[tuple[float, float, str]]] = []
+    for axes, intensity in zip(panels, result.intensities, strict=True):
         axes.set_title(f"Intensity {intensity:g}", loc="left", fontsize=10, weight="bold", pad=6)
-        ends = []
+        ends.append([])
         for name in names:
-            points = [p for p in of.get((intensity, name), ()) if p["mean"] is not None]
+            points = curves.get((intensity, name))
             if points:
-                _curve(axes, points, LOOKS.get(name, OTHER), summary, intensity, name)
-                ends.append((points[-1]["step"], points[-1]["mean"], name))
-        axes.set_ylabel(f"{style.words(metric)}, {split}" if axes is panels[0] else "")
-        axes.ends = ends  # type: ignore[attr-defined]
+                _curve(axes, points, name)
+                _crosses(axes, points, result, intensity, name)
+                ends[-1].append((points[-1].step, points[-1].mean, name))
+        axes.set_ylabel(f"{style.metric(metric)}, {split}" if axes is panels[0] else "")
     _same_scale(panels)
-    for axes in panels:
-        _label(axes, axes.ends)  # type: ignore[attr-defined]
+    for axes, of_panel in zip(panels, ends, strict=True):
+        _label(axes, of_panel)
     return figure
 
 
-def _curve(
-    axes: Axes, points: Sequence[dict[str, Any]], look: Look, summary: dict[str, Any],
-    intensity: float, name: str,
-) -> None:  # fmt: skip
-    steps, mean = [p["step"] for p in points], [p["mean"] for p in points]
-    std = [p["std"] or 0.0 for p in points]
+def _curve(axes: Axes, points: Sequence[Point], name: str) -> None:
+    """Draw means in a band of one standard deviation."""
+    look = LOOKS.get(name, OTHER)
+    steps, mean = [p.step for p in points], [p.mean for p in points]
+    std = [p.std or 0.0 for p in points]
     if any(std):
         low, high = ([m + sign * s for m, s in zip(mean, std, strict=True)] for sign in (-1, 1))
         axes.fill_between(steps, low, high, color=look.color, alpha=0.12, lw=0, zorder=1)
@@ -100,15 +92,19 @@ def _curve(
     axes.plot(steps, mean, color=look.color, ls=look.dashes, lw=width, zorder=3)
     if len(points) <= _MARKED:
         axes.plot(steps, mean, "o", color=look.color, ms=3.2, mew=0, zorder=3)
-    for lost in summary["diverged"]:
-        if (lost["intensity"], lost["setting"]) != (intensity, name):
+
+
+def _crosses(
+    axes: Axes, points: Sequence[Point], result: OptimizationResult, intensity: float, name: str
+) -> None:
+    """Mark where folds diverged."""
+    for lost in result.diverged:
+        if (lost.intensity, lost.setting) != (intensity, name):
             continue
-        last = [p for p in points if str(lost["fold"]) in p["folds"]]
+        last = [p for p in points if str(lost.fold) in p.folds]
         if last:
-            at = last[-1]["folds"][str(lost["fold"])]
-            if at is not None:
-                look_of: Any = {"ms": 7, "mew": 1.8, "zorder": 4}
-                axes.plot(last[-1]["step"], at, "x", color=WRONG, **look_of)
+            value = last[-1].folds[str(lost.fold)]
+            axes.plot(last[-1].step, value, "x", color=WRONG, ms=7, mew=1.8, zorder=4)
 
 
 def _label(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
@@ -136,14 +132,14 @@ def _label(axes: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
         axes.text(end + 0.01 * wide, height, plain(name), weight=weight, **text)
 
 
-def differences(summary: dict[str, Any]) -> Figure:
+def differences(result: OptimizationResult) -> Figure:
     """Every setting less the reference, after the last epoch and over all epochs."""
-    base = reference(summary)
+    base = reference(result)
     lines = [
         (intensity, name)
-        for intensity in summary["intensities"]
-        for name in summary["settings"]
-        if name != base and gain(summary, intensity, name, base)
+        for intensity in result.intensities
+        for name in result.settings
+        if name != base and gain(result, intensity, name, base)
     ]
     labels = [f"{plain(name)}, intensity {intensity:g}" for intensity, name in lines]
     left = 0.35 + _LETTER * max(map(len, labels), default=0)
@@ -155,13 +151,11 @@ def differences(summary: dict[str, Any]) -> Figure:
         axes.axvline(0, color=INK, lw=1)
         for y, (intensity, name) in enumerate(lines):
             axes.axhline(y, color=RULE, lw=0.8, zorder=0)
-            found = gain(summary, intensity, name, base, when)
-            if found is None:
-                continue
-            color = SPREAD if not found.certain else ACCENT if found.value > 0 else WRONG
-            ends = {"low": _nan(found.low), "high": _nan(found.high)}
-            interval(axes, y, ends, found.value, color)
-        axes.set_xlabel(f"{style.metric(summary)} less that of {plain(base)}")
+            found = gain(result, intensity, name, base, when)
+            if found is not None:
+                color = SPREAD if not found.certain else ACCENT if found.value > 0 else WRONG
+                interval(axes, y, found.change, color)
+        axes.set_xlabel(f"{style.metric(result.metric)} less that of {plain(base)}")
     panels[0].set_yticks(range(len(lines)), labels)
     limits = [limit for axes in panels for limit in axes.get_xlim()]
     for axes in panels:
@@ -169,9 +163,9 @@ def differences(summary: dict[str, Any]) -> Figure:
     return figure
 
 
-def _panels(summary: dict[str, Any], right: float) -> tuple[Figure, list[Axes]]:
-    """A panel an intensity, with room for labels on the right of each."""
-    count = len(summary["intensities"])
+def _panels(intensities: Sequence[float], right: float) -> tuple[Figure, list[Axes]]:
+    """A panel for each intensity, with room for labels on its right."""
+    count = len(intensities)
     columns = count if count <= _PER_LINE else 2 if count == 4 else _PER_LINE
     lines = -(-count // columns)
     left, head, between, bottom = 0.7, 0.35, 0.55, 0.55
@@ -210,6 +204,3 @@ def _same_scale(panels: Sequence[Axes]) -> None:
     for axes in panels:
         axes.set_ylim(min(limits), max(limits))
 
-
-def _nan(value: float | None) -> float:
-    return math.nan if value is None else value

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rawdrift.controls.forensics.axes import words
 from rawdrift.controls.forensics.figures import key
 from rawdrift.controls.optimization.figures import LOOKS, plain_axes
+from rawdrift.controls.optimization.result import LearnedISP, OptimizationResult
 from rawdrift.controls.optimization.tables import elements, is_kernel
 from rawdrift.report import style
 from rawdrift.report.style import INK, MUTED, RULE, plain
@@ -24,20 +25,24 @@ _PER_LINE = 5
 _COLORS = [LOOKS[name] for name in ("learned", "direct", "static-best", "neural")]
 
 
-def cameras(summary: dict[str, Any]) -> list[str]:
-    """Those whose ISP was learned."""
-    return list(dict.fromkeys(isp["camera"] for isp in summary["isps"]))
+def cameras(result: OptimizationResult) -> list[str]:
+    """Return the cameras whose ISP was learned."""
+    return list(dict.fromkeys(isp.camera for isp in result.isps))
 
 
-def paths(summary: dict[str, Any], camera: str) -> Figure:
+def _of_camera(result: OptimizationResult, camera: str) -> list[LearnedISP]:
+    return [isp for isp in result.isps if isp.camera == camera]
+
+
+def paths(result: OptimizationResult, camera: str) -> Figure:
     """Every number of a camera's ISP but its kernels, by optimizer step: a line for each fold."""
-    isps = [isp for isp in summary["isps"] if isp["camera"] == camera]
+    isps = _of_camera(result, camera)
     start = {
         element: number
-        for name, value in isps[0]["initial"].items()
+        for name, value in isps[0].initial.items()
         for element, number in elements(name, value).items()
     }
-    lights = [i for i in summary["intensities"] if any(isp["intensity"] == i for isp in isps)]
+    lights = [i for i in result.intensities if any(isp.intensity == i for isp in isps)]
     columns = min(_PER_LINE, max(1, len(start)))
     lines = -(-len(start) // columns)
     left, head, top, tall, between, bottom, gap = 0.55, 0.3, 0.35, 1.05, 0.28, 0.35, 0.55
@@ -55,10 +60,9 @@ def paths(summary: dict[str, Any], camera: str) -> Figure:
         axes.axhline(number, color=INK, lw=1.1, ls=(0, (4, 3)), zorder=4)
         name = element.partition("[")[0]
         for isp in isps:
-            look = _COLORS[lights.index(isp["intensity"]) % len(_COLORS)]
-            known = [at for at in isp["path"] if name in at["values"]]
-            steps = [0, *(at["step"] for at in known)]
-            values = [number, *(elements(name, at["values"][name])[element] for at in known)]
+            look = _COLORS[lights.index(isp.intensity) % len(_COLORS)]
+            steps = [0, *(at.step for at in isp.path)]
+            values = [number, *(elements(name, at.values[name])[element] for at in isp.path)]
             axes.plot(steps, values, color=look.color, ls=look.dashes, lw=1.1, alpha=0.9)
         _few_ticks(axes, number)
         axes.tick_params(labelsize=8, labelbottom=i + columns >= len(start))
@@ -73,8 +77,8 @@ def paths(summary: dict[str, Any], camera: str) -> Figure:
 
 
 def _few_ticks(axes: Axes, value: float) -> None:
-    """An axis of values that holds at least one per cent of what the camera has: no drama of
-    changes that are none."""
+    """Make an axis of values no narrower than 2 % of the camera's value, so that tiny changes look
+    tiny."""
     low, high = axes.get_ylim()
     least = max(0.02 * abs(value), 1e-3)
     if high - low < least:
@@ -86,19 +90,19 @@ def _few_ticks(axes: Axes, value: float) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
 
 
-def has_kernels(summary: dict[str, Any]) -> bool:
-    return any(is_kernel(name) for isp in summary["isps"] for name in isp["initial"])
+def has_kernels(result: OptimizationResult) -> bool:
+    return any(is_kernel(name) for isp in result.isps for name in isp.initial)
 
 
-def kernels(summary: dict[str, Any], camera: str) -> Figure:
+def kernels(result: OptimizationResult, camera: str) -> Figure:
     """The kernels of a camera's ISP as it begins, and what each training has changed of them."""
-    isps = [isp for isp in summary["isps"] if isp["camera"] == camera]
-    titles = ["camera's", *(f"{isp['intensity']:g}\nfold {isp['fold'] + 1}" for isp in isps)]
+    isps = _of_camera(result, camera)
+    titles = ["camera's", *(f"{isp.intensity:g}\nfold {isp.fold + 1}" for isp in isps)]
     shown = [
         (words(name) + (f" {'RGB'[i] if count == 3 else i + 1}" if count > 1 else ""), name, i)
-        for name in isps[0]["initial"]
+        for name in isps[0].initial
         if is_kernel(name)
-        for count in [len(_squares(isps[0]["initial"][name]))]
+        for count in [len(_squares(isps[0].initial[name]))]
         for i in range(count)
     ]
     left = 0.35 + 0.08 * max(len(label) for label, _, _ in shown)
@@ -113,8 +117,8 @@ def kernels(summary: dict[str, Any], camera: str) -> Figure:
             (left - 0.12) / style.WIDTH, (y + side / 2) / height, plain(label, 32), fontsize=9,
             ha="right", va="center",
         )  # fmt: skip
-        own = _squares(isps[0]["initial"][name])[index]
-        squares = [own, *(_squares(isp["final"][name])[index] - own for isp in isps)]
+        own = _squares(isps[0].initial[name])[index]
+        squares = [own, *(_squares(isp.final[name])[index] - own for isp in isps)]
         whole = float(np.abs(own).max()) or 1.0
         change = max(float(np.abs(square).max()) for square in squares[1:]) or 1.0
         figure.text(
@@ -136,7 +140,7 @@ def kernels(summary: dict[str, Any], camera: str) -> Figure:
 
 
 def _squares(value: Any) -> Sequence[NDArray[np.floating]]:
-    """Kernels of one line or square, one or several, as images."""
+    """Return one or several kernels, each a line or a square, as images."""
     numbers = np.asarray(value, dtype=float)
     if numbers.ndim == 1:
         return [numbers[None]]

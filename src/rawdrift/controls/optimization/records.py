@@ -1,64 +1,208 @@
-"""What is kept of a unit: its measurements, and the ISP on its way."""
+"""The units of drift optimization, and what is recorded of each."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
+
+from rawdrift import isp as isps
+from rawdrift.camera.camera import Camera
+from rawdrift.checks import InputError
+from rawdrift.controls.optimization import learned
 from rawdrift.controls.optimization.physics import violations
-from rawdrift.controls.optimization.unit import Unit
+from rawdrift.controls.optimization.result import (
+    Choice,
+    Clipped,
+    Diverged,
+    LearnedISP,
+    PathPoint,
+    Values,
+    Violation,
+)
+from rawdrift.isp.color import Channels
+from rawdrift.isp.learned import to_toml
+from rawdrift.isp.pipeline import Pipeline
+from rawdrift.runs.store import Record
 
-History = Sequence[Mapping[str, Any]]  # see `tasks.course.Course`
+History = Sequence[Mapping[str, Any]]  # see `models.course.Course`
+
+
+class Unit(NamedTuple):
+    """One training, tested after each epoch."""
+
+    setting: str
+    intensity: float
+    fold: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.setting}_{self.intensity:g}_fold{self.fold}"
+
+    @property
+    def label(self) -> str:
+        return f"{self.setting} at {self.intensity:g} fold {self.fold + 1}"
+
+    @property
+    def title(self) -> str:
+        """The name of files for users."""
+        return f"{self.setting}-{self.intensity:g}-fold{self.fold + 1}"
+
+
+class Epoch(msgspec.Struct, frozen=True):
+    """The answers to the test images after an epoch.
+
+    step: of the optimizer. outcomes: a class for each image, or counts of pixels for each mask;
+    see `models.metrics.outcome`.
+    """
+
+    step: int
+    outcomes: list[Any]
+
+
+class StagePictures(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage of an ISP and its gradient; see `result.StageView`. view, gradient: PNG files."""
+
+    name: str
+    view: bytes
+    view_white: float
+    gradient: bytes
+    gradient_white: float
+    gradient_mean: float
+
+
+class Pictures(msgspec.Struct, frozen=True, kw_only=True):
+    """Some test images as the network saw them before and after the training, as PNG files.
+
+    images: their numbers in the data. stages: the first of them on its way through the trained
+    ISP; empty without an ISP.
+    """
+
+    images: list[int]
+    before: list[bytes]
+    after: list[bytes]
+    stages: list[StagePictures]
+
+
+class OptimizationRecord(Record, frozen=True, kw_only=True):
+    """What a training gave.
+
+    history: after each epoch. isps, violations: of each camera, if they are learned.
+    diverged: None of a training that came to its end. choice: of static-best alone.
+    pictures: of the first fold alone.
+    """
+
+    setting: str
+    intensity: float
+    fold: int
+    history: list[Epoch]
+    isps: list[LearnedISP]
+    violations: list[Violation]
+    diverged: Diverged | None
+    choice: Choice | None
+    pictures: Pictures | None
+
+    @property
+    def unit(self) -> Unit:
+        return Unit(self.setting, self.intensity, self.fold)
 
 
 def rows(
-    unit: Unit, settings: Sequence[str], history: History, diverged: Mapping[str, Any] | None
+    unit: Unit, settings: Sequence[str], history: History, diverged: Diverged | None
 ) -> Iterator[dict[str, Any]]:
-    """The measurements after each epoch, once for each of the settings that the unit stands for;
-    recalls after the last one alone. Of a training that has diverged also the row `diverged`."""
+    """Yield the measurements after each epoch, once for each setting that the unit stands for.
+
+    Recalls are of the last epoch alone. A training that diverged also has the row `diverged`.
+    """
     for setting in settings:
         where = {**unit._asdict(), "setting": setting}
         for entry in history:
             at = {**where, "epoch": entry["epoch"], "step": entry["step"]}
             mean = sum(entry["losses"]) / len(entry["losses"])
             train = {"loss": mean, **entry["train"]}
-            for split, found in (("train", train), ("test", entry["test"])):
-                for metric, value in found.items():
+            for split, scores in (("train", train), ("test", entry["test"])):
+                for metric, value in scores.items():
                     if metric.startswith("recall:") and entry is not history[-1]:
                         continue
                     yield {**at, "split": split, "metric": metric, "value": value}
         if diverged is not None:
-            at = {**where, "epoch": diverged["epoch"], "step": diverged["after_step"]}
+            at = {**where, "epoch": diverged.epoch, "step": diverged.after_step}
             yield {**at, "split": "train", "metric": "diverged", "value": 1}
 
 
-def isp_record(
-    index: int,
-    camera: str,
+def learned_isps(
+    unit: Unit,
     configuration: str,
-    start: Mapping[str, Any],
+    channels: Channels,
+    cameras: Sequence[Camera],
+    start: Sequence[Mapping[str, Any]],
     history: History,
-    signal: list[float],
-) -> dict[str, Any]:
-    """The ISP of the camera of this index: its parameters at the start and, where it is learned,
-    after each epoch, with those that have left physics, and what it clips.
+) -> Iterator[LearnedISP]:
+    """Yield the ISP of each camera at the start and after each epoch; none if it is not learned.
 
-    start: as an entry of `settings.states`.
+    start: `settings.states` before the training.
     """
-    return {
-        "camera": camera,
-        "configuration": configuration,
-        "initial": start["values"],
-        "clipped": start["clipped"],
-        "path": [
-            {
-                "epoch": entry["epoch"],
-                "step": entry["step"],
-                **entry["isps"][index],
-                "violations": [
-                    found._asdict()
-                    for found in violations(start["values"], entry["isps"][index]["values"], signal)
-                ],
-            }
+    if not history or not history[0]["isps"]:
+        return
+    for number, (camera, begin) in enumerate(zip(cameras, start, strict=True)):
+        path = [
+            PathPoint(
+                epoch=entry["epoch"],
+                step=entry["step"],
+                values=entry["isps"][number]["values"],
+                clipped=Clipped(**entry["isps"][number]["clipped"]),
+            )
             for entry in history
-            if entry["isps"]
-        ],
-    }
+        ]
+        final = path[-1].values
+        which = f"-camera{number + 1}" if len(cameras) > 1 else ""
+        savable = _is_savable(pipeline(configuration, camera, channels, final), camera)
+        yield LearnedISP(
+            **unit._asdict(),
+            camera=camera.name,
+            file=f"isps/{unit.title}{which}.toml" if savable else None,
+            configuration=configuration,
+            initial=begin["values"],
+            clipped=Clipped(**begin["clipped"]),
+            final=final,
+            path=path,
+        )
+
+
+def pipeline(configuration: str, camera: Camera, channels: Channels, values: Values) -> Pipeline:
+    """Return the ISP with these parameters."""
+    isp = isps.parametrized(configuration, camera, channels)
+    learned.restore(isp, values)
+    return isp
+
+
+def _is_savable(isp: Pipeline, camera: Camera) -> bool:
+    try:
+        to_toml(isp, camera)
+    except InputError:
+        return False
+    return True
+
+
+def left_physics(isp: LearnedISP, signal: list[float]) -> Iterator[Violation]:
+    """Yield the parameters that left physics: since when, and whether they still have at the end.
+
+    signal: of the camera, see `physics.signal`.
+    """
+    first: dict[str, tuple[PathPoint, str]] = {}
+    last: dict[str, str] = {}
+    for at in isp.path:
+        last = {v.parameter: v.what for v in violations(isp.initial, at.values, signal)}
+        for parameter, what in last.items():
+            first.setdefault(parameter, (at, what))
+    for parameter, (at, what) in first.items():
+        yield Violation(
+            intensity=isp.intensity,
+            setting=isp.setting,
+            fold=isp.fold,
+            camera=isp.camera,
+            parameter=parameter,
+            epoch=at.epoch,
+            step=at.step,
+            what=what,
+            at_end=last.get(parameter),
+        )

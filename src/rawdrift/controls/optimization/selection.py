@@ -1,31 +1,33 @@
 """The best of the twelve static pipelines, by validation inside the training images of a fold."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
 from rawdrift import files
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.controls.material import Material
-from rawdrift.data.splits import Indices, validation
-from rawdrift.isp.yuv import Channels
+from rawdrift.controls.optimization.records import Unit
+from rawdrift.controls.optimization.result import Choice
+from rawdrift.data.splits import validation
+from rawdrift.isp.color import Channels
 from rawdrift.models.chain import Develop
+from rawdrift.models.course import Course, DivergedError
 from rawdrift.models.evaluate import answer
 from rawdrift.models.metrics import over_set
-from rawdrift.models.train import Course, DivergedError
 from rawdrift.statistics.measures import classification, segmentation
 
 TRAININGS = len(CONFIGURATIONS)
 
 
 class Scores:
-    """The validation of pipelines that are done, kept in a file through a kill.
+    """Validation scores of the pipelines that are done, kept in a file through a kill.
 
-    inputs: what they depend on beside the spec of the run folder that the file is in; those of
-        others are passed over.
+    inputs: fingerprints of what they depend on beside the spec of the run folder; a file with
+        other ones is ignored.
     """
 
     def __init__(self, path: Path, inputs: list[str]):
@@ -33,58 +35,70 @@ class Scores:
         self.inputs = [*inputs, torch.__version__, str(torch.get_num_threads())]
 
     def read(self) -> dict[str, float | None]:
-        """By pipeline; empty where the file is missing."""
+        """Return the scores by pipeline; none if the file is missing."""
         try:
-            held = json.loads(self.path.read_text("utf-8"))
-        except (FileNotFoundError, ValueError):
+            content = msgspec.json.decode(self.path.read_bytes(), type=_Content)
+        except (FileNotFoundError, msgspec.DecodeError):
             return {}
-        return dict(held["scores"]) if held["inputs"] == self.inputs else {}
+        return content.scores if content.inputs == self.inputs else {}
 
-    def write(self, scores: Mapping[str, float | None]) -> None:
-        """Whole or not at all."""
-        files.write(self.path, json.dumps({"inputs": self.inputs, "scores": scores}))
+    def write(self, scores: dict[str, float | None]) -> None:
+        """Write the file, whole or not at all."""
+        files.write(self.path, msgspec.json.encode(_Content(self.inputs, scores)))
+
+
+class _Content(msgspec.Struct):
+    inputs: list[str]
+    scores: dict[str, float | None]
 
 
 def check(material: Material) -> None:
-    """InputError where training images can't be split again."""
+    """Raise InputError if the training images of a fold can't be split again."""
     for split in material.splits:
         validation(material.data, split.train, 0)
 
 
 def choose(
+    unit: Unit,
     material: Material,
-    indices: Indices,
     channels: Channels,
     fit: Callable[..., Any],
     seed: int,
     scores: Scores,
-) -> dict[str, Any]:
-    """Train on each of the twelve with four fifths of the training images, and take the one that
-    is best on the last fifth, the first one of equals. fit: `tasks.train.train` of the unit.
-    scores: of those that are done already, and of the others when they are.
+) -> Choice:
+    """Train each of the twelve on four fifths of the fold's training images, and choose the one
+    that is best on the last fifth; of equals, the first.
 
-    `chosen`, and `validation`, the metric by pipeline; None of one that diverged.
+    fit: `models.train.train` with the settings of the unit. scores: of those that are done
+    already; the others are added.
+
+    Raises DivergedError if all of them diverge.
     """
-    data, targets, _ = material
-    split = validation(data, indices, seed)
+    data, targets, splits = material
+    split = validation(data, splits[unit.fold].train, seed)
     held_out = torch.from_numpy(split.test)
     of_masks = targets.kind == "segmentation"
     metric = next(iter(segmentation() if of_masks else classification(targets.outputs)))
-    found = scores.read()
+    by_name = scores.read()
     for name in CONFIGURATIONS:
-        if name in found:
+        if name in by_name:
             continue
-        course = Course()
         develop = Develop.static(name, data.cameras, channels)
         try:
-            net = fit(data, targets, torch.from_numpy(split.train), develop, course=course)
+            net = fit(data, targets, torch.from_numpy(split.train), develop, course=Course())
             outcomes, _ = answer(develop, net, data, targets, held_out)
-            found[name] = over_set(outcomes, targets, held_out)[metric]
+            by_name[name] = over_set(outcomes, targets, held_out)[metric]
         except DivergedError:
-            found[name] = None
-        scores.write(found)
-    scored = {name: value for name, value in found.items() if value is not None}
-    if not scored:
+            by_name[name] = None
+        scores.write(by_name)
+    finite = {name: value for name, value in by_name.items() if value is not None}
+    if not finite:
         raise DivergedError("the training has diverged on each of the twelve pipelines")
-    best = max(scored, key=lambda name: scored[name])
-    return {"chosen": best, "metric": metric, "validation": found, "images": len(held_out)}
+    return Choice(
+        intensity=unit.intensity,
+        fold=unit.fold,
+        chosen=max(finite, key=lambda name: finite[name]),
+        metric=metric,
+        validation=by_name,
+        images=len(held_out),
+    )

@@ -11,8 +11,8 @@ from rawdrift.camera.camera import Camera
 from rawdrift.controls.material import Material
 from rawdrift.controls.optimization import learned
 from rawdrift.controls.optimization.physics import clipped
+from rawdrift.controls.optimization.records import Unit
 from rawdrift.controls.optimization.spec import Optimization
-from rawdrift.controls.optimization.unit import Unit
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.splits import Split
 from rawdrift.models.chain import Develop, Front, Normalize
@@ -26,7 +26,10 @@ from rawdrift.models.train import Course, DivergedError, seeded
 def front_of(
     unit: Unit, what: Optimization, material: Material, configuration: str, seed: int
 ) -> Front:
-    """As it is before the training."""
+    """Return what stands before the network, as it is before the training.
+
+    configuration: of the ISP, where the setting has one that is not learned.
+    """
     data, _, splits = material
     if unit.setting == "direct":
         return Packed(data.cameras, what.direct_channels)
@@ -52,7 +55,7 @@ def course_of(
     front: Front,
     signals: Sequence[Sequence[float]],
 ) -> Course:
-    """How the front is learned, if it is, and followed on the test images of the fold.
+    """Return how the front is learned, if it is, and tested after each epoch.
 
     signals: of each camera, see `physics.signal`.
     """
@@ -75,16 +78,13 @@ def course_of(
     return course
 
 
-def isps(front: Front) -> list[Any]:
-    """The pipelines of a front, one a camera; none where it has none."""
-    return front.isps if isinstance(front, Develop) else []
-
-
 def states(front: Front, data: RawDataset, test: Tensor) -> list[dict[str, Any]]:
-    """Of each pipeline its parameters, and what is clipped of these images."""
+    """Return the `values` of each camera's ISP and what is `clipped` of these images, as plain
+    values; empty without an ISP."""
+    pipelines = front.isps if isinstance(front, Develop) else ()
     return [
         {"values": learned.values(isp), "clipped": clipped(isp, data, test, camera)}
-        for camera, isp in enumerate(isps(front))
+        for camera, isp in enumerate(pipelines)
     ]
 
 
@@ -104,6 +104,6 @@ def _follow(
 
 
 def _above(camera: Camera, signal: Sequence[float]) -> float:
-    """The signal above the black level, the mean of the four sites."""
+    """Return the signal above the black level, the mean of the four sites."""
     above = (seen - black for seen, black in zip(signal, camera.black_level, strict=True))
     return max(0.0, sum(above) / len(signal))

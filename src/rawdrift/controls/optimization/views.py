@@ -1,77 +1,103 @@
-"""Pictures of a drift optimization run, as data that the page itself holds."""
+"""The pictures of a drift optimization run, as its page arranges and holds them."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+from rawdrift.controls.optimization.result import OptimizationResult, StageView
 from rawdrift.report import pictures, style
 
 
-def views(summary: dict[str, Any], run: Path) -> list[dict[str, Any]]:
-    """By intensity, the views of each image: `columns`, in words, and `images` with their views in
-    that order. Settings with the same views share a column: learned begins as frozen."""
+class ImageViews(NamedTuple):
+    """The views of an image, one for each column, as data URIs. label: None for masks."""
+
+    name: str
+    label: str | None
+    shown: list[str]
+
+
+class ViewTable(NamedTuple):
+    """Images at an intensity, a row each; columns are settings before or after the training."""
+
+    intensity: float
+    columns: list[str]
+    images: list[ImageViews]
+
+
+def views(result: OptimizationResult, run: Path) -> list[ViewTable]:
+    """Return the views at each intensity.
+
+    Settings with the same views share a column: learned begins as frozen.
+    """
     found = []
-    for intensity in summary["intensities"]:
-        samples = [s for s in summary["samples"] if s["intensity"] == intensity]
-        known = [n for n in summary["settings"] if all(n in s["views"] for s in samples)]
-        names: dict[tuple[str, ...], list[str]] = {}
-        for name in known if samples else ():
-            before, after = (
-                tuple(pictures.data_uri(run, sample["views"][name][when]) for sample in samples)
-                for when in ("before", "after")
-            )
+    for intensity in result.intensities:
+        samples = [sample for sample in result.samples if sample.intensity == intensity]
+        if not samples:
+            continue
+        columns: dict[tuple[str, ...], list[str]] = {}  # names by views of all images
+        for name in result.settings:
+            if not all(name in sample.views for sample in samples):
+                continue
+            pairs = [sample.views[name] for sample in samples]
+            before = tuple(pictures.data_uri(run, pair.before) for pair in pairs)
+            after = tuple(pictures.data_uri(run, pair.after) for pair in pairs)
             if before == after:
-                names.setdefault(after, []).append(name)
+                columns.setdefault(after, []).append(name)
             else:
-                names.setdefault(before, []).append(f"{name}, before")
-                names.setdefault(after, []).append(f"{name}, after")
-        if names:
-            found.append(
-                {
-                    "intensity": intensity,
-                    "columns": [" = ".join(same) for same in names.values()],
-                    "images": [
-                        {
-                            "name": sample["image"],
-                            "label": sample.get("label"),
-                            "shown": [column[i] for column in names],
-                        }
-                        for i, sample in enumerate(samples)
-                    ],
-                }
-            )
+                columns.setdefault(before, []).append(f"{name}, before")
+                columns.setdefault(after, []).append(f"{name}, after")
+        images = [
+            ImageViews(sample.image, sample.label, [column[i] for column in columns])
+            for i, sample in enumerate(samples)
+        ]
+        if columns:
+            names = [" = ".join(same) for same in columns.values()]
+            found.append(ViewTable(intensity, names, images))
     return found
 
 
-def stages(summary: dict[str, Any], run: Path) -> list[dict[str, Any]]:
-    """By intensity and setting, the stages of an image with their gradients. Settings with the same
-    stages are told together."""
-    found: list[dict[str, Any]] = []
-    for entry in summary["stages"]:
-        told = {
-            "intensity": entry["intensity"],
-            "image": entry["image"],
-            "stages": [_stage(stage, run) for stage in entry["stages"]],
-        }
-        same = next((o for o in found if told == {key: o[key] for key in told}), None)
-        if same is None:
-            found.append(told | {"settings": [entry["setting"]]})
-        else:
-            same["settings"].append(entry["setting"])
-    return found
+class StageCell(NamedTuple):
+    """A stage and its gradient, as data URIs, with their scales in words."""
+
+    name: str
+    view: str
+    gradient: str
+    white: str
+    mean: str
 
 
-def _stage(stage: dict[str, Any], run: Path) -> dict[str, Any]:
-    return {
-        "name": stage["name"].replace("_", " "),
-        "view": pictures.data_uri(run, stage["view"]),
-        "gradient": pictures.data_uri(run, stage["gradient"]),
-        "white": _short(stage["view_white"]),
-        "mean": _short(stage["gradient_mean"]),
-    }
+class StageRow(NamedTuple):
+    """An image on its way through the ISP of these settings."""
+
+    settings: list[str]
+    intensity: float
+    image: str
+    stages: Sequence[StageCell]
+
+
+def stages(result: OptimizationResult, run: Path) -> list[StageRow]:
+    """Return the stages at each intensity. Settings with the same stages share a row."""
+    rows: dict[tuple[float, str, tuple[StageCell, ...]], StageRow] = {}
+    for entry in result.stages:
+        cells = tuple(_cell(stage, run) for stage in entry.stages)
+        key = entry.intensity, entry.image, cells
+        row = rows.setdefault(key, StageRow([], entry.intensity, entry.image, cells))
+        row.settings.append(entry.setting)
+    return list(rows.values())
+
+
+def _cell(stage: StageView, run: Path) -> StageCell:
+    return StageCell(
+        stage.name.replace("_", " "),
+        pictures.data_uri(run, stage.view),
+        pictures.data_uri(run, stage.gradient),
+        _short(stage.view_white),
+        _short(stage.gradient_mean),
+    )
 
 
 def _short(value: float | None) -> str:
-    """With two digits that count."""
+    """Write a number with two significant digits."""
     if value is None:
         return style.number(None, 0)
     return f"{value:.2g}".replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,301 @@
+"""What drift optimization found. No torch.
+
+Means, and standard deviations over folds, leave out trainings that diverged or failed; intervals
+and p-values are of images, or of their groups.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from rawdrift.controls.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Values = dict[str, Any]
+"""Parameters of an ISP by name, such as "gamma.gamma": a number, or nested lists of numbers."""
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric after an epoch: its mean and standard deviation over folds.
+
+    std: None of a single fold. epoch: from 1. step: of the optimizer.
+    """
+
+    mean: float
+    std: float | None
+    epoch: int
+    step: int
+
+
+class Reached(msgspec.Struct, frozen=True, kw_only=True):
+    """The optimizer step after which a metric first reached a level.
+
+    mean, std: over folds; None unless all folds reached it. reached: how many folds did.
+    folds: the step of each fold, None where it was never reached.
+    """
+
+    mean: float | None
+    std: float | None
+    reached: int
+    folds: list[int | None]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A setting at an intensity: a row of the paper's Table 4, and how fast it is learned.
+
+    folds: how many were trained to the end. mean, std: of the metric on test images, over folds
+    and epochs. low, high: 95 % interval of the mean; None where it is unknown.
+    std_over_folds: of the folds' means over epochs. std_over_steps: of the epochs' means over folds.
+    final: after the last epoch. best: after the epoch with the highest mean, which the test images
+    have chosen. steps_to_90: to 90 % of each fold's own best value; steps_to_90_of_best: to 90 % of
+    the highest mean of any setting.
+    """
+
+    intensity: float
+    setting: str
+    folds: int
+    epochs: int
+    mean: float
+    std: float | None
+    std_over_folds: float | None
+    std_over_steps: float | None
+    low: float | None
+    high: float | None
+    final: Moment
+    best: Moment
+    steps_to_90: Reached
+    steps_to_90_of_best: Reached
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """The metric of one setting less that of another, on the images that both answered.
+
+    when: after the last epoch ("final"), or the mean over all epochs. low, high: 95 % interval;
+    None where it is unknown. n: images. p: by permutation. p_holm: corrected for all pairs of
+    settings at this intensity. is_difference: whether p_holm is below 0.05.
+    """
+
+    intensity: float
+    when: Literal["final", "mean"]
+    first: str
+    second: str
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    p: float
+    p_holm: float
+    is_difference: bool
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """A point of a learning curve. folds: values by the number of the fold, from "0"."""
+
+    epoch: int
+    step: int
+    mean: float
+    std: float | None
+    folds: dict[str, float]
+
+
+class Curve(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric of a setting by epoch, on the images of a split. metric: also "loss"."""
+
+    intensity: float
+    setting: str
+    split: Literal["train", "test"]
+    metric: str
+    points: list[Point]
+
+
+class Clipped(msgspec.Struct, frozen=True):
+    """The shares of a view's values that are black, 0, and white, 1."""
+
+    black: float
+    white: float
+
+    @property
+    def total(self) -> float:
+        return self.black + self.white
+
+
+class PathPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A learned ISP after an epoch."""
+
+    epoch: int
+    step: int
+    values: Values
+    clipped: Clipped
+
+
+class LearnedISP(msgspec.Struct, frozen=True, kw_only=True):
+    """The ISP of a camera, learned in a fold.
+
+    file: in the run folder, for `rd.isp.load`; None if it can't be an ISP any more.
+    initial, clipped: before the training. final: after the last epoch of `path`.
+    """
+
+    intensity: float
+    setting: str
+    fold: int
+    camera: str
+    file: str | None
+    configuration: str
+    initial: Values
+    clipped: Clipped
+    final: Values
+    path: list[PathPoint]
+
+
+class Violation(msgspec.Struct, frozen=True, kw_only=True):
+    """A parameter of a learned ISP that left its physical limits.
+
+    epoch, step, what: when it did first, and what was wrong then. at_end: what is wrong after the
+    last epoch; None if it has come back.
+    """
+
+    intensity: float
+    setting: str
+    fold: int
+    camera: str
+    parameter: str
+    epoch: int
+    step: int
+    what: str
+    at_end: str | None
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """The static pipeline that static-best chose in a fold.
+
+    validation: the metric on the `images` of the inner validation, by pipeline; None of one whose
+    training diverged.
+    """
+
+    intensity: float
+    fold: int
+    chosen: str
+    metric: str
+    validation: dict[str, float | None]
+    images: int
+
+
+class Diverged(msgspec.Struct, frozen=True, kw_only=True):
+    """A training that diverged in an epoch, after so many steps of whole epochs."""
+
+    intensity: float
+    setting: str
+    fold: int
+    epoch: int
+    after_step: int
+    why: str
+
+
+class Views(msgspec.Struct, frozen=True):
+    """Paths of the pictures of a view before and after the training."""
+
+    before: str
+    after: str
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """A test image of the first fold as the network sees it, by setting. label: None for masks."""
+
+    intensity: float
+    image: str
+    label: str | None
+    views: dict[str, Views]
+
+
+class StageView(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage of a trained ISP, and the gradient of the loss there.
+
+    view, gradient: paths of pictures. view_white, gradient_white: the values shown as white.
+    gradient_mean: the mean size of the gradient.
+    """
+
+    name: str
+    view: str
+    view_white: float
+    gradient: str
+    gradient_white: float
+    gradient_mean: float
+
+
+class Stages(msgspec.Struct, frozen=True, kw_only=True):
+    """A test image of the first fold on its way through the trained ISP of a setting."""
+
+    intensity: float
+    setting: str
+    image: str
+    stages: list[StageView]
+
+
+class OptimizationResult(Result, frozen=True, kw_only=True, tag="optimization"):
+    """What drift optimization found.
+
+    same: settings that equal another one to the last bit, and that one. epochs: of a training.
+    table, differences, curves: of the settings at each intensity; empty where none finished.
+    isps, violations: of the learned ISPs. choices: of static-best. diverged: trainings without a
+    result. samples, stages: pictures of the first fold.
+    """
+
+    settings: list[str]
+    same: dict[str, str]
+    intensities: list[float]
+    folds: int
+    epochs: int
+    table: list[Row]
+    differences: list[Difference]
+    curves: list[Curve]
+    isps: list[LearnedISP]
+    violations: list[Violation]
+    choices: list[Choice]
+    diverged: list[Diverged]
+    samples: list[Sample] = []
+    stages: list[Stages] = []
+
+    def headline(self) -> dict[str, float]:
+        return {f"{row.setting} {row.intensity:g} {self.metric}": row.mean for row in self.table}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Each setting at each intensity."""
+        return [
+            {
+                "intensity": row.intensity,
+                "setting": row.setting,
+                "metric": self.metric,
+                "folds": row.folds,
+                "mean": row.mean,
+                "low": row.low,
+                "high": row.high,
+                "std": row.std,
+                "std_over_folds": row.std_over_folds,
+                "std_over_steps": row.std_over_steps,
+                "final": row.final.mean,
+                "final_std": row.final.std,
+                "best": row.best.mean,
+                "best_std": row.best.std,
+                "best_step": row.best.step,
+                "steps_to_90": row.steps_to_90.mean,
+                "steps_to_90_of_best": row.steps_to_90_of_best.mean,
+            }
+            for row in self.table
+        ]
+
+    def plot(self) -> "Figure":
+        """Draw the learning curves on test images, a panel for each intensity."""
+        from rawdrift.controls.optimization import figures
+        from rawdrift.report import style
+
+        with style.drawing():
+            return figures.learning(self)
+
+    def at(self, intensity: float) -> Sequence[Row]:
+        """The rows of an intensity, without settings that equal another one."""
+        return [
+            row for row in self.table if row.intensity == intensity and row.setting not in self.same
+        ]
