@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from rawdrift.controls.material import Material
-from rawdrift.models.chain import Develop
+from rawdrift.models.chain import Front
 from rawdrift.models.spec import Task
 from rawdrift.models.train import train
 
@@ -16,7 +16,7 @@ CHECKPOINT_EVERY = 60.0
 
 
 def seconds_of_training(
-    material: Material, fold: int, develop: Develop, task: Task
+    material: Material, fold: int, develop: Front, task: Task
 ) -> tuple[nn.Module, float]:
     """Estimate the seconds that training on a fold takes, from two batches after a first one.
 

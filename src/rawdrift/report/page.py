@@ -45,7 +45,7 @@ def compose(
         "settings": listing(fields["spec"]),
         "has_results": (run / "results.csv").is_file(),
     }
-    return render(template, **fields, **shared, **values)
+    return render(template, **{**fields, **shared, **values})
 
 
 def render(template: Path, **values: Any) -> str:

@@ -107,8 +107,6 @@ def _curves(intensity: float, records: Sequence[OptimizationRecord]) -> Iterator
             mean = spread([row["value"] for row in rows])
             folds = {str(row["fold"]): row["value"] for row in rows}
             points.append(
-                Point(
-                    epoch=epoch, step=rows[0]["step"], mean=mean.mean, std=mean.std, folds=folds
-                )
+                Point(epoch=epoch, step=rows[0]["step"], mean=mean.mean, std=mean.std, folds=folds)
             )
         yield Curve(intensity=intensity, setting=setting, split=split, metric=metric, points=points)

@@ -36,15 +36,14 @@ from rawdrift.controls.optimization.records import (
 from rawdrift.controls.optimization.result import Diverged, OptimizationResult
 from rawdrift.controls.optimization.settings import course_of, front_of, states
 from rawdrift.controls.optimization.spec import OptimizationSpec
+from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
 from rawdrift.models import build as models
 from rawdrift.models import weights
-from rawdrift.models.course import Course, DivergedError
+from rawdrift.models.course import DivergedError
 from rawdrift.models.evaluate import answer
 from rawdrift.models.fronts import NeuralISP
 from rawdrift.models.train import resolve_precision, train
 from rawdrift.runs.store import Finished
-
-CHECKPOINT_EVERY = 60.0  # seconds: what a kill costs, at most and beside the epoch under way
 
 
 class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]):
@@ -193,7 +192,12 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
             stages += gradients
         return structs.replace(result, samples=samples, stages=stages)
 
-    def deliver(self, result: OptimizationResult, folder: Path) -> None:
+    def deliver(
+        self,
+        result: OptimizationResult,
+        units: Iterable[Finished[OptimizationRecord]],
+        folder: Path,
+    ) -> None:
         """Write the learned ISPs, as `rd.isp.load` takes them."""
         channels = self.spec.optimization.channels
         for number, isp in enumerate(result.isps):
@@ -208,24 +212,18 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         return f"{images} images at each intensity, {self.spec.task.epochs} epochs a training"
 
     def measure(self) -> float:
-        """Measure epochs of a few images, in the setting with an ISP that takes longest."""
         unit = next((u for u in self.units if u.setting == "learned"), self.units[0])
         material = self.materials[unit.intensity]
         data, targets, splits = material
-        what, task = self.spec.optimization, replace(self.spec.task, epochs=1)
-        indices = torch.from_numpy(splits[0].train)
-        front = front_of(unit, what, material, what.isp, 0)
-        took: list[tuple[float, int]] = []
-        for batches in (1, 1, 3):  # the first time something may be compiled
-            few = indices[: batches * task.batch_size]
-            started = time.monotonic()
-            net = train(data, targets, few, front, task, seed=0, course=Course())
-            answer(front, net, data, targets, few)
-            took.append((time.monotonic() - started, len(few)))
-        images = max(took[-1][1] - took[-2][1], 1)
-        seconds = max(took[-1][0] - took[-2][0], 0.0) / images
-        trainings = sum(map(_trainings, self.units)) / len(self.units)
-        return trainings * self.spec.task.epochs * len(indices) * seconds
+        task = self.spec.task
+        front = front_of(unit, self.spec.optimization, material, self.spec.optimization.isp, 0)
+        net, seconds = seconds_of_training(material, 0, front, task)
+        test = torch.from_numpy(splits[0].test)
+        few = test[: task.batch_size]
+        started = time.monotonic()
+        answer(front, net, data, targets, few)
+        seconds += task.epochs * (time.monotonic() - started) * len(test) / len(few)
+        return seconds * sum(map(_trainings, self.units)) / len(self.units)
 
 
 def _trainings(unit: Unit) -> int:

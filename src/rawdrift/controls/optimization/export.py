@@ -1,4 +1,4 @@
-"""An ISP and its network, out of the folder of a run, as one file."""
+"""Export a trained ISP with its network from a run folder as one file."""
 
 from pathlib import Path
 
@@ -7,9 +7,8 @@ from torch import nn
 
 from rawdrift.checks import InputError, choose
 from rawdrift.controls.optimization.experiment import DriftOptimization
-from rawdrift.controls.optimization.settings import front_of
+from rawdrift.controls.optimization.settings import front_of, is_running
 from rawdrift.controls.optimization.spec import OptimizationSpec
-from rawdrift.controls.optimization.unit import Unit
 from rawdrift.models import weights
 from rawdrift.models.chain import Develop
 from rawdrift.models.deploy import to_export, to_onnx
@@ -23,11 +22,11 @@ COMPARED = 8  # test images that the logits are compared on
 def export(
     spec: OptimizationSpec, run: str | Path, name: str, path: str | Path, any_size: bool = False
 ) -> dict[str, str]:
-    """Write what a training of a run has learned, ISP and network, as `tasks.deploy` does; returns
-    what the file says of itself.
+    """Write the ISP and the network of a training as one file; return the file's metadata.
 
     name: of the training, as its ISP file is called, such as "learned-0.05-fold1". path: ends in
-    .onnx, or in .pt2 for `torch.export.load`. The logits are compared on test images of the fold.
+    .onnx, or in .pt2 for `torch.export.load`. The logits of the file are compared with those of
+    PyTorch on test images of the fold.
 
     Raises InputError for a run without saved networks, and for what can't be exported.
     """
@@ -35,32 +34,31 @@ def export(
     choose("suffix of the file", path.suffix, WRITERS)
     experiment = DriftOptimization(spec)
     saved = {
-        title(unit): unit
+        unit.title: unit
         for unit in experiment.units
         if (run / "networks" / f"{unit.name}.safetensors").is_file()
     }
     if not saved:
         raise InputError(
-            f"{run} has no saved networks; run it anew, in a new folder, with "
-            f"--optimization.save_networks true"
+            f"{run} has no saved networks; run it again, in a new folder, with "
+            f"optimization.save_networks set to true"
         )
     unit = saved[choose("training", name, saved)]
     material = experiment.materials[unit.intensity]
     data, targets, splits = material
-    record = Store(run, spec, experiment.columns).read(unit.name)
-    if record is None:
-        raise InputError(f"{run} has no whole record of {name}; run the same command again")
-    configuration = (record["choice"] or {"chosen": spec.optimization.isp})["chosen"]
+    finished = Store(run, spec, experiment.columns, experiment.record).read(unit.name)
+    if finished is None:
+        raise InputError(f"the record of {name} in {run} is damaged; run the same command again")
+    choice = finished.record.choice
+    configuration = choice.chosen if choice else spec.optimization.isp
     front = front_of(unit, spec.optimization, material, configuration, 0)
     if not isinstance(front, Develop):
         raise InputError(f"{name} has no ISP of rawdrift; export one of another setting")
     split = splits[unit.fold]
-    running = unit.setting in ("learned", "frozen-matched")
+    running = is_running(unit.setting, spec.optimization)
     with torch.random.fork_rng(devices=[]):  # what is drawn is overwritten
-        net = network(
-            data, targets, torch.from_numpy(split.train), front, spec.task,
-            running and spec.optimization.normalization == "running",
-        )  # fmt: skip
+        train = torch.from_numpy(split.train)
+        net = network(data, targets, train, front, spec.task, running)
     source = run / "networks" / f"{unit.name}.safetensors"
     whole = nn.ModuleDict({"front": front, "net": net})
     weights.load(whole, weights.read(source), str(source))
@@ -73,8 +71,3 @@ def export(
         classes=targets.names if targets.kind == "classification" else (),
         any_size=any_size,
     )
-
-
-def title(unit: Unit) -> str:
-    """Of a training, for a person to type."""
-    return f"{unit.setting}-{unit.intensity:g}-fold{unit.fold + 1}"

@@ -203,4 +203,3 @@ def _same_scale(panels: Sequence[Axes]) -> None:
     limits = [limit for axes in panels for limit in axes.get_ylim()]
     for axes in panels:
         axes.set_ylim(min(limits), max(limits))
-

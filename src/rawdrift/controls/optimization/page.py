@@ -13,31 +13,25 @@ from rawdrift.controls.optimization import figures, findings, parameters
 from rawdrift.controls.optimization.caveats import caveats
 from rawdrift.controls.optimization.findings import FIRST, SECOND
 from rawdrift.controls.optimization.result import LearnedISP, OptimizationResult, Violation
-from rawdrift.controls.optimization.tables import tables as contents
+from rawdrift.controls.optimization.tables import tables
 from rawdrift.controls.optimization.views import stages, views
-from rawdrift.report import style, tables
-from rawdrift.report.page import draw, listing, render
+from rawdrift.report import style
+from rawdrift.report.page import compose
 
 
 def write(run: Path, result: OptimizationResult) -> str:
     """Draw figures/ and tables/ into the run folder; return the page."""
-    drawn = draw(_figures(result), run)
-    of_run = contents(result)
-    for table in of_run.values():
-        tables.write(table, run / "tables")
     with_numbers = {row.setting for row in result.table}
-    return render(
+    return compose(
         Path(__file__).with_name("page.html.j2"),
-        result=result,
-        what=result.spec["optimization"],
-        table=of_run,
-        figure=drawn,
-        metric_inside=style.metric(result.metric, inside=True),
-        metric=style.metric(result.metric),
+        run,
+        result,
+        _figures(result),
+        tables(result),
         headline=findings.headline(result),
         lead=findings.lead(result),
         beside_paper=findings.beside_paper(result),
-        tiles=_tiles(result),
+        tiles=list(_tiles(result)),
         reference=findings.reference(result),
         caveats=caveats(result),
         isp_words=in_words(result.spec["optimization"]["isp"]),
@@ -48,9 +42,7 @@ def write(run: Path, result: OptimizationResult) -> str:
         stage_rows=stages(result, run),
         missing=[name for name in result.settings if name not in with_numbers],
         listed=findings.listed,
-        settings=listing(result.spec),
         trained_here=True,
-        has_results=(run / "results.csv").is_file(),
     )
 
 

@@ -15,7 +15,6 @@ from rawdrift.controls.gallery import Gallery
 from rawdrift.controls.material import Material
 from rawdrift.controls.optimization.records import (
     OptimizationRecord,
-    Pictures,
     StagePictures,
 )
 from rawdrift.controls.optimization.result import Sample, Stages, StageView, Views

@@ -48,10 +48,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     folds: how many were trained to the end. mean, std: of the metric on test images, over folds
     and epochs. low, high: 95 % interval of the mean; None where it is unknown.
-    std_over_folds: of the folds' means over epochs. std_over_steps: of the epochs' means over folds.
-    final: after the last epoch. best: after the epoch with the highest mean, which the test images
-    have chosen. steps_to_90: to 90 % of each fold's own best value; steps_to_90_of_best: to 90 % of
-    the highest mean of any setting.
+    std_over_folds: of the folds' means over epochs. std_over_steps: of the epochs' means over
+    folds.
+    final: after the last epoch. best: after the epoch with the highest mean, which was chosen by
+    the test images. steps_to_90: until each fold reached 90 % of its own best value.
+    steps_to_90_of_best: until it reached 90 % of the highest mean of any setting.
     """
 
     intensity: float

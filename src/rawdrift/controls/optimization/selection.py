@@ -32,7 +32,7 @@ class Scores:
 
     def __init__(self, path: Path, inputs: list[str]):
         self.path = path
-        self.inputs = [*inputs, torch.__version__, str(torch.get_num_threads())]
+        self.inputs = [*inputs, str(torch.__version__), str(torch.get_num_threads())]
 
     def read(self) -> dict[str, float | None]:
         """Return the scores by pipeline; none if the file is missing."""

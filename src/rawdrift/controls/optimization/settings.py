@@ -62,13 +62,11 @@ def course_of(
     cameras = material.data.cameras
     course = Course(
         schedule=what.isp_schedule or task.schedule,
+        running=is_running(unit.setting, what),
         follow=partial(_follow, unit, material, material.splits[unit.fold]),
     )
     if isinstance(front, NeuralISP):
         course.lr = {name: task.lr for name, _ in front.named_parameters()}
-        course.running = True
-    elif unit.setting in ("learned", "frozen-matched"):
-        course.running = what.normalization == "running"
     if isinstance(front, Develop) and unit.setting == "learned":
         rate = task.lr if what.isp_lr is None else what.isp_lr
         above = [_above(*pair) for pair in zip(cameras, signals, strict=True)]
@@ -76,6 +74,13 @@ def course_of(
         course.penalty = learned.penalty(front, what, cameras)
         course.after_step = partial(learned.project, learned.box(front, cameras, what.bounds))
     return course
+
+
+def is_running(setting: str, what: Optimization) -> bool:
+    """Whether views are normalized by running statistics, which follow what is learned."""
+    if setting in ("learned", "frozen-matched"):
+        return what.normalization == "running"
+    return setting == "neural"
 
 
 def states(front: Front, data: RawDataset, test: Tensor) -> list[dict[str, Any]]:
