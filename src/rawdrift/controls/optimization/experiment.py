@@ -39,10 +39,9 @@ from rawdrift.controls.optimization.spec import OptimizationSpec
 from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
 from rawdrift.models import build as models
 from rawdrift.models import weights
-from rawdrift.models.course import DivergedError
 from rawdrift.models.evaluate import answer
 from rawdrift.models.fronts import NeuralISP
-from rawdrift.models.train import resolve_precision, train
+from rawdrift.models.train import DivergedError, resolve_precision, train
 from rawdrift.runs.store import Finished
 
 

@@ -19,12 +19,12 @@ from rawdrift.controls.optimization.result import (
     Values,
     Violation,
 )
-from rawdrift.isp.color import Channels
 from rawdrift.isp.learned import to_toml
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.yuv import Channels
 from rawdrift.runs.store import Record
 
-History = Sequence[Mapping[str, Any]]  # see `models.course.Course`
+History = Sequence[Mapping[str, Any]]  # see `models.train.Course`
 
 
 class Unit(NamedTuple):

@@ -13,11 +13,11 @@ from rawdrift.controls.material import Material
 from rawdrift.controls.optimization.records import Unit
 from rawdrift.controls.optimization.result import Choice
 from rawdrift.data.splits import validation
-from rawdrift.isp.color import Channels
+from rawdrift.isp.yuv import Channels
 from rawdrift.models.chain import Develop
-from rawdrift.models.course import Course, DivergedError
 from rawdrift.models.evaluate import answer
 from rawdrift.models.metrics import over_set
+from rawdrift.models.train import Course, DivergedError
 from rawdrift.statistics.measures import classification, segmentation
 
 TRAININGS = len(CONFIGURATIONS)
