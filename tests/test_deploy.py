@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import rawdrift as rd
-from rawdrift.isp import learned
+from rawdrift.isp import file
 from rawdrift.isp.sites import Sites
 from rawdrift.models import deploy
 from rawdrift.models.chain import Develop, Normalize
@@ -75,7 +75,7 @@ def test_onnx_gives_the_logits_of_pytorch(tmp_path):
     assert json.loads(held["rawdrift.classes"]) == ["cell", "dust"]
     assert json.loads(held["rawdrift.normalization"])["std"] == pytest.approx([0.2, 0.3, 0.25])
     assert held["rawdrift.sha256"] == rd.forensics.fingerprint(net)
-    again = learned.from_toml(held["rawdrift.isp"], "metadata")[1]
+    again = file.from_toml(held["rawdrift.isp"], "metadata")[1]
     for name, value in isp.state_dict().items():
         assert torch.equal(again.state_dict()[name], value)
 

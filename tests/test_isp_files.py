@@ -15,7 +15,7 @@ from torch import nn
 import rawdrift as rd
 from rawdrift.camera.camera import Noise
 from rawdrift.cli import main
-from rawdrift.isp import learned
+from rawdrift.isp import file
 from rawdrift.isp.step import Step
 
 from conftest import random_camera, random_mosaic
@@ -82,11 +82,11 @@ def test_every_float_survives(gains, kernel, gamma, level):
         gamma=rd.isp.Gamma(gamma),
         black_level=rd.isp.BlackLevel("RGGB", level),  # below zero, as learning may leave it
     )
-    text = learned.to_toml(isp, DRONE)
-    camera, found = learned.from_toml(text, "text")
+    text = file.to_toml(isp, DRONE)
+    camera, found = file.from_toml(text, "text")
     assert_same(found, isp)
     assert camera.white_balance == tuple(gains)
-    assert learned.to_toml(found, camera) == text
+    assert file.to_toml(found, camera) == text
 
 
 def test_a_user_reads_the_numbers_as_a_camera(tmp_path):
@@ -114,8 +114,8 @@ def test_any_order_of_any_steps():
         .insert("offset", rd.isp.BlackLevel("RGGB", [0.01] * 4, white=0.9), before="demosaic")
     )
     isp = isp.reorder([*list(isp.steps)[:3], *reversed(list(isp.steps)[3:])])
-    text = learned.to_toml(isp)
-    assert_same(learned.from_toml(text, "text")[1], isp)
+    text = file.to_toml(isp)
+    assert_same(file.from_toml(text, "text")[1], isp)
     assert "configuration" not in tomllib.loads(text)["isp"]
 
 
@@ -123,21 +123,27 @@ def test_a_blur_learned_away_stays_away():
     isp = rd.isp.parametrized("bi,u,me", DRONE)
     with torch.no_grad():
         isp.sharpen.radius.fill_(-0.2)
-        found = learned.from_toml(learned.to_toml(isp), "text")[1]
+        found = file.from_toml(file.to_toml(isp), "text")[1]
         mosaic = random_mosaic(0, 10, 12)
         assert torch.equal(found(mosaic), isp(mosaic))
-
-
-class Own(Step):
-    def forward(self, x):
-        return x
 
 
 def test_what_can_not_be_saved(tmp_path):
     isp = rd.isp.static("bi,s,ga", DRONE)
     path = tmp_path / "learned.toml"
-    with pytest.raises(rd.InputError, match=r"'own' is a Own.*expected one of BlackLevel"):
-        rd.isp.save(isp.insert("own", Own(), after="gamma"), path)
+
+    class Local(Step):
+        pass
+
+    class Constructed(Step):
+        def __init__(self):
+            super().__init__()
+
+    for step, message in [(Local(), "put the class into a module"), (Constructed(), "__init__")]:
+        with pytest.raises(
+            rd.InputError, match=rf"'own' is a \w+, which can't be saved: .*{message}"
+        ):
+            rd.isp.save(isp.insert("own", step, after="gamma"), path)
     with pytest.raises(rd.InputError, match=r"ends in \.toml"):
         rd.isp.save(isp, tmp_path / "learned.yaml")
     with pytest.raises(rd.InputError, match="the camera it was made for"):
@@ -153,7 +159,7 @@ def test_what_can_not_be_saved(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-TEXT = learned.to_toml(rd.isp.static("bi,s,ga", DRONE), DRONE)
+TEXT = file.to_toml(rd.isp.static("bi,s,ga", DRONE), DRONE)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,9 @@
-"""The names of the paper's twelve static data models (Table 1). No torch."""
+"""The paper's twelve static data models (Table 1), in names and words. Facts alone: no torch.
+
+An ISP reference is one of these names, or the path of an ISP file (.toml).
+"""
+
+from pathlib import Path
 
 DEMOSAICING = {"bi": "bilinear", "me": "Menon2007", "ma": "Malvar2004"}
 SHARPENING = {"s": "sharpening filter", "u": "unsharp mask"}
@@ -21,3 +26,13 @@ def in_words(name: str) -> str:
 def position(name: str) -> int:
     """Return the place of a configuration in Table 1; other names come after all of them."""
     return CONFIGURATIONS.index(name) if name in CONFIGURATIONS else len(CONFIGURATIONS)
+
+
+def is_file(reference: str) -> bool:
+    """Whether an ISP reference is an ISP file, and no configuration."""
+    return Path(reference).suffix == ".toml"
+
+
+def label(reference: str) -> str:
+    """What pages call the ISP of a reference: its configuration, or the file's stem."""
+    return Path(reference).stem if is_file(reference) else reference

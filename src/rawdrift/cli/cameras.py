@@ -74,14 +74,15 @@ def _check(args: Namespace) -> int:
     if not args.camera and not (args.isp and args.isp.endswith(".toml")):
         raise InputError("--camera is missing: give a camera, or an ISP file as --isp")
 
+    from rawdrift.configurations import is_file
     from rawdrift.controls.evidence import Signature, check
-    from rawdrift.isp import learned
+    from rawdrift.isp.file import read
 
     signature = Signature.load(args.signature)
-    if args.isp and learned.is_file(args.isp):
+    if args.isp and is_file(args.isp):
         if args.camera:
             raise InputError(f"ISP file {args.isp} has its own camera; leave out --camera")
-        camera, isp = learned.read(args.isp)
+        camera, isp = read(args.isp)
         verdict = check(signature, camera, isp=isp)
     else:
         camera = _camera(args.camera)

@@ -14,7 +14,7 @@ from rawdrift.data import datasets
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.spec import Data
 from rawdrift.data.splits import Split, fit_for_folds, k_fold
-from rawdrift.isp import learned
+from rawdrift.isp import file
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.spec import Task
 from rawdrift.models.targets import Targets
@@ -44,7 +44,7 @@ def read(data: Data, task: Task, folds: int | None, seed: int) -> Material:
 
 def read_isp(path: str, cameras: Sequence[Camera]) -> tuple[Camera, Pipeline]:
     """Of an ISP file. InputError unless it is of the data's one camera."""
-    camera, pipeline = learned.read(path)
+    camera, pipeline = file.read(path)
     if [(c.cfa, c.bit_depth) for c in cameras] != [(camera.cfa, camera.bit_depth)]:
         names = ", ".join(f"{c.name} ({c.cfa}, {c.bit_depth} bits)" for c in cameras)
         raise InputError(

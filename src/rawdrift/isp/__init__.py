@@ -8,9 +8,9 @@ from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.black_level import BlackLevel
 from rawdrift.isp.color_correction import ColorCorrection
 from rawdrift.isp.engines import engine
+from rawdrift.isp.file import load, open, save  # noqa: A004
 from rawdrift.isp.gamma import Gamma
 from rawdrift.isp.gaussian import GaussianDenoising
-from rawdrift.isp.learned import load, save
 from rawdrift.isp.malvar import Malvar2004
 from rawdrift.isp.median import MedianDenoising
 from rawdrift.isp.menon import Menon2007
@@ -44,6 +44,7 @@ __all__ = [
     "absolute",
     "engine",
     "load",
+    "open",
     "parametrized",
     "relative",
     "save",

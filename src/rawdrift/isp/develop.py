@@ -13,8 +13,8 @@ from rawdrift import files
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.read import read_raw
 from rawdrift.checks import Failures, InputError, choose
-from rawdrift.configurations import CONFIGURATIONS
-from rawdrift.isp import learned
+from rawdrift.configurations import CONFIGURATIONS, is_file, label
+from rawdrift.isp import file
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import views
 from rawdrift.isp.yuv import Channels
@@ -37,7 +37,7 @@ def plan(raws: Sequence[Path], name: str) -> tuple[str, ...]:
     """
     if name == "all":
         names = CONFIGURATIONS
-    elif learned.is_file(name):
+    elif is_file(name):
         names = (name,)
     else:
         try:
@@ -79,12 +79,12 @@ def develop(
     """
     choose("format", format, FORMATS)
     isp: Pipeline | None = None
-    if learned.is_file(names[0]):
+    if is_file(names[0]):
         if camera is not None or channels is not None:
             raise InputError(
                 f"ISP file {names[0]} has its own camera and channels; leave out those given"
             )
-        camera, isp = learned.read(names[0])
+        camera, isp = file.read(names[0])
     for path in raws:
         try:
             raw = read_raw(path, camera)
@@ -102,7 +102,7 @@ def develop(
                 else:
                     view = isp(raw.mosaic)
                 pixels = picture(view)
-            target = out / f"{path.stem}_{learned.label(name).replace(',', '-')}.{format}"
+            target = out / f"{path.stem}_{label(name).replace(',', '-')}.{format}"
             files.write(target, encode(pixels, format))
             yield Developed(path, name, pixels)
 

@@ -108,6 +108,7 @@ class Number(Quantity):
     camera: the field of `Camera` that holds it, if one does.
     default: its value where nobody gives one; None if it must be given.
     below: the option of the step that it stays below, if that is given.
+    used_below: what the step uses in place of a number that learning has brought below its bound.
     label: what a reader calls it in the step's usual place; left out, step and number by name.
     elements: names of the elements, nested as the shape.
     knobs: by name, what turns the tensor as a whole. If there are any, they drift by default in
@@ -125,6 +126,7 @@ class Number(Quantity):
     camera: str | None = None
     default: Any = None
     below: str | None = None
+    used_below: float | None = None
     label: str = ""
     elements: Sequence[Any] = ()
     knobs: Mapping[str, Knob] = field(default_factory=lambda: MappingProxyType({}))

@@ -1,6 +1,6 @@
 """The twelve configurations of Table 1, static and parametrized."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 
@@ -86,20 +86,27 @@ def _together(isps: dict[str, Pipeline], mosaic: Tensor) -> dict[str, Tensor]:
     path: list[tuple[type[Step], Tensor]] = []
     found = {}
     for name, isp in isps.items():
-        kinds = [type(step) for step in isp.steps.values()]
+        classes = [type(step) for step in isp.steps.values()]
         shared = 0
-        while shared < len(path) and path[shared][0] is kinds[shared]:
+        while shared < len(path) and path[shared][0] is classes[shared]:
             shared += 1
         del path[shared:]
         stages = isp.stages(path[-1][1] if path else isp.checked(mosaic), skip=shared)
-        path += [(kind, stage) for kind, (_, stage) in zip(kinds[shared:], stages, strict=True)]
+        path += [(cls, stage) for cls, (_, stage) in zip(classes[shared:], stages, strict=True)]
         found[name] = path[-1][1]
     return found
 
 
-def _pipeline(name: str, camera: Camera, channels: Channels, parametrized: bool) -> Pipeline:
+def configuration(steps: Mapping[str, Step]) -> str | None:
+    """The name in Table 1 of a pipeline with these steps in this order, or None."""
+    found = [(name, type(step)) for name, step in steps.items()]
+    return next((name for name in CONFIGURATIONS if [*kinds(name).items()] == found), None)
+
+
+def kinds(name: str) -> dict[str, type[Step]]:
+    """The classes of a configuration's steps, by the steps' names."""
     demosaicing, sharpening, denoising = choose("ISP", name, CONFIGURATIONS).split(",")
-    kinds = (
+    classes: tuple[type[Step], ...] = (
         BlackLevel,
         _DEMOSAICING[demosaicing],
         WhiteBalance,
@@ -108,8 +115,12 @@ def _pipeline(name: str, camera: Camera, channels: Channels, parametrized: bool)
         _DENOISING[denoising],
         Gamma,
     )
+    return {str(step.stage): step for step in classes}
+
+
+def _pipeline(name: str, camera: Camera, channels: Channels, parametrized: bool) -> Pipeline:
     steps = {}
-    for kind in kinds:
-        options = {"channels": channels} if "channels" in kind.options else {}
-        steps[str(kind.stage)] = kind.of(camera, parametrized=parametrized, **options)
+    for step_name, step in kinds(name).items():
+        options = {"channels": channels} if "channels" in step.options else {}
+        steps[step_name] = step.of(camera, parametrized=parametrized, **options)
     return Pipeline(steps, camera.bit_depth)

@@ -45,8 +45,8 @@ class Step(nn.Module):
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         for name in (*cls.numbers, *cls.options):
-            if hasattr(Step, name):
-                raise TypeError(f"{cls.__name__}: {name!r} is an attribute of every step")
+            if hasattr(Step, name) or name in ("name", "kind"):
+                raise TypeError(f"{cls.__name__}: {name!r} can't be the name of a number or option")
         cls._signature = _signature(cls)
         if cls.__init__ is Step.__init__:
             cls.__signature__ = cls._signature  # type: ignore[attr-defined]
@@ -74,12 +74,13 @@ class Step(nn.Module):
         fields = {name: d.camera for name, d in declared.items() if d.camera and name not in given}
         values = {name: getattr(camera, field) for name, field in fields.items()}
         values = {name: value for name, value in values.items() if value is not None} | given
-        if parametrized:
-            for name, number in cls.numbers.items():
-                value = values.get(name, number.default)
-                if value is not None:
-                    tensor = torch.as_tensor(value, dtype=torch.float64).clone()
-                    values[name] = nn.Parameter(tensor)
+        for name, number in cls.numbers.items():
+            value = values.setdefault(name, number.default)
+            if value is None:
+                raise InputError(f"camera {camera.name!r} has no {number.camera or name}; give one")
+            if parametrized:
+                tensor = torch.as_tensor(value, dtype=torch.float64).clone()
+                values[name] = nn.Parameter(tensor)
         return cls(**values)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from rawdrift.isp.number import Number, relative
 from rawdrift.isp.step import Step
 from rawdrift.isp.yuv import CHANNELS_OPTION, filtered
-from rawdrift.neighborhood import along_columns, along_rows, gaussian_taps
+from rawdrift.neighborhood import NO_BLUR, along_columns, along_rows, gaussian_taps
 
 
 @final
@@ -21,7 +21,9 @@ class UnsharpMask(Step):
     stage = "sharpen"
     options = {"channels": CHANNELS_OPTION}
     numbers = {
-        "radius": Number(default=1.0, drift=relative(0.5), above=0.0, unit="px"),
+        "radius": Number(
+            default=1.0, drift=relative(0.5), above=0.0, used_below=NO_BLUR, unit="px"
+        ),
         "amount": Number(default=1.0, drift=relative(0.5)),
     }
 

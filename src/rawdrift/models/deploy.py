@@ -24,12 +24,13 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from rawdrift import __version__, files, isp
+from rawdrift import __version__, files, imports, isp
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.read import to_unit
 from rawdrift.checks import InputError
-from rawdrift.isp import learned
+from rawdrift.isp import file
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.presets import configuration
 from rawdrift.models.chain import Develop, Normalize
 from rawdrift.models.networks import need
 from rawdrift.models.weights import fingerprint
@@ -144,8 +145,9 @@ def _export(
             f"a file is for the pipeline of one camera, got {len(pipelines)}; write one for each"
         )
     # As its own file has it, so that what is told is what runs.
-    text = learned.to_toml(pipelines[0], camera)
-    said, pipeline = learned.from_toml(text, "the pipeline")
+    text = file.to_toml(pipelines[0], camera)
+    with imports.allowing(imports.references(text)):  # the pipeline has imported them
+        said, pipeline = file.from_toml(text, "the pipeline")
     chain = nn.Sequential(pipeline, deepcopy(net).cpu().float()).eval().requires_grad_(False)
 
     x = to_unit(example.detach().cpu(), pipeline.bit_depth).float()
@@ -176,7 +178,7 @@ def _export(
         "rawdrift": __version__,
         "input": f"{said.cfa} mosaic, float32 (batch, H, W), DN / {2**said.bit_depth - 1}",
         "camera": said.name,
-        "configuration": learned.configuration(pipeline) or "none of Table 1",
+        "configuration": configuration(pipeline.steps) or "none of Table 1",
         "isp": text,
         "normalization": json.dumps({"mean": norm.mean.tolist(), "std": norm.std.tolist()})
         if norm

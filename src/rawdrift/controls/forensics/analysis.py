@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import rawdrift
+from rawdrift import configurations
 from rawdrift.checks import InputError
 from rawdrift.controls.evidence import Signature
 from rawdrift.controls.experiment import HOW, environment
 from rawdrift.controls.forensics.pictures import pictures
 from rawdrift.controls.material import about
-from rawdrift.isp import learned
 from rawdrift.runs.spec import to_dict
 from rawdrift.runs.store import Record
 from rawdrift.statistics.basics import Interval, effective_size, spread, wilson
@@ -61,7 +61,7 @@ def summarize(
         "data": about(sweep.spec.data, sweep.material),
         "metric": sweep.metric,
         "distance": sweep.spec.forensics.distance,
-        "isp": learned.label(sweep.spec.forensics.isp),
+        "isp": configurations.label(sweep.spec.forensics.isp),
         "camera": sweep.camera.name,
         "space": sweep.space.to_dict()["axes"],
         "groups": [group for group in sweep.groups if any(s["group"] == group for s in found)],

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from rawdrift import configurations
 from rawdrift import isp as isps
 from rawdrift.checks import InputError, choose
 from rawdrift.controls import experiment
@@ -33,7 +34,6 @@ from rawdrift.controls.forensics.tolerance import envelope
 from rawdrift.controls.forensics.unit import Unit, groups_of
 from rawdrift.controls.material import read, read_isp
 from rawdrift.data.dataset import RawDataset
-from rawdrift.isp import learned
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models import build as models
 from rawdrift.models import losses, weights
@@ -80,7 +80,7 @@ class DriftForensics(Experiment[Unit]):
                 f"forensics is of one camera, but the data are of {names}; put the images of each "
                 f"into a folder of its own"
             )
-        if learned.is_file(asked.isp):
+        if configurations.is_file(asked.isp):
             self.camera, isp = read_isp(asked.isp, data.cameras)
         else:
             self.camera = data.cameras[0]
@@ -107,7 +107,7 @@ class DriftForensics(Experiment[Unit]):
         self.units += [Unit("sensitivity", 0)] * bool(asked.samples)
         self.units += [Unit("envelope", 0)] * asked.envelope
         self.inputs = [data.fingerprint(), models.fingerprint(spec.task, targets, data.size)]
-        if learned.is_file(asked.isp):
+        if configurations.is_file(asked.isp):
             self.inputs.append(weights.checksum(asked.isp))
         self.step = "unit"
 

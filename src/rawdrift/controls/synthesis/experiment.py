@@ -14,7 +14,7 @@ import torch
 from msgspec.structs import replace
 from torch import nn
 
-from rawdrift import imports
+from rawdrift import configurations, imports
 from rawdrift.controls.experiment import Experiment, Progress
 from rawdrift.controls.gallery import Gallery
 from rawdrift.controls.material import fold_seed, read, read_isp
@@ -24,7 +24,6 @@ from rawdrift.controls.synthesis.result import ByKind, SynthesisRecord, Synthesi
 from rawdrift.controls.synthesis.samples import Samples
 from rawdrift.controls.synthesis.spec import SynthesisSpec
 from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
-from rawdrift.isp import learned
 from rawdrift.models import build as models
 from rawdrift.models import weights
 from rawdrift.models.case import Case
@@ -63,7 +62,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
         self.material = read(spec.data, spec.task, folds, spec.seed)
         data, targets, splits = self.material
         self.isps = {
-            learned.label(path): read_isp(path, data.cameras)[1]
+            configurations.label(path): read_isp(path, data.cameras)[1]
             for path in spec.synthesis.isps or ()
         }
         self.cases = cases(spec)
