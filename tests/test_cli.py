@@ -381,7 +381,7 @@ def test_a_label_with_one_image_names_it_and_what_to_do(tmp_path, capsys):
     root = write_folder(tmp_path / "data", one, size=(32, 32))
     error = fails(experiment(root, tmp_path / "run"), capsys)
     assert "'rare' has 1" in error
-    assert "--data.exclude" in error
+    assert "data.exclude" in error
     assert not (tmp_path / "run").exists()
     excluded = experiment(root, tmp_path / "run", "--data.exclude", "['rare']")
     capsys.readouterr()

@@ -144,7 +144,7 @@ def test_mistakes_in_a_folder_are_named(name, tmp_path):
     root = write_folder(tmp_path, rows(mask=lambda i: f"{i}-mask.tif"))
     spoil(root)
     with pytest.raises(rd.InputError, match=message):
-        manifest.load(root)
+        manifest.collect(manifest.Folder(root))
 
 
 @given(
@@ -196,7 +196,7 @@ def test_a_rare_label_is_left_out_only_where_hardly_anything_is_lost():
     assert dict(kept.left_out) == {"c": "1 image: too few for 3 folds"}
     assert len(kept) == 140
     assert set(kept.labels.tolist()) == {0, 1}
-    with pytest.raises(rd.InputError, match=r"3 folds need 3 images.*'c' has 1.*--data.exclude"):
+    with pytest.raises(rd.InputError, match=r"3 folds need 3 images.*'c' has 1.*data.exclude"):
         fit_for_folds(dataset(["a"] * 30 + ["b"] * 20 + ["c"]), folds=3)
     with pytest.raises(rd.InputError, match="'b' has 1"):
         fit_for_folds(dataset(["a"] * 200 + ["b"]), folds=3)

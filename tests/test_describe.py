@@ -13,7 +13,7 @@ from rawdrift.cfa import PATTERNS, offsets
 from rawdrift.cli import main
 from rawdrift.data.describe import clipped, describe, samples
 from rawdrift.data.duplicates import Duplicates
-from rawdrift.data.frames import Frame, Row
+from rawdrift.data.frame import Frame, Row
 from rawdrift.data.noise import NoiseCurve
 from rawdrift.report.dataset import sample_sheet
 

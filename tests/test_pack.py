@@ -14,7 +14,7 @@ from filelock import FileLock
 import rawdrift as rd
 from rawdrift.cli import main
 from rawdrift.data import datasets, manifest, pack
-from rawdrift.data.frames import Frame, Row
+from rawdrift.data.frame import Frame, Row
 from rawdrift.data.spec import Data
 
 from conftest import random_camera, write_folder

@@ -1,7 +1,7 @@
 """Commands on data: fetch, pack and describe."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from jsonargparse import Namespace
@@ -13,7 +13,7 @@ def _pack(args: Namespace) -> int:
     from rawdrift.data import datasets, pack
 
     frames = datasets.frames(args.data)
-    failures = pack.write(frames, Path(args.out), _each_image)
+    failures = pack.write(frames, Path(args.out))
     count = len(frames.rows) - len(failures.reasons)
     print(f"{count} image{'s' * (count > 1)} packed into {args.out}")
     failures.check(len(frames.rows), "images")
@@ -27,7 +27,7 @@ def _describe(args: Namespace) -> int:
     if args.verify:
         pack.verify(Path(args.data.root or args.data.name))
     frames = datasets.frames(args.data)
-    found = describe(frames, _each_image)
+    found = describe(frames)
 
     from rawdrift.report.dataset import SAMPLES, dataset_text, sample_sheet
 
@@ -38,13 +38,6 @@ def _describe(args: Namespace) -> int:
         sample_sheet(shown, found["classes"], Path(args.sheet), title)
     Failures(found["unreadable"]).check(len(frames.rows), "images")
     return 0
-
-
-def _each_image(indices: range) -> Iterable[int]:
-    from tqdm import tqdm
-
-    bar: Iterable[int] = tqdm(indices, unit="image", leave=False, disable=None)
-    return bar
 
 
 def _fetch(args: Namespace) -> int:

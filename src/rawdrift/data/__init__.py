@@ -6,14 +6,14 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from rawdrift.data.dataset import RawDataset
-    from rawdrift.data.datasets import load
+    from rawdrift.data.datasets import frames, load
     from rawdrift.data.spec import Data
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "dataset": ["RawDataset"],
-        "datasets": ["load"],
+        "datasets": ["frames", "load"],
         "spec": ["Data"],
     },
 )

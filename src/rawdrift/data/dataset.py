@@ -1,4 +1,4 @@
-"""Raw images, in memory or mapped from a file, with what is known of them."""
+"""Raw images, in memory or mapped from a file, with their labels, masks and cameras."""
 
 import hashlib
 from collections import Counter
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
-from rawdrift.data.frames import Frame, Row
+from rawdrift.data.frame import Frame, Row
 
-_CHUNK = 64  # images that are read at once to be hashed
+_CHUNK = 64  # images that are hashed at once
 
 
 @final
 class Selection:
-    """Some images (n, H, W) of a tensor (N, H, W): read when indexed, as the tensor would be."""
+    """Some images (n, H, W) of a tensor (N, H, W), read when they are indexed."""
 
     def __init__(self, tensor: Tensor, index: Tensor):
         self.tensor = tensor
@@ -54,9 +54,10 @@ class RawDataset:
     cameras, camera_index: the cameras, and which of them took each image, (N,) int64.
     classes, labels: names of the labels, sorted, and the index of each image's, (N,) int64.
     masks: (N, H, W) uint8.
-    groups: N names of what belongs together (slide, flight, patient).
+    groups: N names of groups of images that belong together (slide, flight, patient).
     left_out: labels that were left out, with how many images each had and why.
-    checksum: of the file that mosaics and masks are mapped from, where it is known.
+    intensity: of the light, as a share of the full intensity.
+    checksum: of the files that mosaics and masks are mapped from, if known.
     """
 
     mosaics: Images
@@ -68,13 +69,14 @@ class RawDataset:
     masks: Images | None = None
     groups: tuple[str, ...] | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    intensity: float = 1.0
     checksum: str | None = None
 
     def __len__(self) -> int:
         return len(self.mosaics)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """(mosaic, target): the label's index, or the mask where there are no labels."""
+        """Return a mosaic with its target: the index of its label, or its mask without labels."""
         targets = self.labels if self.labels is not None else self.masks
         if targets is None:
             raise InputError("the dataset has neither labels nor masks, expected one of them")
@@ -82,7 +84,7 @@ class RawDataset:
 
     @property
     def rows(self) -> list[Row]:
-        """What is known of each image, as a manifest would say it."""
+        """The rows of the images, as a manifest gives them."""
         labels = [] if self.labels is None else self.labels.tolist()
         return [
             Row(
@@ -95,7 +97,7 @@ class RawDataset:
         ]
 
     def read(self, index: int) -> Frame:
-        """One image with its camera and mask."""
+        """Return an image with its camera and mask."""
         return Frame(
             self.mosaics[index].numpy(),
             self.cameras[int(self.camera_index[index])],
@@ -108,14 +110,14 @@ class RawDataset:
         return self.mosaics.shape[1], self.mosaics.shape[2]
 
     def counts(self) -> dict[str, int]:
-        """How many images each label has."""
+        """Return how many images each label has."""
         if self.labels is None:
             return {}
-        found = Counter(self.labels.tolist())
-        return {name: found[index] for index, name in enumerate(self.classes)}
+        by_index = Counter(self.labels.tolist())
+        return {name: by_index[index] for index, name in enumerate(self.classes)}
 
     def without(self, labels: Sequence[str], why: str = "excluded") -> "RawDataset":
-        """The dataset without the images of these labels; `why` is noted in `left_out`."""
+        """Return the dataset without the images of these labels, noting `why` in `left_out`."""
         if self.labels is None or not labels:
             return self
         counts = self.counts()
@@ -133,22 +135,22 @@ class RawDataset:
         )
 
     def take(self, index: Sequence[int]) -> "RawDataset":
-        """The dataset of these images alone, in this order."""
-        kept = torch.as_tensor(index, dtype=torch.long)
+        """Return the dataset of these images alone, in this order."""
+        indices = torch.as_tensor(index, dtype=torch.long)
         return replace(
             self,
-            mosaics=_select(self.mosaics, kept),
+            mosaics=_select(self.mosaics, indices),
             images=tuple(self.images[i] for i in index),
-            camera_index=self.camera_index[kept],
-            labels=None if self.labels is None else self.labels[kept],
-            masks=None if self.masks is None else _select(self.masks, kept),
+            camera_index=self.camera_index[indices],
+            labels=None if self.labels is None else self.labels[indices],
+            masks=None if self.masks is None else _select(self.masks, indices),
             groups=None if self.groups is None else tuple(self.groups[i] for i in index),
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 of all that a result depends on, to notice data that changed under a run.
+        """Return the SHA-256 of all that results depend on, to notice data that have changed.
 
-        Where the `checksum` is known, it stands for mosaics and masks, which are not read then.
+        A known `checksum` replaces those of mosaics and masks, which are then not read.
         """
         digest = hashlib.sha256()
         for part in (self.images, self.classes, self.groups, self.cameras):
@@ -166,10 +168,10 @@ class RawDataset:
         return digest.hexdigest()
 
 
-def _select(images: Images, kept: Tensor) -> Selection:
+def _select(images: Images, indices: Tensor) -> Selection:
     if isinstance(images, Selection):
-        return Selection(images.tensor, images.index[kept])
-    return Selection(images, kept)
+        return Selection(images.tensor, images.index[indices])
+    return Selection(images, indices)
 
 
 def _noted(count: int, why: str) -> str:

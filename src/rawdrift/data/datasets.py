@@ -1,77 +1,81 @@
-"""The datasets by name."""
+"""Opening a dataset by its name, or one that a function of the user makes."""
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any
+import torch
 
-from tqdm import tqdm
-
-from rawdrift.data import manifest, pack, raw_drone, raw_microscopy
+from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
-from rawdrift.data.frames import Frames
+from rawdrift.data.frame import Excluding, Frames
 from rawdrift.data.intensity import dimmed
-from rawdrift.data.spec import Data
+from rawdrift.data.manifest import collect
+from rawdrift.data.spec import DATASETS, Data
+from rawdrift.imports import resolve
 
 
 def load(spec: Data) -> RawDataset:
-    """The dataset that a spec names. The images of a packed folder are read where they are used."""
-    return _LOADERS[spec.name](spec)
+    """Return the images of a dataset, those of excluded labels among them.
+
+    Images of a packed folder are read when they are used; all others are in memory.
+    Raises InputError if the images or their labels can't be used.
+    """
+    return _at_intensity(_open(spec), spec)
 
 
 def frames(spec: Data) -> Frames:
-    """The images of a dataset, without `exclude`, to be read one by one, however many there are."""
-    if spec.name == "folder" and spec.intensity == 1.0 and not _is_packed(spec):
-        return manifest.Folder(Path(str(spec.root)), spec.exclude)
-    return load(spec).without(spec.exclude)
+    """Return the images of a dataset, without excluded labels, to be read one by one.
+
+    Images in files are not held in memory, so there may be any number of them.
+    """
+    images = _open(spec)
+    if isinstance(images, RawDataset) or spec.intensity != 1.0:
+        return _at_intensity(images, spec).without(spec.exclude)
+    return Excluding(images, spec.exclude)
 
 
-def _progress(items: list[Any], what: str) -> Iterable[Any]:
-    bar: Iterable[Any] = tqdm(items, desc=what, unit="image", leave=False, disable=None)
-    return bar
+def _open(spec: Data) -> Frames:
+    images = resolve(DATASETS.get(spec.name, spec.name), "data.name")(spec)
+    if isinstance(images, RawDataset):
+        if spec.name not in DATASETS:
+            _check(images, spec.name)
+    elif not hasattr(images, "rows") or not hasattr(images, "read"):
+        raise InputError(
+            f"data.name {spec.name} must return a rawdrift.data.RawDataset, or an object with rows "
+            f"and read(index), got {type(images).__name__}"
+        )
+    opened: Frames = images
+    return opened
 
 
-def _is_packed(spec: Data) -> bool:
-    return (Path(str(spec.root)) / pack.INDEX).exists()
+def _at_intensity(images: Frames, spec: Data) -> RawDataset:
+    data = images if isinstance(images, RawDataset) else collect(images)
+    return data if data.intensity == spec.intensity else dimmed(data, spec.intensity)
 
 
-def _folder(spec: Data) -> RawDataset:
-    root = Path(str(spec.root))
-    data = pack.load(root) if _is_packed(spec) else manifest.load(root, _progress)
-    return dimmed(data, spec.intensity)
+def _check(data: RawDataset, name: str) -> None:
+    """Raise InputError unless the parts of a user's dataset fit together."""
+    count, kinds = len(data.images), (torch.uint16, torch.float32)
+    parts = (data.mosaics, data.camera_index, data.labels, data.masks, data.groups)
+    lengths = [len(part) for part in parts if part is not None]
+    if len(data.mosaics.shape) != 3 or data.mosaics.dtype not in kinds:
+        problem = (
+            f"mosaics of shape {tuple(data.mosaics.shape)} and type {data.mosaics.dtype}; expected "
+            f"(N, H, W), uint16 DN or float32 in [0, 1]"
+        )
+    elif any(length != count for length in lengths) or count == 0:
+        problem = f"{count} images, but mosaics, camera_index and others of lengths {lengths}"
+    elif data.masks is not None and (
+        data.masks.shape != data.mosaics.shape or data.masks.dtype != torch.uint8
+    ):
+        problem = f"masks {tuple(data.masks.shape)} of {data.masks.dtype}; expected the shape of "
+        problem += "the mosaics and uint8"
+    elif not _is_index(data.camera_index, len(data.cameras)):
+        problem = f"a camera_index that does not fit its {len(data.cameras)} cameras"
+    elif data.labels is not None and not _is_index(data.labels, len(data.classes)):
+        problem = f"labels that do not fit its {len(data.classes)} classes"
+    else:
+        return
+    raise InputError(f"data.name {name} returned {problem}")
 
 
-def _raw_microscopy(spec: Data) -> RawDataset:
-    return raw_microscopy.load(Path(str(spec.root)), spec.intensity, _progress)
-
-
-def _raw_drone(spec: Data) -> RawDataset:
-    return raw_drone.load(Path(str(spec.root)), spec.intensity, _progress)
-
-
-def _synthetic_microscopy(spec: Data) -> RawDataset:
-    from rawdrift.data.synthetic import microscopy
-
-    made = microscopy.make(*_order(spec), balanced=bool(spec.balanced))
-    return dimmed(made, spec.intensity)
-
-
-def _synthetic_drone(spec: Data) -> RawDataset:
-    from rawdrift.data.synthetic import drone
-
-    return dimmed(drone.make(*_order(spec)), spec.intensity)
-
-
-def _order(spec: Data) -> tuple[int, int, int]:
-    assert spec.images is not None
-    assert spec.size is not None
-    assert spec.seed is not None
-    return spec.images, spec.size, spec.seed
-
-
-_LOADERS: dict[str, Callable[[Data], RawDataset]] = {
-    "folder": _folder,
-    "raw-microscopy": _raw_microscopy,
-    "raw-drone": _raw_drone,
-    "synthetic-microscopy": _synthetic_microscopy,
-    "synthetic-drone": _synthetic_drone,
-}
+def _is_index(values: torch.Tensor, count: int) -> bool:
+    """Whether values are int64, from 0 to count - 1."""
+    return values.dtype == torch.int64 and 0 <= int(values.min()) <= int(values.max()) < count

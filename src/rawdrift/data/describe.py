@@ -1,7 +1,7 @@
 """What a dataset holds, and what is wrong with it, read one image at a time."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -14,17 +14,15 @@ from rawdrift.camera.camera import Camera
 from rawdrift.cfa import offsets
 from rawdrift.checks import Failures, InputError
 from rawdrift.data.duplicates import Duplicates
-from rawdrift.data.frames import Cameras, Frame, Frames, Row, size
+from rawdrift.data.frame import Cameras, Frame, Frames, Row, progress, size
 from rawdrift.data.noise import NoiseCurve
 from rawdrift.isp.develop import picture
 
 SAMPLE_ISP = "bi,s,ga"
 
 
-def describe(
-    frames: Frames, progress: Callable[[range], Iterable[int]] = lambda indices: indices
-) -> dict[str, Any]:
-    """A description that JSON can hold:
+def describe(frames: Frames) -> dict[str, Any]:
+    """Return a description of images, as JSON can hold it:
 
     images: how many can be read. unreadable: what is wrong with the others, by name.
     sizes, values: how many images have each size ("HxW") and type. masks: how many have one.
@@ -39,7 +37,7 @@ def describe(
     rows = frames.rows
     failures = Failures()
     seen = _Seen()
-    for index in progress(range(len(rows))):
+    for index in progress(range(len(rows)), "describing"):
         try:
             frame = frames.read(index)
         except (InputError, PermissionError) as error:
@@ -56,16 +54,17 @@ def describe(
         "groups": _counted(row.group for row in seen.rows),
         "cameras": [
             {"name": camera.name, "cfa": camera.cfa, "images": seen.by_camera[i]}
-            for i, camera in enumerate(seen.cameras.found)
+            for i, camera in enumerate(seen.cameras.unique)
         ],
         "clipping": {
             "white": _worst(seen.rows, seen.white),
             "black": _worst(seen.rows, seen.black),
         },
         "noise": [
-            None if (found := curve.estimate()) is None else asdict(found) for curve in seen.noise
+            None if (estimate := curve.estimate()) is None else asdict(estimate)
+            for curve in seen.noise
         ],
-        **_doubles(seen.rows, seen.duplicates),
+        **_duplicates(seen.rows, seen.duplicates),
     }
 
 
@@ -79,26 +78,26 @@ class Sample(NamedTuple):
 
 
 def samples(frames: Frames, each: int) -> Iterator[Sample]:
-    """Up to `each` images of every class, from its first to its last, developed by `SAMPLE_ISP`.
+    """Yield up to `each` images of every class, from first to last, developed by `SAMPLE_ISP`.
 
-    Images that can't be read are passed over.
+    Images that can't be read are skipped.
     """
     rows = frames.rows
     by_label: dict[str, list[int]] = {}
-    for place, row in enumerate(rows):
-        by_label.setdefault(row.label, []).append(place)
-    for label, places in sorted(by_label.items()):
-        chosen = np.linspace(0, len(places) - 1, min(each, len(places))).round().astype(int)
-        for place in (places[i] for i in chosen):
+    for index, row in enumerate(rows):
+        by_label.setdefault(row.label, []).append(index)
+    for label, indices in sorted(by_label.items()):
+        chosen = np.linspace(0, len(indices) - 1, min(each, len(indices))).round().astype(int)
+        for index in (indices[i] for i in chosen):
             try:
-                frame = frames.read(place)
+                frame = frames.read(index)
             except (InputError, PermissionError):
                 continue
-            yield Sample(label, rows[place].image, _developed(frame), frame.mask)
+            yield Sample(label, rows[index].image, _developed(frame), frame.mask)
 
 
 class _Seen:
-    """What adds up, image by image."""
+    """What is counted, image by image."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
@@ -130,7 +129,7 @@ class _Seen:
 
 
 def clipped(mosaic: NDArray[Any], camera: Camera) -> tuple[float, float]:
-    """The shares of sites at or above the white level, and at or below their black level."""
+    """Return the shares of sites at or above the white level, and at or below the black level."""
     full = 1.0 if mosaic.dtype.kind == "f" else 2.0**camera.bit_depth - 1
     # Half a DN of room for levels that were rounded when they were written.
     room = 0.5 / (2**camera.bit_depth - 1) * full
@@ -159,25 +158,25 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 def _worst(rows: Sequence[Row], shares: Sequence[float]) -> dict[str, Any] | None:
     if not shares:
         return None
-    place = int(np.argmax(shares))
-    return {"mean": float(np.mean(shares)), "worst": shares[place], "image": rows[place].image}
+    worst = int(np.argmax(shares))
+    return {"mean": float(np.mean(shares)), "worst": shares[worst], "image": rows[worst].image}
 
 
-def _doubles(rows: Sequence[Row], duplicates: Duplicates) -> dict[str, Any]:
+def _duplicates(rows: Sequence[Row], duplicates: Duplicates) -> dict[str, Any]:
     exact, linked = duplicates.exact(), duplicates.near()
 
     def names(sets: Iterable[Sequence[int]]) -> list[list[str]]:
-        return [[rows[place].image for place in places] for places in sets]
+        return [[rows[index].image for index in indices] for indices in sets]
 
     def several(what: str) -> list[list[dict[str, str]]]:
         return [
-            [{"image": rows[place].image, what: getattr(rows[place], what)} for place in places]
-            for places in linked
-            if len({getattr(rows[place], what) for place in places}) > 1
+            [{"image": rows[index].image, what: getattr(rows[index], what)} for index in indices]
+            for indices in linked
+            if len({getattr(rows[index], what) for index in indices}) > 1
         ]
 
     return {
-        "duplicates": {"exact": names(exact), "near": names(p for p in linked if p not in exact)},
+        "duplicates": {"exact": names(exact), "near": names(s for s in linked if s not in exact)},
         "leaks": several("group"),
         "contradictions": several("label"),
     }

@@ -13,45 +13,42 @@ from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 
 
-def check_dimmable(camera: Camera, intensity: float, have: Iterable[float] = ()) -> None:
-    """Raises InputError where images of the full intensity can't be dimmed.
+def check_dimmable(intensity: float, camera: Camera, have: Iterable[float] = ()) -> None:
+    """Raise InputError if images of the full intensity can't be dimmed.
 
     have: the intensities that are on disk.
     """
-    if intensity != 1.0 and camera.noise is None:
-        there = ", ".join(map(str, have))
+    if camera.noise is None:
+        on_disk = ", ".join(map(str, have))
+        advice = (
+            f"on disk are the intensities {on_disk}: choose one of them"
+            if on_disk
+            else "give its camera file a section [noise] with gain"
+        )
         raise InputError(
             f"data.intensity {intensity} can't be made from the full intensity: camera "
-            f"{camera.name!r} has no noise gain (DN per electron); "
-            + (f"on disk are the intensities {there}: choose one of them" if there else "")
-            + ("" if there else "give its camera file a section [noise] with gain")
+            f"{camera.name!r} has no noise gain (DN per electron); {advice}"
         )
 
 
 def dimmed(data: RawDataset, intensity: float) -> RawDataset:
-    """The images as their cameras would have taken them with less light (`rawdrift.sensor.dim`).
+    """Return the images as their cameras would take them with less light (`rawdrift.sensor.dim`).
 
     Integers stay integers: rounded to DN. An image's noise is drawn from its name and the
     intensity, so that it does not depend on the other images and their order.
 
     Raises InputError for a camera whose gain is not known.
     """
-    if intensity == 1.0:
-        return data
     for camera in data.cameras:
-        check_dimmable(camera, intensity)
+        check_dimmable(intensity, camera)
     mosaics = torch.empty((len(data), *data.size), dtype=data.mosaics.dtype)
     for i, name in enumerate(data.images):
         camera = data.cameras[int(data.camera_index[i])]
         seed = hashlib.sha256(f"{name} {intensity}".encode()).digest()[:8]
         generator = torch.Generator().manual_seed(int.from_bytes(seed, "big") % 2**63)
-        x = sensor.dim(
-            to_unit(data.mosaics[i], camera.bit_depth),
-            camera,
-            intensity=intensity,
-            generator=generator,
-        )
+        unit = to_unit(data.mosaics[i], camera.bit_depth)
+        dark = sensor.dim(unit, camera, intensity=intensity, generator=generator)
         if not mosaics.is_floating_point():
-            x = x.mul(2**camera.bit_depth - 1).round()
-        mosaics[i] = x.to(mosaics.dtype)
-    return replace(data, mosaics=mosaics, checksum=None)
+            dark = dark.mul(2**camera.bit_depth - 1).round()
+        mosaics[i] = dark.to(mosaics.dtype)
+    return replace(data, mosaics=mosaics, intensity=intensity, checksum=None)

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -13,41 +13,37 @@ from numpy.typing import NDArray
 
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.decode import decode, normalize
-from rawdrift.checks import InputError, choose
+from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
-from rawdrift.data.frames import Cameras, Frame, Row, check_alike, memory, size
+from rawdrift.data.frame import Cameras, Frame, Frames, Row, check_alike, memory, progress, size
 
 COLUMNS = ("image", "label", "mask", "group", "camera")
 
-Progress = Callable[[list[Any], str], Iterable[Any]]
 
+def collect(frames: Frames) -> RawDataset:
+    """Read all images into memory.
 
-def load(root: Path, progress: Progress = lambda items, what: items) -> RawDataset:
-    """The images of a folder, all of them in memory.
-
-    progress: wraps the list of rows, to show how far reading is.
-    Raises InputError for anything missing, broken or of another size than the rest, and where the
+    Raises InputError for anything missing, broken or of another size than the rest, and if the
     images would fill more than half of the memory.
     """
-    folder = Folder(root)
-    rows = folder.rows
+    rows = frames.rows
     cameras = Cameras()
     camera_index = torch.empty(len(rows), dtype=torch.long)
     for i, row in enumerate(progress(rows, "reading")):
-        frame = folder.read(i)
+        frame = frames.read(i)
         if i == 0:
             first = frame
-            _check_room(root, frame, len(rows))
+            _check_room(frame, len(rows))
             mosaics = np.empty((len(rows), *frame.mosaic.shape), frame.mosaic.dtype)
-            masks = np.empty(mosaics.shape, np.uint8) if row.mask else None
-        check_alike(frame, str(root / row.image), first, rows[0].image)
+            masks = None if frame.mask is None else np.empty(mosaics.shape, np.uint8)
+        check_alike(frame, row.image, first, rows[0].image)
         mosaics[i] = frame.mosaic
         camera_index[i] = cameras.index(frame.camera)
         if masks is not None and frame.mask is not None:
             masks[i] = frame.mask
     return RawDataset(
         mosaics=torch.from_numpy(mosaics),
-        cameras=tuple(cameras.found),
+        cameras=tuple(cameras.unique),
         camera_index=camera_index,
         masks=None if masks is None else torch.from_numpy(masks),
         **described(rows),
@@ -55,13 +51,13 @@ def load(root: Path, progress: Progress = lambda items, what: items) -> RawDatas
 
 
 def described(rows: Sequence[Row]) -> dict[str, Any]:
-    """The fields of a `RawDataset` that the rows of a manifest give."""
+    """Return the fields of a `RawDataset` that rows give."""
     classes = tuple(sorted({row.label for row in rows})) if rows[0].label else ()
-    place = {label: i for i, label in enumerate(classes)}
+    index = {label: i for i, label in enumerate(classes)}
     return {
         "images": tuple(row.image for row in rows),
         "classes": classes,
-        "labels": torch.tensor([place[row.label] for row in rows]) if classes else None,
+        "labels": torch.tensor([index[row.label] for row in rows]) if classes else None,
         "groups": tuple(row.group for row in rows) if rows[0].group else None,
     }
 
@@ -70,26 +66,20 @@ class Folder:
     """The images that `root/manifest.csv` lists, read from their files one by one.
 
     Its columns: image (path relative to the manifest), label or mask or both, and optionally group
-    and camera (a shipped name, or the path of a .toml file). `root/camera.toml` serves the images
-    that name no camera; raw formats with metadata (DNG) need neither.
-
-    exclude: labels to leave out.
+    and camera (a shipped name, or the path of a .toml file). `root/camera.toml` is the camera of
+    images that name none; raw formats with metadata (DNG) need neither.
     """
 
     rows: list[Row]
 
-    def __init__(self, root: Path, exclude: Sequence[str] = ()):
+    def __init__(self, root: Path):
         self.root = root
-        rows = read_manifest(root / "manifest.csv")
-        labels = {row.label for row in rows}
-        for label in exclude if labels != {""} else ():
-            choose("label", label, sorted(labels))
-        self.rows = [row for row in rows if row.label not in exclude]
+        self.rows = read_manifest(root / "manifest.csv")
         default = root / "camera.toml"
         self._cameras = {"": Camera.load(default) if default.exists() else None}
 
     def read(self, index: int) -> Frame:
-        """Image `index`. InputError where its file, mask or camera is missing or broken."""
+        """Read image `index`. InputError if its file, mask or camera is missing or broken."""
         row = self.rows[index]
         decoded = decode(self.root / row.image)
         if row.camera not in self._cameras:
@@ -104,19 +94,19 @@ class Folder:
         return Frame(mosaic, camera, _mask(self.root, row, mosaic) if row.mask else None)
 
 
-def _check_room(root: Path, first: Frame, count: int) -> None:
+def _check_room(first: Frame, count: int) -> None:
     masks = 0 if first.mask is None else first.mask.nbytes
     needed = count * (first.mosaic.nbytes + masks)
     if needed > memory() / 2:
         raise InputError(
-            f"the {count} images of {root} fill {needed / 2**30:.1f} GiB, more than half of the "
-            f"memory; pack them (rawdrift data pack --data.root {root} --out STORE), and give the "
-            f"STORE in their place: it is read as it is used"
+            f"the {count} images fill {needed / 2**30:.1f} GiB, more than half of the memory; pack "
+            f"them (rawdrift data pack) and set data.name to folder and data.root to the packed "
+            f"folder: packed images are read when they are used"
         )
 
 
 def read_manifest(path: Path) -> list[Row]:
-    """The rows of a manifest, checked but for the files that they name."""
+    """Return the rows of a manifest. InputError if it is wrong; its files are not looked at."""
     try:
         text = path.read_text("utf-8-sig")
     except FileNotFoundError:
@@ -156,7 +146,7 @@ def _check_columns(path: Path, columns: list[str]) -> None:
     for name in columns:
         if columns.count(name) > 1:
             raise InputError(f"{path} has the column {name!r} twice")
-        # Other columns are welcome, but a misspelt group would let groups straddle unseen.
+        # Other columns are welcome, but with a misspelt group, groups would straddle unnoticed.
         meant = get_close_matches(name.lower(), COLUMNS, n=1, cutoff=0.7)
         if meant and name not in COLUMNS:
             raise InputError(f"{path} has a column {name!r}; did you mean {meant[0]!r}? Rename it")
@@ -168,8 +158,8 @@ def _row(path: Path, line: int, columns: list[str], values: list[str]) -> Row:
             f"{path} line {line} has {len(values)} fields, expected {len(columns)}; put a field "
             f"that holds a comma into quotes"
         )
-    found = dict(zip(columns, values, strict=True))
-    row = Row(**{name: found[name].strip() for name in COLUMNS if name in found}, line=line)
+    fields = dict(zip(columns, values, strict=True))
+    row = Row(**{name: fields[name].strip() for name in COLUMNS if name in fields}, line=line)
     for name in ("image", "label", "mask", "group"):
         if name in columns and not getattr(row, name):
             raise InputError(f"{path} line {line} has no {name}; fill the column")

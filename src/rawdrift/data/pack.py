@@ -9,7 +9,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,8 +22,9 @@ from rawdrift import files
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import Failures, InputError
 from rawdrift.data.dataset import RawDataset
-from rawdrift.data.frames import Cameras, Frame, Frames, Row, check_alike
-from rawdrift.data.manifest import COLUMNS, described, read_manifest
+from rawdrift.data.frame import Cameras, Frame, Frames, Row, check_alike, progress
+from rawdrift.data.manifest import COLUMNS, Folder, described, read_manifest
+from rawdrift.data.spec import Data
 
 INDEX = "pack.json"
 _MOSAICS, _MASKS, _MANIFEST = "mosaics.tif", "masks.tif", "manifest.csv"
@@ -31,28 +32,26 @@ _FORMAT = {"format": "rawdrift-pack", "version": 1}
 _AGAIN = "it was damaged or changed: pack the data again"
 
 
-def write(
-    frames: Frames, out: Path, progress: Callable[[range], Iterable[int]] = lambda indices: indices
-) -> Failures:
+def write(frames: Frames, out: Path) -> Failures:
     """Pack images into the new folder `out`, one at a time; it appears whole or not at all.
 
     Returns the files that can't be used; the store holds the others, and names these in pack.json.
-    InputError where none is left, or `out` is there already.
+    Raises InputError if no image can be used, or `out` exists.
     """
     rows = frames.rows
     failures = Failures()
     cameras = Cameras()
-    kept: list[Row] = []
+    packed: list[Row] = []
     first: Frame | None = None
     with files.new_folder(out) as folder:
         with ExitStack() as open_files:
             stacks: dict[str, tifffile.TiffWriter] = {}
-            for index in progress(range(len(rows))):
+            for index in progress(range(len(rows)), "packing"):
                 row = rows[index]
                 try:
                     frame = frames.read(index)
                     if first is not None:
-                        check_alike(frame, row.image, first, kept[0].image)
+                        check_alike(frame, row.image, first, packed[0].image)
                 except (InputError, PermissionError) as error:
                     failures.add(row.image, error)
                     continue
@@ -65,17 +64,17 @@ def write(
                         stacks[name].write(page, contiguous=True, photometric="minisblack")
                 toml = f"cameras/{cameras.index(frame.camera)}.toml"
                 mask = "" if frame.mask is None else _MASKS
-                kept.append(Row(row.image, row.label, mask, row.group, toml))
+                packed.append(Row(row.image, row.label, mask, row.group, toml))
         if first is None:
             failures.check(len(rows), "images")
             raise InputError("the dataset has no images, expected at least one to pack")
-        for number, camera in enumerate(cameras.found):
+        for number, camera in enumerate(cameras.unique):
             camera.save(folder / f"cameras/{number}.toml")
-        files.write(folder / _MANIFEST, _table(kept))
+        files.write(folder / _MANIFEST, _table(packed))
         written = sorted(path for path in folder.rglob("*.*") if path.name != ".lock")
         content = {
             **_FORMAT,
-            "shape": [len(kept), *first.mosaic.shape],
+            "shape": [len(packed), *first.mosaic.shape],
             "dtype": first.mosaic.dtype.name,
             "left_out": failures.reasons,
             "files": {path.relative_to(folder).as_posix(): _stamp(path) for path in written},
@@ -84,10 +83,17 @@ def write(
     return failures
 
 
-def load(root: Path) -> RawDataset:
-    """Open a packed dataset: its images are mapped, and read where they are used.
+def open_folder(spec: Data) -> Frames:
+    """Return the images of a folder: packed ones mapped, others to be read one by one."""
+    root = Path(str(spec.root))
+    return load(root) if (root / INDEX).exists() else Folder(root)
 
-    Checked are the size of every file, and the checksum of the small ones; `verify` checks all.
+
+def load(root: Path) -> RawDataset:
+    """Return a packed dataset, whose images are mapped into memory and read when they are used.
+
+    Raises InputError if a file has another size than noted, or a small one another checksum;
+    `verify` compares all checksums.
     """
     index = _index(root)
     for name, stamp in index.files.items():
@@ -106,11 +112,12 @@ def load(root: Path) -> RawDataset:
             f"{root / _MANIFEST} lists {len(rows)} images, not {index.shape[0]}; {_AGAIN}"
         )
     cameras = Cameras()
-    places = {name: cameras.index(Camera.load(root / name)) for name in _camera_files(rows)}
+    camera_files = dict.fromkeys(row.camera for row in rows)
+    places = {name: cameras.index(Camera.load(root / name)) for name in camera_files}
     stacks = [name for name in (_MOSAICS, _MASKS) if name in index.files]
     return RawDataset(
         mosaics=_mapped(root / _MOSAICS, index.shape, index.dtype),
-        cameras=tuple(cameras.found),
+        cameras=tuple(cameras.unique),
         camera_index=torch.tensor([places[row.camera] for row in rows]),
         masks=_mapped(root / _MASKS, index.shape, "uint8") if _MASKS in stacks else None,
         checksum=" ".join(index.files[name]["sha256"] for name in stacks),
@@ -119,7 +126,7 @@ def load(root: Path) -> RawDataset:
 
 
 def verify(root: Path) -> None:
-    """Compare every file of a packed dataset with its checksum. InputError names the first bad."""
+    """Raise InputError for the first file of a packed dataset that does not have its checksum."""
     for name, stamp in _index(root).files.items():
         _check(root / name, stamp)
     load(root)
@@ -137,7 +144,7 @@ def _index(root: Path) -> _Index:
     path = root / INDEX
     try:
         held = json.loads(path.read_text("utf-8"))
-        found = {key: held[key] for key in _FORMAT}
+        version = {key: held[key] for key in _FORMAT}
         stamps = {
             str(name): {"bytes": int(stamp["bytes"]), "sha256": str(stamp["sha256"])}
             for name, stamp in held["files"].items()
@@ -149,9 +156,9 @@ def _index(root: Path) -> _Index:
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path} is not the index of a packed dataset; {_AGAIN}") from None
-    if found != _FORMAT:
+    if version != _FORMAT:
         raise InputError(
-            f"{path} is of {found['format']} {found['version']}, but this version of rawdrift "
+            f"{path} is of {version['format']} {version['version']}, but this version of rawdrift "
             f"reads {_FORMAT['format']} {_FORMAT['version']}: pack the data with this one"
         )
     return index
@@ -171,7 +178,7 @@ def _check(path: Path, stamp: dict[str, Any]) -> None:
 
 
 def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> Tensor:
-    """The pages of a stack (N, H, W), mapped. Writing to them changes no file (copy on write)."""
+    """Map the pages of a stack (N, H, W). Writing to them changes no file (copy on write)."""
     try:
         pages = tifffile.memmap(path, mode="c").reshape(shape)  # tifffile drops an axis of one
         if pages.dtype != dtype:
@@ -181,12 +188,8 @@ def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> Tensor:
         raise InputError(f"{path} can't be mapped ({error}); {_AGAIN}") from None
 
 
-def _camera_files(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(row.camera for row in rows))
-
-
 def _table(rows: Sequence[Row]) -> str:
-    """A manifest, with the columns that the rows fill."""
+    """Return a manifest with the columns that the rows fill."""
     columns = [name for name in COLUMNS if getattr(rows[0], name)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

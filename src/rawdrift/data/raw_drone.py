@@ -11,9 +11,17 @@ from numpy.typing import NDArray
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
-from rawdrift.data.intensity import check_dimmable, dimmed
-from rawdrift.data.manifest import Progress
-from rawdrift.data.published import find, on_disk, pictures, quiet, read, scale_name
+from rawdrift.data.frame import progress
+from rawdrift.data.published import (
+    find,
+    intensity_to_read,
+    on_disk,
+    pictures,
+    read,
+    read_all,
+    scale_name,
+)
+from rawdrift.data.spec import Data
 from rawdrift.data.tiles import tile
 
 LAYOUT = (
@@ -32,44 +40,43 @@ Pairs = list[tuple[Path, Path]]
 class _Cut(NamedTuple):
     """Tiles with a car. mosaics: (N, H, W) uint16. masks: the same, uint8. names, groups: N."""
 
-    mosaics: Any
-    masks: Any
+    mosaics: NDArray[np.uint16]
+    masks: NDArray[np.uint8]
     names: list[str]
     groups: list[str]
 
 
-def load(root: Path, intensity: float, progress: Progress = quiet) -> RawDataset:
-    """The 548 tiles with a car, 256x256, with masks (car 1, else 0), below `root`.
+def load(spec: Data) -> RawDataset:
+    """Return the 548 tiles with a car, 256x256, with masks (car 1, else 0), below `spec.root`.
 
-    The tiles on disk; where there are none, the whole photographs are tiled (disjoint, from the
-    upper left) and named as the authors name them. Tiles without a car are no part of the dataset.
-    A tile's group is its photograph. `intensity`: images on disk, else the full ones, dimmed.
+    Without tiles on disk, whole photographs are tiled (disjoint, from the upper left) and named as
+    the authors name them. Tiles without a car are not part of the dataset. A tile's group is its
+    photograph. The intensity is that of `spec` if it is on disk, else 1.
 
-    Raises InputError where files are missing or broken.
+    Raises InputError if files are missing or broken.
     """
-    base = locate(root)
+    base = locate(Path(str(spec.root)))
     camera = Camera.load("raw-drone")
-    have = _on_disk(base)
-    source = intensity if intensity in have else 1.0
-    if source != intensity:
-        check_dimmable(camera, intensity, have)
-    if (base / _TILES[0] / scale_name(source)).is_dir():
-        cut = _read_tiles(_tiles(base, source), camera, progress)
+    intensity = intensity_to_read(spec.intensity, camera, _on_disk(base))
+    if (base / _TILES[0] / scale_name(intensity)).is_dir():
+        cut = _read_tiles(_tiles(base, intensity), camera)
     else:
-        cut = _cut_frames(_frames(base, source), camera, progress)
-    data = RawDataset(
-        mosaics=torch.as_tensor(cut.mosaics),
+        cut = _cut_frames(_frames(base, intensity), camera)
+    if not cut.names:
+        raise InputError("no mask of Raw-Drone holds a car: expected values above 0 where cars are")
+    return RawDataset(
+        mosaics=torch.from_numpy(cut.mosaics),
         images=tuple(cut.names),
         cameras=(camera,),
         camera_index=torch.zeros(len(cut.names), dtype=torch.long),
-        masks=torch.as_tensor(cut.masks),
+        masks=torch.from_numpy(cut.masks),
         groups=tuple(cut.groups),
+        intensity=intensity,
     )
-    return data if source == intensity else dimmed(data, intensity)
 
 
 def check(root: Path) -> None:
-    """Raises InputError unless all images of the full intensity are below `root`."""
+    """Raise InputError unless all images of the full intensity are below `root`."""
     base = locate(root)
     if (base / _TILES[0] / scale_name(1.0)).is_dir():
         _tiles(base, 1.0)
@@ -78,7 +85,7 @@ def check(root: Path) -> None:
 
 
 def locate(root: Path) -> Path:
-    """The folder that holds the images and masks: `root`, or one below it."""
+    """Return the folder that holds the images and masks: `root`, or one below it."""
     base = find(root, lambda f: any((f / images).is_dir() for images, _ in (_TILES, _FRAMES)))
     if base is None:
         raise InputError(f"{root} does not hold Raw-Drone; expected {LAYOUT} in it")
@@ -90,7 +97,7 @@ def _on_disk(base: Path) -> list[float]:
 
 
 def _tiles(base: Path, intensity: float) -> Pairs:
-    """Tiles with their masks, which have the same stem."""
+    """Return tiles with their masks, which have the same stem."""
     folder = base / _TILES[0] / scale_name(intensity)
     images = {path.stem: path for path in pictures(folder, (".tif", ".tiff"))}
     masks = {path.stem: path for path in pictures(base / _TILES[1], _MASK)}
@@ -110,9 +117,9 @@ def _tiles(base: Path, intensity: float) -> Pairs:
 
 
 def _frames(base: Path, intensity: float) -> Pairs:
-    """Whole photographs with their masks.
+    """Return whole photographs with their masks.
 
-    A mask's name holds that of its photograph, or ends with the same number.
+    A mask's name contains that of its photograph, or ends with the same number.
     """
     folder = base / _FRAMES[0] / scale_name(intensity)
     frames = pictures(folder, _RAW)
@@ -129,60 +136,52 @@ def _frames(base: Path, intensity: float) -> Pairs:
         named = [mask for mask in masks if re.search(word, mask.stem, re.IGNORECASE)]
         number = _number(frame)
         numbered = [mask for mask in masks if number is not None and _number(mask) == number]
-        fit = [mask for mask in named if mask.stem == frame.stem] or named or numbered
-        if len(fit) != 1:
-            found = ", ".join(mask.name for mask in fit or masks[:3]) or "no masks"
+        matches = [mask for mask in named if mask.stem == frame.stem] or named or numbered
+        if len(matches) != 1:
+            names = ", ".join(mask.name for mask in matches or masks[:3]) or "no masks"
             raise InputError(
-                f"{base / _FRAMES[1]} has {len(fit)} masks for {frame.name} ({found}); expected "
-                f"one whose name holds {frame.stem}: rename it {frame.stem}.png"
+                f"{base / _FRAMES[1]} has {len(matches)} masks for {frame.name} ({names}); "
+                f"expected one whose name contains {frame.stem}: rename it {frame.stem}.png"
             )
         for other, mask in pairs:
-            if mask == fit[0]:
+            if mask == matches[0]:
                 raise InputError(
                     f"{mask} fits {other.name} and {frame.name}; expected a mask for each: rename "
                     f"them {other.stem}.png and {frame.stem}.png"
                 )
-        pairs.append((frame, fit[0]))
+        pairs.append((frame, matches[0]))
     return pairs
 
 
 def _number(path: Path) -> int | None:
-    """The last number in a name."""
+    """Return the last number in a name."""
     digits = re.findall(r"\d+", path.stem)
     return int(digits[-1]) if digits else None
 
 
-def _read_tiles(pairs: Pairs, camera: Camera, progress: Progress) -> _Cut:
-    mosaics = read([image for image, _ in pairs], camera, progress)
+def _read_tiles(pairs: Pairs, camera: Camera) -> _Cut:
+    mosaics = read_all([image for image, _ in pairs], camera)
     masks = np.stack([_read_mask(mask, mosaics.shape[1:]) for _, mask in pairs])
     cars = np.flatnonzero(masks.any((1, 2)))
     names = [pairs[i][0].name for i in cars]
-    return _checked(
-        _Cut(mosaics[torch.from_numpy(cars)], masks[cars], names, [n.split("_")[0] for n in names])
-    )
+    return _Cut(mosaics[cars], masks[cars], names, [name.split("_")[0] for name in names])
 
 
-def _cut_frames(pairs: Pairs, camera: Camera, progress: Progress) -> _Cut:
+def _cut_frames(pairs: Pairs, camera: Camera) -> _Cut:
     mosaics, masks, names, groups = [], [], [], []
     for number, (frame, mask) in enumerate(progress(pairs, "tiling")):
-        mosaic = read([frame], camera, quiet)[0].numpy()
+        mosaic = read(frame, camera)
         truth = tile(_read_mask(mask, mosaic.shape))
         cars = truth.any((1, 2))
         mosaics.append(tile(mosaic)[cars])
         masks.append(truth[cars])
         names += [f"{number:02d}_{i:05d}.tif" for i in range(cars.sum())]
         groups += [f"{number:02d}"] * int(cars.sum())
-    return _checked(_Cut(np.concatenate(mosaics), np.concatenate(masks), names, groups))
-
-
-def _checked(cut: _Cut) -> _Cut:
-    if not cut.names:
-        raise InputError("no mask of Raw-Drone holds a car: expected values above 0 where cars are")
-    return cut
+    return _Cut(np.concatenate(mosaics), np.concatenate(masks), names, groups)
 
 
 def _read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """1 where a mask is above 0 in any color, else 0. Masks are pictures of 1 bit or more."""
+    """Return 1 where a mask (a picture of any depth) is above 0 in any color, else 0."""
     try:
         if path.suffix.lower() == ".png":
             import imagecodecs

@@ -1,6 +1,7 @@
 """Raw-Microscopy: white blood cells on smears (Appendix B.5.1 of the paper)."""
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -8,9 +9,8 @@ import torch
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
-from rawdrift.data.intensity import check_dimmable, dimmed
-from rawdrift.data.manifest import Progress
-from rawdrift.data.published import find, on_disk, quiet, read, scale_name
+from rawdrift.data.published import find, intensity_to_read, on_disk, read_all, scale_name
+from rawdrift.data.spec import Data
 
 LAYOUT = (
     "microscopy/labels/Ma190c_annotations.dat and microscopy/images/raw_scale100/*.tiff "
@@ -23,43 +23,40 @@ _EXCLUDED = "Ma190c_lame3_zone13_composite_Mcropped_2.tiff"
 _TOO_FEW = 4
 
 
-def load(root: Path, intensity: float, progress: Progress = quiet) -> RawDataset:
-    """The 940 cells of 9 classes, 256x256, below `root` in the authors' layout.
+def load(spec: Data) -> RawDataset:
+    """Return the 940 cells of 9 classes, 256x256, below `spec.root` in the authors' layout.
 
-    Classes of at most 4 images are left out, as in the authors' code, and noted. `intensity`: one
-    that is on disk; the camera's gain is not published, so that no other can be made.
+    Classes of at most 4 images are left out, as in the authors' code, and noted. The intensity must
+    be one that is on disk: the camera's gain is not published, so no other can be made.
 
-    Raises InputError where files are missing or broken.
+    Raises InputError if files are missing or broken.
     """
-    base = locate(root)
+    base = locate(Path(str(spec.root)))
     camera = Camera.load("raw-microscopy")
-    have = on_disk([base / "images"])
-    source = intensity if intensity in have else 1.0
-    if source != intensity:
-        check_dimmable(camera, intensity, have)
+    intensity = intensity_to_read(spec.intensity, camera, on_disk([base / "images"]))
     labels, left_out = _read_labels(base / _LABELS)
-    mosaics = read(_paths(base, labels, source), camera, progress)
+    mosaics = read_all(_paths(base, labels, intensity), camera)
     classes = tuple(sorted(set(labels.values())))
-    data = RawDataset(
-        mosaics=mosaics,
+    return RawDataset(
+        mosaics=torch.from_numpy(mosaics),
         images=tuple(labels),
         cameras=(camera,),
         camera_index=torch.zeros(len(labels), dtype=torch.long),
         classes=classes,
         labels=torch.tensor([classes.index(label) for label in labels.values()]),
         left_out=left_out,
+        intensity=intensity,
     )
-    return data if source == intensity else dimmed(data, intensity)
 
 
 def check(root: Path) -> None:
-    """Raises InputError unless all images of the full intensity are below `root`."""
+    """Raise InputError unless all images of the full intensity are below `root`."""
     base = locate(root)
     _paths(base, _read_labels(base / _LABELS)[0], 1.0)
 
 
 def locate(root: Path) -> Path:
-    """The folder that holds images/ and labels/: `root`, or one below it."""
+    """Return the folder that holds images/ and labels/: `root`, or one below it."""
     base = find(root, lambda folder: (folder / _LABELS).is_file())
     if base is None:
         raise InputError(f"{root} does not hold Raw-Microscopy; expected {LAYOUT} in it")
@@ -67,7 +64,7 @@ def locate(root: Path) -> Path:
 
 
 def _read_labels(path: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Class by image name, and why classes are left out. Counts are of all lines of the file."""
+    """Return the class of each image, and why classes are left out, by all lines of the file."""
     labels: dict[str, str] = {}
     try:
         lines = path.read_text("utf-8-sig").splitlines()
@@ -88,17 +85,17 @@ def _read_labels(path: Path) -> tuple[dict[str, str], dict[str, str]]:
         for label, n in sorted(counts.items())
         if n <= _TOO_FEW
     }
-    kept = {
+    used = {
         image: label
         for image, label in labels.items()
         if label not in left_out and image != _EXCLUDED
     }
-    if not kept:
+    if not used:
         raise InputError(f"{path} has no class of more than {_TOO_FEW} images")
-    return kept, left_out
+    return used, left_out
 
 
-def _paths(base: Path, labels: dict[str, str], intensity: float) -> list[Path]:
+def _paths(base: Path, labels: Iterable[str], intensity: float) -> list[Path]:
     folder = base / "images" / scale_name(intensity)
     paths = [folder / image for image in labels]
     if missing := [path.name for path in paths if not path.is_file()]:

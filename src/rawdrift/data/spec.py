@@ -1,13 +1,23 @@
-"""What a user says of the raw images."""
+"""What a user says about the raw images. No torch."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rawdrift.checks import InputError, choose, is_number, whole
+from rawdrift.imports import is_import
+
+DATASETS = {
+    "folder": "import:rawdrift.data.pack.open_folder",
+    "raw-microscopy": "import:rawdrift.data.raw_microscopy.load",
+    "raw-drone": "import:rawdrift.data.raw_drone.load",
+    "synthetic-microscopy": "import:rawdrift.data.synthetic.microscopy.load",
+    "synthetic-drone": "import:rawdrift.data.synthetic.drone.load",
+}
+"""The datasets by name: functions of a `Data` that return a `RawDataset`, or `Frames`."""
 
 PUBLISHED = ("raw-microscopy", "raw-drone")
-DATASETS = ("folder", *PUBLISHED, "synthetic-microscopy", "synthetic-drone")
 INTENSITIES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
+_SYNTHETIC = {"images": (240, 10), "size": (96, 32), "seed": (0, 0)}  # default, least
 
 
 @dataclass(frozen=True)
@@ -16,17 +26,19 @@ class Data:
 
     Args:
         name: "folder", your own images with a manifest.csv; "raw-microscopy" or "raw-drone", the
-            published datasets; or drawn on the fly "synthetic-microscopy", white blood cells of
-            nine classes, or "synthetic-drone", cars seen from above with their masks.
-        root: of a folder: where its manifest.csv is, seen from where the command runs; of a
+            published datasets; or, drawn on the fly, "synthetic-microscopy", white blood cells of
+            nine classes, or "synthetic-drone", cars seen from above with their masks; or
+            import:package.module.name, a function of your own from this spec to a RawDataset.
+        root: for a folder: where its manifest.csv is, relative to the working folder; for a
             published dataset: where its files are.
-        intensity: of the light, as a share of the full: 0.01, 0.05, 0.1, 0.25, 0.5, 0.75 or 1. The
-            images that a published dataset has at that intensity; else made from the full one.
+        intensity: of the light, as a share of the full intensity: 0.01, 0.05, 0.1, 0.25, 0.5, 0.75
+            or 1. The images that a published dataset has at that intensity; otherwise made from
+            those at full intensity.
         exclude: labels to leave out.
-        images: of synthetic data: how many.
-        size: of synthetic data: height and width in pixels.
-        seed: of synthetic data: which images are drawn.
-        balanced: of synthetic-microscopy: all classes equally often, instead of as often as in
+        images: number of synthetic images.
+        size: height and width of synthetic images in pixels.
+        seed: of the synthetic images.
+        balanced: for synthetic-microscopy: all classes equally often, instead of as often as in
             Raw-Microscopy.
     """
 
@@ -40,7 +52,9 @@ class Data:
     balanced: bool | None = None
 
     def __post_init__(self) -> None:
-        choose("data.name", self.name, DATASETS)
+        own = is_import(self.name)
+        if not own:
+            choose("data.name", self.name, DATASETS)
         if not is_number(self.intensity) or self.intensity not in INTENSITIES:
             raise InputError(
                 f"data.intensity must be one of {', '.join(map(str, INTENSITIES))}, "
@@ -51,23 +65,26 @@ class Data:
             object.__setattr__(self, "balanced", bool(self.balanced))
         elif self.balanced is not None:
             raise InputError("data.balanced is for data.name synthetic-microscopy alone")
-        if self.name == "folder" or self.name in PUBLISHED:
-            if self.root is None:
-                holds = "manifest.csv" if self.name == "folder" else f"the files of {self.name}"
-                raise InputError(f"data.root is missing: give the folder that holds {holds}")
-            for name in ("images", "size", "seed"):
-                if getattr(self, name) is not None:
-                    raise InputError(
-                        f"data.{name} is for synthetic data; {self.name} has its own images"
-                    )
-            # A run must find its data again from wherever it is resumed.
-            object.__setattr__(self, "root", str(Path(self.root).expanduser().resolve()))
-        else:
-            if self.root is not None:
+        on_disk = self.name == "folder" or self.name in PUBLISHED
+        if on_disk and self.root is None:
+            holds = "manifest.csv" if self.name == "folder" else f"the files of {self.name}"
+            raise InputError(f"data.root is missing: give the folder that holds {holds}")
+        if self.root is not None:
+            if not on_disk and not own:
                 raise InputError(
                     f"data.root is for data.name folder, {' and '.join(PUBLISHED)}; "
                     f"{self.name} needs no files"
                 )
-            for name, default, least in (("images", 240, 10), ("size", 96, 32), ("seed", 0, 0)):
-                value = default if getattr(self, name) is None else getattr(self, name)
-                object.__setattr__(self, name, whole(f"data.{name}", value, least))
+            # A run must find its data again from wherever it is resumed.
+            object.__setattr__(self, "root", str(Path(self.root).expanduser().resolve()))
+        for name, (default, least) in _SYNTHETIC.items():
+            value = getattr(self, name)
+            if on_disk and value is not None:
+                raise InputError(
+                    f"data.{name} is for synthetic data; {self.name} has its own images"
+                )
+            if value is None and not on_disk and not own:
+                value = default
+            if value is not None:
+                whole(f"data.{name}", value, min(least, 1) if own else least)
+            object.__setattr__(self, name, value)

@@ -11,10 +11,10 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 
-# A class of the paper's data was dropped where it could not be in every fold. We drop one on our
-# own only where hardly anything is lost; beyond that share of the images the user decides.
+# The paper dropped a class that could not be in every fold. We drop one by ourselves only if hardly
+# anything is lost; beyond that share of the images the user decides.
 MAX_SHARE_LEFT_OUT = 0.01
-VALIDATION_FOLDS = 5  # of the training images of a fold, of which one is held out
+VALIDATION_FOLDS = 5  # of a fold's training images; one of them is held out
 
 Indices = NDArray[np.int64]
 
@@ -27,25 +27,25 @@ class Split(NamedTuple):
 
 
 def fit_for_folds(data: RawDataset, folds: int) -> RawDataset:
-    """The data without labels that are too rare to be in every fold.
+    """Return the data without labels that are too rare to be in every fold.
 
-    A label needs an image (with groups: a group) for each fold. Where the labels that have fewer
-    hold at most `MAX_SHARE_LEFT_OUT` of the images they are left out, noted in `left_out`;
-    otherwise InputError names them and says what can be done.
+    A label needs an image (with groups: a group) for each fold. Labels with fewer are left out, and
+    noted in `left_out`, if they hold at most `MAX_SHARE_LEFT_OUT` of the images. Otherwise raises
+    InputError.
     """
     if data.labels is None:
         return data
-    have = _units(data)
-    rare = {label: n for label, n in have.items() if n < folds}
+    units = _units(data)
+    rare = {label: n for label, n in units.items() if n < folds}
     if rare:
         counts = data.counts()
         lost = sum(counts[label] for label in rare)
-        if lost > MAX_SHARE_LEFT_OUT * len(data) or len(have) - len(rare) < 2:
+        if lost > MAX_SHARE_LEFT_OUT * len(data) or len(units) - len(rare) < 2:
             unit = "images" if data.groups is None else "groups"
             named = ", ".join(f"{label!r} has {n}" for label, n in rare.items())
             raise InputError(
                 f"{folds} folds need {folds} {unit} of every label, but {named}; add images, use "
-                f'fewer folds, or leave labels out with --data.exclude "{list(rare)}"'
+                f"fewer folds, or leave these labels out with data.exclude: {list(rare)}"
             )
         data = data.without(list(rare), f"too few for {folds} folds")
     if len(data.classes) < 2:
@@ -54,7 +54,7 @@ def fit_for_folds(data: RawDataset, folds: int) -> RawDataset:
 
 
 def k_fold(data: RawDataset, folds: int, seed: int) -> list[Split]:
-    """`folds` splits that test each image once; the same seed gives the same splits."""
+    """Return `folds` splits that test each image once; the same seed gives the same splits."""
     labels = None if data.labels is None else data.labels.numpy()
     if data.groups is not None and (n := len(set(data.groups))) < folds:
         raise InputError(f"{folds} folds need {folds} groups, but there are {n}; use fewer folds")
@@ -69,14 +69,17 @@ def k_fold(data: RawDataset, folds: int, seed: int) -> list[Split]:
             names = [data.classes[i] for i in sorted(unseen)]
             raise InputError(
                 f"the training images of fold {fold} have none of the labels {names}: all of them "
-                f"are in the groups that are tested; use more groups, fewer folds or --data.exclude"
+                f"are in the groups that are tested; use more groups, fewer folds or data.exclude"
             )
     return splits
 
 
 def validation(data: RawDataset, train: Indices, seed: int) -> Split:
-    """The training images of a fold, split again: about one in five is held out, alike in labels,
-    groups never straddling. InputError where there is only one group."""
+    """Split the training images of a fold again, holding out about one in five.
+
+    Both parts have about the same shares of labels, and groups never straddle. Raises InputError if
+    there is only one group.
+    """
     groups = None if data.groups is None else [data.groups[i] for i in train.tolist()]
     units = len(train) if groups is None else len(set(groups))
     if units < 2:
@@ -86,9 +89,9 @@ def validation(data: RawDataset, train: Indices, seed: int) -> Split:
         )
     labels = None if data.labels is None else data.labels.numpy()[train]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that a label is rare
+        warnings.simplefilter("ignore", UserWarning)  # a label is rare
         most = len(train) if labels is None else int(np.bincount(labels).max())
-        if most < 2:  # of each label one image: no way to have it in both parts
+        if most < 2:  # one image of each label, which can't be in both parts
             labels, most = None, units
         first = _split(labels, groups, len(train), min(VALIDATION_FOLDS, units, most), seed)[0]
     return Split(train[first.train], train[first.test])
@@ -101,19 +104,19 @@ def _split(
     folds: int,
     seed: int,
 ) -> list[Split]:
-    kind = {
+    splitter = {
         (False, False): KFold,
         (False, True): GroupKFold,
         (True, False): StratifiedKFold,
         (True, True): StratifiedGroupKFold,
     }[labels is not None, groups is not None]
     draws = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    splitter = kind(folds, shuffle=True, random_state=draws)
-    return [Split(*pair) for pair in splitter.split(np.arange(images), labels, groups=groups)]
+    splits = splitter(folds, shuffle=True, random_state=draws)
+    return [Split(*pair) for pair in splits.split(np.arange(images), labels, groups=groups)]
 
 
 def _units(data: RawDataset) -> dict[str, int]:
-    """How many images, or groups where there are any, each label has."""
+    """Return how many images each label has, or how many groups if there are any."""
     if data.groups is None or data.labels is None:
         return data.counts()
     labels: Sequence[int] = data.labels.tolist()

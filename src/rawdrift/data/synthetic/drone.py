@@ -8,12 +8,18 @@ from torch import nn
 
 from rawdrift.camera.camera import Camera
 from rawdrift.data.dataset import RawDataset
+from rawdrift.data.spec import Data
 from rawdrift.data.synthetic.expose import check_order, irradiance, through_lens
 from rawdrift.data.synthetic.parallel import each
 from rawdrift.data.synthetic.photograph import MARGIN, TILES, Photograph
 from rawdrift.sensor import Sensor
 
 CAMERA = replace(Camera.load("raw-drone"), adc_bits=12)  # in 16, as its provenance says
+
+
+def load(spec: Data) -> RawDataset:
+    """Return the images that a spec describes."""
+    return make(spec.images or 0, spec.size or 0, spec.seed or 0)
 
 
 def make(images: int, size: int = 96, seed: int = 0) -> RawDataset:

@@ -10,6 +10,7 @@ from torch import Tensor
 from rawdrift.camera.camera import Camera, Noise
 from rawdrift.checks import choose
 from rawdrift.data.dataset import RawDataset
+from rawdrift.data.spec import Data
 from rawdrift.data.synthetic import cells
 from rawdrift.data.synthetic.expose import check_order, irradiance
 from rawdrift.data.synthetic.looks import LABELS, LOOKS
@@ -42,6 +43,11 @@ COUNTS = {
     "NGS": 216,
     "UNC": 30,
 }
+
+
+def load(spec: Data) -> RawDataset:
+    """Return the images that a spec describes."""
+    return make(spec.images or 0, spec.size or 0, spec.seed or 0, bool(spec.balanced))
 
 
 def make(images: int, size: int = 96, seed: int = 0, balanced: bool = False) -> RawDataset:
