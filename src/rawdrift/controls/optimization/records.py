@@ -19,7 +19,7 @@ from rawdrift.controls.optimization.result import (
     Values,
     Violation,
 )
-from rawdrift.isp.learned import to_toml
+from rawdrift.isp.file import to_toml
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.yuv import Channels
 from rawdrift.runs.store import Record
