@@ -4,7 +4,6 @@ import warnings
 from copy import deepcopy
 from dataclasses import replace
 from itertools import product
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from rawdrift.controls.forensics import joint
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.controls.forensics.uncertainty import Uncertainty
 from rawdrift.data.dataset import RawDataset
+from rawdrift.statistics import Interval
 from rawdrift.statistics.measures import classification
 
 from conftest import random_camera, random_mosaic
@@ -294,7 +294,7 @@ def enveloped(case):
 def test_the_edges_of_the_envelope_are_those_of_brute_force(enveloped):
     kind, net, data, parameter, found = enveloped
     axis = SPACE.names.index(parameter)
-    known = Uncertainty(Chain(net, ISP, data), found.seed, found.level)
+    uncertainty = Chain(net, ISP, data).uncertainty(found.seed, found.level)
     baseline = right(net, ISP, data)
     assert found.baseline.value == baseline.mean()
     width = (SPACE.high - SPACE.low)[axis]
@@ -305,7 +305,7 @@ def test_the_edges_of_the_envelope_are_those_of_brute_force(enveloped):
             setting[axis] += side * step * width / 2
             correct = right(net, turned(setting), data)
             features = np.stack([correct, np.ones_like(correct)], axis=-1)
-            if known.largest_drop(features, found.level) > 0.05:
+            if uncertainty.largest_drop(features, found.level) > 0.05:
                 break
             reach = step
         edge = abs(getattr(found.tolerances[parameter], end) - SPACE.default[axis]) / (width / 2)
@@ -313,7 +313,8 @@ def test_the_edges_of_the_envelope_are_those_of_brute_force(enveloped):
         assert 0 < edge < 1
         assert getattr(found.tolerances[parameter], f"by_{end}") == "drop"
     for name in IRRELEVANT[kind]:
-        assert found.tolerances[name][1:] == (*RANGES[name], "space", "space")
+        free = found.tolerances[name]
+        assert (free.low, free.high, free.by_low, free.by_high) == (*RANGES[name], "space", "space")
 
 
 @pytest.mark.parametrize(
@@ -388,7 +389,7 @@ def test_a_metric_that_nothing_changes_has_indices_of_zero(bright, wrong):
         warnings.simplefilter("error")
         found = rd.forensics.sensitivity(bright.net, ISP, data, space, samples=4, points=2)
     assert found.variance == 0
-    assert all(sobol.total == (0, 0, 0) for sobol in found.indices.values())
+    assert all(sobol.total == Interval(0, 0, 0) for sobol in found.indices.values())
 
 
 def test_the_upper_bound_of_a_drop_is_exceeded_as_seldom_as_it_promises():
@@ -400,9 +401,8 @@ def test_the_upper_bound_of_a_drop_is_exceeded_as_seldom_as_it_promises():
         before = np.ones(300)
         after = 1 - (rng.random(100) < truth)[groups].astype(float)  # groups fail as a whole
         features = [np.stack([x, np.ones(300)], axis=-1) for x in (before, after)]
-        score = SimpleNamespace(features=features[0], metric=1.0)
-        chain = SimpleNamespace(measure=measure, metric="accuracy", clusters=groups, baseline=score)
-        bound = Uncertainty(chain, seed).largest_drop(features[1], 0.05)
+        uncertainty = Uncertainty("accuracy", measure, groups, features[0], seed)
+        bound = uncertainty.largest_drop(features[1], 0.05)
         exceeded.append(bound < truth)
     assert 0.01 < np.mean(exceeded) < 0.09
 

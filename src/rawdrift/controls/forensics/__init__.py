@@ -15,13 +15,22 @@ if TYPE_CHECKING:
     from rawdrift.controls.evidence.check import Outside, Verdict, check
     from rawdrift.controls.evidence.signature import Signature
     from rawdrift.controls.forensics.axis import Axis
-    from rawdrift.controls.forensics.gradient_search import Found, SearchResult, Visit, search
-    from rawdrift.controls.forensics.joint import Validation
+    from rawdrift.controls.forensics.gradient_search import SearchResult, Visit, search
+    from rawdrift.controls.forensics.result import (
+        Envelope,
+        ForensicsResult,
+        Found,
+        Point,
+        Sensitivity,
+        Sobol,
+        Tolerance,
+        Validation,
+    )
     from rawdrift.controls.forensics.sensor_settings import SensorSettings, with_sensor
     from rawdrift.controls.forensics.signing import sign
-    from rawdrift.controls.forensics.sobol import Point, Sensitivity, Sobol, sensitivity
+    from rawdrift.controls.forensics.sobol import sensitivity
     from rawdrift.controls.forensics.space import ParameterSpace
-    from rawdrift.controls.forensics.tolerance import Envelope, Tolerance, envelope
+    from rawdrift.controls.forensics.tolerance import envelope
     from rawdrift.models.weights import fingerprint
 
 control = Control(
@@ -41,14 +50,23 @@ control = Control(
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "gradient_search": ["Found", "SearchResult", "Visit", "search"],
-        "joint": ["Validation"],
+        "gradient_search": ["SearchResult", "Visit", "search"],
+        "result": [
+            "Envelope",
+            "ForensicsResult",
+            "Found",
+            "Point",
+            "Sensitivity",
+            "Sobol",
+            "Tolerance",
+            "Validation",
+        ],
         "axis": ["Axis"],
         "sensor_settings": ["SensorSettings", "with_sensor"],
         "signing": ["sign"],
-        "sobol": ["Point", "Sensitivity", "Sobol", "sensitivity"],
+        "sobol": ["sensitivity"],
         "space": ["ParameterSpace"],
-        "tolerance": ["Envelope", "Tolerance", "envelope"],
+        "tolerance": ["envelope"],
         "..evidence.check": ["Outside", "Verdict", "check"],
         "..evidence.signature": ["Signature"],
         "...models.weights": ["fingerprint"],

@@ -13,18 +13,23 @@ from rawdrift.checks import InputError, choose
 from rawdrift.controls.forensics.fit import check_fit
 from rawdrift.controls.forensics.samples import Samples, read
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
+from rawdrift.controls.forensics.uncertainty import Uncertainty
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.input_gradient import cheap
 from rawdrift.models.losses import CrossEntropy
 from rawdrift.models.metrics import outcome
 from rawdrift.models.similarity import ssim
-from rawdrift.statistics.measures import Array, classification, segmentation
+from rawdrift.statistics import measures
+from rawdrift.statistics.measures import Array
+from rawdrift.statistics.resampling import DRAWS
 
 Distance = Literal["l2", "ssim"]
 BATCH = 64  # images in the net, at most
 PIXELS = 2**19  # of a batch on a CPU: what lies between the net's layers stays in its cache
 KEPT = 2**28  # bytes of default views that are kept
+BEYOND = 20  # draws of the bootstrap beyond a bound that make it steady
+MOST_DRAWS = 20_000
 
 
 class Score(NamedTuple):
@@ -79,9 +84,8 @@ class Chain:
         self._default: dict[int, Tensor] = {}  # views by batch, where there is room for all
         self.asked = 0  # how often all images went through the net; with a gradient, as three times
         outputs = self._outputs()
-        measures = segmentation() if self.truth.ndim == 3 else classification(outputs)
-        self.metric = choose("metric", metric or next(iter(measures)), measures)
-        self.measure = measures[self.metric]
+        kind = "segmentation" if self.truth.ndim == 3 else "classification"
+        self.metric, self.measure = next(iter(measures.of(kind, outputs, metric).items()))
         labels = self.truth.numpy()
         self.answers = labels if labels.ndim == 1 else np.zeros(len(labels))
         self.baseline = self.score(None)
@@ -123,6 +127,20 @@ class Chain:
         if not torch.isfinite(gradient).all():
             raise InputError(f"the net's gradient is not finite at {space.named(setting)}")
         return Slope(self._total(parts, space, setting), gradient.cpu().numpy())
+
+    def uncertainty(self, seed: int, level: float = 0.025) -> Uncertainty:
+        """The uncertainty of the metric over these images.
+
+        level: the smallest share of draws that a one-sided bound leaves out.
+        """
+        if int(self.clusters.max()) == 0:
+            raise InputError(
+                "all images are of one group, which tells nothing of others; give data of several"
+            )
+        draws = int(min(MOST_DRAWS, max(DRAWS, np.ceil(BEYOND / level))))
+        return Uncertainty(
+            self.metric, self.measure, self.clusters, self.baseline.features, seed, draws
+        )
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

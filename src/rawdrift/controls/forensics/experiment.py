@@ -1,114 +1,138 @@
-"""The sweep of drift forensics: searches over folds, groups of parameters and regularizations.
+"""Drift forensics: searches over folds, groups of parameters and regularizations.
 
 Section 2.2 and Figure 3 of the paper. The task model of each fold is trained once, kept in the run
 folder, frozen, and attacked with the fold's own test images. Sensitivity, envelope and signature
-are of the first fold's model; of the user's own one, without training, they are of all images.
+are those of the first fold's model. The user's own model is not trained but attacked with all
+images.
 """
 
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
-from rawdrift import configurations
 from rawdrift import isp as isps
-from rawdrift.checks import InputError, choose
-from rawdrift.controls import experiment
-from rawdrift.controls.experiment import Experiment, Tell
-from rawdrift.controls.forensics.analysis import headline, summarize
+from rawdrift.checks import InputError
+from rawdrift.controls.evidence import Signature
+from rawdrift.controls.experiment import Experiment, Progress
+from rawdrift.controls.forensics.analysis import SIGNATURE, analyze
 from rawdrift.controls.forensics.chain import BATCH, Chain
 from rawdrift.controls.forensics.gradient_search import PROBES, search_chain
 from rawdrift.controls.forensics.kept import Kept
-from rawdrift.controls.forensics.records import envelope_record, search_record, sensitivity_record
+from rawdrift.controls.forensics.pictures import illustrate
+from rawdrift.controls.forensics.records import (
+    EnvelopeRecord,
+    Features,
+    ForensicsRecord,
+    SearchRecord,
+    SensitivityRecord,
+    envelope_rows,
+    search_rows,
+    sensitivity_rows,
+)
+from rawdrift.controls.forensics.result import ForensicsResult, Found, Visited
 from rawdrift.controls.forensics.sensor_settings import with_sensor
 from rawdrift.controls.forensics.signing import sign
 from rawdrift.controls.forensics.sobol import sensitivity
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.controls.forensics.spec import ForensicsSpec
 from rawdrift.controls.forensics.tolerance import envelope
-from rawdrift.controls.forensics.unit import Unit, groups_of
+from rawdrift.controls.gallery import Gallery
 from rawdrift.controls.material import read, read_isp
 from rawdrift.data.dataset import RawDataset
+from rawdrift.isp import learned
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models import build as models
 from rawdrift.models import losses, weights
 from rawdrift.models.train import resolve_precision
-from rawdrift.runs.executor import Compute
-from rawdrift.runs.store import Record, Records
-from rawdrift.statistics.measures import classification, segmentation
+from rawdrift.runs.store import Finished
+from rawdrift.statistics import measures
+
+ALL, EACH = "all", "each"
 
 
-def run(
-    spec: ForensicsSpec, out: str | Path, compute: Compute | None = None, tracking: str = "none"
-) -> dict[str, Any]:
-    """Run a drift forensics experiment, or go on with it, in the folder `out`: `experiment.run`.
+class Unit(NamedTuple):
+    """One search, or what is done once for the first fold's model."""
 
-    Beside the records it leaves models/*.safetensors, samples, and signature.json.
-    """
-    return experiment.run(DriftForensics, spec, out, compute, tracking)
+    kind: str  # search, sensitivity or envelope
+    fold: int
+    group: str = ALL
+    regularization: float = 0.0
+
+    @property
+    def name(self) -> str:
+        parts = [self.kind, f"fold{self.fold}"]
+        if self.kind == "search":
+            parts += [re.sub(r"[^\w.]", "-", self.group), f"{self.regularization:g}"]
+        return "_".join(parts)
+
+    @property
+    def label(self) -> str:
+        of = f" of {self.group}, λ {self.regularization:g}," if self.kind == "search" else ""
+        return f"{self.kind}{of} fold {self.fold + 1}"
 
 
-class DriftForensics(Experiment[Unit]):
+class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
     """Searches by fold, group and regularization; sensitivity and envelope of the first model.
 
-    Rows: `metric` names what `value` is. Of a search, by `method` ("default" is the camera's own
-    setting): the task's metric, loss, distance, evaluations, and by the names of axes the setting
-    that was found. Of the sensitivity: "first_order" and "total_order" of an axis (`group`) by
-    "sobol", and the metric `at` values of the axis by "one-at-a-time". Of the envelope: "alone" and
-    "together", the interval of an axis from `low` to `high`.
+    In results.csv, `metric` names what `value` is. A search has, by `method` ("default" is the
+    camera's own setting), the task's metric, the loss, the distance, the evaluations, and the value
+    of each axis. The sensitivity has "first_order" and "total_order" of an axis (`group`) by
+    "sobol", and the metric `at` values of the axis by "one-at-a-time". The envelope has the
+    interval of an axis from `low` to `high`, "alone" and "together".
     """
 
     columns: ClassVar = (
         "fold", "group", "regularization", "method", "at", "metric", "value", "low", "high", "n"
     )  # fmt: skip
+    record: ClassVar = ForensicsRecord
 
     def __init__(self, spec: ForensicsSpec) -> None:
         self.spec = spec
-        asked = spec.forensics
+        settings = spec.forensics
         self.trained_here = spec.task.checkpoint is None
-        folds = asked.folds if self.trained_here else None
+        folds = settings.folds if self.trained_here else None
         self.material = read(spec.data, spec.task, folds, spec.seed)
         data, targets, splits = self.material
         if len(data.cameras) > 1:
             names = ", ".join(camera.name for camera in data.cameras)
             raise InputError(
                 f"forensics is of one camera, but the data are of {names}; put the images of each "
-                f"into a folder of its own"
+                f"camera into a folder of its own"
             )
-        if configurations.is_file(asked.isp):
-            self.camera, isp = read_isp(asked.isp, data.cameras)
+        if learned.is_file(settings.isp):
+            self.camera, isp = read_isp(settings.isp, data.cameras)
         else:
             self.camera = data.cameras[0]
-            isp = isps.static(asked.isp, self.camera, asked.channels)
-        self.isp = with_sensor(isp, self.camera, spec.seed) if asked.sensor else isp
-        ranges = None if isinstance(asked.space, str) else asked.space
+            isp = isps.static(settings.isp, self.camera, settings.channels)
+        self.isp = with_sensor(isp, self.camera, spec.seed) if settings.sensor else isp
+        ranges = None if isinstance(settings.space, str) else settings.space
         self.space = ParameterSpace.around(self.isp, ranges)
-        self.groups = groups_of(asked.groups, self.space, list(self.isp.steps))
-        of_masks = targets.kind == "segmentation"
-        measures = segmentation() if of_masks else classification(targets.outputs)
-        self.metric = choose("forensics.metric", asked.metric or next(iter(measures)), measures)
-        self.scores = measures[self.metric]
-        count = (asked.models or len(splits)) if self.trained_here else 1
-        self.tests = [_some(split.test, data, asked.images) for split in splits[:count]]
+        self.groups = _groups(settings.groups, self.space, list(self.isp.steps))
+        known = measures.of(targets.kind, targets.outputs, settings.metric)
+        self.metric, self.measure_of_metric = next(iter(known.items()))
+        count = (settings.models or len(splits)) if self.trained_here else 1
+        self.tests = [_some(split.test, data, settings.images) for split in splits[:count]]
         self.models = [
             Kept(self.material, fold, isp, spec.task, spec.seed) for fold in range(count)
         ]
         self.units = [
             Unit("search", fold, group, regularization)
             for group in self.groups  # neighbors are of other folds: trained at the same time
-            for regularization in asked.regularizations
+            for regularization in settings.regularizations
             for fold in range(count)
         ]
-        self.units += [Unit("sensitivity", 0)] * bool(asked.samples)
-        self.units += [Unit("envelope", 0)] * asked.envelope
+        self.units += [Unit("sensitivity", 0)] * bool(settings.samples)
+        self.units += [Unit("envelope", 0)] * settings.envelope
         self.inputs = [data.fingerprint(), models.fingerprint(spec.task, targets, data.size)]
-        if configurations.is_file(asked.isp):
-            self.inputs.append(weights.checksum(asked.isp))
+        if learned.is_file(settings.isp):
+            self.inputs.append(weights.checksum(settings.isp))
         self.step = "unit"
 
     def steps(self, unit: Unit) -> int:
@@ -122,7 +146,9 @@ class DriftForensics(Experiment[Unit]):
             return replace(data, labels=None, masks=truth)
         return replace(data, labels=truth, masks=None)
 
-    def compute(self, unit: Unit, device: str, checkpoint: Path, tell: Tell) -> Record:
+    def compute(
+        self, unit: Unit, device: str, checkpoint: Path, progress: Progress
+    ) -> ForensicsRecord:
         net = self.models[unit.fold].get(checkpoint.parents[1]).to(device)
         isp, data = self.isp.to(device), self.test_data(unit.fold)
         work = {
@@ -130,74 +156,144 @@ class DriftForensics(Experiment[Unit]):
             "sensitivity": self._sensitivity,
             "envelope": self._envelope,
         }
-        found = work[unit.kind](unit, net, isp, data)
-        tell()
-        precision = self.spec.task.precision
-        return {
-            "kind": unit.kind,
-            "fold": unit.fold,
-            **found,
-            "precision": resolve_precision(precision) if self.trained_here else "32-true",
-        }
+        record: ForensicsRecord = work[unit.kind](unit, net, isp, data)
+        progress()
+        return record
 
-    def _search(self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset) -> Record:
-        asked = self.spec.forensics
+    @property
+    def precision(self) -> str:
+        """The arithmetic of the networks."""
+        return resolve_precision(self.spec.task.precision) if self.trained_here else "32-true"
+
+    def _search(self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset) -> SearchRecord:
+        settings = self.spec.forensics
         everything = torch.arange(len(self.material.data))
         loss = losses.build(self.spec.task, self.material.targets, everything)
-        chain = Chain(net, isp, data, self.metric, loss, asked.distance)
+        chain = Chain(net, isp, data, self.metric, loss, settings.distance)
         space = self.groups[unit.group]
-        rivals = asked.rivals if unit.group == next(iter(self.groups)) else []
         result = search_chain(
-            chain, space, unit.regularization, asked.restarts, asked.steps, rivals, self.spec.seed
+            chain,
+            space,
+            unit.regularization,
+            settings.restarts,
+            settings.steps,
+            settings.rivals if unit.group == next(iter(self.groups)) else [],
+            self.spec.seed,
         )
-        return search_record(unit, result, chain, space)
 
-    def _sensitivity(self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset) -> Record:
-        asked = self.spec.forensics
+        def features(found: Found) -> list[list[float]]:
+            score = chain.exact(space, np.array([*found.parameters.values()]))
+            exact: list[list[float]] = score.features.tolist()
+            return exact
+
+        methods = {"gradient": result.gradient, **result.rivals}
+        where = {
+            "fold": unit.fold,
+            "group": unit.group,
+            "regularization": unit.regularization,
+        }
+        default = {self.metric: result.baseline, "loss": chain.baseline.loss}
+        return SearchRecord(
+            **where,
+            rows=list(
+                search_rows(where | {"n": len(data)}, self.metric, default, methods.values())
+            ),
+            precision=self.precision,
+            baseline=result.baseline,
+            methods=methods,
+            warnings=list(result.warnings),
+            trajectory=[Visited(v.start, v.loss, v.metric, v.distance) for v in result.trajectory],
+            features=Features(
+                default=chain.baseline.features.tolist(),
+                gradient=features(result.gradient),
+                worst=features(result.worst),
+            ),
+        )
+
+    def _sensitivity(
+        self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset
+    ) -> SensitivityRecord:
+        settings = self.spec.forensics
         found = sensitivity(
-            net, isp, data, self.space,
-            metric=self.metric, samples=asked.samples, confidence=asked.confidence,
+            net,
+            isp,
+            data,
+            self.space,
+            metric=self.metric,
+            samples=settings.samples,
+            confidence=settings.confidence,
             seed=self.spec.seed,
-        )  # fmt: skip
-        return sensitivity_record(unit, found, asked.samples, len(data))
-
-    def _envelope(self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset) -> Record:
-        asked = self.spec.forensics
-        found = envelope(
-            net, isp, data, self.space,
-            max_drop=asked.max_drop, confidence=asked.confidence, metric=self.metric,
-            cameras=asked.cameras, seed=self.spec.seed,
-        )  # fmt: skip
-        signature = sign(found, net, isp, data, self.camera, self.spec)
-        return envelope_record(unit, found, signature.content, len(data))
-
-    def line(self, record: Record) -> str:
-        fold = f"fold {record['fold'] + 1}/{len(self.tests)}"
-        if record["kind"] == "search":
-            worst = record["methods"][record["worst"]]
-            return (
-                f"{fold}, {record['group']}, λ {record['regularization']:g}: {self.metric} "
-                f"{record['baseline']:.3f} to {worst['metric']:.3f}"
-            )
-        if record["kind"] == "sensitivity":
-            if not record["sensitivity"]["variance"]:
-                return f"{fold}, sensitivity: the same at every setting"
-            indices = record["sensitivity"]["indices"]
-            most = max(indices, key=lambda name: indices[name]["total"]["value"])
-            return f"{fold}, sensitivity: most of {most}"
-        content = record["signature"]
-        return (
-            f"{fold}, envelope: {len(content['box'])} axes, all together at {content['scale']:.2f} "
-            f"of what each may alone"
+        )
+        return SensitivityRecord(
+            rows=list(sensitivity_rows({"fold": unit.fold, "n": len(data)}, found)),
+            precision=self.precision,
+            fold=unit.fold,
+            sensitivity=found,
         )
 
-    def summarize(
-        self, records: Records, failed: Mapping[str, str], folder: Path
-    ) -> dict[str, Any]:
-        return summarize(self, records, failed, folder)
+    def _envelope(
+        self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset
+    ) -> EnvelopeRecord:
+        settings = self.spec.forensics
+        safe = envelope(
+            net,
+            isp,
+            data,
+            self.space,
+            max_drop=settings.max_drop,
+            confidence=settings.confidence,
+            metric=self.metric,
+            cameras=settings.cameras,
+            seed=self.spec.seed,
+        )
+        return EnvelopeRecord(
+            rows=list(envelope_rows({"fold": unit.fold, "n": len(data)}, safe)),
+            precision=self.precision,
+            fold=unit.fold,
+            envelope=safe,
+            signature=dict(sign(safe, net, isp, data, self.camera, self.spec).content),
+        )
 
-    def headline(self, summary: Mapping[str, Any]) -> dict[str, float]:
-        return headline(summary)
+    def line(self, record: ForensicsRecord) -> str:
+        fold = f"fold {record.fold + 1}/{len(self.tests)}"
+        if isinstance(record, SearchRecord):
+            return (
+                f"{fold}, {record.group}, λ {record.regularization:g}: {self.metric} "
+                f"{record.baseline:.3f} to {record.worst.metric:.3f}"
+            )
+        if isinstance(record, SensitivityRecord):
+            if not record.sensitivity.variance:
+                return f"{fold}, sensitivity: the same at every setting"
+            return f"{fold}, sensitivity: most of {record.sensitivity.by_importance()[0]}"
+        safe = record.envelope
+        return (
+            f"{fold}, envelope: {len(safe.box)} axes, all together at {safe.scale:.2f} of what "
+            f"each may alone"
+        )
+
+    def analyze(
+        self, units: Iterable[Finished[ForensicsRecord]], failed: Mapping[str, str]
+    ) -> ForensicsResult:
+        return analyze(self, units, failed)
+
+    def illustrate(
+        self,
+        result: ForensicsResult,
+        units: Iterable[Finished[ForensicsRecord]],
+        pictures: Gallery,
+    ) -> ForensicsResult:
+        return illustrate(self, result, units, pictures)
+
+    def deliver(
+        self,
+        result: ForensicsResult,
+        units: Iterable[Finished[ForensicsRecord]],
+        folder: Path,
+    ) -> None:
+        """Write signature.json, the signature of the envelope."""
+        for unit in units:
+            if isinstance(unit.record, EnvelopeRecord):
+                Signature(unit.record.signature).save(folder / SIGNATURE)
 
     def about(self) -> str:
         counts = ", ".join(str(len(test)) for test in self.tests)
@@ -221,15 +317,31 @@ class DriftForensics(Experiment[Unit]):
         return (len(self.tests) * training + passes * seconds) / len(self.units)
 
     def cost(self, unit: Unit) -> float:
-        """About how often it sends all images through the net; with a gradient, as three."""
-        asked, axes = self.spec.forensics, len(self.space)
+        """About how often all images pass through the net; one with a gradient counts as three."""
+        settings, axes = self.spec.forensics, len(self.space)
         if unit.kind == "sensitivity":
-            return (asked.samples + 10) * (axes + 2)
+            return (settings.samples + 10) * (axes + 2)
         if unit.kind == "envelope":
-            return 28 * axes + 300 + asked.cameras
-        methods = 1 + len(asked.rivals) * (unit.group == next(iter(self.groups)))
-        ascents = asked.restarts * (3 * asked.steps + 1) + asked.restarts // 2 * PROBES
+            return 28 * axes + 300 + settings.cameras
+        methods = 1 + len(settings.rivals) * (unit.group == next(iter(self.groups)))
+        ascents = settings.restarts * (3 * settings.steps + 1) + settings.restarts // 2 * PROBES
         return methods * (ascents + 2 * len(self.groups[unit.group]))
+
+
+def _groups(
+    names: Sequence[str], space: ParameterSpace, steps: Sequence[str]
+) -> dict[str, ParameterSpace]:
+    """The space of each group that is searched, by name. steps: of the ISP, in order."""
+    drifting = {name.partition(".")[0] for name in space.names}
+    groups: dict[str, ParameterSpace] = {}
+    for name in names:
+        if name == ALL:
+            groups[ALL] = space
+        elif name == EACH:
+            groups |= {step: space.only([step]) for step in steps if step in drifting}
+        else:
+            groups[name] = space.only([name])
+    return groups
 
 
 def _some(test: Any, data: RawDataset, most: int | None) -> list[int]:

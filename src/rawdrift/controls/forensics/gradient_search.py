@@ -11,6 +11,7 @@ from torch import nn
 from rawdrift.checks import InputError, choose, is_number
 from rawdrift.controls.forensics.chain import Chain, Score
 from rawdrift.controls.forensics.fit import axes_of, check_seed
+from rawdrift.controls.forensics.result import Found
 from rawdrift.controls.forensics.rivals import RIVALS
 from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
@@ -31,22 +32,6 @@ class Visit(NamedTuple):
     loss: float
     metric: float
     distance: float
-
-
-@dataclass(frozen=True)
-class Found:
-    """The worst setting that a method found.
-
-    parameters: by the names of the axes. metric, loss, distance: see `chain.Score`.
-    evaluations: passes of all images through the net, one with a gradient counted as three.
-    """
-
-    method: str
-    parameters: dict[str, float]
-    metric: float
-    loss: float
-    distance: float
-    evaluations: int
 
 
 @dataclass(frozen=True)

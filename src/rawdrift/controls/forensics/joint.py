@@ -8,6 +8,7 @@ import numpy as np
 
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.controls.forensics.gradient_search import search_chain
+from rawdrift.controls.forensics.result import Validation
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.statistics.basics import Interval, wilson
 
@@ -25,18 +26,6 @@ class Box(NamedTuple):
 
     low: Vector
     high: Vector
-
-
-class Validation(NamedTuple):
-    """Cameras drawn uniformly from the joint box, and how many lose more than `max_drop`.
-
-    share: of violations, with Wilson's interval. worst_drop: the largest that was seen.
-    """
-
-    cameras: int
-    violations: int
-    share: Interval
-    worst_drop: float
 
 
 def joint_box(

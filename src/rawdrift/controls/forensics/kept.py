@@ -1,4 +1,4 @@
-"""The task models of a sweep: trained once, and kept in the run folder."""
+"""The task models of a forensics run: trained once, and kept in the run folder."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +19,11 @@ from rawdrift.models.train import train
 
 
 class Kept:
-    """A fold's task model: trained on the fold's training images when it is first asked for, in
-    whatever process, then read from its file; or the user's own."""
+    """A fold's task model, or the user's own.
+
+    The first process that needs it trains it on the fold's training images and writes its file;
+    from then on it is read from there.
+    """
 
     def __init__(self, material: Material, fold: int, isp: Pipeline, task: Task, seed: int):
         self.material = material
@@ -30,22 +33,22 @@ class Kept:
         self.seed = seed
         self._failed: InputError | None = None
 
-    def path(self, folder: Path) -> Path:
-        """Of its file, for task.checkpoint."""
-        if self.task.checkpoint is not None:
-            return Path(self.task.checkpoint)
-        return folder / "models" / f"fold{self.fold}.safetensors"
+    @property
+    def name(self) -> str:
+        """The path of its file within the run folder, or of the user's own checkpoint."""
+        return self.task.checkpoint or f"models/fold{self.fold}.safetensors"
 
     def get(self, folder: Path) -> nn.Module:
-        """The network of the run in `folder`: view to logits, in evaluation mode.
+        """Return the network of the run in `folder`: view to logits, in evaluation mode.
 
-        It comes from the file even where it has just been trained: the same numbers every time.
+        It is read from the file even if it has just been trained, so that numbers are the same.
         """
-        path = self.path(folder)
+        path = Path(self.name)
         if self.task.checkpoint is None:
+            path = folder / self.name
             files.make_folder(path.parent)
             with FileLock(path.with_name(f".{path.stem}.lock")):
-                if self._failed is not None:  # would fail again
+                if self._failed is not None:  # it would fail again
                     raise self._failed
                 if not path.is_file():
                     self._train(path, folder / "records" / f"train_{path.stem}.ckpt")
@@ -73,7 +76,7 @@ class Kept:
         checkpoint.unlink(missing_ok=True)
 
     def measure(self) -> tuple[nn.Module, float]:
-        """A network like it, and about how many seconds its training takes."""
+        """Return a network like it, and about how many seconds its training takes."""
         if self.task.checkpoint is not None:
             data = self.material.data
             return models.load_checkpoint(self.task, self.material.targets, data.size), 0.0

@@ -1,23 +1,31 @@
-"""Pictures of a sweep: drifted samples, and the stages of one image."""
+"""The worst setting in pictures: the images that lose most, and one of them stage by stage."""
 
-import shutil
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rawdrift import files
-from rawdrift.controls.stages import stages
-from rawdrift.controls.synthesis.samples import AMPLIFIED, SAMPLES
-from rawdrift.isp.develop import encode, picture
+from rawdrift.controls.forensics.records import ForensicsRecord, SearchRecord
+from rawdrift.controls.forensics.result import (
+    FoldFound,
+    ForensicsResult,
+    Pictures,
+    StagePair,
+    StagePicture,
+    Strip,
+    StripView,
+)
+from rawdrift.controls.gallery import AMPLIFIED, Gallery, most_harmed
+from rawdrift.controls.stages import Stage, stages
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models import losses
 from rawdrift.models.chain import BATCH
 from rawdrift.models.metrics import outcome
-from rawdrift.runs.store import Record
+from rawdrift.report.sample import SampleImage
+from rawdrift.runs.store import Finished
 
 if TYPE_CHECKING:
     from rawdrift.controls.forensics.experiment import DriftForensics
@@ -25,119 +33,130 @@ if TYPE_CHECKING:
 STRIPS = 3  # images that are shown for every regularization
 
 
-def pictures(
-    sweep: "DriftForensics", searches: Sequence[Record], worst: Mapping[str, Any], folder: Path
-) -> dict[str, Any]:
-    """Write samples of the worst search to `folder`/samples, anew; returns their names, and what
-    was answered.
-
-    images: those that lose most, with their default view, the drifted one and the difference.
-    strips: the first of them for every regularization of the worst group. stages: the first one's.
-    """
-    shutil.rmtree(folder / "samples", ignore_errors=True)
-    shown = _Shown(sweep, worst["fold"], folder)
-    here = {
-        record["regularization"]: record
-        for record in searches
-        if (record["group"], record["fold"]) == (worst["group"], worst["fold"])
-    }
-    record = here[worst["regularization"]]
-    before, after = (
-        sweep.scores.of(np.array(record["features"][key])) for key in ("default", "worst")
+def illustrate(
+    experiment: "DriftForensics",
+    result: ForensicsResult,
+    units: Iterable[Finished[ForensicsRecord]],
+    gallery: Gallery,
+) -> ForensicsResult:
+    """Return the result with pictures of its worst search."""
+    worst, fold = result.worst, result.worst.setting.fold
+    record = next(
+        unit.record
+        for unit in units
+        if isinstance(unit.record, SearchRecord)
+        and (unit.record.group, unit.record.fold) == (worst.group, fold)
+        and unit.record.regularization == worst.regularization
     )
-    lost = np.nan_to_num(before - after)
-    order = np.lexsort((np.arange(len(lost)), np.nan_to_num(after, nan=2.0), -lost))
-    chosen = [sweep.tests[worst["fold"]][i] for i in order[:SAMPLES].tolist()]
-    space = sweep.groups[worst["group"]]
-
-    def drifted(found: Mapping[str, Any]) -> Pipeline:
-        return space.pipeline(sweep.isp, np.array(list(found["parameters"].values())))
-
-    at_worst = drifted(worst["setting"])
-    images = []
-    for number, index in enumerate(chosen):
-        default, other = (shown.view(isp, index) for isp in (sweep.isp, at_worst))
-        change = (0.5 + AMPLIFIED * (other - default)).clamp(0, 1)
-        entry = shown.answers(index, default, "matched_") | shown.answers(index, other, "")
-        for key, view in (("matched_view", default), ("view", other), ("change", change)):
-            entry[key] = shown.write(f"worst/{number}-{key.removesuffix('_view')}", view)
-        images.append(entry)
-    strips = []
-    for number, index in enumerate(chosen[:STRIPS]):
-        views: list[dict[str, Any]] = []
-        for regularization, search in sorted(here.items()):
-            view = shown.view(drifted(search["methods"]["gradient"]), index)
-            name = shown.write(f"strips/{number}-{len(views)}", view)
-            found = shown.answers(index, view, "")
-            views.append({"regularization": regularization, "view": name, **found})
-        strips.append({"matched_view": images[number]["matched_view"], "views": views})
-    return {
-        "amplified": AMPLIFIED,
-        "images": images,
-        "strips": strips,
-        "stages": shown.stages({"default": sweep.isp, "drifted": at_worst}, chosen),
+    before, after = (
+        experiment.measure_of_metric.of(np.array(features))
+        for features in (record.features.default, record.features.worst)
+    )
+    images = [experiment.tests[fold][i] for i in most_harmed(before, after)]
+    by_regularization = {
+        search.regularization: found
+        for search in sorted(result.searches, key=lambda search: search.regularization)
+        for found in search.found
+        if (search.group, found.fold) == (worst.group, fold)
     }
+    space = experiment.groups[worst.group]
+
+    def drifted(found: FoldFound) -> Pipeline:
+        return space.pipeline(experiment.isp, np.array([*found.parameters.values()])).cpu()
+
+    own, at_worst = experiment.isp.cpu(), drifted(worst.setting)
+    painter = _Painter(experiment, fold, gallery)
+    shown = [painter.image(number, index, own, at_worst) for number, index in enumerate(images)]
+    strips = []
+    for number, index in enumerate(images[:STRIPS]):
+        views = [
+            painter.strip_view(f"strips/{number}-{column}", index, regularization, drifted(found))
+            for column, (regularization, found) in enumerate(by_regularization.items())
+        ]
+        image = shown[number]
+        strips.append(Strip(image.image, image.label, image.matched_view, views))
+    pictures = Pictures(AMPLIFIED, shown, strips, painter.stages(own, at_worst, images))
+    return msgspec.structs.replace(result, pictures=pictures)
 
 
-class _Shown:
-    """The model of a fold, and pictures of images that it is asked about, on the CPU."""
+class _Painter:
+    """Draws images of a fold, with the answers of its model, on the CPU."""
 
-    def __init__(self, sweep: "DriftForensics", fold: int, folder: Path):
-        self.data, self.targets, _ = sweep.material
-        self.net: nn.Module = sweep.models[fold].get(folder)
-        self.loss = losses.build(sweep.spec.task, self.targets, torch.arange(len(self.data)))
-        self.scores = sweep.scores
-        self.folder = folder
+    def __init__(self, experiment: "DriftForensics", fold: int, gallery: Gallery):
+        self.data, self.targets, _ = experiment.material
+        self.net: nn.Module = experiment.models[fold].get(gallery.run)
+        everything = torch.arange(len(self.data))
+        self.loss = losses.build(experiment.spec.task, self.targets, everything)
+        self.measure = experiment.measure_of_metric
+        self.write = gallery.write
+        self.write_change = gallery.write_change
 
-    def view(self, isp: Pipeline, index: int) -> Tensor:
-        """(3, H, W)."""
-        with torch.inference_mode():
-            view: Tensor = isp.cpu()(self.data.mosaics[index]).float()
-            return view
+    def image(self, number: int, index: int, own: Pipeline, drifted: Pipeline) -> SampleImage:
+        """The image before and after, what changed, and both answers."""
+        before, after = self._view(own, index), self._view(drifted, index)
+        matched_prediction, matched_score = self._answer(index, before)
+        prediction, score = self._answer(index, after)
+        return SampleImage(
+            image=self.data.images[index],
+            matched_view=self.write(f"worst/{number}-matched", before),
+            view=self.write(f"worst/{number}-drifted", after),
+            change=self.write_change(f"worst/{number}-change", before, after),
+            label=self._label(index),
+            matched_prediction=matched_prediction,
+            prediction=prediction,
+            matched_score=matched_score,
+            score=score,
+        )
 
-    def answers(self, index: int, view: Tensor, prefix: str) -> dict[str, Any]:
-        truth = self.targets.values[index][None]
-        with torch.inference_mode():
-            found = outcome(self.net(view[None].clone()), truth)
-        told: dict[str, Any] = {"image": self.data.images[index]}
-        if self.targets.kind == "classification":
-            told["label"] = self.targets.names[int(truth)]
-            told[f"{prefix}prediction"] = self.targets.names[int(found)]
-        else:
-            features = self.scores.features(found.numpy(), np.zeros(1))
-            told[f"{prefix}score"] = float(self.scores.of(features.sum(0)))
-        return told
+    def strip_view(self, name: str, index: int, regularization: float, isp: Pipeline) -> StripView:
+        view = self._view(isp, index)
+        return StripView(regularization, self.write(name, view), *self._answer(index, view))
 
-    def write(self, name: str, view: Tensor) -> str:
-        path = f"samples/{name}.png"
-        files.write(self.folder / path, encode(picture(view), bits=8))
-        return path
-
-    def stages(self, isps: Mapping[str, Pipeline], indices: Sequence[int]) -> list[dict[str, Any]]:
-        """Of the first image: what every step gave, each stretched to its range in the default
-        pipeline, and how strongly the loss depends on it there. leverage: of all images."""
+    def stages(self, own: Pipeline, drifted: Pipeline, indices: Sequence[int]) -> list[StagePair]:
+        """The first image after every step, each stretched to its range with the camera's own
+        setting, and the gradient of the loss there. Leverages are of all images."""
         batch = torch.tensor(indices[:BATCH])
         mosaics, truth = self.data.mosaics[batch], self.targets.values[batch].long()
-        found = {
-            name: stages(isp.cpu(), self.net, mosaics, truth, self.loss)
-            for name, isp in isps.items()
-        }
-        told = []
-        for step, default in found["default"].items():
-            low, high = np.quantile(default.view[0].numpy(), [0.005, 0.995])
-            entry: dict[str, Any] = {"step": step}
-            for name, of in found.items():
-                view = (of[step].view[0] - low) / max(high - low, 1e-12)
-                slope = of[step].magnitude[0]
-                slope = slope / slope.quantile(0.995).clamp(min=1e-30)
-                entry[name] = {
-                    "view": self.write(f"stages/{step}-{name}", _rgb(view)),
-                    "gradient": self.write(f"stages/{step}-{name}-gradient", _rgb(slope)),
-                    "leverage": of[step].leverage,
-                }
-            told.append(entry)
-        return told
+        before, after = (stages(isp, self.net, mosaics, truth, self.loss) for isp in (own, drifted))
+        pairs = []
+        for step, stage in before.items():
+            low, high = np.quantile(stage.view[0].numpy(), [0.005, 0.995])
+            extent = (float(low), max(float(high - low), 1e-12))
+            pairs.append(
+                StagePair(
+                    step,
+                    self._stage(f"stages/{step}-default", stage, extent),
+                    self._stage(f"stages/{step}-drifted", after[step], extent),
+                )
+            )
+        return pairs
 
+    def _stage(self, name: str, stage: Stage, extent: tuple[float, float]) -> StagePicture:
+        low, width = extent
+        slope = stage.magnitude[0]
+        slope = slope / slope.quantile(0.995).clamp(min=1e-30)
+        return StagePicture(
+            self.write(name, (stage.view[0] - low) / width),
+            self.write(f"{name}-gradient", slope),
+            stage.leverage,
+        )
 
-def _rgb(view: Tensor) -> Tensor:
-    return (view if view.ndim == 3 else view.expand(3, *view.shape)).clamp(0, 1).float()
+    def _view(self, isp: Pipeline, index: int) -> Tensor:
+        """The view (3, H, W) of an image."""
+        with torch.inference_mode():
+            view: Tensor = isp(self.data.mosaics[index]).float()
+            return view
+
+    def _label(self, index: int) -> str | None:
+        if self.targets.kind == "segmentation":
+            return None
+        return self.targets.names[int(self.targets.values[index])]
+
+    def _answer(self, index: int, view: Tensor) -> tuple[str | None, float | None]:
+        """The predicted class of a view, or the metric of its mask alone."""
+        with torch.inference_mode():
+            answer = outcome(self.net(view[None].clone()), self.targets.values[index][None])
+        if self.targets.kind == "classification":
+            return self.targets.names[int(answer)], None
+        score = float(self.measure.value(answer.numpy(), np.zeros(1)))
+        return None, None if np.isnan(score) else score

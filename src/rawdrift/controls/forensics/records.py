@@ -1,109 +1,104 @@
-"""What is kept of a unit: its rows for results.csv, and what the page shows."""
+"""The records of units: their rows for results.csv, and what the analysis needs of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
+import msgspec
+from msgspec.structs import asdict
 
-from rawdrift.controls.forensics.chain import Chain
-from rawdrift.controls.forensics.gradient_search import Found, SearchResult
-from rawdrift.controls.forensics.sobol import Sensitivity
-from rawdrift.controls.forensics.space import ParameterSpace
-from rawdrift.controls.forensics.tolerance import Envelope
-from rawdrift.controls.forensics.unit import Unit
-from rawdrift.runs.store import Record
+from rawdrift.controls.forensics.result import Envelope, Found, Sensitivity, Visited
+from rawdrift.runs.store import Record, Row
 
 
-def search_record(unit: Unit, result: SearchResult, chain: Chain, space: ParameterSpace) -> Record:
-    """Of the gradient search and its rivals. space: what they searched."""
-    methods = {"gradient": result.gradient, **result.rivals}
+class Features(msgspec.Struct, frozen=True):
+    """Features (N, K) of the answers, from which the metric follows; see `Measure`."""
 
-    def features(found: Found) -> Any:
-        setting = np.array(list(found.parameters.values()))
-        return chain.exact(space, setting).features.tolist()
-
-    return {
-        "group": unit.group,
-        "regularization": unit.regularization,
-        "rows": list(_search_rows(unit, result, chain, methods)),
-        "baseline": chain.baseline.metric,
-        "methods": {name: vars(found) for name, found in methods.items()},
-        "worst": result.worst.method,
-        "warnings": list(result.warnings),
-        "trajectory": [[v.start, v.loss, v.metric, v.distance] for v in result.trajectory],
-        "features": {
-            "default": chain.baseline.features.tolist(),
-            "gradient": features(result.gradient),
-            "worst": features(result.worst),
-        },
-    }
+    default: list[list[float]]
+    gradient: list[list[float]]
+    worst: list[list[float]]
 
 
-def sensitivity_record(unit: Unit, found: Sensitivity, samples: int, images: int) -> Record:
-    """Of Sobol indices, from so many samples, and curves."""
-    shared: dict[str, Any] = {"fold": unit.fold, "n": images}
-    indices = [
-        {**shared, "method": "sobol", "group": name, "metric": order, **index._asdict()}
-        for name, of in found.indices.items()
-        for order, index in (("first_order", of.first), ("total_order", of.total))
-    ]
-    curves = {
-        name: [{"at": point.at, **point.metric._asdict()} for point in points]
-        for name, points in found.curves.items()
-    }
-    shared |= {"method": "one-at-a-time", "metric": found.metric}
-    points = [{**shared, "group": name, **point} for name, of in curves.items() for point in of]
-    return {
-        "rows": indices + points,
-        "sensitivity": {
-            "confidence": found.confidence,
-            "variance": found.variance,
-            "samples": samples,
-            "evaluations": found.evaluations,
-            "indices": {
-                name: {order: index._asdict() for order, index in of._asdict().items()}
-                for name, of in found.indices.items()
-            },
-            "curves": curves,
-        },
-    }
+class SearchRecord(Record, frozen=True, kw_only=True, tag_field="kind", tag="search"):
+    """A search of one group of parameters in one fold. baseline: the metric before."""
+
+    fold: int
+    group: str
+    regularization: float
+    baseline: float
+    methods: dict[str, Found]
+    warnings: list[str]
+    trajectory: list[Visited]
+    features: Features
+
+    @property
+    def worst(self) -> Found:
+        """The worst setting of all methods; of equal ones that of the gradient."""
+        return min(self.methods.values(), key=lambda found: found.metric)
 
 
-def envelope_record(
-    unit: Unit, found: Envelope, signature: Mapping[str, Any], images: int
-) -> Record:
-    """Of an envelope, and its signature's content."""
-    shared = {"fold": unit.fold, "method": "envelope", "n": images}
-    rows = [
-        {**shared, "group": name, "metric": "alone", "low": of.low, "high": of.high}
-        for name, of in found.tolerances.items()
-    ]
-    rows += [
-        {**shared, "group": name, "metric": "together", "low": low, "high": high}
-        for name, (low, high) in found.box.items()
-    ]
-    return {"rows": rows, "signature": signature}
+class SensitivityRecord(Record, frozen=True, kw_only=True, tag_field="kind", tag="sensitivity"):
+    """Sobol indices and curves of the model of a fold."""
+
+    fold: int
+    sensitivity: Sensitivity
 
 
-def _search_rows(
-    unit: Unit, result: SearchResult, chain: Chain, methods: Mapping[str, Found]
-) -> Iterator[dict[str, Any]]:
-    shared = {
-        "fold": unit.fold,
-        "group": unit.group,
-        "regularization": unit.regularization,
-        "n": len(chain.truth),
-    }
-    default = {result.metric_name: result.baseline, "loss": chain.baseline.loss}
-    for metric, value in default.items():
-        yield {**shared, "method": "default", "metric": metric, "value": value}
-    for method, found in methods.items():
+class EnvelopeRecord(Record, frozen=True, kw_only=True, tag_field="kind", tag="envelope"):
+    """The envelope of the model of a fold. signature: the content of its file."""
+
+    fold: int
+    envelope: Envelope
+    signature: dict[str, Any]
+
+
+ForensicsRecord = SearchRecord | SensitivityRecord | EnvelopeRecord
+
+
+def search_rows(
+    shared: Row, metric: str, default: Mapping[str, float], methods: Iterable[Found]
+) -> Iterator[Row]:
+    """The numbers of a search by method. shared: fold, group, regularization and n."""
+    for name, value in default.items():
+        yield {**shared, "method": "default", "metric": name, "value": value}
+    for found in methods:
         values = {
-            result.metric_name: found.metric,
+            metric: found.metric,
             "loss": found.loss,
             "distance": found.distance,
             "evaluations": found.evaluations,
             **found.parameters,
         }
-        for metric, value in values.items():
-            yield {**shared, "method": method, "metric": metric, "value": value}
+        for name, value in values.items():
+            yield {**shared, "method": found.method, "metric": name, "value": value}
+
+
+def sensitivity_rows(shared: Row, sensitivity: Sensitivity) -> Iterator[Row]:
+    """Sobol indices, then points of curves, by axis. shared: fold and n."""
+    for name, sobol in sensitivity.indices.items():
+        for order, index in (("first_order", sobol.first), ("total_order", sobol.total)):
+            yield {**shared, "group": name, "method": "sobol", "metric": order, **asdict(index)}
+    for name, points in sensitivity.curves.items():
+        for point in points:
+            yield {
+                **shared,
+                "group": name,
+                "method": "one-at-a-time",
+                "metric": sensitivity.metric,
+                "at": point.at,
+                **asdict(point.metric),
+            }
+
+
+def envelope_rows(shared: Row, envelope: Envelope) -> Iterator[Row]:
+    """The interval of every axis alone, then together with all others. shared: fold and n."""
+    alone = {name: (t.low, t.high) for name, t in envelope.tolerances.items()}
+    for metric, intervals in (("alone", alone), ("together", envelope.box)):
+        for name, (low, high) in intervals.items():
+            yield {
+                **shared,
+                "group": name,
+                "method": "envelope",
+                "metric": metric,
+                "low": low,
+                "high": high,
+            }

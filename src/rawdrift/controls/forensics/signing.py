@@ -1,4 +1,4 @@
-"""From an envelope to its signature."""
+"""The signature of an envelope."""
 
 import hashlib
 import platform
@@ -15,8 +15,9 @@ from rawdrift import isp as isps
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.controls.evidence import Signature, check
+from rawdrift.controls.forensics.result import Envelope
 from rawdrift.controls.forensics.samples import Samples
-from rawdrift.controls.forensics.tolerance import Envelope
+from rawdrift.controls.result import to_builtins
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.weights import fingerprint, kind
@@ -28,6 +29,10 @@ BOUNDS = (
     "find none that exceeds max_drop"
 )
 
+SIGNED = (
+    "metric", "baseline", "max_drop", "confidence", "tolerances", "box", "scale", "validation"
+)  # fmt: skip
+
 
 def sign(
     envelope: Envelope,
@@ -37,13 +42,13 @@ def sign(
     camera: Camera,
     spec: Any = None,
 ) -> Signature:
-    """The signature of an envelope: `save` writes it, `rawdrift check` reads it.
+    """Return the signature of an envelope: `save` writes it, `rawdrift check` reads it.
 
-    net, isp, data: those that the envelope was made with. camera: whose numbers the ISP has. spec:
-    of the experiment, to be hashed. InputError where the ISP is not this camera's.
+    net, isp, data: those that the envelope was made with. camera: whose numbers the ISP has.
+    spec: of the experiment, to be hashed. Raises InputError if the ISP is not this camera's.
     """
-    axes = envelope.space.to_dict()["axes"]
-    found = Signature.seal(
+    safe = to_builtins(envelope)
+    signature = Signature.seal(
         {
             "rawdrift": __version__,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -69,24 +74,11 @@ def sign(
                     if value.is_floating_point()
                 },
             },
-            "metric": envelope.metric,
-            "baseline": envelope.baseline._asdict(),
-            "max_drop": envelope.max_drop,
-            "confidence": envelope.confidence,
-            "space": axes,
-            "tolerances": {name: t._asdict() for name, t in envelope.tolerances.items()},
-            "box": envelope.box,
-            "scale": envelope.scale,
-            "validation": {
-                **envelope.validation._asdict(),
-                "share": envelope.validation.share._asdict(),
-            },
+            "space": safe["axes"],
+            **{key: safe[key] for key in SIGNED},
             "method": {
                 "bounds": BOUNDS,
-                "level": envelope.level,
-                "draws": envelope.draws,
-                "seed": envelope.seed,
-                "evaluations": envelope.evaluations,
+                **{key: safe[key] for key in ("level", "draws", "seed", "evaluations")},
             },
             "libraries": {
                 "python": platform.python_version(),
@@ -95,16 +87,16 @@ def sign(
             "spec_sha256": None
             if spec is None
             else hashlib.sha256(to_yaml(spec).encode()).hexdigest(),
-            "warnings": list(envelope.warnings),
+            "warnings": safe["warnings"],
         }
     )
-    own = check(found, camera)
+    own = check(signature, camera)
     if own.outside or own.moved:
         raise InputError(
             f"the ISP does not have the numbers of camera {camera.name!r}: "
             f"{', '.join([*own.moved, *map(str, own.outside)])}; give the camera it was made of"
         )
-    return found
+    return signature
 
 
 def _of_data(data: RawDataset | Samples) -> str:
@@ -120,7 +112,7 @@ def _of_data(data: RawDataset | Samples) -> str:
 
 
 def _configuration(isp: Pipeline) -> str | None:
-    """Its name in Table 1."""
+    """Return the name of a pipeline in Table 1, None if it has none."""
     camera = Camera(name="any", cfa="RGGB")
     kinds = [(name, type(step)) for name, step in isp.steps.items() if name != "sensor"]
     for name in isps.CONFIGURATIONS:

@@ -1,7 +1,6 @@
 """Which numbers of the camera matter, alone and in company."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 from torch import nn
@@ -9,40 +8,12 @@ from torch import nn
 from rawdrift.checks import InputError, is_number
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.controls.forensics.fit import axes_of, check_seed
+from rawdrift.controls.forensics.result import Point, Sensitivity, Sobol
 from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.forensics.space import ParameterSpace
-from rawdrift.controls.forensics.uncertainty import Uncertainty
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.statistics.basics import Interval
-
-
-class Sobol(NamedTuple):
-    """Shares of the metric's variance over the box that an axis explains.
-
-    first: alone. total: alone and in company with others; 0 where it does not matter.
-    """
-
-    first: Interval
-    total: Interval
-
-
-class Point(NamedTuple):
-    """The metric, with its interval, where one axis has a value and all others their default."""
-
-    at: float
-    metric: Interval
-
-
-class Sensitivity(NamedTuple):
-    """indices, curves: by axis. variance: of the metric over the box."""
-
-    metric: str
-    confidence: float
-    variance: float
-    indices: dict[str, Sobol]
-    curves: dict[str, list[Point]]
-    evaluations: int
 
 
 def sensitivity(
@@ -77,7 +48,7 @@ def sensitivity(
     space = axes_of(isp, space, parameters)
     chain = Chain(net, isp, data, metric)
     variance, indices = _sobol(chain, space, samples, confidence, seed)
-    known = Uncertainty(chain, seed)
+    uncertainty = chain.uncertainty(seed)
     curves: dict[str, list[Point]] = {}
     for number, axis in enumerate(space.axes):
         curves[axis.name] = []
@@ -85,8 +56,16 @@ def sensitivity(
             setting = space.default
             setting[number] = at
             features = chain.score(space, setting).features
-            curves[axis.name].append(Point(float(at), known.interval(features, confidence)))
-    return Sensitivity(chain.metric, confidence, variance, indices, curves, chain.asked)
+            curves[axis.name].append(Point(float(at), uncertainty.interval(features, confidence)))
+    return Sensitivity(
+        metric=chain.metric,
+        confidence=confidence,
+        variance=variance,
+        samples=samples,
+        indices=indices,
+        curves=curves,
+        evaluations=chain.asked,
+    )
 
 
 def _sobol(

@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from torch import nn
@@ -11,55 +9,12 @@ from torch import nn
 from rawdrift.checks import InputError, is_number
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.controls.forensics.fit import axes_of, check_seed
-from rawdrift.controls.forensics.joint import Box, Validation, joint_box, reach, validate
+from rawdrift.controls.forensics.joint import Box, joint_box, reach, validate
+from rawdrift.controls.forensics.result import Envelope, Tolerance, Validation
 from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
-from rawdrift.controls.forensics.uncertainty import Uncertainty
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.statistics.basics import Interval
-
-
-class Tolerance(NamedTuple):
-    """How far one axis may go alone.
-
-    by_low, by_high: what ends the interval, "drop" of the metric or "space", which ends itself.
-    """
-
-    default: float
-    low: float
-    high: float
-    by_low: str
-    by_high: str
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """Where the metric drops by `max_drop` at most.
-
-    baseline: the metric of the ISP as it is, with its interval. tolerances: by axis, of each
-    alone. box: by axis (low, high), of all together. scale: of the box, relative to the tolerances.
-    level: chance at which each bound is exceeded; see `envelope`. draws: of the bootstrap.
-    images, groups: how many; groups are what is resampled. evaluations: passes of all images
-    through the net. warnings: what a reader must know.
-    """
-
-    metric: str
-    baseline: Interval
-    max_drop: float
-    confidence: float
-    space: ParameterSpace
-    tolerances: dict[str, Tolerance]
-    box: dict[str, tuple[float, float]]
-    scale: float
-    validation: Validation
-    level: float
-    draws: int
-    seed: int
-    images: int
-    groups: int
-    evaluations: int
-    warnings: tuple[str, ...]
 
 
 def envelope(
@@ -105,10 +60,10 @@ def envelope(
             f"can't drop by max_drop {max_drop:g}; choose another metric or a smaller max_drop"
         )
     level = (1 - confidence) / (2 * len(space) + 1)
-    known = Uncertainty(chain, seed, level)
+    uncertainty = chain.uncertainty(seed, level)
 
     def holds(setting: Vector) -> bool:
-        return known.largest_drop(chain.score(space, setting).features, level) <= max_drop
+        return uncertainty.largest_drop(chain.score(space, setting).features, level) <= max_drop
 
     tolerances = {
         axis.name: _tolerance(space, number, holds) for number, axis in enumerate(space.axes)
@@ -122,21 +77,23 @@ def envelope(
     validation = validate(chain, space, box, max_drop, cameras, rng)
     return Envelope(
         metric=chain.metric,
-        baseline=known.interval(chain.baseline.features, confidence),
+        baseline=uncertainty.interval(chain.baseline.features, confidence),
         max_drop=max_drop,
         confidence=confidence,
-        space=space,
+        axes=space.axes,
         tolerances=tolerances,
         box={name: (float(a), float(b)) for name, a, b in zip(space.names, *box, strict=True)},
         scale=scale,
         validation=validation,
         level=level,
-        draws=known.draws,
+        draws=uncertainty.draws,
         seed=seed,
         images=len(chain.truth),
-        groups=known.resampling.count,
+        groups=uncertainty.resampling.count,
         evaluations=chain.asked,
-        warnings=tuple(_warnings(known.resampling.count, max_drop, confidence, level, validation)),
+        warnings=tuple(
+            _warnings(uncertainty.resampling.count, max_drop, confidence, level, validation)
+        ),
     )
 
 

@@ -1,49 +1,58 @@
-"""How sure a metric, and its drop, is: bootstrap over images, clustered by group."""
+"""The uncertainty of a metric and of its drop: bootstrap over images, or over their groups."""
 
-import numpy as np
+import math
 
-from rawdrift.checks import InputError
-from rawdrift.controls.forensics.chain import Chain
 from rawdrift.statistics.basics import Interval, effective_size, wilson
-from rawdrift.statistics.measures import Array
-from rawdrift.statistics.resampling import DRAWS, Resampling
-
-_BEYOND = 20  # draws beyond a bound that make it steady
-_MOST = 20_000
+from rawdrift.statistics.measures import Array, Measure
+from rawdrift.statistics.resampling import DRAWS, Clusters, Resampling
 
 
 class Uncertainty:
-    """Draws of the images, or groups, of a chain: the same ones for every setting.
+    """Intervals of a metric and of its drop from a default, with the same draws for every setting.
 
-    level: the smallest share of draws that a bound leaves out, on one side.
+    clusters: (N,) the group of each image. default: features (N, K) of the answers with the
+    camera's own setting.
     """
 
-    def __init__(self, chain: Chain, seed: int = 0, level: float = 0.025):
-        if int(chain.clusters.max()) == 0:
-            raise InputError(
-                "all images are of one group, which tells nothing of others; give data of several"
-            )
-        self.chain = chain
-        self.draws = int(min(_MOST, max(DRAWS, np.ceil(_BEYOND / level))))
-        self.resampling = Resampling(chain.clusters, seed, self.draws)
-        self.default = self._draws(chain.baseline.features)
+    def __init__(
+        self,
+        metric: str,
+        measure: Measure,
+        clusters: Clusters,
+        default: Array,
+        seed: int = 0,
+        draws: int = DRAWS,
+    ):
+        self.is_share = metric == "accuracy"
+        self.measure = measure
+        self.clusters = clusters
+        self.draws = draws
+        self.resampling = Resampling(clusters, seed, draws)
+        self.default = self._value(default)
+        self._default_draws = self._draws(default)
 
     def interval(self, features: Array, confidence: float) -> Interval:
-        """Of the metric, two-sided. Wilson's where every draw is the same."""
-        value = float(self.chain.measure.of(features.sum(0)))
-        found = self.resampling.interval(value, self._draws(features), confidence)
-        if self.chain.metric == "accuracy" and found.low == found.high:
-            n = effective_size(features[:, 0], self.chain.clusters)
-            n = min(n, self.resampling.count)
-            low, high = wilson(value, n, confidence)
+        """The metric's two-sided interval: Wilson's where every draw of an accuracy is the same."""
+        value = self._value(features)
+        interval = self.resampling.interval(value, self._draws(features), confidence)
+        if self.is_share and interval.low == interval.high:
+            n = effective_size(features[:, 0], self.clusters)
+            low, high = wilson(value, min(n, self.resampling.count), confidence)
             return Interval(value, min(low, value), max(high, value))  # rounding aside
-        return found
+        return interval
+
+    def drop(self, features: Array, confidence: float) -> Interval:
+        """The two-sided interval of the drop from the default."""
+        draws = self._default_draws - self._draws(features)
+        return self.resampling.interval(self.default - self._value(features), draws, confidence)
 
     def largest_drop(self, features: Array, level: float) -> float:
-        """Upper confidence bound of the drop from the default, exceeded with chance `level`."""
-        drop = self.chain.baseline.metric - float(self.chain.measure.of(features.sum(0)))
-        draws = self.default - self._draws(features)
-        return self.resampling.interval(drop, draws, 1 - 2 * level).high
+        """The upper confidence bound of the drop, exceeded with chance `level`."""
+        bound = self.drop(features, 1 - 2 * level).high
+        return math.inf if bound is None else bound
+
+    def _value(self, features: Array) -> float:
+        return float(self.measure.of(features.sum(0)))
 
     def _draws(self, features: Array) -> Array:
-        return self.resampling.bootstrap(features, self.chain.measure)
+        return self.resampling.bootstrap(features, self.measure)

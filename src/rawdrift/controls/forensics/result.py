@@ -1,0 +1,374 @@
+"""What drift forensics finds: shared by searches, records of units, the result and its page."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from rawdrift.controls.forensics.axis import Axis
+from rawdrift.controls.result import Result
+from rawdrift.report.sample import SampleImage
+from rawdrift.statistics.basics import Interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+GRADIENT = "gradient"
+
+
+class Found(msgspec.Struct, frozen=True):
+    """The worst setting that a method found.
+
+    method: "gradient", "random" or "cma-es". parameters: values by axis. metric, loss, distance:
+    see `chain.Score`. evaluations: passes of all images through the net; one with a gradient counts
+    as three.
+    """
+
+    method: str
+    parameters: dict[str, float]
+    metric: float
+    loss: float
+    distance: float
+    evaluations: int
+
+
+class FoldFound(Found, frozen=True):
+    """What a method found for the model of a fold, whose metric was `default` before."""
+
+    fold: int
+    default: float
+
+
+class Sobol(msgspec.Struct, frozen=True):
+    """Shares of the metric's variance over the box that an axis explains.
+
+    first: alone. total: alone and together with others; 0 where it does not matter.
+    """
+
+    first: Interval
+    total: Interval
+
+
+class Point(msgspec.Struct, frozen=True):
+    """The metric, with its interval, where one axis has a value and all others their default."""
+
+    at: float
+    metric: Interval
+
+
+class Sensitivity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which axes matter to a model.
+
+    indices, curves: by axis. variance: of the metric over the box; 0 if it is the same everywhere.
+    samples: of the Sobol indices. evaluations: passes of all images through the net.
+    """
+
+    metric: str
+    confidence: float
+    variance: float
+    samples: int
+    indices: dict[str, Sobol]
+    curves: dict[str, list[Point]]
+    evaluations: int
+
+    def by_importance(self) -> list[str]:
+        """The axes, the one of the largest total order first."""
+        return sorted(self.indices, key=lambda name: -self.indices[name].total.value)
+
+
+class Tolerance(msgspec.Struct, frozen=True):
+    """How far one axis may go alone.
+
+    by_low, by_high: what ends the interval, a "drop" of the metric, or the "space" that was
+    searched.
+    """
+
+    default: float
+    low: float
+    high: float
+    by_low: Literal["drop", "space"]
+    by_high: Literal["drop", "space"]
+
+
+class Validation(msgspec.Struct, frozen=True):
+    """Cameras drawn uniformly from the joint box, and how many lose more than `max_drop`.
+
+    share: of violations, with Wilson's interval. worst_drop: the largest that was seen.
+    """
+
+    cameras: int
+    violations: int
+    share: Interval
+    worst_drop: float
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings at which the metric drops by `max_drop` at most.
+
+    baseline: the metric of the ISP as it is. axes: of the space. tolerances: by axis, of each
+    alone. box: (low, high) by axis, of all together. scale: of the box, relative to the tolerances.
+    level: the chance at which each bound is exceeded; see `envelope`. draws: of the bootstrap.
+    images, groups: how many; groups are what is resampled. evaluations: passes of all images
+    through the net. warnings: what a reader must know.
+    """
+
+    metric: str
+    baseline: Interval
+    max_drop: float
+    confidence: float
+    axes: tuple[Axis, ...]
+    tolerances: dict[str, Tolerance]
+    box: dict[str, tuple[float, float]]
+    scale: float
+    validation: Validation
+    level: float
+    draws: int
+    seed: int
+    images: int
+    groups: int
+    evaluations: int
+    warnings: tuple[str, ...]
+
+
+class Visited(msgspec.Struct, frozen=True):
+    """A setting that a gradient search tried.
+
+    start: the number of the ascent that it belongs to, or -1 where one might have begun.
+    """
+
+    start: int
+    loss: float
+    metric: float
+    distance: float
+
+
+class Searched(msgspec.Struct, frozen=True, kw_only=True):
+    """The metric over the test images of some folds, each with its own model and setting.
+
+    regularization: weight of the distance. std: of the metric over folds; None of a single one.
+    drop: from the metric of the same images with the camera's own setting.
+    """
+
+    group: str
+    regularization: float
+    folds: list[int]
+    metric: Interval
+    std: float | None
+    drop: Interval
+
+    @property
+    def is_drop(self) -> bool:
+        """Whether the interval of the drop lies above zero."""
+        return self.drop.low is not None and self.drop.low > 0
+
+
+class Search(Searched, frozen=True, kw_only=True):
+    """What the gradient search of a group of parameters found. distance: mean over folds."""
+
+    distance: float
+    found: list[FoldFound]
+
+
+class Worst(Searched, frozen=True, kw_only=True):
+    """The search, by whatever method, that costs most. setting: of the fold that loses most."""
+
+    setting: FoldFound
+
+
+class Baseline(msgspec.Struct, frozen=True):
+    """The metric with the camera's own setting, over all models that were searched. n: images."""
+
+    metric: Interval
+    std: float | None
+    by_fold: list[float]
+    n: int
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """A search by several methods with as many evaluations each. default: the metric before."""
+
+    fold: int
+    group: str
+    regularization: float
+    default: float
+    methods: dict[str, Found]
+    warnings: list[str]
+
+
+class Trajectory(msgspec.Struct, frozen=True):
+    """The settings that a gradient search tried, in order."""
+
+    regularization: float
+    visits: list[Visited]
+
+
+class SignedModel(msgspec.Struct, frozen=True):
+    """The model that a signature is for. parameters: how many."""
+
+    sha256: str
+    kind: str
+    parameters: int
+
+
+class SignedData(msgspec.Struct, frozen=True):
+    """The images that a signature rests on. groups: what was resampled."""
+
+    sha256: str
+    images: int
+    groups: int
+
+
+class SignedMethod(msgspec.Struct, frozen=True):
+    """How the bounds of a signature were found. draws: of the bootstrap."""
+
+    bounds: str
+    draws: int
+    evaluations: int
+
+
+class Signed(msgspec.Struct, frozen=True):
+    """What the page shows of the signature, whose file has it whole."""
+
+    file: str
+    checksum: str
+    model: SignedModel
+    data: SignedData
+    method: SignedMethod
+
+
+class StripView(msgspec.Struct, frozen=True):
+    """An image at the setting that a regularization led to, and the model's answer.
+
+    view: its picture. prediction: a class; score: the metric of a mask.
+    """
+
+    regularization: float
+    view: str
+    prediction: str | None
+    score: float | None
+
+
+class Strip(msgspec.Struct, frozen=True):
+    """One image with the camera's own setting and with every regularization, the weakest first."""
+
+    image: str
+    label: str | None
+    matched_view: str
+    views: list[StripView]
+
+
+class StagePicture(msgspec.Struct, frozen=True):
+    """The output of an ISP's step for one image, and the gradient of the loss by it, as pictures.
+
+    leverage: the growth of the loss of all images that are shown; see `Stage.leverage`.
+    """
+
+    view: str
+    gradient: str
+    leverage: float
+
+
+class StagePair(msgspec.Struct, frozen=True):
+    """A step of the ISP with the camera's own setting and at the worst one."""
+
+    step: str
+    default: StagePicture
+    drifted: StagePicture
+
+
+class Pictures(msgspec.Struct, frozen=True):
+    """The worst setting in pictures: of the images that lose most there.
+
+    amplified: how many times differences are enlarged. strips: of the first images. stages: of the
+    first one.
+    """
+
+    amplified: float
+    images: list[SampleImage]
+    strips: list[Strip]
+    stages: list[StagePair]
+
+
+class ForensicsResult(Result, frozen=True, kw_only=True, tag="forensics"):
+    """What drift forensics found.
+
+    trained_here: whether the models were trained in this run. distance: "l2" or "ssim".
+    isp, camera: names. space: the axes that drift. groups: that were searched. models: how many.
+    tested: test images of each. trajectories: of the worst group in its worst fold, by
+    regularization. compared: searches that had rivals. sensitivity, envelope: of the first model.
+    model_file: of the first model, relative to the run folder if it was trained here.
+    """
+
+    trained_here: bool
+    distance: str
+    isp: str
+    camera: str
+    space: list[Axis]
+    groups: list[str]
+    regularizations: list[float]
+    models: int
+    tested: list[int]
+    confidence: float
+    baseline: Baseline
+    searches: list[Search]
+    worst: Worst
+    compared: list[Compared]
+    trajectories: list[Trajectory]
+    sensitivity: Sensitivity | None
+    envelope: Envelope | None
+    signature: Signed | None
+    model_file: str
+    pictures: Pictures | None = None
+
+    @property
+    def farthest(self) -> Search:
+        """The search that changes the views most."""
+        return max(self.searches, key=lambda search: search.distance)
+
+    @property
+    def lowest(self) -> Search:
+        """The search with the lowest metric, of equal ones that with the smallest change."""
+        return min(self.searches, key=lambda search: (search.metric.value, search.distance))
+
+    def headline(self) -> dict[str, float]:
+        numbers = {
+            f"default {self.metric}": self.baseline.metric.value,
+            f"worst {self.metric}": self.worst.metric.value,
+        }
+        return (
+            numbers if self.envelope is None else numbers | {"envelope scale": self.envelope.scale}
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each fold, search and method; `value` is the metric at its setting."""
+        return list(self._rows())
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        rivals = {
+            (line.group, line.regularization, line.fold): line.methods for line in self.compared
+        }
+        for search in self.searches:
+            for gradient in search.found:
+                key = (search.group, search.regularization, gradient.fold)
+                for method, found in {GRADIENT: gradient, **rivals.get(key, {})}.items():
+                    yield {
+                        "group": search.group,
+                        "regularization": search.regularization,
+                        "fold": gradient.fold,
+                        "method": method,
+                        "metric": self.metric,
+                        "default": gradient.default,
+                        "value": found.metric,
+                        "loss": found.loss,
+                        "distance": found.distance,
+                        "evaluations": found.evaluations,
+                        **{a.name: found.parameters.get(a.name, a.default) for a in self.space},
+                    }
+
+    def plot(self) -> "Figure":
+        """Draw the metric after each search, by regularization and group of parameters."""
+        from rawdrift.controls.forensics.figures import by_regularization
+        from rawdrift.report import style
+
+        with style.drawing():
+            return by_regularization(self)
