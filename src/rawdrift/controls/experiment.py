@@ -55,7 +55,7 @@ class Experiment(ABC, Generic[U, C, R]):
     """
 
     columns: ClassVar[tuple[str, ...]]
-    record: ClassVar[type[Record]]
+    record: ClassVar[Any]
     units: list[U]
     material: Material
     inputs: list[str]

@@ -1,8 +1,9 @@
 """Names and numbers of a camera's settings, as a reader knows them."""
 
 import re
-from typing import Any
 
+from rawdrift.controls.forensics.axis import Axis
+from rawdrift.controls.forensics.result import ForensicsResult
 from rawdrift.report import style
 
 _CHANNELS = {
@@ -18,53 +19,56 @@ _WORDS = {
 
 
 def words(name: str) -> str:
-    """ "white_balance.gains[0]" as "white balance gain R"; of a step or group likewise."""
+    """Name an axis or a step: "white balance gain R" for "white_balance.gains[0]"."""
     whole, _, index = name.partition("[")
-    found = _WORDS.get(whole, whole.replace("_", " ").replace(".", " "))
+    shown = _WORDS.get(whole, whole.replace("_", " ").replace(".", " "))
     index = index.removesuffix("]")
     channels = _CHANNELS.get(whole, ())
     if index.isdigit() and int(index) < len(channels):
-        return f"{found} {channels[int(index)]}"
+        return f"{shown} {channels[int(index)]}"
     if whole == "color_correction.matrix" and re.fullmatch(r"\d,\d", index):
         row, column = (("R", "G", "B")[int(i)] for i in index.split(","))
         return f"color matrix {column} to {row}"
-    return f"{found} {index.replace(',', ', ')}" if index else found
+    return f"{shown} {index.replace(',', ', ')}" if index else shown
 
 
 def group(name: str) -> str:
-    """A group of parameters."""
+    """A group of parameters in words."""
     return "all parameters" if name == "all" else words(name)
 
 
-def value(number: float | None, axis: dict[str, Any] | None = None, unit: bool = False) -> str:
-    """A setting with as many digits as its axis needs, and its unit where asked for."""
+def value(number: float | None, axis: Axis | None = None, unit: bool = False) -> str:
+    """Write a setting with as many digits as its axis needs, and with its `unit` if asked for."""
     if number is None:
         return style.number(None, 0)
     text = style.number(float(number), 3 if axis is None else digits(axis))
-    return f"{text} {axis['unit']}" if unit and axis and axis["unit"] else text
+    return f"{text} {axis.unit}" if unit and axis and axis.unit else text
 
 
-def digits(axis: dict[str, Any]) -> int:
-    """Behind the point, so that 80 steps or more lie within the axis."""
-    width = axis["high"] - axis["low"]
+def digits(axis: Axis) -> int:
+    """Decimals that tell 80 steps or more within the axis apart."""
+    width = axis.high - axis.low
     return next((d for d in range(6) if width * 10**d >= 80), 6)
 
 
-def moved(summary: dict[str, Any]) -> list[str]:
-    """What the worst setting changes, in words: what matters most first, where that is known, else
-    what moves furthest within the space."""
-    parameters = summary["worst"]["setting"]["parameters"]
-    space = {axis["name"]: axis for axis in summary["space"]}
-    indices = (summary["sensitivity"] or {}).get("indices", {})
+def moved(result: ForensicsResult) -> list[str]:
+    """What the worst setting changes, in words.
 
-    def weight(name: str) -> float:
-        axis = space[name]
-        far: float = abs(parameters[name] - axis["default"]) / (axis["high"] - axis["low"])
-        return far * max(indices[name]["total"]["value"], 1e-6) if name in indices else far
+    What matters most comes first, by Sobol indices if they are known, else by how far a value moves
+    within its interval.
+    """
+    setting = result.worst.setting.parameters
+    indices = {} if result.sensitivity is None else result.sensitivity.indices
 
+    def weight(axis: Axis) -> float:
+        far = abs(setting[axis.name] - axis.default) / (axis.high - axis.low)
+        if axis.name in indices:
+            return far * max(indices[axis.name].total.value, 1e-6)
+        return far
+
+    changed = [a for a in result.space if setting.get(a.name, a.default) != a.default]
     return [
-        f"{words(name)} {value(parameters[name], space[name], unit=True)} "
-        f"(own: {value(space[name]['default'], space[name])})"
-        for name in sorted(parameters, key=lambda name: -weight(name))
-        if parameters[name] != space[name]["default"]
+        f"{words(axis.name)} {value(setting[axis.name], axis, unit=True)} "
+        f"(own: {value(axis.default, axis)})"
+        for axis in sorted(changed, key=lambda axis: -weight(axis))
     ]

@@ -8,7 +8,7 @@ images.
 
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -36,7 +36,7 @@ from rawdrift.controls.forensics.records import (
     search_rows,
     sensitivity_rows,
 )
-from rawdrift.controls.forensics.result import ForensicsResult, Found, Visited
+from rawdrift.controls.forensics.result import GRADIENT, ForensicsResult, Found, Visited
 from rawdrift.controls.forensics.sensor_settings import with_sensor
 from rawdrift.controls.forensics.signing import sign
 from rawdrift.controls.forensics.sobol import sensitivity
@@ -151,12 +151,12 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
     ) -> ForensicsRecord:
         net = self.models[unit.fold].get(checkpoint.parents[1]).to(device)
         isp, data = self.isp.to(device), self.test_data(unit.fold)
-        work = {
+        work: dict[str, Callable[..., ForensicsRecord]] = {
             "search": self._search,
             "sensitivity": self._sensitivity,
             "envelope": self._envelope,
         }
-        record: ForensicsRecord = work[unit.kind](unit, net, isp, data)
+        record = work[unit.kind](unit, net, isp, data)
         progress()
         return record
 
@@ -186,17 +186,15 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
             exact: list[list[float]] = score.features.tolist()
             return exact
 
-        methods = {"gradient": result.gradient, **result.rivals}
-        where = {
-            "fold": unit.fold,
-            "group": unit.group,
-            "regularization": unit.regularization,
-        }
+        methods = {GRADIENT: result.gradient, **result.rivals}
+        where = {"fold": unit.fold, "group": unit.group, "regularization": unit.regularization}
         default = {self.metric: result.baseline, "loss": chain.baseline.loss}
         return SearchRecord(
-            **where,
+            fold=unit.fold,
+            group=unit.group,
+            regularization=unit.regularization,
             rows=list(
-                search_rows(where | {"n": len(data)}, self.metric, default, methods.values())
+                search_rows({**where, "n": len(data)}, self.metric, default, methods.values())
             ),
             precision=self.precision,
             baseline=result.baseline,

@@ -1,6 +1,5 @@
-"""Figures of what the adversarial searches of a drift forensics run found."""
+"""Figures of the adversarial searches of a drift forensics run."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rawdrift.controls.forensics.axes import group as in_words
+from rawdrift.controls.forensics.result import GRADIENT, ForensicsResult, StagePair
 from rawdrift.report import style
 from rawdrift.report.figures import interval, rows
 from rawdrift.report.style import (
@@ -24,7 +24,7 @@ from rawdrift.report.style import (
 )
 
 # Lengths are inches, lines and fonts points.
-_LETTER = 0.08
+LETTER = 0.08
 _ROW = 0.3
 _PER_LINE = 4
 _NAMED = 0.25  # of the largest drop: groups that lose more are named
@@ -32,102 +32,112 @@ METHODS = {"gradient": ("o", WRONG), "random": ("s", SPREAD), "cma-es": ("D", AC
 _DASHED: Any = {"color": INK, "lw": 1, "ls": (0, (4, 3)), "zorder": 0}
 
 
-def by_regularization(summary: dict[str, Any]) -> Figure:
-    """The paper's Figure 3, left: the metric after each search, by regularization and group."""
-    names = summary["groups"]
-    of = {(s["group"], s["regularization"]): s for s in summary["searches"]}
-    left = 0.3 + _LETTER * max(len(plain(in_words(name))) for name in names)
-    values = sorted(summary["regularizations"])
-    figure, panels = grid(len(values), len(names) * _ROW, left, summary)
+def by_regularization(result: ForensicsResult) -> Figure:
+    """Figure 3, left, of the paper: the metric after each search, by regularization and group."""
+    names = result.groups
+    searches = {(search.group, search.regularization): search for search in result.searches}
+    left = 0.3 + LETTER * max(len(plain(in_words(name))) for name in names)
+    values = sorted(result.regularizations)
+    figure, panels = _grid(len(values), len(names) * _ROW, left)
+    height = figure.get_size_inches()[1]
+    label = f"{style.metric(result.metric)} at the setting that the gradient search found"
+    figure.text(left / style.WIDTH, 0.1 / height, label, fontsize=9)
     for i, (axes, regularization) in enumerate(zip(panels, values, strict=True)):
         axes.set_title(f"λ = {regularization:g}", loc="left", fontsize=10, weight="bold", pad=6)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
-        axes.axvline(summary["baseline"]["value"], **_DASHED)
+        axes.axvline(result.baseline.metric.value, **_DASHED)
         for y, name in enumerate(names):
             axes.axhline(y, color=RULE, lw=0.8, zorder=0)
-            if (name, regularization) in of:
-                entry = of[name, regularization]
-                color = WRONG if entry["drop_low"] is not None and entry["drop_low"] > 0 else SPREAD
-                ends = {key: _known(entry[key]) for key in ("low", "high")}
-                interval(axes, y, ends, entry["value"], color)
+            search = searches.get((name, regularization))
+            if search is not None:
+                interval(axes, y, search.metric, WRONG if search.is_drop else SPREAD)
         shown = [plain(in_words(name)) for name in names] if i % _PER_LINE == 0 else []
         axes.set_yticks(range(len(names)) if shown else [], shown)
     _same_scale(panels)
     return figure
 
 
-def by_distance(summary: dict[str, Any]) -> Figure:
-    """The paper's Figure 3, right: the metric after each search against the change of the views."""
+def by_distance(result: ForensicsResult) -> Figure:
+    """Figure 3, right: the metric after each search against the change of the views."""
     figure = style.sheet(style.WIDTH, 3.9)
     axes = figure.add_axes((0.075, 0.16, 0.62, 0.8))
-    axes.axhline(summary["baseline"]["value"], **_DASHED)
-    first = summary["groups"][0]
-    most = max(s["drop"] for s in summary["searches"])
-    for name in summary["groups"]:
-        found = [s for s in summary["searches"] if s["group"] == name]
-        found.sort(key=lambda s: s["distance"])
-        x, y = [s["distance"] for s in found], [s["value"] for s in found]
+    axes.axhline(result.baseline.metric.value, **_DASHED)
+    first = result.groups[0]
+    most = max(search.drop.value for search in result.searches)
+    for name in result.groups:
+        searches = sorted(
+            (search for search in result.searches if search.group == name),
+            key=lambda search: search.distance,
+        )
+        x, y = [s.distance for s in searches], [s.metric.value for s in searches]
         color = WRONG if name == first else SPREAD
         axes.plot(x, y, color=color, lw=1, alpha=0.6, zorder=1)
         axes.plot(x, y, "o", color=color, ms=7 if name == first else 5, mew=0, zorder=2)
-        low = min(found, key=lambda s: s["value"])
-        if name != first and low["drop"] > _NAMED * most:
+        low = min(searches, key=lambda search: search.metric.value)
+        if name != first and low.drop.value > _NAMED * most:
             beside: Any = {"xytext": (8, 0), "textcoords": "offset points", "fontsize": 8.5}
-            at = (low["distance"], low["value"])
+            at = (low.distance, low.metric.value)
             axes.annotate(in_words(name), at, color=MUTED, va="center", **beside)
-    marks = summary["largest"]
-    for which, marker, size in (("largest", "s", 13), ("worst", "o", 15)):
-        at = marks[which]
+    for search, marker, size in ((result.farthest, "s", 13), (result.lowest, "o", 15)):
         look: Any = {"mfc": "none", "mec": INK, "mew": 1.3, "ms": size, "zorder": 3}
-        axes.plot(at["distance"], at["value"], marker, **look)
-    axes.set_xlabel(f"Distance from the default views, {distance(summary)}")
-    axes.set_ylabel(f"{style.metric(summary)} after the search")
+        axes.plot(search.distance, search.metric.value, marker, **look)
+    axes.set_xlabel(f"Distance from the default views, {distance(result)}")
+    axes.set_ylabel(f"{style.metric(result.metric)} after the search")
     _plain_axes(axes)
     axes.set_xlim(left=-0.02 * axes.get_xlim()[1])
-    key(
-        figure,
-        (0.72, 0.96),
-        [
-            Line2D([], [], color=WRONG, marker="o", lw=1, label=in_words(first)),
-            Line2D([], [], color=SPREAD, marker="o", ms=5, lw=1, label="each of the other groups"),
-            Line2D([], [], label="the camera's own setting", **_DASHED),
-            Line2D([], [], marker="s", mfc="none", mec=INK, lw=0, ms=9, label="largest change"),
-            Line2D([], [], marker="o", mfc="none", mec=INK, lw=0, ms=10, label="lowest metric"),
-        ][: 5 if len(summary["groups"]) > 1 else None],
-    )
+    groups = [Line2D([], [], color=WRONG, marker="o", lw=1, label=in_words(first))]
+    if len(result.groups) > 1:
+        others = "each of the other groups"
+        groups.append(Line2D([], [], color=SPREAD, marker="o", ms=5, lw=1, label=others))
+    hollow: Any = {"mfc": "none", "mec": INK, "lw": 0}
+    keys = [
+        *groups,
+        Line2D([], [], label="the camera's own setting", **_DASHED),
+        Line2D([], [], marker="s", ms=9, label="largest change", **hollow),
+        Line2D([], [], marker="o", ms=10, label="lowest metric", **hollow),
+    ]
+    key(figure, (0.72, 0.96), keys)
     return figure
 
 
-def distance(summary: dict[str, Any]) -> str:
-    """The measure of it, in words."""
-    return {"l2": "root mean square", "ssim": "1 \N{MINUS SIGN} SSIM"}[summary["distance"]]
+def distance(result: ForensicsResult) -> str:
+    """The measure of distance between views, in words."""
+    return {"l2": "root mean square", "ssim": "1 \N{MINUS SIGN} SSIM"}[result.distance]
 
 
-def methods(summary: dict[str, Any]) -> Figure:
-    """What gradient, random search and CMA-ES found, by regularization and fold."""
-    lines = sorted(summary["compared"], key=lambda c: (c["regularization"], c["fold"]))
-    labels = [line_label(summary, line) for line in lines]
-    left = 0.35 + _LETTER * max(map(len, labels))
+def percent(confidence: float) -> str:
+    """A confidence as a percentage."""
+    return f"{100 * confidence:g}\N{NO-BREAK SPACE}%"
+
+
+def methods(result: ForensicsResult) -> Figure:
+    """The metric that gradient, random search and CMA-ES found, by regularization and fold."""
+    lines = sorted(result.compared, key=lambda line: (line.regularization, line.fold))
+    labels = [
+        f"λ = {line.regularization:g}" + (f", fold {line.fold + 1}" if result.models > 1 else "")
+        for line in lines
+    ]
+    left = 0.35 + LETTER * max(map(len, labels))
     figure, (axes,) = rows(len(lines), left, 1, 0.35, 0.3)
+    looks: dict[str, Any] = {
+        name: {"marker": marker, "mfc": color if name == GRADIENT else PAPER, "mec": color}
+        for name, (marker, color) in METHODS.items()
+    }
     for y, line in enumerate(lines):
         axes.axhline(y, color=RULE, lw=0.8, zorder=0)
-        axes.plot([line["default"]] * 2, [y - 0.32, y + 0.32], color=INK, lw=1.4)
-        for name, found in line["methods"].items():
-            marker, color = METHODS[name]
-            hollow = name != "gradient"
-            look: Any = {"mfc": PAPER if hollow else color, "mec": color, "mew": 1.6}
-            axes.plot(
-                found["metric"], y, marker, ms=8 if hollow else 6.5, zorder=3 - hollow, **look
-            )
+        axes.plot([line.default] * 2, [y - 0.32, y + 0.32], color=INK, lw=1.4)
+        for name, found in line.methods.items():
+            size, order = (6.5, 3) if name == GRADIENT else (8, 2)
+            axes.plot(found.metric, y, mew=1.6, ms=size, zorder=order, **looks[name])
     axes.set_yticks(range(len(lines)), labels)
     axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
-    axes.set_xlabel(f"{style.metric(summary)} at the setting that was found")
+    axes.set_xlabel(f"{style.metric(result.metric)} at the setting that was found")
     keys = [
-        Line2D([], [], marker=METHODS[n][0], mfc=PAPER if n != "gradient" else METHODS[n][1],
-               mec=METHODS[n][1], lw=0, label=method(n))
-        for n in METHODS if any(n in line["methods"] for line in lines)
-    ]  # fmt: skip
+        Line2D([], [], lw=0, label=method(name), **looks[name])
+        for name in METHODS
+        if any(name in line.methods for line in lines)
+    ]
     keys.append(Line2D([], [], marker="|", mec=INK, lw=0, ms=9, mew=1.4, label="own setting"))
     tall = figure.get_size_inches()[1]
     key(figure, (left / style.WIDTH, 1 - 0.02 / tall), keys, columns=len(keys))
@@ -135,25 +145,20 @@ def methods(summary: dict[str, Any]) -> Figure:
 
 
 def method(name: str) -> str:
-    """Of a search, in words."""
-    return {"gradient": "gradient", "random": "random search", "cma-es": "CMA-ES"}.get(name, name)
+    """A method of search in words."""
+    return {"random": "random search", "cma-es": "CMA-ES"}.get(name, name)
 
 
-def line_label(summary: dict[str, Any], line: dict[str, Any]) -> str:
-    fold = f", fold {line['fold'] + 1}" if summary["models"] > 1 else ""
-    return f"λ = {line['regularization']:g}{fold}"
-
-
-def trajectories(summary: dict[str, Any]) -> Figure:
+def trajectories(result: ForensicsResult) -> Figure:
     """The metric along every ascent of the gradient searches, a line for each restart."""
-    found = sorted(summary["trajectories"], key=lambda t: t["regularization"])
-    figure, panels = grid(len(found), 1.5, 0.65, summary, bottom=0.55)
-    for i, (axes, of) in enumerate(zip(panels, found, strict=True)):
-        axes.set_title(f"λ = {of['regularization']:g}", loc="left", fontsize=10, weight="bold")
-        axes.axhline(summary["worst"]["default"], **_DASHED)
-        starts = sorted({visit["start"] for visit in of["visits"]} - {-1})
-        for start in starts:
-            y = [visit["metric"] for visit in of["visits"] if visit["start"] == start]
+    ordered = sorted(result.trajectories, key=lambda trajectory: trajectory.regularization)
+    figure, panels = _grid(len(ordered), 1.5, 0.65, bottom=0.55)
+    for i, (axes, trajectory) in enumerate(zip(panels, ordered, strict=True)):
+        title = f"λ = {trajectory.regularization:g}"
+        axes.set_title(title, loc="left", fontsize=10, weight="bold")
+        axes.axhline(result.worst.setting.default, **_DASHED)
+        for start in sorted({visit.start for visit in trajectory.visits} - {-1}):
+            y = [visit.metric for visit in trajectory.visits if visit.start == start]
             color = WRONG if start == 0 else ACCENT if start == 1 else SPREAD
             axes.plot(range(len(y)), y, color=color, lw=1.3, alpha=0.9)
         _plain_axes(axes)
@@ -163,21 +168,18 @@ def trajectories(summary: dict[str, Any]) -> Figure:
     for axes in panels:
         axes.set_ylim(min(limits), max(limits))
     wide, tall = figure.get_size_inches()
-    figure.text(
-        0.65 / wide, 0.08 / tall, f"Step of a restart. Vertical: {style.metric(summary, True)}",
-        fontsize=9,
-    )  # fmt: skip
+    label = f"Step of a restart. Vertical: {style.metric(result.metric, inside=True)}"
+    figure.text(0.65 / wide, 0.08 / tall, label, fontsize=9)
     return figure
 
 
-def leverage(summary: dict[str, Any]) -> Figure:
-    """Stage by stage, how strongly the loss depends on it."""
-    told = summary["pictures"]["stages"]
-    names = [plain(entry["step"].replace("_", " ")) for entry in told]
-    figure, (axes,) = rows(len(names), 0.35 + _LETTER * max(map(len, names)), 1, 0.4, 0.4)
-    for y, entry in enumerate(told):
-        for shift, which, color in ((-0.17, "default", SPREAD), (0.17, "drifted", WRONG)):
-            axes.barh(y + shift, entry[which]["leverage"], 0.3, color=color)
+def leverage(stages: Sequence[StagePair]) -> Figure:
+    """How strongly the loss depends on each stage."""
+    names = [plain(stage.step.replace("_", " ")) for stage in stages]
+    figure, (axes,) = rows(len(names), 0.35 + LETTER * max(map(len, names)), 1, 0.4, 0.4)
+    for y, stage in enumerate(stages):
+        axes.barh(y - 0.17, stage.default.leverage, 0.3, color=SPREAD)
+        axes.barh(y + 0.17, stage.drifted.leverage, 0.3, color=WRONG)
     axes.set_yticks(range(len(names)), names)
     axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
@@ -191,14 +193,8 @@ def leverage(summary: dict[str, Any]) -> Figure:
     return figure
 
 
-def _known(number: float | None) -> float:
-    return math.nan if number is None else number
-
-
-def grid(
-    count: int, tall: float, left: float, summary: dict[str, Any], bottom: float = 0.6
-) -> tuple[Figure, list[Axes]]:
-    """So many panels of one height, four in a line."""
+def _grid(count: int, tall: float, left: float, bottom: float = 0.6) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels of one height, four in a line."""
     columns = min(count, _PER_LINE)
     lines = -(-count // columns)
     head, right, gap, between = 0.35, 0.15, 0.25, 0.45
@@ -215,9 +211,6 @@ def grid(
         axes.spines[["left", "right", "top"]].set_visible(False)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: style.number(v, 2)))
         found.append(axes)
-    text = f"{style.metric(summary)} at the setting that the gradient search found"
-    if bottom == 0.6:
-        figure.text(left / style.WIDTH, 0.1 / height, text, fontsize=9)
     return figure, found
 
 
@@ -239,8 +232,14 @@ def _plain_axes(axes: Axes) -> None:
 
 
 def key(figure: Figure, at: tuple[float, float], keys: Sequence[Line2D], columns: int = 1) -> None:
-    """The legend, from its top left corner on."""
+    """Draw the legend with its top left corner `at` a place of the figure."""
     figure.legend(
-        handles=list(keys), loc="upper left", bbox_to_anchor=at, borderaxespad=0, fontsize=8.5,
-        frameon=False, labelcolor=MUTED, ncols=columns,
-    )  # fmt: skip
+        handles=list(keys),
+        loc="upper left",
+        bbox_to_anchor=at,
+        borderaxespad=0,
+        fontsize=8.5,
+        frameon=False,
+        labelcolor=MUTED,
+        ncols=columns,
+    )

@@ -1,115 +1,150 @@
-"""The page of a drift forensics run, and the figures and tables on it."""
+"""The page of a drift forensics run, and its findings for a terminal."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
 from rawdrift.configurations import CONFIGURATIONS, in_words
 from rawdrift.controls.forensics import axes, figures, safety
 from rawdrift.controls.forensics.caveats import caveats
-from rawdrift.controls.forensics.tables import tables as contents
-from rawdrift.report import pictures, style, tables
-from rawdrift.report.page import draw, listing, render
+from rawdrift.controls.forensics.result import ForensicsResult, StagePair, Strip
+from rawdrift.controls.forensics.tables import tables
+from rawdrift.report import pictures, style
+from rawdrift.report.page import compose
+
+_MOST = 4  # settings that are named in a line
 
 
-def write(run: Path, summary: dict[str, Any]) -> str:
-    """Draw figures and tables; returns the page."""
-    drawn = draw(_figures(summary, run), run)
-    told = contents(summary)
-    for table in told.values():
-        tables.write(table, run / "tables")
-    return render(
+def write(run: Path, result: ForensicsResult) -> str:
+    """Draw figures and tables into the run folder; return the page."""
+    shown = result.pictures
+    return compose(
         Path(__file__).with_name("page.html.j2"),
-        **summary,
-        table=told,
-        figure=drawn,
-        measured=style.metric(summary, inside=True),
-        far=figures.distance(summary),
-        caveats=caveats(summary),
-        isp_words=in_words(summary["isp"]) if summary["isp"] in CONFIGURATIONS else "of a file",
-        moved=axes.moved(summary),
+        run,
+        result,
+        _figures(result, run),
+        tables(result),
+        farthest=result.farthest,
+        lowest=result.lowest,
+        far=figures.distance(result),
+        caveats=caveats(result),
+        isp_words=in_words(result.isp) if result.isp in CONFIGURATIONS else "of a file",
+        moved=axes.moved(result),
         group_words=axes.group,
-        axis_words=axes.words,
-        shown=_pictures(summary, run),
-        reasons=_reasons(summary["failed"]),
-        percent=safety.share(summary["spec"].get("forensics", {"confidence": 0.95})),
-        settings=listing(summary["spec"]),
-        has_results=(run / "results.csv").is_file(),
+        images=pictures.embed(run, result.metric, shown.images) if shown else [],
+        strips=[_strip(run, result.metric, strip) for strip in shown.strips] if shown else [],
+        stages=_stages(run, shown.stages) if shown else {},
+        reasons=_reasons(result.failed),
+        percent=figures.percent(result.confidence),
     )
 
 
-def _figures(summary: dict[str, Any], run: Path) -> Mapping[str, Callable[[], Figure]]:
-    found: dict[str, Callable[[], Figure]] = {
-        "regularization": partial(figures.by_regularization, summary),
-        "distance": partial(figures.by_distance, summary),
-        "trajectory": partial(figures.trajectories, summary),
-        "stages": partial(figures.leverage, summary),
-        "samples": partial(_samples, summary, run),
+def lines(result: ForensicsResult, run: Path) -> Iterator[str]:
+    """The worst setting, and the settings that are safe together."""
+    metric, worst = style.metric(result.metric, inside=True), result.worst
+    if worst.drop.value <= 0:
+        yield f"no setting was found that costs {metric}, {result.baseline.metric.value:.3f}"
+    else:
+        fold = f" (fold {worst.setting.fold + 1})" if result.models > 1 else ""
+        before = worst.metric.value + worst.drop.value
+        yield (
+            f"worst that was found: {metric} falls from {before:.3f} to {worst.metric.value:.3f} "
+            f"at {_some(axes.moved(result))}{fold}"
+        )
+    if result.envelope is None or result.signature is None:
+        return
+    box = [
+        f"{axes.words(axis.name)} {axes.value(low, axis)} to {axes.value(high, axis)}"
+        for axis in result.space
+        for low, high in [result.envelope.box[axis.name]]
+    ]
+    yield f"safe together, with a drop of {result.envelope.max_drop:g} at most: {_some(box)}"
+    file = run / result.signature.file
+    yield f"is another camera inside? rawdrift check {file} --camera CAMERA"
+
+
+def _some(settings: Sequence[str]) -> str:
+    more = f", and {len(settings) - _MOST} more" if len(settings) > _MOST else ""
+    return ", ".join(settings[:_MOST]) + more
+
+
+def _figures(result: ForensicsResult, run: Path) -> Mapping[str, Callable[[], Figure]]:
+    drawn: dict[str, Callable[[], Figure]] = {
+        "regularization": partial(figures.by_regularization, result),
+        "distance": partial(figures.by_distance, result),
+        "trajectory": partial(figures.trajectories, result),
     }
-    if summary["compared"]:
-        found["methods"] = partial(figures.methods, summary)
-    if summary["sensitivity"]:
-        found["sobol"] = partial(safety.sobol, summary)
-        found["curves"] = partial(safety.curves, summary)
-    if summary["signature"]:
-        found["envelope"] = partial(safety.envelope, summary)
-    return found
+    if result.pictures:
+        shown, before = result.pictures, "With the camera's own setting"
+        drawn["stages"] = partial(figures.leverage, shown.stages)
+        drawn["samples"] = partial(
+            pictures.compared,
+            run,
+            result.metric,
+            shown.images,
+            before,
+            "At the worst setting",
+            shown.amplified,
+        )
+    if result.compared:
+        drawn["methods"] = partial(figures.methods, result)
+    if result.sensitivity:
+        drawn["sobol"] = partial(safety.sobol, result.sensitivity)
+        drawn["curves"] = partial(safety.curves, result.space, result.sensitivity, result.envelope)
+    if result.envelope:
+        drawn["envelope"] = partial(safety.envelope, result.space, result.envelope)
+    return drawn
 
 
-def _samples(summary: dict[str, Any], run: Path) -> Figure:
-    of = summary["pictures"]
-    before, after = "With the camera's own setting", "At the worst setting"
-    return pictures.compared(summary, of["images"], before, after, of["amplified"], run)
+class _View(NamedTuple):
+    """An image at the setting of a regularization. picture: a data URI."""
+
+    regularization: float
+    picture: str
+    verdict: pictures.Verdict
 
 
-def _pictures(summary: dict[str, Any], run: Path) -> dict[str, Any]:
-    """The pictures as data that the page itself holds, with what was answered."""
-    of = summary["pictures"]
-    keys = ("matched_view", "view", "change")
+class _Strip(NamedTuple):
+    """An image with the camera's own setting, then with less and less regularization."""
+
+    name: str
+    own: str
+    views: list[_View]
+
+
+def _strip(run: Path, metric: str, strip: Strip) -> _Strip:
+    views = [
+        _View(
+            view.regularization,
+            pictures.data_uri(run, view.view),
+            pictures.verdict(metric, strip.label, view.prediction, view.score),
+        )
+        for view in reversed(strip.views)
+    ]
+    return _Strip(strip.image, pictures.data_uri(run, strip.matched_view), views)
+
+
+def _stages(run: Path, stages: Sequence[StagePair]) -> dict[str, list[tuple[str, str]]]:
+    """Four rows of pictures by title: the name of the step, and a data URI."""
+    rows = {
+        "own setting": [stage.default.view for stage in stages],
+        "worst setting": [stage.drifted.view for stage in stages],
+        "gradient, own": [stage.default.gradient for stage in stages],
+        "gradient, worst": [stage.drifted.gradient for stage in stages],
+    }
+    names = [stage.step.replace("_", " ") for stage in stages]
     return {
-        "images": [
-            {
-                "name": image["image"],
-                "shown": [pictures.data_uri(run, image[key]) for key in keys],
-                "verdicts": [pictures.verdict(summary, image, key) for key in ("matched", "")],
-            }
-            for image in of["images"]
-        ],
-        "strips": [
-            {
-                "own": pictures.data_uri(run, strip["matched_view"]),
-                "name": strip["views"][0]["image"],
-                "views": [
-                    {
-                        "regularization": view["regularization"],
-                        "shown": pictures.data_uri(run, view["view"]),
-                        "verdict": pictures.verdict(summary, view, ""),
-                    }
-                    for view in strip["views"]
-                ],
-            }
-            for strip in of["strips"]
-        ],
-        "stages": [
-            {
-                "step": entry["step"].replace("_", " "),
-                **{
-                    f"{which}_{what}": pictures.data_uri(run, entry[which][what])
-                    for which in ("default", "drifted")
-                    for what in ("view", "gradient")
-                },
-            }
-            for entry in of["stages"]
-        ],
+        title: [(name, pictures.data_uri(run, path)) for name, path in zip(names, row, strict=True)]
+        for title, row in rows.items()
     }
 
 
 def _reasons(failed: Mapping[str, str]) -> dict[str, list[str]]:
-    """Units that failed, by their reason: many may share one."""
-    found: dict[str, list[str]] = {}
+    """The labels of failed units by their reason, which many may share."""
+    labels: dict[str, list[str]] = {}
     for label, reason in failed.items():
-        found.setdefault(reason, []).append(label)
-    return found
+        labels.setdefault(reason, []).append(label)
+    return labels

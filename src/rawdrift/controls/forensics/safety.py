@@ -1,6 +1,6 @@
-"""Figures of what matters to a model, and of the settings that are safe for it."""
+"""Figures of the settings that matter to a model, and of those that are safe for it."""
 
-import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from matplotlib.figure import Figure
@@ -9,7 +9,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rawdrift.controls.forensics.axes import value, words
-from rawdrift.controls.forensics.figures import key
+from rawdrift.controls.forensics.axis import Axis
+from rawdrift.controls.forensics.figures import LETTER, key, percent
+from rawdrift.controls.forensics.result import Envelope, Sensitivity
 from rawdrift.report import style
 from rawdrift.report.figures import rows
 from rawdrift.report.style import (
@@ -23,95 +25,97 @@ from rawdrift.report.style import (
 )
 
 # Lengths are inches, lines and fonts points.
-_LETTER = 0.08
 _ALONE, _TOGETHER = "#bcd3e6", ACCENT
 
 
-def sobol(summary: dict[str, Any]) -> Figure:
+def sobol(sensitivity: Sensitivity) -> Figure:
     """First- and total-order Sobol indices of every axis, the largest first."""
-    indices = summary["sensitivity"]["indices"]
-    names = sorted(indices, key=lambda name: -indices[name]["total"]["value"])
+    names = sensitivity.by_importance()
     shown = [plain(words(name), 32) for name in names]
-    figure, (axes,) = rows(len(names), 0.35 + _LETTER * max(map(len, shown)), 1, 0.4, 0.3)
+    figure, (axes,) = rows(len(names), 0.35 + LETTER * max(map(len, shown)), 1, 0.4, 0.3)
     for y, name in enumerate(names):
-        for shift, kind, color in ((-0.17, "total", ACCENT), (0.17, "first", SPREAD)):
-            found = indices[name][kind]
-            axes.barh(y + shift, max(0, found["value"]), 0.3, color=color)
-            ends = [found["low"], found["high"]]
-            axes.plot(ends, [y + shift] * 2, color=INK, lw=1)
+        indices = sensitivity.indices[name]
+        for at, index, color in (
+            (y - 0.17, indices.total, ACCENT),
+            (y + 0.17, indices.first, SPREAD),
+        ):
+            axes.barh(at, max(0, index.value), 0.3, color=color)
+            if index.low is not None and index.high is not None:
+                axes.plot([index.low, index.high], [at, at], color=INK, lw=1)
     axes.axvline(0, color=INK, lw=1)
     low, high = axes.get_xlim()  # a share is from 0 to 1; intervals of few samples are beyond
     axes.set_xlim(max(low, -0.25), min(high, 1.25))
     axes.set_yticks(range(len(names)), shown)
-    axes.set_xlabel(f"Share of the variance of {style.metric(summary, True)} over the space")
+    metric = style.metric(sensitivity.metric, inside=True)
+    axes.set_xlabel(f"Share of the variance of {metric} over the space")
     keys = [
-        Line2D([], [], color=ACCENT, lw=6, label="total order: alone and in company"),
+        Line2D([], [], color=ACCENT, lw=6, label="total order: alone and together with others"),
         Line2D([], [], color=SPREAD, lw=6, label="first order: alone"),
-        Line2D([], [], color=INK, lw=1, label=f"{share(summary['sensitivity'])} interval"),
+        Line2D([], [], color=INK, lw=1, label=f"{percent(sensitivity.confidence)} interval"),
     ]
     tall = figure.get_size_inches()[1]
     key(figure, (axes.get_position().x0, 1 - 0.02 / tall), keys, columns=3)
     return figure
 
 
-def share(of: dict[str, Any]) -> str:
-    """A confidence."""
-    return f"{100 * of['confidence']:g} %"
-
-
-def curves(summary: dict[str, Any]) -> Figure:
-    """The metric along every axis, all others at their default; and what is safe there."""
-    found = summary["sensitivity"]["curves"]
-    signature = summary["signature"]
-    axes_of = {axis["name"]: axis for axis in summary["space"]}
-    columns = min(5, len(found))
-    lines = -(-len(found) // columns)
+def curves(space: Sequence[Axis], sensitivity: Sensitivity, safe: Envelope | None) -> Figure:
+    """The metric along every axis, all others at their default, and the safe intervals."""
+    columns = min(5, len(space))
+    lines = -(-len(space) // columns)
     left, right, gap, head, tall, top = 0.6, 0.1, 0.2, 0.62, 1.15, 0.35
     wide = min(3.2, (style.WIDTH - left - right + gap) / columns - gap)
     height = top + lines * (head + tall)
     figure = style.sheet(style.WIDTH, height)
     first = None
-    for i, (name, points) in enumerate(found.items()):
+    for i, axis in enumerate(space):
+        points = sensitivity.curves[axis.name]
         line, column = divmod(i, columns)
         x, y = left + column * (wide + gap), height - top - (line + 1) * (head + tall) + 0.26
         box = (x / style.WIDTH, y / height, wide / style.WIDTH, tall / height)
         axes = figure.add_axes(box, sharey=first)
         first = first or axes
-        axis = axes_of[name]
-        at = [point["at"] for point in points]
-        lows = [_known(p["low"], p["value"]) for p in points]
-        highs = [_known(p["high"], p["value"]) for p in points]
-        if signature:
-            alone, box_ = signature["tolerances"][name], signature["box"][name]
-            axes.axvspan(alone["low"], alone["high"], color=_ALONE, alpha=0.45, lw=0, zorder=0)
-            axes.plot(box_, [0.0, 0.0], color=_TOGETHER, lw=5, transform=axes.get_xaxis_transform(),
-                      solid_capstyle="butt", clip_on=False)  # fmt: skip
+        at = [point.at for point in points]
+        values = [point.metric.value for point in points]
+        lows = [_known(point.metric.low, point.metric.value) for point in points]
+        highs = [_known(point.metric.high, point.metric.value) for point in points]
+        if safe:
+            alone = safe.tolerances[axis.name]
+            axes.axvspan(alone.low, alone.high, color=_ALONE, alpha=0.45, lw=0, zorder=0)
+            axes.plot(
+                safe.box[axis.name],
+                [0.0, 0.0],
+                color=_TOGETHER,
+                lw=5,
+                transform=axes.get_xaxis_transform(),
+                solid_capstyle="butt",
+                clip_on=False,
+            )
         axes.fill_between(at, lows, highs, color=SPREAD, alpha=0.3, lw=0)
-        axes.plot(at, [point["value"] for point in points], "-o", color=INK, lw=1.2, ms=2.6)
-        axes.axvline(axis["default"], color=INK, lw=0.8, ls=(0, (2, 2)))
-        unit = f" ({axis['unit']})" if 0 < len(axis["unit"]) < 8 else ""
-        axes.set_title(f"{plain(words(name), 28)}{unit}", loc="left", fontsize=8.5, pad=4)
-        axes.set_xlim(axis["low"], axis["high"])
+        axes.plot(at, values, "-o", color=INK, lw=1.2, ms=2.6)
+        axes.axvline(axis.default, color=INK, lw=0.8, ls=(0, (2, 2)))
+        unit = f" ({axis.unit})" if 0 < len(axis.unit) < 8 else ""
+        axes.set_title(f"{plain(words(axis.name), 28)}{unit}", loc="left", fontsize=8.5, pad=4)
+        axes.set_xlim(axis.low, axis.high)
         axes.spines[["left", "right", "top"]].set_visible(False)
         axes.grid(axis="y", color=RULE, lw=0.6)
         axes.set_axisbelow(True)
         axes.tick_params(length=0, labelsize=8, labelleft=column == 0)
-        own = (axis["default"] - axis["low"]) / (axis["high"] - axis["low"])
-        ends: dict[str, Literal["left", "center", "right"]]
-        ends = {"low": "left", "default": "center", "high": "right"}
-        if not 0.25 < own < 0.75:  # its number would stand on another
-            del ends["default"]
-        axes.set_xticks([axis[end] for end in ends], [value(axis[end], axis) for end in ends])
-        for label, side in zip(axes.get_xticklabels(), ends.values(), strict=True):
+        ticks: dict[float, Literal["left", "center", "right"]]
+        ticks = {axis.low: "left", axis.high: "right"}
+        if 0.25 < (axis.default - axis.low) / (axis.high - axis.low) < 0.75:  # no number overlaps
+            ticks[axis.default] = "center"
+        axes.set_xticks(list(ticks), [value(tick, axis) for tick in ticks])
+        for label, side in zip(axes.get_xticklabels(), ticks.values(), strict=True):
             label.set_horizontalalignment(side)
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: style.number(v, 2)))
+    metric = style.metric(sensitivity.metric, inside=True)
+    share = f"{percent(sensitivity.confidence)} interval"
     keys = [
-        Line2D([], [], color=INK, marker="o", ms=3, lw=1.2, label=style.metric(summary, True)),
-        Line2D([], [], color=SPREAD, alpha=0.4, lw=6,
-               label=f"{share(summary['sensitivity'])} interval"),
-    ]  # fmt: skip
-    if signature:
+        Line2D([], [], color=INK, marker="o", ms=3, lw=1.2, label=metric),
+        Line2D([], [], color=SPREAD, alpha=0.4, lw=6, label=share),
+    ]
+    if safe:
         keys.append(Line2D([], [], color=_ALONE, alpha=0.6, lw=6, label="safe alone"))
         keys.append(Line2D([], [], color=_TOGETHER, lw=4, label="safe together"))
     keys.append(Line2D([], [], color=INK, lw=0.8, ls=(0, (2, 2)), label="the camera's own value"))
@@ -119,15 +123,14 @@ def curves(summary: dict[str, Any]) -> Figure:
     return figure
 
 
-def _known(value: float | None, otherwise: float) -> float:
-    return otherwise if value is None or not math.isfinite(value) else value
+def _known(bound: float | None, otherwise: float) -> float:
+    return otherwise if bound is None else bound
 
 
-def envelope(summary: dict[str, Any]) -> Figure:
+def envelope(space: Sequence[Axis], safe: Envelope) -> Figure:
     """How far each axis may go alone, and all together, within the space that was searched."""
-    signature, space = summary["signature"], summary["space"]
-    shown = [plain(words(axis["name"]), 32) for axis in space]
-    left, right, head, row, bottom = 0.35 + _LETTER * max(map(len, shown)), 2.6, 0.45, 0.34, 0.2
+    shown = [plain(words(axis.name), 32) for axis in space]
+    left, right, head, row, bottom = 0.35 + LETTER * max(map(len, shown)), 2.6, 0.45, 0.34, 0.2
     height = head + row * len(space) + bottom
     figure = style.sheet(style.WIDTH, height)
     wide = style.WIDTH - left - right
@@ -135,23 +138,22 @@ def envelope(summary: dict[str, Any]) -> Figure:
     for i, (axis, name) in enumerate(zip(space, shown, strict=True)):
         y = head + row * (i + 0.5)
 
-        def x(at: float, axis: dict[str, Any] = axis) -> float:
-            share: float = (at - axis["low"]) / (axis["high"] - axis["low"])
+        def x(at: float, axis: Axis = axis) -> float:
+            share = (at - axis.low) / (axis.high - axis.low)
             return left + 0.9 + (wide - 1.8) * share
 
-        alone, together = signature["tolerances"][axis["name"]], signature["box"][axis["name"]]
+        alone, (low, high) = safe.tolerances[axis.name], safe.box[axis.name]
         axes.text(left - 0.1, y, name, ha="right", va="center_baseline")
-        _bar(axes, x(axis["low"]), x(axis["high"]), y, 0.16, RULE)
-        _bar(axes, x(alone["low"]), x(alone["high"]), y, 0.16, _ALONE)
-        _bar(axes, x(together[0]), x(together[1]), y, 0.08, _TOGETHER)
-        own = x(axis["default"])
+        _bar(axes, x(axis.low), x(axis.high), y, 0.16, RULE)
+        _bar(axes, x(alone.low), x(alone.high), y, 0.16, _ALONE)
+        _bar(axes, x(low), x(high), y, 0.08, _TOGETHER)
+        own = x(axis.default)
         axes.plot([own, own], [y - 0.12, y + 0.12], color=INK, lw=1.6)
         small: Any = {"fontsize": 8, "color": MUTED, "va": "center_baseline"}
-        axes.text(x(axis["low"]) - 0.08, y, value(axis["low"], axis), ha="right", **small)
-        axes.text(x(axis["high"]) + 0.08, y, value(axis["high"], axis), **small)
-        ends = " to ".join(value(alone[end], axis) for end in ("low", "high"))
-        unit = f" {axis['unit']}" if axis["unit"] else ""
-        axes.text(style.WIDTH - right, y, f"{ends}{unit}", va="center_baseline", fontsize=8.5)
+        axes.text(x(axis.low) - 0.08, y, value(axis.low, axis), ha="right", **small)
+        axes.text(x(axis.high) + 0.08, y, value(axis.high, axis), **small)
+        ends = f"{value(alone.low, axis)} to {value(alone.high, axis, unit=True)}"
+        axes.text(style.WIDTH - right, y, ends, va="center_baseline", fontsize=8.5)
     axes.text(style.WIDTH - right, 0.25, "safe alone", color=MUTED, fontsize=8.5)
     keys: list[Any] = [
         Line2D([], [], color=RULE, lw=6, label="searched"),

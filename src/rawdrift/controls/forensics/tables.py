@@ -1,41 +1,36 @@
-"""What stands in the tables of a drift forensics run."""
+"""The tables of a drift forensics run."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rawdrift.controls.forensics.axes import digits
-from rawdrift.controls.forensics.figures import method
+from rawdrift.controls.forensics.axis import Axis
+from rawdrift.controls.forensics.figures import method, percent
+from rawdrift.controls.forensics.result import GRADIENT, Envelope, ForensicsResult, Sensitivity
 from rawdrift.report import style
 from rawdrift.report.tables import Column, Table
 
 
-def tables(summary: dict[str, Any]) -> dict[str, Table]:
+def tables(result: ForensicsResult) -> dict[str, Table]:
     """All tables of a run, by name."""
-    found = [_searches(summary), _setting(summary)]
-    if summary["compared"]:
-        found.append(_compared(summary))
-    if summary["sensitivity"]:
-        found.append(_sensitivity(summary))
-    if summary["signature"]:
-        found.append(_envelope(summary))
-    return {table.name: table for table in found}
+    contents = [_searches(result), _setting(result)]
+    if result.compared:
+        contents.append(_compared(result))
+    if result.sensitivity:
+        contents.append(_sensitivity(result.sensitivity))
+    if result.envelope:
+        contents.append(_envelope(result.space, result.envelope))
+    return {table.name: table for table in contents}
 
 
-def _share(confidence: float) -> str:
-    return f"{100 * confidence:g}\N{NO-BREAK SPACE}%"
-
-
-def _of_spec(summary: dict[str, Any]) -> str:
-    return _share(summary["spec"].get("forensics", {}).get("confidence", 0.95))
-
-
-def _searches(summary: dict[str, Any]) -> Table:
-    metric, share = style.metric(summary), _of_spec(summary)
-    spread = [Column("std", "Std", 3)] if summary["models"] > 1 else []
+def _searches(result: ForensicsResult) -> Table:
+    metric, share = style.metric(result.metric), percent(result.confidence)
+    spread = [Column("std", "Std", 3)] if result.models > 1 else []
     columns = [
         Column("group", "Parameters"),
         Column("regularization", "λ"),
-        Column(summary["metric"], metric, 3),
-        Column(summary["metric"], share, 3),
+        Column(result.metric, metric, 3),
+        Column(result.metric, share, 3),
         *spread,
         Column("drop", "Drop", 3),
         Column("drop", share, 3),
@@ -43,22 +38,21 @@ def _searches(summary: dict[str, Any]) -> Table:
     ]
     rows = [
         [
-            entry["group"],
-            f"{entry['regularization']:g}",
-            float(entry["value"]),
-            (entry["low"], entry["high"]),
-            *(entry["std"] for _ in spread),
-            float(entry["drop"]),
-            (entry["drop_low"], entry["drop_high"]),
-            float(entry["distance"]),
+            search.group,
+            f"{search.regularization:g}",
+            search.metric.value,
+            (search.metric.low, search.metric.high),
+            *(search.std for _ in spread),
+            search.drop.value,
+            (search.drop.low, search.drop.high),
+            search.distance,
         ]
-        for entry in summary["searches"]
+        for search in result.searches
     ]
     return Table("searches", f"{metric} after each gradient search", columns, rows)
 
 
-def _setting(summary: dict[str, Any]) -> Table:
-    axes = {axis["name"]: axis for axis in summary["space"]}
+def _setting(result: ForensicsResult) -> Table:
     columns = [
         Column("parameter", "Parameter"),
         Column("default", "Own value", 4, True),
@@ -66,42 +60,42 @@ def _setting(summary: dict[str, Any]) -> Table:
         Column("searched", "Searched", 4, True),
         Column("unit", "Unit"),
     ]
-    parameters = summary["worst"]["setting"]["parameters"]
-    shown, rows = [], []
-    for name, at in parameters.items():
-        axis = axes[name]
-        searched = (axis["low"], axis["high"])
-        rows.append([name, float(axis["default"]), float(at), searched, axis["unit"]])
-        shown.append(digits(axis))
-    return Table("worst", "The worst setting that was found", columns, rows, shown)
+    setting = result.worst.setting.parameters
+    axes = [axis for axis in result.space if axis.name in setting]
+    rows = [
+        [axis.name, axis.default, setting[axis.name], (axis.low, axis.high), axis.unit]
+        for axis in axes
+    ]
+    return Table(
+        "worst", "The worst setting that was found", columns, rows, list(map(digits, axes))
+    )
 
 
-def _compared(summary: dict[str, Any]) -> Table:
-    metric = style.metric(summary)
-    names = list(dict.fromkeys(n for line in summary["compared"] for n in line["methods"]))
+def _compared(result: ForensicsResult) -> Table:
+    names = list(dict.fromkeys(name for line in result.compared for name in line.methods))
     columns = [
         Column("fold", "Fold"),
         Column("regularization", "λ"),
         Column("default", "Own setting", 3),
         *(Column(name.replace("-", "_"), method(name), 3) for name in names),
         Column("evaluations", "Evaluations each"),
-    ]  # fmt: skip
+    ]
     rows = [
         [
-            line["fold"] + 1,
-            f"{line['regularization']:g}",
-            float(line["default"]),
-            *(float(line["methods"][name]["metric"]) for name in names),
-            line["methods"]["gradient"]["evaluations"],
+            line.fold + 1,
+            f"{line.regularization:g}",
+            line.default,
+            *(line.methods[name].metric for name in names),
+            line.methods[GRADIENT].evaluations,
         ]
-        for line in summary["compared"]
+        for line in result.compared
     ]
-    return Table("methods", f"{metric} that each method found", columns, rows)
+    title = f"{style.metric(result.metric)} that each method found"
+    return Table("methods", title, columns, rows)
 
 
-def _sensitivity(summary: dict[str, Any]) -> Table:
-    share = _share(summary["sensitivity"]["confidence"])
-    indices = summary["sensitivity"]["indices"]
+def _sensitivity(sensitivity: Sensitivity) -> Table:
+    share = percent(sensitivity.confidence)
     columns = [
         Column("parameter", "Parameter"),
         Column("total_order", "Total order", 3),
@@ -110,17 +104,15 @@ def _sensitivity(summary: dict[str, Any]) -> Table:
         Column("first_order", share, 3),
     ]
     rows = []
-    for name in sorted(indices, key=lambda name: -indices[name]["total"]["value"]):
+    for name in sensitivity.by_importance():
         row: list[Any] = [name]
-        for kind in ("total", "first"):
-            found = indices[name][kind]
-            row += [float(found["value"]), (found["low"], found["high"])]
+        for index in (sensitivity.indices[name].total, sensitivity.indices[name].first):
+            row += [index.value, (index.low, index.high)]
         rows.append(row)
     return Table("sensitivity", "Sobol indices", columns, rows)
 
 
-def _envelope(summary: dict[str, Any]) -> Table:
-    signature = summary["signature"]
+def _envelope(space: Sequence[Axis], envelope: Envelope) -> Table:
     columns = [
         Column("parameter", "Parameter"),
         Column("default", "Own value", 4, True),
@@ -131,14 +123,18 @@ def _envelope(summary: dict[str, Any]) -> Table:
         Column("unit", "Unit"),
     ]
     rows = []
-    for axis in summary["space"]:
-        alone, box = signature["tolerances"][axis["name"]], signature["box"][axis["name"]]
-        ends = " / ".join(
-            {"space": "space", "drop": "drop"}[alone[e]] for e in ("by_low", "by_high")
-        )
+    for axis in space:
+        alone = envelope.tolerances[axis.name]
         rows.append(
-            [axis["name"], float(axis["default"]), (alone["low"], alone["high"]), ends,
-             tuple(box), (axis["low"], axis["high"]), axis["unit"]]
-        )  # fmt: skip
-    shown = [digits(axis) + 1 for axis in summary["space"]]
-    return Table("envelope", "Safe settings", columns, rows, shown)
+            [
+                axis.name,
+                axis.default,
+                (alone.low, alone.high),
+                f"{alone.by_low} / {alone.by_high}",
+                envelope.box[axis.name],
+                (axis.low, axis.high),
+                axis.unit,
+            ]
+        )
+    decimals = [digits(axis) + 1 for axis in space]
+    return Table("envelope", "Safe settings", columns, rows, decimals)

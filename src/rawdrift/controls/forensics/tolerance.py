@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
 
 import numpy as np
 from torch import nn
@@ -99,15 +100,20 @@ def envelope(
 
 def _tolerance(space: ParameterSpace, number: int, holds: Callable[[Vector], bool]) -> Tolerance:
     axis = space.axes[number]
-    ends, reasons = [], []
-    for bound in (axis.low, axis.high):
-        end = space.default
-        end[number] = bound
-        share = 0.0 if bound == axis.default else reach(space.default, end, holds)
-        reached = axis.default + share * (bound - axis.default)
-        ends.append(bound if share == 1 else reached)
-        reasons.append("space" if share == 1 or bound == axis.default else "drop")
-    return Tolerance(axis.default, ends[0], ends[1], reasons[0], reasons[1])
+
+    def end(bound: float) -> tuple[float, Literal["drop", "space"]]:
+        """How far the axis may go toward a bound of the space, and what ends it."""
+        setting = space.default
+        setting[number] = bound
+        if bound == axis.default:
+            return bound, "space"
+        share = reach(space.default, setting, holds)
+        if share == 1:
+            return bound, "space"
+        return axis.default + share * (bound - axis.default), "drop"
+
+    (low, by_low), (high, by_high) = end(axis.low), end(axis.high)
+    return Tolerance(axis.default, low, high, by_low, by_high)
 
 
 def _warnings(
