@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 import rawdrift as rd
+from pages import no_figures, text_of
 from planted import CAMERA, ISP, planted
 from rawdrift.cli import main
 from rawdrift.controls import CONTROLS
@@ -32,7 +33,6 @@ from rawdrift.models.spec import Task
 from rawdrift.report import style
 from rawdrift.runs.executor import Compute
 from rawdrift.statistics import Interval
-from test_report import no_figures, text_of
 
 NETS = """
 import torch

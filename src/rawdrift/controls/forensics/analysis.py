@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import asdict
 
+from rawdrift import configurations
 from rawdrift.checks import InputError
 from rawdrift.controls.experiment import common
 from rawdrift.controls.forensics.records import (
@@ -29,7 +30,6 @@ from rawdrift.controls.forensics.result import (
 )
 from rawdrift.controls.forensics.uncertainty import Uncertainty
 from rawdrift.controls.material import about
-from rawdrift.isp import learned
 from rawdrift.runs.store import Finished
 from rawdrift.statistics.basics import spread
 from rawdrift.statistics.measures import Array
@@ -76,7 +76,7 @@ def analyze(
         data=about(spec.data, experiment.material),
         metric=experiment.metric,
         distance=settings.distance,
-        isp=learned.label(settings.isp),
+        isp=configurations.label(settings.isp),
         camera=experiment.camera.name,
         space=list(experiment.space.axes),
         groups=list(dict.fromkeys(folds[0].group for folds in series)),

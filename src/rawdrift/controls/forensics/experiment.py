@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from rawdrift import configurations
 from rawdrift import isp as isps
 from rawdrift.checks import InputError
 from rawdrift.controls.evidence import Signature
@@ -46,7 +47,6 @@ from rawdrift.controls.forensics.tolerance import envelope
 from rawdrift.controls.gallery import Gallery
 from rawdrift.controls.material import read, read_isp
 from rawdrift.data.dataset import RawDataset
-from rawdrift.isp import learned
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models import build as models
 from rawdrift.models import losses, weights
@@ -106,7 +106,7 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
                 f"forensics is of one camera, but the data are of {names}; put the images of each "
                 f"camera into a folder of its own"
             )
-        if learned.is_file(settings.isp):
+        if configurations.is_file(settings.isp):
             self.camera, isp = read_isp(settings.isp, data.cameras)
         else:
             self.camera = data.cameras[0]
@@ -131,7 +131,7 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         self.units += [Unit("sensitivity", 0)] * bool(settings.samples)
         self.units += [Unit("envelope", 0)] * settings.envelope
         self.inputs = [data.fingerprint(), models.fingerprint(spec.task, targets, data.size)]
-        if learned.is_file(settings.isp):
+        if configurations.is_file(settings.isp):
             self.inputs.append(weights.checksum(settings.isp))
         self.step = "unit"
 
