@@ -251,7 +251,7 @@ def test_without_network_the_way_by_hand_is_told(server, microscopy, tmp_path, c
 
 
 RECORDS = {
-    "html": (b"<html>", "is no record of Zenodo: it is not JSON"),
+    "html": (b"<html>", "is not a record of Zenodo: it is not JSON"),
     "list": (b"[1]", "expected files with key, size, checksum"),
     "restricted": (b'{"id": 1}', "expected files with"),
     "empty": (b'{"files": []}', "lists no files"),

@@ -1,4 +1,8 @@
-"""Archives from strangers (zip and tar), unpacked safely."""
+"""Unpack archives (zip and tar) from strangers, safely.
+
+pooch's processors unpack whatever an archive holds. These functions refuse links, devices, paths that
+lead outside, encrypted entries and bombs.
+"""
 
 import lzma
 import shutil
@@ -8,7 +12,6 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, NamedTuple
 
@@ -19,7 +22,6 @@ MAX_RATIO = 100
 MAX_FILES = 200_000
 
 _SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-_CHUNK = 1 << 20
 _BROKEN = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -28,25 +30,25 @@ _BROKEN = (
     EOFError,
     NotImplementedError,  # a compression that zipfile does not know
 )
+_DISTRUST = ": do not trust it"
 
 OnBytes = Callable[[int], object]
 
 
 class _Entry(NamedTuple):
-    """A file in an archive. open: None for what is no plain file."""
+    """A file in an archive. content: None for links, devices and pipes."""
 
     name: str
     size: int
-    open: Callable[[], IO[bytes] | None] | None
+    content: IO[bytes] | None
 
 
 class _Budget:
-    """What an archive, with the archives in it, may still unpack."""
+    """The bytes and files that an archive, with the archives in it, may still unpack."""
 
     def __init__(self, archive: Path, folder: Path):
-        self.bytes = min(
-            _CHUNK + MAX_RATIO * archive.stat().st_size, shutil.disk_usage(folder).free
-        )
+        allowed = (1 << 20) + MAX_RATIO * archive.stat().st_size
+        self.bytes = min(allowed, shutil.disk_usage(folder).free)
         self.files = MAX_FILES
 
     def spend(self, archive: Path, size: int) -> None:
@@ -65,14 +67,14 @@ def is_archive(path: Path) -> bool:
 
 
 def unpack(archive: Path, folder: Path, scratch: Path, on_bytes: OnBytes = lambda n: None) -> None:
-    """Unpack an archive, and the archives right within it, into a folder.
+    """Unpack an archive, and the archives directly inside it, into a folder.
 
-    An archive without one folder at its top gets one, named like itself. Files come into `folder`
-    whole, and only once all have been unpacked in `scratch`, a folder on the same disk; those that
-    are there are replaced. Links, devices, paths that lead outside, broken and encrypted archives,
-    and more than `MAX_RATIO` times its size or the free disk, raise InputError.
+    An archive without a single folder at its top gets one, named like itself. Files are unpacked in
+    `scratch`, a folder on the same disk, and moved into `folder` once all are there; existing files
+    are replaced. Raises InputError for links, devices, paths that lead outside, broken or encrypted
+    archives, and for more than `MAX_RATIO` times its size, `MAX_FILES` files or the free disk.
 
-    on_bytes: told the bytes as they are unpacked.
+    on_bytes: called with the number of bytes of each file that was unpacked.
     """
     _unpack(archive, folder, scratch, on_bytes, _Budget(archive, scratch), depth=1)
 
@@ -83,8 +85,11 @@ def _unpack(
     with tempfile.TemporaryDirectory(dir=scratch) as temporary:
         staging = Path(temporary)
         try:
-            for entry in _entries(archive):
-                _write(entry, archive, staging, on_bytes, budget)
+            for entry in _zipped(archive) if archive.suffix.lower() == ".zip" else _tarred(archive):
+                # A reader gives at most the bytes that an entry declares.
+                budget.spend(archive, entry.size)
+                if _write(entry, archive, staging):
+                    on_bytes(entry.size)
         except _BROKEN as error:
             raise InputError(
                 f"{archive.name} can't be unpacked ({error}); expected a whole zip or tar archive"
@@ -94,96 +99,57 @@ def _unpack(
                 _unpack(nested, nested.parent, scratch, on_bytes, budget, depth - 1)
                 nested.unlink()
         top = list(staging.iterdir())
-        alone = len(top) == 1 and top[0].is_dir()
-        _merge(staging, folder if alone else folder / _stem(archive))
-
-
-def _entries(archive: Path) -> Iterator[_Entry]:
-    return _zipped(archive) if archive.suffix.lower() == ".zip" else _tarred(archive)
+        has_folder = len(top) == 1 and top[0].is_dir()
+        _merge(staging, folder if has_folder else folder / _stem(archive))
 
 
 def _zipped(archive: Path) -> Iterator[_Entry]:
     with zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
-            if info.is_dir():
-                continue
-            kind = stat.S_IFMT(info.external_attr >> 16)
             if info.flag_bits & 1:
                 raise InputError(f"{archive.name} is encrypted: unpack it by hand")
-            plain = kind in (0, stat.S_IFREG)
-            yield _Entry(
-                info.filename,
-                info.file_size,
-                partial(opened.open, info) if plain else None,
-            )
+            plain = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
+            if not info.is_dir():
+                yield _Entry(info.filename, info.file_size, opened.open(info) if plain else None)
 
 
 def _tarred(archive: Path) -> Iterator[_Entry]:
     with tarfile.open(archive) as opened:
         for member in opened:
-            if member.isdir():
-                continue
-            yield _Entry(
-                member.name,
-                member.size,
-                partial(opened.extractfile, member) if member.isfile() else None,
-            )
+            if not member.isdir():
+                content = opened.extractfile(member) if member.isfile() else None
+                yield _Entry(member.name, member.size, content)
 
 
-def _write(entry: _Entry, archive: Path, staging: Path, on_bytes: OnBytes, budget: _Budget) -> None:
-    path = _inside(entry.name, archive)
-    # What macOS adds to archives of its own.
+def _write(entry: _Entry, archive: Path, staging: Path) -> bool:
+    """Write an entry into a folder. Return False for what macOS adds to archives."""
+    holds = f"{archive.name} holds {entry.name!r}"
+    path = PurePosixPath(entry.name.replace("\\", "/"))
+    drive = PureWindowsPath(entry.name).drive
+    if path.is_absolute() or drive or ".." in path.parts or not path.parts:
+        raise InputError(f"{holds}, a path that leads outside of the folder{_DISTRUST}")
     if path.parts[0] == "__MACOSX" or path.name == ".DS_Store" or path.name.startswith("._"):
-        return
-    source = entry.open() if entry.open else None
-    if source is None:
-        raise InputError(
-            f"{archive.name} holds {entry.name!r}, a link or device; expected plain files only: "
-            f"do not trust it"
-        )
-    budget.spend(archive, entry.size)
-    left = entry.size
-    with source, _create(staging / path, entry, archive) as file:
-        while chunk := source.read(min(_CHUNK, left + 1)):
-            left -= len(chunk)
-            if left < 0:
-                break
-            file.write(chunk)
-            on_bytes(len(chunk))
-    if left:
-        raise InputError(
-            f"{archive.name} holds {entry.name!r} of another size than the {entry.size} bytes that "
-            f"it declares: do not trust it"
-        )
-
-
-def _create(path: Path, entry: _Entry, archive: Path) -> IO[bytes]:
+        return False
+    if entry.content is None:
+        raise InputError(f"{holds}, a link or device; expected plain files only{_DISTRUST}")
+    target = staging / path
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("xb")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with entry.content, target.open("xb") as file:
+            shutil.copyfileobj(entry.content, file)
     except (FileExistsError, NotADirectoryError):
-        raise InputError(
-            f"{archive.name} holds {entry.name!r} twice, or as a file and a folder: do not trust it"
-        ) from None
-
-
-def _inside(name: str, archive: Path) -> PurePosixPath:
-    """The path of an entry, that can only lead into the folder it is unpacked to."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts or not path.parts:
-        raise InputError(
-            f"{archive.name} holds {name!r}, a path that leads outside of the folder: do not "
-            f"trust it"
-        )
-    return path
+        raise InputError(f"{holds} twice, or as a file and a folder{_DISTRUST}") from None
+    if target.stat().st_size != entry.size:
+        raise InputError(f"{holds} of another size than the {entry.size} bytes that it declares")
+    return True
 
 
 def _merge(source: Path, target: Path) -> None:
     """Move all files of a folder into another, each in one step."""
     for path in sorted(path for path in source.rglob("*") if path.is_file()):
-        place = target / path.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(place)
+        destination = target / path.relative_to(source)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(destination)
 
 
 def _stem(archive: Path) -> str:

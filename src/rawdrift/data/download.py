@@ -1,4 +1,4 @@
-"""Downloads that go on where they were broken off."""
+"""Downloads that resume where they were broken off, which pooch can't."""
 
 import re
 from collections.abc import Callable
@@ -20,14 +20,12 @@ RETRY = Retry(
     raise_on_status=False,
 )
 TIMEOUT = (15, 60)  # seconds to connect, and between two pieces
-_STALLED = 3  # times in a row that a connection breaks before it has brought anything
-_CHUNK = 1 << 16  # bytes; what a broken connection loses is less
-
-OnBytes = Callable[[int], object]
+_STALLED = 3  # connections in a row that break before they bring anything
+_CHUNK = 1 << 16  # bytes; a broken connection loses less
 
 
 def open_session() -> requests.Session:
-    """An HTTP session that is patient with busy servers."""
+    """Return an HTTP session that is patient with busy servers."""
     session = requests.Session()
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(max_retries=RETRY))
@@ -36,30 +34,27 @@ def open_session() -> requests.Session:
 
 
 class Resuming:
-    """A downloader for `pooch.retrieve` that keeps what it has got, and asks for the rest only.
+    """A downloader for `pooch.retrieve` that keeps partial files and downloads only the rest.
 
-    part: where the file grows; it moves to its place once it has `size` bytes. A server that does
-    not know ranges (RFC 9110, section 14) sends all of it again.
-    on_bytes: told how many bytes have come; fewer than none where it starts over.
+    part: the partial file, which is moved once it has `size` bytes. A server that does not know
+        ranges (RFC 9110, section 14) sends all of it again.
+    on_bytes: called with the number of bytes that have come; negative if it starts over.
     """
 
     def __init__(
-        self, session: requests.Session, part: Path, size: int, on_bytes: OnBytes = lambda n: None
+        self, session: requests.Session, part: Path, size: int, on_bytes: Callable[[int], object]
     ):
-        self.session = session
-        self.part = part
-        self.size = size
-        self.on_bytes = on_bytes
+        self.session, self.part, self.size, self.on_bytes = session, part, size, on_bytes
 
     def __call__(self, url: str, output_file: str, pooch: object) -> None:
-        """Download `url` into `output_file`. InputError where it can't be had."""
-        if self._have() > self.size:  # of no use, whatever it is
+        """Download `url` into `output_file`. Raise InputError if that fails."""
+        if self._have() > self.size:  # useless
             self.part.unlink()
         self.on_bytes(self._have())
         stalled = 0
         while (before := self._have()) < self.size:
             try:
-                self._go_on(url, before)
+                self._download_rest(url, before)
                 reason = "the connection was closed"
             except requests.RequestException as error:
                 reason = explain(error)
@@ -69,26 +64,27 @@ class Resuming:
             if stalled >= _STALLED:
                 raise InputError(
                     f"{url} can't be downloaded: {reason}; {self._have()} of {self.size} bytes are "
-                    f"kept: the same command goes on from there"
+                    f"kept: the same command resumes from there"
                 )
         self.part.replace(output_file)
 
-    def _go_on(self, url: str, have: int) -> None:
-        # No compression on the way: sizes and ranges count the bytes of the file itself.
+    def _download_rest(self, url: str, have: int) -> None:
+        # Without compression, because sizes and ranges count the bytes of the file itself.
         headers = {"Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
         with self.session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-            if response.status_code == requests.codes.requested_range_not_satisfiable:
+            beyond = response.status_code == requests.codes.requested_range_not_satisfiable
+            if not beyond:
+                response.raise_for_status()
+            is_rest = re.match(rf"bytes {have}-", response.headers.get("Content-Range", ""))
+            if have and not (response.status_code == requests.codes.partial_content and is_rest):
                 self.part.unlink()
                 self.on_bytes(-have)
-                return
-            response.raise_for_status()
-            resumes = re.match(rf"bytes {have}-", response.headers.get("Content-Range", ""))
-            if have and not (response.status_code == requests.codes.partial_content and resumes):
-                self.on_bytes(-have)
                 have = 0
-            with self.part.open("ab" if have else "wb") as file:
+            if beyond:
+                return
+            with self.part.open("ab") as file:
                 for chunk in response.iter_content(_CHUNK):
                     have += len(chunk)
                     if have > self.size:
@@ -103,7 +99,7 @@ class Resuming:
 
 
 def explain(error: requests.RequestException) -> str:
-    """What went wrong, in a few words."""
+    """Return what went wrong, in a few words."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answers {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.Timeout):

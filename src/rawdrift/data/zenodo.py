@@ -1,4 +1,8 @@
-"""Fetching the published datasets from their Zenodo record."""
+"""Fetch the published datasets from their Zenodo record.
+
+pooch checks the files and puts them into place. The record is read here, because pooch knows neither
+mirrors nor retries, and trusts the names in a record.
+"""
 
 import re
 import shutil
@@ -23,7 +27,7 @@ from rawdrift.data.download import TIMEOUT, Resuming, explain, open_session
 RECORD = "https://zenodo.org/api/records/5235536"
 _PAGE = "https://doi.org/10.5281/zenodo.5235536"
 
-# What a file's name says of the dataset it belongs to. The record's files are not known here.
+# Parts of the names of a dataset's files: the names in the record are not known here.
 _WORDS = {
     "raw-microscopy": ("microscop", "histopath", "whitecell", "ma190c"),
     "raw-drone": ("drone", "dji"),
@@ -43,15 +47,14 @@ class RemoteFile(NamedTuple):
 def fetch(dataset: str, root: Path, record: str = RECORD) -> bool:
     """Fetch "raw-microscopy" or "raw-drone" into a folder, in the authors' layout.
 
-    Downloads the files of the Zenodo record that may hold the dataset, checks and unpacks them.
-    Broken off, it goes on from there. Returns False, having done nothing, where the dataset is
-    there already.
+    Downloads the files of the Zenodo record that may hold the dataset, checks and unpacks them. If
+    it is interrupted, the next call resumes. Returns False if the dataset is there already.
 
-    record: where the record's metadata are, as Zenodo's REST API gives them (JSON); a mirror's may
-        give links relative to it.
+    record: URL of the record's metadata, as Zenodo's REST API gives them (JSON). Links in it may be
+        relative to that URL.
 
-    Raises InputError, that says how to do it by hand, where the record or a file can't be had, is
-    not what the record declares, or does not hold the dataset.
+    Raises InputError if the record or a file can't be downloaded, is not what the record declares,
+    or does not hold the dataset. The message says how to fetch it by hand.
     """
     choose("dataset", dataset, _DATASETS)
     work = root / f".fetch-{dataset}"
@@ -60,12 +63,12 @@ def fetch(dataset: str, root: Path, record: str = RECORD) -> bool:
     files.make_folder(root)
     with _locked(root / f".fetch-{dataset}.lock"), open_session() as session:
         with _or_by_hand(dataset, root):
-            found = read_record(session, record)
+            remote = read_record(session, record)
         files.make_folder(work)
-        for candidates in _candidates(found, dataset):
-            todo = [file for file in candidates if not _done(work, file).exists()]
-            _check_room(todo, work)
-            for file in todo:
+        for candidates in _candidates(remote, dataset):
+            missing = [file for file in candidates if not _done(work, file).exists()]
+            _check_room(missing, work)
+            for file in missing:
                 with _or_by_hand(dataset, root):
                     path = _download(session, file, work)
                 _place(path, root, work)
@@ -81,9 +84,9 @@ def fetch(dataset: str, root: Path, record: str = RECORD) -> bool:
 
 
 def read_record(session: requests.Session, url: str) -> list[RemoteFile]:
-    """The files that a Zenodo record lists.
+    """Return the files that a Zenodo record lists. InputError if it can't be read.
 
-    Zenodo gives a list `files` of `key`, `size`, `checksum` and `links`, InvenioRDM itself
+    Zenodo gives a list `files` of `key`, `size`, `checksum` and `links`; InvenioRDM gives
     `files.entries` by key.
     """
     try:
@@ -92,25 +95,25 @@ def read_record(session: requests.Session, url: str) -> list[RemoteFile]:
         listed = response.json()["files"]
         if isinstance(listed, dict):
             listed = list(listed["entries"].values())
-        found = [_remote_file(entry, response.url) for entry in listed]
+        remote = [_remote_file(entry, response.url) for entry in listed]
     except requests.JSONDecodeError:
-        raise InputError(f"{url} is no record of Zenodo: it is not JSON") from None
+        raise InputError(f"{url} is not a record of Zenodo: it is not JSON") from None
     except requests.RequestException as error:
         raise InputError(f"{url} can't be read: {explain(error)}") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"{url} is no record of Zenodo: expected files with key, size, checksum and links"
+            f"{url} is not a record of Zenodo: expected files with key, size, checksum and links"
         ) from None
-    if not found:
+    if not remote:
         raise InputError(f"{url} lists no files")
-    return found
+    return remote
 
 
 def _remote_file(entry: Any, base: str) -> RemoteFile:
     links = entry["links"]
-    # Where there is `content`, `self` may be the file's metadata.
+    # If there is `content`, `self` may be the file's metadata.
     url = urljoin(base, links.get("content") or links.get("download") or links["self"])
     name, size, checksum = str(entry["key"]), int(entry["size"]), str(entry["checksum"])
     if name.startswith(".") or re.search(r"[/\\\0]", name) or not name:
@@ -124,32 +127,33 @@ def _remote_file(entry: Any, base: str) -> RemoteFile:
     return RemoteFile(name, size, checksum, url)
 
 
-def _candidates(found: list[RemoteFile], dataset: str) -> list[list[RemoteFile]]:
-    """First the files that are named for the dataset, then those that are named for none."""
+def _candidates(remote: list[RemoteFile], dataset: str) -> list[list[RemoteFile]]:
+    """Return the files named after the dataset, then those that are named after none."""
 
     def named(file: RemoteFile, words: tuple[str, ...]) -> bool:
         return any(word in file.name.lower() for word in words)
 
-    own = [file for file in found if named(file, _WORDS[dataset])]
-    none = [file for file in found if not any(named(file, words) for words in _WORDS.values())]
+    own = [file for file in remote if named(file, _WORDS[dataset])]
+    none = [file for file in remote if not any(named(file, words) for words in _WORDS.values())]
     return [own, none]
 
 
 def _download(session: requests.Session, file: RemoteFile, work: Path) -> Path:
-    """One file of the record, whole and checked."""
-    pooch.get_logger().setLevel("WARNING")  # the bar says the rest
+    """Download one file of the record, whole and checked."""
+    pooch.get_logger().setLevel("WARNING")  # there is a progress bar
     with _bar(file.size, file.name) as bar:
-        get = Resuming(session, _part(work, file), file.size, bar.update)
+        download = Resuming(session, _part(work, file), file.size, bar.update)
+        folder = work / "files"
         try:
-            folder = work / "files"
-            return Path(pooch.retrieve(file.url, file.checksum, file.name, folder, downloader=get))
+            path = pooch.retrieve(file.url, file.checksum, file.name, folder, downloader=download)
+            return Path(path)
         except InputError:
             raise
         except ValueError:
             raise InputError(
                 f"{file.name} from {file.url} does not have the checksum {file.checksum} of its "
-                f"record and was deleted; run the same command again, and report it to the "
-                f"record's authors if it stays so"
+                f"record and was deleted; try again, and report it to the record's authors if it "
+                f"happens again"
             ) from None
 
 
@@ -163,28 +167,28 @@ def _place(path: Path, root: Path, work: Path) -> None:
 
 
 def _part(work: Path, file: RemoteFile) -> Path:
-    """Where a file grows. Its name holds the checksum: no part of another version goes on."""
+    """Return the path of a partial file. The checksum in its name keeps versions apart."""
     return work / f"{file.checksum.replace(':', '-')}.part"
 
 
 def _done(work: Path, file: RemoteFile) -> Path:
-    """The empty file that says that a file has been unpacked."""
+    """Return the path of the empty file that says that a file has been unpacked."""
     return work / f"{file.checksum.replace(':', '-')}_{file.name}.done"
 
 
-def _check_room(todo: list[RemoteFile], work: Path) -> None:
-    parts = [_part(work, file) for file in todo]
+def _check_room(missing: list[RemoteFile], work: Path) -> None:
+    parts = [_part(work, file) for file in missing]
     have = sum(part.stat().st_size for part in parts if part.exists())
-    need, free = sum(file.size for file in todo) - have, shutil.disk_usage(work).free
+    need, free = sum(file.size for file in missing) - have, shutil.disk_usage(work).free
     if need > free:
         raise InputError(
             f"{work.parent} has room for {free / 1e9:.1f} GB, but the files to download have "
-            f"{need / 1e9:.1f} GB, and more once unpacked; choose another --root"
+            f"{need / 1e9:.1f} GB, and more once unpacked; choose another folder"
         )
 
 
 def _missing(dataset: str, root: Path) -> str | None:
-    """What the dataset lacks below a folder; None if it is there."""
+    """Return what the dataset lacks below a folder, or None if it is there."""
     try:
         _DATASETS[dataset].check(root)
     except InputError as error:
@@ -194,7 +198,7 @@ def _missing(dataset: str, root: Path) -> str | None:
 
 @contextmanager
 def _or_by_hand(dataset: str, root: Path) -> Iterator[None]:
-    """Errors within also say how to do without the network."""
+    """Add to errors how to fetch the dataset by hand."""
     try:
         yield
     except InputError as error:
