@@ -70,4 +70,4 @@ def most_harmed(before: NDArray[np.float64], after: NDArray[np.float64]) -> list
     """
     lost = np.nan_to_num(before - after)
     order = np.lexsort((np.arange(len(lost)), np.nan_to_num(after, nan=2.0), -lost))
-    return order[:SAMPLES].tolist()
+    return [int(number) for number in order[:SAMPLES]]

@@ -10,3 +10,17 @@ from rawdrift.statistics.basics import (
 )
 from rawdrift.statistics.measures import Measure
 from rawdrift.statistics.resampling import Resampling, holm, kendall_tau, ranks
+
+__all__ = [
+    "Interval",
+    "Measure",
+    "Resampling",
+    "Spread",
+    "effective_size",
+    "holm",
+    "kendall_tau",
+    "paired_difference",
+    "ranks",
+    "spread",
+    "wilson",
+]

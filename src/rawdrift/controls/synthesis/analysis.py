@@ -40,7 +40,6 @@ T = TypeVar("T")
 def analyze(
     spec: SynthesisSpec,
     material: Material,
-    cases: Sequence[Case],
     units: Iterable[Finished[SynthesisRecord]],
     failed: Mapping[str, str],
 ) -> SynthesisResult:
@@ -57,7 +56,7 @@ def analyze(
     if not trained:
         reasons = "; ".join(dict.fromkeys(failed.values()))
         raise InputError(f"no pipeline could be trained on all folds: {reasons}")
-    grid = Grid(material, cases, trained, (unit.record for unit in units), spec.seed)
+    grid = Grid(material, spec.synthesis.cases, trained, (unit.record for unit in units), spec.seed)
     _check_defined(grid)
     cells = list(_cells(grid))
     rows, table = range(len(trained)), spec.synthesis.severity_table
@@ -69,7 +68,7 @@ def analyze(
         failed=dict(failed),
         trained_here=spec.task.checkpoint is None,
         train=trained,
-        test=[case.name for case in cases if case.kind == "isp"],
+        test=list(spec.synthesis.pipelines),
         corruptions=spec.synthesis.corruptions,
         severities=spec.synthesis.severities if spec.synthesis.corruptions else [],
         severity_table=table,

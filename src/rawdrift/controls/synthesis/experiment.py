@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import torch
-from msgspec.structs import replace
 from torch import nn
 
 from rawdrift import configurations, imports
@@ -20,13 +19,12 @@ from rawdrift.controls.gallery import Gallery
 from rawdrift.controls.material import fold_seed, read, read_isp
 from rawdrift.controls.synthesis.analysis import analyze
 from rawdrift.controls.synthesis.grid import Grid
-from rawdrift.controls.synthesis.result import ByKind, SynthesisRecord, SynthesisResult
-from rawdrift.controls.synthesis.samples import Samples
+from rawdrift.controls.synthesis.result import SynthesisRecord, SynthesisResult
+from rawdrift.controls.synthesis.samples import illustrate
 from rawdrift.controls.synthesis.spec import SynthesisSpec
 from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
 from rawdrift.models import build as models
 from rawdrift.models import weights
-from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Develop
 from rawdrift.models.evaluate import Answers, evaluate
 from rawdrift.models.metrics import over_set
@@ -65,7 +63,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
             configurations.label(path): read_isp(path, data.cameras)[1]
             for path in spec.synthesis.isps or ()
         }
-        self.cases = cases(spec)
+        self.cases = spec.synthesis.cases
         self.units = [
             Unit(name, fold) for name in spec.synthesis.train for fold in range(len(splits))
         ]
@@ -177,7 +175,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
     def analyze(
         self, units: Iterable[Finished[SynthesisRecord]], failed: Mapping[str, str]
     ) -> SynthesisResult:
-        return analyze(self.spec, self.material, self.cases, units, failed)
+        return analyze(self.spec, self.material, units, failed)
 
     def illustrate(
         self,
@@ -188,9 +186,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
         """Add samples of the worst pairs, and all views of the first image."""
         records = (unit.record for unit in units)
         grid = Grid(self.material, self.cases, result.train, records, self.spec.seed)
-        samples = Samples(self.spec, self.material, self.isps, pictures)
-        worst = {kind: samples.with_images(worst, grid) for kind, worst in result.worst.items()}
-        return replace(result, worst=ByKind(**worst), views=samples.every_view(0))
+        return illustrate(result, grid, self.spec, self.material, self.isps, pictures)
 
     def about(self) -> str:
         return (
@@ -214,13 +210,3 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
             self._test(net, name, few)
             took_tests = time.monotonic() - started
         return seconds + took_tests * len(test) / len(few)
-
-
-def cases(spec: SynthesisSpec) -> list[Case]:
-    """List the twelve pipelines, those of files, then each corruption at each severity."""
-    synthesis = spec.synthesis
-    return [Case("isp", name) for name in synthesis.pipelines] + [
-        Case("corruption", name, severity)
-        for name in synthesis.corruptions
-        for severity in synthesis.severities
-    ]

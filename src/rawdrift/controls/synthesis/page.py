@@ -51,11 +51,13 @@ def lines(result: SynthesisResult, run: Path) -> Iterator[str]:
     for kind, worst in result.worst.items():
         tests = "on other pipelines" if kind == "isp" else "under corruptions"
         mean = average[kind]
+        drop = f"{style.number(mean.value, 3)} ({span(mean.low, mean.high, 3)})"
+        tested = style.case(worst.test, worst.severity)
+        remark = "" if worst.is_drop else f", {doubt(result)}"
         yield (
-            f"{tests}, {metric} drops by {mean.value:.3f} ({span(mean.low, mean.high, 3)}) on "
-            f"average; the largest drop, from {worst.matched:.3f} to {worst.mean:.3f}, is that of "
-            f"a model of {worst.train} on {style.case(worst.test, worst.severity)}"
-            + ("" if worst.is_drop else f", {doubt(result)}")
+            f"{tests}, {metric} drops by {drop} on average; the largest drop, from "
+            f"{worst.matched:.3f} to {worst.mean:.3f}, is that of a model of {worst.train} on "
+            f"{tested}{remark}"
         )
 
 

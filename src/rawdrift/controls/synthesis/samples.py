@@ -9,9 +9,9 @@ from torch import Tensor
 from rawdrift.controls.gallery import AMPLIFIED, Gallery, most_harmed
 from rawdrift.controls.material import Material
 from rawdrift.controls.synthesis.grid import Grid
-from rawdrift.controls.synthesis.result import Views, Worst
+from rawdrift.controls.synthesis.result import ByKind, SynthesisResult, Views, Worst
 from rawdrift.controls.synthesis.spec import SynthesisSpec
-from rawdrift.corruptions import corrupt
+from rawdrift.corruptions.apply import corrupt
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.case import Case
 from rawdrift.models.chain import developed
@@ -20,11 +20,29 @@ from rawdrift.report.sample import SampleImage
 MIDDLE = 256  # pixels of an image that `every_view` shows
 
 
-class Samples:
-    """Writes pictures of images of a drift synthesis.
+def illustrate(
+    result: SynthesisResult,
+    grid: Grid,
+    spec: SynthesisSpec,
+    material: Material,
+    isps: Mapping[str, Pipeline],
+    pictures: Gallery,
+) -> SynthesisResult:
+    """Return the result with samples of the worst cases and all views of the first image.
 
     isps: pipelines of files by name, beside the configurations.
     """
+    samples = _Samples(spec, material, isps, pictures)
+    corruption = result.worst.corruption
+    worst = ByKind(
+        isp=samples.with_images(result.worst.isp, grid),
+        corruption=None if corruption is None else samples.with_images(corruption, grid),
+    )
+    return replace(result, worst=worst, views=samples.every_view(0))
+
+
+class _Samples:
+    """Writes pictures of images."""
 
     def __init__(
         self,

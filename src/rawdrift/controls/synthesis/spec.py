@@ -9,6 +9,7 @@ from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.corruptions.table import LEVELS, NAMES, PAPER, TABLES
 from rawdrift.data.spec import Data
 from rawdrift.imports import is_import
+from rawdrift.models.case import Case
 from rawdrift.models.spec import Task
 from rawdrift.runs.spec import existing_file
 
@@ -46,6 +47,16 @@ class Synthesis:
     def pipelines(self) -> tuple[str, ...]:
         """Names of all that are tested: the twelve, then those of files."""
         return (*CONFIGURATIONS, *(Path(path).stem for path in self.isps or ()))
+
+    @property
+    def cases(self) -> list[Case]:
+        """All tests: the pipelines, then each corruption at each severity."""
+        pipelines = [Case("isp", name) for name in self.pipelines]
+        return pipelines + [
+            Case("corruption", name, severity)
+            for name in self.corruptions
+            for severity in self.severities
+        ]
 
     def __post_init__(self) -> None:
         if self.isps is not None:
