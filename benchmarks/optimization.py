@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 import rawdrift as rd
-from rawdrift.models import build as models
+from rawdrift.models import networks
 from rawdrift.models.chain import Develop
 from rawdrift.models.input_gradient import cheap
 
@@ -25,7 +25,7 @@ def step(learned: bool, engine: str, size: int, batch: int, bf16: bool) -> Calla
     torch.manual_seed(0)
     camera = rd.Camera.load("raw-drone")
     develop = Develop.parametrized("bi,s,ga", [camera], "luma").requires_grad_(learned)
-    net = models.build("resnet18", 9).to(memory_format=torch.channels_last)
+    net = networks.build("resnet18", 9).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam([*net.parameters()], lr=1e-4)
     if learned:
         optimizer.add_param_group({"params": [*develop.parameters()], "lr": 1e-4})

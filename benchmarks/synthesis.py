@@ -36,7 +36,7 @@ from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
 from rawdrift.data import datasets
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.spec import Data
-from rawdrift.models import build as models
+from rawdrift.models import networks
 from rawdrift.models.chain import BATCH, Develop, Normalize
 from rawdrift.models.evaluate import Case, evaluate
 from rawdrift.models.spec import Task
@@ -141,7 +141,7 @@ class Timed(nn.Module):
 
 def network(targets: Targets, size: int) -> Timed:
     """What training a ResNet18 gives; how good it is doesn't change its speed."""
-    model = models.build("resnet18", targets.outputs, "none", targets.kind, (size, size))
+    model = networks.build("resnet18", targets.outputs, "none", targets.kind, (size, size))
     return Timed(nn.Sequential(Normalize.fixed("imagenet"), model).eval())
 
 
@@ -317,7 +317,7 @@ def driver_memory(pipelines: int, folds: int = 4, images: int = 4000) -> tuple[f
             "outcomes": {case.key: answers.tolist() for case, answers in found.items()},
             "distance": {case.key: {"dssim": 0.1, "mse": 0.1} for case in found},
             "device": "cpu",
-            "precision": "32-true",
+            "precision": "32",
             "threads": 1,
             "torch": torch.__version__,
             "finished": "2026-01-01T00:00:00+00:00",

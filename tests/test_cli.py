@@ -24,7 +24,7 @@ from rawdrift.checks import Failures
 from rawdrift.cli import main
 from rawdrift.controls import synthesis
 from rawdrift.isp.develop import develop
-from rawdrift.models import build as models
+from rawdrift.models import networks
 
 from conftest import random_mosaic, write_folder
 
@@ -452,12 +452,12 @@ def test_weights_that_do_not_load_leave_nothing(folder, tmp_path, capsys):
 
 def test_weights_that_changed_under_a_run_are_refused(folder, tmp_path, capsys):
     weights = tmp_path / "w.pt"
-    torch.save(models.build("resnet18", 2).state_dict(), weights)
+    torch.save(networks.build("resnet18", 2).state_dict(), weights)
     command = experiment(
         folder, tmp_path / "run", "--task.weights", str(weights), "--synthesis.train", "['bi,s,ga']"
     )
     assert main(command) == 0
-    torch.save(models.build("resnet18", 2).state_dict(), weights)
+    torch.save(networks.build("resnet18", 2).state_dict(), weights)
     capsys.readouterr()
     assert "the weights have changed" in fails(command, capsys)
 

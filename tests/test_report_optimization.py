@@ -41,7 +41,7 @@ def invented(run: Path, settings=LEARNED, intensities=(0.05, 1.0), folds=3, mask
         "intensities": list(intensities), "folds": folds, "epochs": len(STEPS),
         "violations": [], "diverged": [],
         "created": "2026-11-22T21:40:00+00:00", "duration_s": 75.0, "device": "cpu",
-        "precision": "32-true", "threads": "1", "torch": "2.9",
+        "precision": "32", "threads": "1", "torch": "2.9",
     }  # fmt: skip
     ends = {(i, s): ENDS[s] + 0.1 * (i != intensities[0]) for i in intensities for s in settings}
     summary["table"] = [_row(i, s, end, folds) for (i, s), end in ends.items()]

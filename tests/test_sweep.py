@@ -28,7 +28,7 @@ from rawdrift.controls.optimization.spec import OptimizationSpec
 from rawdrift.controls.run import write_page
 from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
 from rawdrift.data.spec import Data
-from rawdrift.models import build as models
+from rawdrift.models import networks
 from rawdrift.models.spec import Task
 from rawdrift.report import style
 from rawdrift.runs.executor import Compute
@@ -138,7 +138,7 @@ def test_a_users_own_model_from_the_command_to_a_checked_signature(tmp_path, cap
     signature = rd.forensics.Signature.load(run / "signature.json").content
     task = Task("import:sweep_nets.look", checkpoint=str(checkpoint))
     data = DriftForensics(ForensicsSpec(Data(root=str(root)), task=task))
-    net = models.load_checkpoint(task, data.material.targets)
+    net = networks.load_checkpoint(task, data.material.targets)
     assert signature["model"]["sha256"] == rd.forensics.fingerprint(net)
     assert signature["data"]["sha256"] == data.test_data(0).fingerprint()
     assert signature["tolerances"]["color_correction.hue"]["by_high"] == "space"
@@ -243,7 +243,7 @@ def test_a_run_folder_has_what_it_should(finished):
     experiment = DriftForensics(spec)
     content = rd.forensics.Signature.load(run / "signature.json").content
     task = replace(TASK, checkpoint=str(run / "models/fold0.safetensors"))
-    net = models.load_checkpoint(task, experiment.material.targets)
+    net = networks.load_checkpoint(task, experiment.material.targets)
     assert rd.forensics.fingerprint(net) == content["model"]["sha256"]
     isp, data = experiment.isp, experiment.test_data(0)
     found = rd.forensics.search(net, isp, data, experiment.space, metric="macro_f1", steps=1)
@@ -285,7 +285,7 @@ def test_a_normalization_beside_the_files_own_is_refused(finished):
     path = str(finished.run / "models/fold0.safetensors")
     task = replace(TASK, checkpoint=path, normalize="imagenet")
     with pytest.raises(rd.InputError, match="holds the normalization of its network"):
-        models.load_checkpoint(task, DriftForensics(finished.spec).material.targets)
+        networks.load_checkpoint(task, DriftForensics(finished.spec).material.targets)
 
 
 def test_processes_give_the_bytes_of_one_after_the_other(finished, tmp_path):

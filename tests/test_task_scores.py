@@ -43,8 +43,8 @@ def random_masks(seed, classes, count=5):
     return truth.to(torch.uint8), logits
 
 
-def segmentation(classes):
-    values = torch.zeros(1, 2, 2, dtype=torch.uint8)
+def segmentation(classes, count):
+    values = torch.zeros(count, 2, 2, dtype=torch.uint8)
     return Targets("segmentation", tuple(map(str, range(classes))), values)
 
 
@@ -97,15 +97,13 @@ def test_scores_of_classes_are_those_of_scikit_learn(seed):
         recall = sklearn.metrics.recall_score(truth, outcomes, labels=range(4), average=None)
     expected |= {f"recall:{'abcd'[c]}": recall[c] for c in set(truth.tolist())}
     assert found == pytest.approx(expected, abs=1e-12)
-    right = metrics.per_image(outcomes, targets, torch.arange(12))["accuracy"]
-    assert float(right.mean()) == pytest.approx(expected["accuracy"])
 
 
 @given(seed=SEEDS, classes=st.sampled_from([1, 3]))
 def test_scores_of_masks_are_those_of_torchmetrics(seed, classes):
     truth, logits = random_masks(seed, classes)
     outcomes = metrics.outcome(logits, truth)
-    found = metrics.per_image(outcomes, segmentation(classes), torch.arange(len(truth)))
+    targets = segmentation(classes, len(truth))
     predicted = (logits[:, 0] > 0).long() if classes == 1 else logits.argmax(dim=1)
     first = 1 if classes == 1 else 0  # binary: of the object alone
 
@@ -118,7 +116,9 @@ def test_scores_of_masks_are_those_of_torchmetrics(seed, classes):
     for i in range(len(truth)):
         expected = [x[i][there[i]].double() for x in (iou, dice)]
         expected = [float(x.mean()) if len(x) else 1.0 for x in expected]
-        assert [float(found["iou"][i]), float(found["dice"][i])] == pytest.approx(expected)
+        scores = metrics.over_set(outcomes[i : i + 1], targets, torch.tensor([i]))
+        assert [scores["iou"], scores["dice"]] == pytest.approx(expected)
+        assert [scores["image_iou"], scores["image_dice"]] == pytest.approx(expected)
 
 
 def test_empty_masks():
@@ -128,12 +128,11 @@ def test_empty_masks():
     logits[1, 0, 0, 0] = 1.0  # found, where there is nothing
     logits[2, 0, 0, 1:3] = 1.0  # one pixel of two, and one beside
     outcomes = metrics.outcome(logits, truth)
-    found = metrics.per_image(outcomes, segmentation(1), torch.arange(3))
-    assert found["iou"].tolist() == pytest.approx([1, 0, 1 / 3])
-    assert found["dice"].tolist() == pytest.approx([1, 0, 1 / 2])
-    assert found["intersection"].tolist() == [0, 0, 1]
-    assert found["union"].tolist() == [0, 1, 3]
-    together = metrics.over_set(outcomes, segmentation(1), torch.arange(3))
+    targets = segmentation(1, 3)
+    for i, iou, dice in [(0, 1, 1), (1, 0, 0), (2, 1 / 3, 1 / 2)]:
+        scores = metrics.over_set(outcomes[i : i + 1], targets, torch.tensor([i]))
+        assert (scores["iou"], scores["dice"]) == pytest.approx((iou, dice))
+    together = metrics.over_set(outcomes, targets, torch.arange(3))
     expected = {"iou": 1 / 4, "dice": 2 / 5, "image_iou": 4 / 9, "image_dice": 1 / 2}
     assert together == pytest.approx(expected)
 

@@ -1,5 +1,6 @@
 """Write files and folders that are either complete or absent."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -33,6 +34,12 @@ def write(path: Path, content: bytes | str | Callable[[IO[bytes]], object]) -> N
         Path(temporary).unlink(missing_ok=True)
         _name(error, path)
         raise
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file, as hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_folder(path: Path) -> None:

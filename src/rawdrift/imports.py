@@ -110,3 +110,16 @@ def checksum(reference: str, what: str) -> str:
         module = sys.modules[reference.removeprefix(PREFIX).rpartition(".")[0]]
         source = getattr(module, "__file__", None)
     return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
+
+
+def need(module: str, extra: str) -> Any:
+    """Import a package of one of rawdrift's extras; InputError says how to install it."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise InputError(
+            f"the package {module} is missing; install rawdrift with its extra {extra}, "
+            f'pip install "rawdrift[{extra}]"'
+        ) from None

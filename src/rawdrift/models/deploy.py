@@ -28,11 +28,11 @@ from rawdrift import __version__, files, imports, isp
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.read import to_unit
 from rawdrift.checks import InputError
+from rawdrift.imports import need
 from rawdrift.isp import file
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import configuration
 from rawdrift.models.chain import Develop, Normalize
-from rawdrift.models.networks import need
 from rawdrift.models.weights import fingerprint
 from rawdrift.neighborhood import extend
 
@@ -67,8 +67,8 @@ def to_onnx(
     Raises InputError where the net can't be exported, and where logits differ by more than 1e-4 (of
     the largest, where that is above 1).
     """
-    runtime = need("onnxruntime", extra="onnx")
-    need("onnxscript", extra="onnx")
+    runtime = need("onnxruntime", "onnx")
+    need("onnxscript", "onnx")
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
     made = _export(develop, net, example, camera, classes, any_size)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rawdrift.corruptions import corrupt
+from rawdrift.corruptions.apply import corrupt
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.yuv import Channels

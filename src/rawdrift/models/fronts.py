@@ -10,11 +10,12 @@ from rawdrift.camera.camera import Camera
 from rawdrift.camera.read import to_unit
 from rawdrift.cfa import offsets
 from rawdrift.checks import InputError
+from rawdrift.imports import need
 from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.black_level import BlackLevel
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.chain import Develop, Front, Normalize
-from rawdrift.models.networks import Padded, need
+from rawdrift.models.networks import Padded
 from rawdrift.neighborhood import extend
 
 
@@ -78,7 +79,7 @@ class NeuralISP(Front):
             ]
         )
         self.normalize = Normalize.fixed("none")
-        smp = need("segmentation_models_pytorch")
+        smp = need("segmentation_models_pytorch", "models")
         self.net = Padded(
             smp.UnetPlusPlus(
                 "resnet18",

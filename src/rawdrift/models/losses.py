@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rawdrift.checks import InputError
-from rawdrift.models.networks import need
+from rawdrift.imports import need
 from rawdrift.models.spec import Task
 from rawdrift.models.targets import Targets
 
@@ -75,7 +75,7 @@ class Dice(nn.Module):
 
     def __init__(self, outputs: int):
         super().__init__()
-        losses = need("segmentation_models_pytorch").losses
+        losses = need("segmentation_models_pytorch", "models").losses
         self.loss = losses.DiceLoss("multiclass" if outputs > 1 else "binary", from_logits=True)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:

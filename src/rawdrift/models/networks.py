@@ -1,43 +1,124 @@
-"""Where networks come from: torchvision, segmentation-models-pytorch, timm, or the user.
+"""Networks from a view (N, 3, H, W) to logits: (N, C) of the image, or (N, C, H, W) of its pixels.
 
-Each is given as (network, what the names of its last layer begin with).
+C is the number of classes; binary masks need one channel only. Networks come from torchvision,
+segmentation-models-pytorch, timm or the user.
 """
 
-import inspect
-import sys
-from collections.abc import Callable
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rawdrift.checks import InputError
-from rawdrift.models import weights as files
+from rawdrift import files, imports
+from rawdrift.checks import InputError, choose
+from rawdrift.models.chain import Normalize
+from rawdrift.models.spec import MODELS, Task
+from rawdrift.models.targets import Kind, Targets
+from rawdrift.models.weights import load, read
 from rawdrift.neighborhood import extend
 
-Size = tuple[int, int]
-Head = tuple[str, ...]
+Size = tuple[int, int]  # height and width
+Head = tuple[str, ...]  # what the names of the last layer's weights begin with
 
 
-def need(module: str, extra: str = "models") -> Any:
-    """A package of an extra, or an InputError that says how to install it."""
+def build(
+    name: str,
+    outputs: int,
+    weights: str = "none",
+    kind: Kind = "classification",
+    size: Size = (64, 64),
+) -> nn.Module:
+    """Return a network with `outputs` channels. Weights that are not loaded are drawn from torch's
+    random state.
+
+    name: see `Task.model`.
+    weights: "none"; "imagenet", downloaded by the package that the network is from; or the path of
+        a .safetensors or state-dict file of this network. A head for another number of classes is
+        not loaded. For U-Net++ the file may hold its encoder alone, a ResNet34.
+    kind, size: what the network is for, and height and width of the views.
+
+    Raises InputError if the network or its weights are not available or don't fit.
+    """
+    family, _, rest = name.partition(":")
+    head: Head = ()
+    if family == "timm":
+        net, head = _from_timm(rest, outputs, weights, size)
+    elif family == "import":
+        if weights == "imagenet":
+            raise InputError(f"no ImageNet weights are known of {name}; let its factory load them")
+        net = _imported(name, outputs)
+    elif name == "unetplusplus":
+        net, head = _unetplusplus(outputs, weights)
+    else:
+        net, head = _resnet(choose("task.model", name, MODELS), outputs, weights)
+    if weights not in ("none", "imagenet"):
+        state = read(Path(weights))
+        if name == "unetplusplus" and "conv1.weight" in state:
+            body = {key: t for key, t in state.items() if not key.startswith("fc.")}
+            load(net.get_submodule("encoder"), body, weights)
+        else:
+            load(net, state, weights, head)
+    if family in ("timm", "import"):
+        _check_shape(name, net, outputs, kind, size)
+    return Padded(net) if name == "unetplusplus" else net
+
+
+def load_checkpoint(task: Task, targets: Targets, size: Size = (64, 64)) -> nn.Sequential:
+    """Return the trained network of `task.checkpoint`: view in [0, 1] to logits, evaluation mode.
+
+    Its input is normalized as `task.normalize` says, or as a file of rawdrift holds it. Raises
+    InputError if the file can't be read safely, or is not of this network for these classes.
+    """
+    if task.checkpoint is None:
+        raise InputError("task.checkpoint is missing; give the file of a trained network")
+    with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten
+        net = build(task.model, targets.outputs, kind=targets.kind, size=size)
+    inner = net.net if isinstance(net, Padded) else net
+    state = read(Path(task.checkpoint))
+    normalize = Normalize.fixed(task.normalize or "none")
+    if {"0.mean", "0.std"} <= set(state):  # rawdrift has written it
+        if task.normalize not in (None, "none"):
+            raise InputError(
+                f"{task.checkpoint} holds the normalization of its network; leave out "
+                f"task.normalize"
+            )
+        normalize = Normalize(state["0.mean"], state["0.std"])
     try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
+        load(inner, state, task.checkpoint)
+    except InputError as error:
         raise InputError(
-            f"the package {module} is missing; install rawdrift with its extra {extra}, "
-            f'pip install "rawdrift[{extra}]"'
+            f"{error} (task.model {task.model} for {targets.outputs} classes: "
+            f"{', '.join(targets.names)})"
         ) from None
+    return nn.Sequential(normalize, net).eval()
+
+
+def fingerprint(task: Task, targets: Targets, size: Size = (64, 64)) -> str:
+    """Identify the weights that a training starts from or the checkpoint, and the user's own code.
+
+    Raises InputError if they can't be used, before anything is trained.
+    """
+    if task.checkpoint is not None:
+        load_checkpoint(task, targets, size)
+        start = files.sha256(task.checkpoint)
+    else:
+        if task.weights != "none" or not task.model.startswith("resnet"):
+            with torch.random.fork_rng(devices=[]):
+                build(task.model, targets.outputs, task.weights, targets.kind, size)
+        named = task.weights in ("none", "imagenet")
+        start = task.weights if named else files.sha256(task.weights)
+    own = {"task.model": task.model, "task.metric": task.metric}
+    return start + "".join(
+        imports.checksum(name, field) for field, name in own.items() if imports.is_import(name)
+    )
 
 
 class Padded(nn.Module):
-    """A network that halves its input five times, for every size: its input is mirrored at the
-    edges up to a multiple of 32, and what was added is cut off again."""
+    """A network that halves its input five times, for views of any size.
+
+    The input is mirrored at its edges up to multiples of 32, and the logits are cropped.
+    """
 
     def __init__(self, net: nn.Module):
         super().__init__()
@@ -54,9 +135,9 @@ class Padded(nn.Module):
         return logits[..., above : above + height, left : left + width]
 
 
-def resnet(name: str, outputs: int, weights: str) -> tuple[nn.Module, Head]:
-    """By torchvision (He et al. 2016)."""
-    from torchvision import models  # seconds of import that other commands need not pay
+def _resnet(name: str, outputs: int, weights: str) -> tuple[nn.Module, Head]:
+    """A ResNet (He et al. 2016) of torchvision."""
+    from torchvision import models  # takes seconds to import
 
     net: nn.Module = models.get_model(name, num_classes=outputs)
     if weights == "imagenet":
@@ -65,14 +146,14 @@ def resnet(name: str, outputs: int, weights: str) -> tuple[nn.Module, Head]:
             state = enum.get_state_dict(progress=False, check_hash=True)
         except OSError as error:
             raise _offline(error, enum.url) from None
-        files.load(net, state, weights, ("fc.",))
+        load(net, state, weights, ("fc.",))
     return net, ("fc.",)
 
 
-def unetplusplus(outputs: int, weights: str) -> tuple[nn.Module, Head]:
-    """U-Net++ (Zhou et al. 2018) with a ResNet34 encoder, by segmentation-models-pytorch; with
-    "imagenet" the encoder is a trained one."""
-    smp = need("segmentation_models_pytorch")
+def _unetplusplus(outputs: int, weights: str) -> tuple[nn.Module, Head]:
+    """U-Net++ (Zhou et al. 2018) of segmentation-models-pytorch with a ResNet34 encoder, to which
+    alone ImageNet weights belong."""
+    smp = imports.need("segmentation_models_pytorch", "models")
     encoder_weights = "imagenet" if weights == "imagenet" else None
     try:
         net: nn.Module = smp.UnetPlusPlus(
@@ -85,18 +166,18 @@ def unetplusplus(outputs: int, weights: str) -> tuple[nn.Module, Head]:
     return net, ("segmentation_head.",)
 
 
-def from_timm(name: str, outputs: int, weights: str, size: Size) -> tuple[nn.Module, Head]:
+def _from_timm(name: str, outputs: int, weights: str, size: Size) -> tuple[nn.Module, Head]:
     """Any network of timm, for views of this size."""
-    timm = need("timm")
+    timm = imports.need("timm", "models")
     if not timm.is_model(name):
         close = get_close_matches(name, timm.list_models())
         hint = f"did you mean {', '.join(close)}?" if close else "see timm.list_models()"
         raise InputError(f"timm has no model {name!r}; {hint}")
     try:
         config = timm.models.get_pretrained_cfg(name)
-    except RuntimeError as error:  # a tag, NAME.TAG, that is not the network's
+    except RuntimeError as error:  # NAME.TAG with a tag that the network doesn't have
         raise InputError(f"timm has no model {name!r}: {error}") from None
-    # Transformers of a fixed grid of patches are told the size that they are for.
+    # Transformers with a fixed grid of patches must know the size of the views.
     options = {"img_size": size} if config.fixed_input_size else {}
     pretrained = weights == "imagenet"
     if pretrained and not config.has_weights:
@@ -115,45 +196,28 @@ def from_timm(name: str, outputs: int, weights: str, size: Size) -> tuple[nn.Mod
     return net, tuple(f"{h}." for h in ((heads,) if isinstance(heads, str) else heads or ()))
 
 
-def imported(path: str, outputs: int) -> nn.Module:
-    """The user's own: what the function "package.module.factory" makes."""
+def _imported(name: str, outputs: int) -> nn.Module:
+    """The network that the user's function makes for this number of outputs."""
+    factory = imports.resolve(name, "task.model")
+    if not callable(factory):
+        raise InputError(
+            f"task.model {name} is of type {type(factory).__name__}; expected a function that "
+            f"takes the number of output channels and returns a network"
+        )
     try:
-        net = factory(path)(outputs)
+        net = factory(outputs)
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"{path}({outputs}) failed: {type(error).__name__}: {error}") from error
-    if not isinstance(net, nn.Module):
-        raise InputError(f"{path}({outputs}) gave {type(net).__name__}, expected a torch.nn.Module")
-    return net
-
-
-def factory(path: str) -> Callable[[int], Any]:
-    """The function that "package.module.factory" names; also in the folder of the command."""
-    module_name, _, attribute = path.rpartition(".")
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.append(folder)  # last, and kept: the module may import others when it is used
-    try:
-        module = import_module(module_name)
-    except Exception as error:
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        if missing is not None and f"{module_name}.".startswith(f"{missing}."):
-            raise InputError(
-                f"task.model import:{path}: there is no module {module_name}; expected one that is "
-                f"installed, or in {folder}"
-            ) from None
         raise InputError(
-            f"{module_name} can't be imported: {type(error).__name__}: {error}"
+            f"task.model {name} fails for {outputs} output channels: "
+            f"{type(error).__name__}: {error}"
         ) from error
-    found = getattr(module, attribute, None)
-    if not callable(found):
-        has = [name for name, value in vars(module).items() if inspect.isroutine(value)]
+    if not isinstance(net, nn.Module):
         raise InputError(
-            f"task.model import:{path}: {module_name} has no function {attribute}; expected one "
-            f"that takes the number of classes; it has {', '.join(has) or 'no functions'}"
+            f"task.model {name} returns {type(net).__name__}, expected a torch.nn.Module"
         )
-    return found  # type: ignore[no-any-return]
+    return net
 
 
 def _offline(error: OSError, url: str) -> InputError:
@@ -161,3 +225,26 @@ def _offline(error: OSError, url: str) -> InputError:
         f"ImageNet weights can't be downloaded ({error}); fetch {url} on another machine and give "
         f"the file as task.weights"
     )
+
+
+def _check_shape(name: str, net: nn.Module, outputs: int, kind: Kind, size: Size) -> None:
+    """Raise InputError unless the logits of a view have the shape that the kind of task needs."""
+    expected = (1, outputs) if kind == "classification" else (1, outputs, *size)
+    modes = [(module, module.training) for module in net.modules()]  # some may be frozen
+    net.eval()
+    try:
+        with torch.no_grad():
+            logits = net(torch.zeros(1, 3, *size))
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"task.model {name} fails on a view of shape (1, 3, {size[0]}, {size[1]}): {reason}"
+        ) from error
+    shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if shape != expected:
+        raise InputError(
+            f"task.model {name} returns {shape} for a view of shape (1, 3, {size[0]}, {size[1]}), "
+            f"expected {expected} for {kind} with {outputs} outputs"
+        )
+    for module, training in modes:
+        module.training = training

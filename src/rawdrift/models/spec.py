@@ -1,14 +1,21 @@
-"""What a user says of the task model and its training."""
+"""What a user sets for the task model and its training."""
 
 import re
 from dataclasses import dataclass
 from typing import Literal
 
 from rawdrift.checks import InputError, choose, numbers, positive, whole
+from rawdrift.imports import is_import
 from rawdrift.runs.spec import existing_file
+from rawdrift.statistics import measures
 
-MODELS = ("resnet18", "resnet34", "resnet50", "unetplusplus", "timm:NAME", "import:MODULE.FACTORY")
+MODELS = (
+    "resnet18", "resnet34", "resnet50", "unetplusplus", "timm:NAME", "import:package.module.factory"
+)  # fmt: skip
 LOSSES = ("auto", "cross_entropy", "dice", "dice_cross_entropy")
+METRICS = (
+    "auto", *measures.classification(2), *measures.segmentation(), "import:package.module.name"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -27,10 +34,17 @@ class Task:
         loss: "cross_entropy", or for masks "dice" or "dice_cross_entropy", their sum; "auto" is
             cross entropy for labels and the sum for masks.
         class_weights: of the cross entropy: "balanced" weighs every class alike, however rare.
+        metric: what models are compared by: for labels "accuracy", "balanced_accuracy" or
+            "macro_f1", for masks "iou" or "dice"; "auto" is the first of these; or
+            "import:package.module.name", a function of yours that takes outcomes and right answers
+            and returns a value for each image, whose mean is the metric, or a
+            `rawdrift.statistics.Measure`. Outcomes are the predicted classes (N,), or for masks the
+            pixels of each class in intersection, prediction and mask (N, C, 3); right answers are
+            classes (N,), or zeros for masks. Larger is better; NaN leaves an image out.
         epochs: passes over the training images.
         lr: learning rate at the start.
         schedule: "cosine" lets the learning rate fall to zero, "constant" keeps it.
-        batch_size: images a step.
+        batch_size: images per step.
         augment: "weak" flips and turns each view at random; "strong" flips, rotates, softens and
             adds noise; "none" does nothing.
         precision: "auto" is bfloat16 mixed precision where the processor has it, else "32".
@@ -47,6 +61,7 @@ class Task:
     mask: Literal["binary", "classes"] = "binary"
     loss: Literal["auto", "cross_entropy", "dice", "dice_cross_entropy"] = "auto"
     class_weights: Literal["none", "balanced"] = "none"
+    metric: str = "auto"
     epochs: int = 20
     lr: float = 1e-4
     schedule: Literal["cosine", "constant"] = "cosine"
@@ -57,8 +72,10 @@ class Task:
     normalize: str | list[list[float]] | None = None
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"timm:\S+|import:\w+(\.\w+)+", self.model):
+        if not (is_import(self.model) or re.fullmatch(r"timm:\S+", self.model)):
             choose("task.model", self.model, MODELS)
+        if not is_import(self.metric):
+            choose("task.metric", self.metric, METRICS)
         choose("task.kind", self.kind, ("auto", "classification", "segmentation"))
         choose("task.mask", self.mask, ("binary", "classes"))
         choose("task.loss", self.loss, LOSSES)

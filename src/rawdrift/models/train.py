@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from rawdrift import files
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
-from rawdrift.models import build as models
-from rawdrift.models import losses, metrics
+from rawdrift.models import losses, metrics, networks
 from rawdrift.models.augment import augment
 from rawdrift.models.chain import Front, Normalize
 from rawdrift.models.fronts import Upsampled, widen
@@ -131,7 +130,7 @@ def network(
         if running
         else Normalize.of(develop, data, indices)
     )
-    net = models.build(task.model, targets.outputs, task.weights, targets.kind, (height, width))
+    net = networks.build(task.model, targets.outputs, task.weights, targets.kind, (height, width))
     if develop.channels == 4:
         widen(net)
     if develop.factor == 2 and targets.kind == "segmentation":

@@ -1,4 +1,4 @@
-"""Files of weights, read without running what they may hold."""
+"""Files of weights, which are read without running code that they may hold."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,9 @@ from rawdrift.checks import InputError
 
 
 def read(path: Path) -> Mapping[str, Tensor]:
-    """The tensors of a .safetensors or state-dict file, by name.
+    """Return the tensors of a .safetensors or state-dict file by name.
 
-    Everything else is refused, since it would be code: whole pickled modules, TorchScript and
-    exported programs.
+    Whole pickled modules, TorchScript and exported programs are refused, since they hold code.
     """
     try:
         if path.suffix == ".safetensors":
@@ -29,8 +28,8 @@ def read(path: Path) -> Mapping[str, Tensor]:
             raise InputError(
                 f"weights {path} hold more than tensors (a whole module, TorchScript or an "
                 f"exported program), which could run anyone's code; save the state dict where the "
-                f"model is at hand, torch.save(model.state_dict(), 'model.pt'), and say which "
-                f"network it is with task.model"
+                f"model is at hand, torch.save(model.state_dict(), 'model.pt'), and name the "
+                f"network with task.model"
             ) from None
         raise InputError(
             f"weights {path} can't be read ({reason}); expected .safetensors or a torch state dict"
@@ -42,20 +41,26 @@ def read(path: Path) -> Mapping[str, Tensor]:
 
 
 def save(net: nn.Module, path: Path) -> None:
-    """Write the state dict to `path`.safetensors, whole or not at all."""
-    from safetensors.torch import save
+    """Write the state dict of a network as a .safetensors file, whole or not at all.
 
-    state = {name: t.detach().cpu().contiguous() for name, t in net.state_dict().items()}
-    files.write(path.with_name(f"{path.name}.safetensors"), save(state))
+    For what `train` or `load_checkpoint` returned it includes the normalization of the input, so
+    the file serves as `task.checkpoint`.
+    """
+    from safetensors.torch import save as to_bytes
+
+    state = net.state_dict()
+    copies = {name: t.detach().cpu().contiguous().clone() for name, t in state.items()}
+    files.write(path, to_bytes(copies))
 
 
 def load(
     net: nn.Module, state: Mapping[str, Tensor], source: str, head: tuple[str, ...] = ()
 ) -> None:
-    """Load a state dict, whose names may all follow a prefix, such as "module.".
+    """Load a state dict into a network. Its names may share a prefix, such as "module.".
 
-    head: what the names of the last layer begin with. A head that is missing, or for another number
-    of classes, is left as it was drawn. Raises InputError where the rest does not fit.
+    head: what the names of the last layer begin with. A head that is missing, or is for another
+        number of classes, is not loaded.
+    source: the file, for errors. Raises InputError if anything else doesn't fit.
     """
     own = net.state_dict()
     state = _without_prefix(state, [name for name in own if not name.startswith(head)])
@@ -79,7 +84,7 @@ def load(
 
 
 def fingerprint(net: nn.Module) -> str:
-    """SHA-256 of a net's class and of every tensor of its state."""
+    """Return the SHA-256 of a network's class and of every tensor of its state."""
     digest = hashlib.sha256(kind(net).encode())
     for name, value in net.state_dict().items():
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
@@ -88,19 +93,13 @@ def fingerprint(net: nn.Module) -> str:
 
 
 def kind(net: nn.Module) -> str:
-    """Module and name of a net's class."""
+    """Return module and name of a network's class."""
     return f"{type(net).__module__}.{type(net).__qualname__}"
 
 
-def checksum(path: str) -> str:
-    """SHA-256 of a file."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _without_prefix(state: Mapping[str, Tensor], names: Sequence[str]) -> Mapping[str, Tensor]:
-    """What follows the prefix of all of `names`, where there is exactly one such prefix."""
-    if not names:  # a network that has learned nothing
+    """Cut the one prefix behind which `state` has all of `names`, if there is exactly one."""
+    if not names:  # a network without weights
         return state
     ends = [name.removesuffix(names[0]) for name in state if name.endswith("." + names[0])]
     prefixes = [end for end in ends if all(end + name in state for name in names)]

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rawdrift import configurations
+from rawdrift import configurations, files
 from rawdrift import isp as isps
 from rawdrift.checks import InputError
 from rawdrift.controls.evidence import Signature
@@ -48,8 +48,7 @@ from rawdrift.controls.gallery import Gallery
 from rawdrift.controls.material import read, read_isp
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.models import build as models
-from rawdrift.models import losses, weights
+from rawdrift.models import losses, networks
 from rawdrift.models.train import resolve_precision
 from rawdrift.runs.store import Finished
 from rawdrift.statistics import measures
@@ -130,9 +129,9 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         ]
         self.units += [Unit("sensitivity", 0)] * bool(settings.samples)
         self.units += [Unit("envelope", 0)] * settings.envelope
-        self.inputs = [data.fingerprint(), models.fingerprint(spec.task, targets, data.size)]
+        self.inputs = [data.fingerprint(), networks.fingerprint(spec.task, targets, data.size)]
         if configurations.is_file(settings.isp):
-            self.inputs.append(weights.checksum(settings.isp))
+            self.inputs.append(files.sha256(settings.isp))
         self.step = "unit"
 
     def steps(self, unit: Unit) -> int:
@@ -163,7 +162,7 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
     @property
     def precision(self) -> str:
         """The arithmetic of the networks."""
-        return resolve_precision(self.spec.task.precision) if self.trained_here else "32-true"
+        return resolve_precision(self.spec.task.precision) if self.trained_here else "32"
 
     def _search(self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset) -> SearchRecord:
         settings = self.spec.forensics

@@ -12,7 +12,7 @@ from rawdrift.checks import InputError
 from rawdrift.controls.material import Material, fold_seed
 from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.models import build as models
+from rawdrift.models import networks, weights
 from rawdrift.models.chain import Develop
 from rawdrift.models.spec import Task
 from rawdrift.models.train import train
@@ -53,7 +53,7 @@ class Kept:
                 if not path.is_file():
                     self._train(path, folder / "records" / f"train_{path.stem}.ckpt")
         task = replace(self.task, weights="none", checkpoint=str(path))
-        net = models.load_checkpoint(task, self.material.targets, self.material.data.size)
+        net = networks.load_checkpoint(task, self.material.targets, self.material.data.size)
         return net.to(memory_format=torch.channels_last)
 
     def _train(self, path: Path, checkpoint: Path) -> None:
@@ -72,12 +72,12 @@ class Kept:
         except InputError as error:
             self._failed = error
             raise
-        models.save(net, path)
+        weights.save(net, path)
         checkpoint.unlink(missing_ok=True)
 
     def measure(self) -> tuple[nn.Module, float]:
         """Return a network like it, and about how many seconds its training takes."""
         if self.task.checkpoint is not None:
             data = self.material.data
-            return models.load_checkpoint(self.task, self.material.targets, data.size), 0.0
+            return networks.load_checkpoint(self.task, self.material.targets, data.size), 0.0
         return seconds_of_training(self.material, self.fold, self.develop, self.task)

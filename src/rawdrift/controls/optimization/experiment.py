@@ -37,8 +37,7 @@ from rawdrift.controls.optimization.result import Diverged, OptimizationResult
 from rawdrift.controls.optimization.settings import course_of, front_of, states
 from rawdrift.controls.optimization.spec import OptimizationSpec
 from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
-from rawdrift.models import build as models
-from rawdrift.models import weights
+from rawdrift.models import networks, weights
 from rawdrift.models.evaluate import answer
 from rawdrift.models.fronts import NeuralISP
 from rawdrift.models.train import DivergedError, resolve_precision, train
@@ -79,7 +78,7 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         ]
         self.inputs = [
             *(material.data.fingerprint() for material in self.materials.values()),
-            models.fingerprint(spec.task, first.targets, first.data.size),
+            networks.fingerprint(spec.task, first.targets, first.data.size),
         ]
         self.step = "epoch"
 
@@ -158,7 +157,9 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         )
         if net is not None and what.save_networks:
             folder = checkpoint.parent.parent / "networks"
-            weights.save(nn.ModuleDict({"front": front, "net": net}), folder / unit.name)
+            weights.save(
+                nn.ModuleDict({"front": front, "net": net}), folder / f"{unit.name}.safetensors"
+            )
         scores.path.unlink(missing_ok=True)
         return record
 

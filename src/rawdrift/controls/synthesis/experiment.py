@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import nn
 
-from rawdrift import configurations, imports
+from rawdrift import configurations, files, imports
 from rawdrift.controls.experiment import Experiment, Progress
 from rawdrift.controls.gallery import Gallery
 from rawdrift.controls.material import fold_seed, read, read_isp
@@ -23,8 +23,7 @@ from rawdrift.controls.synthesis.result import SynthesisRecord, SynthesisResult
 from rawdrift.controls.synthesis.samples import illustrate
 from rawdrift.controls.synthesis.spec import SynthesisSpec
 from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
-from rawdrift.models import build as models
-from rawdrift.models import weights
+from rawdrift.models import networks
 from rawdrift.models.chain import BATCH, Develop
 from rawdrift.models.evaluate import Answers, evaluate
 from rawdrift.models.metrics import over_set
@@ -67,8 +66,8 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
         self.units = [
             Unit(name, fold) for name in spec.synthesis.train for fold in range(len(splits))
         ]
-        self.inputs = [data.fingerprint(), models.fingerprint(spec.task, targets, data.size)]
-        self.inputs += [weights.checksum(path) for path in spec.synthesis.isps or ()]
+        self.inputs = [data.fingerprint(), networks.fingerprint(spec.task, targets, data.size)]
+        self.inputs += [files.sha256(path) for path in spec.synthesis.isps or ()]
         own = filter(imports.is_import, spec.synthesis.corruptions)
         self.inputs += [imports.checksum(name, "synthesis.corruptions") for name in own]
         self.step = "epoch" if self.trained_here else "batch"
@@ -87,7 +86,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
         if self.trained_here:
             net = self._train(unit, checkpoint, progress)
         else:
-            net = models.load_checkpoint(self.spec.task, targets, data.size)
+            net = networks.load_checkpoint(self.spec.task, targets, data.size)
         on_batch = (lambda: None) if self.trained_here else progress
         answers = self._test(net, unit.train, test, device, on_batch)
         rows = [
@@ -107,7 +106,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
         precision = self.spec.task.precision
         return SynthesisRecord(
             rows=rows,
-            precision=resolve_precision(precision) if self.trained_here else "32-true",
+            precision=resolve_precision(precision) if self.trained_here else "32",
             train=unit.train,
             fold=unit.fold,
             outcomes={key: outcomes.tolist() for key, outcomes in answers.outcomes.items()},
@@ -202,7 +201,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
             develop = self._develop(name)
             net, seconds = seconds_of_training(self.material, 0, develop, self.spec.task)
         else:
-            net, seconds = models.load_checkpoint(self.spec.task, targets, data.size), 0.0
+            net, seconds = networks.load_checkpoint(self.spec.task, targets, data.size), 0.0
         test = torch.from_numpy(splits[0].test)
         few = test[:BATCH]
         for _ in range(2):
