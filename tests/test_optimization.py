@@ -5,6 +5,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import onnxruntime
 import pytest
@@ -15,12 +16,12 @@ from torch import nn
 
 import rawdrift as rd
 from rawdrift.cli import main
-from rawdrift.controls.experiment import _here
-from rawdrift.controls.optimization import DriftOptimization, learned
 from rawdrift.controls.optimization import experiment as control
+from rawdrift.controls.optimization import learned
+from rawdrift.controls.optimization.experiment import DriftOptimization
 from rawdrift.controls.optimization.physics import clipped, violations
+from rawdrift.controls.optimization.records import OptimizationRecord
 from rawdrift.controls.optimization.spec import SETTINGS, Optimization, OptimizationSpec, Pull
-from rawdrift.controls.plan import plan
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.spec import Data
 from rawdrift.models import train as training
@@ -55,7 +56,8 @@ def rows(run):
 
 
 def record(run, unit):
-    return json.loads((run / f"records/{unit}.json").read_text())["record"]
+    content = json.loads((run / f"records/{unit}.json").read_text())
+    return msgspec.convert(content["finished"]["record"], OptimizationRecord)
 
 
 def curve(run, setting, metric="loss"):
@@ -65,26 +67,16 @@ def curve(run, setting, metric="loss"):
 
 def test_the_command_compares_all_settings_at_each_intensity(tmp_path, capsys):
     config = tmp_path / "config.yaml"
-    config.write_text(
-        yaml.safe_dump(
-            {
-                "data": {
-                    "name": "synthetic-microscopy",
-                    "images": 18,
-                    "size": 32,
-                    "balanced": True,
-                },
-                "optimization": {
-                    "settings": ["frozen", "learned", "direct", "static-best", "frozen-matched"],
-                    "intensities": [0.05, 1],
-                    "folds": 2,
-                },
-                "task": {"model": "import:nets.blocks", "epochs": 1, "lr": 0.01},
-            }
-        )
-    )
+    settings = ["frozen", "learned", "direct", "static-best", "frozen-matched"]
+    content = {
+        "data": {"name": "synthetic-microscopy", "images": 18, "size": 32, "balanced": True},
+        "optimization": {"settings": settings, "intensities": [0.05, 1], "folds": 2},
+        "task": {"epochs": 1, "lr": 0.01},
+    }
+    config.write_text(yaml.safe_dump(content))
     run = tmp_path / "run"
-    assert main(["optimization", "--config", str(config), "--out", str(run)]) == 0
+    command = ["optimization", "--config", str(config), "--out", str(run)]
+    assert main([*command, "--task.model", "import:nets.blocks"]) == 0
     shown = capsys.readouterr().out
     assert f"report: {run / 'report.html'}" in shown
     found = rows(run)
@@ -104,53 +96,51 @@ def test_the_command_compares_all_settings_at_each_intensity(tmp_path, capsys):
     assert curve(run, "frozen") == curve(run, "frozen-matched")
     assert not list((run / "records").glob("frozen-matched*"))
 
-    def refuse(text):
-        raise AssertionError(text)
-
-    summary = json.loads((run / "summary.json").read_text(), parse_constant=refuse)
-    assert summary["kind"] == "optimization"
-    assert summary["same"] == {"frozen-matched": "frozen"}
-    assert len(summary["table"]) == 2 * 5
-    for row in summary["table"]:
+    result = rd.load_result(run)
+    assert result.same == {"frozen-matched": "frozen"}
+    assert len(result.table) == 2 * 5
+    for row in result.table:
         values = [
             float(r["value"])
             for r in found
-            if (r["setting"], float(r["intensity"])) == (row["setting"], row["intensity"])
+            if (r["setting"], float(r["intensity"])) == (row.setting, row.intensity)
             and (r["split"], r["metric"]) == ("test", "accuracy")
         ]
-        assert row["mean"] == pytest.approx(sum(values) / 2)
-        assert row["low"] <= row["mean"] <= row["high"]
-        assert row["final"]["mean"] == row["best"]["mean"]
+        assert row.mean == pytest.approx(sum(values) / 2)
+        assert row.low <= row.mean <= row.high
+        assert row.final.mean == row.best.mean
     pairs = 2 * 2 * 6  # intensities, final and mean, of four settings
-    assert len(summary["differences"]) == pairs
-    assert all(d["p"] <= d["p_holm"] <= 1 for d in summary["differences"])
-    choices = summary["choices"]
-    assert len(choices) == 4
-    for choice in choices:
-        assert set(choice["validation"]) == set(rd.isp.CONFIGURATIONS)
-        assert choice["validation"][choice["chosen"]] == max(choice["validation"].values())
-    assert {s["setting"] for s in summary["stages"]} == {"frozen", "learned", "static-best"}
-    for stage in summary["stages"]:
-        assert [s["name"] for s in stage["stages"]][::7] == ["raw", "gamma"]
-    pictures = [p for s in summary["samples"] for v in s["views"].values() for p in v.values()]
+    assert len(result.differences) == pairs
+    assert all(d.p <= d.p_holm <= 1 for d in result.differences)
+    assert len(result.choices) == 4
+    for choice in result.choices:
+        assert set(choice.validation) == set(rd.isp.CONFIGURATIONS)
+        assert choice.validation[choice.chosen] == max(choice.validation.values())
+    assert {entry.setting for entry in result.stages} == {"frozen", "learned", "static-best"}
+    for entry in result.stages:
+        assert [stage.name for stage in entry.stages][::7] == ["raw", "gamma"]
+    pictures = [p for s in result.samples for v in s.views.values() for p in (v.before, v.after)]
     assert len(pictures) == 2 * 4 * 4 * 2
     assert all((run / p).read_bytes().startswith(b"\x89PNG") for p in pictures)
+    means = {(row["intensity"], row["setting"]): row["mean"] for row in result.rows()}
+    assert means == {(row.intensity, row.setting): row.mean for row in result.table}
+    assert len(result.plot().axes) == 2
 
 
 def test_frozen_stays_learned_moves_and_without_a_rate_is_frozen(tmp_path):
     for name, lr in (("free", 0.01), ("held", 0.0)):
-        rd.optimization.run(spec(isp_lr=lr), tmp_path / name)
+        rd.run(spec(isp_lr=lr), tmp_path / name)
     free, held = tmp_path / "free", tmp_path / "held"
     assert curve(held, "learned") == curve(held, "frozen") == curve(free, "frozen")
     assert curve(free, "learned") != curve(free, "frozen")
-    frozen = record(free, "frozen_1_fold0")["isps"][0]
-    assert frozen["path"] == []
-    one = record(free, "learned_1_fold0")["isps"][0]
-    assert one["initial"] == frozen["initial"]
-    for name, start in one["initial"].items():
-        assert one["path"][-1]["values"][name] != start, name
-    still = record(held, "learned_1_fold0")["isps"][0]
-    assert all(at["values"] == still["initial"] for at in still["path"])
+    assert record(free, "frozen_1_fold0").isps == []
+    one = record(free, "learned_1_fold0").isps[0]
+    camera = DriftOptimization(spec()).material.data.cameras[0]
+    assert one.initial == learned.values(rd.isp.parametrized("bi,s,ga", camera))
+    for name, start in one.initial.items():
+        assert one.path[-1].values[name] != start, name
+    still = record(held, "learned_1_fold0").isps[0]
+    assert all(at.values == still.initial for at in still.path)
 
 
 def test_all_settings_see_the_same_images_moved_alike_and_begin_with_the_same_weights(
@@ -195,15 +185,15 @@ def test_masks_of_another_size_move_with_the_views(kind):
 def test_bounds_are_never_left(tmp_path):
     bounds = {"white_balance.gains": 0.01, "gamma.gamma": [2.15, 2.25]}
     what = {"isp_lr": 0.1, "bounds": bounds, "settings": ["learned"]}
-    rd.optimization.run(spec(**what), tmp_path / "run")
+    rd.run(spec(**what), tmp_path / "run")
     touched = set()
     for fold in (0, 1):
-        isp = record(tmp_path / "run", f"learned_1_fold{fold}")["isps"][0]
-        start = isp["initial"]["white_balance.gains"]
-        for at in isp["path"]:
-            assert 2.15 <= at["values"]["gamma.gamma"] <= 2.25
-            touched.add(at["values"]["gamma.gamma"])
-            for gain, held in zip(at["values"]["white_balance.gains"], start, strict=True):
+        isp = record(tmp_path / "run", f"learned_1_fold{fold}").isps[0]
+        start = isp.initial["white_balance.gains"]
+        for at in isp.path:
+            assert 2.15 <= at.values["gamma.gamma"] <= 2.25
+            touched.add(at.values["gamma.gamma"])
+            for gain, held in zip(at.values["white_balance.gains"], start, strict=True):
                 assert abs(gain - held) <= 0.01 * abs(held) * (1 + 1e-12)
     assert touched & {2.15, 2.25}
 
@@ -229,11 +219,9 @@ def test_default_bounds_hold_every_number_that_is_learned(name):
 
 
 def test_what_is_not_to_be_learned_stays(tmp_path):
-    rd.optimization.run(
-        spec(settings=["learned"], learn=["white_balance", "gamma.gamma"]), tmp_path / "run"
-    )
-    isp = record(tmp_path / "run", "learned_1_fold0")["isps"][0]
-    moved = {n for n, v in isp["path"][-1]["values"].items() if v != isp["initial"][n]}
+    rd.run(spec(settings=["learned"], learn=["white_balance", "gamma.gamma"]), tmp_path / "run")
+    isp = record(tmp_path / "run", "learned_1_fold0").isps[0]
+    moved = {n for n, v in isp.final.items() if v != isp.initial[n]}
     assert moved == {"white_balance.gains", "gamma.gamma"}
 
 
@@ -250,11 +238,11 @@ def test_pull_holds_the_isp_near_the_camera_and_its_views(tmp_path):
 
 def _distance(run, pull):
     task = {"epochs": 4, "augment": "none"}
-    rd.optimization.run(spec(task, settings=["learned"], isp_lr=0.02, pull=pull), run)
-    isp = record(run, "learned_1_fold0")["isps"][0]
+    rd.run(spec(task, settings=["learned"], isp_lr=0.02, pull=pull), run)
+    isp = record(run, "learned_1_fold0").isps[0]
     start, end = (
         torch.cat([torch.tensor(x).flatten() for name, x in v.items() if "black" not in name])
-        for v in (isp["initial"], isp["path"][-1]["values"])
+        for v in (isp.initial, isp.final)
     )
     return float((start - end).norm())
 
@@ -277,9 +265,9 @@ def test_pull_to_views_has_no_slope_at_the_camera_and_is_differentiable_after_in
 
 def test_what_was_trained_is_kept_where_it_is_asked_for(tmp_path):
     run = tmp_path / "run"
-    rd.optimization.run(spec(settings=["learned"], save_networks=True), run)
+    rd.run(spec(settings=["learned"], save_networks=True), run)
     held = load_file(run / "networks/learned_1_fold1.safetensors")
-    end = record(run, "learned_1_fold1")["isps"][0]["path"][-1]["values"]
+    end = record(run, "learned_1_fold1").isps[0].final
     assert held["front.pipelines.0.gamma.gamma"].item() == end["gamma.gamma"]
     assert held["net.1.5.weight"].shape == (9, 4)
     assert len(list((run / "networks").iterdir())) == 2
@@ -288,46 +276,46 @@ def test_what_was_trained_is_kept_where_it_is_asked_for(tmp_path):
 def test_what_was_trained_is_exported_and_answers_as_the_run_did(tmp_path, capsys):
     run, path = tmp_path / "run", tmp_path / "model.onnx"
     one = spec(settings=["learned", "direct"], save_networks=True, normalization="running")
-    rd.optimization.run(one, run)
-    assert main(["export", str(run), "learned-1-fold2", "--out", str(path)]) == 0
+    rd.run(one, run)
+    options = ["--allow_import", "import:nets.blocks", "--out"]
+    assert main(["export", str(run), "learned-1-fold2", *options, str(path)]) == 0
     assert "logits are those of PyTorch" in capsys.readouterr().out
     material = DriftOptimization(one).materials[1.0]
     test = material.splits[1].test
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     mosaics = material.data.mosaics[torch.from_numpy(test)].numpy() / np.float32(65535)
     (logits,) = session.run(["logits"], {"mosaic": mosaics})
-    told = record(run, "learned_1_fold1")["history"][-1]["outcomes"]
-    assert logits.argmax(1).tolist() == told
+    answered = record(run, "learned_1_fold1").history[-1].outcomes
+    assert logits.argmax(1).tolist() == answered
     for name, out, message in (
         ("learned-1-fold3", path, "learned-1-fold1"),
         ("direct-1-fold1", path, "no ISP of rawdrift"),
         ("learned-1-fold1", tmp_path / "model.bin", ".onnx"),
     ):
-        assert main(["export", str(run), name, "--out", str(out)]) == 2
+        assert main(["export", str(run), name, *options, str(out)]) == 2
         assert message in capsys.readouterr().err
     shutil.rmtree(run / "networks")
-    assert main(["export", str(run), "learned-1-fold1", "--out", str(path)]) == 2
+    assert main(["export", str(run), "learned-1-fold1", *options, str(path)]) == 2
     assert "save_networks" in capsys.readouterr().err
-    assert main(["export", str(tmp_path), "learned-1-fold1", "--out", str(path)]) == 2
+    assert main(["export", str(tmp_path), "learned-1-fold1", *options, str(path)]) == 2
     assert "no run folder" in capsys.readouterr().err
 
 
 def test_running_normalization_follows_the_isp_and_frozen_matched_has_it_too(tmp_path):
     settings = ["frozen", "learned", "frozen-matched"]
     one = spec(settings=settings, normalization="running", isp_lr=0.0)
-    summary = rd.optimization.run(one, tmp_path / "run")
     run = tmp_path / "run"
-    assert summary["same"] == {}
+    assert rd.run(one, run).same == {}
     assert curve(run, "learned") == curve(run, "frozen-matched") != curve(run, "frozen")
 
 
 @pytest.mark.parametrize("kind", ["killed", "processes"])
 def test_the_same_bytes_after_a_kill_and_from_processes(kind, tmp_path, monkeypatch):
     one = spec({"epochs": 3}, isp_lr=0.01, normalization="running", pull=Pull(views=0.1))
-    rd.optimization.run(one, tmp_path / "whole", Compute(threads=1))
+    rd.run(one, tmp_path / "whole", Compute(threads=1))
     other = tmp_path / "other"
     if kind == "processes":
-        rd.optimization.run(one, other, Compute("processes", 2, threads=1))
+        rd.run(one, other, Compute("processes", 2, threads=1))
     else:
         monkeypatch.setattr(control, "CHECKPOINT_EVERY", 0.0)
         told, train = [], control.train
@@ -343,12 +331,12 @@ def test_the_same_bytes_after_a_kill_and_from_processes(kind, tmp_path, monkeypa
 
         monkeypatch.setattr(control, "train", killed)
         with pytest.raises(KeyboardInterrupt):
-            rd.optimization.run(one, other, Compute(threads=1))
+            rd.run(one, other, Compute(threads=1))
         assert list((other / "records").glob("*.ckpt"))
-        rd.optimization.run(one, other, Compute(threads=1))
+        rd.run(one, other, Compute(threads=1))
         assert len(told) == 9 + 3 + 3  # of its three epochs two were kept
     assert (other / "results.csv").read_bytes() == (tmp_path / "whole/results.csv").read_bytes()
-    first, second = (record(run, "learned_1_fold0")["isps"] for run in (tmp_path / "whole", other))
+    first, second = (record(run, "learned_1_fold0").isps for run in (tmp_path / "whole", other))
     assert first == second
 
 
@@ -369,18 +357,18 @@ def test_a_diverged_training_is_recorded_and_never_as_a_number(name, tmp_path, m
 
     monkeypatch.setattr(control, "train", diverge)
     one = spec(isp="bi,u,ga")
-    summary = rd.optimization.run(one, tmp_path / "run")
-    assert summary["failed"] == {}
+    result = rd.run(one, tmp_path / "run")
+    assert result.failed == {}
     found = [r for r in rows(tmp_path / "run") if r["setting"] == "learned"]
     assert [(r["epoch"], r["split"]) for r in found if r["metric"] == "diverged"] == [
         ("2", "train")
     ] * 2
     assert {r["epoch"] for r in found if r["metric"] != "diverged"} == {"1"}
-    assert [row["setting"] for row in summary["table"]] == ["frozen"]
-    assert [(d["setting"], d["epoch"]) for d in summary["diverged"]] == [("learned", 2)] * 2
-    assert summary["differences"] == []
-    assert "NaN" not in (tmp_path / "run/summary.json").read_text()
-    assert rd.optimization.run(one, tmp_path / "run")["diverged"] == summary["diverged"]
+    assert [row.setting for row in result.table] == ["frozen"]
+    assert [(d.setting, d.epoch) for d in result.diverged] == [("learned", 2)] * 2
+    assert result.differences == []
+    assert rd.load_result(tmp_path / "run") == result
+    assert rd.run(one, tmp_path / "run") == result
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -395,10 +383,11 @@ def test_masks_are_segmented_in_every_setting(channels, tmp_path):
             kind="segmentation", loss="cross_entropy", epochs=1, batch_size=8, precision="32",
         ),
     )  # fmt: skip
-    summary = rd.optimization.run(one, tmp_path / "run")
-    assert summary["metric"] == "iou"
-    assert {row["setting"] for row in summary["table"]} == {"frozen", "learned", "direct"}
-    assert summary["data"]["groups"] == 2
+    result = rd.run(one, tmp_path / "run")
+    assert result.metric == "iou"
+    assert {row.setting for row in result.table} == {"frozen", "learned", "direct"}
+    assert result.data.groups == 2
+    assert {sample.label for sample in result.samples} == {None}
 
 
 def test_several_cameras_have_an_isp_each_of_their_own(tmp_path):
@@ -413,14 +402,14 @@ def test_several_cameras_have_an_isp_each_of_their_own(tmp_path):
         data=Data("folder", str(root)),
         settings=["learned"],
     )
-    summary = rd.optimization.run(one, tmp_path / "run")
-    assert [isp["camera"] for isp in summary["isps"]] == ["c0", "c1"] * 2
-    first, second = summary["isps"][:2]
-    assert first["initial"] != second["initial"]
+    result = rd.run(one, tmp_path / "run")
+    assert [isp.camera for isp in result.isps] == ["c0", "c1"] * 2
+    first, second = result.isps[:2]
+    assert first.initial != second.initial
     for isp in (first, second):
-        assert isp["final"]["white_balance.gains"] != isp["initial"]["white_balance.gains"]
-        loaded = rd.isp.load(tmp_path / "run" / isp["file"])
-        for name, value in isp["final"].items():
+        assert isp.final["white_balance.gains"] != isp.initial["white_balance.gains"]
+        loaded = rd.isp.load(tmp_path / "run" / isp.file)
+        for name, value in isp.final.items():
             assert loaded.state_dict()[name].tolist() == value
 
 
@@ -456,7 +445,7 @@ UNFIT = [
 @pytest.mark.parametrize(("fields", "message"), UNFIT)
 def test_what_does_not_fit_the_isp_is_refused_before_anything_is_trained(fields, message, tmp_path):
     with pytest.raises(rd.InputError, match=message):
-        rd.optimization.run(spec(**fields), tmp_path / "run")
+        rd.run(spec(**fields), tmp_path / "run")
 
 
 def test_an_intensity_that_the_data_cannot_give_is_refused(tmp_path, capsys):
@@ -573,15 +562,16 @@ def test_a_neural_isp_makes_views_and_is_learned():
 
 def test_a_plan_costs_little_and_changes_nothing(tmp_path):
     one = spec(settings=["frozen", "static-best"], folds=2)
-    found = plan(DriftOptimization, one, tmp_path / "run")
+    found = rd.plan(one, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     assert (found.units, found.done) == (4, 0)
-    assert _here(DriftOptimization, one).steps(DriftOptimization(one).units[-1]) == 13 * 2
+    experiment = DriftOptimization(one)
+    assert experiment.steps(experiment.units[-1]) == 13 * 2
 
 
 def test_the_choice_of_static_best_carries_on_after_a_kill(tmp_path, monkeypatch):
     one = spec({"epochs": 1}, settings=["static-best"])
-    whole = rd.optimization.run(one, tmp_path / "whole", Compute(threads=1))
+    whole = rd.run(one, tmp_path / "whole", Compute(threads=1))
     trained, train = [], control.train
 
     def killed(*args, **kwargs):
@@ -592,10 +582,10 @@ def test_the_choice_of_static_best_carries_on_after_a_kill(tmp_path, monkeypatch
 
     monkeypatch.setattr(control, "train", killed)
     with pytest.raises(KeyboardInterrupt):
-        rd.optimization.run(one, tmp_path / "run", Compute(threads=1))
-    again = rd.optimization.run(one, tmp_path / "run", Compute(threads=1))
+        rd.run(one, tmp_path / "run", Compute(threads=1))
+    again = rd.run(one, tmp_path / "run", Compute(threads=1))
     assert len(trained) == 1 + 2 * 13
-    assert again["choices"] == whole["choices"]
+    assert again.choices == whole.choices
     assert not list((tmp_path / "run/records").glob("*.scores"))
 
 
@@ -606,7 +596,7 @@ def test_static_best_needs_images_to_validate_on(tmp_path):
         Task("import:nets.pixels", kind="segmentation", loss="cross_entropy", epochs=1),
     )
     with pytest.raises(rd.InputError, match="inner validation needs two groups"):
-        rd.optimization.run(one, tmp_path / "run")
+        rd.run(one, tmp_path / "run")
 
 
 def test_pull_from_clipping_is_the_mean_square_of_the_excess_over_all_cameras():

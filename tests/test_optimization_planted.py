@@ -79,9 +79,8 @@ def compare(data, out, epochs=14, isp_lr=0.02, **optimization):
             precision="32", augment="none",
         ),
     )  # fmt: skip
-    summary = rd.optimization.run(spec, out)
-    final = {row["setting"]: row["final"]["mean"] for row in summary["table"]}
-    return final, summary
+    result = rd.run(spec, out)
+    return {row.setting: row.final.mean for row in result.table}, result
 
 
 def test_a_hue_that_the_color_matrix_folds(tmp_path):
@@ -95,16 +94,16 @@ def test_a_hue_that_the_color_matrix_folds(tmp_path):
         mosaics(lambda c: bayer(*(value * ramp() for value in colors[c]))),
         camera,
     )
-    final, summary = compare(data, tmp_path / "run", learn=["color_correction"])
+    final, result = compare(data, tmp_path / "run", learn=["color_correction"])
     assert final["frozen"] == 0.5
     assert final["learned"] > 0.9
-    for isp in summary["isps"]:
-        assert np.allclose(isp["initial"]["color_correction.matrix"] @ folded, 0)
-        unfolded = np.array(isp["final"]["color_correction.matrix"]) @ folded
+    for isp in result.isps:
+        assert np.allclose(isp.initial["color_correction.matrix"] @ folded, 0)
+        unfolded = np.array(isp.final["color_correction.matrix"]) @ folded
         assert np.linalg.norm(unfolded) > 0.1
-        same = {k: v for k, v in isp["final"].items() if k != "color_correction.matrix"}
-        assert same == {k: isp["initial"][k] for k in same}
-    assert [d["is_difference"] for d in summary["differences"]] == [True, True]
+        same = {k: v for k, v in isp.final.items() if k != "color_correction.matrix"}
+        assert same == {k: isp.initial[k] for k in same}
+    assert [d.is_difference for d in result.differences] == [True, True]
 
 
 def test_dark_tones_that_gamma_crushes(tmp_path):
@@ -116,11 +115,11 @@ def test_dark_tones_that_gamma_crushes(tmp_path):
         return image
 
     data = folder(tmp_path / "data", mosaics(scene), camera)
-    final, summary = compare(data, tmp_path / "run", epochs=20, learn=["gamma.gamma"], isp_lr=0.1)
+    final, result = compare(data, tmp_path / "run", epochs=20, learn=["gamma.gamma"], isp_lr=0.1)
     assert final["frozen"] < 0.7
     assert final["learned"] > 0.9
-    for isp in summary["isps"]:
-        assert isp["final"]["gamma.gamma"] > 0.8  # brighter: dark tones apart
+    for isp in result.isps:
+        assert isp.final["gamma.gamma"] > 0.8  # brighter: dark tones apart
 
 
 def test_detail_that_the_blur_removes():
@@ -173,20 +172,20 @@ def test_gains_that_clip_everything(tmp_path):
     )
     right = {}
     for weight in (0.0, 1.0):
-        final, summary = compare(
+        final, result = compare(
             data, tmp_path / f"run-{weight}", epochs=20, learn=["white_balance"], isp_lr=0.1,
             pull=Pull(clipping=weight), normalization="running",
         )  # fmt: skip
         assert final["frozen"] == 0.5
         right[weight] = final["learned"]
-        for isp in summary["isps"]:
-            gains = torch.tensor(isp["final"]["white_balance.gains"])
-            assert isp["clipped"]["white"] > 0.99
+        for isp in result.isps:
+            gains = torch.tensor(isp.final["white_balance.gains"])
+            assert isp.clipped.white > 0.99
             if weight:
                 assert (gains < 10).all()
-                assert isp["path"][-1]["clipped"]["white"] < 0.9
+                assert isp.path[-1].clipped.white < 0.9
             else:
                 assert gains.tolist() == pytest.approx([20.0] * 3, rel=0.02)
-                assert isp["path"][-1]["clipped"]["white"] > 0.99
+                assert isp.path[-1].clipped.white > 0.99
     assert right[0.0] == 0.5
     assert right[1.0] > 0.9
