@@ -74,8 +74,9 @@ def _report(args: Namespace) -> int:
     for run in args.runs:
         print(f"report: {write_page(run)}")
     if len(args.runs) > 1:
-        controls = {control_of_result(load_result(run)) for run in args.runs}
-        compare = controls.pop().load_compare() if len(controls) == 1 else None
+        controls = [control_of_result(load_result(run)) for run in args.runs]
+        alike = len({control.name for control in controls}) == 1
+        compare = controls[0].load_compare() if alike else None
         if compare is None:
             comparable = [c.name for c in CONTROLS.values() if c.load_compare()]
             raise InputError(

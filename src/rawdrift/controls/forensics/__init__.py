@@ -63,12 +63,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "axis": ["Axis"],
         "sensor_settings": ["SensorSettings", "with_sensor"],
-        "signing": ["sign"],
+        "signing": ["Outside", "Signature", "Verdict", "check", "fingerprint", "sign"],
         "sobol": ["sensitivity"],
         "space": ["ParameterSpace"],
         "tolerance": ["envelope"],
-        "..evidence.check": ["Outside", "Verdict", "check"],
-        "..evidence.signature": ["Signature"],
-        "...models.weights": ["fingerprint"],
     },
 )

@@ -14,7 +14,7 @@ from rawdrift import __version__
 from rawdrift import isp as isps
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
-from rawdrift.controls.evidence import Signature, check
+from rawdrift.controls.evidence import Outside, Signature, Verdict, check
 from rawdrift.controls.forensics.result import Envelope
 from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.result import to_builtins
@@ -22,6 +22,8 @@ from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.weights import fingerprint, kind
 from rawdrift.runs.spec import to_yaml
+
+__all__ = ["Outside", "Signature", "Verdict", "check", "fingerprint", "sign"]
 
 BOUNDS = (
     "percentile bootstrap over groups of images, one-sided, Bonferroni over both ends of every "
