@@ -1,7 +1,12 @@
 """What tests ask of pages."""
 
 import re
+import xml.etree.ElementTree as ElementTree
 from html import unescape
+from pathlib import Path
+
+HOSTILE = ("<script>alert(1)</script>", "$\\frac{a_1}$ & \"b'", "白血球\n\x07", "_x")
+"""Names that a page must show as they are."""
 
 
 def text_of(page: str) -> str:
@@ -13,3 +18,9 @@ def text_of(page: str) -> str:
 def no_figures(figures, folder):
     """Stands in for `rawdrift.report.page.draw`, which takes time."""
     return dict.fromkeys(figures, "")
+
+
+def svg_texts(path: Path) -> list[str]:
+    """The texts in a figure."""
+    elements = ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")
+    return [element.text for element in elements]
