@@ -1,4 +1,4 @@
-"""The report draws what a summary says, all of it, and nothing from elsewhere."""
+"""The report draws what a result says, all of it, and nothing from elsewhere."""
 
 import csv
 import json
@@ -7,25 +7,27 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from dataclasses import replace
-from html import unescape
+from collections import Counter
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.image import imread, imsave
+from msgspec.structs import replace
 
-from rawdrift import report
+from invented import OWN, Invented, everywhere, of_checkpoint
+from pages import HOSTILE, no_figures, svg_texts, text_of
 from rawdrift.checks import InputError
 from rawdrift.cli import main
 from rawdrift.configurations import CONFIGURATIONS
-from rawdrift.controls.synthesis.tables import changes
-from rawdrift.data.splits import Split
+from rawdrift.controls.result import Majority, load_result
+from rawdrift.controls.run import write_page
+from rawdrift.controls.synthesis.page import changes, compare, lines
 from rawdrift.report import style
-from rawdrift.report.contact_sheet import fit
+from rawdrift.report.contact_sheet import contact_sheet, fit
 from rawdrift.report.tables import Column, Table, span, to_csv, to_latex
-from test_summary import OWN, Invented, N, everywhere
+from rawdrift.statistics import Interval, Spread
 
 TWELVE = list(CONFIGURATIONS)
 CORRUPTIONS = ["gaussian_noise", "fog"]
@@ -45,31 +47,11 @@ def invented(trained=(OWN, "ma,u,me"), corruptions=CORRUPTIONS, folds=3, lost=95
     return Invented(trained, wrong, far, folds, groups, corruptions)
 
 
-def of_checkpoint():
-    """A user's model, tested as it is."""
-    found = invented([OWN])
-    tests = [split.test for split in found.material.splits]
-    outcomes = {}
-    for key in found.records[0]["outcomes"]:
-        whole = np.zeros(N, dtype=int)
-        for record, test in zip(found.records, tests, strict=True):
-            whole[test] = record["outcomes"][key]
-        outcomes[key] = whole.tolist()
-    found.records = [found.records[0] | {"outcomes": outcomes}]
-    everything = np.arange(N)
-    found.material = found.material._replace(splits=[Split(everything[:0], everything)])
-    task = replace(found.spec.task)
-    object.__setattr__(task, "checkpoint", "model.safetensors")  # no such file is needed here
-    found.spec = replace(found.spec)
-    object.__setattr__(found.spec, "task", task)
-    return found
-
-
 RUNS = {
     "one": lambda: invented([OWN], ["fog"], folds=2),
     "two": invented,
     "twelve": lambda: invented(TWELVE, []),
-    "checkpoint": of_checkpoint,
+    "checkpoint": lambda: of_checkpoint(invented([OWN])),
 }
 
 
@@ -81,9 +63,7 @@ def folders(tmp_path_factory):
     def get(name: str) -> Path:
         if name not in made:
             made[name] = tmp_path_factory.mktemp(name)
-            summary = RUNS[name]().summary(made[name])
-            (made[name] / "summary.json").write_text(json.dumps(summary))
-            (made[name] / "results.csv").write_text("train,test,fold,metric,value\n")
+            RUNS[name]().write(made[name])
         return made[name]
 
     return get
@@ -95,29 +75,25 @@ def a_run(folders, tmp_path):
     return shutil.copytree(folders("two"), tmp_path / "run")
 
 
-def read(run: Path) -> dict:
-    return json.loads((run / "summary.json").read_text())
-
-
 def change(run: Path, **fields: object) -> None:
-    (run / "summary.json").write_text(json.dumps(read(run) | fields))
+    """Give other values to fields of a run's result."""
+    replace(load_result(run), **fields).save(run / "summary.json")
 
 
-def text_of(page: str) -> str:
-    """What a reader sees: no tags, no style, entities resolved, white space collapsed."""
-    page = re.sub(r"<(style|svg)\b.*?</\1>", " ", page, flags=re.DOTALL)
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", "", page)))
+def change_worst(run: Path, kind: str, **fields: object) -> None:
+    worst = load_result(run).worst
+    change(run, worst=replace(worst, **{kind: replace(getattr(worst, kind), **fields)}))
 
 
-def no_figures(of: dict, folder: Path) -> dict[str, str]:
-    return dict.fromkeys(of, "")
+def change_data(run: Path, **fields: object) -> None:
+    change(run, data=replace(load_result(run).data, **fields))
 
 
 def told(run: Path) -> str:
     """The text of a run's page, which is written without its figures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rawdrift.controls.synthesis.page.draw", no_figures)
-        return text_of(report.write(run).read_text())
+        patch.setattr("rawdrift.report.page.draw", no_figures)
+        return text_of(write_page(run).read_text())
 
 
 @pytest.fixture(autouse=True)
@@ -131,8 +107,8 @@ def written(request, folders, tmp_path_factory):
     run = shutil.copytree(folders(request.param), tmp_path_factory.mktemp("written") / "run")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "_DPI", 20)
-        assert report.write(run) == run / "report.html"
-    return run, read(run), (run / "report.html").read_text()
+        assert write_page(run) == run / "report.html"
+    return run, load_result(run), (run / "report.html").read_text()
 
 
 def three(value: float | None) -> str:
@@ -141,100 +117,80 @@ def three(value: float | None) -> str:
     return f"{value:.3f}".replace("-", "\N{MINUS SIGN}") if round(value, 3) else "0.000"
 
 
-def test_every_number_of_the_summary_is_in_the_page(written):
-    _, summary, page = written
+def test_every_number_of_the_result_is_in_the_page(written):
+    _, result, page = written
     text = text_of(page)
     rows = re.findall(r"<tr[^>]*>(.*?)</tr>", page, flags=re.DOTALL)
     rows = {tuple(text_of(c).strip() for c in re.findall(r"<td.*?</td>", row)) for row in rows}
     starts = {row[:n] for row in rows for n in (7, 8)}
 
-    for cell in summary["cells"]:
-        severity = str(cell["severity"] or "\N{EN DASH}")
-        line = [cell["train"], cell["test"], severity, three(cell["mean"])]
-        line += [span(cell["low"], cell["high"], 3)]
-        line += [three(cell["std"])] if summary["folds"] > 1 else []
-        line += [three(cell.get("drop"))]
-        line += [span(cell["drop_low"], cell["drop_high"], 3) if "drop" in cell else three(None)]
+    for cell in result.cells:
+        line = [cell.train, cell.test, str(cell.severity or "\N{EN DASH}"), three(cell.mean)]
+        line += [span(cell.low, cell.high, 3)]
+        line += [three(cell.std)] if result.folds > 1 else []
+        line += [three(cell.drop)]
+        line += [three(None) if cell.drop is None else span(cell.drop_low, cell.drop_high, 3)]
         assert tuple(line) in starts
-    several = len(summary["train"]) > 1
-    for ranking in summary["rankings"].values():
+    several = len(result.train) > 1
+    for _, ranking in result.rankings.items():
         for entry in ranking:
-            line = [str(entry["rank"]), span(entry["rank_low"], entry["rank_high"], 0)]
-            line += [entry["train"], three(entry["mean"]), span(entry["low"], entry["high"], 3)]
-            line += [three(entry[key]) for key in ("std", "matched", "drop")]
+            line = [str(entry.rank), span(entry.rank_low, entry.rank_high, 0)]
+            line += [entry.train, three(entry.mean), span(entry.low, entry.high, 3)]
+            line += [three(value) for value in (entry.std, entry.matched, entry.drop)]
             assert (tuple(line) in starts) == several
-    for order in summary["orders"] if several else ():
-        assert any(row[0] == "1" and order["order"][0] in row[1:] for row in rows if row)
-        assert order["test"].replace("_", " ") in text or order["test"] == "identity"
-    for kind in ("isp", "corruption"):
-        found = summary["average_drops"].get(kind)
-        if found:
-            assert f"{three(found['value'])} {span(found['low'], found['high'], 3)}" in text
-    for found in summary["severity_matched"].values():
-        if found and found["ratio"]:
-            value, low, high = (found["ratio"][key] for key in ("value", "low", "high"))
-            assert f"{value:.1f} times ({span(low, high, 1)})" in text
-    for worst in summary["worst"].values():
-        assert f"a drop of {three(worst['drop'])} ({span(worst['low'], worst['high'], 3)};" in text
-        for entry in worst["recall"]:
-            line = (entry["label"], "150", three(entry["matched"]), three(entry["drifted"]))
+    for order in result.orders if several else ():
+        assert any(row[0] == "1" and order.order[0] in row[1:] for row in rows if row)
+        assert order.test.replace("_", " ") in text or order.test == "identity"
+    for _, drop in result.average_drops.items():
+        assert f"{three(drop.value)} {span(drop.low, drop.high, 3)}" in text
+    for same in result.severity_matched.values():
+        if same and same.ratio:
+            ratio = same.ratio
+            assert f"{ratio.value:.1f} times ({span(ratio.low, ratio.high, 1)})" in text
+    for _, worst in result.worst.items():
+        assert f"a drop of {three(worst.drop)} ({span(worst.low, worst.high, 3)};" in text
+        for recall in worst.recall:
+            line = (recall.label, "150", three(recall.matched), three(recall.drifted))
             assert line in rows
     facts = (
         "300 raw mosaics of 8 \N{MULTIPLICATION SIGN} 8 pixels",
-        "rawdrift 0.1.0",
+        f"rawdrift {result.version}",
         "22 November 2026, 21:40 UTC",
         "cpu, 32-true",
         "model: resnet18",
-        summary["data"]["fingerprint"],
+        result.data.fingerprint,
     )
     for fact in facts:
         assert fact in text
 
 
 def test_kendalls_tau_is_told(a_run):
-    tau = {"value": 0.515, "low": -0.25, "high": 0.75}
-    change(a_run, agreement=tau)
+    change(a_run, agreement=Interval(0.515, -0.25, 0.75))
     assert "is 0.52 (\N{MINUS SIGN}0.25 to 0.75): 1 is the same order" in told(a_run)
     change(a_run, agreement=None)
     assert "Kendall" not in told(a_run)
 
 
 def test_heatmap_holds_every_name_value_rank_and_star(written):
-    run, summary, _ = written
-    texts = [element.text for element in svg_texts(run / "figures/heatmap.svg")]
-    names = [*summary["train"], *TWELVE, *(c.replace("_", " ") for c in summary["corruptions"])]
+    run, result, _ = written
+    texts = svg_texts(run / "figures/heatmap.svg")
+    names = [*result.train, *TWELVE, *(c.replace("_", " ") for c in result.corruptions)]
     assert set(names) <= set(texts)
     assert ("Corruptions, severity 3" in texts) == ("identity" in texts)
-    shown = [c for c in summary["cells"] if c["severity"] in (0, 3)]
-    values = sorted(f"{c['mean']:.2f}" for c in shown)
-    if summary["corruptions"]:
-        own = [c for c in summary["cells"] if c["test"] == c["train"]]
-        values = sorted([*values, *(f"{c['mean']:.2f}" for c in own)])
-    small = [f"0{text}" for text in texts if re.fullmatch(r"\.\d\d", text)]
-    large = [text for text in texts if re.fullmatch(r"\d\.\d\d", text)]
-    # The key holds numbers too.
-    assert not _minus(values, small + large)
+    values = [f"{cell.mean:.2f}" for cell in result.cells if cell.severity in (0, 3)]
+    if result.corruptions:
+        values += [f"{result.own(train).mean:.2f}" for train in result.train]
+    shown = [f"0{text}" for text in texts if re.fullmatch(r"\.\d\d", text)]
+    shown += [text for text in texts if re.fullmatch(r"\d\.\d\d", text)]
+    assert not Counter(values) - Counter(shown)  # the key holds numbers too
     ranks = sum(text in ("1", "2", "3") for text in texts)
-    kinds, several = len(summary["rankings"]), len(summary["train"]) > 1
-    assert ranks == (min(3, len(summary["train"])) * kinds + 1 if several else 0)
-
-
-def _minus(some: list[str], all_of_them: list[str]) -> list[str]:
-    left = list(all_of_them)
-    for one in list(some):
-        if one in left:
-            left.remove(one)
-            some = some[: some.index(one)] + some[some.index(one) + 1 :]
-    return some
-
-
-def svg_texts(path: Path) -> list[ElementTree.Element]:
-    return list(ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text"))
+    kinds, several = len(result.rankings.items()), len(result.train) > 1
+    assert ranks == (min(3, len(result.train)) * kinds + 1 if several else 0)
 
 
 def test_figures_and_tables_are_those_of_the_run(written):
-    run, summary, _ = written
-    several, corrupted = len(summary["train"]) > 1, bool(summary["corruptions"])
+    run, result, _ = written
+    several, corrupted = len(result.train) > 1, bool(result.corruptions)
     figures = {"heatmap", "worst-isp", "ranking" if several else "losses"}
     tables = {"measurements", "drops", "splits", "recall-isp"}
     if several:
@@ -254,7 +210,7 @@ def test_figures_and_tables_are_those_of_the_run(written):
 def test_pictures_are_fine_enough_for_print(folders, tmp_path, monkeypatch):
     run = shutil.copytree(folders("one"), tmp_path / "run")
     monkeypatch.setattr(style, "_DPI", 200)
-    report.write(run)
+    write_page(run)
     height, width, _ = imread(run / "figures/heatmap.png").shape
     assert width == style.WIDTH * 200
     assert 200 < height < width
@@ -284,35 +240,41 @@ def test_same_record_same_bytes_and_no_setting_of_matplotlib_changed(folders, tm
     runs = [shutil.copytree(folders("one"), tmp_path / name) for name in "ab"]
     before = dict(matplotlib.rcParams)
     for run in runs:
-        report.write(run)
+        write_page(run)
     assert dict(matplotlib.rcParams) == before
     paths = [path.relative_to(runs[0]) for path in runs[0].rglob("*.*")]
     assert all((runs[0] / path).read_bytes() == (runs[1] / path).read_bytes() for path in paths)
 
 
-HOSTILE = ("<script>alert(1)</script>", "$\\frac{a_1}$ & \"b'", "白血球\n\x07", "_x")
-
-
 def test_hostile_labels_are_text_everywhere(a_run):
-    summary = read(a_run)
-    worst = summary["worst"]
-    for i, image in enumerate(worst["isp"]["images"]):
-        image.update(label=HOSTILE[i % 4], prediction=HOSTILE[(i + 1) % 4], image=HOSTILE[0])
-    for i, entry in enumerate(worst["isp"]["recall"]):
-        entry["label"] = HOSTILE[i]
-    data = summary["data"] | {"name": HOSTILE[0], "root": HOSTILE[1], "left_out": {HOSTILE[0]: 2}}
-    data["classes"] = dict.fromkeys(HOSTILE, 75)
-    data["majority"] = {"label": HOSTILE[0], "share": 0.99}
-    spec = {HOSTILE[0]: {HOSTILE[0]: HOSTILE[0]}}
-    views = summary["views"] | {"image": HOSTILE[0]}
-    failed = {HOSTILE[0]: HOSTILE[0]}
-    change(a_run, worst=worst, data=data, spec=spec, device=HOSTILE[0], views=views, failed=failed)
-    page = report.write(a_run).read_text()
+    result = load_result(a_run)
+    images = [
+        replace(image, label=HOSTILE[i % 4], prediction=HOSTILE[(i + 1) % 4], image=HOSTILE[0])
+        for i, image in enumerate(result.worst.isp.images)
+    ]
+    recall = [replace(r, label=HOSTILE[i]) for i, r in enumerate(result.worst.isp.recall)]
+    change_worst(a_run, "isp", images=images, recall=recall)
+    change_data(
+        a_run,
+        name=HOSTILE[0],
+        root=HOSTILE[1],
+        left_out={HOSTILE[0]: "2"},
+        classes=dict.fromkeys(HOSTILE, 75),
+        majority=Majority(HOSTILE[0], 0.99),
+    )
+    change(
+        a_run,
+        spec={HOSTILE[0]: {HOSTILE[0]: HOSTILE[0]}},
+        device=HOSTILE[0],
+        views=replace(result.views, image=HOSTILE[0]),
+        failed={HOSTILE[0]: HOSTILE[0]},
+    )
+    page = write_page(a_run).read_text()
     assert "<script" not in page
     assert "alert(1)&lt;/script&gt;" in page
     for path in (a_run / "figures").glob("*.svg"):
         assert "<script" not in path.read_text()
-    captions = [element.text for element in svg_texts(a_run / "figures/worst-isp.svg")]
+    captions = svg_texts(a_run / "figures/worst-isp.svg")
     assert "✗ 白血球" in captions
     assert "✗ $\\frac{a_1}$ & \"b'" in captions
     assert r"\$\textbackslash{}frac\{a\_1\}\$ \& " in (a_run / "tables/recall-isp.tex").read_text()
@@ -322,9 +284,9 @@ def test_own_names_of_pipelines_are_drawn_without_the_glossary(a_run):
     long = "a very long name of a pipeline indeed"
     text = (a_run / "summary.json").read_text().replace("ma,u,me", "$own_1$")
     (a_run / "summary.json").write_text(text.replace("bi,s,me", long))
-    page = report.write(a_run).read_text()
+    page = write_page(a_run).read_text()
     assert "A pipeline is named by" not in page
-    texts = [element.text for element in svg_texts(a_run / "figures/heatmap.svg")]
+    texts = svg_texts(a_run / "figures/heatmap.svg")
     assert {"$own_1$", "a very long n…indeed"} <= set(texts)
 
 
@@ -343,10 +305,8 @@ def test_headline_says_what_fell(a_run):
     ],
 )
 def test_headline_says_when_no_pipeline_costs_anything(a_run, drop, headline):
-    worst = read(a_run)["worst"]
-    worst["isp"] |= {"drop": drop, "low": drop - 0.04, "high": drop + 0.04, "is_drop": False}
-    worst["corruption"] |= {"test": "fog", "matched": 0.93, "is_drop": True}
-    change(a_run, worst=worst)
+    change_worst(a_run, "isp", drop=drop, low=drop - 0.04, high=drop + 0.04, is_drop=False)
+    change_worst(a_run, "corruption", test="fog", matched=0.93, is_drop=True)
     text = told(a_run)
     assert headline in text
     assert "falls from" not in text
@@ -366,10 +326,9 @@ def test_a_model_that_was_not_trained_here_has_its_own_story(folders, tmp_path):
 
 
 def test_failed_units_are_named_at_the_top(a_run):
-    change(a_run, failed={"me,u,ga fold 2": "the loss is not a number"})
-    spec = read(a_run)["spec"]
+    spec = load_result(a_run).spec
     spec["synthesis"]["train"].append("me,u,ga")
-    change(a_run, spec=spec)
+    change(a_run, spec=spec, failed={"me,u,ga fold 2": "the loss is not a number"})
     text = told(a_run)
     assert "1 unit failed. Without all of their folds, me,u,ga is left out" in text
     assert "me,u,ga fold 2: the loss is not a number" in text
@@ -377,39 +336,49 @@ def test_failed_units_are_named_at_the_top(a_run):
 
 
 def test_warnings_only_where_they_are_due(a_run):
-    assert "Only" not in told(a_run)
-    data = read(a_run)["data"] | {"majority": {"label": "a", "share": 0.95}}
-    change(a_run, folds=2, data=data | {"images": 50, "groups": 4})
+    assert "Only" not in told(a_run).replace("Only you know", "")
+    change(a_run, folds=2)
+    change_data(a_run, majority=Majority("a", 0.95), images=50, groups=4)
     text = told(a_run)
     for warning in ("Only 2 folds.", "Only 50 images.", "Only 4 groups.", "No better than guess"):
         assert warning in text
 
 
 def test_a_large_drop_of_too_few_groups_is_not_put_down_to_chance(a_run):
-    data = read(a_run)["data"]
-    worst = read(a_run)["worst"]
-    worst["corruption"] |= {"is_drop": False, "p_holm": 0.3}
-    change(a_run, worst=worst)
+    change_worst(a_run, "corruption", is_drop=False, p_holm=0.3)
     assert "which may be chance" in told(a_run)
-    change(a_run, data=data | {"groups": 8})  # 2 of 2**8 permutations differ as much
+    change_data(a_run, groups=8)  # 2 of 2**8 permutations differ as much
     text = told(a_run)
-    assert "which so few groups can not tell from chance" in text
+    assert "which so few groups cannot tell from chance" in text
     assert "which may be chance" not in text
-    assert "No drop, however large, could be called one" in text
+    assert "No drop, however large, could be claimed" in text
+
+
+def test_the_terminal_tells_average_and_largest_drops(a_run):
+    result = load_result(a_run)
+    one, other = lines(result, a_run)
+    drop = result.average_drops.isp
+    assert one == (
+        f"on other pipelines, accuracy drops by {three(drop.value)} "
+        f"({span(drop.low, drop.high, 3)}) on average; the largest drop, from 0.923 to 0.683, is "
+        f"that of a model of ma,u,me on me,s,me"
+    )
+    assert other.endswith("is that of a model of ma,u,me on gaussian noise 5")
+    change_worst(a_run, "isp", is_drop=False)
+    assert next(lines(load_result(a_run), a_run)).endswith("on me,s,me, which may be chance")
 
 
 def test_segmentation_speaks_of_iou_and_shows_no_answers(a_run):
-    summary = read(a_run)
-    data = summary["data"] | {"task": "segmentation", "classes": {}, "majority": None, "groups": 30}
-    for cell in summary["cells"]:
-        del cell["balanced_accuracy"], cell["macro_f1"]
-        cell["dice"] = 0.875
-    for worst in summary["worst"].values():
-        worst["recall"] = []
-        for image in worst["images"]:
-            del image["label"], image["prediction"], image["matched_prediction"]
-            image["score"] = 0.4375
-    change(a_run, metric="iou", data=data, cells=summary["cells"], worst=summary["worst"])
+    result = load_result(a_run)
+    cells = [replace(cell, further={"dice": 0.875}) for cell in result.cells]
+    change(a_run, metric="iou", cells=cells)
+    change_data(a_run, task="segmentation", classes={}, majority=None, groups=30)
+    for kind, worst in result.worst.items():
+        images = [
+            replace(image, label=None, prediction=None, matched_prediction=None, score=0.4375)
+            for image in worst.images
+        ]
+        change_worst(a_run, kind, recall=[], images=images)
     text = told(a_run)
     assert "IoU falls from" in text
     assert "IoU 0.44" in text
@@ -418,96 +387,83 @@ def test_segmentation_speaks_of_iou_and_shows_no_answers(a_run):
     assert "0.875" in (a_run / "tables/measurements.csv").read_text()
 
 
-def test_what_is_not_known_is_a_dash(a_run):
-    summary = read(a_run)
-    infinite = {"value": 0.1, "low": -np.inf, "high": np.inf}  # as of a single group
-    for cell in summary["cells"]:
-        cell |= {"std": None, "psnr": None, "low": -np.inf, "high": np.inf}
-    drops = summary["average_drops"] | {"isp": infinite, "ratio": None}
-    nothing = {"dssim": None, "mse": None}
-    matched = {"mean": 0.9, "std": None}
+def test_what_is_not_known_is_said(a_run):
+    result = load_result(a_run)
+    unknown = {"low": None, "high": None}
     change(
         a_run,
-        cells=summary["cells"],
-        average_drops=drops,
-        severity_matched=nothing,
-        matched=matched,
+        cells=[replace(cell, std=None, psnr=None, **unknown) for cell in result.cells],
+        average_drops=replace(result.average_drops, isp=Interval(0.1, None, None), ratio=None),
+        severity_matched={"dssim": None, "mse": None},
+        matched=Spread(0.9, None),
     )
     text = told(a_run)
-    assert "0.100 \N{MINUS SIGN}\N{INFINITY} to \N{INFINITY}" in text
+    assert "0.100 not known" in text
     assert "no ratio: the drop on other pipelines is not clearly above zero" in text
     assert "no corruption changes views as much as another pipeline does" in text
     assert not re.search(r"\b(nan|None|inf)\b", text)
 
 
-def test_a_folder_that_is_no_finished_run_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"nowhere is not a finished run folder: it has no"):
-        report.write(tmp_path / "nowhere")
-    (tmp_path / "summary.json").write_text('{"kind": ')
-    with pytest.raises(InputError, match=r"is not a finished run folder: .* damaged.*start the"):
-        report.write(tmp_path)
-    (tmp_path / "summary.json").write_text('{"kind": "horoscope"}')
-    with pytest.raises(InputError, match=r"unknown kind of run .*'horoscope'.*synthesis"):
-        report.write(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
-        ({"cells": []}, "no number for bi,s,ga tested on bi,s,me"),
-        ({"cells": [{"train": "bi,s,ga"}]}, "an entry of its 'cells' lacks 'kind'"),
-        ({"folds": "three"}, "its 'folds' is 'three'"),
-        ({"matched": {"mean": 0.8}}, "an entry of its 'matched' lacks 'std'"),
-        ({"worst": {}}, "its 'worst' has no 'isp'"),
+        ({"cells": []}, "no number for bi,s,ga tested on isp/"),
+        ({"cells": [{"train": "bi,s,ga"}]}, r"damaged: .*missing required field `kind` - .*cells"),
+        ({"folds": "three"}, r"Expected `int`, got `str` - at `\$.folds`"),
+        ({"matched": {"mean": 0.8}}, "missing required field `std`"),
+        ({"worst": {}}, "missing required field `isp`"),
     ],
 )
 def test_a_damaged_summary_is_refused(a_run, fields, complaint):
-    change(a_run, **fields)
+    content = json.loads((a_run / "summary.json").read_text())
+    (a_run / "summary.json").write_text(json.dumps(content | fields))
     with pytest.raises(InputError, match=complaint):
-        report.write(a_run)
+        write_page(a_run)
     assert not (a_run / "report.html").exists()
 
 
 def test_pictures_are_read_from_the_run_alone(a_run, tmp_path):
     imsave(tmp_path / "secret.png", np.zeros((4, 4, 3)))
-    views = read(a_run)["views"]
+    (a_run / "samples/text.png").write_text("no picture")
+    views = load_result(a_run).views
     for name, complaint in (
         ("../secret.png", "outside the run folder"),
         ("samples/gone.png", r"its picture samples/gone\.png is missing"),
+        ("samples/text.png", r"its picture samples/text\.png can't be read"),
     ):
-        views["views"]["bi,s,me"] = name
-        change(a_run, views=views)
+        change(a_run, views=replace(views, views={"bi,s,me": name}))
         with pytest.raises(InputError, match=complaint):
             told(a_run)
 
 
-def test_report_and_its_import_cost_no_torch():
+def test_results_and_pages_cost_no_torch():
     heavy = {"torch", "lightning", "matplotlib.pyplot"}
-    code = f"import sys, rawdrift.report; print({heavy} & {{*sys.modules}})"
+    modules = "rawdrift.controls.synthesis.page, rawdrift.controls.synthesis.result"
+    code = f"import sys, {modules}; print({heavy} & {{*sys.modules}})"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
 
 
-def test_changes_are_told_step_by_step():
-    worst = {"kind": "isp", "train": "bi,s,ga", "test": "me,s,me"}
+def test_changes_are_told_step_by_step(folders):
+    worst = replace(load_result(folders("two")).worst.isp, train="bi,s,ga", test="me,s,me")
     assert changes(worst) == ["demosaicing: bilinear to Menon2007", "denoising: Gaussian to median"]
-    assert changes(worst | {"test": "own"}) == []
-    assert changes(worst | {"kind": "corruption"}) == []
+    assert changes(replace(worst, test="own")) == []
+    assert changes(replace(worst, kind="corruption")) == []
 
 
 # Tables
 
 
 def test_measurements_are_whole_in_csv(written):
-    run, summary, _ = written
+    run, result, _ = written
     with (run / "tables/measurements.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == len(summary["cells"])
-    for row, cell in zip(rows, summary["cells"], strict=True):
-        assert (row["train"], row["test"]) == (cell["train"], cell["test"])
-        assert float(row["accuracy"]) == cell["mean"]
-        assert float(row["accuracy_low"]) == cell["low"]
-        assert row["drop_high"] == str(cell.get("drop_high", ""))
+    assert len(rows) == len(result.cells)
+    for row, cell in zip(rows, result.cells, strict=True):
+        assert (row["train"], row["test"]) == (cell.train, cell.test)
+        assert float(row["accuracy"]) == cell.mean
+        assert float(row["accuracy_low"]) == cell.low
+        assert row["drop_high"] == str("" if cell.drop_high is None else cell.drop_high)
 
 
 def test_tables_are_latex_of_booktabs():
@@ -532,6 +488,7 @@ def test_small_p_values_and_shared_ranks():
     assert Column("p_holm", "p", 3).show(0.0004) == "< 0.001"
     assert Column("p_holm", "p", 3).show(0.04) == "0.040"
     assert span(1.0, 2.5, 0) == "1\N{EN DASH}2.5"
+    assert span(None, None, 3) == "not known"
 
 
 # Comparisons
@@ -539,12 +496,11 @@ def test_small_p_values_and_shared_ranks():
 
 def test_two_runs_side_by_side(folders, a_run, tmp_path, capsys, monkeypatch):
     first = shutil.copytree(folders("two"), tmp_path / "first")
-    summary = read(a_run)
-    for cell in summary["cells"]:
-        cell["mean"] -= 0.25
-    summary["spec"]["task"]["lr"] = 0.5
-    change(a_run, cells=summary["cells"], spec=summary["spec"])
-    monkeypatch.setattr("rawdrift.controls.synthesis.page.draw", no_figures)
+    result = load_result(a_run)
+    result.spec["task"]["lr"] = 0.5
+    cells = [replace(cell, mean=cell.mean - 0.25) for cell in result.cells]
+    change(a_run, cells=cells, spec=result.spec)
+    monkeypatch.setattr("rawdrift.report.page.draw", no_figures)
     assert main(["report", str(first), str(a_run)]) == 0
     assert f"comparison: {a_run / 'compare.html'}" in capsys.readouterr().out
     page = (a_run / "compare.html").read_text()
@@ -553,7 +509,7 @@ def test_two_runs_side_by_side(folders, a_run, tmp_path, capsys, monkeypatch):
     assert "task.model" not in text
     assert "B and A tested the same images in the same folds" in text
     assert "not paired" not in text
-    texts = [e.text for e in svg_texts(a_run / "figures/difference-B-A.svg")]
+    texts = svg_texts(a_run / "figures/difference-B-A.svg")
     shared = [t for t in texts if re.fullmatch(r"\N{MINUS SIGN}0?\.25", t)]
     assert len(shared) >= 2 * (12 + 2 * 3)
     assert "<script" not in page
@@ -561,10 +517,9 @@ def test_two_runs_side_by_side(folders, a_run, tmp_path, capsys, monkeypatch):
 
 
 def test_runs_of_other_images_are_not_paired(folders, a_run, tmp_path):
-    data = read(a_run)["data"] | {"fingerprint": "other"}
-    change(a_run, data=data)
+    change_data(a_run, fingerprint="other")
     runs = [folders("two"), a_run, folders("checkpoint")]
-    page = report.compare(runs, tmp_path / "new")
+    page = compare(runs, tmp_path / "new")
     assert page == tmp_path / "new/compare.html"
     text = text_of(page.read_text())
     assert "B is not paired with A: other images." in text
@@ -574,7 +529,7 @@ def test_runs_of_other_images_are_not_paired(folders, a_run, tmp_path):
 
 def test_runs_that_share_nothing_have_no_differences(a_run, folders, tmp_path):
     change(a_run, metric="iou")
-    text = text_of(report.compare([folders("two"), a_run], tmp_path).read_text())
+    text = text_of(compare([folders("two"), a_run], tmp_path).read_text())
     assert "The runs share no measurement" in text
     assert not (tmp_path / "figures").exists()
 
@@ -582,7 +537,7 @@ def test_runs_that_share_nothing_have_no_differences(a_run, folders, tmp_path):
 def test_a_comparison_takes_several_runs(folders, capsys):
     run = folders("two")
     with pytest.raises(InputError, match="a comparison takes 2 to 8 runs, got 1"):
-        report.compare([run])
+        compare([run])
     assert main(["report", str(run), "--out", "x"]) == 2
     assert "--out is for the comparison of several runs" in capsys.readouterr().err
 
@@ -625,7 +580,7 @@ def packed(colors: np.ndarray) -> np.ndarray:
 def test_sheet_is_three_rows_of_four_views_large_enough(tmp_path, size, shown):
     path = tmp_path / "new" / "sheet.png"
     views = flat(*size)
-    report.contact_sheet(dict(reversed(views.items())), path)
+    contact_sheet(dict(reversed(views.items())), path)
     found = boxes(path, views)
     assert {box[2:] for box in found.values()} == {shown}
     tops, lefts = (sorted({box[axis] for box in found.values()}) for axis in (0, 1))
@@ -637,7 +592,7 @@ def test_sheet_is_three_rows_of_four_views_large_enough(tmp_path, size, shown):
 def test_every_view_has_ink_of_a_label_below(tmp_path):
     path = tmp_path / "sheet.png"
     views = flat(24, 24, [*TWELVE, "own $name_1$"])
-    report.contact_sheet(views, path, title="A title, $not$ mathematics")
+    contact_sheet(views, path, title="A title, $not$ mathematics")
     sheet = imread(path)[..., :3]
     for top, left, height, width in boxes(path, views).values():
         assert sheet[top + height + 4 : top + height + 50, left : left + width].min() < 0.5
@@ -646,7 +601,7 @@ def test_every_view_has_ink_of_a_label_below(tmp_path):
 
 def test_sheet_of_fewer_views_is_narrower(tmp_path):
     views = flat(24, 24, ["ma,u,me", "bi,s,ga"])
-    report.contact_sheet(views, tmp_path / "sheet.png")
+    contact_sheet(views, tmp_path / "sheet.png")
     found = boxes(tmp_path / "sheet.png", views)
     assert found["bi,s,ga"][1] < found["ma,u,me"][1]
     assert imread(tmp_path / "sheet.png").shape[1] < 1100
@@ -654,7 +609,7 @@ def test_sheet_of_fewer_views_is_narrower(tmp_path):
 
 def test_sheet_is_deterministic(tmp_path):
     for name in ("a.png", "b.png"):
-        report.contact_sheet(flat(24, 24, TWELVE[:3]), tmp_path / name, title="t")
+        contact_sheet(flat(24, 24, TWELVE[:3]), tmp_path / name, title="t")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -668,7 +623,7 @@ def test_sheet_is_deterministic(tmp_path):
 )
 def test_sheet_refuses_what_is_no_view(tmp_path, views, complaint):
     with pytest.raises(ValueError, match=complaint):
-        report.contact_sheet(views, tmp_path / "sheet.png")
+        contact_sheet(views, tmp_path / "sheet.png")
     assert not (tmp_path / "sheet.png").exists()
 
 

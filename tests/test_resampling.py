@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
+from rawdrift.statistics import Interval, Resampling, holm, ranks
 from rawdrift.statistics.measures import classification, segmentation
-from rawdrift.statistics.resampling import Resampling, clusters, holm, ranks
+from rawdrift.statistics.resampling import clusters
 
 ACCURACY, BALANCED_ACCURACY, MACRO_F1 = classification(4).values()
 
@@ -109,8 +110,8 @@ def test_one_cluster_tells_nothing():
     resampling = Resampling(np.zeros(20, dtype=np.int64), draws=50)
     features = right_features(np.arange(20) % 2, np.zeros(20))
     found = resampling.interval(0.5, resampling.bootstrap(features, ACCURACY))
-    assert found == (0.5, -1, 1)
-    assert resampling.interval(0.5, np.zeros(0), bounds=(0, 1)) == (0.5, 0, 1)
+    assert found == Interval(0.5, -1, 1)
+    assert resampling.interval(0.5, np.zeros(0), bounds=(0, 1)) == Interval(0.5, 0, 1)
 
 
 def test_p_values_are_uniform_where_nothing_differs_and_small_where_it_does():

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rawdrift.statistics.basics import effective_size, paired_difference, spread, wilson
+from rawdrift.statistics import Spread, effective_size, paired_difference, spread, wilson
 
 
 def test_spread_is_mean_and_sample_standard_deviation():
     values = [0.7, 0.8, 0.95]
-    assert spread(values) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
-    assert spread([0.5]) == (0.5, None)
+    found = spread(values)
+    assert found.mean == pytest.approx(np.mean(values))
+    assert found.std == pytest.approx(np.std(values, ddof=1))
+    assert spread([0.5]) == Spread(0.5, None)
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 10), (3, 10), (99, 100), (100, 100), (250, 299)])

@@ -28,7 +28,7 @@ def _ends(interval: Interval | None) -> tuple[float | None, float | None] | None
 
 def _measurements(result: SynthesisResult) -> Table:
     metric = style.metric(result.metric)
-    further = list(result.cells[0].further)
+    further = list(result.own(result.train[0]).further)
     has_folds = result.folds > 1
     columns = [
         Column("train", "Trained on"),
