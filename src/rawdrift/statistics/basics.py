@@ -1,4 +1,4 @@
-"""Numbers with their uncertainty."""
+"""Numbers with their uncertainty, and closed-form intervals."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """A value and its confidence interval. low, high: None where nothing is known of them."""
+    """A value and its confidence interval. low, high: None if they are not known."""
 
     value: float
     low: float | None
@@ -19,19 +19,19 @@ class Interval(msgspec.Struct, frozen=True):
 
 
 class Spread(msgspec.Struct, frozen=True):
-    """Mean, and sample standard deviation; None of a single value."""
+    """A mean and the sample standard deviation, None for a single value."""
 
     mean: float
     std: float | None
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Mean and sample standard deviation of at least one value."""
+    """Return mean and sample standard deviation of one value or more."""
     return Spread(fmean(values), stdev(values) if len(values) > 1 else None)
 
 
 def wilson(share: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a share that was seen in n independent trials.
+    """Return Wilson's score interval of a share observed in n independent trials.
 
     Source: Wilson, "Probable inference, the law of succession, and statistical inference",
     JASA 22, 1927.
@@ -46,9 +46,9 @@ def wilson(share: float, n: float, confidence: float = 0.95) -> tuple[float, flo
 def paired_difference(
     lost: float, won: float, n: float, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Interval of the drop (lost - won) / n of a share that two answers to the same n images have.
+    """Return the interval of the drop in accuracy between two answers to the same n images.
 
-    lost: images right the first time and wrong the second; won: the other way around.
+    The drop is (lost - won) / n. lost: images right before and wrong after; won: the reverse.
     Source: Agresti and Min, "Simple improved confidence intervals for comparing matched
     proportions", Statistics in Medicine 24, 2005: Wald's interval with half an image added to each
     of the four outcomes.
@@ -61,11 +61,13 @@ def paired_difference(
 
 
 def effective_size(values: NDArray[Any], groups: NDArray[np.int64] | None = None) -> float:
-    """As many independent values as tell of their mean what these (n,) do, at most n.
+    """Return how many independent values would tell as much about the mean as these, at most n.
 
-    groups: (n,) number of the group of each; values of one group may be alike. The size is n over
-    the design effect: the variance of the mean of clusters against that of independent values.
-    Source: Kish, "Survey Sampling", 1965; the variance is the linearized one of cluster sampling.
+    The size is n divided by the design effect: the variance of the mean of clustered values over
+    that of independent ones (Kish, "Survey Sampling", 1965; with the linearized variance of cluster
+    sampling).
+
+    values: (n,). groups: (n,) number of the group of each; values of one group may be alike.
     """
     n = len(values)
     independent = float(np.var(values)) / n

@@ -1,6 +1,6 @@
 """Intervals and tests of any measure by resampling images, or the groups that they come in.
 
-Draws are the same for all pipelines and tests: these are compared on the same images.
+The same draws serve all pipelines and tests, which are therefore compared on the same images.
 """
 
 from collections.abc import Sequence
@@ -13,26 +13,29 @@ from scipy.special import stdtrit
 from rawdrift.statistics.basics import Interval
 from rawdrift.statistics.measures import Array, Measure
 
-Clusters = NDArray[np.int64]  # (N,) number of the group of each image; without groups, 0 .. N - 1
+Clusters = NDArray[np.int64]
+"""The number of the group of each image, (N,); without groups, 0 to N - 1."""
 
-DRAWS = 2000  # of the bootstrap
-FLIPS = 9999  # of the permutation test, at least: p-values from 1e-4 on
-_COLUMNS = 4096  # of a matrix product at a time
-_FLIPPED = 2**24  # clusters in all draws of a permutation test at a time
+DRAWS = 2000
+"""Draws of the bootstrap."""
+FLIPS = 9999
+"""Draws of the permutation test, at least: the least p-value is then 1e-4."""
+_COLUMNS = 4096  # in one matrix product
+_FLIPPED = 2**24  # clusters of all draws in one step of a permutation test
 
 
 def clusters(images: int, groups: Sequence[str] | None) -> Clusters:
-    """Which cluster each image belongs to: its group, or itself."""
+    """Number the cluster of each image: its group, or the image itself."""
     if groups is None:
         return np.arange(images)
-    found: Clusters = np.unique(groups, return_inverse=True)[1].astype(np.int64)
-    return found
+    numbers: Clusters = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+    return numbers
 
 
 class Resampling:
     """Draws of clusters with replacement, the same for everything that is compared.
 
-    clusters: (N,), see there. Draws are those of the seed.
+    clusters: (N,). seed: of the draws.
     """
 
     def __init__(self, clusters: Clusters, seed: int = 0, draws: int = DRAWS):
@@ -44,13 +47,13 @@ class Resampling:
         self._flips = np.random.SeedSequence([seed, 2])
 
     def sums(self, features: Array) -> Array:
-        """Features (..., N, K) summed over each cluster: (..., G, K)."""
+        """Sum features (..., N, K) over each of G clusters: (..., G, K)."""
         order = np.argsort(self.clusters, kind="stable")
         first = np.searchsorted(self.clusters[order], np.arange(self.count))
         return np.asarray(np.add.reduceat(features[..., order, :], first, axis=-2))
 
     def bootstrap(self, features: Array, measure: Measure) -> Array:
-        """The measure (..., draws) of features (..., N, K) for each draw of clusters."""
+        """Compute the measure of features (..., N, K) for each draw of clusters: (..., draws)."""
         return _values(self.weights, self.sums(features), measure)
 
     def interval(
@@ -58,19 +61,21 @@ class Resampling:
         value: float,
         draws: Array,
         confidence: float = 0.95,
-        bounds: tuple[float, float] = (-1.0, 1.0),
+        bounds: tuple[float, float] | None = (-1.0, 1.0),
     ) -> Interval:
-        """Percentiles of `draws` around a value, as wide as so few clusters need.
+        """Return a value with the percentiles of its draws (draws,), widened for few clusters.
 
-        Source: Hesterberg, "What teachers should know about the bootstrap", The American
-        Statistician 69, 2015: percentiles of a normal distribution that reaches as far as Student's
-        t does for G clusters, times sqrt(G / (G - 1)). With one cluster, nothing is known: the
-        interval is all that the value can be, `bounds`. Draws that are not numbers (a class that
-        none of them holds) are left out.
+        The tails are those of a normal distribution beyond Student's t for G clusters times
+        sqrt(G / (G - 1)) (Hesterberg, "What teachers should know about the bootstrap", The American
+        Statistician 69, 2015). Draws that are not numbers, such as the recall of a class that a
+        draw doesn't hold, are left out.
+
+        bounds: the interval if there is one cluster, from which nothing can be concluded: all
+            values that are possible, or None if that is any value.
         """
         draws = draws[np.isfinite(draws)]
         if self.count < 2 or len(draws) < 2:
-            return Interval(value, *bounds)
+            return Interval(value, *(bounds or (None, None)))
         low, high = np.quantile(draws, self._tails(confidence))
         return Interval(value, min(float(low), value), max(float(high), value))
 
@@ -81,17 +86,18 @@ class Resampling:
         return tail, 1 - tail
 
     def p_values(self, one: Array, other: Array, measure: Measure, flips: int = FLIPS) -> Array:
-        """Two-sided p-values (...) of differences of a measure between two answers to the same
-        images.
+        """Test whether a measure differs between two answers to the same images: p-values (...).
 
-        one, other: features (..., N, K). By permutation: where the answers don't differ in kind,
-        each cluster's may change places (Fisher's randomization test; Edgington and Onghena,
-        "Randomization Tests", 2007). Never zero: the least is 1 / (flips + 1).
+        The test is two-sided and by permutation: if there is no difference, the two answers to a
+        cluster can be swapped (Fisher's randomization test; Edgington and Onghena, "Randomization
+        Tests", 2007). The least p-value is 1 / (flips + 1).
+
+        one, other: features (..., N, K).
         """
         first, second = self.sums(one), self.sums(other)
         rng = np.random.default_rng(self._flips)
-        least = 1e-12  # rounding of sums in another order
-        as_far = np.ones(first.shape[:-2])  # draws that differ as much, the one that was seen too
+        rounding = 1e-12  # of sums in another order
+        as_far = np.ones(first.shape[:-2])  # draws that differ as much, and the observed one
         step = max(1, _FLIPPED // self.count)
         for done in range(0, flips, step):
             size = (min(step, flips - done), self.count)
@@ -101,13 +107,13 @@ class Resampling:
                 moved = np.abs(change).sum(axis=-1) > 0
                 kept = keep[:, moved].astype(np.float64) @ change[moved]
                 drawn = np.abs(measure.of(total + kept) - measure.of(swapped - kept))
-                seen = np.abs(measure.of(swapped) - measure.of(total))
-                as_far[at] += np.sum(drawn >= seen - least)
+                observed = np.abs(measure.of(swapped) - measure.of(total))
+                as_far[at] += np.sum(drawn >= observed - rounding)
         return as_far / (flips + 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for their number, so that all hold at once.
+    """Correct p-values for their number, so that all statements hold at once.
 
     Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
     of Statistics 6, 1979.
@@ -122,28 +128,28 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def ranks(values: Array) -> Array:
-    """Ranks (..., M) from 1, the largest value, on; equal values share their mean rank."""
+    """Rank values (..., M): 1 is the largest, and equal values share their mean rank."""
     above = (values[..., None, :] > values[..., :, None]).sum(-1)
     equal = (values[..., None, :] == values[..., :, None]).sum(-1)
     return np.asarray(1 + above + (equal - 1) / 2)
 
 
 def _values(weights: Array, sums: Array, measure: Measure) -> Array:
-    """The measure (..., B) of cluster sums (..., G, K) under weights (B, G)."""
+    """Compute the measure of cluster sums (..., G, K) under weights (B, G): (..., B)."""
     leading, (g, k) = sums.shape[:-2], sums.shape[-2:]
     flat = sums.reshape(-1, g, k)
-    found = np.empty((len(flat), len(weights)))
+    values = np.empty((len(flat), len(weights)))
     step = max(1, _COLUMNS // k)
     for first in range(0, len(flat), step):
         part = flat[first : first + step]
         columns = np.moveaxis(part, 1, 0).reshape(g, -1)
         totals = (weights @ columns).reshape(len(weights), len(part), k)
-        found[first : first + step] = measure.of(totals).T
-    return found.reshape(*leading, len(weights))
+        values[first : first + step] = measure.of(totals).T
+    return values.reshape(*leading, len(weights))
 
 
 def kendall_tau(one: Array, other: Array) -> Array:
-    """Kendall's tau-b (...) of two rankings (..., M); NaN where one has all values equal.
+    """Return Kendall's tau-b of two rankings (..., M): (...), NaN if all values of one are equal.
 
     Source: Kendall, "The treatment of ties in ranking problems", Biometrika 33, 1945.
     """

@@ -4,6 +4,7 @@ Every pipeline gets the same folds, initial weights and order of images, so that
 pipelines'. A trained model of the user's own is tested in the same way, without training.
 """
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
@@ -28,6 +29,7 @@ from rawdrift.models.chain import BATCH, Develop
 from rawdrift.models.evaluate import Answers, evaluate
 from rawdrift.models.metrics import over_set
 from rawdrift.models.train import resolve_precision, train
+from rawdrift.report import style
 from rawdrift.runs.store import Finished
 
 
@@ -159,16 +161,16 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
         return Develop.static(name, self.material.data.cameras, self.spec.synthesis.channels)
 
     def line(self, record: SynthesisRecord) -> str:
-        metric = record.rows[0]["metric"]
-        isp = {
-            row["test"]: row["value"]
-            for row in record.rows
-            if (row["test_kind"], row["metric"]) == ("isp", metric)
-        }
+        metric = next(iter(self.material.targets.measures))
+        isp = dict.fromkeys(self.spec.synthesis.pipelines, math.inf)  # where it isn't defined
+        for row in record.rows:
+            if (row["test_kind"], row["metric"]) == ("isp", metric):
+                isp[row["test"]] = row["value"]
         worst = min(isp, key=lambda name: isp[name])
         return (
             f"{record.train} fold {record.fold + 1}/{len(self.material.splits)}: matched "
-            f"{metric} {isp[record.train]:.3f}, lowest {isp[worst]:.3f} on {worst}"
+            f"{style.metric(metric, inside=True)} {isp[record.train]:.3f}, lowest "
+            f"{isp[worst]:.3f} on {worst}"
         )
 
     def analyze(

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from rawdrift.controls.material import Material
 from rawdrift.controls.synthesis.result import SynthesisRecord
+from rawdrift.imports import is_import
 from rawdrift.models.case import Case, Kind
-from rawdrift.statistics import measures
 from rawdrift.statistics.basics import Interval, effective_size, wilson
 from rawdrift.statistics.measures import Array, Measure, Outcomes
 from rawdrift.statistics.resampling import FLIPS, Resampling, clusters
@@ -34,8 +34,7 @@ class Grid:
         data, targets, splits = material
         self.cases, self.trained, self.folds = list(cases), list(trained), len(splits)
         has_masks = targets.kind == "segmentation"
-        self.measures = measures.of(targets.kind, targets.outputs)
-        self.truth = np.zeros(len(data)) if has_masks else targets.values.numpy()
+        self.measures, self.truth = targets.measures, targets.truth
         shape = (len(trained), len(cases), len(data), *((targets.outputs, 3) if has_masks else ()))
         self.outcomes: Outcomes = np.empty(shape, dtype=np.int64)
         self.distance = {kind: np.zeros(shape[:2]) for kind in ("dssim", "mse")}
@@ -117,11 +116,13 @@ class Grid:
 
     def interval(self, value: float, draws: Array) -> Interval:
         """The interval of a difference, from its values in resampled sets (B,)."""
-        return self.resampling.interval(value, draws)
+        bounds = None if is_import(self.metric) else (-1.0, 1.0)  # users' own take any value
+        return self.resampling.interval(value, draws, bounds=bounds)
 
     def value_interval(self, value: float, draws: Array) -> Interval:
         """The interval of a value, from its values in resampled sets (B,)."""
-        return self.resampling.interval(value, draws, bounds=(0.0, 1.0))
+        bounds = None if is_import(self.metric) else (0.0, 1.0)
+        return self.resampling.interval(value, draws, bounds=bounds)
 
     def cell_interval(self, row: int, column: int) -> Interval:
         """The value of a cell, with Wilson's interval if all draws are equal."""
