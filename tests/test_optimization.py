@@ -24,6 +24,7 @@ from rawdrift.controls.optimization.records import OptimizationRecord
 from rawdrift.controls.optimization.spec import SETTINGS, Optimization, OptimizationSpec, Pull
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.spec import Data
+from rawdrift.isp.presets import kinds
 from rawdrift.models import train as training
 from rawdrift.models.augment import augment
 from rawdrift.models.chain import Develop
@@ -419,7 +420,6 @@ BAD = [
     ({"settings": ["frozen", "frozen"]}, "names one twice"),
     ({"intensities": [0.02]}, "optimization.intensities must be of 0.01, 0.05"),
     ({"isp": "bi,s"}, "unknown optimization.isp"),
-    ({"learn": ["gama"]}, "did you mean 'gamma'"),
     ({"isp_lr": -1}, "isp_lr must be a number above 0"),
     ({"direct_channels": 5}, "must be 3 or 4"),
     ({"normalization": "batch"}, "choose one of fixed; running"),
@@ -434,6 +434,7 @@ def test_impossible_fields_are_refused(fields, message):
 
 
 UNFIT = [
+    ({"learn": ["gama"]}, "did you mean 'gamma'"),
     ({"bounds": {"gamma.gamma": [1.0, 2.0]}}, "gamma.gamma, 1 to 2, leaves out its value"),
     ({"bounds": {"color_correction.hue": [-10, 10]}}, "turns a parameter as a whole"),
     ({"bounds": {"gamma.gama": 0.1}}, "unknown parameter of this pipeline"),
@@ -488,7 +489,7 @@ def test_parameters_that_leave_physics_are_named():
     )  # whose white balance and matrix have signs that cancel
     isp = rd.isp.parametrized("bi,u,ga", camera)
     start = learned.values(isp)
-    assert list(violations(start, start, [0.1] * 4)) == []
+    assert list(violations(kinds("bi,u,ga"), start, start, [0.1] * 4)) == []
     changed = {
         "black_level.level": [0.2, 0, -0.01, 0],
         "white_balance.gains": [0.6567, 1.9673, 3.5304],
@@ -500,10 +501,14 @@ def test_parameters_that_leave_physics_are_named():
     }
     assert set(changed) | {"sharpen.amount"} == set(start)
     for name, value in changed.items():
-        found = list(violations(start, {**start, name: value}, [0.1] * 4))
+        found = list(violations(kinds("bi,u,ga"), start, {**start, name: value}, [0.1] * 4))
         assert {v.parameter for v in found} == {name}, name
     mirrored = [[2.0338, 0, 0], [0, 2, 0], [0, 0, 2]]  # by the sign of the camera's determinant
-    assert list(violations(start, {**start, "color_correction.matrix": mirrored}, [0.1] * 4))
+    assert list(
+        violations(
+            kinds("bi,u,ga"), start, {**start, "color_correction.matrix": mirrored}, [0.1] * 4
+        )
+    )
 
 
 @pytest.mark.parametrize("size", [(12, 14), (11, 13)])

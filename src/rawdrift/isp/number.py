@@ -70,7 +70,7 @@ class Quantity:
 
     def allows(self, value: float) -> bool:
         """Whether a value respects the lower bound."""
-        return value > self.above and value >= self.least
+        return not (value <= self.above or value < self.least)
 
     def interval(self, value: float, largest: float) -> tuple[float, float]:
         """The default range around a value, within the lower bound: halfway to one that is

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
-from rawdrift.isp.number import Number, Option
+from rawdrift.isp.number import Knob, Number, Option
 
 Kind = Literal["mosaic", "view"]
 
@@ -44,9 +44,13 @@ class Step(nn.Module):
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
-        for name in (*cls.numbers, *cls.options):
-            if hasattr(Step, name) or name in ("name", "kind"):
-                raise TypeError(f"{cls.__name__}: {name!r} can't be the name of a number or option")
+        names = [*cls.numbers, *cls.options]
+        names += [knob for number in cls.numbers.values() for knob in number.knobs]
+        for name in names:
+            if names.count(name) > 1 or hasattr(Step, name) or name in ("name", "kind"):
+                raise TypeError(
+                    f"{cls.__name__}: {name!r} can't name a number, option or knob; it is taken"
+                )
         cls._signature = _signature(cls)
         if cls.__init__ is Step.__init__:
             cls.__signature__ = cls._signature  # type: ignore[attr-defined]
@@ -86,6 +90,15 @@ class Step(nn.Module):
     def tensors(self) -> dict[str, Tensor]:
         """The numbers by name, in their order; Parameters or buffers."""
         return {name: getattr(self, name) for name in self.numbers}
+
+    @classmethod
+    def knobs(cls) -> dict[str, tuple[str, Knob]]:
+        """The knobs of all numbers by name, each with the name of its number, in their order."""
+        return {
+            name: (number, knob)
+            for number, declared in cls.numbers.items()
+            for name, knob in declared.knobs.items()
+        }
 
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError

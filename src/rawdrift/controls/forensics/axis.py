@@ -10,7 +10,7 @@ class Axis:
     """One number that drifts: from `low` to `high`, and `default` as the ISP has it.
 
     name: "gamma.gamma"; "white_balance.gains[0]" of a tensor's elements; "color_correction.hue" of
-    what turns a tensor as a whole.
+    what turns a tensor as a whole. label: the name for readers, "white balance gain R".
     """
 
     name: str
@@ -18,6 +18,7 @@ class Axis:
     low: float
     high: float
     unit: str = ""
+    label: str = ""
 
     def __post_init__(self) -> None:
         for value in (self.default, self.low, self.high):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rawdrift.checks import InputError, choose
-from rawdrift.controls.forensics.quantities import quantities
+from rawdrift.controls.forensics.quantities import candidates
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.isp.pipeline import Pipeline
 
@@ -23,7 +23,7 @@ def axes_of(
             f"space must be a ParameterSpace, as of ParameterSpace.around(isp, ranges), got "
             f"{type(space).__name__}"
         )
-    own = {name: axis for step in isp.steps for name, (axis, _) in quantities(isp, step)}
+    own = {name: candidate.axis for name, candidate in candidates(isp).items()}
     for axis in space.axes:
         if axis.name not in own:
             choose("parameter of this pipeline", axis.name, [name.split("[")[0] for name in own])

@@ -1,62 +1,114 @@
-"""The numbers of an ISP, one by one or as physical quantities, and the intervals they drift in."""
+"""The numbers of an ISP, one by one or turned as a whole, and the intervals they drift in.
+
+All of it follows from what the steps declare (`rawdrift.isp.number`).
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
+from typing import NamedTuple
 
 from torch import Tensor
 
 from rawdrift.checks import InputError, is_number
 from rawdrift.controls.forensics.axis import Axis
-from rawdrift.controls.forensics.ranges import ABOVE_ZERO, DEFAULTS, KNOBS, OTHERS, UNITS, Range
-from rawdrift.isp.black_level import BlackLevel
+from rawdrift.isp.number import Number, Quantity
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.step import Step
 
 Bounds = float | Sequence[float]
 
 
-def quantities(isp: Pipeline, step: str) -> list[tuple[str, tuple[Axis, bool]]]:
-    """Every axis that a step may have, with whether it is one by default."""
-    module = isp.steps[step]
-    kind = type(module)
-    knobs = KNOBS.get(kind, {})
-    defaults = DEFAULTS.get(kind)
-    found = []
-    for name, knob in knobs.items():
-        tensor = tensor_of(isp, f"{step}.{knob.of}")
+class Candidate(NamedTuple):
+    """An axis that an ISP may have.
+
+    quantity: its declaration. drifts: whether that gives it an interval; a share of zero is none.
+    is_turned: whether it is an element of a tensor that knobs turn as a whole. limit: what it stays
+    below, by name; None without such a limit.
+    """
+
+    axis: Axis
+    quantity: Quantity
+    drifts: bool
+    is_turned: bool = False
+    limit: tuple[str, float] | None = None
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is an axis if no ranges are asked for."""
+        return self.drifts and not self.is_turned
+
+
+def candidates(isp: Pipeline) -> dict[str, Candidate]:
+    """Every axis that an ISP may have, by name: of each step its knobs, then its elements."""
+    return {
+        found.axis.name: found
+        for name, step in isp.steps.items()
+        for found in (*_knobs(name, step), *_elements(name, step))
+    }
+
+
+def _knobs(step_name: str, step: Step) -> Iterator[Candidate]:
+    for name, (number, knob) in step.knobs().items():
         try:
-            value = knob.default(tensor)
-        except InputError:
+            value = knob.of(getattr(step, number).detach())
+        except InputError:  # this tensor has no such quantity
             continue
-        found.append((name, value, abs(value), knob.unit))
-    for name, tensor in _numbers(module):
-        unit = UNITS.get((kind, name), "")
-        largest = float(tensor.detach().abs().max())
-        for index in product(*map(range, tensor.shape)):
+        axis, drifts = _axis(f"{step_name}.{name}", value, abs(value), knob, None)
+        yield Candidate(axis, knob, drifts)
+
+
+def _elements(step_name: str, step: Step) -> Iterator[Candidate]:
+    for name, number in step.numbers.items():
+        tensor = getattr(step, name).detach()
+        largest = float(tensor.abs().max())
+        limit = getattr(step, number.below) if number.below else None
+        for index in product(*map(range, number.shape)):
             at = f"[{','.join(map(str, index))}]" if index else ""
-            found.append((name + at, float(tensor[index].detach()), largest, unit))
-    axes = []
-    for name, value, largest, unit in found:
-        quantity = name.split("[")[0]
-        default = (defaults or {}).get(quantity) or (OTHERS if defaults is None else None)
-        low, high = _interval(value, default or OTHERS, largest)
-        if low == high:  # drifts only where it is asked for, with a range
-            default, low, high = None, value - 1, value + 1
-        axes.append(
-            (f"{step}.{name}", (Axis(f"{step}.{name}", value, low, high, unit), bool(default)))
-        )
-    return axes
+            axis, drifts = _axis(
+                f"{step_name}.{name}{at}", float(tensor[index]), largest, number, limit
+            )
+            label = _label(step_name, step, name, number, index)
+            yield Candidate(
+                replace(axis, label=label),
+                number,
+                drifts,
+                is_turned=bool(number.knobs),
+                limit=None if limit is None else (str(number.below), float(limit)),
+            )
 
 
-def _interval(value: float, extent: Range, largest: float) -> tuple[float, float]:
-    width = extent.relative * (abs(value) or largest) + extent.absolute
-    return min(value, max(value - width, extent.least)), value + width
+def _axis(
+    name: str, value: float, largest: float, quantity: Quantity, limit: float | None
+) -> tuple[Axis, bool]:
+    """An axis with its default interval, and whether there is one."""
+    low, high = quantity.interval(value, largest)
+    if limit is not None and high >= limit:
+        high = (value + limit) / 2
+    drifts = low < high
+    if not drifts:
+        low, high = value - 1, value + 1
+    return Axis(name, value, low, high, quantity.unit, _words(*name.split(".", 1))), drifts
 
 
-def bounded(axis: Axis, bounds: Bounds, largest: float, isp: Pipeline) -> Axis:
+def _label(
+    step_name: str, step: Step, name: str, number: Number, index: tuple[int, ...]
+) -> str:  # fmt: skip
+    """ "white balance gain R"; "warm gains R" of a step in another place."""
+    usual = number.label and step_name == step.stage
+    whole = number.label if usual else _words(step_name, name)
+    return f"{whole} {number.element(index)}" if index else whole
+
+
+def _words(step_name: str, name: str) -> str:
+    words = step_name if step_name == name else f"{step_name} {name}"
+    return words.replace("_", " ")
+
+
+def bounded(candidate: Candidate, bounds: Bounds, largest: float) -> Axis:
     """The axis with the interval that a user gives. largest: of the axis' tensor."""
+    axis, quantity, _, _, limit = candidate
     if is_number(bounds):
         width = abs(float(bounds)) * (abs(axis.default) or largest)  # type: ignore[arg-type]
         if width == 0:
@@ -72,32 +124,23 @@ def bounded(axis: Axis, bounds: Bounds, largest: float, isp: Pipeline) -> Axis:
             f"the range of {axis.name} must be a pair (low, high) or a relative half-width, "
             f"got {bounds!r}"
         )
-    step, quantity, _ = split(axis.name)
-    module = isp.steps[step]
-    least = DEFAULTS.get(type(module), {}).get(quantity, OTHERS).least
+    least = max(quantity.least, quantity.drift.least)
     if is_number(bounds):
         low = max(low, min(least, axis.default))
-    if low < least or (low <= 0 and (type(module), quantity) in ABOVE_ZERO):
-        expected = f"at least {least:g}" if low < least else "above 0"
+    if low < least or low <= quantity.above:
+        expected = f"at least {least:g}" if low < least else f"above {quantity.above:g}"
         raise InputError(f"{axis.name} must be {expected}, got the interval {low:g} to {high:g}")
-    white = module.white if isinstance(module, BlackLevel) else None
-    if white is not None and quantity == "level" and high >= white:
-        raise InputError(f"{axis.name} must stay below the white level {white:g}, got {high:g}")
+    if limit is not None and high >= limit[1]:
+        raise InputError(
+            f"{axis.name} must stay below {limit[0]}, which is {limit[1]:g}, got {high:g}"
+        )
     return replace(axis, low=low, high=high)
-
-
-def _numbers(step: Step) -> list[tuple[str, Tensor]]:
-    """The numbers of a step, learnable or not."""
-    numbers = {**dict(step.named_parameters()), **dict(step.named_buffers())}
-    kept = step.state_dict()
-    return [(name, x) for name, x in numbers.items() if name in kept and x.is_floating_point()]
 
 
 def tensor_of(isp: Pipeline, name: str) -> Tensor:
     """A tensor of numbers by its name in the state_dict, detached."""
-    step, _, quantity = name.partition(".")
-    found: Tensor = dict(_numbers(isp.steps[step]))[quantity]
-    return found.detach()
+    step, _, number = name.partition(".")
+    return isp.steps[step].tensors()[number].detach()
 
 
 def split(name: str) -> tuple[str, str, tuple[int, ...]]:

@@ -76,7 +76,7 @@ def sign(
                     if value.is_floating_point()
                 },
             },
-            "space": safe["axes"],
+            "space": [{k: v for k, v in axis.items() if k != "label"} for axis in safe["axes"]],
             **{key: safe[key] for key in SIGNED},
             "method": {
                 "bounds": BOUNDS,

@@ -16,11 +16,10 @@ from rawdrift.controls.forensics.quantities import (
     Bounds,
     belongs,
     bounded,
-    quantities,
+    candidates,
     split,
     tensor_of,
 )
-from rawdrift.controls.forensics.ranges import KNOBS
 from rawdrift.isp.pipeline import Pipeline
 
 Vector = NDArray[np.float64]  # (D,), one number for each axis, in its unit
@@ -51,24 +50,23 @@ class ParameterSpace:
             sharpen.strength, denoise.strength (0 is no filter, 1 that of `isp`), denoise.radius
             (sigma in px). A pair is absolute, a number the half-width relative to the value; to
             the tensor's largest one for an element that is 0.
-            Left out, every step of the pipeline drifts by the range that `ranges.DEFAULTS`
-            documents.
+            Left out, every step of the pipeline drifts by the range that it declares.
 
         Raises InputError for a name that the pipeline lacks, an empty interval, or one that leaves
         out the pipeline's own value.
         """
-        known = {name: axis for step in isp.steps for name, axis in quantities(isp, step)}
+        possible = candidates(isp)
         if ranges is None:
-            return cls(tuple(axis for axis, default in known.values() if default))
+            return cls(tuple(c.axis for c in possible.values() if c.is_default))
         axes: dict[str, Axis] = {}
         for name, bounds in ranges.items():
-            found = [axis for axis, _ in known.values() if belongs(axis.name, name)]
-            if not found or name in isp.steps:
-                names = dict.fromkeys(n.split("[")[0] for n in known)
+            named = [c for c in possible.values() if belongs(c.axis.name, name)]
+            if not named or name in isp.steps:
+                names = dict.fromkeys(n.split("[")[0] for n in possible)
                 choose("parameter of this pipeline", name, names)
-            largest = max(abs(axis.default) for axis in found)
-            for axis in found:
-                axes[axis.name] = bounded(axis, bounds, largest, isp)
+            largest = max(abs(c.axis.default) for c in named)
+            for candidate in named:
+                axes[candidate.axis.name] = bounded(candidate, bounds, largest)
         return cls(tuple(axes.values()))
 
     @classmethod
@@ -144,7 +142,7 @@ class ParameterSpace:
         turns: dict[tuple[int, int], tuple[str, str, Tensor]] = {}
         for name, value in zip(self.names, setting, strict=True):
             step, quantity, index = split(name)
-            knobs = KNOBS.get(type(isp.steps[step]), {})
+            knobs = isp.steps[step].knobs()
             if quantity in knobs:
                 order = (list(isp.steps).index(step), list(knobs).index(quantity))
                 turns[order] = (step, quantity, value)
@@ -155,8 +153,8 @@ class ParameterSpace:
             place[index] = True
             found[full] = torch.where(place, value.to(tensor), tensor)
         for _, (step, quantity, value) in sorted(turns.items()):
-            knob = KNOBS[type(isp.steps[step])][quantity]
-            full = f"{step}.{knob.of}"
+            number, knob = isp.steps[step].knobs()[quantity]
+            full = f"{step}.{number}"
             tensor = found.get(full, tensor_of(isp, full))
             found[full] = knob.turn(tensor, value.to(tensor))
         return found

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError, choose
-from rawdrift.controls.forensics.quantities import Bounds, belongs, split
-from rawdrift.controls.forensics.ranges import DEFAULTS, KNOBS
+from rawdrift.controls.forensics.axis import Axis
+from rawdrift.controls.forensics.quantities import belongs, candidates, split
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.controls.optimization.spec import Optimization, Pull
+from rawdrift.isp.number import Number
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.chain import Develop
 from rawdrift.models.similarity import ssim
@@ -30,9 +31,9 @@ def learnable(spec: Optimization, cameras: Sequence[Camera]) -> Develop:
         return develop
     for isp in develop.isps:
         parameters = dict(isp.named_parameters())
+        steps = [name for name, step in isp.steps.items() if step.numbers]
         for wanted in spec.learn:
-            if not any(belongs(name, wanted) for name in parameters):
-                choose(f"parameter of {spec.isp} in optimization.learn", wanted, parameters)
+            choose(f"parameter of {spec.isp} in optimization.learn", wanted, [*steps, *parameters])
         for name, parameter in parameters.items():
             parameter.requires_grad_(any(belongs(name, wanted) for wanted in spec.learn))
     return develop
@@ -62,7 +63,9 @@ def rates(develop: Develop, spec: Optimization, lr: float, black: Sequence[float
         for name, parameter in isp.named_parameters():
             if not parameter.requires_grad:
                 continue
-            size = black[index] if name == "black_level.level" else 0.0
+            step, number, _ = split(name)
+            scale = isp.steps[step].numbers[number].scale
+            size = black[index] if scale == "signal" else 0.0
             size = size or float(parameter.detach().square().mean().sqrt())
             rate = lr * (size or 1.0) if spec.isp_steps == "relative" else lr
             found[f"pipelines.{index}.{name}"] = rate
@@ -85,12 +88,12 @@ def box(develop: Develop, cameras: Sequence[Camera], bounds: str | Mapping[str, 
     sides: list[Side] = []
     for isp, camera in zip(develop.isps, cameras, strict=True):
         try:
-            space = ParameterSpace.around(isp, _ranges(isp, bounds))
+            axes = _axes(isp, bounds)
         except InputError as error:
             raise InputError(f"optimization.bounds, camera {camera.name!r}: {error}") from None
-        found: dict[str, Side] = {}
         parameters = dict(isp.named_parameters())
-        for axis in space.axes:
+        found: dict[str, Side] = {}
+        for axis in axes:
             step, quantity, index = split(axis.name)
             name = f"{step}.{quantity}"
             if name not in parameters:
@@ -112,26 +115,11 @@ def box(develop: Develop, cameras: Sequence[Camera], bounds: str | Mapping[str, 
     return sides
 
 
-def _ranges(isp: Pipeline, bounds: str | Mapping[str, Bounds]) -> Mapping[str, Bounds]:
-    """By parameter or element. By default as far as forensics lets them drift; a tensor that turns
-    as a whole there, each of its numbers by as much as that."""
+def _axes(isp: Pipeline, bounds: str | Mapping[str, Any]) -> Sequence[Axis]:
+    """The bounds of single numbers; by default, as far as their declarations let them drift."""
     if not isinstance(bounds, str):
-        return bounds
-    free = ParameterSpace.around(isp)
-    found: dict[str, Bounds] = {}
-    for name, _ in isp.named_parameters():
-        step, _, quantity = name.partition(".")
-        kind = type(isp.steps[step])
-        knobs = [
-            DEFAULTS[kind][knob].relative
-            for knob, turned in KNOBS.get(kind, {}).items()
-            if turned.of == quantity and DEFAULTS[kind][knob].relative
-        ]
-        if knobs:
-            found[name] = knobs[0]
-            continue
-        found |= {a.name: (a.low, a.high) for a in free.axes if belongs(a.name, name)}
-    return found
+        return ParameterSpace.around(isp, bounds).axes
+    return [c.axis for c in candidates(isp).values() if c.drifts and isinstance(c.quantity, Number)]
 
 
 @torch.no_grad()
@@ -182,9 +170,10 @@ def _excess(develop: Develop, mosaics: Tensor, camera_index: Tensor) -> Tensor:
         if not len(taken):
             continue
         x = isp.checked(taken)
-        for name, step in isp.steps.items():
-            if name != "gamma":
-                x = step(x)
+        for step in isp.steps.values():
+            if step.stage == "gamma":
+                break
+            x = step(x)
         share = len(taken) / len(mosaics)
         total = total + share * (x - x.clamp(0, 1)).square().mean().float()
     return total

@@ -21,6 +21,7 @@ from rawdrift.controls.optimization.result import (
 )
 from rawdrift.isp.file import to_toml
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.presets import kinds
 from rawdrift.isp.yuv import Channels
 from rawdrift.runs.store import Record
 
@@ -190,8 +191,9 @@ def left_physics(isp: LearnedISP, signal: list[float]) -> Iterator[Violation]:
     """
     first: dict[str, tuple[PathPoint, str]] = {}
     last: dict[str, str] = {}
+    steps = kinds(isp.configuration)
     for at in isp.path:
-        last = {v.parameter: v.what for v in violations(isp.initial, at.values, signal)}
+        last = {v.parameter: v.what for v in violations(steps, isp.initial, at.values, signal)}
         for parameter, what in last.items():
             first.setdefault(parameter, (at, what))
     for parameter, (at, what) in first.items():

@@ -16,16 +16,6 @@ SETTINGS = {
     "static-best": "the best of the twelve by inner validation",
     "frozen-matched": "frozen, normalized as learned is",
 }
-# What `learn` may name beside the whole step: the parameters of each step, over all configurations.
-PARAMETERS = {
-    "black_level": ("level",),
-    "demosaic": ("kernels",),
-    "white_balance": ("gains",),
-    "color_correction": ("matrix",),
-    "sharpen": ("kernel", "radius", "amount"),
-    "denoise": ("kernel",),
-    "gamma": ("gamma",),
-}
 
 
 @dataclass(frozen=True)
@@ -118,9 +108,6 @@ class Optimization:
         whole("optimization.folds", self.folds, 2)
         choose("optimization.isp", self.isp, CONFIGURATIONS)
         choose("optimization.channels", self.channels, ("luma", "yuv"))
-        names = [f"{step}.{name}" for step, owned in PARAMETERS.items() for name in owned]
-        for name in self.learn or ():
-            choose("parameter in optimization.learn", name, [*PARAMETERS, *names])
         if self.learn == []:
             raise InputError("optimization.learn is empty; name a parameter, or leave it out")
         if self.isp_lr is not None:
