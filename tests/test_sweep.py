@@ -308,7 +308,7 @@ def test_a_run_that_was_killed_ends_with_the_same_results_and_trains_nothing_aga
     assert (run / "results.csv").read_bytes() == before
     for key in ("searches", "worst", "compared", "sensitivity", "pictures", "envelope"):
         assert getattr(again, key) == getattr(finished.result, key)
-    for key in ("model", "data"):
+    for key in ("model_sha256", "data_sha256"):
         assert getattr(again.signature, key) == getattr(finished.result.signature, key)
 
 
@@ -522,7 +522,7 @@ def test_the_page_has_all_figures_and_tables_and_is_the_same_every_time(finished
     text = text_of(page)
     assert f"take macro F1 from {result.baseline.metric.value:.3f} to" in text
     assert "rawdrift check signature.json --camera other.toml" in text
-    assert result.signature.model.sha256 in text
+    assert result.signature.model_sha256 in text
     assert "--task.checkpoint models/fold0.safetensors" in text
     largest_is_worst = result.farthest.metric.value <= result.lowest.metric.value
     assert ("The largest change is not the worst" in text) != largest_is_worst

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
 import numpy as np
 from msgspec.structs import asdict
 
@@ -100,13 +99,21 @@ def analyze(
         ],
         sensitivity=sensitivity,
         envelope=None if envelope is None else envelope.envelope,
-        signature=None if envelope is None else _signed(envelope),
+        signature=None if envelope is None else _signed(envelope.signature),
         model_file=experiment.models[0].name,
     )
 
 
-def _signed(record: EnvelopeRecord) -> Signed:
-    return msgspec.convert({"file": SIGNATURE, **record.signature}, type=Signed)
+def _signed(content: Mapping[str, Any]) -> Signed:
+    return Signed(
+        file=SIGNATURE,
+        checksum=content["checksum"],
+        model_sha256=content["model"]["sha256"],
+        model_kind=content["model"]["kind"],
+        model_parameters=content["model"]["parameters"],
+        data_sha256=content["data"]["sha256"],
+        bounds=content["method"]["bounds"],
+    )
 
 
 def _search(experiment: "DriftForensics", folds: Sequence[SearchRecord]) -> Search:

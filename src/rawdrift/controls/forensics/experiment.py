@@ -8,7 +8,7 @@ images.
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rawdrift import configurations, files
+from rawdrift import configurations, files, imports
 from rawdrift import isp as isps
 from rawdrift.checks import InputError
 from rawdrift.controls.evidence import Signature
@@ -47,7 +47,6 @@ from rawdrift.controls.forensics.tolerance import envelope
 from rawdrift.controls.gallery import Gallery
 from rawdrift.controls.material import read, read_isp
 from rawdrift.data.dataset import RawDataset
-from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models import losses, networks
 from rawdrift.models.train import resolve_precision
 from rawdrift.runs.store import Finished
@@ -114,7 +113,9 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         ranges = None if isinstance(settings.space, str) else settings.space
         self.space = ParameterSpace.around(self.isp, ranges)
         self.groups = _groups(settings.groups, self.space, list(self.isp.steps))
-        known = measures.of(targets.kind, targets.outputs, settings.metric)
+        known = targets.measures
+        if settings.metric is not None:
+            known = measures.of(targets.kind, targets.outputs, settings.metric)
         self.metric, self.measure_of_metric = next(iter(known.items()))
         count = (settings.models or len(splits)) if self.trained_here else 1
         self.tests = [_some(split.test, data, settings.images) for split in splits[:count]]
@@ -132,6 +133,8 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         self.inputs = [data.fingerprint(), networks.fingerprint(spec.task, targets, data.size)]
         if configurations.is_file(settings.isp):
             self.inputs.append(files.sha256(settings.isp))
+        if settings.metric is not None and imports.is_import(settings.metric):
+            self.inputs.append(imports.checksum(settings.metric, "forensics.metric"))
         self.step = "unit"
 
     def steps(self, unit: Unit) -> int:
@@ -149,52 +152,41 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         self, unit: Unit, device: str, checkpoint: Path, progress: Progress
     ) -> ForensicsRecord:
         net = self.models[unit.fold].get(checkpoint.parents[1]).to(device)
-        isp, data = self.isp.to(device), self.test_data(unit.fold)
-        work: dict[str, Callable[..., ForensicsRecord]] = {
-            "search": self._search,
-            "sensitivity": self._sensitivity,
-            "envelope": self._envelope,
-        }
-        record = work[unit.kind](unit, net, isp, data)
+        self.isp.to(device)
+        record: ForensicsRecord
+        if unit.kind == "search":
+            record = self._search(unit, net)
+        elif unit.kind == "sensitivity":
+            record = self._sensitivity(unit, net)
+        else:
+            record = self._envelope(unit, net)
         progress()
         return record
 
-    @property
-    def precision(self) -> str:
-        """The arithmetic of the networks."""
-        return resolve_precision(self.spec.task.precision) if self.trained_here else "32"
-
-    def _search(self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset) -> SearchRecord:
-        settings = self.spec.forensics
+    def _search(self, unit: Unit, net: nn.Module) -> SearchRecord:
+        settings, data = self.spec.forensics, self.test_data(unit.fold)
         everything = torch.arange(len(self.material.data))
         loss = losses.build(self.spec.task, self.material.targets, everything)
-        chain = Chain(net, isp, data, self.metric, loss, settings.distance)
-        space = self.groups[unit.group]
+        chain = Chain(net, self.isp, data, self.metric, loss, settings.distance)
+        space, weight = self.groups[unit.group], unit.regularization
+        rivals = settings.rivals if unit.group == next(iter(self.groups)) else []
         result = search_chain(
-            chain,
-            space,
-            unit.regularization,
-            settings.restarts,
-            settings.steps,
-            settings.rivals if unit.group == next(iter(self.groups)) else [],
-            self.spec.seed,
+            chain, space, weight, settings.restarts, settings.steps, rivals, self.spec.seed
         )
+        methods = {GRADIENT: result.gradient, **result.rivals}
+        where = {"fold": unit.fold, "group": unit.group, "regularization": weight, "n": len(data)}
+        default = {self.metric: result.baseline, "loss": chain.baseline.loss}
 
         def features(found: Found) -> list[list[float]]:
-            score = chain.exact(space, np.array([*found.parameters.values()]))
-            exact: list[list[float]] = score.features.tolist()
+            setting = np.array([*found.parameters.values()])
+            exact: list[list[float]] = chain.exact(space, setting).features.tolist()
             return exact
 
-        methods = {GRADIENT: result.gradient, **result.rivals}
-        where = {"fold": unit.fold, "group": unit.group, "regularization": unit.regularization}
-        default = {self.metric: result.baseline, "loss": chain.baseline.loss}
         return SearchRecord(
             fold=unit.fold,
             group=unit.group,
-            regularization=unit.regularization,
-            rows=list(
-                search_rows({**where, "n": len(data)}, self.metric, default, methods.values())
-            ),
+            regularization=weight,
+            rows=list(search_rows(where, self.metric, default, methods.values())),
             precision=self.precision,
             baseline=result.baseline,
             methods=methods,
@@ -207,49 +199,37 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
             ),
         )
 
-    def _sensitivity(
-        self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset
-    ) -> SensitivityRecord:
-        settings = self.spec.forensics
+    def _sensitivity(self, unit: Unit, net: nn.Module) -> SensitivityRecord:
+        settings, data = self.spec.forensics, self.test_data(unit.fold)
         found = sensitivity(
-            net,
-            isp,
-            data,
-            self.space,
-            metric=self.metric,
-            samples=settings.samples,
-            confidence=settings.confidence,
-            seed=self.spec.seed,
-        )
+            net, self.isp, data, self.space, metric=self.metric, samples=settings.samples,
+            confidence=settings.confidence, seed=self.spec.seed,
+        )  # fmt: skip
         return SensitivityRecord(
+            fold=unit.fold,
             rows=list(sensitivity_rows({"fold": unit.fold, "n": len(data)}, found)),
             precision=self.precision,
-            fold=unit.fold,
             sensitivity=found,
         )
 
-    def _envelope(
-        self, unit: Unit, net: nn.Module, isp: Pipeline, data: RawDataset
-    ) -> EnvelopeRecord:
-        settings = self.spec.forensics
+    def _envelope(self, unit: Unit, net: nn.Module) -> EnvelopeRecord:
+        settings, data = self.spec.forensics, self.test_data(unit.fold)
         safe = envelope(
-            net,
-            isp,
-            data,
-            self.space,
-            max_drop=settings.max_drop,
-            confidence=settings.confidence,
-            metric=self.metric,
-            cameras=settings.cameras,
-            seed=self.spec.seed,
-        )
+            net, self.isp, data, self.space, metric=self.metric, max_drop=settings.max_drop,
+            confidence=settings.confidence, cameras=settings.cameras, seed=self.spec.seed,
+        )  # fmt: skip
         return EnvelopeRecord(
+            fold=unit.fold,
             rows=list(envelope_rows({"fold": unit.fold, "n": len(data)}, safe)),
             precision=self.precision,
-            fold=unit.fold,
             envelope=safe,
-            signature=dict(sign(safe, net, isp, data, self.camera, self.spec).content),
+            signature=dict(sign(safe, net, self.isp, data, self.camera, self.spec).content),
         )
+
+    @property
+    def precision(self) -> str:
+        """The arithmetic of the networks."""
+        return resolve_precision(self.spec.task.precision) if self.trained_here else "32-true"
 
     def line(self, record: ForensicsRecord) -> str:
         fold = f"fold {record.fold + 1}/{len(self.tests)}"

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
 from rawdrift.configurations import CONFIGURATIONS, in_words
 from rawdrift.controls.forensics import axes, figures, safety
 from rawdrift.controls.forensics.caveats import caveats
-from rawdrift.controls.forensics.result import ForensicsResult, StagePair, Strip
+from rawdrift.controls.forensics.result import ForensicsResult
 from rawdrift.controls.forensics.tables import tables
 from rawdrift.report import pictures, style
 from rawdrift.report.page import compose
@@ -34,9 +33,9 @@ def write(run: Path, result: ForensicsResult) -> str:
         isp_words=in_words(result.isp) if result.isp in CONFIGURATIONS else "of a file",
         moved=axes.moved(result),
         group_words=axes.group,
-        images=pictures.embed(run, result.metric, shown.images) if shown else [],
-        strips=[_strip(run, result.metric, strip) for strip in shown.strips] if shown else [],
-        stages=_stages(run, shown.stages) if shown else {},
+        images=pictures.embed(run, result.metric, shown.images if shown else []),
+        picture=partial(pictures.data_uri, run),
+        judge=partial(pictures.verdict, result.metric),
         reasons=_reasons(result.failed),
         percent=figures.percent(result.confidence),
     )
@@ -97,49 +96,6 @@ def _figures(result: ForensicsResult, run: Path) -> Mapping[str, Callable[[], Fi
     if result.envelope:
         drawn["envelope"] = partial(safety.envelope, result.space, result.envelope)
     return drawn
-
-
-class _View(NamedTuple):
-    """An image at the setting of a regularization. picture: a data URI."""
-
-    regularization: float
-    picture: str
-    verdict: pictures.Verdict
-
-
-class _Strip(NamedTuple):
-    """An image with the camera's own setting, then with less and less regularization."""
-
-    name: str
-    own: str
-    views: list[_View]
-
-
-def _strip(run: Path, metric: str, strip: Strip) -> _Strip:
-    views = [
-        _View(
-            view.regularization,
-            pictures.data_uri(run, view.view),
-            pictures.verdict(metric, strip.label, view.prediction, view.score),
-        )
-        for view in reversed(strip.views)
-    ]
-    return _Strip(strip.image, pictures.data_uri(run, strip.matched_view), views)
-
-
-def _stages(run: Path, stages: Sequence[StagePair]) -> dict[str, list[tuple[str, str]]]:
-    """Four rows of pictures by title: the name of the step, and a data URI."""
-    rows = {
-        "own setting": [stage.default.view for stage in stages],
-        "worst setting": [stage.drifted.view for stage in stages],
-        "gradient, own": [stage.default.gradient for stage in stages],
-        "gradient, worst": [stage.drifted.gradient for stage in stages],
-    }
-    names = [stage.step.replace("_", " ") for stage in stages]
-    return {
-        title: [(name, pictures.data_uri(run, path)) for name, path in zip(names, row, strict=True)]
-        for title, row in rows.items()
-    }
 
 
 def _reasons(failed: Mapping[str, str]) -> dict[str, list[str]]:

@@ -202,38 +202,20 @@ class Trajectory(msgspec.Struct, frozen=True):
     visits: list[Visited]
 
 
-class SignedModel(msgspec.Struct, frozen=True):
-    """The model that a signature is for. parameters: how many."""
+class Signed(msgspec.Struct, frozen=True, kw_only=True):
+    """The signature of the envelope, as far as the page shows it.
 
-    sha256: str
-    kind: str
-    parameters: int
-
-
-class SignedData(msgspec.Struct, frozen=True):
-    """The images that a signature rests on. groups: what was resampled."""
-
-    sha256: str
-    images: int
-    groups: int
-
-
-class SignedMethod(msgspec.Struct, frozen=True):
-    """How the bounds of a signature were found. draws: of the bootstrap."""
-
-    bounds: str
-    draws: int
-    evaluations: int
-
-
-class Signed(msgspec.Struct, frozen=True):
-    """What the page shows of the signature, whose file has it whole."""
+    model_kind: the class of the network. model_parameters: how many it has. bounds: how the bounds
+    of the envelope were found.
+    """
 
     file: str
     checksum: str
-    model: SignedModel
-    data: SignedData
-    method: SignedMethod
+    model_sha256: str
+    model_kind: str
+    model_parameters: int
+    data_sha256: str
+    bounds: str
 
 
 class StripView(msgspec.Struct, frozen=True):
