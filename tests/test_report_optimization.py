@@ -11,6 +11,7 @@ from matplotlib.image import imsave
 from msgspec import structs
 
 import rawdrift as rd
+from pages import HOSTILE, no_figures, svg_texts, text_of
 from rawdrift.checks import InputError
 from rawdrift.controls import result as results
 from rawdrift.controls.optimization import page
@@ -35,7 +36,6 @@ from rawdrift.controls.optimization.result import (
 )
 from rawdrift.controls.run import write_page
 from rawdrift.report import style
-from pages import HOSTILE, no_figures, svg_texts, text_of
 
 STEPS = (4, 8, 12)
 STAGES = ("raw", "black_level", "demosaic", "gamma")
