@@ -1,7 +1,6 @@
 """End to end through the command line: what a user types and sees."""
 
 import csv
-import json
 import os
 import re
 import resource
@@ -22,7 +21,7 @@ import rawdrift as rd
 from rawdrift import files
 from rawdrift.checks import Failures
 from rawdrift.cli import main
-from rawdrift.controls import synthesis
+from rawdrift.controls.synthesis import experiment as synthesis
 from rawdrift.isp.develop import develop
 from rawdrift.models import networks
 
@@ -102,32 +101,30 @@ def test_a_run_folder_holds_what_the_contract_says(finished):
     }  # fmt: skip
 
 
-def test_the_summary_agrees_with_the_results(finished):
-    summary = json.loads((finished / "summary.json").read_text())
+def test_the_result_agrees_with_the_rows(finished):
+    result = rd.load_result(finished)
     values = {}
     for row in rows(finished):
         if row["metric"] == "accuracy":
             key = row["train"], row["test_kind"], row["test"], int(row["severity"])
             values.setdefault(key, []).append(float(row["value"]))
     matched = {train: values[train, "isp", train, 0] for train in ("bi,s,ga", "ma,u,me")}
-    for cell in summary["cells"]:
-        found = values[cell["train"], cell["kind"], cell["test"], cell["severity"]]
-        assert cell["mean"] == pytest.approx(np.mean(found))
-        assert cell["std"] == pytest.approx(np.std(found, ddof=1))
-        assert cell["n"] == 16
-        assert cell["low"] <= cell["mean"] <= cell["high"]
-        if "drop" in cell:
-            assert cell["drop"] == pytest.approx(np.mean(matched[cell["train"]]) - np.mean(found))
-    assert summary["matched"]["mean"] == pytest.approx(np.mean(list(matched.values())))
-    for kind, worst in summary["worst"].items():
-        drops = [
-            cell["drop"] for cell in summary["cells"] if cell["kind"] == kind and "drop" in cell
-        ]
-        assert worst["drop"] == pytest.approx(max(drops))
-        for image in worst["images"]:
-            view = imagecodecs.png_decode((finished / image["view"]).read_bytes())
+    for cell in result.cells:
+        folds = values[cell.train, *cell.case]
+        assert cell.mean == pytest.approx(np.mean(folds))
+        assert cell.std == pytest.approx(np.std(folds, ddof=1))
+        assert cell.n == 16
+        assert cell.low <= cell.mean <= cell.high
+        if cell.drop is not None:
+            assert cell.drop == pytest.approx(np.mean(matched[cell.train]) - np.mean(folds))
+    assert result.matched.mean == pytest.approx(np.mean(list(matched.values())))
+    for kind, worst in result.worst.items():
+        drops = [cell.drop for cell in result.cells if cell.kind == kind and cell.drop is not None]
+        assert worst.drop == pytest.approx(max(drops))
+        for image in worst.images:
+            view = imagecodecs.png_decode((finished / image.view).read_bytes())
             assert view.shape == (32, 32, 3)
-            assert image["label"] in "ab"
+            assert image.label in "ab"
 
 
 def test_the_same_command_again_changes_nothing(finished, folder, monkeypatch, capsys):
@@ -151,7 +148,7 @@ def test_stopped_and_started_again_it_ends_with_the_same_numbers(
 
     monkeypatch.setattr(synthesis, "train", stop_at_the_second)
     assert main(experiment(folder, tmp_path / "run")) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command resumes" in capsys.readouterr().err
     assert len({row["train"] for row in rows(tmp_path / "run")}) == 1
     monkeypatch.setattr(synthesis, "train", train)
     assert main(experiment(folder, tmp_path / "run")) == 0
@@ -211,7 +208,7 @@ def test_data_that_changed_under_a_run_are_refused(finished, folder, capsys):
     pixels = tifffile.imread(image)
     tifffile.imwrite(image, np.roll(pixels, 1))
     try:
-        assert "the data or the weights have changed" in fails(experiment(folder, finished), capsys)
+        assert "the weights or an ISP file have changed" in fails(experiment(folder, finished), capsys)
     finally:
         tifffile.imwrite(image, pixels)
 
@@ -336,7 +333,7 @@ BAD_COMMANDS = {
     "unknown channels": (["develop", "RAW", "--channels", "rgb", *DEVELOP], "luma; yuv"),
     "missing raw": (["develop", "none.tif", *DEVELOP], "none.tif does not exist"),
     "a raw twice": (["develop", "RAW", "RAW", *DEVELOP], "same name"),
-    "no run": (["report", "OUT"], "not a finished run folder"),
+    "no run": (["report", "OUT"], "is not a run folder"),
     "no folder": (["synthesis", "--data.root", "nowhere", "--out", "OUT"], "manifest.csv does not exist"),
 }  # fmt: skip
 
@@ -389,9 +386,9 @@ def test_a_label_with_one_image_names_it_and_what_to_do(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert printed.count("left out: label 'rare', 1 image: excluded") == 1
     assert re.search(r"on other pipelines, accuracy drops by -?\S+ \(.* on average", printed)
-    summary = json.loads((tmp_path / "run/summary.json").read_text())
-    assert summary["data"]["left_out"] == {"rare": "1 image: excluded"}
-    assert summary["data"]["classes"] == {"a": 4, "b": 4}
+    data = rd.load_result(tmp_path / "run").data
+    assert data.left_out == {"rare": "1 image: excluded"}
+    assert data.classes == {"a": 4, "b": 4}
 
 
 def test_masks_alone_are_no_classification(tmp_path, capsys):
@@ -459,7 +456,7 @@ def test_weights_that_changed_under_a_run_are_refused(folder, tmp_path, capsys):
     assert main(command) == 0
     torch.save(networks.build("resnet18", 2).state_dict(), weights)
     capsys.readouterr()
-    assert "the weights have changed" in fails(command, capsys)
+    assert "the weights or an ISP file have changed" in fails(command, capsys)
 
 
 def test_a_damaged_picture_of_a_run_is_named(finished, tmp_path, capsys):

@@ -1,6 +1,5 @@
 """Drift synthesis beyond training on one machine: trained models, failures, masks, other executors."""
 
-import json
 import re
 from dataclasses import replace
 
@@ -10,13 +9,14 @@ from safetensors.torch import save_file
 
 import nets
 import rawdrift as rd
-from rawdrift import report
-from rawdrift.controls import synthesis
-from rawdrift.controls.plan import plan
+from rawdrift.controls.run import write_page
+from rawdrift.controls.synthesis import experiment
 from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
 from rawdrift.data.spec import Data
+from rawdrift.models.case import Case
 from rawdrift.models.spec import Task
 from rawdrift.runs.executor import Compute
+from rawdrift.runs.store import Store
 
 SPEC = SynthesisSpec(
     Data("synthetic-microscopy", images=18, size=32, balanced=True),
@@ -35,7 +35,7 @@ def test_processes_give_the_bytes_of_one_after_the_other(tmp_path):
     runs = {}
     for kind in ("inline", "processes"):
         workers = 2 if kind == "processes" else None
-        synthesis.run(SPEC, tmp_path / kind, Compute(kind, workers, threads=1))
+        rd.run(SPEC, tmp_path / kind, Compute(kind, workers, threads=1))
         runs[kind] = (tmp_path / kind / "results.csv").read_bytes()
     assert runs["inline"] == runs["processes"]
     assert not list((tmp_path / "processes/records").glob("*.ckpt"))
@@ -43,51 +43,49 @@ def test_processes_give_the_bytes_of_one_after_the_other(tmp_path):
 
 def test_a_run_that_was_killed_ends_with_the_same_results(tmp_path):
     run = tmp_path / "run"
-    synthesis.run(SPEC, run)
+    rd.run(SPEC, run)
     before = (run / "results.csv").read_bytes()
     (run / "records/bi-s-ga_fold0.json").unlink()
     (run / "results.csv").write_bytes(before[: len(before) // 2])  # within a line
-    synthesis.run(SPEC, run)
+    rd.run(SPEC, run)
     assert (run / "results.csv").read_bytes() == before
 
 
 def test_a_trained_model_is_tested_without_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(synthesis, "train", None)
+    monkeypatch.setattr(experiment, "train", None)
     task = Task(SPEC.task.model, checkpoint=checkpoint(tmp_path / "net.safetensors", 9))
     one = replace(SPEC.synthesis, train=["ma,u,me"])
-    summary = synthesis.run(SynthesisSpec(SPEC.data, one, task), tmp_path / "run")
-    assert not summary["trained_here"]
-    assert (summary["train"], summary["folds"], summary["data"]["images"]) == (["ma,u,me"], 1, 18)
-    assert len(summary["cells"]) == 12 + 2
-    assert {cell["n"] for cell in summary["cells"]} == {18}
-    assert all(cell["std"] is None for cell in summary["cells"])
+    result = rd.run(SynthesisSpec(SPEC.data, one, task), tmp_path / "run")
+    assert not result.trained_here
+    assert (result.train, result.folds, result.data.images) == (["ma,u,me"], 1, 18)
+    assert len(result.cells) == 12 + 2
+    assert {cell.n for cell in result.cells} == {18}
+    assert all(cell.std is None for cell in result.cells)
     with pytest.raises(rd.InputError, match="the one pipeline whose views it was trained on"):
         SynthesisSpec(SPEC.data, SPEC.synthesis, task)
 
 
 def test_a_unit_that_fails_does_not_stop_the_rest_and_is_tried_again(tmp_path, monkeypatch):
-    train = synthesis.train
+    train = experiment.train
 
     def diverge(data, targets, indices, develop, *args, **kwargs):
         if type(develop.pipelines[0].denoise).__name__ == "MedianDenoising":
             raise rd.InputError("the training has diverged")
         return train(data, targets, indices, develop, *args, **kwargs)
 
-    monkeypatch.setattr(synthesis, "train", diverge)
-    summary = synthesis.run(SPEC, tmp_path / "run")
-    assert summary["train"] == ["bi,s,ga"]
-    assert summary["failed"] == {
-        f"ma,u,me fold {fold}": "the training has diverged" for fold in (1, 2)
-    }
-    monkeypatch.setattr(synthesis, "train", train)
-    summary = synthesis.run(SPEC, tmp_path / "run")
-    assert summary["train"] == ["bi,s,ga", "ma,u,me"]
-    assert summary["failed"] == {}
+    monkeypatch.setattr(experiment, "train", diverge)
+    result = rd.run(SPEC, tmp_path / "run")
+    assert result.train == ["bi,s,ga"]
+    assert result.failed == {f"ma,u,me fold {fold}": "the training has diverged" for fold in (1, 2)}
+    monkeypatch.setattr(experiment, "train", train)
+    result = rd.run(SPEC, tmp_path / "run")
+    assert result.train == ["bi,s,ga", "ma,u,me"]
+    assert result.failed == {}
 
-    monkeypatch.setattr(synthesis, "train", lambda *args, **kwargs: diverge(*args))
+    monkeypatch.setattr(experiment, "train", lambda *args, **kwargs: diverge(*args))
     only = replace(SPEC, synthesis=replace(SPEC.synthesis, train=["ma,u,me"]))
     with pytest.raises(rd.InputError, match="no pipeline.*: the training has diverged"):
-        synthesis.run(only, tmp_path / "none")
+        rd.run(only, tmp_path / "none")
 
 
 def with_isps(*paths, train=("ma,u,me", "learned")):
@@ -102,23 +100,24 @@ def test_an_isp_file_is_trained_on_and_tested_as_the_twelve_are(tmp_path):
     camera = rd.Camera.load("raw-microscopy")
     path, run = tmp_path / "learned.toml", tmp_path / "run"
     rd.isp.save(rd.isp.parametrized("ma,u,me", camera), path, camera)
-    summary = synthesis.run(with_isps(path), run)
-    assert summary["train"] == ["ma,u,me", "learned"]
-    assert summary["test"] == [*rd.isp.CONFIGURATIONS, "learned"]
-    assert list(summary["views"]["views"]) == summary["test"]
-    value = {
-        (cell["train"], cell["test"], cell["severity"]): (cell["mean"], cell["ssim"])
-        for cell in summary["cells"]
-    }
-    for test in [(name, 0) for name in summary["test"]] + [("contrast", 5)]:
-        assert value["learned", *test] == value["ma,u,me", *test]
-    for train in summary["train"]:
-        assert value[train, "learned", 0] == value[train, "ma,u,me", 0]
-    assert report.write(run).is_file()
+    result = rd.run(with_isps(path), run)
+    assert result.train == ["ma,u,me", "learned"]
+    assert result.test == [*rd.isp.CONFIGURATIONS, "learned"]
+    assert list(result.views.views) == result.test
+
+    def numbers(train, case):
+        cell = result.cell(train, case)
+        return cell.mean, cell.ssim
+
+    for case in result.cases():
+        assert numbers("learned", case) == numbers("ma,u,me", case)
+    for train in result.train:
+        assert numbers(train, Case("isp", "learned")) == numbers(train, Case("isp", "ma,u,me"))
+    assert write_page(run).is_file()
 
     rd.isp.save(rd.isp.static("ma,u,ga", camera), path, camera)
-    with pytest.raises(rd.InputError, match="or an ISP file, since .* was begun"):
-        synthesis.run(with_isps(path), run)
+    with pytest.raises(rd.InputError, match="or an ISP file have changed since .* was begun"):
+        rd.run(with_isps(path), run)
 
 
 def test_isp_files_that_do_not_fit(tmp_path):
@@ -128,7 +127,7 @@ def test_isp_files_that_do_not_fit(tmp_path):
     with pytest.raises(
         rd.InputError, match=r"one camera \(BGGR, 16 bits\).*of .*\(RGGB, 16 bits\)"
     ):
-        synthesis.run(with_isps(tmp_path / "other.toml", train=["other"]), tmp_path / "run")
+        rd.run(with_isps(tmp_path / "other.toml", train=["other"]), tmp_path / "run")
     with pytest.raises(rd.InputError, match="two pipelines are called 'bi,s,ga'"):
         with_isps(tmp_path / "bi,s,ga.toml")
     with pytest.raises(rd.InputError, match="unknown pipeline in synthesis.train 'learned'.*other"):
@@ -147,35 +146,46 @@ def test_masks_are_segmented(tmp_path):
             kind="segmentation", loss="cross_entropy", epochs=1, batch_size=8, precision="32",
         ),
     )  # fmt: skip
-    summary = synthesis.run(spec, tmp_path / "run")
-    assert (summary["metric"], summary["data"]["task"]) == ("iou", "segmentation")
-    assert summary["data"]["groups"] == 2
-    record = json.loads((tmp_path / "run/records/bi-s-ga_fold0.json").read_text())["record"]
-    metrics = {row["metric"] for row in record["rows"]}
+    result = rd.run(spec, tmp_path / "run")
+    assert (result.metric, result.data.task) == ("iou", "segmentation")
+    assert result.data.groups == 2
+    kind = experiment.DriftSynthesis
+    store = Store(tmp_path / "run", spec, kind.columns, kind.record)
+    records = [store.read(f"bi-s-ga_fold{fold}").record for fold in (0, 1)]
+    metrics = {row["metric"] for row in records[0].rows}
     assert metrics == {"iou", "dice", "image_iou", "image_dice"}
-    cell = summary["cells"][0]
-    pixels = torch.tensor(
-        [
-            json.loads((tmp_path / f"run/records/bi-s-ga_fold{fold}.json").read_text())["record"][
-                "outcomes"
-            ]["isp/bi,s,me"]
-            for fold in (0, 1)
-        ]
-    ).sum(dim=(0, 1))[0]
-    assert cell["mean"] == pytest.approx(float(pixels[0] / (pixels[1] + pixels[2] - pixels[0])))
+    pixels = [torch.tensor(record.outcomes["isp/bi,s,me"]) for record in records]
+    shared, found, there = torch.cat(pixels).sum(0)[0].tolist()
+    assert result.cells[0].mean == pytest.approx(shared / (found + there - shared))
 
 
 def test_a_plan_says_what_is_left_and_changes_nothing(tmp_path, capsys):
     out = tmp_path / "run"
-    before = plan(synthesis.DriftSynthesis, SPEC, out)
+    before = rd.plan(SPEC, out)
     assert not out.exists()
     assert (before.units, before.done) == (4, 0)
     assert before.about.startswith("18 images, each tested in 14 cases")
     assert before.seconds > 0
     assert not before.seen
-    synthesis.run(SPEC, out)
-    after = plan(synthesis.DriftSynthesis, SPEC, out)
+    rd.run(SPEC, out)
+    after = rd.plan(SPEC, out)
     assert (after.units, after.done, after.seen) == (4, 4, True)
     text = "\n".join(after.lines(workers=2))
     assert re.search(r"4 units, 4 done, 0 to do", text)
     assert "about 0 min with 2 at a time" in text
+
+
+def test_models_are_compared_by_a_metric_of_the_users_own(tmp_path, monkeypatch):
+    """Its values are those of its function's mean over images; its range is not known."""
+    (tmp_path / "mine.py").write_text(
+        "def worth(outcomes, truth): return 3.0 * (outcomes == truth)"
+    )
+    monkeypatch.chdir(tmp_path)
+    task = replace(SPEC.task, metric="import:mine.worth")
+    result = rd.run(replace(SPEC, task=task), tmp_path / "run")
+    assert result.metric == "import:mine.worth"
+    for cell in result.cells:
+        assert cell.mean == pytest.approx(3 * cell.further["accuracy"])
+    page = write_page(tmp_path / "run").read_text()
+    assert "worth" in page
+    assert rd.load_result(tmp_path / "run") == result
