@@ -1,4 +1,4 @@
-"""The chain from mosaics through an ISP to a frozen net, and how good its answers are."""
+"""The chain from mosaics through an ISP to a frozen net, and the score of its answers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,16 +26,18 @@ from rawdrift.statistics.resampling import DRAWS
 
 Distance = Literal["l2", "ssim"]
 BATCH = 64  # images in the net, at most
-PIXELS = 2**19  # of a batch on a CPU: what lies between the net's layers stays in its cache
-KEPT = 2**28  # bytes of default views that are kept
+PIXELS = 2**19  # of a batch on a CPU: the activations of the net then stay in its cache
+CACHED = 2**28  # bytes of default views that are cached
 BEYOND = 20  # draws of the bootstrap beyond a bound that make it steady
 MOST_DRAWS = 20_000
 
 
 class Score(NamedTuple):
-    """Of one setting. loss: of the task, mean over images. metric: over all images. distance: of
-    its views from the default ones, mean over images; see `Chain`. features: (N, K), see
-    `measures`."""
+    """The score of one setting.
+
+    loss: mean over images. metric: of all images. distance: between its views and the default
+    ones, mean over images; see `Chain`. features: (N, K), see `measures`.
+    """
 
     loss: float
     metric: float
@@ -53,14 +55,15 @@ class Slope(NamedTuple):
 class Chain:
     """Mosaics, an ISP with the numbers of a setting, and a net from view to logits.
 
-    net: (n, 3, H, W) to (n, C), or for masks (n, C, H, W). It is in evaluation mode while it is
-        asked, and is not changed. data: see `Samples`; held in memory.
-    metric: accuracy, balanced_accuracy or macro_f1; for masks iou or dice. None: the first one.
-    loss: (logits, targets) to a number; None: cross entropy, of one channel binary.
+    net: (n, 3, H, W) to (n, C), or for masks (n, C, H, W). It is run in evaluation mode, and left
+        unchanged. data: see `Samples`; they are held in memory.
+    metric: "accuracy", "balanced_accuracy" or "macro_f1"; for masks "iou" or "dice"; or
+        "import:package.module.name", see `measures.resolve`. None: the first one.
+    loss: (logits, targets) to a number. None: cross entropy, binary for one channel.
     distance: "l2", the root mean square over the values of a view; "ssim", 1 - SSIM (Wang et al.
         2004). Neither grows with the size of the image.
 
-    Raises InputError where net, data and metric do not fit together.
+    Raises InputError if net, data and metric do not fit together.
     """
 
     def __init__(
@@ -81,8 +84,8 @@ class Chain:
         self.loss = (loss or CrossEntropy()).to(self.device)
         few = PIXELS // self.mosaics[0].numel() if self.device.type == "cpu" else BATCH
         self.batches = torch.arange(len(self.truth)).split(max(1, min(BATCH, few)))
-        self._default: dict[int, Tensor] = {}  # views by batch, where there is room for all
-        self.asked = 0  # how often all images went through the net; with a gradient, as three times
+        self._default: dict[int, Tensor] = {}  # views by batch, if there is room for all
+        self.asked = 0  # passes of all images through the net; one with a gradient counts as three
         outputs = self._outputs()
         kind = "segmentation" if self.truth.ndim == 3 else "classification"
         self.metric, self.measure = next(iter(measures.of(kind, outputs, metric).items()))
@@ -92,7 +95,7 @@ class Chain:
         self._check_baseline(outputs)
 
     def score(self, space: ParameterSpace | None, setting: Vector | None = None) -> Score:
-        """Of a setting; without one, of the ISP as it is."""
+        """The score of a setting; without one, of the ISP as it is."""
         with torch.inference_mode():
             values = {} if space is None or setting is None else self._values(space, setting)
             parts = [self._part(batch, values, far=bool(values)) for batch in self.batches]
@@ -100,7 +103,7 @@ class Chain:
         return self._total(parts, space, setting)
 
     def exact(self, space: ParameterSpace, setting: Vector) -> Score:
-        """Of the static pipeline that has the numbers of a setting."""
+        """The score of the static pipeline that has the numbers of a setting."""
         static = space.pipeline(self.isp, setting)
         with torch.inference_mode():
             parts = [self._part(batch, {}, isp=static, far=True) for batch in self.batches]
@@ -108,21 +111,21 @@ class Chain:
         return self._total(parts, space, setting)
 
     def slope(self, space: ParameterSpace, setting: Vector, regularization: float) -> Slope:
-        """The score of a setting, and which way it gets worse."""
+        """The score of a setting, and the direction in which it gets worse."""
         theta = torch.from_numpy(space.clip(setting)).to(self.device).requires_grad_()
         gradient = torch.zeros_like(theta)
         parts = []
         for batch in self.batches:
             with torch.enable_grad():
                 values = space.values(self.isp, theta)
-                loss, far, found = self._part(batch, values, far=True)
-                # A distance of no weight is told, but has no part in the gradient.
+                loss, far, outcomes = self._part(batch, values, far=True)
+                # A distance without weight is computed, but has no part in the gradient.
                 objective = loss - regularization * far if regularization > 0 else loss
                 objective = objective * (len(batch) / len(self.truth))
             if objective.requires_grad:
                 (part,) = torch.autograd.grad(objective, theta, allow_unused=True)
                 gradient += 0 if part is None else part
-            parts.append((loss.detach(), far.detach(), found))
+            parts.append((loss.detach(), far.detach(), outcomes))
         self.asked += 3
         if not torch.isfinite(gradient).all():
             raise InputError(f"the net's gradient is not finite at {space.named(setting)}")
@@ -144,8 +147,10 @@ class Chain:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """The net in evaluation mode inside: batch normalization keeps its statistics. Its gradient
-        by the views is the cheap one."""
+        """Put the net into evaluation mode inside: batch normalization keeps its statistics.
+
+        Its gradient by the views is the cheap one.
+        """
         modes = [(module, module.training) for module in self.net.modules()]
         self.net.eval()
         try:
@@ -166,11 +171,11 @@ class Chain:
         far: bool,
         isp: Pipeline | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss, distance and outcomes (n, ...) of a batch."""
+        """Loss, distance and outcomes (n, ...) of a batch. far: whether to compute the distance."""
         mosaics, truth = self.mosaics[batch].to(self.device), self.truth[batch].to(self.device)
         developed = functional_call(isp or self.isp, dict(values), (mosaics,))
         with self.frozen():
-            # A net may change its input, and convolves faster with channels last.
+            # The clone is for nets that change their input; they convolve faster channels-last.
             logits = self.net(developed.float().clone(memory_format=torch.channels_last))
         distance = torch.zeros((), device=self.device)
         if far:
@@ -185,7 +190,7 @@ class Chain:
             return self._default[first]
         with torch.inference_mode(False), torch.no_grad():
             view: Tensor = self.isp(mosaics.clone())
-        if 12 * self.mosaics.numel() <= KEPT:
+        if 12 * self.mosaics.numel() <= CACHED:
             self._default[first] = view
         return view
 
@@ -208,13 +213,13 @@ class Chain:
         return Score(loss, float(self.measure.of(features.sum(0))), far, features)
 
     def _outputs(self) -> int:
-        """Channels of the logits, after a look at those of two images."""
+        """The number of channels of the logits, from those of two images."""
         with torch.inference_mode(), self.frozen():
             view = self.isp(self.mosaics[:2].to(self.device)).float()
             return check_fit(self.net, self.loss, view, self.truth.to(self.device))
 
     def _check_baseline(self, classes: int) -> None:
-        """A model that has nothing to lose has no weakness to be found."""
+        """Raise InputError if the model is no better than a constant answer: it can't get worse."""
         constant = 0.0
         if self.truth.ndim == 1:
             answers = np.arange(classes)[:, None] + np.zeros(len(self.truth), dtype=np.int64)
@@ -229,7 +234,7 @@ class Chain:
 
 
 def _distance(view: Tensor, default: Tensor, kind: str) -> Tensor:
-    """Mean over the images of a batch. Without a slope where the views are equal."""
+    """The mean distance over the images of a batch. Where views are equal, its slope is 0."""
     if kind == "l2":
         square = (view - default).square().mean(dim=(1, 2, 3))
         return square.clamp(min=1e-14).sqrt().sub(1e-7).clamp(min=0).mean()

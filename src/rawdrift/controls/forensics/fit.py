@@ -1,4 +1,4 @@
-"""Whether what a user gives fits together, before anything is computed."""
+"""Checks that net, data and space fit together, before anything is computed."""
 
 from collections.abc import Iterable
 from math import isclose
@@ -15,7 +15,7 @@ from rawdrift.isp.pipeline import Pipeline
 def axes_of(
     isp: Pipeline, space: ParameterSpace, parameters: Iterable[str] | None
 ) -> ParameterSpace:
-    """The axes of these names, or all, of a space that must be one around this ISP."""
+    """Return the axes of these names, or all. Raises InputError if the space is of another ISP."""
     if not isinstance(isp, Pipeline):
         raise InputError(f"isp must be a Pipeline, as of rd.isp.static, got {type(isp).__name__}")
     if not isinstance(space, ParameterSpace):
@@ -37,15 +37,16 @@ def axes_of(
 
 
 def check_seed(seed: int) -> None:
-    """Of NumPy's generators."""
+    """Raise InputError unless NumPy's generators take the seed."""
     if type(seed) is not int or seed < 0:
         raise InputError(f"seed must be a whole number from 0 on, got {seed!r}")
 
 
 def check_fit(net: nn.Module, loss: nn.Module, view: Tensor, truth: Tensor) -> int:
-    """Channels of the logits that a net makes of the first views (n, 3, H, W).
+    """Return the number of channels of the logits that a net makes of views (n, 3, H, W).
 
-    loss: must be one number of logits and targets. truth: targets of all images.
+    truth: the targets of all images. Raises InputError if logits and targets don't fit, or if the
+    loss is not one number.
     """
     try:
         logits = net(view)

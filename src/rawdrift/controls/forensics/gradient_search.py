@@ -1,4 +1,4 @@
-"""The adversarial search: which setting of a camera harms a model most (section 2.2)."""
+"""The adversarial search for the setting of a camera that harms a model most (section 2.2)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,14 +18,16 @@ from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 
-STEP = 0.1  # of the box's width, at first; more where few steps would not cross the box
+STEP = 0.1  # first step, as a share of the box's width; more if few steps would not cross the box
 PROBES = 8  # places that a restart chooses from; together they cost less than three steps
-LEAST = 1e-9  # difference of metrics that is one
+LEAST = 1e-9  # metrics that differ by less are equal
 
 
 class Visit(NamedTuple):
-    """A setting that a search has tried. start: the number of the restart that it belongs to, or -1
-    where an ascent only might have begun."""
+    """A setting that a search has tried.
+
+    start: the number of the ascent that it belongs to, or -1 where one might have begun.
+    """
 
     start: int
     setting: Vector
@@ -36,11 +38,11 @@ class Visit(NamedTuple):
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What an adversarial search found, by gradients and by what it is compared with.
+    """What an adversarial search found, by gradients and by the methods it is compared with.
 
     gradient: the setting that the gradient found, with the axes that don't matter put back.
-    rivals: by name, what the other methods found with as many evaluations.
-    baseline: metric of the ISP as it is. trajectory: all that the gradient search tried.
+    rivals: what the other methods found with as many evaluations, by name.
+    baseline: the metric of the ISP as it is. trajectory: all that the gradient search tried.
     warnings: what a reader must know.
     """
 
@@ -60,17 +62,17 @@ class SearchResult:
 
     @property
     def metric(self) -> float:
-        """With the setting that the gradient found, on the exact static pipeline."""
+        """The metric at that setting, on the exact static pipeline."""
         return self.gradient.metric
 
     @property
     def distance(self) -> float:
-        """Between the views of that setting and the default ones."""
+        """The distance between the views at that setting and the default ones."""
         return self.gradient.distance
 
     @property
     def worst(self) -> Found:
-        """Of all methods; of equal ones the gradient."""
+        """The worst setting of all methods; of equal ones that of the gradient."""
         return min([self.gradient, *self.rivals.values()], key=lambda found: found.metric)
 
 
@@ -92,22 +94,23 @@ def search(
 ) -> SearchResult:
     """Search the box for the setting of the ISP that harms a frozen net most.
 
-    Projected gradient ascent of loss - regularization * distance over the box, with Adam (Kingma
-    and Ba 2015) in units of its width: from the ISP's own setting; then in turn from the worst of a
-    few others, one across the box from where the last ascent has led, the rest random, and in
-    smaller steps from the best setting so far.
-    The setting with the lowest metric is found, of those whose gain in loss is worth their
-    distance. Then each axis is tried at its bounds, and at the ISP's own value, which stays if it
-    does no less harm. What is found is evaluated again on the exact static pipeline.
+    This is projected gradient ascent of loss - regularization * distance over the box, with Adam
+    (Kingma and Ba 2015) in units of the box's width. The first ascent starts at the ISP's own
+    setting. The next ones start in turn at the worst of a few other settings (one across the box
+    from where the last ascent ended, the rest random), and in smaller steps at the setting with the
+    highest objective so far. Of all settings whose gain in loss is worth their distance, the one
+    with the lowest metric is taken. Then each axis is tried at its bounds, and at the ISP's own
+    value, which stays if it does no less harm. The result is evaluated on the exact static
+    pipeline.
 
     net: (n, 3, H, W) to logits; see `chain.Chain`, also for data, metric, loss and distance.
-    parameters: search over these alone: names of axes, whole parameters or steps.
-    rivals: "random", uniform in the box; "cma-es" (Hansen and Ostermeier 2001). They ascend the
-        same objective with as many evaluations.
-    restarts: ascents in all. steps: of each. seed: of the random settings and the rivals.
+    parameters: names of axes, whole parameters or steps, if not all are to be searched.
+    rivals: methods to compare with: "random", uniform in the box; "cma-es" (Hansen and Ostermeier
+        2001). They ascend the same objective with as many evaluations.
+    restarts: number of ascents. steps: of each. seed: of the random settings and the rivals.
 
-    Raises InputError where net, data and space do not fit together, for a net that has nothing to
-    lose, and for one that makes NaN.
+    Raises InputError if net, data and space do not fit together, if the net has nothing to lose,
+    or if it makes NaN.
     """
     if not is_number(regularization) or regularization < 0:
         raise InputError(f"regularization must be at least 0, got {regularization!r}")
@@ -131,7 +134,7 @@ def search_chain(
     rivals: Sequence[str] = (),
     seed: int = 0,
 ) -> SearchResult:
-    """`search` of a chain that is there already."""
+    """Do `search` on a chain."""
     starts = np.random.default_rng([seed, 0])
     before = chain.asked
     visits: list[Visit] = []
@@ -178,9 +181,12 @@ def search_chain(
         gradient,
         others,
         visits,
-        tuple(_beaten(gradient, found, chain.metric) for found in others.values()
-              if found.metric < gradient.metric - LEAST),
-    )  # fmt: skip
+        tuple(
+            _beaten(gradient, rival, chain.metric)
+            for rival in others.values()
+            if rival.metric < gradient.metric - LEAST
+        ),
+    )
 
 
 def _ascend(
@@ -209,8 +215,10 @@ def _ascend(
 
 
 def _probes(space: ParameterSpace, last: Vector, rng: np.random.Generator) -> list[Vector]:
-    """Across the box from `last`, then at random, every other one in a corner: settings that harm
-    most are often at bounds."""
+    """Places to start from: one across the box from `last`, then random ones.
+
+    Every other one is in a corner, since settings that harm most are often at bounds.
+    """
     places = rng.random((PROBES, len(space)))
     places[0] = 1 - space.unit(last)
     places[1::2] = places[1::2].round()
@@ -220,8 +228,8 @@ def _probes(space: ParameterSpace, last: Vector, rng: np.random.Generator) -> li
 def _chosen(
     visits: Sequence[Visit], chain: Chain, space: ParameterSpace, regularization: float
 ) -> Visit:
-    """The lowest metric, then the highest loss, of the default and the visits that are worth their
-    distance."""
+    """Of the default and the visits that are worth their distance, the one with the lowest metric;
+    of equal ones, the one with the highest loss."""
     default = _visit(0, space.default, chain.baseline)
     worth = [visit for visit in visits if _is_worth(visit, chain.baseline, regularization)]
     return min([default, *worth], key=lambda visit: (visit.metric, -visit.loss))
@@ -233,8 +241,11 @@ def _is_worth(visit: Visit, baseline: Score, regularization: float) -> bool:
 
 
 def _refined(chain: Chain, space: ParameterSpace, visit: Visit, regularization: float) -> Visit:
-    """Axis by axis: at a bound where that lowers the metric itself, which the loss only stands for,
-    or back at its default where that does no less harm."""
+    """Improve a setting axis by axis.
+
+    An axis is moved to a bound if that lowers the metric itself, for which the loss only stands in,
+    or back to its default if that does no less harm.
+    """
     for axis in range(len(space)):
         for value, least in (
             (space.low, LEAST),

@@ -1,4 +1,4 @@
-"""The box of all axes together: shrunk by attacks from inside, then validated."""
+"""The box of all axes together: it is shrunk by attacks from inside, then validated."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,11 +13,11 @@ from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.statistics.basics import Interval, wilson
 
 SCAN = 8  # settings between the default and a bound of the space, tried from the inside out
-HALVINGS = 6  # of the gap between the last that holds and the first that does not: to 0.2 %
+HALVINGS = 6  # of the gap between the last setting that holds and the first that does not: 0.2 %
 ROUNDS = 8  # of attacks on the joint box
-MARGIN = 0.01  # shrunk by beyond what was found, once that was not enough; twice as much each time
-SEARCH = 10  # steps of the adversarial one, from two starts
-ATTACKS = 32  # random settings of each, half of them corners
+MARGIN = 0.01  # extra shrinking after the second attack; it doubles with each further one
+SEARCH = 10  # steps of the adversarial search, from two starts
+ATTACKS = 32  # random settings of each attack, half of them corners
 SMALLEST = 1e-3  # scale at which a joint box is given up: the default alone
 
 
@@ -35,10 +35,11 @@ def joint_box(
     holds: Callable[[Vector], bool],
     rng: np.random.Generator,
 ) -> tuple[Box, float]:
-    """Shrink the box of all tolerances until no attack from inside finds what does not hold.
+    """Shrink the box of all tolerances until an attack finds no setting inside that fails.
 
-    With many axes, each attack finds a corner a little worse than the last: a growing margin ends
-    this. A box that was not attacked in vain is never returned, rather the default alone.
+    With many axes, each attack finds a corner a little worse than the last, so the box is shrunk by
+    a growing margin. Only a box that withstood its last attack is returned, else the default alone.
+    Returns the box and its scale.
     """
     default, scale = space.default, 1.0
     for attempt in range(ROUNDS):
@@ -63,7 +64,7 @@ def _scaled(space: ParameterSpace, box: Box, scale: float) -> Box:
 def _attacks(
     chain: Chain, space: ParameterSpace, box: Box, rng: np.random.Generator, attempt: int
 ) -> Iterator[Vector]:
-    """Settings of a box: what a search finds worst, then corners, then any."""
+    """Settings of a box: the worst that a search finds, then random corners, then random others."""
     wide = [i for i in range(len(space)) if box.low[i] < box.high[i]]
     if not wide:
         return
@@ -71,8 +72,8 @@ def _attacks(
         tuple(replace(space.axes[i], low=float(box.low[i]), high=float(box.high[i])) for i in wide)
     )
     worst = space.default
-    found = search_chain(chain, inside, restarts=2, steps=SEARCH, seed=attempt)
-    worst[wide] = [*found.parameters.values()]
+    search = search_chain(chain, inside, restarts=2, steps=SEARCH, seed=attempt)
+    worst[wide] = [*search.parameters.values()]
     yield worst
     size = (ATTACKS // 2, len(space))
     yield from np.where(rng.integers(0, 2, size), box.low, box.high)
@@ -87,7 +88,7 @@ def validate(
     cameras: int,
     rng: np.random.Generator,
 ) -> Validation:
-    """Draw cameras from the box that have not been tried yet."""
+    """Draw new cameras from the box, and count those that lose more than `max_drop`."""
     drops = []
     for _ in range(cameras):
         setting = box.low + rng.random(len(space)) * (box.high - box.low)
@@ -100,7 +101,7 @@ def validate(
 
 
 def reach(start: Vector, end: Vector, holds: Callable[[Vector], bool]) -> float:
-    """The share of the way from `start`, which holds, to `end` on which all settings hold."""
+    """The share of the way from `start`, which holds, to `end` up to which settings hold."""
     good = 0.0
     for bad in np.arange(1, SCAN + 1) / SCAN:
         if not holds(start + bad * (end - start)):

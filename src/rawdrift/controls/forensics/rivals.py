@@ -1,4 +1,4 @@
-"""What an adversarial search is compared with: methods that need no gradient."""
+"""Methods of search that need no gradient, for comparison with the one that does."""
 
 from collections.abc import Callable, Mapping
 
@@ -19,7 +19,7 @@ def _random(
 def _cma_es(
     objective: Objective, space: ParameterSpace, evaluations: int, rng: np.random.Generator
 ) -> None:
-    """From the default first; where it has converged, again from elsewhere."""
+    """Start at the default; after convergence, start again elsewhere."""
     from cmaes import CMA
 
     size = max(len(space), 2)  # it needs two axes; a second one that does nothing is harmless
@@ -32,14 +32,14 @@ def _cma_es(
         if optimizer.should_stop():
             start = rng.random(size)
             optimizer = CMA(mean=start, sigma=0.3, bounds=bounds, seed=int(rng.integers(2**31)))
-        told = []
+        answers = []
         for _ in range(optimizer.population_size):
             place = optimizer.ask()
-            told.append((place, -objective(space.at(place[: len(space)]))))
+            answers.append((place, -objective(space.at(place[: len(space)]))))
             asked += 1
             if asked == evaluations:
                 return
-        optimizer.tell(told)
+        optimizer.tell(answers)
 
 
 RIVALS: Mapping[str, Callable[[Objective, ParameterSpace, int, np.random.Generator], None]] = {

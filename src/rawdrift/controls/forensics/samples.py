@@ -11,7 +11,7 @@ from rawdrift.statistics.resampling import Clusters, clusters
 
 
 class Samples(Protocol):
-    """Any dataset of (mosaic, target): a mosaic is (H, W), a target a class or a mask (H, W)."""
+    """Any dataset of pairs (mosaic, target): a mosaic (H, W), a class or a mask (H, W)."""
 
     def __len__(self) -> int: ...
 
@@ -19,7 +19,10 @@ class Samples(Protocol):
 
 
 def read(data: RawDataset | Samples) -> tuple[Tensor, Tensor, Clusters]:
-    """Mosaics (N, H, W), targets (N,) or (N, H, W) int64, and the group of each image, (N,)."""
+    """Return mosaics (N, H, W), targets (N,) or (N, H, W) int64, and the group of each image (N,).
+
+    Raises InputError if the data are not of this form, or if mosaics hold NaN.
+    """
     if len(data) < 2:
         raise InputError(f"forensics needs at least 2 images, got {len(data)}")
     groups = data.groups if isinstance(data, RawDataset) else None

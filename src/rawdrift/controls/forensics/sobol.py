@@ -1,4 +1,4 @@
-"""Which numbers of the camera matter, alone and in company."""
+"""The sensitivity of a model to the numbers of a camera, alone and together."""
 
 from collections.abc import Iterable
 
@@ -29,14 +29,15 @@ def sensitivity(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Sensitivity:
-    """Sobol indices of the metric over the box, and its curve along every axis.
+    """Return Sobol indices of the metric over the box, and its curve along every axis.
 
-    Indices by Saltelli's sampling (2010) with the estimators and bootstrap intervals of SALib;
-    curves with intervals by bootstrap over images, or groups. A metric that is the same all over
-    the box has indices of 0.
+    Indices come from Saltelli's sampling (2010) with the estimators and bootstrap intervals of
+    SALib. Curves have intervals by bootstrap over images or their groups. If the metric is the same
+    at every setting that is drawn, all indices are 0.
 
-    net, isp, data, space, metric, parameters: as of `search`. samples: a power of 2; the box is
-    evaluated samples * (D + 2) times. points: of a curve, evenly over the axis and the default.
+    net, isp, data, space, metric, parameters: as for `search`. samples: a power of 2; the metric is
+    computed at samples * (D + 2) settings. points: of a curve, evenly over the axis; the default is
+    added.
     """
     if type(samples) is not int or samples < 2 or samples & (samples - 1):
         raise InputError(f"samples must be a power of 2, got {samples!r}")
@@ -81,19 +82,18 @@ def _sobol(
     }
     settings = sample.sample(problem, samples, calc_second_order=False, seed=seed)
     values = np.array([chain.score(space, space.clip(x)).metric for x in settings])
-    if (
-        values.min() == values.max()
-    ):  # 0 / 0 in the estimators; the variance of equal numbers rounds
+    # The estimators would divide by zero. The variance of equal numbers may not be exactly zero.
+    if values.min() == values.max():
         nothing = Interval(0.0, 0.0, 0.0)
         return 0.0, {name: Sobol(nothing, nothing) for name in space.names}
     variance = float(values.var())
     # SALib takes a seed of 0 for none, and draws from the global state.
-    found = analyze.analyze(
+    indices = analyze.analyze(
         problem, values, calc_second_order=False, conf_level=confidence, seed=seed + 1
     )
 
     def interval(kind: str, number: int) -> Interval:
-        value, half = float(found[kind][number]), float(found[f"{kind}_conf"][number])
+        value, half = float(indices[kind][number]), float(indices[f"{kind}_conf"][number])
         return Interval(value, value - half, value + half)
 
     return variance, {

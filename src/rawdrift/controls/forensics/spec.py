@@ -15,37 +15,36 @@ RIVALS = ("random", "cma-es")
 
 @dataclass(frozen=True)
 class Forensics:
-    """Drift forensics: settings of the camera and its ISP that break a model, and those that are
-    safe.
+    """Drift forensics: settings of the camera and its ISP that break a model, and safe ones.
 
     Args:
         isp: the pipeline to train on and to drift, such as "bi,s,ga", or an ISP file (.toml) of the
-            data's camera; with task.checkpoint the one whose views that model knows.
+            data's camera; with task.checkpoint, the ISP that this model was trained on.
         channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
         folds: of the cross-validation, at least 2.
-        models: of how many folds to train a model, the first ones; by default of all. Sensitivity,
-            envelope and signature are of the first.
-        images: at most so many test images of each fold, of all labels alike; by default all.
-        space: "default", every step within its documented range, or ranges by parameter: a pair
+        models: number of folds, the first ones, for which a model is trained; by default all.
+            Sensitivity, envelope and signature are those of the first model.
+        images: most test images of each fold, drawn evenly from all labels; by default all.
+        space: "default", every step within its documented range; or ranges by parameter: a pair
             (low, high), or a half-width relative to the value.
         sensor: whether exposure, gain, read noise and PSF of the sensor drift too; the camera must
             know its gain.
-        groups: what is searched: "all" parameters; "each" step alone; names of steps, parameters or
-            axes.
+        groups: what is searched: "all" parameters together; "each" step alone; or names of steps,
+            parameters or axes.
         regularizations: weights of the distance between drifted and default views; 0 searches
             without regard to it.
         distance: between views: "l2", root mean square, or "ssim", 1 - SSIM.
-        metric: accuracy, balanced_accuracy or macro_f1; of masks iou or dice; by default the first.
-        restarts: of the gradient search.
-        steps: of each restart.
-        rivals: what the searches of the first group are compared with, with as many evaluations:
+        metric: in place of task.metric, with the same choices.
+        restarts: number of ascents of the gradient search.
+        steps: of each ascent.
+        rivals: methods to compare the searches of the first group with, at as many evaluations:
             "random", "cma-es".
-        samples: of the Sobol indices, a power of 2, each of as many evaluations as axes and 2; 0
-            leaves the sensitivity out.
-        envelope: whether to look for safe settings and to sign them.
-        max_drop: of the metric, within the envelope.
+        samples: of the Sobol indices, a power of 2; each costs as many evaluations as there are
+            axes, and 2 more. 0 leaves the sensitivity out.
+        envelope: whether to find safe settings and to sign them.
+        max_drop: of the metric within the envelope.
         confidence: of the envelope and of intervals.
-        cameras: random ones that the envelope is validated with.
+        cameras: number of random cameras to validate the envelope with.
     """
 
     isp: str = "bi,s,ga"
@@ -101,8 +100,8 @@ class Forensics:
         for value in self.regularizations:
             if not is_number(value) or value < 0:
                 raise InputError(f"forensics.regularizations must be at least 0, got {value!r}")
-        found = [float(value) for value in self.regularizations]
-        object.__setattr__(self, "regularizations", found)
+        weights = [float(value) for value in self.regularizations]
+        object.__setattr__(self, "regularizations", weights)
         for rival in self.rivals:
             choose("rival", rival, RIVALS)
         if whole("forensics.samples", self.samples, 0) & (self.samples - 1) or self.samples == 1:
@@ -117,7 +116,7 @@ class Forensics:
 
 @dataclass(frozen=True)
 class ForensicsSpec:
-    """A drift forensics experiment, whole.
+    """A whole drift forensics experiment.
 
     Args:
         data: the raw images and their labels, of one camera.

@@ -1,4 +1,4 @@
-"""The envelope: settings of the camera that keep the metric, with a stated confidence."""
+"""The envelope: the settings of a camera that keep the metric, with a stated confidence."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -32,10 +32,10 @@ def envelope(
     cameras: int = 200,
     seed: int = 0,
 ) -> Envelope:
-    """The largest intervals and box in which the metric's drop stays under `max_drop`.
+    """Find the largest intervals, and box, in which the metric drops by `max_drop` at most.
 
-    A setting holds if the upper confidence bound of its drop is at most `max_drop`: by bootstrap
-    over images, or groups. All bounds hold together with `confidence`: each leaves out a share
+    A setting holds if the upper confidence bound of its drop is at most `max_drop`, by bootstrap
+    over images or their groups. All bounds hold at once with `confidence`: each leaves out a share
     (1 - confidence) / (2 D + 1) of draws (Bonferroni's correction for the two ends of D axes and
     the box). Settings on the way to an end are tested from the inside out, up to the first that
     does not hold, which needs no further correction (fixed-sequence testing, Maurer et al. 1995).
@@ -44,8 +44,8 @@ def envelope(
     the default until neither random settings and corners nor an adversarial search inside finds
     one that does not hold; then `cameras` others are drawn uniformly from the box to validate it.
 
-    net, isp, data, space, metric, parameters, loss: as of `search`.
-    Raises InputError as `search`, and for a metric that has no `max_drop` to lose.
+    net, isp, data, space, metric, parameters, loss: as for `search`.
+    Raises InputError as `search` does, and if the metric is too low to drop by `max_drop`.
     """
     for name, value, least in (("max_drop", max_drop, 0.0), ("confidence", confidence, 0.5)):
         if not is_number(value) or not least < value < 1:
