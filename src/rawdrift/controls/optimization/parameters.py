@@ -86,7 +86,7 @@ def _few_ticks(axes: Axes, value: float) -> None:
         high, low = axes.get_ylim()[::-1]
     digits = max(0, 2 - int(np.floor(np.log10(high - low)))) if high - low < 10 else 1
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], min_n_ticks=3))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: style.number(v, min(digits, 4) - 1)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: style.number(v, min(digits, 6) - 1)))
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
 
 
