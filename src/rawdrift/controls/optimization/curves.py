@@ -9,11 +9,13 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
+from rawdrift.checks import InputError
 from rawdrift.controls.material import Material
 from rawdrift.controls.optimization.records import OptimizationRecord
 from rawdrift.controls.optimization.result import Difference, Moment, Reached, Row
+from rawdrift.imports import is_import
 from rawdrift.statistics.basics import Interval, spread
-from rawdrift.statistics.measures import Array, classification, segmentation
+from rawdrift.statistics.measures import Array
 from rawdrift.statistics.resampling import FLIPS, Resampling, clusters, holm
 
 CERTAIN = 0.05  # corrected p-values below it are called a difference
@@ -36,12 +38,9 @@ class Curves:
         seed: int,
     ):
         data, targets, splits = material
-        of_masks = targets.kind == "segmentation"
         self.intensity = intensity
-        self.measures = segmentation() if of_masks else classification(targets.outputs)
-        self.metric = next(iter(self.measures))
-        self.measure = self.measures[self.metric]
-        self.truth = np.zeros(len(data)) if of_masks else targets.values.numpy()
+        self.metric, self.measure = next(iter(targets.measures.items()))
+        self.truth = targets.truth
         self.seed = seed
         self.groups = clusters(len(data), data.groups)
         self.outcomes: dict[str, NDArray[np.int64]] = {}
@@ -70,6 +69,12 @@ class Curves:
             features = self.measure.features(self.outcomes[setting], self.truth)
             tests = [self.splits[fold].test for fold in self.folds[setting]]
             values[setting] = np.stack([self.measure.of(features[:, t].sum(1)) for t in tests])
+            if np.isnan(values[setting]).any():
+                raise InputError(
+                    f"{self.metric} of {setting} at intensity {self.intensity:g} is not defined in "
+                    f"every fold: no image counts; check the masks or labels, or choose another "
+                    f"metric"
+                )
         return values
 
     def table(self) -> Iterator[Row]:
@@ -112,7 +117,8 @@ class Curves:
         features = self.measure.features(self.outcomes[setting], self.truth)[:, answered]
         resampling = self._resampling(answered)
         draws = resampling.bootstrap(features, self.measure).mean(0)
-        return resampling.interval(float(self.by_fold[setting].mean()), draws)
+        bounds = None if is_import(self.metric) else (0.0, 1.0)  # users' own take any value
+        return resampling.interval(float(self.by_fold[setting].mean()), draws, bounds=bounds)
 
     def _resampling(self, answered: NDArray[np.bool_]) -> Resampling:
         return Resampling(np.unique(self.groups[answered], return_inverse=True)[1], self.seed)
@@ -140,7 +146,8 @@ class Curves:
         resampling = self._resampling(answered)
         value = float(self.measure.of(one.sum(0)) - self.measure.of(other.sum(0)))
         draws = resampling.bootstrap(one, self.measure) - resampling.bootstrap(other, self.measure)
-        interval = resampling.interval(value, draws)
+        bounds = None if is_import(self.metric) else (-1.0, 1.0)
+        interval = resampling.interval(value, draws, bounds=bounds)
         p = float(resampling.p_values(one[None], other[None], self.measure, FLIPS)[0])
         return Difference(
             intensity=self.intensity,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from rawdrift.controls.result import Result
+from rawdrift.controls.result import Result, to_builtins
+from rawdrift.runs.spec import flat
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -263,29 +264,9 @@ class OptimizationResult(Result, frozen=True, kw_only=True, tag="optimization"):
         return {f"{row.setting} {row.intensity:g} {self.metric}": row.mean for row in self.table}
 
     def rows(self) -> list[dict[str, Any]]:
-        """Each setting at each intensity."""
-        return [
-            {
-                "intensity": row.intensity,
-                "setting": row.setting,
-                "metric": self.metric,
-                "folds": row.folds,
-                "mean": row.mean,
-                "low": row.low,
-                "high": row.high,
-                "std": row.std,
-                "std_over_folds": row.std_over_folds,
-                "std_over_steps": row.std_over_steps,
-                "final": row.final.mean,
-                "final_std": row.final.std,
-                "best": row.best.mean,
-                "best_std": row.best.std,
-                "best_step": row.best.step,
-                "steps_to_90": row.steps_to_90.mean,
-                "steps_to_90_of_best": row.steps_to_90_of_best.mean,
-            }
-            for row in self.table
-        ]
+        """Return a row for each setting at each intensity; "final.std" is the field of a field."""
+        rows = [{"metric": self.metric, **flat(to_builtins(row))} for row in self.table]
+        return [{k: v for k, v in row.items() if not isinstance(v, list)} for row in rows]
 
     def plot(self) -> "Figure":
         """Draw the learning curves on test images, a panel for each intensity."""

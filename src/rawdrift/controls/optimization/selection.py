@@ -8,6 +8,7 @@ import msgspec
 import torch
 
 from rawdrift import files
+from rawdrift.checks import InputError
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.controls.material import Material
 from rawdrift.controls.optimization.records import Unit
@@ -18,7 +19,6 @@ from rawdrift.models.chain import Develop
 from rawdrift.models.evaluate import answer
 from rawdrift.models.metrics import over_set
 from rawdrift.models.train import Course, DivergedError
-from rawdrift.statistics.measures import classification, segmentation
 
 TRAININGS = len(CONFIGURATIONS)
 
@@ -77,8 +77,7 @@ def choose(
     data, targets, splits = material
     split = validation(data, splits[unit.fold].train, seed)
     held_out = torch.from_numpy(split.test)
-    of_masks = targets.kind == "segmentation"
-    metric = next(iter(segmentation() if of_masks else classification(targets.outputs)))
+    metric = next(iter(targets.measures))
     by_name = scores.read()
     for name in CONFIGURATIONS:
         if name in by_name:
@@ -87,9 +86,16 @@ def choose(
         try:
             net = fit(data, targets, torch.from_numpy(split.train), develop, course=Course())
             outcomes, _ = answer(develop, net, data, targets, held_out)
-            by_name[name] = over_set(outcomes, targets, held_out)[metric]
+            scored = over_set(outcomes, targets, held_out)
         except DivergedError:
             by_name[name] = None
+        else:
+            if metric not in scored:
+                raise InputError(
+                    f"{metric} is not defined on the {len(held_out)} images of the inner "
+                    f"validation: none of them counts; choose another metric"
+                )
+            by_name[name] = scored[metric]
         scores.write(by_name)
     finite = {name: value for name, value in by_name.items() if value is not None}
     if not finite:

@@ -1,18 +1,23 @@
 """The tables of a drift optimization run."""
 
 import math
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from rawdrift.controls.forensics.axes import words
-from rawdrift.controls.optimization.result import LearnedISP, OptimizationResult, Violation
+from rawdrift.controls.optimization.result import Choice, Difference, OptimizationResult, Row
 from rawdrift.report import style
 from rawdrift.report.tables import Column, Table
 
-_INTENSITY = Column("intensity", "Intensity")
-_SETTING = Column("setting", "Setting")
-_FOLD = Column("fold", "Fold")
+Columns = list[tuple[Column, Callable[[Any], Any]]]
+"""Columns, and the value that each has for an item."""
+
+_INTENSITY = (Column("intensity", "Intensity"), lambda item: f"{item.intensity:g}")
+_SETTING = (Column("setting", "Setting"), lambda item: item.setting)
+_FOLD = (Column("fold", "Fold"), lambda item: item.fold + 1)
 _PERCENT_95 = "95\N{NO-BREAK SPACE}%"
 _PERCENT_90 = "90\N{NO-BREAK SPACE}%"
 
@@ -31,96 +36,63 @@ def tables(result: OptimizationResult) -> dict[str, Table]:
     return {table.name: table for table in present}
 
 
+def _table(name: str, title: str, columns: Columns, items: Iterable[Any]) -> Table:
+    """Return a table with a row for each item."""
+    rows = [[value(item) for _, value in columns] for item in items]
+    return Table(name, title, [column for column, _ in columns], rows)
+
+
 def _settings(result: OptimizationResult) -> Table:
     """The paper's Table 4."""
     metric = style.metric(result.metric)
-    columns = [
+    columns: Columns = [
         _INTENSITY,
         _SETTING,
-        Column(result.metric, metric, 3),
-        Column(result.metric, _PERCENT_95, 3),
-        Column("std", "Std", 3),
-        Column("std_over_folds", "over folds", 3),
-        Column("std_over_steps", "over steps", 3),
-        Column("folds", "Folds", 0),
+        (Column(result.metric, metric, 3), lambda row: row.mean),
+        (Column(result.metric, _PERCENT_95, 3), _interval),
+        (Column("std", "Std", 3), lambda row: row.std),
+        (Column("std_over_folds", "over folds", 3), lambda row: row.std_over_folds),
+        (Column("std_over_steps", "over steps", 3), lambda row: row.std_over_steps),
+        (Column("folds", "Folds", 0), lambda row: row.folds),
     ]
-    rows = [
-        [
-            f"{row.intensity:g}",
-            row.setting,
-            row.mean,
-            _interval(row.low, row.high),
-            row.std,
-            row.std_over_folds,
-            row.std_over_steps,
-            row.folds,
-        ]
-        for row in result.table
-    ]
-    return Table("settings", f"{metric} over folds and steps", columns, rows)
+    return _table("settings", f"{metric} over folds and steps", columns, result.table)
 
 
 def _learning(result: OptimizationResult) -> Table:
-    columns = [
+    own, best = f"{_PERCENT_90} of its best at step", f"{_PERCENT_90} of the highest at step"
+    columns: Columns = [
         _INTENSITY,
         _SETTING,
-        Column("final", "Final", 3),
-        Column("final_std", "Std", 3),
-        Column("best", "Best", 3),
-        Column("best_std", "Std", 3),
-        Column("best_step", "at step", 0),
-        Column("steps_to_90", f"{_PERCENT_90} of its best at step", 0),
-        Column("steps_to_90_std", "Std", 0),
-        Column("steps_to_90_of_best", f"{_PERCENT_90} of the highest at step", 0),
-        Column("steps_to_90_of_best_folds", "reached in folds"),
+        (Column("final", "Final", 3), lambda row: row.final.mean),
+        (Column("final_std", "Std", 3), lambda row: row.final.std),
+        (Column("best", "Best", 3), lambda row: row.best.mean),
+        (Column("best_std", "Std", 3), lambda row: row.best.std),
+        (Column("best_step", "at step", 0), lambda row: row.best.step),
+        (Column("steps_to_90", own, 0), lambda row: row.steps_to_90.mean),
+        (Column("steps_to_90_std", "Std", 0), lambda row: row.steps_to_90.std),
+        (Column("steps_to_90_of_best", best, 0), lambda row: row.steps_to_90_of_best.mean),
+        (
+            Column("steps_to_90_of_best_folds", "reached in folds"),
+            lambda row: f"{row.steps_to_90_of_best.reached} of {row.folds}",
+        ),
     ]
-    rows = [
-        [
-            f"{row.intensity:g}",
-            row.setting,
-            row.final.mean,
-            row.final.std,
-            row.best.mean,
-            row.best.std,
-            row.best.step,
-            row.steps_to_90.mean,
-            row.steps_to_90.std,
-            row.steps_to_90_of_best.mean,
-            f"{row.steps_to_90_of_best.reached} of {row.folds}",
-        ]
-        for row in result.table
-    ]
-    return Table("learning", "How far and how fast each setting learns", columns, rows)
+    return _table("learning", "How far and how fast each setting learns", columns, result.table)
 
 
 def _differences(result: OptimizationResult) -> Table:
-    columns = [
-        _INTENSITY,
-        Column("when", "When"),
-        Column("first", "Setting"),
-        Column("second", "less"),
-        Column("difference", "Difference", 3),
-        Column("difference", _PERCENT_95, 3),
-        Column("p_value", "p", 3),
-        Column("p_holm", "p, Holm", 3),
-        Column("images", "Images", 0),
-    ]
     when = {"final": "in the end", "mean": "over all epochs"}
-    rows = [
-        [
-            f"{difference.intensity:g}",
-            when[difference.when],
-            difference.first,
-            difference.second,
-            difference.value,
-            _interval(difference.low, difference.high),
-            difference.p,
-            difference.p_holm,
-            difference.n,
-        ]
-        for difference in result.differences
+    columns: Columns = [
+        _INTENSITY,
+        (Column("when", "When"), lambda difference: when[difference.when]),
+        (Column("first", "Setting"), lambda difference: difference.first),
+        (Column("second", "less"), lambda difference: difference.second),
+        (Column("difference", "Difference", 3), lambda difference: difference.value),
+        (Column("difference", _PERCENT_95, 3), _interval),
+        (Column("p_value", "p", 3), lambda difference: difference.p),
+        (Column("p_holm", "p, Holm", 3), lambda difference: difference.p_holm),
+        (Column("images", "Images", 0), lambda difference: difference.n),
     ]
-    return Table("differences", "Paired differences between settings", columns, rows)
+    return _table("differences", "Paired differences between settings", columns, result.differences)
 
 
 def elements(name: str, value: Any) -> dict[str, float]:
@@ -143,17 +115,16 @@ def is_kernel(name: str) -> bool:
 
 
 def _parameters(result: OptimizationResult) -> Table:
+    training = _training(result)
     columns = [
-        _INTENSITY,
-        _FOLD,
-        *_camera_column(result),
+        *(column for column, _ in training),
         Column("parameter", "Parameter"),
         Column("initial", "Camera's value", 4, True),
         Column("final", "Learned", 4, True),
     ]
     rows = []
     for isp in result.isps:
-        first = _training(result, isp)
+        first = [value(isp) for _, value in training]
         for name, value in isp.final.items():
             start = elements(name, isp.initial[name])
             for element, number in elements(name, value).items():
@@ -172,36 +143,23 @@ def _decimals(*values: float) -> int:
 
 
 def _violations(result: OptimizationResult) -> Table:
-    columns = [
-        _INTENSITY,
-        _FOLD,
-        *_camera_column(result),
-        Column("parameter", "Parameter"),
-        Column("step", "Since step"),
-        Column("what", "What was wrong then"),
-        Column("at_end", "At the end"),
+    columns: Columns = [
+        *_training(result),
+        (Column("parameter", "Parameter"), lambda violation: words(violation.parameter)),
+        (Column("step", "Since step"), lambda violation: violation.step),
+        (Column("what", "What was wrong then"), lambda violation: _signed(violation.what)),
+        (
+            Column("at_end", "At the end"),
+            lambda violation: _signed(violation.at_end or "back within physics"),
+        ),
     ]
-    rows = [
-        [
-            *_training(result, violation),
-            words(violation.parameter),
-            violation.step,
-            _signed(violation.what),
-            _signed(violation.at_end) if violation.at_end else "back within physics",
-        ]
-        for violation in result.violations
-    ]
-    return Table("violations", "Parameters that left physics", columns, rows)
+    return _table("violations", "Parameters that left physics", columns, result.violations)
 
 
-def _camera_column(result: OptimizationResult) -> list[Column]:
-    return [Column("camera", "Camera")] if len(result.data.cameras) > 1 else []
-
-
-def _training(result: OptimizationResult, of: LearnedISP | Violation) -> list[Any]:
-    """Return the first values of a row: intensity, fold, and the camera if there are several."""
-    camera = [of.camera] if len(result.data.cameras) > 1 else []
-    return [f"{of.intensity:g}", of.fold + 1, *camera]
+def _training(result: OptimizationResult) -> Columns:
+    """Return the columns that name a training, and the camera if there are several."""
+    camera = (Column("camera", "Camera"), lambda item: item.camera)
+    return [_INTENSITY, _FOLD, *([camera] if len(result.data.cameras) > 1 else [])]
 
 
 def _signed(text: str) -> str:
@@ -213,26 +171,20 @@ def _signed(text: str) -> str:
 
 
 def _choices(result: OptimizationResult) -> Table:
-    names = list(dict.fromkeys(name for choice in result.choices for name in choice.validation))
-    columns = [
+    names = dict.fromkeys(name for choice in result.choices for name in choice.validation)
+    columns: Columns = [
         _INTENSITY,
         _FOLD,
-        Column("chosen", "Chosen"),
-        Column("images", "Images", 0),
-        *(Column(name, name, 2) for name in names),
+        (Column("chosen", "Chosen"), lambda choice: choice.chosen),
+        (Column("images", "Images", 0), lambda choice: choice.images),
+        *((Column(name, name, 2), partial(_score, name)) for name in names),
     ]
-    rows = [
-        [
-            f"{choice.intensity:g}",
-            choice.fold + 1,
-            choice.chosen,
-            choice.images,
-            *(choice.validation.get(name) for name in names),
-        ]
-        for choice in result.choices
-    ]
-    return Table("choices", "What static-best chose from", columns, rows)
+    return _table("choices", "What static-best chose from", columns, result.choices)
 
 
-def _interval(low: float | None, high: float | None) -> tuple[float, float] | None:
-    return None if low is None or high is None else (low, high)
+def _score(name: str, choice: Choice) -> float | None:
+    return choice.validation.get(name)
+
+
+def _interval(of: Row | Difference) -> tuple[float | None, float | None] | None:
+    return None if of.low is None else (of.low, of.high)
