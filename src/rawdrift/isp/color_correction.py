@@ -72,7 +72,13 @@ class ColorCorrection(Step):
             elements=[[f"{source} to {target}" for source in "RGB"] for target in "RGB"],
             knobs={
                 "saturation": Knob(turn=_saturated, default=1.0, drift=relative(0.2), least=0.0),
-                "hue": Knob(turn=_turned, default=0.0, drift=absolute(10.0), unit="degrees"),
+                "hue": Knob(
+                    turn=_turned,
+                    default=0.0,
+                    drift=absolute(10.0),
+                    unit="degrees",
+                    rounding=math.degrees(1e-3),
+                ),
             },
             settings=_settings,
             implausible=_implausible,

@@ -90,10 +90,12 @@ class Knob(Quantity):
     turn: (tensor, quantity ()) to the tensor that it makes, differentiable in the quantity.
     default: the quantity at which a tensor stays as it is, or a function of the tensor that returns
         it; that raises InputError for a tensor that has no such quantity.
+    rounding: by which the numbers of a file, which are rounded, may seem to turn it.
     """
 
     turn: Callable[[Tensor, Tensor], Tensor]
     default: float | Callable[[Tensor], float]
+    rounding: float = 1e-3
 
     def of(self, tensor: Tensor) -> float:
         """The quantity that a tensor has."""

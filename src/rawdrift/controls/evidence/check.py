@@ -6,27 +6,23 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.controls.evidence.signature import Signature
+from rawdrift.imports import is_import
+from rawdrift.isp.file import kind
+from rawdrift.isp.number import Array, Number
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.isp.yuv import RGB_FROM_YUV, YUV_FROM_RGB
+from rawdrift.isp.presets import configuration
+from rawdrift.isp.step import Step
+from rawdrift.isp.steps import STEPS
 
-Array = NDArray[np.float64]
-
+SENSOR = "SensorSettings"  # a step before the ISP, whose numbers are relative to the camera's
 # Files round their numbers: nearer than this share of a tensor's largest, and a DN of 16 bits, two
 # numbers are the same.
 RELATIVE, ABSOLUTE = 1e-3, 1e-5
-
-# What a step takes from the camera file, by its class.
-_FIELDS = {
-    "BlackLevel": {"level": "black_level"},
-    "WhiteBalance": {"gains": "white_balance"},
-    "ColorCorrection": {"matrix": "color_matrix"},
-    "Gamma": {"gamma": "gamma"},
-}
 
 
 class Outside(NamedTuple):
@@ -103,12 +99,18 @@ def check(
     places: dict[str, _Moved] = {}
     outside = list(_fixed(content, camera))
     for step in content["isp"]["steps"]:
+        cls = type(isp.steps[step["name"]]) if isp and step["name"] in isp.steps else None
+        numbers = (cls or STEPS.get(step["kind"], Step)).numbers
         for name, value in _numbers(step, camera, isp).items():
-            reference = _reference(content, f"{step['name']}.{name}", value.shape)
-            found, rest = _places(content, step["name"], name, reference, value)
-            places |= found
+            full = f"{step['name']}.{name}"
+            reference = _reference(content, full, value.shape)
+            if np.isnan(value).any():  # the camera has none
+                outside.append(Outside(full, None, str(reference), str(reference), None))
+                continue
+            inside, rest = _places(content, step["name"], name, numbers.get(name), reference, value)
+            places |= inside
             outside += rest
-        if step["kind"] == "SensorSettings":
+        if step["kind"] == SENSOR:
             places |= dict(_sensor(content, step["name"], camera))
     moved = tuple(name for name, place in places.items() if not place.same)
     units = {axis["name"]: axis["unit"] for axis in content["space"]}
@@ -124,26 +126,59 @@ def check(
     return Verdict(tuple(outside), moved, len(moved) > 1, tuple(_notes(content)))
 
 
+def describe(isp: Pipeline) -> dict[str, Any]:
+    """Return what a signature holds of an ISP: its name in Table 1, its steps, and their numbers.
+
+    A step of the user's own brings the camera fields of its numbers, so that it can be checked
+    without its code.
+    """
+    steps: list[dict[str, Any]] = []
+    for name, step in isp.steps.items():
+        steps.append({"name": name, "kind": kind(type(step))})
+        if is_import(steps[-1]["kind"]):
+            steps[-1]["camera"] = _fields(type(step))
+    return {
+        "configuration": configuration({n: s for n, s in isp.steps.items() if not _is_sensor(s)}),
+        "steps": steps,
+        "numbers": {
+            f"{name}.{number}": tensor.detach().cpu().double().tolist()
+            for name, step in isp.steps.items()
+            for number, tensor in step.tensors().items()
+        },
+    }
+
+
+def _is_sensor(step: Step) -> bool:
+    return kind(type(step)) == SENSOR
+
+
+def _fields(step: type[Step]) -> dict[str, str]:
+    """The camera fields of a step's numbers, by number."""
+    return {name: number.camera for name, number in step.numbers.items() if number.camera}
+
+
 def _check_steps(content: Mapping[str, Any], isp: Pipeline) -> None:
-    """InputError unless the ISP has the steps of the signature; that of the sensor is no ISP's."""
+    """Raise InputError unless the ISP has the steps of the signature, but for the sensor's."""
     steps = content["isp"]["steps"]
-    signed = [(s["name"], s["kind"]) for s in steps if s["kind"] != "SensorSettings"]
-    found = [(name, type(step).__name__) for name, step in isp.steps.items()]
-    if found != signed:
-        differ = [f"{name} ({kind})" for name, kind in found if (name, kind) not in signed]
+    signed = [(s["name"], s["kind"]) for s in steps if s["kind"] != SENSOR]
+    actual = [(name, kind(type(step))) for name, step in isp.steps.items()]
+    if actual != signed:
+        differ = [f"{name} ({kind})" for name, kind in actual if (name, kind) not in signed]
         raise InputError(
             f"the signature is of the ISP {content['isp']['configuration']!r}, not of one with "
             f"{', '.join(differ) or 'other steps'}; ask for one of that"
         )
 
 
-def _numbers(step: Mapping[str, str], camera: Camera, isp: Pipeline | None) -> dict[str, Array]:
-    """What a step has where it is checked: of the ISP, or of the camera alone."""
+def _numbers(step: Mapping[str, Any], camera: Camera, isp: Pipeline | None) -> dict[str, Array]:
+    """The numbers of a step that are checked: of the ISP, or of the camera alone."""
     if isp is not None and step["name"] in isp.steps:
-        state = isp.steps[step["name"]].state_dict()
-        return {name: value.cpu().double().numpy() for name, value in state.items()}
-    fields = _FIELDS.get(step["kind"], {})
-    return {name: np.array(getattr(camera, field)) for name, field in fields.items()}
+        tensors = isp.steps[step["name"]].tensors()
+        return {name: value.detach().cpu().double().numpy() for name, value in tensors.items()}
+    fields = step.get("camera") or _fields(STEPS.get(step["kind"], Step))
+    return {
+        name: np.array(getattr(camera, field), dtype=np.float64) for name, field in fields.items()
+    }
 
 
 def _reference(content: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Array:
@@ -157,60 +192,45 @@ def _reference(content: Mapping[str, Any], name: str, shape: tuple[int, ...]) ->
 
 
 def _places(
-    content: Mapping[str, Any], step: str, name: str, reference: Array, value: Array
+    content: Mapping[str, Any],
+    step: str,
+    name: str,
+    number: Number | None,
+    reference: Array,
+    value: Array,
 ) -> tuple[dict[str, _Moved], list[Outside]]:
-    """Where a tensor of a camera is on its axes, and what no axis explains."""
+    """Where a tensor of a camera is on its axes, and what no axis explains.
+
+    number: its declaration; None of a user's own step without its code.
+    """
     axes = [axis["name"] for axis in content["space"]]
     near = RELATIVE * float(np.abs(reference).max()) + ABSOLUTE
     elements = {f"{step}.{name}{_index(at)}": at for at in np.ndindex(reference.shape)}
-    turned = {}
-    if name == "matrix" and not set(elements) & set(axes):
-        turned = _color(axes, step, reference, value)
-        reference = _turned(reference, turned, step)
-    places, outside = dict(turned), []
+    places: dict[str, _Moved] = {}
+    if number is not None and number.settings and not set(elements) & set(axes):
+        turned = frozenset(knob for knob in number.knobs if f"{step}.{knob}" in axes)
+        settings = number.settings(reference, value, turned)
+        tensor = torch.from_numpy(reference)
+        for knob_name, setting in settings.items():
+            knob = number.knobs[knob_name]
+            same = abs(setting - knob.of(tensor)) <= knob.rounding
+            places[f"{step}.{knob_name}"] = _Moved(setting, same)
+            tensor = knob.turn(tensor, tensor.new_tensor(setting))
+        reference = tensor.numpy()
+    outside = []
     for full, at in elements.items():
-        is_, was = float(value[at]), float(reference[at])
+        after, before = float(value[at]), float(reference[at])
         if full in axes:
-            places[full] = _Moved(is_, abs(is_ - was) <= near)
-        elif abs(is_ - was) > near:
-            outside.append(Outside(full, is_, was, was, abs(is_ - was)))
-    if turned:  # what they leave is of the matrix as a whole: its largest difference tells
-        outside = sorted(outside, key=lambda found: found.by or 0.0)[-1:]
+            places[full] = _Moved(after, abs(after - before) <= near)
+        elif abs(after - before) > near:
+            outside.append(Outside(full, after, before, before, abs(after - before)))
+    if places.keys() - elements.keys():  # what knobs leave is of the tensor as a whole
+        outside = sorted(outside, key=lambda element: element.by or 0.0)[-1:]
     return places, outside
 
 
 def _index(at: tuple[int, ...]) -> str:
     return f"[{','.join(map(str, at))}]" if at else ""
-
-
-def _color(axes: list[str], step: str, reference: Array, value: Array) -> dict[str, _Moved]:
-    """Saturation and hue, those that are axes: what turns one matrix into the other, nearest by
-    least squares in the plane of U and V."""
-    try:
-        change = value @ np.linalg.inv(reference)
-    except np.linalg.LinAlgError:
-        return {}
-    chroma = (YUV_FROM_RGB.numpy() @ change @ RGB_FROM_YUV.numpy())[1:, 1:]
-    along = (chroma[0, 0] + chroma[1, 1]) / 2
-    across = (chroma[1, 0] - chroma[0, 1]) / 2
-    hue = math.atan2(across, along) if f"{step}.hue" in axes else 0.0
-    saturation = math.hypot(along, across) if f"{step}.hue" in axes else along
-    found = {}
-    if f"{step}.saturation" in axes:
-        found[f"{step}.saturation"] = _Moved(saturation, abs(saturation - 1) <= RELATIVE)
-    if f"{step}.hue" in axes:
-        found[f"{step}.hue"] = _Moved(math.degrees(hue), abs(hue) <= RELATIVE)
-    return found
-
-
-def _turned(matrix: Array, moved: Mapping[str, _Moved], step: str) -> Array:
-    saturation = moved.get(f"{step}.saturation", _Moved(1.0, True)).value
-    hue = math.radians(moved.get(f"{step}.hue", _Moved(0.0, True)).value)
-    cos, sin = math.cos(hue), math.sin(hue)
-    turn = np.eye(3)
-    turn[1:, 1:] = saturation * np.array([[cos, -sin], [sin, cos]])
-    found: Array = RGB_FROM_YUV.numpy() @ turn @ YUV_FROM_RGB.numpy() @ matrix
-    return found
 
 
 def _sensor(content: Mapping[str, Any], step: str, camera: Camera) -> Iterator[tuple[str, _Moved]]:
@@ -247,7 +267,7 @@ def _fixed(content: Mapping[str, Any], camera: Camera) -> Iterator[Outside]:
 
 def _notes(content: Mapping[str, Any]) -> Iterator[str]:
     kinds = [step["kind"] for step in content["isp"]["steps"]]
-    if "SensorSettings" not in kinds:
+    if SENSOR not in kinds:
         yield "the signature does not speak of the sensor's noise and optics"
     if content["warnings"]:
         yield from content["warnings"]

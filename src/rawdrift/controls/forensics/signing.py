@@ -11,10 +11,9 @@ import torch
 from torch import nn
 
 from rawdrift import __version__
-from rawdrift import isp as isps
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
-from rawdrift.controls.evidence import Outside, Signature, Verdict, check
+from rawdrift.controls.evidence import Outside, Signature, Verdict, check, describe
 from rawdrift.controls.forensics.result import Envelope
 from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.result import to_builtins
@@ -65,17 +64,7 @@ def sign(
                 "groups": envelope.groups,
             },
             "camera": asdict(camera),
-            "isp": {
-                "configuration": _configuration(isp),
-                "steps": [
-                    {"name": name, "kind": type(step).__name__} for name, step in isp.steps.items()
-                ],
-                "numbers": {
-                    name: value.tolist()
-                    for name, value in isp.state_dict().items()
-                    if value.is_floating_point()
-                },
-            },
+            "isp": describe(isp),
             "space": [{k: v for k, v in axis.items() if k != "label"} for axis in safe["axes"]],
             **{key: safe[key] for key in SIGNED},
             "method": {
@@ -111,14 +100,3 @@ def _of_data(data: RawDataset | Samples) -> str:
             digest.update(f"{value.dtype} {tuple(value.shape)}".encode())
             digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _configuration(isp: Pipeline) -> str | None:
-    """Return the name of a pipeline in Table 1, None if it has none."""
-    camera = Camera(name="any", cfa="RGGB")
-    kinds = [(name, type(step)) for name, step in isp.steps.items() if name != "sensor"]
-    for name in isps.CONFIGURATIONS:
-        steps = isps.static(name, camera).steps
-        if kinds == [(step, type(module)) for step, module in steps.items()]:
-            return name
-    return None
