@@ -56,6 +56,9 @@ def broken(classes):
             return logits / 0 if len(view) > 1 else logits
     return Broken()
 
+def hits(outcomes, truth):
+    return (outcomes == truth).astype(float)
+
 def constant(classes):
     class Constant(nn.Module):
         def forward(self, view):
@@ -335,6 +338,24 @@ def test_a_training_that_fails_is_tried_once_and_does_not_stop_the_rest(
     result = rd.run(spec, tmp_path / "run")
     assert result.failed == {}
     assert result.envelope.metric == "macro_f1"
+
+
+def test_a_metric_of_ones_own_is_searched_shown_and_signed(tmp_path):
+    root, checkpoint = cells(tmp_path, 16)
+    settings = replace(
+        SETTINGS, metric="import:sweep_nets.hits", groups=["gamma"], regularizations=[0]
+    )
+    task = Task("import:sweep_nets.look", checkpoint=str(checkpoint))
+    spec = ForensicsSpec(Data(root=str(root)), settings, task)
+    own = rd.run(spec, tmp_path / "own")
+    known = replace(settings, metric="accuracy")
+    accuracy = rd.run(replace(spec, forensics=known), tmp_path / "known")
+    assert own.metric == "import:sweep_nets.hits"
+    assert own.worst.setting == accuracy.worst.setting
+    assert own.worst.drop == accuracy.worst.drop
+    signature = rd.forensics.Signature.load(tmp_path / "own/signature.json")
+    assert signature.content["metric"] == own.metric
+    assert "hits from" in text_of(write_page(tmp_path / "own").read_text())
 
 
 def test_masks_are_searched_too(tmp_path):
