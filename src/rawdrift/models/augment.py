@@ -1,7 +1,7 @@
-"""Random changes of training views: what a microscope or a drone does not tell apart.
+"""Augmentation: random changes of training views that leave their labels right.
 
-The paper trains with "common data augmentations" (Appendix B.2); which, its published code says:
-`augmentation_weak` and `augmentation_strong` are "weak" and "strong" here.
+The paper trains with "common data augmentations" (Appendix B.2). They are those of its published
+code, where "weak" and "strong" are called `augmentation_weak` and `augmentation_strong`.
 """
 
 import math
@@ -12,7 +12,7 @@ from torch import Tensor
 from rawdrift.neighborhood import correlate
 
 NOISE = 0.0005  # standard deviation
-# Half the view and half its smoothed self: Pillow's and torchvision's sharpness of 0.5, whose own
+# Half the view and half the smoothed view: the sharpness 0.5 of Pillow and of torchvision, whose
 # function has no gradient.
 SOFTEN = torch.tensor([[1, 1, 1], [1, 18, 1], [1, 1, 1]]) / 26
 
@@ -20,20 +20,20 @@ SOFTEN = torch.tensor([[1, 1, 1], [1, 18, 1], [1, 1, 1]]) / 26
 def augment(
     kind: str, views: Tensor, masks: Tensor | None, generator: torch.Generator
 ) -> tuple[Tensor, Tensor | None]:
-    """Views (N, C, H, W) in [0, 1], and masks (N, H', W') where there are any, moved alike.
+    """Change views (N, C, H, W) in [0, 1] at random, and move masks (N, H', W') as their views.
 
-    kind: "none"; "weak", flips and quarter turns; or "strong": flips, and each at a chance of one
-    half a rotation of up to 90 degrees either way, Gaussian noise and softening.
+    kind: "none"; "weak", flips and quarter turns; or "strong", flips, and each with a chance of
+        one half a rotation of up to 90 degrees either way, Gaussian noise, and softening.
     """
     if kind == "none":
         return views, masks
     move = flip_and_turn if kind == "weak" else flip_and_rotate
     if masks is None:
         views = move(views, generator)
-    elif masks.shape[-2:] == views.shape[-2:]:  # as one more channel; float32 holds integers
+    elif masks.shape[-2:] == views.shape[-2:]:  # the mask is one more channel; floats hold it
         moved = move(torch.cat([views, masks.unsqueeze(1).to(views)], dim=1), generator)
         views, masks = moved[:, :-1], moved[:, -1].to(masks.dtype)
-    else:  # of another size, by the same draws
+    else:  # masks of another size move by the same draws
         before = generator.get_state()
         views = move(views, generator)
         generator.set_state(before)
@@ -42,9 +42,9 @@ def augment(
 
 
 def flip_and_turn(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Each image of (N, ..., H, W) in one of its eight orientations (four, where H is not W).
+    """Turn each image of (N, ..., H, W) to one of its eight orientations (four if H is not W).
 
-    The draws come from a CPU generator, so that every device sees the same ones.
+    The draws come from a CPU generator, so that they are the same on every device.
     """
     left_right, up_down, transpose = _chances(3, x, generator)
     x = torch.where(left_right, x.flip(-1), x)
@@ -53,7 +53,7 @@ def flip_and_turn(x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def flip_and_rotate(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Each image of (N, C, H, W) flipped at random and, at a chance of one half, rotated by up to
+    """Flip each image of (N, C, H, W) at random and, with a chance of one half, rotate it by up to
     90 degrees either way."""
     left_right, up_down, turned = _chances(3, x, generator)
     degrees = torch.rand(len(x), generator=generator) * 180 - 90
@@ -63,10 +63,10 @@ def flip_and_rotate(x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def rotate(x: Tensor, degrees: Tensor) -> Tensor:
-    """Rotate each image of (N, C, H, W) counterclockwise about its center, by (N,) degrees.
+    """Rotate each image of (N, C, H, W) counterclockwise about its center by (N,) degrees.
 
-    Pixels are taken from the nearest one, as in the authors' code, so that masks stay masks. What
-    comes in from outside is mirrored at the edge, where their code fills it with zeros.
+    A pixel takes the value of the nearest one, as in the authors' code, so that masks stay masks.
+    Outside, the image is mirrored at its edges; the authors' code has zeros there.
     """
     height, width = x.shape[-2:]
     angle = (degrees.double().cpu() * math.pi / 180).view(-1, 1, 1)
@@ -75,25 +75,25 @@ def rotate(x: Tensor, degrees: Tensor) -> Tensor:
     rows = angle.cos() * down + angle.sin() * right + (height - 1) / 2
     columns = angle.cos() * right - angle.sin() * down + (width - 1) / 2
     index = _mirror(rows, height) * width + _mirror(columns, width)
-    taken = index.view(len(x), 1, -1).to(x.device).expand(-1, x.shape[1], -1)
-    return x.flatten(2).gather(2, taken).view_as(x)
+    source = index.view(len(x), 1, -1).to(x.device).expand(-1, x.shape[1], -1)
+    return x.flatten(2).gather(2, source).view_as(x)
 
 
 def soften_and_add_noise(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Each at a chance of one half: Gaussian noise, and half the sharpness. (N, C, H, W) kept."""
+    """Add noise to (N, C, H, W) and halve its sharpness, each with a chance of one half."""
     noisy, soft = _chances(2, x, generator)
     x = x + noisy * NOISE * torch.randn(x.shape, generator=generator).to(x)
     return torch.where(soft, correlate(x, SOFTEN), x)
 
 
 def _chances(count: int, x: Tensor, generator: torch.Generator) -> Tensor:
-    """`count` times true or false for each image of (N, ...), in a shape that goes with x."""
+    """Draw `count` booleans for each image of (N, ...), in shapes that broadcast to x."""
     draws = torch.randint(0, 2, (count, len(x)), generator=generator, dtype=torch.bool)
     return draws.to(x.device).view(count, len(x), *[1] * (x.ndim - 1))
 
 
 def _mirror(position: Tensor, length: int) -> Tensor:
-    """The nearest index of a position, mirrored at both ends without repeating them."""
+    """Return the nearest index of a position, mirrored at both ends without repeating them."""
     period = max(2 * (length - 1), 1)
     index = position.round().long().remainder(period)
     return torch.minimum(index, period - index)

@@ -1,4 +1,4 @@
-"""The chain from raw mosaics to logits."""
+"""From raw mosaics to what a network takes: fronts, normalization, and views by many pipelines."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
@@ -17,18 +17,21 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and std, as torc
 
 
 class Front(nn.Module):
-    """What stands before the network: mosaics (N, H, W), with the index of the camera of each (N,),
-    to views (N, `channels`, H / `factor`, W / `factor`), rounded up."""
+    """A module before the network: mosaics (N, H, W) and the numbers of their cameras (N,) to views
+    (N, `channels`, H / `factor`, W / `factor`), rounded up.
+
+    least_std: of a channel; normalization doesn't divide by less.
+    """
 
     channels = 3
     factor = 1
-    least_std = 1e-3  # of a channel of the views, where they are normalized
+    least_std = 1e-3
 
 
 class Develop(Front):
     """Mosaics (N, H, W) to views (N, 3, H, W), each by the pipeline of its camera.
 
-    pipelines: one a camera, in the order of the dataset's cameras.
+    pipelines: one for each camera of the dataset, in order.
     """
 
     def __init__(self, pipelines: Sequence[Pipeline]):
@@ -42,12 +45,12 @@ class Develop(Front):
 
     @classmethod
     def static(cls, name: str, cameras: Sequence[Camera], channels: Channels) -> "Develop":
-        """The same configuration for each camera."""
+        """Return the same configuration for each camera."""
         return cls([isp.static(name, camera, channels) for camera in cameras])
 
     @classmethod
     def parametrized(cls, name: str, cameras: Sequence[Camera], channels: Channels) -> "Develop":
-        """The same configuration for each camera, each with parameters of its own."""
+        """Return the same configuration for each camera, each with parameters of its own."""
         return cls([isp.parametrized(name, camera, channels) for camera in cameras])
 
     def forward(self, mosaics: Tensor, camera_index: Tensor) -> Tensor:
@@ -55,16 +58,16 @@ class Develop(Front):
             return cast(Tensor, self.pipelines[0](mosaics))
         views = mosaics.new_empty(len(mosaics), 3, *mosaics.shape[1:], dtype=torch.float32)
         for index, pipeline in enumerate(self.pipelines):
-            taken = camera_index == index
-            if taken.any():
-                views[taken] = pipeline(mosaics[taken])
+            of_camera = camera_index == index
+            if of_camera.any():
+                views[of_camera] = pipeline(mosaics[of_camera])
         return views
 
 
 class Normalize(nn.Module):
-    """v = (x - mean) / std by channel, fixed: the statistics of the training views.
+    """Normalize channels by fixed statistics of the training views: v = (x - mean) / std.
 
-    It is the same layer behind every kind of pipeline, so that it confounds no comparison.
+    The layer is the same behind every kind of pipeline, so that it confounds no comparison.
     mean, std: (C,).
     """
 
@@ -78,7 +81,7 @@ class Normalize(nn.Module):
 
     @classmethod
     def of(cls, develop: Front, data: RawDataset, indices: Tensor) -> "Normalize":
-        """From the views of these images, in float64."""
+        """Return the normalization by the views of these images, computed in float64."""
         count, total, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
         with torch.inference_mode():
             for batch in indices.split(BATCH):
@@ -92,7 +95,7 @@ class Normalize(nn.Module):
 
     @classmethod
     def fixed(cls, kind: str | Sequence[Sequence[float]]) -> "Normalize":
-        """As a trained network expects it: "none", "imagenet", or (mean, std) of R, G and B."""
+        """Return "none", "imagenet", or the normalization by (mean, std) of R, G and B."""
         if isinstance(kind, str):
             kind = {"none": ((0.0,) * 3, (1.0,) * 3), "imagenet": IMAGENET}[kind]
         mean, std = map(torch.tensor, kind)
@@ -110,9 +113,9 @@ def views(
     device: torch.device | str = "cpu",
     isps: Mapping[str, Pipeline] | None = None,
 ) -> Iterator[tuple[str, Tensor]]:
-    """The views (n, 3, H, W) of these images, float32, by pipeline, each by its own camera.
+    """Yield the name of each pipeline and its views (n, 3, H, W) of these images, float32.
 
-    names: of configurations, or of `isps`, on the same device.
+    names: of configurations, which take the camera of each image, or of `isps`, on the device.
     """
     mosaics, camera_index = data.mosaics[batch].to(device), data.camera_index[batch]
     by_camera = {
@@ -139,8 +142,11 @@ def developed(
     channels: Channels = "luma",
     isps: Mapping[str, Pipeline] | None = None,
 ) -> dict[str, Tensor]:
-    """Views by pipeline: those of configurations, with shared work done once, and of `isps`."""
+    """Return the views (n, 3, H, W) of mosaics of one camera by the name of the pipeline.
+
+    names: of configurations, which share work that they have in common, or of `isps`.
+    """
     own = {name: isps[name] for name in names if name in isps} if isps else {}
-    found = isp.views(mosaics, camera, [name for name in names if name not in own], channels)
-    found |= {name: pipeline(mosaics) for name, pipeline in own.items()}
-    return {name: found[name] for name in names}
+    views = isp.views(mosaics, camera, [name for name in names if name not in own], channels)
+    views |= {name: pipeline(mosaics) for name, pipeline in own.items()}
+    return {name: views[name] for name in names}

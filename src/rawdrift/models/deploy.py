@@ -1,14 +1,12 @@
-"""An ISP and its task model as one file that runs without rawdrift: ONNX, or `torch.export`.
+"""Export an ISP and its task model as one file that runs without rawdrift: ONNX or `torch.export`.
 
-The file takes raw mosaics, float32 (batch, H, W), x = DN / (2**bit_depth - 1), and gives logits,
-for batches of any number. It is written only where its logits are those of PyTorch.
+The file maps batches of raw mosaics, float32 (batch, H, W), x = DN / (2**bit_depth - 1), to logits.
+It is written only if its logits are those of PyTorch. It describes itself by texts with the names
 
-What it says of itself, texts by name:
-
-- rawdrift: the version that wrote it. input: what it takes. camera: its name.
-- configuration: of the ISP, or "none of Table 1". isp: the ISP file whole, for `isp.load`.
+- rawdrift: the version that wrote it. input: what it takes. camera: the camera's name.
+- configuration: the ISP's, or "none of Table 1". isp: the whole ISP file, for `isp.load`.
 - normalization: mean and std of R, G and B as JSON, or "the net's own". classes: names as JSON.
-- sha256: of the net, as a forensic signature has it (`forensics.fingerprint`).
+- sha256: the fingerprint of the net, as in a forensic signature (`forensics.fingerprint`).
 """
 
 import json
@@ -28,7 +26,6 @@ from rawdrift import __version__, files, imports, isp
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.read import to_unit
 from rawdrift.checks import InputError
-from rawdrift.imports import need
 from rawdrift.isp import file
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import configuration
@@ -36,8 +33,8 @@ from rawdrift.models.chain import Develop, Normalize
 from rawdrift.models.weights import fingerprint
 from rawdrift.neighborhood import extend
 
-TOLERANCE = 1e-4  # of logits, absolute, or relative to the largest where that is above 1
-LARGEST = 2**31 - 2**26  # bytes: what an ONNX file can hold, less some room for its graph
+TOLERANCE = 1e-4  # of logits: absolute, or relative to the largest logit if that is above 1
+LARGEST = 2**31 - 2**26  # bytes that an ONNX file can hold, without some room for its graph
 
 
 def to_onnx(
@@ -50,25 +47,25 @@ def to_onnx(
     classes: Sequence[str] = (),
     any_size: bool = False,
 ) -> dict[str, str]:
-    """Write pipeline and net as one ONNX file, with input "mosaic" and output "logits".
+    """Write pipeline and net as one ONNX file with input "mosaic" and output "logits".
 
-    ONNX Runtime must give PyTorch's logits before it is written. What it says of itself is
-    returned, and in its metadata under names like "rawdrift.camera". Needs the extra "onnx".
+    Return the description of the file, which is also in its metadata, under names such as
+    "rawdrift.camera". Needs the extra "onnx".
 
-    develop: a pipeline, or that of one camera, as it is now. Its float64 numbers become float32
-        constants, rounded as PyTorch rounds them.
-    net: from view to logits, normalization and all. It is copied, to evaluation mode and float32.
-    example: mosaics (n, H, W), float32, or uint8 or uint16 as in their files, that the logits are
-        compared on; the best are images of yours.
-    camera: that of the pipeline. classes: names, one for each channel of the logits.
-    any_size: take mosaics of every even height and width from 16 pixels, if the net does; else
-        those of the example's size alone.
+    develop: a pipeline, or a front with one. Its float64 numbers become float32 constants, rounded
+        as PyTorch rounds them.
+    net: from view to logits, including normalization. It is copied and put into evaluation mode.
+    example: mosaics (n, H, W), float32, or uint8 or uint16 as in their files, on which logits are
+        compared; use images of your own.
+    camera: of the pipeline. classes: names, one for each channel of the logits.
+    any_size: let the file take mosaics of every even height and width from 16 pixels, if the net
+        does; otherwise it takes those of the example's size.
 
-    Raises InputError where the net can't be exported, and where logits differ by more than 1e-4 (of
-    the largest, where that is above 1).
+    Raises InputError if the net can't be exported, or if the logits of ONNX Runtime differ from
+    PyTorch's by more than 1e-4 (relative to the largest logit if that is above 1).
     """
-    runtime = need("onnxruntime", "onnx")
-    need("onnxscript", "onnx")
+    runtime = imports.need("onnxruntime", "onnx")
+    imports.need("onnxscript", "onnx")
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
     made = _export(develop, net, example, camera, classes, any_size)
@@ -80,7 +77,7 @@ def to_onnx(
             verbose=False,
         )  # fmt: skip
     assert onnx is not None
-    ClearMetadataAndDocStringPass()(onnx.model)  # of each node: source lines, by their paths here
+    ClearMetadataAndDocStringPass()(onnx.model)  # source lines, with paths of this machine
     onnx.model.metadata_props.update({f"rawdrift.{k}": v for k, v in made.about.items()})
     content = onnx.model_proto.SerializeToString()
     options = runtime.SessionOptions()
@@ -103,14 +100,14 @@ def to_export(
 ) -> dict[str, str]:
     """Write pipeline and net as one program that `torch.export.load` reads (.pt2).
 
-    As `to_onnx`; loaded again, it must give PyTorch's logits. What it says of itself is its extra
-    file "rawdrift.json".
+    Arguments and errors are those of `to_onnx`. The description is the program's extra file
+    "rawdrift.json".
     """
     made = _export(develop, net, example, camera, classes, any_size)
     for module in made.program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
             for node in module.graph.nodes:
-                node.meta.pop("stack_trace", None)  # source lines, by their paths here
+                node.meta.pop("stack_trace", None)  # source lines, with paths of this machine
     buffer = BytesIO()
     about = json.dumps(made.about, indent=1)
     with _explained("the program can't be written"):
@@ -122,8 +119,11 @@ def to_export(
 
 
 class _Exported(NamedTuple):
-    """The chain as PyTorch runs it and as a program, mosaics to compare both on, by size, and what
-    is known of it."""
+    """An exported chain.
+
+    chain: ISP and net as PyTorch runs them. program: the same, exported. mosaics: for each size,
+    images to compare both on. about: the description.
+    """
 
     chain: nn.Module
     program: ExportedProgram
@@ -144,10 +144,10 @@ def _export(
         raise InputError(
             f"a file is for the pipeline of one camera, got {len(pipelines)}; write one for each"
         )
-    # As its own file has it, so that what is told is what runs.
+    # Read from its own ISP file, so that the file is described as it runs.
     text = file.to_toml(pipelines[0], camera)
     with imports.allowing(imports.references(text)):  # the pipeline has imported them
-        said, pipeline = file.from_toml(text, "the pipeline")
+        described, pipeline = file.from_toml(text, "the pipeline")
     chain = nn.Sequential(pipeline, deepcopy(net).cpu().float()).eval().requires_grad_(False)
 
     x = to_unit(example.detach().cpu(), pipeline.bit_depth).float()
@@ -174,10 +174,11 @@ def _export(
     if classes and len(classes) != logits.shape[1]:
         raise InputError(f"the logits are of {logits.shape[1]} classes, got {len(classes)} names")
     norm = next((layer for layer in chain.modules() if isinstance(layer, Normalize)), None)
+    full_scale = 2**described.bit_depth - 1
     about = {
         "rawdrift": __version__,
-        "input": f"{said.cfa} mosaic, float32 (batch, H, W), DN / {2**said.bit_depth - 1}",
-        "camera": said.name,
+        "input": f"{described.cfa} mosaic, float32 (batch, H, W), DN / {full_scale}",
+        "camera": described.name,
         "configuration": configuration(pipeline.steps) or "none of Table 1",
         "isp": text,
         "normalization": json.dumps({"mean": norm.mean.tolist(), "std": norm.std.tolist()})
@@ -190,15 +191,15 @@ def _export(
 
 
 def _compare(made: _Exported, run: Callable[[Tensor], Tensor]) -> None:
-    """InputError unless a file gives the logits of the steps, also for one image, and three."""
+    """Raise InputError unless `run` gives PyTorch's logits, also for one image and for three."""
     for x in made.mosaics:
         for batch in (x, x[:1], x[:1].repeat(3, 1, 1)):
             with torch.inference_mode(), isp.engine("eager"):
                 expected = made.chain(batch)
-                found = run(batch)
+                exported = run(batch)
             allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
-            difference = float((found - expected).abs().max())
-            if not difference <= allowed:  # NaN is no agreement
+            difference = float((exported - expected).abs().max())
+            if not difference <= allowed:  # also if it is NaN
                 raise InputError(
                     f"the exported logits differ by {difference:.2g} from PyTorch's, of mosaics "
                     f"{tuple(batch.shape)}, at most {allowed:.2g} is allowed; nothing is written"
@@ -207,7 +208,7 @@ def _compare(made: _Exported, run: Callable[[Tensor], Tensor]) -> None:
 
 @contextmanager
 def _explained(what: str) -> Iterator[None]:
-    """With the many errors and warnings of tracing as an InputError of one line."""
+    """Turn the many errors of tracing into an InputError of one line, and hide its warnings."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

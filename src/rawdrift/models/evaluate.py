@@ -1,4 +1,4 @@
-"""What a network answers under many tests: other pipelines, and common corruptions."""
+"""Test a network on many kinds of views: of other pipelines, and with common corruptions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -10,22 +10,22 @@ from rawdrift.corruptions.apply import corrupt
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.yuv import Channels
-from rawdrift.models import similarity
 from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Front, views
 from rawdrift.models.metrics import outcome
+from rawdrift.models.similarity import ssim
 from rawdrift.models.targets import Targets
 
-SIMILAR = 16  # images whose views are compared, spread over those that are tested
-AT_ONCE = 8  # images in the network on a CPU: what lies between its layers stays in the cache
+SIMILAR = 16  # the number of images whose views are compared, spread over those that are tested
+AT_ONCE = 8  # images per pass on a CPU, so that the activations stay in its cache
 
 
 class Answers(NamedTuple):
-    """Answers to n images by the key of each test.
+    """Answers to n images by the key of each case.
 
-    outcomes: (n,) classes, or of masks (n, C, 3) counts of pixels; see `metrics.outcome`.
-    distance: how far the test's views are from the matched ones, means over a few images:
-        1 - SSIM (Wang et al. 2004) and the mean squared error, of values in [0, 1].
+    outcomes: (n,) classes, or (n, C, 3) pixels of masks; see `metrics.outcome`.
+    distance: from the matched views to those of the case, means over a few images: "dssim", 1 -
+        SSIM (Wang et al. 2004), and "mse", the mean squared error of values in [0, 1].
     """
 
     outcomes: dict[str, Tensor]
@@ -38,7 +38,7 @@ def evaluate(
     targets: Targets,
     indices: Tensor,
     own: str,
-    tests: Sequence[Case],
+    cases: Sequence[Case],
     *,
     channels: Channels = "luma",
     isps: Mapping[str, Pipeline] | None = None,
@@ -48,35 +48,37 @@ def evaluate(
     device: torch.device | str = "cpu",
     on_batch: Callable[[], object] = lambda: None,
 ) -> Answers:
-    """What `net` (view to logits) makes of these images under each test.
+    """Return the answers of `net` (view to logits) to these images in each case.
 
-    Every raw image is read once and developed in all ways with shared work done once; corruptions
-    are of the views of the pipeline `own`, with severities of `table`, and drawn from the seed and
-    the image's number in the dataset.
+    Every raw image is read once, and work that pipelines have in common is done once. Corruptions
+    are applied to the views of the pipeline `own`, with severities of `table`; their randomness
+    depends on the seed and the image's number in the dataset.
 
     isps: pipelines by name, beside the configurations.
     precision: of the network alone: "32", or "bf16", bfloat16 mixed precision.
+    on_batch: called after each batch of images.
     """
     isps = {name: pipeline.to(device) for name, pipeline in (isps or {}).items()}
     net.eval().to(device).to(memory_format=torch.channels_last)  # convolves faster
-    outcomes: dict[str, list[Tensor]] = {test.key: [] for test in tests}
-    distances: dict[str, list[Tensor]] = {test.key: [] for test in tests}
-    names = list(dict.fromkeys([own, *(test.name for test in tests if test.kind == "isp")]))
+    outcomes: dict[str, list[Tensor]] = {case.key: [] for case in cases}
+    distances: dict[str, list[Tensor]] = {case.key: [] for case in cases}
+    names = list(dict.fromkeys([own, *(case.name for case in cases if case.kind == "isp")]))
     compared = set(indices[:: max(1, len(indices) // SIMILAR)][:SIMILAR].tolist())
     with torch.inference_mode():
         for batch in indices.split(BATCH):
             truth = targets.values[batch].to(device)
             seeds = [(seed, index) for index in batch.tolist()]
-            few = torch.tensor([index in compared for index in batch.tolist()])
+            measured = torch.tensor([index in compared for index in batch.tolist()])
             developed = dict(views(data, batch, names, channels, device, isps))
-            for test in tests:
-                if test.kind == "isp":
-                    view = developed[test.name]
+            for case in cases:
+                if case.kind == "isp":
+                    view = developed[case.name]
                 else:
-                    view = corrupt(developed[own], test.name, test.severity, seeds, table)
-                outcomes[test.key].append(outcome(_logits(net, view, precision), truth).cpu())
-                if few.any():
-                    distances[test.key].append(_distances(view[few], developed[own][few]))
+                    view = corrupt(developed[own], case.name, case.severity, seeds, table)
+                outcomes[case.key].append(outcome(_logits(net, view, precision), truth).cpu())
+                if measured.any():
+                    pair = view[measured], developed[own][measured]
+                    distances[case.key].append(_distances(*pair))
             on_batch()
     return Answers(
         {key: torch.cat(parts) for key, parts in outcomes.items()},
@@ -101,8 +103,10 @@ def answer(
     indices: Tensor,
     loss: nn.Module | None = None,
 ) -> tuple[Tensor, float]:
-    """What `net` makes of these images as `front` gives them to it: outcomes as `metrics.outcome`
-    has them, and the mean loss. Both in evaluation mode, on one device, in full precision."""
+    """Return the outcomes (see `metrics.outcome`) of front and network, and the mean loss.
+
+    Both must be in evaluation mode and on one device; they run in full precision.
+    """
     device = next(net.parameters()).device
     outcomes, total = [], 0.0
     with torch.inference_mode(), torch.autocast(device.type, enabled=False):
@@ -116,10 +120,10 @@ def answer(
 
 
 def _distances(view: Tensor, own: Tensor) -> Tensor:
-    """1 - SSIM and the mean squared error of each image: (n, 2) float64."""
+    """Return 1 - SSIM and the mean squared error of each image, (n, 2) float64."""
     if torch.equal(view, own):
         return torch.zeros(len(view), 2, dtype=torch.float64)
     # One by one: an image stays in the cache.
-    alike = torch.stack([similarity.ssim(a, b) for a, b in zip(view, own, strict=True)]).double()
+    similar = torch.stack([ssim(a, b) for a, b in zip(view, own, strict=True)]).double()
     mse = (view - own).square().mean(dim=(1, 2, 3), dtype=torch.float64)
-    return torch.stack([1 - alike, mse], dim=1).cpu()
+    return torch.stack([1 - similar, mse], dim=1).cpu()

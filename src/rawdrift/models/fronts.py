@@ -1,4 +1,4 @@
-"""What may stand before the network beside pipelines: packed raw, and a network as the ISP."""
+"""Fronts without an ISP of rawdrift: packed raw values, and a network in place of the ISP."""
 
 from collections.abc import Sequence
 
@@ -20,14 +20,16 @@ from rawdrift.neighborhood import extend
 
 
 class Packed(Front):
-    """Raw without ISP: mosaics (N, H, W) to (N, channels, H / 2, W / 2), black level subtracted.
+    """Raw values without ISP: mosaics (N, H, W) to (N, channels, H / 2, W / 2).
 
-    channels: 3, R, the mean of both G, and B of each 2x2 cell; or 4, R, G in red rows, G in blue
-        rows and B. An odd size is extended by a mirrored line.
+    The black level is subtracted. An odd size is extended by a mirrored line.
+
+    channels: 3 (R, the mean of both G, and B of each 2x2 cell), or 4 (R, G in red rows, G in blue
+        rows, and B).
     """
 
     factor = 2
-    least_std = 2.0**-16  # raw of little light varies by little
+    least_std = 2.0**-16  # raw values of little light vary by little
 
     def __init__(self, cameras: Sequence[Camera], channels: int = 3):
         super().__init__()
@@ -45,11 +47,11 @@ class Packed(Front):
         for index, (camera, black_level) in enumerate(
             zip(self.cameras, self.black_levels, strict=True)
         ):
-            taken = camera_index == index
-            x = black_level(to_unit(mosaics[taken], camera.bit_depth))
+            of_camera = camera_index == index
+            x = black_level(to_unit(mosaics[of_camera], camera.bit_depth))
             x = extend(x, height % 2, width % 2)[..., height % 2 :, width % 2 :]
             sites = [x[..., row::2, column::2] for row, column in offsets(camera.cfa)]
-            cells[taken] = torch.stack(sites, dim=-3).to(cells)
+            cells[of_camera] = torch.stack(sites, dim=-3).to(cells)
         if self.channels == 4:
             return cells
         red, green, other_green, blue = cells.unbind(dim=1)
@@ -57,11 +59,11 @@ class Packed(Front):
 
 
 class NeuralISP(Front):
-    """A small U-Net++ (Zhou et al. 2018) in the place of the ISP, as the authors' third way of
+    """A small U-Net++ (Zhou et al. 2018) in place of the ISP, as in the authors' third way of
     processing: mosaics (N, H, W) to views (N, 3, H, W) in [0, 1].
 
-    It sees the mosaic without its black level, demosaiced bilinearly and normalized. The encoder is
-    the first two stages of a ResNet18, by segmentation-models-pytorch.
+    Its input is the mosaic without its black level, demosaiced bilinearly and normalized. The
+    encoder is the first two stages of a ResNet18, by segmentation-models-pytorch.
     """
 
     def __init__(self, cameras: Sequence[Camera]):
@@ -97,7 +99,7 @@ class NeuralISP(Front):
 
 
 class Upsampled(nn.Module):
-    """A network whose logits (N, C, h, w) are brought to the size of the masks, bilinearly."""
+    """A network whose logits (N, C, h, w) are interpolated bilinearly to the size of the masks."""
 
     def __init__(self, net: nn.Module, size: tuple[int, int]):
         super().__init__()
@@ -113,9 +115,10 @@ class Upsampled(nn.Module):
 
 
 def widen(net: nn.Module) -> None:
-    """Let a network for R, G and B take R, G, G and B: with the same answer where both G agree.
+    """Let a network for R, G and B take R, G, G and B, with the same logits where both G are equal.
 
-    Its first convolution is replaced. Raises InputError where it has none of three channels.
+    The weights of its first convolution are changed in place. Raises InputError if that does not
+    have three channels.
     """
     for module in net.modules():
         if isinstance(module, nn.Conv2d):

@@ -1,4 +1,4 @@
-"""The gradient of a network by its input, where a convolution with stride comes first."""
+"""A cheaper gradient by the input of networks that begin with a strided convolution."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,16 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-FEW = 4  # channels, for which oneDNN's own way is slow
+FEW = 4  # input channels, for which the gradient of oneDNN is slow
 
 
 @contextmanager
 def cheap(net: nn.Module) -> Iterator[None]:
-    """Inside, the gradient by what the first convolution of `net` takes costs a third on a CPU.
+    """Compute the gradient by the input of the first convolution of `net` at a third of the cost on
+    a CPU, inside the block.
 
-    With a stride s it is one of stride 1 to s * s times the channels, which are then put in order
-    (Shi et al. 2016, "sub-pixel convolution"): the same numbers to rounding. Everything else is the
-    same to the last bit.
+    For a stride s, the gradient is a convolution of stride 1 to s * s times the channels, which are
+    then put in order (Shi et al. 2016, "sub-pixel convolution"). It agrees to rounding; everything
+    else stays the same to the last bit.
     """
     convolution = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
     if convolution is None or not _fits(convolution):
@@ -52,8 +53,8 @@ def _forward(module: nn.Conv2d, x: Tensor) -> Tensor:
         dtype = torch.get_autocast_dtype("cpu")
         x, weight = x.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
-    found: Tensor = _Convolution.apply(x, weight, bias, module.stride[0], module.padding)
-    return found
+    y: Tensor = _Convolution.apply(x, weight, bias, module.stride[0], module.padding)
+    return y
 
 
 class _Convolution(torch.autograd.Function):
@@ -69,12 +70,12 @@ class _Convolution(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        wanted_by_x, *wanted = ctx.needs_input_grad[:3]
-        by_x = _by_input(grad, weight, x.shape[-2:], *ctx.steps) if wanted_by_x else None
+        needs_x, *needs = ctx.needs_input_grad[:3]
+        by_x = _by_input(grad, weight, x.shape[-2:], *ctx.steps) if needs_x else None
         stride, padding = ctx.steps
         _, by_weight, by_bias = torch.ops.aten.convolution_backward(
             grad, x, weight, ctx.bias, [stride] * 2, padding, [1, 1], False, [0, 0], 1,
-            [False, *wanted],
+            [False, *needs],
         )  # fmt: skip
         return by_x, by_weight, by_bias, None, None
 
@@ -82,11 +83,11 @@ class _Convolution(torch.autograd.Function):
 def _by_input(
     grad: Tensor, weight: Tensor, size: torch.Size, stride: int, padding: tuple[int, int]
 ) -> Tensor:
-    """Of (N, O, h, w) by (N, C, *size). weight: (O, C, kh, kw).
+    """Return the gradient by the input (N, C, *size) from that by the output (N, O, h, w).
 
-    Output o meets input stride * o - padding + k. The kernel is widened, so that padding and size
-    are multiples of the stride: then k = stride * a + b, and input stride * j + b has the gradient
-    of output j - a + padding / stride.
+    weight: (O, C, kh, kw). Its tap k connects output o with input stride * o - padding + k. The
+    kernel is widened so that padding and size are multiples of the stride; then k = stride * a + b,
+    and input stride * j + b gets the gradient of output j - a + padding / stride.
     """
     edges: list[int] = []
     starts: list[int] = []

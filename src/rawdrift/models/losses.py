@@ -1,4 +1,4 @@
-"""Losses: (logits, targets) to a number."""
+"""Losses of a task: (logits, targets) to a number."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,10 @@ from rawdrift.models.targets import Targets
 
 
 def build(task: Task, targets: Targets, indices: Tensor) -> nn.Module:
-    """The loss that the task asks for; class weights are those of the images of `indices`."""
+    """Return the loss of the task. Class weights are those of the images `indices`.
+
+    Raises InputError if the loss is for other targets.
+    """
     if targets.kind == "classification" and task.loss not in ("auto", "cross_entropy"):
         raise InputError(f"task.loss {task.loss} is for masks; choose cross_entropy for labels")
     weights = balanced_weights(targets, indices) if task.class_weights == "balanced" else None
@@ -25,10 +28,10 @@ def build(task: Task, targets: Targets, indices: Tensor) -> nn.Module:
 
 
 def balanced_weights(targets: Targets, indices: Tensor) -> Tensor:
-    """n / (classes * n of the class), by class, so that each weighs alike in total.
+    """Return weights by class with which each class counts alike: n / (classes * n of the class).
 
-    n counts images, or pixels where the targets are masks. A class that is not there weighs
-    nothing. Of binary masks: (2,), of the ground and the object.
+    n counts images, or pixels of masks. A class that does not occur has weight 0. Binary masks
+    have two classes, the background and the object.
     """
     classes = max(targets.outputs, 2)
     counts = torch.zeros(classes, dtype=torch.long)
@@ -38,10 +41,10 @@ def balanced_weights(targets: Targets, indices: Tensor) -> Tensor:
 
 
 class CrossEntropy(nn.Module):
-    """Cross entropy, the mean over images or pixels; weighted by class, the weighted mean.
+    """Cross entropy: the mean over images or pixels, weighted by class if there are weights.
 
-    logits (N, C) with targets (N,); (N, C, H, W) with (N, H, W); or one channel, (N, 1, H, W), with
-    (N, H, W) of 0 and 1, which is binary cross entropy.
+    Logits (N, C) go with targets (N,), logits (N, C, H, W) with targets (N, H, W). For a single
+    channel and targets of 0 and 1 it is the binary cross entropy.
     """
 
     weights: Tensor | None
@@ -53,24 +56,24 @@ class CrossEntropy(nn.Module):
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         if logits.ndim == 2:
             return F.cross_entropy(logits, targets, self.weights)
-        # Images are sums of many pixels, for which bfloat16 is too coarse.
+        # The sum of many pixels needs more digits than bfloat16 has.
         logits, targets = logits.float(), targets.long()
         if logits.shape[1] > 1:  # flat: on a GPU, the loss of images has no deterministic kernel
             flat = logits.movedim(1, -1).reshape(-1, logits.shape[1])
             return F.cross_entropy(flat, targets.flatten(), self.weights)
-        of_object, is_object = logits.squeeze(1), targets.float()
+        logits, is_object = logits.squeeze(1), targets.float()
         if self.weights is None:
-            return F.binary_cross_entropy_with_logits(of_object, is_object)
+            return F.binary_cross_entropy_with_logits(logits, is_object)
         weights = self.weights[targets]
-        total = F.binary_cross_entropy_with_logits(of_object, is_object, weights, reduction="sum")
+        total = F.binary_cross_entropy_with_logits(logits, is_object, weights, reduction="sum")
         return total / weights.sum()
 
 
 class Dice(nn.Module):
-    """1 - 2 sum(p t) / sum(p + t) over a batch, by class, then the mean (Milletari et al. 2016).
+    """The mean over classes of 1 - 2 sum(p t) / sum(p + t), over a batch (Milletari et al. 2016).
 
-    That of segmentation-models-pytorch, as in the authors' code; a class without a pixel in the
-    batch is left out of the sum.
+    It is the loss of segmentation-models-pytorch, as in the authors' code. A class without a pixel
+    in the batch adds 0 to the sum over classes.
     """
 
     def __init__(self, outputs: int):

@@ -1,4 +1,4 @@
-"""How alike two views are."""
+"""The structural similarity of two views."""
 
 import torch
 from torch import Tensor
@@ -7,11 +7,12 @@ from rawdrift.corruptions.neighborhood import blurred
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Structural similarity (Wang et al. 2004) of views (..., 3, H, W), mean of all pixels.
+    """Return the structural similarity (Wang et al. 2004) of views (..., 3, H, W) in [0, 1], the
+    mean of all pixels.
 
-    As torchmetrics has it, but that its Gaussian window is separated: four times as fast.
+    The numbers are those of torchmetrics; the separated Gaussian window is four times as fast.
     """
-    sigma = 1.5 if min(a.shape[-2:]) >= 16 else 0.5  # the window needs some pixels
+    sigma = 1.5 if min(a.shape[-2:]) >= 16 else 0.5  # the window must fit into the view
     moments = torch.stack([a, b, a * a, b * b, a * b])
     mean_a, mean_b, aa, bb, ab = blurred(moments, sigma, truncate=3.5, border="reflect")
     squares, product = mean_a * mean_a + mean_b * mean_b, mean_a * mean_b

@@ -73,7 +73,7 @@ def sign(
             },
             "libraries": {
                 "python": platform.python_version(),
-                **{name: version(name) for name in ("numpy", "torch", "torchmetrics")},
+                **{name: version(name) for name in ("numpy", "torch")},
             },
             "spec_sha256": None
             if spec is None
