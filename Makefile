@@ -1,7 +1,7 @@
 # `make check` is what CI runs. It takes the tools of .venv where there is one.
 BIN := $(if $(wildcard .venv/bin/python),.venv/bin/)
 
-.PHONY: check lint types test docs
+.PHONY: check lint types test docs schemas
 
 check: lint types test
 
@@ -20,3 +20,7 @@ docs:
 		rawdrift.data.dataset rawdrift.data.manifest rawdrift.data.splits \
 		rawdrift.tasks.task rawdrift.tasks.train rawdrift.controls.synthesis \
 		rawdrift.controls.statistics rawdrift.runs.spec rawdrift.runs.store rawdrift.report
+
+schemas:  # of results, which ship with the package
+	$(BIN)python -c "from rawdrift.controls import CONTROLS, result; \
+		[path.write_text(text) for path, text in map(result.schema_file, CONTROLS)]"

@@ -1,6 +1,9 @@
 """What every control's result has, and how results are written and read. No torch."""
 
+import inspect
+import json
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,26 +124,46 @@ def load_result(path: str | Path) -> Result:
             f"{path} is not a finished run folder: it has no {SUMMARY}; give the folder of a run "
             f"that has ended, or start the same command again to let it end"
         ) from None
-    head = codec.decode(content, dict[str, Any], str(file))
-    control = CONTROLS[choose(f"kind of run in {file}:", head.get("kind"), CONTROLS)]
+    head: dict[str, Any] = {}
     try:
+        head = codec.decode(content, dict[str, Any], str(file))
+        control = CONTROLS[choose(f"kind of run in {file}:", head.get("kind"), CONTROLS)]
         return codec.decode(content, control.load_result(), str(file))
     except InputError as error:
-        from rawdrift import __version__
+        raise InputError(f"{error}; {_advice(head.get('version'))}") from None
 
-        raise InputError(
-            f"{error}; it was written by rawdrift {head.get('version')!r}, this is {__version__}: "
-            f"start the same command again in a new folder"
-        ) from None
+
+def _advice(version: object) -> str:
+    """What to do about a result that can't be read, by the release that wrote it."""
+    from rawdrift import __version__
+
+    if version in (None, __version__):
+        return "restore it, or start the same command again to write it anew"
+    return (
+        f"it was written by rawdrift {version}, this is {__version__}: start the same command "
+        f"again in a new folder"
+    )
 
 
 def schema(control: str) -> dict[str, Any]:
-    """Return the JSON Schema of a control's summary.json."""
+    """Return the JSON Schema of a control's summary.json, which ships as result.schema.json."""
     from rawdrift.controls import CONTROLS
 
     name = choose("control", control, CONTROLS)
-    found: dict[str, Any] = msgspec.json.schema(CONTROLS[name].load_result())
-    return found
+    made: dict[str, Any] = msgspec.json.schema(CONTROLS[name].load_result())
+    for definition in made["$defs"].values():
+        if "description" in definition:
+            definition["description"] = inspect.cleandoc(definition["description"])
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+def schema_file(control: str) -> tuple[Path, str]:
+    """Return the path and the text of a control's result.schema.json; `make schemas` writes it."""
+    from rawdrift.controls import CONTROLS
+
+    module = CONTROLS[choose("control", control, CONTROLS)].load_result().__module__
+    path = Path(inspect.getfile(import_module(module))).with_name("result.schema.json")
+    return path, json.dumps(schema(control), indent=1) + "\n"
 
 
 def to_builtins(value: Any) -> Mapping[str, Any]:

@@ -1,8 +1,7 @@
 """The statistics of drift synthesis: from the answers of all models to the result."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from msgspec.structs import replace
@@ -14,16 +13,17 @@ from rawdrift.controls.synthesis.grid import Grid
 from rawdrift.controls.synthesis.result import (
     CERTAIN,
     AverageDrops,
-    ByKind,
     CaseDrop,
     Cell,
     Order,
     Ranked,
+    Rankings,
     Recall,
     SameDistance,
     SynthesisRecord,
     SynthesisResult,
     Worst,
+    WorstCases,
 )
 from rawdrift.controls.synthesis.severity import matched_drops
 from rawdrift.controls.synthesis.spec import SynthesisSpec
@@ -33,8 +33,6 @@ from rawdrift.runs.store import Finished
 from rawdrift.statistics.basics import Interval, Spread, spread
 from rawdrift.statistics.measures import Array
 from rawdrift.statistics.resampling import holm, kendall_tau, ranks
-
-T = TypeVar("T")
 
 
 def analyze(
@@ -59,6 +57,7 @@ def analyze(
     grid = Grid(material, spec.synthesis.cases, trained, (unit.record for unit in units), spec.seed)
     _check_defined(grid)
     cells = list(_cells(grid))
+    kinds: list[Kind] = ["isp", "corruption"] if grid.where("corruption").any() else ["isp"]
     rows, table = range(len(trained)), spec.synthesis.severity_table
     by_fold = [float(value) for fold in grid.by_fold for value in fold[rows, grid.own]]
     return SynthesisResult(
@@ -74,14 +73,14 @@ def analyze(
         severity_table=table,
         folds=grid.folds,
         cells=cells,
-        rankings=_by_kind(grid, lambda kind: _ranking(grid, kind)),
+        rankings=Rankings(**{kind: _ranking(grid, kind) for kind in kinds}),
         orders=_orders(grid),
         agreement=_agreement(grid),
         average_drops=_average_drops(grid),
         case_drops=list(_case_drops(grid)),
         severity_matched={kind: _at_same_distance(grid, kind) for kind in grid.distance},
         matched=Spread(float(grid.values[rows, grid.own].mean()), spread(by_fold).std),
-        worst=_by_kind(grid, lambda kind: _worst(material, grid, cells, kind, table)),
+        worst=WorstCases(**{kind: _worst(material, grid, cells, kind, table) for kind in kinds}),
     )
 
 
@@ -94,11 +93,6 @@ def _check_defined(grid: Grid) -> None:
             f"{grid.metric} of {grid.trained[row]} on {grid.cases[column].key} is not defined: no "
             f"image counts; check the masks or labels, or choose another metric"
         )
-
-
-def _by_kind(grid: Grid, make: Callable[[Kind], T]) -> ByKind[T]:
-    has_corruptions = grid.where("corruption").any()
-    return ByKind(isp=make("isp"), corruption=make("corruption") if has_corruptions else None)
 
 
 def _cells(grid: Grid) -> Iterator[Cell]:

@@ -127,6 +127,10 @@ class Ranked(msgspec.Struct, frozen=True, kw_only=True):
         return Interval(self.rank, self.rank_low, self.rank_high)
 
 
+class Rankings(ByKind[list[Ranked]], frozen=True, kw_only=True):
+    """The training pipelines by their mean over all tests of a kind, the best first."""
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """The training pipelines on one test, the best first.
 
@@ -216,6 +220,10 @@ class Worst(msgspec.Struct, frozen=True, kw_only=True):
         return Case(self.kind, self.test, self.severity)
 
 
+class WorstCases(ByKind[Worst], frozen=True, kw_only=True):
+    """The largest drop on other pipelines, and the largest under corruptions."""
+
+
 class Views(msgspec.Struct, frozen=True, kw_only=True):
     """One image as all pipelines develop it: paths of pictures by pipeline.
 
@@ -247,14 +255,14 @@ class SynthesisResult(Result, frozen=True, kw_only=True, tag="synthesis", dict=T
     severity_table: str
     folds: int
     cells: list[Cell]
-    rankings: ByKind[list[Ranked]]
+    rankings: Rankings
     orders: list[Order]
     agreement: Interval | None
     average_drops: AverageDrops
     case_drops: list[CaseDrop]
     severity_matched: dict[str, SameDistance | None]
     matched: Spread
-    worst: ByKind[Worst]
+    worst: WorstCases
     views: Views | None = None
 
     def headline(self) -> dict[str, float]:

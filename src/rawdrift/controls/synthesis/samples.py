@@ -9,7 +9,12 @@ from torch import Tensor
 from rawdrift.controls.gallery import AMPLIFIED, Gallery, most_harmed
 from rawdrift.controls.material import Material
 from rawdrift.controls.synthesis.grid import Grid
-from rawdrift.controls.synthesis.result import ByKind, SynthesisResult, Views, Worst
+from rawdrift.controls.synthesis.result import (
+    SynthesisResult,
+    Views,
+    Worst,
+    WorstCases,
+)
 from rawdrift.controls.synthesis.spec import SynthesisSpec
 from rawdrift.corruptions.apply import corrupt
 from rawdrift.isp.pipeline import Pipeline
@@ -34,7 +39,7 @@ def illustrate(
     """
     samples = _Samples(spec, material, isps, pictures)
     corruption = result.worst.corruption
-    worst = ByKind(
+    worst = WorstCases(
         isp=samples.with_images(result.worst.isp, grid),
         corruption=None if corruption is None else samples.with_images(corruption, grid),
     )
