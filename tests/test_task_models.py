@@ -239,6 +239,8 @@ def test_building_leaves_the_modes_and_the_random_state_of_a_network_alone(own):
         ({"model": "timm:"}, "unknown task.model"),
         ({"model": "resnet51"}, "did you mean"),
         ({"kind": "detection"}, "classification; segmentation"),
+        ({"metric": "acuracy"}, "did you mean 'accuracy'"),
+        ({"metric": "import:scores"}, "unknown task.metric"),
         ({"mask": "both"}, "binary; classes"),
         ({"loss": "focal"}, "dice_cross_entropy"),
         ({"loss": "dice", "class_weights": "balanced"}, "of the cross entropy"),

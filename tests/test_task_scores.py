@@ -1,5 +1,6 @@
 """Targets, losses and scores, against independent packages and closed forms."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -13,7 +14,7 @@ from torchmetrics.functional.segmentation import dice_score, mean_iou
 
 import rawdrift as rd
 from rawdrift.data.dataset import RawDataset
-from rawdrift.models import losses, metrics
+from rawdrift.models import losses, metrics, networks
 from rawdrift.models.spec import Task
 from rawdrift.models.targets import Targets
 
@@ -193,3 +194,113 @@ def test_losses_of_several_classes(seed):
 def test_dice_is_for_masks():
     with pytest.raises(rd.InputError, match="is for masks"):
         loss_of(torch.zeros(2, 2), torch.tensor([0, 1]), loss="dice")
+
+
+OWN = """
+import numpy as np
+from rawdrift.statistics.measures import Measure
+
+def costs(predicted, truth):  # missing class 1 costs five times as much as a false alarm
+    return -np.where(predicted == truth, 0, np.where(truth == 1, 5, 1))
+
+def found_b(predicted, truth):
+    return np.where(truth == 1, predicted == 1, np.nan)
+
+def found_pixels(pixels, truth):  # the share of the mask that was found, over classes
+    return pixels[..., 0].sum(-1) / pixels[..., 2].sum(-1)
+
+def right(predicted, truth):
+    hits = (predicted == truth).astype(float)
+    return np.stack([hits, np.ones_like(hits)], axis=-1)
+
+share = Measure(right, lambda sums: sums[..., 0] / sums[..., 1])
+vector = Measure(right, lambda sums: sums)
+
+def one_number(predicted, truth): return 0.5
+def breaks(predicted, truth): return truth.no_such_thing
+number = 3
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A package of the user's in the folder of the command."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "own_scores", raising=False)
+    (tmp_path / "own_scores.py").write_text(OWN)
+    yield tmp_path
+    sys.modules.pop("own_scores", None)
+
+
+LABELS = torch.tensor([0, 1, 1, 0, 1, 0])
+ANSWERS = torch.tensor([0, 1, 0, 1, 1, 0])
+
+
+def scores_by(metric, indices=range(6)):
+    targets = Targets.of(dataset(labels=LABELS), Task(metric=metric))
+    indices = torch.tensor(indices)
+    return metrics.over_set(ANSWERS[indices], targets, indices)
+
+
+@pytest.mark.parametrize(("name", "value"), [("costs", -1.0), ("found_b", 2 / 3), ("share", 2 / 3)])
+def test_a_metric_of_ones_own_comes_first(name, value, own):
+    known = scores_by("auto")
+    scores = scores_by(f"import:own_scores.{name}")
+    assert list(scores) == [f"import:own_scores.{name}", *known]
+    assert scores == pytest.approx({f"import:own_scores.{name}": value, **known})
+
+
+def test_a_metric_of_ones_own_is_left_out_where_it_is_not_defined(own):
+    assert scores_by("import:own_scores.found_b", [0, 3]) == scores_by("auto", [0, 3])
+
+
+def test_the_metric_of_a_task_comes_first():
+    names = ["accuracy", "balanced_accuracy", "macro_f1", "recall:a", "recall:b"]
+    assert list(scores_by("auto")) == list(scores_by("accuracy")) == names
+    scores = scores_by("macro_f1")
+    assert list(scores) == ["macro_f1", "accuracy", "balanced_accuracy", "recall:a", "recall:b"]
+    assert scores == scores_by("auto")
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_a_metric_of_masks_of_ones_own(classes, own):
+    truth, logits = random_masks(0, classes)
+    truth[0] = torch.arange(48).reshape(6, 8) % max(classes, 2)
+    mask = "binary" if classes == 1 else "classes"
+    task = Task("unetplusplus", mask=mask, metric="import:own_scores.found_pixels")
+    targets = Targets.of(dataset(truth), task)
+    outcomes = metrics.outcome(logits, truth)
+    scores = metrics.over_set(outcomes, targets, torch.arange(len(truth)))
+    names = ["iou", "dice", "image_iou", "image_dice"]
+    assert list(scores) == ["import:own_scores.found_pixels", *names]
+    shares = outcomes[..., 0].sum(-1) / outcomes[..., 2].sum(-1)
+    assert scores["import:own_scores.found_pixels"] == pytest.approx(float(shares.mean()))
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("iou", "unknown task.metric for classification 'iou'.*accuracy"),
+        ("import:own_scores.no", "own_scores has no no; it has .*costs"),
+        ("import:no_such_scores.net", "there is no module no_such_scores"),
+        ("import:own_scores.number", "of type int"),
+        ("import:own_scores.one_number", "value for each image"),
+        ("import:own_scores.vector", r"one number.*\(2,\)"),
+        ("import:own_scores.breaks", "fails for the right answers: AttributeError"),
+    ],
+)
+def test_metrics_that_can_not_be_used_say_why(metric, message, own):
+    with pytest.raises(rd.InputError, match=message):
+        scores_by(metric)
+
+
+def test_the_fingerprint_changes_with_a_metric_of_ones_own(own):
+    def fingerprint(metric):
+        task = Task(metric=metric)
+        return networks.fingerprint(task, Targets.of(dataset(labels=LABELS), task))
+
+    first = fingerprint("import:own_scores.costs")
+    assert first != fingerprint("auto") == fingerprint("macro_f1")
+    (own / "own_scores.py").write_text(OWN + "# changed\n")
+    assert fingerprint("import:own_scores.costs") != first
