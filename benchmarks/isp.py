@@ -156,7 +156,7 @@ def limits(size: int, repeat: int) -> float:
     """The machine's own, megapixels/s: copying 16 bytes a pixel, then three powers in the cache."""
     from numba import njit
 
-    from rawdrift.isp.fused.power import numbers_of, power
+    from rawdrift.isp.fused.gamma import power, power_of
 
     @njit
     def powers(out, x, e):  # type: ignore[no-untyped-def]
@@ -165,7 +165,7 @@ def limits(size: int, repeat: int) -> float:
 
     source, target = mosaic(size, size).numpy(), np.zeros((3, size, size), np.float32)
     some, result = source.reshape(-1)[:8192], np.empty(8192, np.float32)
-    e = numbers_of(1 / 2.2)
+    e = power_of(1 / 2.2)
 
     def copy() -> None:
         target[:] = source

@@ -6,10 +6,14 @@ zero.
 
 import dataclasses
 import os
+import sys
+from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 import rawdrift as rd
@@ -34,7 +38,8 @@ def run(engine, isp, x):
 
 def assert_same(isp, x, tolerance=1e-5):
     """Fused and stepwise views agree to float32 rounding of the values before clipping."""
-    scale = max(1.0, run("eager", isp.remove("gamma"), x).abs().max().item() / 4)
+    linear = isp.remove("gamma") if "gamma" in isp.steps else isp
+    scale = max(1.0, run("eager", linear, x).abs().max().item() / 4)
     difference = (run("fused", isp, x) - run("eager", isp, x)).abs().max().item()
     assert difference < tolerance * scale
 
@@ -137,6 +142,163 @@ def test_separable_and_other_denoising_kernels_are_one_kernel():
     torch.testing.assert_close(first, second, rtol=0, atol=1e-5)
 
 
+# Other pipelines than the canonical one
+
+
+OPTIONAL = ("black_level", "white_balance", "color_correction", "sharpen", "denoise", "gamma")
+SUBSETS = [missing for n in range(1, 7) for missing in combinations(OPTIONAL, n)]
+
+
+@pytest.mark.parametrize("missing", SUBSETS, ids="+".join)
+def test_a_missing_step_changes_nothing(missing):
+    at = SUBSETS.index(missing)
+    for name in rd.isp.CONFIGURATIONS[at % 6 :: 6]:
+        camera = dataclasses.replace(
+            LINEAR, cfa=PATTERNS[at % 4], black_level=(0.01, 0.02, 0.03, 0.04), white_level=0.9
+        )
+        isp = rd.isp.static(name, camera, ["luma", "yuv"][at % 2]).remove(*missing)
+        for shape in ((2, 3), (2, 17, 35)):
+            assert_same(isp, noise(*shape))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
+def test_views_without_gamma_are_not_clipped(dtype):
+    isp = rd.isp.static("bi,s,ga", dataclasses.replace(CAMERA, bit_depth=8)).remove("gamma")
+    dn = torch.randint(0, 256, (30, 75), generator=torch.Generator().manual_seed(1)).to(dtype)
+    view = run("fused", isp, dn)
+    assert view.min() < 0
+    assert view.max() > 1
+    assert_same(isp, dn)
+
+
+class Shading(rd.isp.Step):
+    """Mosaic to mosaic: darker to the right, by the user's own number."""
+
+    takes = gives = "mosaic"
+    numbers = {"strength": rd.isp.Number(default=0.2)}
+
+    def forward(self, x):
+        return x * (1 - self.strength.to(x) * torch.linspace(0, 1, x.shape[-1]))
+
+
+class Saturation(rd.isp.Step):
+    """View to view: colors farther from gray, by the user's own number."""
+
+    numbers = {"factor": rd.isp.Number(default=1.3)}
+
+    def forward(self, x):
+        gray = x.mean(-3, keepdim=True)
+        return gray + self.factor.to(x) * (x - gray)
+
+
+def with_own(isp, place):
+    """The pipeline with a step of the user's before the step at this place, or behind the last."""
+    names = list(isp.steps)
+    own = Shading() if place <= names.index("demosaic") else Saturation()
+    if place == len(names):
+        return isp.insert("own", own, after=names[-1])
+    return isp.insert("own", own, before=names[place])
+
+
+@pytest.mark.parametrize("place", range(8))
+@pytest.mark.parametrize("name", ["bi,s,ga", "ma,u,me", "me,s,me"])
+def test_own_steps_run_around_those_that_are_fused(name, place):
+    for shape in ((2, 2), (2, 17, 35)):
+        assert_same(with_own(rd.isp.static(name, LINEAR), place), noise(*shape))
+    dn = (noise(9, 12) * 65535).to(torch.int32).to(torch.uint16)
+    assert_same(with_own(rd.isp.static(name, LINEAR), place), dn)
+
+
+def test_steps_in_another_order_run_around_those_that_are_fused():
+    order = ["black_level", "demosaic", "white_balance", "color_correction"]
+    isp = rd.isp.static("bi,s,ga", LINEAR).reorder([*order, "denoise", "sharpen", "gamma"])
+    assert_same(isp, noise(30, 41))
+    assert_same(isp.insert("again", rd.isp.Gamma(1.1), after="gamma"), noise(30, 41))
+
+
+@given(
+    name=st.sampled_from(rd.isp.CONFIGURATIONS),
+    channels=st.sampled_from(["luma", "yuv"]),
+    missing=st.sets(st.sampled_from(OPTIONAL)),
+    place=st.integers(0, 7),
+    shape=st.tuples(st.integers(1, 2), st.integers(2, 70), st.integers(2, 40)),
+)
+def test_any_pipeline(name, channels, missing, place, shape):
+    isp = rd.isp.static(name, LINEAR, channels).remove(*missing)
+    assert_same(with_own(isp, min(place, len(isp.steps))), noise(*shape))
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan")])
+@pytest.mark.parametrize("place", [0, 7])
+def test_own_steps_run_once_even_if_samples_are_not_numbers(place, value):
+    isp, x, calls = with_own(rd.isp.static("bi,s,ga", CAMERA), place), noise(12, 14), []
+    x[5, 6] = value
+    isp.own.register_forward_hook(lambda *_: calls.append(1))
+    found = run("fused", isp, x)
+    assert len(calls) == 1
+    torch.testing.assert_close(found, run("eager", isp, x), rtol=0, atol=1e-3, equal_nan=True)
+
+
+class Doubled(rd.isp.Step):
+    takes = gives = "mosaic"
+
+    def forward(self, x):
+        return x.double()
+
+
+def test_own_steps_that_give_what_cannot_be_fused():
+    isp, x = rd.isp.static("bi,s,ga", CAMERA), noise(12, 14)
+    isp = isp.insert("own", Doubled(), before="black_level")
+    assert torch.equal(run("auto", isp, x), run("eager", isp, x))
+    with pytest.raises(ValueError, match="not of float32"):
+        run("fused", isp, x)
+
+
+# What kernels are compiled from
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("gamma", "_FLOOR"), ("gamma", "_EXP2"), ("rows", "PAD"), ("rows", "BLOCK"), ("menon", "WAY")],
+)
+def test_a_changed_constant_changes_the_key_of_kept_kernels(module, name, monkeypatch):
+    from importlib import import_module
+
+    from rawdrift.isp.fused import compiled, driver
+
+    stage = driver.DEMOSAICING[rd.isp.Menon2007]
+
+    def keys():
+        return [compiled.key((function, *stage)) for function in (driver.forward, driver.backward)]
+
+    module = import_module(f"rawdrift.isp.fused.{module}")
+    before, value = keys(), getattr(module, name)
+    assert keys() == before
+    other = (*value[1:], value[0]) if isinstance(value, tuple) else value + type(value)(1)
+    for holder in list(sys.modules.values()):
+        if getattr(holder, "__name__", "").startswith("rawdrift.") and hasattr(holder, name):
+            monkeypatch.setattr(holder, name, other)
+    assert keys() != before
+
+
+def test_the_key_of_kept_kernels_is_that_of_all_that_they_name():
+    from rawdrift.isp.fused import compiled
+
+    def part(x, scale):
+        return x * scale
+
+    def other(x, scale):
+        return x + scale
+
+    code = compile("lambda x: helper(x, constant)", "kernel", "eval")
+    keys = {
+        compiled.key(eval(code, {"constant": constant, "helper": helper}))
+        for constant in (1, 2, 1.0, np.float32(1), np.arange(2), np.arange(3))
+        for helper in (part, other)
+    }
+    assert len(keys) == 12
+
+
 # Mosaics of every kind
 
 
@@ -220,12 +382,8 @@ def test_some_views_in_the_order_asked_for():
 
 def unfusable():
     static, x = rd.isp.static("bi,s,ga", CAMERA), noise(16, 18)
-    order = ["black_level", "demosaic", "white_balance", "color_correction"]
     hooked = rd.isp.static("bi,s,ga", CAMERA)
     hooked.sharpen.register_forward_hook(lambda module, inputs, output: output + 1)
-    yield "order", static.reorder([*order, "denoise", "sharpen", "gamma"]), x
-    yield "removed", static.remove("denoise"), x
-    yield "inserted", static.insert("again", rd.isp.Gamma(1.0), after="gamma"), x
     yield "hook", hooked, x
     yield "float64", static, x.double()
     yield "gamma", static.replace(gamma=rd.isp.Gamma(60.0)), x
@@ -309,14 +467,14 @@ def test_power(gamma):
     """Every 1009th normal float from 0 to 1, and what is outside."""
     from numba import njit
 
-    from rawdrift.isp.fused.power import numbers_of, power
+    from rawdrift.isp.fused.gamma import power, power_of
 
     @njit
     def powers(out, x, e):
         for i in range(len(x)):
             out[i] = power(x[i], e)
 
-    e = numbers_of(1 / gamma)
+    e = power_of(1 / gamma)
     x = np.arange(0x00800001, 0x3F800001, 1009, dtype=np.int32).view(np.float32)
     out = np.empty_like(x)
     powers(out, x, e)
@@ -366,13 +524,13 @@ def test_memory_of_a_view_that_is_gone_is_taken_again_and_of_no_other():
 
 
 def test_memory_that_waits_is_bounded(monkeypatch):
-    from rawdrift.isp.fused import memory
+    from rawdrift.isp.fused import machine
 
-    monkeypatch.setattr(memory, "_KEPT", 100_000)
-    tensors = [memory.empty(3, 40, 50) for _ in range(20)]
+    monkeypatch.setattr(machine, "_KEPT", 100_000)
+    tensors = [machine.empty(3, 40, 50) for _ in range(20)]
     assert all(tensor.data_ptr() % 64 == 0 for tensor in tensors)
     del tensors
-    waiting = [block for blocks in memory._waiting.values() for block in blocks]
+    waiting = [block for blocks in machine._waiting.values() for block in blocks]
     assert 0 < sum(block.nbytes for block in waiting) <= 100_000
 
 

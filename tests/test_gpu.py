@@ -86,11 +86,9 @@ def test_gamma():
 
 
 def test_parts_of_a_batch(monkeypatch):
-    from rawdrift.isp.fused.gpu import engine
-
     isp, x = rd.isp.static("bi,s,me", CAMERA).to(DEVICE), noise(3, 4, 6)
     whole = develop(isp, x)
-    monkeypatch.setattr(engine, "_PIXELS", 48)
+    monkeypatch.setattr(gpu, "_PIXELS", 48)
     assert torch.equal(develop(isp, x), whole)
 
 
@@ -146,9 +144,7 @@ def test_gradients_of_a_mosaic_with_several_tiles():
 
 
 def test_gradients_of_parts_of_a_batch(monkeypatch):
-    from rawdrift.isp.fused.gpu import engine
-
-    monkeypatch.setattr(engine, "_PIXELS", 48)
+    monkeypatch.setattr(gpu, "_PIXELS", 48)
     assert_same_gradients(rd.isp.parametrized("bi,s,me", LINEAR), noise(3, 4, 6))
 
 

@@ -5,6 +5,7 @@ rounding near zero.
 """
 
 import dataclasses
+from itertools import combinations
 
 import pytest
 import torch
@@ -95,7 +96,7 @@ def test_unsharp_masks(radius, monkeypatch):
         assert_same(isp, noise(*shape))
     x = noise(40, 90)
     whole = gradients("fused", isp, x)
-    monkeypatch.setattr(pytest.importorskip("rawdrift.isp.fused.cpu_back"), "_COLUMNS", 32)
+    monkeypatch.setattr(pytest.importorskip("rawdrift.isp.fused.cpu"), "_COLUMNS", 32)
     for name, value in gradients("fused", isp, x).items():
         torch.testing.assert_close(value, whole[name], rtol=1e-4, atol=1e-4)
 
@@ -114,12 +115,90 @@ def test_any_camera(name, pattern, channels, shape, seed):
     )
 
 
+OPTIONAL = ("black_level", "white_balance", "color_correction", "sharpen", "denoise", "gamma")
+SUBSETS = [missing for n in range(1, 7) for missing in combinations(OPTIONAL, n)]
+
+
+@pytest.mark.parametrize("missing", SUBSETS, ids="+".join)
+def test_a_missing_step_changes_no_gradient(missing):
+    at = SUBSETS.index(missing)
+    for name in rd.isp.CONFIGURATIONS[at % 6 :: 6]:
+        camera = dataclasses.replace(LINEAR, cfa=PATTERNS[at % 4])
+        isp = rd.isp.parametrized(name, camera, ["luma", "yuv"][at % 2]).remove(*missing)
+        for shape in ((2, 3), (2, 9, 20)):
+            assert_same(learned(isp), noise(*shape))
+
+
+class Shading(rd.isp.Step):
+    """Mosaic to mosaic: darker to the right, by the user's own number."""
+
+    takes = gives = "mosaic"
+    numbers = {"strength": rd.isp.Number(default=0.2)}
+
+    def forward(self, x):
+        return x * (1 - self.strength.to(x) * torch.linspace(0, 1, x.shape[-1]).to(x))
+
+
+class Saturation(rd.isp.Step):
+    """View to view: colors farther from gray, by the user's own number."""
+
+    numbers = {"factor": rd.isp.Number(default=1.3)}
+
+    def forward(self, x):
+        gray = x.mean(-3, keepdim=True)
+        return gray + self.factor.to(x) * (x - gray)
+
+
+def with_own(isp, place):
+    """The pipeline with a step of the user's before the step at this place, or behind the last."""
+    names = list(isp.steps)
+    number = nn.Parameter(torch.tensor(0.7, dtype=torch.float64))
+    own = Shading(number) if place <= names.index("demosaic") else Saturation(number)
+    if place == len(names):
+        return isp.insert("own", own, after=names[-1])
+    return isp.insert("own", own, before=names[place])
+
+
+@pytest.mark.parametrize("place", range(8))
+@pytest.mark.parametrize("name", ["bi,s,ga", "ma,u,me", "me,s,me"])
+def test_own_steps_around_those_that_are_fused_are_learned(name, place):
+    isp = with_own(rd.isp.parametrized(name, LINEAR), place)
+    assert_same(isp, noise(2, 9, 20))
+    isp.requires_grad_(False)
+    isp.own.requires_grad_(True)
+    assert_same(isp, noise(9, 12))
+
+
+class Doubled(rd.isp.Step):
+    def forward(self, x):
+        return x.mul_(2)
+
+
+def test_own_steps_may_write_to_the_view_that_they_are_given():
+    isp, x = rd.isp.parametrized("bi,s,me", CAMERA), noise(9, 12)
+    doubled = gradients("fused", isp.insert("own", Doubled(), after="gamma"), x)
+    for name, value in gradients("fused", isp, x).items():
+        torch.testing.assert_close(doubled[name], 2 * value)
+
+
+@given(
+    name=st.sampled_from(rd.isp.CONFIGURATIONS),
+    channels=st.sampled_from(["luma", "yuv"]),
+    missing=st.sets(st.sampled_from(OPTIONAL)),
+    place=st.integers(0, 7),
+    shape=st.tuples(st.integers(1, 2), st.integers(2, 70), st.integers(2, 40)),
+)
+def test_any_pipeline(name, channels, missing, place, shape):
+    isp = learned(rd.isp.parametrized(name, LINEAR, channels).remove(*missing))
+    assert_same(with_own(isp, min(place, len(isp.steps))), noise(*shape), 2e-3)
+
+
 @pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
 def test_parts_give_the_whole_whatever_the_number_of_threads(name, monkeypatch, threads):
-    cpu_back = pytest.importorskip("rawdrift.isp.fused.cpu_back")
+    cpu = pytest.importorskip("rawdrift.isp.fused.cpu")
     isp, x = rd.isp.parametrized(name, LINEAR), noise(301, 90)
     whole = gradients("fused", isp, x)
-    monkeypatch.setattr(cpu_back, "_COLUMNS", 32)
+    monkeypatch.setattr(cpu, "_COLUMNS", 32)
     one = gradients("fused", isp, x)
     for name, value in whole.items():
         torch.testing.assert_close(one[name], value, rtol=1e-4, atol=1e-4)

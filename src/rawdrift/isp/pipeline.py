@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from rawdrift.camera.read import to_unit
 from rawdrift.checks import InputError, choose
 from rawdrift.isp import fused
+from rawdrift.isp.engines import one_by_one
 from rawdrift.isp.step import Step
 
 
@@ -64,11 +65,8 @@ class Pipeline(nn.Module):
 
     def stages(self, x: Tensor, skip: int = 0) -> Iterator[tuple[str, Tensor]]:
         """Name and result of each step in turn; `x` has been through the first `skip` already."""
-        for name, step in list(self.steps.items())[skip:]:
-            # A raw pixel has more digits than a half-precision float.
-            with torch.autocast(x.device.type, enabled=False):
-                x = step(x)
-            yield name, x
+        steps = dict(list(self.steps.items())[skip:])
+        return zip(steps, one_by_one(steps.values(), x), strict=True)
 
     def checked(self, mosaic: Tensor) -> Tensor:
         """A mosaic in [0, 1], floating; TypeError or ValueError where it can't be one."""

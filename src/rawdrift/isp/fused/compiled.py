@@ -1,14 +1,24 @@
-"""How kernels are compiled: parts of them in two ways, and whole tasks, which are kept on disk."""
+"""How kernels are compiled: parts in several ways, and whole tasks, which are kept on disk."""
 
 import gc
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+import llvmlite
 import numba
-from numba import njit, types
+import numpy as np
+from llvmlite import ir
+from numba import _dynfunc, extending, njit, types  # type: ignore[attr-defined]
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.typed_passes import NativeLowering
+
+# Parts
 
 # Only tasks are called from Python: everything else is compiled without wrappers.
 _PART: dict[str, Any] = {
@@ -16,13 +26,57 @@ _PART: dict[str, Any] = {
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
 }
-if numba.version_info[:2] == (0, 68):
-    # And without machine code of its own, in half the time. This reaches into Numba, and so is only
-    # done with what it is tested with.
-    from rawdrift.isp.fused.parts import PartCompiler
 
-    _PART["pipeline_class"] = PartCompiler
-# Nor do they count references to their arrays, which would cost more than a row of a filter.
+
+class _Linked(JITCodeLibrary):
+    """The code of a part and of all that it calls, to be linked into other libraries."""
+
+    def finalize(self):
+        for library in dict.fromkeys(self._linking_libraries):
+            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _Lowering(NativeLowering):
+    _name = "native_lowering_of_a_part"
+
+    def run_pass(self, state):
+        state.library = _Linked(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.flags.no_compile = True
+        super().run_pass(state)
+        result = state["cr"]
+        takes_rows = any(isinstance(kind, types.Array) for kind in state.args)
+        if takes_rows and not state.flags.forceinline:
+            # Its loops become SIMD by themselves, but seldom amid those of other parts.
+            code = state.library.get_function(result.fndesc.llvm_func_name)
+            code.add_function_attribute("noinline")
+        # What its callers find it by. Python couldn't call it.
+        name, module = state.func_id.func_name, result.fndesc.lookup_module()
+        key = _dynfunc.make_function(module, name, name, 0, result.env, (state.library,))
+        state.targetctx.insert_user_function(key, result.fndesc, [state.library])
+        state["cr"] = result._replace(cfunc=key)
+        return True
+
+
+class _PartCompiler(CompilerBase):
+    """Compiles a part without optimizing it before it is linked into a task.
+
+    By default Numba optimizes every function together with all that it calls, makes machine code
+    of it, and then does the same again with its callers.
+    """
+
+    def define_pipelines(self):
+        passes = PassManager("part")
+        for step, text in DefaultPassBuilder.define_nopython_pipeline(self.state).passes:
+            passes.add_pass(_Lowering if step is NativeLowering else step, text)
+        passes.finalize()
+        return [passes]
+
+
+if numba.version_info[:2] == (0, 68):  # it reaches into Numba: only where it has been tested
+    _PART["pipeline_class"] = _PartCompiler
+# Nor do parts count references to their arrays, which would cost more than a row of a filter.
 _BORROWING: dict[str, Any] = {"_nrt": False, **_PART}
 
 
@@ -33,8 +87,8 @@ def _part(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         part: Any = njit(**options)(function)
         template = part.get_call_template
         part.get_call_template = lambda args, kws: template(
-            [types.unliteral(kind) for kind in args],  # type: ignore[no-untyped-call]
-            {name: types.unliteral(kind) for name, kind in kws.items()},  # type: ignore[no-untyped-call]
+            [types.unliteral(kind) for kind in args],
+            {name: types.unliteral(kind) for name, kind in kws.items()},
         )
         return part
 
@@ -45,46 +99,97 @@ allocating = _part(**_PART)
 """A part that makes arrays, or calls such a part."""
 
 exact = _part(**_BORROWING)
-"""A part of a kernel that rounds every operation, as the steps do."""
+"""A part that rounds every operation, as the steps do."""
 
 fast = _part(fastmath={"contract"}, **_BORROWING)
-"""A part of a kernel that may contract a * b + c to one fused operation."""
+"""A part that may contract a * b + c to one fused operation."""
 
 inlined = njit(fastmath={"contract"}, forceinline=True, **_BORROWING)
-"""The same, made anew for each place it is called at, with the constants it is called with."""
+"""The same, compiled anew wherever it is called, with the constants it is called with."""
 
 summing = _part(fastmath={"contract", "reassoc", "nsz"}, **_BORROWING)
-"""A part of a kernel that may also add up in another order: one sum in each lane of SIMD."""
+"""A part that may also add up in another order: one sum in each lane of SIMD."""
 
-# Numba keeps what it compiled for as long as the file of the task is unchanged, and doesn't look at
-# the parts. The name that it is kept under says their state.
-_SOURCES = sorted(Path(__file__).parent.glob("*.py"))
-_STATE = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()[:16]
+# Tasks
 
 
-def task(function: Callable[..., bool]) -> Callable[..., bool]:
-    """A kernel that Python calls. It runs without the GIL.
+def task(function: Callable[..., Any], **names: Any) -> Callable[..., bool]:
+    """A kernel that Python calls: a copy of the function in which `names` have these values.
 
-    It is kept beside this file, or for the user where that can't be written, or not at all.
+    It runs without the GIL. The compiled code is kept beside this file, or for the user where that
+    can't be written, or not at all.
     """
-    function.__qualname__ += f"-{_STATE}"
-    compiled: Callable[..., bool]
+    assert isinstance(function, FunctionType)
+    copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
+    # Numba keeps what it compiled for as long as the file of the task is unchanged, and doesn't
+    # look at what else the task is made of. So that is part of the name.
+    copy.__qualname__ = f"{function.__name__}-{key(copy)}"
     try:
-        compiled = njit(cache=True, nogil=True, error_model="numpy")(function)
+        compiled = njit(cache=True, nogil=True, error_model="numpy")(copy)
     except RuntimeError:  # no folder to write to
-        compiled = njit(nogil=True, error_model="numpy")(function)
+        compiled = njit(nogil=True, error_model="numpy")(copy)
     loaded = False
 
     def call(*arguments: Any) -> bool:
         nonlocal loaded
-        if loaded:
-            return compiled(*arguments)
-        with _uncollected():
-            sane = compiled(*arguments)
+        with nullcontext() if loaded else _uncollected():
+            sane: bool = compiled(*arguments)
         loaded = True
         return sane
 
     return call
+
+
+def key(function: Any) -> str:
+    """A hash of everything that is compiled into a kernel: it changes whenever that does.
+
+    That is the function's code and all that the global names in it stand for, wherever they come
+    from: constants by their values, other functions in the same way.
+    """
+    digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
+    digest.update(Path(__file__).read_bytes())
+    seen: set[Any] = set()
+
+    def add(value: Any) -> None:
+        options = getattr(value, "targetoptions", {})
+        value = getattr(value, "py_func", None) or getattr(value, "_defn", None) or value
+        if isinstance(value, FunctionType):
+            if value in seen:
+                return
+            seen.add(value)
+            digest.update(repr(sorted((k, str(v)) for k, v in options.items())).encode())
+            add_code(value.__code__, value.__globals__)
+            for cell in value.__closure__ or ():
+                add(cell.cell_contents)
+        elif isinstance(value, tuple):
+            for part in (type(value).__name__, len(value), *value):
+                add(part)
+        elif isinstance(value, type):
+            add((value.__name__, *getattr(value, "_fields", ())))
+        elif isinstance(value, np.ndarray | np.generic):
+            digest.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
+        elif isinstance(value, str | int | float | None):
+            digest.update(f"{type(value).__name__} {value!r};".encode())
+        else:  # what Python and NumPy bring along
+            digest.update(getattr(value, "__name__", type(value).__name__).encode())
+
+    def add_code(code: CodeType, names: dict[str, Any]) -> None:
+        digest.update(code.co_code + repr((code.co_names, code.co_varnames)).encode())
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                add_code(constant, names)
+            else:
+                add(constant)
+        for name in code.co_names:
+            value = names.get(name)
+            if isinstance(value, ModuleType) and value.__name__.startswith("rawdrift."):
+                for attribute in code.co_names:
+                    add(getattr(value, attribute, None))
+            else:
+                add(value)
+
+    add(function)
+    return digest.hexdigest()[:16]
 
 
 @contextmanager
@@ -101,3 +206,45 @@ def _uncollected() -> Iterator[None]:
     finally:
         if collects:
             gc.enable()
+
+
+# Stores that leave the caches alone
+
+# Before a common store to a view the processor reads what is there into its caches, though all of
+# it is overwritten: that takes several times as long as the stores themselves.
+
+intrinsic: Any = extending.intrinsic  # what it makes is called without the compiler's context
+LINE = 16  # float32 in a line of the cache
+
+
+@intrinsic
+def store_line(context, out, i, source, j):
+    """out[i : i + LINE] = source[j : j + LINE], where out[i] begins a line of the cache."""
+
+    def generate(context, builder, signature, arguments):
+        line = ir.VectorType(ir.FloatType(), LINE).as_pointer()
+        pointers = []
+        for array, index in ((0, 1), (2, 3)):
+            kind = signature.args[array]
+            data = context.make_array(kind)(context, builder, arguments[array]).data
+            pointers.append(builder.bitcast(builder.gep(data, [arguments[index]]), line))
+        values = builder.load(pointers[1])
+        values.align = 4
+        store = builder.store(values, pointers[0])
+        store.align = 4 * LINE
+        yes = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+        store.set_metadata("nontemporal", yes)
+        return context.get_dummy_value()
+
+    return types.void(out, types.intp, source, types.intp), generate
+
+
+@intrinsic
+def fence(context):
+    """What was stored is seen by other threads from here on."""
+
+    def generate(context, builder, signature, arguments):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), generate

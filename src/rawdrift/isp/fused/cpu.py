@@ -1,168 +1,343 @@
-"""The fused CPU engine: views of a mosaic by tasks that run on torch's number of threads."""
+"""The fused CPU engine: views of a mosaic, and gradients, by tasks on torch's number of threads.
 
-from collections.abc import Iterator
+The forward pass keeps the mosaic and the numbers, nothing else; the backward pass computes the
+stages again. Its memory is rings of rows for each thread, and the mosaic's gradient.
+"""
+
+import math
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from rawdrift.isp.bilinear import Bilinear
-from rawdrift.isp.fused import menon
-from rawdrift.isp.fused.finish import Finish, rings
-from rawdrift.isp.fused.memory import empty
-from rawdrift.isp.fused.nontemporal import LINE
-from rawdrift.isp.fused.plan import BACK, Array, Plan
-from rawdrift.isp.fused.pool import for_each
-from rawdrift.isp.fused.power import numbers_of
-from rawdrift.isp.fused.rows import PAD
-from rawdrift.isp.fused.tasks import HALVES, Part, Sites, bilinear_task, malvar_task, menon_task
+from rawdrift.isp.fused import driver, menon, plan, rows
+from rawdrift.isp.fused.black_level import Sites
+from rawdrift.isp.fused.driver import DEMOSAICING
+from rawdrift.isp.fused.gamma import power_of
+from rawdrift.isp.fused.machine import empty, for_each, scratch
+from rawdrift.isp.fused.plan import BACK, Array, CannotFuseError, Numbers, Plan
+from rawdrift.isp.fused.rows import Part
+from rawdrift.isp.gamma import SLOPE_FLOOR
 from rawdrift.isp.gaussian import GaussianDenoising
 from rawdrift.isp.malvar import Malvar2004
+from rawdrift.isp.median import MedianDenoising
 from rawdrift.isp.menon import Menon2007
+from rawdrift.isp.sharpening_filter import SharpeningFilter
+from rawdrift.isp.step import Step
 from rawdrift.isp.unsharp_mask import UnsharpMask
+from rawdrift.isp.yuv import YUV_FROM_RGB
 
 _KIND = {torch.float32: 0, torch.uint8: 1, torch.uint16: 2}
-_TASK = {Bilinear: bilinear_task, Malvar2004: malvar_task, Menon2007: menon_task}
-_HALVES = dict(zip(_TASK, HALVES, strict=True))
-REACH = {Bilinear: 1, Malvar2004: 2, Menon2007: menon.DELAY}
-_COLUMNS = 1536  # of a part at most: its rows in work fit the second level of a core's cache
+_SHARPENING = (None, SharpeningFilter, UnsharpMask)  # as numbered in sharpen.py
+_DENOISING = (None, MedianDenoising, GaussianDenoising)  # as numbered in denoise.py
+_VIEWS = 4  # that a task can write at a time
+_COLUMNS = 1536  # of a part at most, even: its rows in work fit the second level of a core's cache
 
 
-def develop(plans: list[Plan], mosaic: Tensor, bit_depth: int) -> list[Tensor] | None:
-    """One view (..., 3, H, W) for each plan. None if the mosaic has NaN, infinity or huge samples.
+def develop(
+    pipelines: Sequence[Sequence[Step]], mosaic: Tensor, bit_depth: int
+) -> list[Tensor] | None:
+    """One view (..., 3, H, W) for each pipeline. None if a sample is NaN, infinite or huge.
 
-    plans: they differ in the kinds of sharpening and denoising only, no two in neither.
-    mosaic: (..., H, W) float32 in [0, 1], or uint8 or uint16 of that bit depth.
+    pipelines: steps in the usual order; they differ in the kinds of sharpening and denoising only,
+    no two in neither. mosaic: (..., H, W) float32 in [0, 1], or uint8 or uint16 of that bit depth.
+    Raises CannotFuseError where the steps must run one by one.
     """
+    plans = [plan.plan(steps) for steps in pipelines]
+    values = [plan.values(steps) for steps in pipelines]
+    learns = torch.is_grad_enabled() and (
+        mosaic.requires_grad or any(x.requires_grad for named in values for x in named.values())
+    )
+    if len(plans) > 1 and learns:
+        raise CannotFuseError("gradients of several views at a time are not fused")
+    if len(plans) > _VIEWS:
+        raise CannotFuseError(f"more than {_VIEWS} views at a time are not fused")
+    with torch.no_grad():
+        views = _views(plans, mosaic, bit_depth)
+    if views is None or not learns:
+        return views
+    numbers = plan.numbers(plans[0].layout, values[0])
+    saved = tuple(values[0].values())
+    view: Tensor = _Developed.apply(views[0], plans[0], bit_depth, saved, mosaic, *numbers)
+    return [view]
+
+
+class _Developed(torch.autograd.Function):
+    """A view that was developed, made differentiable in the mosaic and in `plan.Numbers`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        view: Tensor,
+        plan: Plan,
+        bit_depth: int,
+        values: tuple[Tensor, ...],
+        mosaic: Tensor,
+        *numbers: Tensor,
+    ) -> Tensor:
+        ctx.plan, ctx.bit_depth = plan, bit_depth
+        ctx.taps = numbers[Numbers._fields.index("blur")].numel()
+        ctx.save_for_backward(mosaic, *values)  # values: an error if they change until then
+        ctx.mark_dirty(view)
+        return view
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        mosaic = ctx.saved_tensors[0]
+        names = ("mosaic", *Numbers._fields)
+        needs = dict(zip(names, ctx.needs_input_grad[4:], strict=True))
+        wanted = {name for name, needed in needs.items() if needed}
+        found = gradients(ctx.plan, mosaic, ctx.bit_depth, grad, wanted)
+        # The kernels' Gaussian has more taps, of which the last are zero.
+        found["blur"] = found["blur"][: ctx.taps]
+        return (None,) * 4 + tuple(found[name] if name in wanted else None for name in names)
+
+
+# Forward
+
+
+def _views(plans: list[Plan], mosaic: Tensor, bit_depth: int) -> list[Tensor] | None:
     height, width = mosaic.shape[-2:]
     images = mosaic.reshape(-1, height, width).contiguous()
-    out = [empty(len(images), 3, height, width) for _ in plans]
+    out = [empty(*mosaic.shape[:-2], 3, height, width) for _ in plans]
     plan = plans[0]
-    sites = sites_of(plan, mosaic.dtype, bit_depth)
-    task, kernels, numbers = _TASK[plan.demosaic], kernels_of(plan), finish_of(*plans)
-    at, count = rings(numbers)
-    read = mosaics(images)
-    views = tuple(view.numpy() for view in (out * 4)[:4])  # a task takes four, and fills its slots
+    stage, task = DEMOSAICING[plan.layout.demosaic], driver.FORWARD[plan.layout.demosaic]
+    sites, kernels = _sites(plan, mosaic.dtype, bit_depth), _kernels(plan)
+    numbers = _numbers(*plans)
+    at, count = driver.rows_of(numbers, back=False)
+    at_halves, half_count = driver.halves_of(stage, numbers, back=False)
+    read = _mosaics(images)
+    # As many as a task takes, though not all are written.
+    views = tuple(v.numpy().reshape(-1, 3, height, width) for v in (out * _VIEWS)[:_VIEWS])
 
-    def work(item: tuple[int, Part]) -> bool:
-        image, part = item
+    def work(part: Part) -> bool:
         n = part.right - part.left
-        s, halves = scratch(n, count), scratch((n + 1) // 2, _HALVES[plan.demosaic])
-        return task(s, halves, at, read, image, views, part, sites, kernels, numbers)
+        s, halves = scratch(n, count), scratch((n + 1) // 2, half_count)
+        return task(s, halves, at, at_halves, read, views, part, sites, kernels, numbers)
 
-    reach = REACH[plan.demosaic] + numbers.reach_sharpen + numbers.reach_denoise
-    if not for_each(work, _parts(len(images), height, width, reach)):
-        return None
-    return [view.view(*mosaic.shape[:-2], 3, height, width) for view in out]
-
-
-def mosaics(images: Tensor) -> tuple[Array, Array, Array]:
-    """Mosaics (images, H, W) as tasks take them: as float32, uint8 or uint16, the others empty."""
-    empty, values = np.zeros((0, 0, 0), np.float32), images.numpy()
-    floats, small, words = empty, empty.astype(np.uint8), empty.astype(np.uint16)
-    if values.dtype == np.float32:
-        floats = values
-    elif values.dtype == np.uint8:
-        small = values
-    else:
-        words = values
-    return floats, small, words
-
-
-def scratch(n: int, count: int) -> Array:
-    """Empty rows for n columns, whose columns 0 begin lines of the cache."""
-    columns = 2 * PAD + (n + 63) // 64 * 64 + 64
-    memory = np.zeros(count * columns + LINE, np.float32)
-    first = -memory.ctypes.data // 4 % LINE
-    return memory[first : first + count * columns].reshape(count, columns)
-
-
-def sites_of(plan: Plan, dtype: torch.dtype, bit_depth: int) -> Sites:
-    """The numbers of mosaics of this type."""
-    return Sites(
-        _KIND[dtype],
-        np.float32(2**bit_depth - 1),
-        f32(plan.black),
-        f32(plan.span),
-        plan.chroma,
-        plan.red_row,
-    )
-
-
-def _parts(images: int, height: int, width: int, reach: int) -> Iterator[tuple[int, Part]]:
-    """Image by image, what the tasks write; columns never depend on the number of threads."""
-    threads = torch.get_num_threads()
-    strips = 1 if threads == 1 else max(1, min(height // 64, -(-4 * threads // images)))
-    tiles = -(-width // _COLUMNS)
-    rows = [height * i // strips for i in range(strips + 1)]
+    threads, reach = torch.get_num_threads(), stage.reach + _reach(numbers)
+    strips = 1 if threads == 1 else max(1, min(height // 64, -(-4 * threads // len(images))))
+    ends = [height * i // strips for i in range(strips + 1)]
     # Whole lines of the cache: no two parts write to the same.
-    columns = [width * i // tiles // 16 * 16 for i in range(tiles)] + [width]
+    return out if for_each(work, _parts(images.shape, ends, 16, reach)) else None
+
+
+def _parts(shape: Sequence[int], ends: Sequence[int], line: int, reach: int) -> Iterator[Part]:
+    """Image by image, what tasks write; columns never depend on the number of threads.
+
+    shape: (images, H, W); ends: where strips of rows end; line: of how many columns tiles of
+    columns are multiples.
+    """
+    images, height, width = shape
+    blocks, tiles = -(-height // rows.BLOCK), -(-width // _COLUMNS)
+    columns = [width * i // tiles // line * line for i in range(tiles)] + [width]
     for image in range(images):
-        for first_row, last_row in pairwise(rows):
-            for first, last in pairwise(columns):
-                yield (
-                    image,
-                    Part(
-                        top=even(first_row - reach),
-                        bottom=min(height, last_row + reach),
-                        left=even(first - reach),
-                        right=min(width, last + reach),
-                        first_row=first_row,
-                        last_row=last_row,
-                        first_column=first,
-                        last_column=last,
-                    ),
+        for first_row, last_row in pairwise(ends):
+            for tile, (first_column, last_column) in enumerate(pairwise(columns)):
+                yield Part(
+                    image=image,
+                    block=(image * tiles + tile) * blocks,
+                    top=max(0, first_row - reach) // 2 * 2,
+                    bottom=min(height, last_row + reach),
+                    left=max(0, first_column - reach) // 2 * 2,
+                    right=min(width, last_column + reach),
+                    first_row=first_row,
+                    last_row=last_row,
+                    first_column=first_column,
+                    last_column=last_column,
                 )
 
 
-def even(i: int) -> int:
-    """The even index at or before i, or the first."""
-    return max(0, i) // 2 * 2
+def _mosaics(images: Tensor) -> tuple[Array, Array, Array]:
+    """Mosaics (images, H, W) as tasks take them: as float32, uint8 or uint16, the others empty."""
+    values = images.numpy()
+    kinds = (np.float32, np.uint8, np.uint16)
+    empty = [values if values.dtype == kind else np.zeros((0, 0, 0), kind) for kind in kinds]
+    return empty[0], empty[1], empty[2]
+
+
+def _sites(plan: Plan, dtype: torch.dtype, bit_depth: int) -> Sites:
+    """The numbers of mosaics of this type."""
+    unit = np.float32(2**bit_depth - 1)
+    return Sites(_KIND[dtype], unit, _f32(plan.black), _f32(plan.span), plan.chroma, plan.red_row)
 
 
 @lru_cache(maxsize=64)
-def kernels_of(plan: Plan) -> Array:
-    """The kernels of demosaicing as its task takes them."""
-    if plan.demosaic is not Malvar2004:
-        return f32(plan.kernels)
+def _kernels(plan: Plan) -> Array:
+    """The kernels of demosaicing as its tasks take them, see linear.py."""
+    if plan.layout.demosaic is not Malvar2004:
+        return _f32(plan.kernels)
     row, column = np.indices((5, 5)) - 2
     rest = plan.kernels[:, abs(row) + abs(column) > 2].any()
-    return f32(np.concatenate([plan.kernels, np.full((1, 5, 5), rest)]))
+    # See `malvar_split`. A tap reaches a site like its own where it goes an even number of steps.
+    near = (row + column) % 2 == 0
+    pairs = ((0, 1), (3, 2), (1, 0), (2, 3))
+    mixed = [np.where(near, plan.kernels[own], plan.kernels[other]) for own, other in pairs]
+    return _f32(np.concatenate([plan.kernels, np.full((1, 5, 5), rest), mixed]))
 
 
 @lru_cache(maxsize=64)
-def finish_of(*plans: Plan) -> Finish:
+def _numbers(*plans: Plan) -> driver.Numbers:
     """The numbers behind demosaicing, for all plans together."""
-    plan, slots = plans[0], np.full((2, 2), -1)
+    plan, slots = plans[0], np.full((3, 3), -1)
     for view, other in enumerate(plans):
-        slots[int(other.sharpen is UnsharpMask), int(other.denoise is GaussianDenoising)] = view
-        if other.sharpen is UnsharpMask:
+        slots[_kinds(other)] = view
+        if other.layout.sharpen is UnsharpMask:
             plan = replace(plan, blur=other.blur, amount=other.amount)
-        else:
-            plan = replace(plan, sharp=other.sharp)
-        if other.denoise is GaussianDenoising:
-            plan = replace(plan, kernel=other.kernel, lines=other.lines)
-    return Finish(
-        color=f32(plan.color),
-        difference=f32(plan.color - plan.planes[0]),
-        planes=f32(plan.planes),
-        back=f32(BACK),
+        elif other.layout.sharpen is SharpeningFilter:
+            plan = replace(plan, sharpen=other.sharpen)
+        if other.layout.denoise is GaussianDenoising:
+            plan = replace(plan, denoise=other.denoise, lines=other.lines)
+    luma = plan.planes[0] if len(plan.planes) else 0
+    sharpening = (0, 1, len(plan.blur) - 1)  # reaches by kind
+    reach_sharpen = max(r for r, kinds in zip(sharpening, slots, strict=True) if kinds.max() >= 0)
+    reach_denoise = max(r for r, kinds in enumerate(slots.T) if kinds.max() >= 0)
+    return driver.Numbers(
+        color=_f32(plan.color),
+        plain=bool((plan.color == np.eye(3)).all()),
+        difference=_f32(plan.color - luma),
+        planes=_f32(plan.planes),
+        back=_f32(BACK),
         slots=slots,
-        sharpen=f32(plan.sharp),
-        blur=f32(np.concatenate([plan.blur[:0:-1], plan.blur])),
+        sharpen=_f32(plan.sharpen),
+        blur=_f32(np.concatenate([plan.blur[:0:-1], plan.blur])),
         amount=np.float32(plan.amount),
-        denoise=f32(plan.kernel),
-        lines=f32(plan.lines),
+        denoise=_f32(plan.denoise),
+        lines=_f32(plan.lines),
+        gamma=plan.layout.gamma,
         exponent=np.float32(plan.exponent),
-        reach_sharpen=len(plan.blur) - 1 if slots[1].max() >= 0 else 1,
-        reach_denoise=2 if slots[:, 1].max() >= 0 else 1,
-        power=numbers_of(plan.exponent),
+        power=power_of(plan.exponent),
+        reach_sharpen=reach_sharpen,
+        reach_denoise=reach_denoise,
+        margin=max(reach_sharpen, reach_denoise),
     )
 
 
-def f32(values: Array) -> Array:
+def _kinds(plan: Plan) -> tuple[int, int]:
+    """The kinds of sharpening and denoising, by number."""
+    return _SHARPENING.index(plan.layout.sharpen), _DENOISING.index(plan.layout.denoise)
+
+
+def _reach(numbers: driver.Numbers) -> int:
+    return numbers.reach_sharpen + numbers.reach_denoise
+
+
+def _f32(values: Array) -> Array:
     """As kernels take numbers."""
     return np.ascontiguousarray(values, dtype=np.float32)
+
+
+# Back
+
+
+def gradients(
+    plan: Plan, mosaic: Tensor, bit_depth: int, grad: Tensor, wanted: Set[str]
+) -> dict[str, Tensor]:
+    """Gradients of what is wanted of "mosaic" and the fields of `plan.Numbers`; others are zero.
+
+    mosaic: (..., H, W) as it was developed; grad: (..., 3, H, W) of the view, of any strides.
+    """
+    height, width = mosaic.shape[-2:]
+    images = mosaic.reshape(-1, height, width).contiguous()
+    views = grad.reshape(-1, 3, height, width)
+    # As flat memory with strides, so that one compiled task takes gradients of every layout.
+    strides = views.stride()
+    length = 1 + sum((n - 1) * step for n, step in zip(views.shape, strides, strict=True))
+    flat = views.as_strided((length,), (1,)).numpy()
+    out = torch.empty(images.shape if "mosaic" in wanted else (1, 1, 1))
+    blocks, tiles = -(-height // rows.BLOCK), -(-width // _COLUMNS)
+    totals = np.zeros((len(images) * tiles * blocks, rows.TOTALS))
+    stage, task = DEMOSAICING[plan.layout.demosaic], driver.BACKWARD[plan.layout.demosaic]
+    sites, kernels = _sites(plan, mosaic.dtype, bit_depth), _kernels(plan)
+    numbers, back, kinds = _numbers(plan), _back(plan, wanted), _kinds(plan)
+    at, count = driver.rows_of(numbers, back=True)
+    at_halves, half_count = driver.halves_of(stage, numbers, back=True)
+    read, to_mosaic = _mosaics(images), out.numpy()
+
+    def work(part: Part) -> bool:
+        n = part.right - part.left
+        return task(
+            scratch(n, count),
+            scratch((n + 1) // 2, half_count),
+            at,
+            at_halves,
+            read,
+            flat,
+            strides,
+            part,
+            sites,
+            kernels,
+            kinds,
+            numbers,
+            back,
+            to_mosaic,
+            totals,
+        )
+
+    threads, reach = torch.get_num_threads(), 2 * (stage.reach + _reach(numbers))
+    strips = 1 if threads == 1 else max(1, min(blocks // 2, -(-4 * threads // len(images))))
+    ends = [min(height, blocks * i // strips * rows.BLOCK) for i in range(strips + 1)]
+    for_each(work, _parts(images.shape, ends, 2, reach))
+    found = _of_numbers(plan, torch.from_numpy(totals.sum(0)))
+    if "mosaic" in wanted:
+        found["mosaic"] = out.view(mosaic.shape)
+    return found
+
+
+def _back(plan: Plan, wanted: Set[str]) -> driver.Back:
+    p = len(plan.planes)
+    planes = {0: np.zeros((0, 3)), 1: np.ones((1, 3)), 3: BACK.T}[p]
+    return driver.Back(
+        luma=_f32(YUV_FROM_RGB.numpy()[0]),
+        planes=_f32(planes),
+        colors=_f32((plan.planes if p == 3 else plan.color).T),
+        column=_f32(plan.lines[0][:, None]),
+        line=_f32(plan.lines[1][::-1]),
+        blur=_f32(np.concatenate([plan.blur[:0:-1], plan.blur])[:, None] * -plan.amount),
+        ones=np.ones((3, 1), np.float32),
+        floor_slope=np.float32(SLOPE_FLOOR ** (plan.exponent - 1)),
+        gamma="exponent" in wanted,
+        color="color" in wanted,
+        sharpen=not wanted.isdisjoint({"sharpen", "blur", "amount"}),
+        denoise="denoise" in wanted,
+        kernels="kernels" in wanted,
+        black=not wanted.isdisjoint({"black", "span"}),
+        mosaic="mosaic" in wanted,
+    )
+
+
+def _of_numbers(plan: Plan, totals: Tensor) -> dict[str, Tensor]:
+    """Gradients of `plan.Numbers` from totals of kernels, float64."""
+
+    def at(first: int, *shape: int) -> Tensor:
+        return totals[first : first + math.prod(shape)].view(shape)
+
+    color = at(rows.COLOR, 3, 3)
+    if len(plan.planes) == 3:
+        color = YUV_FROM_RGB.T @ color
+    kernels = at(rows.KERNELS, *plan.kernels.shape).clone()
+    if plan.layout.demosaic is Menon2007:
+        kernels[1] += plan.kernels[2, 2] * at(menon.THIRDS, 5)
+    # The unsharp mask is y + amount * (y - b), where b is blurred along rows and columns: "keep"
+    # sums gradients times y, "blur" those of the taps in b, of both blurs.
+    blur, side = at(rows.BLUR, len(plan.blur)), torch.from_numpy(plan.blur)
+    black, products = at(rows.BLACK, 2, 2, 2).unbind(-1)
+    span = torch.from_numpy(plan.span)  # mosaic = (raw - black) / span
+    return {
+        "black": -black / span,
+        "span": -products / span,
+        "kernels": kernels,
+        "color": color,
+        "sharpen": at(rows.SHARPEN, 3, 3),
+        "blur": -plan.amount * blur,
+        "amount": at(rows.KEEP) - (side * blur).sum() / 2,
+        "denoise": at(rows.DENOISE, 5, 5),
+        "exponent": at(rows.EXPONENT) * math.log(2),
+    }

@@ -1,43 +1,39 @@
-"""From a pipeline to the numbers of its fused kernels, or why it has to run step by step.
+"""From a pipeline to the steps that can be fused and the numbers of their kernels, or why not.
 
-For every engine: no Numba here.
+For every engine: no Numba here. Every stage is optional but demosaicing; a missing one is skipped.
 """
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from rawdrift.cfa import offsets
-from rawdrift.isp.bilinear import Bilinear
-from rawdrift.isp.black_level import BlackLevel
-from rawdrift.isp.color_correction import ColorCorrection
-from rawdrift.isp.gamma import Gamma
-from rawdrift.isp.gaussian import GaussianDenoising
-from rawdrift.isp.malvar import Malvar2004
-from rawdrift.isp.median import MedianDenoising
+from rawdrift.cfa import Pattern, offsets
 from rawdrift.isp.menon import Menon2007
-from rawdrift.isp.sharpening_filter import SharpeningFilter
 from rawdrift.isp.step import Step
+from rawdrift.isp.steps import STEPS
 from rawdrift.isp.unsharp_mask import UnsharpMask
-from rawdrift.isp.white_balance import WhiteBalance
 from rawdrift.isp.yuv import RGB_FROM_YUV, YUV_FROM_RGB
 from rawdrift.neighborhood import gaussian_taps
 
 Array = np.ndarray[Any, Any]
+BACK = RGB_FROM_YUV.numpy()
 
-_ORDER: tuple[tuple[type[Step], ...], ...] = (
-    (BlackLevel,),
-    (Bilinear, Malvar2004, Menon2007),
-    (WhiteBalance,),
-    (ColorCorrection,),
-    (SharpeningFilter, UnsharpMask),
-    (MedianDenoising, GaussianDenoising),
-    (Gamma,),
+# The stages of the canonical pipeline.
+_ORDER = (
+    "black_level",
+    "demosaic",
+    "white_balance",
+    "color_correction",
+    "sharpen",
+    "denoise",
+    "gamma",
 )
 
 
@@ -45,74 +41,77 @@ class CannotFuseError(Exception):
     """Says why a pipeline has to run step by step."""
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """The numbers of one pipeline, float64 where not said otherwise.
+# Which steps
 
-    One object for the same numbers, for as long as they are in use.
+
+def run(steps: Sequence[Step]) -> slice:
+    """The steps that are fused: demosaicing, and those around it that are in the usual order.
+
+    Steps before and after must run one by one. Raises CannotFuseError if there is no demosaicing
+    of rawdrift's.
     """
+    places = [_ORDER.index(step.stage) if _is_own(step) else -1 for step in steps]
+    demosaic = _ORDER.index("demosaic")
+    if demosaic not in places:
+        raise CannotFuseError("its demosaicing is not one of rawdrift's")
+    first = places.index(demosaic)
+    last = first + 1
+    if first and places[first - 1] == demosaic - 1:
+        first -= 1
+    while last < len(steps) and places[last] > places[last - 1]:
+        last += 1
+    return slice(first, last)
+
+
+def _is_own(step: Step) -> bool:
+    """Whether it is exactly a step of rawdrift, in a stage of the canonical pipeline."""
+    return STEPS.get(type(step).__name__) is type(step) and step.stage in _ORDER
+
+
+class Layout(NamedTuple):
+    """What a pipeline is made of, besides its numbers."""
 
     demosaic: type[Step]
-    sharpen: type[Step]
-    denoise: type[Step]
-    black: Array  # (2, 2), by row and column parity
-    span: Array  # (2, 2): white minus black, or ones
-    chroma: Array  # (2,) int64: parity of the columns that are not green in even and in odd rows
-    red_row: int  # parity of the rows with red
-    kernels: Array  # of demosaicing
-    color: Array  # (3, 3): white balance, then color correction
-    planes: Array  # (P, 3): demosaiced colors to the P planes that are filtered
-    sharp: Array  # (3, 3): sharpening filter
-    blur: Array  # (5,) or (9,): the unsharp mask's Gaussian, center and one side
-    amount: float
-    kernel: Array  # (5, 5): denoising
-    lines: Array  # (2, 5): along columns and rows where the kernel is their product, or zeros
-    exponent: float
+    sharpen: type[Step] | None
+    denoise: type[Step] | None
+    gamma: bool
+    luma: bool  # whether sharpening and denoising act on Y alone
+    cfa: Pattern
+    black_cfa: Pattern | None  # that of the black level, if there is one
+    white: float | None
+
+    @property
+    def filters(self) -> bool:
+        """Whether there is sharpening or denoising."""
+        return self.sharpen is not None or self.denoise is not None
 
 
-def check_steps(steps: tuple[Step, ...]) -> list[Tensor]:
-    """The numbers of these steps, if they are, in order, those of a canonical pipeline.
-
-    Raises CannotFuseError if not.
-    """
-    if len(steps) != len(_ORDER) or any(
-        type(step) not in kinds for step, kinds in zip(steps, _ORDER, strict=False)
-    ):
-        raise CannotFuseError(
-            "its steps are not black level, demosaicing, white balance, color correction, "
-            "sharpening, denoising and gamma of this package, in this order"
-        )
+def layout(steps: Sequence[Step]) -> Layout:
+    """The layout of steps that are in the usual order; CannotFuseError if they can't be fused."""
     if any(step._forward_hooks or step._forward_pre_hooks for step in steps):
         raise CannotFuseError("its steps have forward hooks")
-    channels: Any = {steps[4].channels, steps[5].channels}
-    if channels not in ({"luma"}, {"yuv"}):
-        raise CannotFuseError("sharpening and denoising act on different or unknown channels")
-    values = [value for step in steps for value in numbers(step)]
-    if not all(is_plain(value) for value in values):
+    if not all(is_plain(value) for value in values(steps).values()):
         raise CannotFuseError("its numbers are not plain tensors")
-    return values
-
-
-def plan(steps: tuple[Step, ...]) -> Plan:
-    """The plan of these steps on the CPU, in order; CannotFuseError where there is none."""
-    values = check_steps(steps)
-    black, demosaic, _, _, sharpen, _, _ = steps
-    assert isinstance(black, BlackLevel)
-    if any(value.device.type != "cpu" for value in values):
-        raise CannotFuseError("its numbers are not on the CPU, as the mosaic is")
-    return _plan(
-        tuple(type(step) for step in steps),
-        demosaic.cfa,
-        tuple(black.sites.flatten().tolist()),
-        black.white,
-        sharpen.channels,
-        b"".join(value.detach().double().numpy().tobytes() for value in values),
+    by_stage: dict[str | None, Step] = {step.stage: step for step in steps}
+    black, sharpen, denoise = (by_stage.get(s) for s in ("black_level", "sharpen", "denoise"))
+    channels = {step.channels for step in (sharpen, denoise) if step is not None}
+    if len(channels) > 1 or not channels <= {"luma", "yuv"}:
+        raise CannotFuseError("sharpening and denoising act on different or unknown channels")
+    return Layout(
+        demosaic=type(by_stage["demosaic"]),
+        sharpen=type(sharpen) if sharpen is not None else None,
+        denoise=type(denoise) if denoise is not None else None,
+        gamma="gamma" in by_stage,
+        luma="yuv" not in channels,
+        cfa=by_stage["demosaic"].cfa,
+        black_cfa=black.cfa if black is not None else None,
+        white=black.white if black is not None else None,
     )
 
 
-def numbers(step: Step) -> list[Tensor]:
-    """The numbers of a step, learnable or not, in the order of their declaration."""
-    return list(step.tensors().values())
+def values(steps: Sequence[Step]) -> dict[str, Tensor]:
+    """The numbers of the steps, learnable or not, by stage and name: "gamma.gamma"."""
+    return {f"{step.stage}.{name}": x for step in steps for name, x in step.tensors().items()}
 
 
 def is_plain(x: Tensor) -> bool:
@@ -126,89 +125,144 @@ def is_plain(x: Tensor) -> bool:
     )
 
 
-NUMBERS: dict[type[Step], dict[str, tuple[int, ...]]] = {
-    kind: {name: number.shape for name, number in kind.numbers.items()}
-    for kinds in _ORDER
-    for kind in kinds
-}
+# Which numbers
+
+
+class Numbers(NamedTuple):
+    """What the kernels of every engine compute with, float64; empty without such a stage."""
+
+    black: Tensor  # (2, 2), by row and column parity
+    span: Tensor  # (2, 2): white minus black, or ones
+    kernels: Tensor  # of demosaicing
+    color: Tensor  # (3, 3): white balance, then color correction
+    sharpen: Tensor  # (3, 3): sharpening filter
+    blur: Tensor  # (L,): the unsharp mask's Gaussian, center and one side
+    amount: Tensor  # (): of the unsharp mask
+    denoise: Tensor  # (5, 5)
+    exponent: Tensor  # (): 1 / gamma
+
+
+def numbers(layout: Layout, values: Mapping[str, Tensor]) -> Numbers:
+    """The numbers of a pipeline, by PyTorch operations that carry gradients back to `values`."""
+    value = {name: x.double() for name, x in values.items()}
+    kernels = value["demosaic.kernels"]
+    none = kernels.new_zeros(0)
+    black = kernels.new_zeros(2, 2)
+    span = torch.ones_like(black)
+    if layout.black_cfa is not None:
+        sites = torch.empty(2, 2, dtype=torch.long)
+        for site, at in enumerate(offsets(layout.black_cfa)):
+            sites[at] = site
+        black = value["black_level.level"][sites]
+        if layout.white is not None:
+            span = layout.white - black
+    if layout.demosaic is Menon2007:  # only what is measured counts
+        kernels = kernels * (kernels.new_tensor(Menon2007.numbers["kernels"].default) != 0)
+    color = torch.eye(3).to(kernels)
+    if "color_correction.matrix" in value:
+        color = value["color_correction.matrix"]
+    if "white_balance.gains" in value:
+        color = color * value["white_balance.gains"]
+    blur = amount = none
+    if layout.sharpen is UnsharpMask:
+        taps, amount = gaussian_taps(value["sharpen.radius"]), value["sharpen.amount"]
+        blur = taps[len(taps) // 2 :]
+    return Numbers(
+        black=black,
+        span=span,
+        kernels=kernels,
+        color=color,
+        sharpen=value.get("sharpen.kernel", none),
+        blur=blur,
+        amount=amount,
+        denoise=value.get("denoise.kernel", none),
+        exponent=1 / value["gamma.gamma"] if layout.gamma else none,
+    )
+
+
+# The plan of the engine on the CPU
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The layout and the numbers of one pipeline, float64 where not said otherwise.
+
+    One object for the same numbers, for as long as they are in use.
+    """
+
+    layout: Layout
+    black: Array  # (2, 2), by row and column parity
+    span: Array  # (2, 2): white minus black, or ones
+    chroma: Array  # (2,) int64: parity of the columns that are not green in even and in odd rows
+    red_row: int  # parity of the rows with red
+    kernels: Array  # of demosaicing
+    color: Array  # (3, 3): white balance, then color correction
+    planes: Array  # (P, 3): demosaiced colors to the P planes that are filtered
+    sharpen: Array  # (3, 3)
+    blur: Array  # (5,) or (9,): the unsharp mask's Gaussian, center and one side
+    amount: float
+    denoise: Array  # (5, 5)
+    lines: Array  # (2, 5): along columns and rows where the kernel is their product, or zeros
+    exponent: float
+
+
+def plan(steps: Sequence[Step]) -> Plan:
+    """The plan of steps in the usual order; CannotFuseError where there is none."""
+    parts, named = layout(steps), values(steps)
+    if any(value.device.type != "cpu" for value in named.values()):
+        raise CannotFuseError("its numbers are not on the CPU, as the mosaic is")
+    flat = b"".join(value.detach().double().numpy().tobytes() for value in named.values())
+    shapes = tuple((name, tuple(value.shape)) for name, value in named.items())
+    return _plan(parts, shapes, flat)
 
 
 @lru_cache(maxsize=64)
-def _plan(
-    kinds: tuple[type[Step], ...],
-    cfa: Any,
-    sites: tuple[int, ...],
-    white: float | None,
-    channels: str,
-    values: bytes,
-) -> Plan:
-    flat = np.frombuffer(values)
-    if not np.isfinite(flat).all():
+def _plan(layout: Layout, shapes: tuple[tuple[str, tuple[int, ...]], ...], flat: bytes) -> Plan:
+    together = torch.frombuffer(bytearray(flat), dtype=torch.float64)
+    if not torch.isfinite(together).all():
         raise CannotFuseError("some of its numbers are not finite")
-    found: dict[tuple[type[Step], str], Array] = {}
-    at = 0
-    for kind in kinds:
-        for name, shape in NUMBERS[kind].items():
-            size = int(np.prod(shape))
-            found[kind, name] = flat[at : at + size].reshape(shape)
-            at += size
-
-    level = found[BlackLevel, "level"][list(sites)].reshape(2, 2)
-    span = np.ones((2, 2)) if white is None else white - level
-    exponent = 1 / float(found[Gamma, "gamma"])
-    if not ((span > 0).all() and 0.02 <= exponent <= 50):
+    parts = together.split([math.prod(shape) for _, shape in shapes])
+    values = {name: x.view(shape) for (name, shape), x in zip(shapes, parts, strict=True)}
+    these = numbers(layout, values)
+    array = {name: x.numpy() for name, x in these._asdict().items()}
+    exponent = float(these.exponent) if layout.gamma else 1.0
+    if not ((array["span"] > 0).all() and 0.02 <= exponent <= 50):
         raise CannotFuseError(
             "its gamma is not between 0.02 and 50, or a black level is not below the white level"
         )
-
-    demosaic, sharpen, denoise = kinds[1], kinds[4], kinds[5]
-    kernels = found[demosaic, "kernels"]
-    red, _, _, blue = offsets(cfa)
-    color = found[ColorCorrection, "matrix"] * found[WhiteBalance, "gains"]
-    sharp, blur, amount = np.zeros((3, 3)), np.zeros(5), 0.0
-    if sharpen is SharpeningFilter:
-        sharp = found[sharpen, "kernel"]
-    else:
-        blur, amount = _one_side(float(found[sharpen, "radius"])), float(found[sharpen, "amount"])
-    kernel, lines = np.zeros((5, 5)), np.zeros((2, 5))
-    if denoise is GaussianDenoising:
-        kernel = found[denoise, "kernel"]
-        lines = _factors(kernel)
+    red, _, _, blue = offsets(layout.cfa)
+    planes = YUV_FROM_RGB.numpy()[: 1 if layout.luma else 3] if layout.filters else np.zeros((0, 3))
+    denoise = array["denoise"] if these.denoise.numel() else np.zeros((5, 5))
     return Plan(
-        demosaic=demosaic,
-        sharpen=sharpen,
-        denoise=denoise,
-        black=level,
-        span=span,
+        layout=layout,
+        black=array["black"],
+        span=array["span"],
         chroma=np.array([red[1], blue[1]] if red[0] == 0 else [blue[1], red[1]], dtype=np.int64),
         red_row=red[0],
-        kernels=kernels,
-        color=color,
-        planes=YUV_FROM_RGB.numpy()[: 1 if channels == "luma" else 3] @ color,
-        sharp=sharp,
-        blur=blur,
-        amount=amount,
-        kernel=kernel,
-        lines=lines,
+        kernels=array["kernels"],
+        color=array["color"],
+        planes=planes @ array["color"],
+        sharpen=array["sharpen"] if these.sharpen.numel() else np.zeros((3, 3)),
+        blur=_padded(array["blur"]),
+        amount=float(these.amount) if these.amount.numel() else 0.0,
+        denoise=denoise,
+        lines=_factors(denoise),
         exponent=exponent,
     )
 
 
-def _one_side(radius: float) -> Array:
-    """Center and four more taps of the unsharp mask's Gaussian, or eight where it is wide."""
-    if not radius < 2.125:
+def _padded(side: Array) -> Array:
+    """One side of a Gaussian padded to five taps, or nine where it is wide."""
+    if len(side) > 9:
         raise CannotFuseError("the radius of its unsharp mask is not below 2.125 pixels")
-    taps = gaussian_taps(torch.tensor(radius, dtype=torch.float64)).numpy()
-    side = taps[len(taps) // 2 :]
     return np.pad(side, (0, (5 if len(side) <= 5 else 9) - len(side)))
 
 
 def _factors(kernel: Array) -> Array:
     """Two lines (2, 5) whose outer product is the kernel (5, 5), or zeros if there are none."""
+    if not kernel.any():
+        return np.zeros((2, 5))
     left, strength, right = np.linalg.svd(kernel)
     if strength[1] > 1e-9 * strength[0]:
         return np.zeros((2, 5))
     return np.stack([left[:, 0] * strength[0], right[0]])
-
-
-BACK = RGB_FROM_YUV.numpy()

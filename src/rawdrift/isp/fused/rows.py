@@ -1,4 +1,4 @@
-"""What single rows go through: margins, weighted sums, medians, color and gamma.
+"""Rows of scratch memory: rings of them, margins, halves, and totals of gradients.
 
 The rows are those of an array `s` (float32, C order), and a function takes their numbers: column j
 of row i is s[i, PAD + j], and the margins around are filled by mirror reflection. With one row to
@@ -6,16 +6,56 @@ write, few to read and columns counted from zero, LLVM makes SIMD loops of these
 why they are so small. They may write up to 63 samples of nonsense behind the last column.
 """
 
+import math
+from itertools import accumulate
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from rawdrift.isp.fused.compiled import exact, fast
-from rawdrift.isp.fused.nontemporal import LINE, store_line
-from rawdrift.isp.fused.power import i32, power
+from rawdrift.isp.fused.compiled import allocating, exact, fast, summing
 
+Array = np.ndarray[Any, Any]
 f32 = np.float32
+i32 = np.int32
 PAD = 16  # columns: beyond the reach of every filter
 SURE = 0xFFFFFFFF  # masks what is known not to be negative: LLVM then makes a loop with SIMD
-_LARGEST = f32(1e30).view(i32)  # mosaics with samples beyond it, infinite or NaN, go to the steps
+
+
+class Part(NamedTuple):
+    """A rectangle of one mosaic that a task works on, and the one inside that it writes.
+
+    A part is an image of its own with mirrored borders, so it must be larger than what is written
+    by the pipeline's reach, or by twice that on the way back, except where the mosaic ends. Its
+    first row and column are even. Ends are exclusive.
+    """
+
+    image: int
+    block: int  # the first row of its totals
+    top: int
+    bottom: int
+    left: int
+    right: int
+    first_row: int
+    last_row: int
+    first_column: int
+    last_column: int
+
+
+@exact
+def is_owned(part, r):
+    """Whether row r of the part is one that it writes and adds up."""
+    return part.first_row <= part.top + r < part.last_row
+
+
+# Rings
+
+
+class Ring(NamedTuple):
+    """Where the last `size` rows of an image are kept, each in `each` rows of scratch."""
+
+    first: int
+    size: int
+    each: int
 
 
 @exact
@@ -27,6 +67,33 @@ def reflect(i, n):
 
 
 @exact
+def place(ring, r):
+    """The first row of scratch of row r."""
+    return ring.first + r % ring.size * ring.each
+
+
+@exact
+def mirrored(ring, r, rows):
+    """The same of an image with this many rows, mirrored at its borders."""
+    return ring.first + reflect(r, rows) % ring.size * ring.each
+
+
+@exact
+def five(ring, r, rows):
+    """The places of rows r - 2 to r + 2."""
+    return (
+        mirrored(ring, r - 2, rows),
+        mirrored(ring, r - 1, rows),
+        place(ring, r),
+        mirrored(ring, r + 1, rows),
+        mirrored(ring, r + 2, rows),
+    )
+
+
+# Margins
+
+
+@exact
 def mirror(s, row, n, reach):
     """Fill `reach` columns to both sides of a row of n columns."""
     for d in range(1, reach + 1):
@@ -35,8 +102,102 @@ def mirror(s, row, n, reach):
 
 
 @exact
-def mirror_halves(s, even, odd, n, reach):
-    """The same for a row of n columns that is kept as its even and its odd columns."""
+def clear(s, row, n, reach):
+    """Zeros to both sides of a row of n columns."""
+    for d in range(1, reach + 1):
+        s[row, PAD - d] = 0
+        s[row, PAD + n - 1 + d] = 0
+
+
+@exact
+def fold(s, row, n, reach):
+    """Add the margins to what they mirror: the adjoint of `mirror`."""
+    for d in range(1, reach + 1):
+        s[row, PAD + reflect(-d, n)] += s[row, PAD - d]
+        s[row, PAD + reflect(n - 1 + d, n)] += s[row, PAD + n - 1 + d]
+
+
+@allocating
+def gathering(taps, r, rows):
+    """The taps (K, L), float32, by which row r is gathered from rows r - K // 2 to r + K // 2.
+
+    The adjoint of a correlation with taps (K, L) under mirrored borders correlates with the flipped
+    taps, with zeros around the image, and adds what comes to lie in the margins to the samples that
+    they mirror. For columns `fold` does that; for rows, these taps do: those of rows outside are
+    zero, and what these would give is in the taps of the rows that they mirror.
+    """
+    reach, width = taps.shape[0] // 2, taps.shape[1]
+    gathered = np.zeros(taps.shape, f32)
+    for row in range(max(0, r - reach), min(rows, r + reach + 1)):
+        for d in range(-reach, reach + 1):
+            if reflect(row + d, rows) == r:
+                for j in range(width):
+                    gathered[row - r + reach, j] += taps[d + reach, width - 1 - j]
+    return gathered
+
+
+# Weighted sums of rows
+
+
+@fast
+def sum3(s, out, a, b, c, weights, n):
+    """Three rows weighted with (3,)."""
+    u, v, w = weights[0], weights[1], weights[2]
+    for j in range((n + 63) // 64 * 64):
+        s[out, PAD + j] = u * s[a, PAD + j] + v * s[b, PAD + j] + w * s[c, PAD + j]
+
+
+@fast
+def add_scaled(s, out, row, weight, n):
+    for j in range((n + 63) // 64 * 64):
+        s[out, PAD + j] += weight * s[row, PAD + j]
+
+
+@exact
+def copy(s, out, row, n):
+    """A row of n columns, margins too."""
+    for j in range((n + 2 * PAD + 63) // 64 * 64):
+        s[out, j] = s[row, j]
+
+
+@exact
+def zero(s, row, n):
+    """A row of zeros, margins too."""
+    for j in range((n + 2 * PAD + 63) // 64 * 64):
+        s[row, j] = 0
+
+
+@fast
+def line5(s, out, row, taps, first, n):
+    """Correlation along the row with taps (5,), of n columns from `first`."""
+    left = (PAD - 2 + first) & SURE
+    a, b, c, d, e = taps[0], taps[1], taps[2], taps[3], taps[4]
+    for j in range((n + 63) // 64 * 64):
+        t = a * s[row, left + j] + b * s[row, left + 1 + j] + c * s[row, left + 2 + j]
+        s[out, left + 2 + j] = t + d * s[row, left + 3 + j] + e * s[row, left + 4 + j]
+
+
+# Halves
+
+# A row of the mosaic is kept as its even and its odd columns, two rows of an array of its own.
+# Left of column j of the half of parity q lies column j + q - 1 of the other half, and right of it
+# column j + q.
+
+
+class Halves(NamedTuple):
+    """Rings of halves: of the mosaic, and what demosaicing keeps beside them. Empty if not used."""
+
+    mosaic: Ring
+    kept: Ring  # what the way back needs
+    gradients: Ring
+    out: int  # two rows: a row of the mosaic's gradient
+    work: int  # two rows that any function may use
+
+
+@exact
+def mirror_halves(s, even, n, reach):
+    """Fill `reach` columns to both sides of two halves of n columns together."""
+    odd = even + 1
     for d in range(1, reach + 1):
         s[even, PAD - d] = s[even, PAD + reflect(-2 * d, n) // 2]
         s[odd, PAD - d] = s[odd, PAD + reflect(1 - 2 * d, n) // 2]
@@ -46,47 +207,27 @@ def mirror_halves(s, even, odd, n, reach):
 
 
 @exact
-def read(s, even, odd, row, n):
-    """A row of n floats to its even and odd columns. True if it is sane."""
-    worst = i32(0)  # the largest bits but the sign: infinity and NaN are above every number
-    for j in range(n // 2):
-        x, y = row[2 * j], row[2 * j + 1]
-        worst = _worse(worst, _worse(_magnitude(x), _magnitude(y)))
-        s[even, PAD + j], s[odd, PAD + j] = x, y
-    if n % 2:
-        worst = _worse(worst, _magnitude(row[n - 1]))
-        s[even, PAD + n // 2] = row[n - 1]
-    return worst <= _LARGEST
+def mirror_half(s, row, parity, n):
+    """Fill one sample before a half of the columns of a row of n, and two behind."""
+    s[row, PAD - 1] = s[row, PAD + reflect(parity - 2, n) // 2]
+    for j in range((n + 1 - parity) // 2, (n + 1) // 2 + 1):
+        s[row, PAD + j] = s[row, PAD + reflect(2 * j + parity, n) // 2]
 
 
 @exact
-def read_integers(s, even, odd, row, n, unit):
-    """The same of integers. unit: DN at full scale."""
-    for j in range(n // 2):
-        s[even, PAD + j] = f32(row[2 * j]) / unit
-        s[odd, PAD + j] = f32(row[2 * j + 1]) / unit
-    if n % 2:
-        s[even, PAD + n // 2] = f32(row[n - 1]) / unit
+def clear_half(s, row, parity, n):
+    """Three zeros to both sides of the columns of one parity of n."""
+    for d in range(3):
+        s[row, PAD - 1 - d] = 0
+        s[row, PAD + (n + 1 - parity) // 2 + d] = 0
 
 
 @exact
-def correct(s, row, black, span, n):
-    """row = (row - black) / span, in place."""
-    for j in range((n + 31) // 32 * 32):
-        s[row, PAD + j] -= black
-    if span != f32(1):  # a division costs as much as all of bilinear demosaicing
-        for j in range((n + 31) // 32 * 32):
-            s[row, PAD + j] /= span
-
-
-@exact
-def _magnitude(x):
-    return i32(f32(x).view(i32) & i32(0x7FFFFFFF))
-
-
-@exact
-def _worse(a, b):
-    return a if a > b else b
+def fold_half(s, row, parity, n):
+    """Add margins of one of the columns of one parity of n to what they mirror."""
+    last = (n + 1 - parity) // 2
+    s[row, PAD + reflect(parity - 2, n) // 2] += s[row, PAD - 1]
+    s[row, PAD + reflect(parity + 2 * last, n) // 2] += s[row, PAD + last]
 
 
 @exact
@@ -100,222 +241,94 @@ def weave(s, out, halves, even, odd, n):
         s[out, PAD + 2 * j + 1] = halves[odd, PAD + j]
 
 
-@fast
-def sum3(s, out, a, b, c, weights, n):
-    """Three rows weighted with (3,)."""
-    u, v, w = weights[0], weights[1], weights[2]
-    for j in range((n + 63) // 64 * 64):
-        s[out, PAD + j] = u * s[a, PAD + j] + v * s[b, PAD + j] + w * s[c, PAD + j]
-
-
-@fast
-def filter3(s, out, up, row, down, kernel, first, n):
-    """Correlation with a kernel (3, 3), of n columns from `first`."""
-    left = (PAD - 1 + first) & SURE
-    a, b, c = kernel[0, 0], kernel[0, 1], kernel[0, 2]
-    d, e, f = kernel[1, 0], kernel[1, 1], kernel[1, 2]
-    g, h, i = kernel[2, 0], kernel[2, 1], kernel[2, 2]
-    for j in range((n + 63) // 64 * 64):
-        t = a * s[up, left + j] + b * s[up, left + 1 + j] + c * s[up, left + 2 + j]
-        t += d * s[row, left + j] + e * s[row, left + 1 + j] + f * s[row, left + 2 + j]
-        t += g * s[down, left + j] + h * s[down, left + 1 + j] + i * s[down, left + 2 + j]
-        s[out, left + 1 + j] = t
-
-
-@fast
-def cross3(s, out, up, row, down, kernel, n):
-    """The same with a kernel whose corners are zero."""
-    a, b, c, d, e = kernel[0, 1], kernel[1, 0], kernel[1, 1], kernel[1, 2], kernel[2, 1]
-    for j in range((n + 63) // 64 * 64):
-        t = b * s[row, PAD - 1 + j] + c * s[row, PAD + j] + d * s[row, PAD + 1 + j]
-        s[out, PAD + j] = t + a * s[up, PAD + j] + e * s[down, PAD + j]
-
-
-@fast
-def column5(s, out, a, b, c, d, e, taps, n):
-    """Five rows weighted with taps (5,), margins too: rows begin where lines of the cache do."""
-    ta, tb, tc, td, te = taps[0], taps[1], taps[2], taps[3], taps[4]
-    for j in range((n + 2 * PAD + 63) // 64 * 64):
-        t = ta * s[a, j] + tb * s[b, j] + tc * s[c, j]
-        s[out, j] = t + td * s[d, j] + te * s[e, j]
-
-
-@fast
-def line5(s, out, row, taps, first, n):
-    """Correlation along the row with taps (5,), of n columns from `first`."""
-    left = (PAD - 2 + first) & SURE
-    a, b, c, d, e = taps[0], taps[1], taps[2], taps[3], taps[4]
-    for j in range((n + 63) // 64 * 64):
-        t = a * s[row, left + j] + b * s[row, left + 1 + j] + c * s[row, left + 2 + j]
-        s[out, left + 2 + j] = t + d * s[row, left + 3 + j] + e * s[row, left + 4 + j]
-
-
-@fast
-def add_line5(s, out, row, taps, first, n):
-    """The same, added to `out`."""
-    left = (PAD - 2 + first) & SURE
-    a, b, c, d, e = taps[0], taps[1], taps[2], taps[3], taps[4]
-    for j in range((n + 63) // 64 * 64):
-        t = s[out, left + 2 + j] + a * s[row, left + j] + b * s[row, left + 1 + j]
-        t += c * s[row, left + 2 + j] + d * s[row, left + 3 + j] + e * s[row, left + 4 + j]
-        s[out, left + 2 + j] = t
-
-
 @exact
-def nine(first, size, count, r, rows):
-    """Places of rows r - 4 to r + 4 in a ring of `size` rows of the image, `count` apart."""
-    return (
-        first + reflect(r - 4, rows) % size * count,
-        first + reflect(r - 3, rows) % size * count,
-        first + reflect(r - 2, rows) % size * count,
-        first + reflect(r - 1, rows) % size * count,
-        first + r % size * count,
-        first + reflect(r + 1, rows) % size * count,
-        first + reflect(r + 2, rows) % size * count,
-        first + reflect(r + 3, rows) % size * count,
-        first + reflect(r + 4, rows) % size * count,
-    )
+def unweave(halves, even, odd, s, row, n):
+    """A row of n columns to its even and odd ones, with zeros around."""
+    for j in range((n + 63) // 64 * 32):
+        halves[even, PAD + j] = s[row, PAD + 2 * j]
+        halves[odd, PAD + j] = s[row, PAD + 2 * j + 1]
+    clear_half(halves, even, 0, n)
+    clear_half(halves, odd, 1, n)
 
 
 @fast
-def column9(s, out, at, taps, n):
-    """Nine rows weighted with taps (9,), margins too. at: the places of `nine`."""
-    a, b, c, d, e, f, g, h, i = at
-    ta, tb, tc, td, te = taps[0], taps[1], taps[2], taps[3], taps[4]
-    tf, tg, th, ti = taps[5], taps[6], taps[7], taps[8]
-    for j in range((n + 2 * PAD + 63) // 64 * 64):
-        t = ta * s[a, j] + tb * s[b, j] + tc * s[c, j] + td * s[d, j] + te * s[e, j]
-        s[out, j] = t + tf * s[f, j] + tg * s[g, j] + th * s[h, j] + ti * s[i, j]
+def beside(s, out, row, q, a, b, first, n):
+    """a * left + b * right, n columns from `first`, -1 or 0. out: of parity q; row: other half."""
+    at, left = (PAD + first) & SURE, (PAD - 1 + (q & 1) + first) & SURE
+    for j in range((n + 31) // 32 * 32):
+        s[out, at + j] = a * s[row, left + j] + b * s[row, left + 1 + j]
 
 
 @fast
-def add_pair(s, out, a, b, u, v, n):
-    """Two rows weighted with u and v added to `out`, margins too."""
-    for j in range((n + 2 * PAD + 63) // 64 * 64):
-        s[out, j] += u * s[a, j] + v * s[b, j]
-
-
-@exact
-def blur_column(s, out, first, size, count, r, rows, taps, n):
-    """Rows around row r weighted with taps (9,) or (17,), margins too. The ring is as in `nine`."""
-    side = len(taps) // 2
-    column9(s, out, nine(first, size, count, r, rows), taps[side - 4 : side + 5], n)
-    for d in range(5, side + 1):
-        up = first + reflect(r - d, rows) % size * count
-        down = first + reflect(r + d, rows) % size * count
-        add_pair(s, out, up, down, taps[side - d], taps[side + d], n)
-
-
-@exact
-def blur_line(s, out, row, taps, first, n):
-    """Correlation along the row with a symmetric filter, of n columns from `first`.
-
-    taps: (5,) or (9,), its center and one side.
-    """
-    symmetric9(s, out, row, taps, first, n)
-    for d in range(5, len(taps)):
-        add_beside(s, out, row, taps[d], d, first, n)
+def between(s, out, up, down, a, b, n):
+    """a * up + b * down."""
+    for j in range((n + 31) // 32 * 32):
+        s[out, PAD + j] = a * s[up, PAD + j] + b * s[down, PAD + j]
 
 
 @fast
-def add_beside(s, out, row, tap, d, first, n):
-    """What is d columns before and behind, weighted, added to n columns from `first`."""
-    at, before, behind = (PAD + first) & SURE, (PAD + first - d) & SURE, (PAD + first + d) & SURE
-    for j in range((n + 63) // 64 * 64):
-        s[out, at + j] += tap * (s[row, before + j] + s[row, behind + j])
+def copied(s, out, row, weight, n):
+    for j in range((n + 31) // 32 * 32):
+        s[out, PAD + j] = weight * s[row, PAD + j]
 
 
 @fast
-def symmetric9(s, out, row, taps, first, n):
-    """Correlation with nine taps, given as their center and one side (5,)."""
-    left = (PAD - 4 + first) & SURE
-    a, b, c, d, e = taps[0], taps[1], taps[2], taps[3], taps[4]
-    for j in range((n + 63) // 64 * 64):
-        t = a * s[row, left + 4 + j] + b * (s[row, left + 3 + j] + s[row, left + 5 + j])
-        t += c * (s[row, left + 2 + j] + s[row, left + 6 + j])
-        t += d * (s[row, left + 1 + j] + s[row, left + 7 + j])
-        s[out, left + 4 + j] = t + e * (s[row, left + j] + s[row, left + 8 + j])
+def add(s, out, row, weight, n):
+    for j in range((n + 31) // 32 * 32):
+        s[out, PAD + j] += weight * s[row, PAD + j]
 
 
 @fast
-def sharper(s, out, row, blurred, amount, n):
-    """out = row + amount * (row - blurred)."""
-    for j in range((n + 63) // 64 * 64):
-        s[out, PAD + j] = s[row, PAD + j] + amount * (s[row, PAD + j] - s[blurred, PAD + j])
+def add_two(s, out, a, b, n):
+    for j in range((n + 31) // 32 * 32):
+        s[out, PAD + j] += s[a, PAD + j] + s[b, PAD + j]
 
 
-@exact
-def smaller(a, b):
-    return a if a < b else b
+# Totals: the gradients of numbers
+
+# A sum of products over one row is made in float32, some lanes at a time, and added to a total in
+# float64. There is one row of totals for each block of rows of the mosaic, so that the order of
+# summation never depends on the parts that tasks work on.
+
+BLOCK = 64  # rows of the mosaic
+
+# What a row of totals holds, and in which shape.
+SHAPES = {
+    "exponent": (1,),
+    "color": (3, 3),
+    "sharpen": (3, 3),
+    "blur": (9,),  # taps of the unsharp mask, center and one side
+    "keep": (1,),  # of what the unsharp mask keeps
+    "denoise": (5, 5),
+    "black": (2, 2, 2),  # by row and column: gradients, and their products with the mosaic
+    "kernels": (4, 5, 5),  # of demosaicing, which may use less
+}
+EXPONENT, COLOR, SHARPEN, BLUR, KEEP, DENOISE, BLACK, KERNELS, TOTALS = accumulate(
+    (math.prod(shape) for shape in SHAPES.values()), initial=0
+)
 
 
-@exact
-def larger(a, b):
-    return a if a > b else b
+@allocating
+def totals_of(totals, part, r):
+    """The totals of row r of a part."""
+    return totals[part.block + (part.top + r) // BLOCK]
 
 
-@exact
-def middle(a, b, c):
-    """Median of three."""
-    return larger(smaller(a, b), smaller(larger(a, b), c))
+@summing
+def total(totals, k, s, row, first, n):
+    """A row's sum to totals[k], n columns from `first`."""
+    at = (PAD + first) & SURE
+    t = f32(0)
+    for j in range(n):
+        t += s[row, at + j]
+    totals[k] += t
 
 
-@exact
-def median(s, out, low, a, b, c, n):
-    """Median of the 3x3 neighborhood of row b; low: the first of three rows of scratch.
-
-    See denoise.median3x3 for why.
-    """
-    mid, high = low + 1, low + 2
-    for j in range((n + 2 * PAD + 63) // 64 * 64):
-        x, y, z = s[a, j], s[b, j], s[c, j]
-        x, y = smaller(x, y), larger(x, y)
-        s[low, j] = smaller(x, z)
-        s[mid, j] = larger(x, smaller(y, z))
-        s[high, j] = larger(y, z)
-    for j in range((n + 63) // 64 * 64):
-        s[out, PAD + j] = middle(
-            larger(larger(s[low, PAD - 1 + j], s[low, PAD + j]), s[low, PAD + 1 + j]),
-            middle(s[mid, PAD - 1 + j], s[mid, PAD + j], s[mid, PAD + 1 + j]),
-            smaller(smaller(s[high, PAD - 1 + j], s[high, PAD + j]), s[high, PAD + 1 + j]),
-        )
-
-
-@fast
-def to_differences(s, y, red, luma, weights, n):
-    """Luma of three rows of colors to row y; what colors differ from it takes their place.
-
-    luma: (3,); weights: (3, 3), from colors to color minus luma.
-    """
-    green, blue = red + 1, red + 2
-    ya, yb, yc = luma[0], luma[1], luma[2]
-    ra, rb, rc = weights[0, 0], weights[0, 1], weights[0, 2]
-    ga, gb, gc = weights[1, 0], weights[1, 1], weights[1, 2]
-    ba, bb, bc = weights[2, 0], weights[2, 1], weights[2, 2]
-    for j in range((n + 63) // 64 * 64):
-        r, g, b = s[red, PAD + j], s[green, PAD + j], s[blue, PAD + j]
-        s[y, PAD + j] = ya * r + yb * g + yc * b
-        s[red, PAD + j] = ra * r + rb * g + rc * b
-        s[green, PAD + j] = ga * r + gb * g + gc * b
-        s[blue, PAD + j] = ba * r + bb * g + bc * b
-
-
-@fast
-def to_view(out, before, s, work, first, difference, luma, numbers):
-    """out = power(difference + luma), from column `first` of the two rows.
-
-    before: columns of `out` before its first line of the cache begins; work: a row of scratch.
-    """
-    n, scratch = len(out), s[work]
-    begin = min(before, n)
-    lines = (n - begin) // 64 * 64
-    at = (PAD + first + begin) & SURE
-    for j in range(0, lines, 64):
-        for i in range(64):
-            s[work, i] = power(s[difference, at + j + i] + s[luma, at + j + i], numbers)
-        for i in range(0, 64, LINE):
-            store_line(out, begin + j + i, scratch, i)
-    for start, end in ((0, begin), (begin + lines, n)):
-        at = (PAD + first + start) & SURE
-        for j in range(end - start):
-            out[start + j] = power(s[difference, at + j] + s[luma, at + j], numbers)
+@summing
+def dot(totals, k, s, g, row, shift, first, n):
+    """Products with a row shifted by `shift`."""
+    at, other = (PAD + first) & SURE, (PAD + first + shift) & SURE
+    t = f32(0)
+    for j in range(n):
+        t += s[g, at + j] * s[row, other + j]
+    totals[k] += t

@@ -1,5 +1,7 @@
-"""From steps to the numbers of the kernels, by PyTorch operations that carry gradients back."""
+"""From the numbers of a pipeline to those of the GPU's kernels, by PyTorch operations that carry
+gradients back."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -8,19 +10,15 @@ from torch import Tensor
 
 from rawdrift.cfa import Pattern, offsets
 from rawdrift.isp.bilinear import Bilinear
-from rawdrift.isp.black_level import BlackLevel
-from rawdrift.isp.color_correction import ColorCorrection
-from rawdrift.isp.fused.plan import CannotFuseError, numbers
-from rawdrift.isp.gamma import Gamma
+from rawdrift.isp.fused import plan
+from rawdrift.isp.fused.plan import CannotFuseError
 from rawdrift.isp.gaussian import GaussianDenoising
 from rawdrift.isp.malvar import Malvar2004
+from rawdrift.isp.median import MedianDenoising
 from rawdrift.isp.menon import Menon2007
-from rawdrift.isp.sharpening_filter import SharpeningFilter
 from rawdrift.isp.step import Step
 from rawdrift.isp.unsharp_mask import UnsharpMask
-from rawdrift.isp.white_balance import WhiteBalance
 from rawdrift.isp.yuv import RGB_FROM_YUV, YUV_FROM_RGB
-from rawdrift.neighborhood import gaussian_taps
 
 _SIZES: dict[type[Step], int] = {Bilinear: 3, Malvar2004: 5, Menon2007: 0}
 _REACH = 16  # of the unsharp mask, at most: beyond, kernels would grow without bound
@@ -29,7 +27,7 @@ _REACH = 16  # of the unsharp mask, at most: beyond, kernels would grow without 
 class Layout(NamedTuple):
     """What a pipeline is made of."""
 
-    size: int  # K of the table (4, 3, K, K) of linear demosaicing, see bayer.py; 0 for Menon2007
+    size: int  # K of the table (4, 3, K, K) of linear demosaicing, see linear.py; 0 for Menon2007
     red: tuple[int, int]  # row and column of red in the cell
     planes: int  # that are filtered: 1 (Y) or 3 (Y, U, V)
     unsharp: bool
@@ -50,61 +48,62 @@ class Numbers(NamedTuple):
     constants: Tensor  # (2, 3, 3): YUV from RGB, RGB from YUV
 
 
-def layout_of(steps: tuple[Step, ...]) -> Layout:
-    """The layout of steps that are known to be in the usual order."""
-    _, demosaic, _, _, sharpen, denoise, _ = steps
-    cfa: Any = demosaic.cfa
-    return Layout(
-        size=_SIZES[type(demosaic)],
-        red=offsets(cfa)[0],
-        planes=1 if sharpen.channels == "luma" else 3,
-        unsharp=isinstance(sharpen, UnsharpMask),
-        median=not isinstance(denoise, GaussianDenoising),
-    )
+def numbers_of(steps: Sequence[Step], device: torch.device) -> tuple[Layout, Numbers]:
+    """Layout and numbers of steps in the usual order, in the autograd graph of their parameters.
 
-
-def numbers_of(steps: tuple[Step, ...], device: torch.device) -> Numbers:
-    """Their numbers on a device, in the autograd graph of the steps' parameters."""
-    black, demosaic, balance, correction, sharpen, denoise, gamma = steps
-    assert isinstance(black, BlackLevel)
-    assert isinstance(balance, WhiteBalance)
-    assert isinstance(correction, ColorCorrection)
-    assert isinstance(gamma, Gamma)
-    level = black.level[black.sites]
-    span = torch.ones_like(level) if black.white is None else black.white - level
-    none = level.new_zeros(1, 1)
-    kernel, keep = none, none
-    if isinstance(sharpen, SharpeningFilter):
-        kernel = sharpen.kernel
-    elif isinstance(sharpen, UnsharpMask):
-        taps = gaussian_taps(sharpen.radius)
-        if len(taps) > 2 * _REACH + 1:
-            raise CannotFuseError(f"its unsharp mask reaches farther than {_REACH} pixels")
-        kernel = torch.stack([taps, -sharpen.amount.to(taps) * taps])
-        keep = (1 + sharpen.amount).reshape(1, 1)
-    found = (
-        level,
-        span,
-        _table(demosaic),
-        correction.matrix * balance.gains.to(correction.matrix),
-        kernel,
+    Without sharpening or denoising, kernels that change nothing take their place. Raises
+    CannotFuseError where the steps must run one by one.
+    """
+    parts = plan.layout(steps)
+    if not parts.gamma:
+        raise CannotFuseError("it has no gamma, which kernels on a GPU need")
+    given = plan.numbers(parts, plan.values(steps))
+    unsharp = parts.sharpen is UnsharpMask
+    if len(given.blur) > _REACH + 1:
+        raise CannotFuseError(f"its unsharp mask reaches farther than {_REACH} pixels")
+    none = given.kernels.new_zeros(1, 1)
+    sharpen, keep = given.sharpen, none
+    if unsharp:
+        taps = torch.cat([given.blur.flip(0)[:-1], given.blur])
+        sharpen, keep = torch.stack([taps, -given.amount * taps]), (1 + given.amount).view(1, 1)
+    elif parts.sharpen is None:
+        sharpen = _identity(3, none)
+    denoise = given.denoise
+    if parts.denoise is not GaussianDenoising:
+        denoise = none if parts.denoise is MedianDenoising else _identity(5, none)
+    numbers = (
+        given.black,
+        given.span,
+        _table(parts, given.kernels),
+        given.color,
+        sharpen,
         keep,
-        denoise.kernel if isinstance(denoise, GaussianDenoising) else none,
-        1 / gamma.gamma,
+        denoise,
+        given.exponent,
     )
-    return Numbers._make(
-        [*(x.to(device, torch.float32).contiguous() for x in found), _constants(device)]
+    layout = Layout(
+        size=_SIZES[parts.demosaic],
+        red=offsets(parts.cfa)[0],
+        planes=1 if parts.luma else 3,
+        unsharp=unsharp,
+        median=parts.denoise is MedianDenoising,
     )
+    moved = [x.to(device, torch.float32).contiguous() for x in numbers]
+    return layout, Numbers._make([*moved, _constants(device)])
 
 
-def _table(demosaic: Step) -> Tensor:
+def _identity(size: int, like: Tensor) -> Tensor:
+    kernel = like.new_zeros(size, size)
+    kernel[size // 2, size // 2] = 1
+    return kernel
+
+
+def _table(layout: plan.Layout, kernels: Tensor) -> Tensor:
     """The table (4, 3, K, K) of linear demosaicing, or Menon's taps as they are."""
-    if isinstance(demosaic, Menon2007):
-        return demosaic.taps()
-    (kernels,) = numbers(demosaic)
-    cfa: Any = demosaic.cfa
+    if layout.demosaic is Menon2007:
+        return kernels
     which, weight, rest = (
-        x.to(kernels.device) for x in _basis(isinstance(demosaic, Bilinear), cfa)
+        x.to(kernels.device) for x in _basis(layout.demosaic is Bilinear, layout.cfa)
     )
     return kernels[which] * weight.to(kernels) + rest.to(kernels)
 

@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from rawdrift.isp.fused.gpu.correlation import across_taps, fold
+from rawdrift.isp.fused.gpu.filters import across_taps, fold
 from rawdrift.isp.fused.gpu.tiles import (
     COLUMNS,
     ROWS,

@@ -1,0 +1,86 @@
+"""The memory and the threads of the CPU engine."""
+
+import math
+import os
+import weakref
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rawdrift.isp.fused.compiled import LINE
+from rawdrift.isp.fused.rows import PAD, Array
+
+Item = TypeVar("Item")
+
+
+def scratch(n: int, count: int) -> Array:
+    """Rows of zeros for n columns, whose columns 0 begin lines of the cache."""
+    columns = 2 * PAD + (n + 63) // 64 * 64 + 64
+    memory = np.zeros(count * columns + LINE, np.float32)
+    first = -memory.ctypes.data // 4 % LINE
+    return memory[first : first + count * columns].reshape(count, columns)
+
+
+# A new page costs more than what is written to it: first use of a view's memory takes as long as
+# bilinear demosaicing with all that follows, or three times as long in small pages. So the memory
+# of a view that is gone waits for the next view of its size.
+
+_KEPT = 2**28  # bytes at most that wait
+_waiting: dict[int, list[Array]] = {}  # by size
+
+
+def empty(*shape: int) -> Tensor:
+    """A new float32 tensor that begins a line of the cache."""
+    size = math.prod(shape)
+    try:
+        block = _waiting[size].pop()
+    except (KeyError, IndexError):
+        block = np.empty(size + LINE, np.float32)  # NumPy asks for huge pages, PyTorch doesn't
+    first = -block.ctypes.data // 4 % LINE
+    lent = block[first : first + size].reshape(shape)
+    weakref.finalize(lent, _back, size, block).atexit = False
+    return torch.from_numpy(lent)
+
+
+def _back(size: int, block: Array) -> None:
+    """Called when no tensor has the block any more."""
+    if size not in _waiting:
+        _waiting.clear()  # sizes of the past
+    waiting = _waiting.setdefault(size, [])
+    if (len(waiting) + 1) * block.nbytes <= _KEPT:
+        waiting.append(block)
+
+
+def for_each(work: Callable[[Item], bool], items: Iterable[Item]) -> bool:
+    """Call `work` on all items with as many threads as torch has, this one among them.
+
+    False, perhaps before the end, if one call returned it. Kernels release the GIL; Numba's own
+    threads would end a process that is forked while they exist, as workers of a DataLoader are.
+    """
+    todo = list(items)
+    threads = min(torch.get_num_threads(), len(todo))
+    left = iter(todo)  # shared: each thread takes the next item when it is free
+
+    def take() -> bool:
+        return all(work(item) for item in left)
+
+    if threads == 1:
+        return take()
+    others = [_pool(threads - 1).submit(take) for _ in range(threads - 1)]
+    done = take()
+    return all(other.result() for other in others) and done
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="rawdrift")
+
+
+# A forked process has the pool's object but not its threads.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)
