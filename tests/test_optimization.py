@@ -372,6 +372,36 @@ def test_a_diverged_training_is_recorded_and_never_as_a_number(name, tmp_path, m
     assert rd.run(one, tmp_path / "run") == result
 
 
+OWN_METRIC = """
+import numpy as np
+
+def of_the_first_class(outcomes, truth):
+    return np.where(truth == 0, outcomes == truth, np.nan)
+
+def of_none(outcomes, truth):
+    return np.full(len(truth), np.nan)
+"""
+
+
+def test_settings_are_compared_by_the_users_own_metric(tmp_path, monkeypatch):
+    (tmp_path / "own_metric.py").write_text(OWN_METRIC)
+    monkeypatch.syspath_prepend(tmp_path)
+    one = spec({"metric": "import:own_metric.of_the_first_class", "epochs": 1})
+    result = rd.run(one, tmp_path / "run")
+    assert result.metric == "import:own_metric.of_the_first_class"
+    material = DriftOptimization(one).material
+    for row in result.table:
+        right = []
+        for fold, split in enumerate(material.splits):
+            answers = record(tmp_path / "run", f"{row.setting}_1_fold{fold}").history[0].outcomes
+            first = material.targets.truth[split.test] == 0
+            right.append(np.mean(np.array(answers)[first] == 0))
+        assert row.mean == np.mean(right)
+    undefined = spec({"metric": "import:own_metric.of_none", "epochs": 1})
+    with pytest.raises(rd.InputError, match=r"of_none of frozen at intensity 1 is not defined"):
+        rd.run(undefined, tmp_path / "undefined")
+
+
 @pytest.mark.parametrize("channels", [3, 4])
 def test_masks_are_segmented_in_every_setting(channels, tmp_path):
     one = OptimizationSpec(

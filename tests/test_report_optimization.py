@@ -465,7 +465,7 @@ def test_caveats(tmp_path):
 def test_learned_isps_that_can_not_be_files_are_told(tmp_path):
     result = invented(tmp_path)
     result = change(result, isps=[change(isp, file=None) for isp in result.isps])
-    assert "None of them can be saved as an ISP file" in text(tmp_path, result)
+    assert "None of the learned ISPs can be saved as an ISP file" in text(tmp_path, result)
 
 
 def test_hostile_names_are_text(tmp_path):

@@ -1,5 +1,7 @@
 """What makes the numbers of a drift optimization run weaker than they look."""
 
+from collections.abc import Iterator
+
 from rawdrift.controls.optimization.findings import listed
 from rawdrift.controls.optimization.result import OptimizationResult
 from rawdrift.report import style
@@ -10,20 +12,16 @@ _FEW_GROUPS = 10
 _FEW_EPOCHS = 5
 
 
-def caveats(result: OptimizationResult) -> list[tuple[str, str]]:
-    """Return a headline and an explanation for each."""
+def caveats(result: OptimizationResult) -> Iterator[tuple[str, str]]:
+    """Yield a headline and an explanation for each."""
     data, metric, folds = result.data, style.metric(result.metric, inside=True), result.folds
-    found = []
     weak = _no_better(result)
     if weak and data.majority:
-        found.append(
-            (
-                "No better than guessing.",
-                f"Always answering “{data.majority.label}” would be right "
-                f"{data.majority.share:.2f} of the time, and not above that in the end are "
-                f"{'; '.join(weak)}. What differs between such trainings says nothing: train "
-                "longer, or check the labels.",
-            )
+        yield (
+            "No better than guessing.",
+            f"Always answering “{data.majority.label}” would be right {data.majority.share:.2f} of "
+            f"the time, and not above that in the end are {'; '.join(weak)}. Differences between "
+            "such trainings say nothing: train longer, or check the labels.",
         )
     part = [
         f"{row.setting} at {row.intensity:g} ({row.folds} of {folds})"
@@ -31,45 +29,34 @@ def caveats(result: OptimizationResult) -> list[tuple[str, str]]:
         if row.folds < folds
     ]
     if part:
-        found.append(
-            (
-                "Not of all folds.",
-                f"Failed and diverged trainings are left out of {listed(part)}, which flatters "
-                "settings that diverge. Differences compare the images that both have answered.",
-            )
+        yield (
+            "Not of all folds.",
+            f"Failed and diverged trainings are left out of {listed(part)}, which flatters "
+            "settings that diverge. Differences compare the images that both have answered.",
         )
     if folds < _FEW_FOLDS:
-        found.append(
-            (
-                f"Only {folds} fold{'s' * (folds > 1)}.",
-                "The spread over folds is hardly known: another seed or split could change the "
-                "order. Use 3 folds or more to compare settings.",
-            )
+        yield (
+            f"Only {folds} fold{'s' * (folds > 1)}.",
+            "The spread over folds is hardly known: another seed or split could change the "
+            "order. Use 3 folds or more to compare settings.",
         )
     if data.images < _FEW_IMAGES:
-        found.append(
-            (
-                f"Only {data.images} images.",
-                f"One image moves the {metric} by about {1 / data.images:.2f}, and the "
-                "intervals are wide. Read differences of a few images as chance.",
-            )
+        yield (
+            f"Only {data.images} images.",
+            f"One image moves the {metric} by about {1 / data.images:.2f}, and the "
+            "intervals are wide. Read differences of a few images as chance.",
         )
     if data.groups is not None and data.groups < _FEW_GROUPS:
-        found.append(
-            (
-                f"Only {data.groups} groups.",
-                "Images of one group are alike, so the intervals count groups, and so few hardly "
-                "tell how the next one would fare.",
-            )
+        yield (
+            f"Only {data.groups} groups.",
+            "Images of one group are alike, so the intervals count groups, and so few groups say "
+            "little about the next one.",
         )
     if result.epochs < _FEW_EPOCHS:
-        found.append(
-            (
-                f"Only {result.epochs} epoch{'s' * (result.epochs > 1)}.",
-                "Curves so short tell neither how far a setting would get nor how stable it is.",
-            )
+        yield (
+            f"Only {result.epochs} epoch{'s' * (result.epochs > 1)}.",
+            "Curves this short show neither how far a setting would get nor how stable it is.",
         )
-    return found
 
 
 def _no_better(result: OptimizationResult) -> list[str]:
@@ -77,11 +64,11 @@ def _no_better(result: OptimizationResult) -> list[str]:
     majority = result.data.majority
     if majority is None or result.metric != "accuracy":
         return []
-    found = []
+    phrases = []
     for intensity in result.intensities:
         rows = result.at(intensity)
         weak = [row.setting for row in rows if row.final.mean <= majority.share]
         if weak:
             names = "all settings" if len(weak) == len(rows) > 1 else listed(weak)
-            found.append(f"{names} at intensity {intensity:g}")
-    return found
+            phrases.append(f"{names} at intensity {intensity:g}")
+    return phrases

@@ -66,7 +66,7 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         cameras = first.data.cameras
         learned.box(learned.learnable(what, cameras), cameras, what.bounds)
         if "neural" in what.settings:
-            NeuralISP(cameras)  # whether its package is there
+            NeuralISP(cameras)  # raises if its package is missing
         if "static-best" in what.settings:
             selection.check(first)
         self.units = [
@@ -132,9 +132,9 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
             learned_isps(unit, configuration, what.channels, data.cameras, start, course.history)
         )
         settings = [unit.setting, *(n for n, other in what.same.items() if other == unit.setting)]
-        held = None
+        shots = None
         if net is not None and shown:
-            held = Pictures(
+            shots = Pictures(
                 images=shown,
                 before=before,
                 after=pictures.views(material, shown, front),
@@ -153,7 +153,7 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
             ],
             diverged=diverged,
             choice=choice,
-            pictures=held,
+            pictures=shots,
         )
         if net is not None and what.save_networks:
             folder = checkpoint.parent.parent / "networks"

@@ -151,10 +151,10 @@ def differences(result: OptimizationResult) -> Figure:
         axes.axvline(0, color=INK, lw=1)
         for y, (intensity, name) in enumerate(lines):
             axes.axhline(y, color=RULE, lw=0.8, zorder=0)
-            found = gain(result, intensity, name, base, when)
-            if found is not None:
-                color = SPREAD if not found.certain else ACCENT if found.value > 0 else WRONG
-                interval(axes, y, found.change, color)
+            change = gain(result, intensity, name, base, when)
+            if change is not None:
+                color = SPREAD if not change.certain else ACCENT if change.value > 0 else WRONG
+                interval(axes, y, change.interval, color)
         axes.set_xlabel(f"{style.metric(result.metric)} less that of {plain(base)}")
     panels[0].set_yticks(range(len(lines)), labels)
     limits = [limit for axes in panels for limit in axes.get_xlim()]
@@ -172,7 +172,7 @@ def _panels(intensities: Sequence[float], right: float) -> tuple[Figure, list[Ax
     wide = min(6.5, (style.WIDTH - left) / columns - right)
     height = lines * (head + _TALL) + (lines - 1) * between + bottom
     figure = style.sheet(style.WIDTH, height)
-    found = []
+    panels = []
     for i in range(count):
         line, column = divmod(i, columns)
         x = left + column * (wide + right)
@@ -182,8 +182,8 @@ def _panels(intensities: Sequence[float], right: float) -> tuple[Figure, list[Ax
         plain_axes(axes)
         axes.tick_params(labelleft=column == 0)
         axes.set_xlabel("Optimizer step" if i + columns >= count else "")
-        found.append(axes)
-    return figure, found
+        panels.append(axes)
+    return figure, panels
 
 
 def plain_axes(axes: Axes) -> None:

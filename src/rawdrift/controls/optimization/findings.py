@@ -15,20 +15,20 @@ FIRST, SECOND = "learned", "frozen"
 class Gain(NamedTuple):
     """What one setting gains over another at an intensity.
 
-    before, after: the metric of the other setting, and of this one. change: their difference.
+    before, after: the metric of the other setting, and of this one. interval: their difference.
     p: corrected for all pairs. certain: whether the difference is more than chance.
     """
 
     intensity: float
     before: float
     after: float
-    change: Interval
+    interval: Interval
     p: float
     certain: bool
 
     @property
     def value(self) -> float:
-        return self.change.value
+        return self.interval.value
 
 
 def reference(result: OptimizationResult) -> str:
@@ -170,7 +170,7 @@ def lines(result: OptimizationResult) -> Iterator[str]:
 def difference(change: Gain) -> str:
     """Write a difference with its interval and p-value, and whether it may be chance."""
     doubt = "" if change.certain else ", which may be chance"
-    return f"{_n(change.value)} ({interval(change.change)}; {p_value(change.p)}){doubt}"
+    return f"{_n(change.value)} ({interval(change.interval)}; {p_value(change.p)}){doubt}"
 
 
 def interval(of: Interval) -> str:

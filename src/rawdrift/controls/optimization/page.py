@@ -33,7 +33,7 @@ def write(run: Path, result: OptimizationResult) -> str:
         beside_paper=findings.beside_paper(result),
         tiles=list(_tiles(result)),
         reference=findings.reference(result),
-        caveats=caveats(result),
+        caveats=list(caveats(result)),
         isp_words=in_words(result.spec["optimization"]["isp"]),
         left=_left(result),
         most_clipped=_most_clipped(result),
@@ -90,7 +90,7 @@ def _tiles(result: OptimizationResult) -> Iterator[Tile]:
             note = f"{metric} in the end of {highest.setting}"
             note += ", the highest" if len(rows) > 1 else ""
         else:
-            number, small = style.number(gain.value, 3), findings.interval(gain.change)
+            number, small = style.number(gain.value, 3), findings.interval(gain.interval)
             number = f"+{number}" if round(gain.value, 3) > 0 else number
             note = (
                 f"{metric} in the end, {FIRST} less {SECOND}; {findings.p_value(gain.p)}. "

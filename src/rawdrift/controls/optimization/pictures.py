@@ -57,9 +57,9 @@ def through(material: Material, index: int, front: Front, net: nn.Module) -> lis
         return []
     data, targets, _ = material
     isp = front.isps[int(data.camera_index[index])]
-    found = stages(isp, net, data.mosaics[torch.tensor([index])], targets.values[index : index + 1])
+    truth = targets.values[index : index + 1]
     pictures = []
-    for name, stage in found.items():
+    for name, stage in stages(isp, net, data.mosaics[torch.tensor([index])], truth).items():
         view, gradient = _upright(stage.view[0]), stage.magnitude[0]
         view_white = 1.0 if name == "gamma" else _white(view)
         gradient_white = _white(gradient)

@@ -29,7 +29,7 @@ def views(result: OptimizationResult, run: Path) -> list[ViewTable]:
 
     Settings with the same views share a column: learned begins as frozen.
     """
-    found = []
+    tables = []
     for intensity in result.intensities:
         samples = [sample for sample in result.samples if sample.intensity == intensity]
         if not samples:
@@ -52,8 +52,8 @@ def views(result: OptimizationResult, run: Path) -> list[ViewTable]:
         ]
         if columns:
             names = [" = ".join(same) for same in columns.values()]
-            found.append(ViewTable(intensity, names, images))
-    return found
+            tables.append(ViewTable(intensity, names, images))
+    return tables
 
 
 class StageCell(NamedTuple):
