@@ -83,7 +83,7 @@ def compared(
     images: Sequence[SampleImage],
     before: str,
     after: str,
-    amplified: float,
+    amplified: int,
 ) -> Figure:
     """Draw three rows of pictures: before, after, and what changed, `amplified` times.
 
@@ -93,7 +93,7 @@ def compared(
     rows = {
         before: [image.matched_view for image in images],
         after: [image.view for image in images],
-        f"What changed, {amplified:g} times; gray is no change": [image.change for image in images],
+        f"What changed, {amplified} times; gray is no change": [image.change for image in images],
     }
     answers = [verdicts(metric, image) for image in images]
     views = [[read_picture(run, name) for name in names] for names in rows.values()]

@@ -265,7 +265,7 @@ class Pictures(msgspec.Struct, frozen=True):
     first one.
     """
 
-    amplified: float
+    amplified: int
     images: list[SampleImage]
     strips: list[Strip]
     stages: list[StagePair]
