@@ -96,15 +96,15 @@ def box(develop: Develop, cameras: Sequence[Camera], bounds: str | Mapping[str, 
         for axis in axes:
             step, quantity, index = split(axis.name)
             name = f"{step}.{quantity}"
-            if name not in parameters:
-                raise InputError(
-                    f"optimization.bounds: {axis.name} turns a parameter as a whole, but each of "
-                    f"its numbers is learned; name one of {', '.join(parameters)}"
-                )
-            parameter = parameters[name]
-            if not parameter.requires_grad:
+            parameter = parameters.get(name)
+            if parameter is None or not parameter.requires_grad:
                 if isinstance(bounds, str):
                     continue
+                if quantity in isp.steps[step].knobs():
+                    raise InputError(
+                        f"optimization.bounds: {axis.name} turns a parameter as a whole, but each "
+                        f"of its numbers is learned; name one of {', '.join(parameters)}"
+                    )
                 raise InputError(
                     f"optimization.bounds names {axis.name}, which optimization.learn leaves out"
                 )
