@@ -1,6 +1,7 @@
 """Names and numbers of a camera's settings, as a reader knows them."""
 
 import re
+from collections.abc import Sequence
 
 from rawdrift.controls.forensics.axis import Axis
 from rawdrift.controls.forensics.result import ForensicsResult
@@ -32,9 +33,10 @@ def words(name: str) -> str:
     return f"{shown} {index.replace(',', ', ')}" if index else shown
 
 
-def group(name: str) -> str:
-    """A group of parameters in words."""
-    return "all parameters" if name == "all" else words(name)
+def group(space: Sequence[Axis], name: str) -> str:
+    """Name a group of parameters: all, a step, a parameter or an axis."""
+    labels = {axis.name: axis.label for axis in space} | {"all": "all parameters"}
+    return labels.get(name) or name.replace(".", " ").replace("_", " ")
 
 
 def value(number: float | None, axis: Axis | None = None, unit: bool = False) -> str:
@@ -68,7 +70,7 @@ def moved(result: ForensicsResult) -> list[str]:
 
     changed = [a for a in result.space if setting.get(a.name, a.default) != a.default]
     return [
-        f"{words(axis.name)} {value(setting[axis.name], axis, unit=True)} "
+        f"{axis.label} {value(setting[axis.name], axis, unit=True)} "
         f"(own: {value(axis.default, axis)})"
         for axis in sorted(changed, key=lambda axis: -weight(axis))
     ]

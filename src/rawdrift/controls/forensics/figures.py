@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from rawdrift.controls.forensics.axes import group as in_words
+from rawdrift.controls.forensics.axes import group
 from rawdrift.controls.forensics.result import GRADIENT, ForensicsResult, StagePair
 from rawdrift.report import style
 from rawdrift.report.figures import interval, rows
@@ -35,8 +35,9 @@ _DASHED: Any = {"color": INK, "lw": 1, "ls": (0, (4, 3)), "zorder": 0}
 def by_regularization(result: ForensicsResult) -> Figure:
     """Figure 3, left, of the paper: the metric after each search, by regularization and group."""
     names = result.groups
+    labels = [plain(group(result.space, name)) for name in names]
     searches = {(search.group, search.regularization): search for search in result.searches}
-    left = 0.3 + LETTER * max(len(plain(in_words(name))) for name in names)
+    left = 0.3 + LETTER * max(map(len, labels))
     values = sorted(result.regularizations)
     figure, panels = _grid(len(values), len(names) * _ROW, left)
     height = figure.get_size_inches()[1]
@@ -52,8 +53,8 @@ def by_regularization(result: ForensicsResult) -> Figure:
             search = searches.get((name, regularization))
             if search is not None:
                 interval(axes, y, search.metric, WRONG if search.is_drop else SPREAD)
-        shown = [plain(in_words(name)) for name in names] if i % _PER_LINE == 0 else []
-        axes.set_yticks(range(len(names)) if shown else [], shown)
+        shown = labels if i % _PER_LINE == 0 else []
+        axes.set_yticks(range(len(shown)), shown)
     _same_scale(panels)
     return figure
 
@@ -78,7 +79,7 @@ def by_distance(result: ForensicsResult) -> Figure:
         if name != first and low.drop.value > _NAMED * most:
             beside: Any = {"xytext": (8, 0), "textcoords": "offset points", "fontsize": 8.5}
             at = (low.distance, low.metric.value)
-            axes.annotate(in_words(name), at, color=MUTED, va="center", **beside)
+            axes.annotate(group(result.space, name), at, color=MUTED, va="center", **beside)
     for search, marker, size in ((result.farthest, "s", 13), (result.lowest, "o", 15)):
         look: Any = {"mfc": "none", "mec": INK, "mew": 1.3, "ms": size, "zorder": 3}
         axes.plot(search.distance, search.metric.value, marker, **look)
@@ -86,7 +87,7 @@ def by_distance(result: ForensicsResult) -> Figure:
     axes.set_ylabel(f"{style.metric(result.metric)} after the search")
     _plain_axes(axes)
     axes.set_xlim(left=-0.02 * axes.get_xlim()[1])
-    groups = [Line2D([], [], color=WRONG, marker="o", lw=1, label=in_words(first))]
+    groups = [Line2D([], [], color=WRONG, marker="o", lw=1, label=group(result.space, first))]
     if len(result.groups) > 1:
         others = "each of the other groups"
         groups.append(Line2D([], [], color=SPREAD, marker="o", ms=5, lw=1, label=others))

@@ -32,7 +32,7 @@ def write(run: Path, result: ForensicsResult) -> str:
         caveats=caveats(result),
         isp_words=in_words(result.isp) if result.isp in CONFIGURATIONS else "of a file",
         moved=axes.moved(result),
-        group_words=axes.group,
+        group_words=partial(axes.group, result.space),
         images=pictures.embed(run, result.metric, shown.images if shown else []),
         picture=partial(pictures.data_uri, run),
         judge=partial(pictures.verdict, result.metric),
@@ -56,7 +56,7 @@ def lines(result: ForensicsResult, run: Path) -> Iterator[str]:
     if result.envelope is None or result.signature is None:
         return
     box = [
-        f"{axes.words(axis.name)} {axes.value(low, axis)} to {axes.value(high, axis)}"
+        f"{axis.label} {axes.value(low, axis)} to {axes.value(high, axis)}"
         for axis in result.space
         for low, high in [result.envelope.box[axis.name]]
     ]
@@ -91,7 +91,7 @@ def _figures(result: ForensicsResult, run: Path) -> Mapping[str, Callable[[], Fi
     if result.compared:
         drawn["methods"] = partial(figures.methods, result)
     if result.sensitivity:
-        drawn["sobol"] = partial(safety.sobol, result.sensitivity)
+        drawn["sobol"] = partial(safety.sobol, result.space, result.sensitivity)
         drawn["curves"] = partial(safety.curves, result.space, result.sensitivity, result.envelope)
     if result.envelope:
         drawn["envelope"] = partial(safety.envelope, result.space, result.envelope)

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from rawdrift.controls.forensics.axes import value, words
+from rawdrift.controls.forensics.axes import value
 from rawdrift.controls.forensics.axis import Axis
 from rawdrift.controls.forensics.figures import LETTER, key, percent
 from rawdrift.controls.forensics.result import Envelope, Sensitivity
@@ -28,10 +28,11 @@ from rawdrift.report.style import (
 _ALONE, _TOGETHER = "#bcd3e6", ACCENT
 
 
-def sobol(sensitivity: Sensitivity) -> Figure:
+def sobol(space: Sequence[Axis], sensitivity: Sensitivity) -> Figure:
     """First- and total-order Sobol indices of every axis, the largest first."""
     names = sensitivity.by_importance()
-    shown = [plain(words(name), 32) for name in names]
+    labels = {axis.name: plain(axis.label, 32) for axis in space}
+    shown = [labels[name] for name in names]
     figure, (axes,) = rows(len(names), 0.35 + LETTER * max(map(len, shown)), 1, 0.4, 0.3)
     for y, name in enumerate(names):
         indices = sensitivity.indices[name]
@@ -94,7 +95,7 @@ def curves(space: Sequence[Axis], sensitivity: Sensitivity, safe: Envelope | Non
         axes.plot(at, values, "-o", color=INK, lw=1.2, ms=2.6)
         axes.axvline(axis.default, color=INK, lw=0.8, ls=(0, (2, 2)))
         unit = f" ({axis.unit})" if 0 < len(axis.unit) < 8 else ""
-        axes.set_title(f"{plain(words(axis.name), 28)}{unit}", loc="left", fontsize=8.5, pad=4)
+        axes.set_title(f"{plain(axis.label, 28)}{unit}", loc="left", fontsize=8.5, pad=4)
         axes.set_xlim(axis.low, axis.high)
         axes.spines[["left", "right", "top"]].set_visible(False)
         axes.grid(axis="y", color=RULE, lw=0.6)
@@ -129,7 +130,7 @@ def _known(bound: float | None, otherwise: float) -> float:
 
 def envelope(space: Sequence[Axis], safe: Envelope) -> Figure:
     """How far each axis may go alone, and all together, within the space that was searched."""
-    shown = [plain(words(axis.name), 32) for axis in space]
+    shown = [plain(axis.label, 32) for axis in space]
     left, right, head, row, bottom = 0.35 + LETTER * max(map(len, shown)), 2.6, 0.45, 0.34, 0.2
     height = head + row * len(space) + bottom
     figure = style.sheet(style.WIDTH, height)
