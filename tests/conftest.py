@@ -2,6 +2,7 @@
 
 import csv
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,24 @@ def random_mosaic(seed, height, width, batch=()):
 @pytest.fixture
 def camera():
     return random_camera(7, "RGGB")
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    """A function that writes a module of the user's, name and text, into the working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    names = []
+
+    def write(name, text):
+        sys.modules.pop(name, None)
+        names.append(name)
+        (tmp_path / f"{name}.py").write_text(text)
+        return tmp_path
+
+    yield write
+    for name in names:
+        sys.modules.pop(name, None)
 
 
 def write_folder(root: Path, rows, size=(40, 40), seed=0, camera=True, dark=()):

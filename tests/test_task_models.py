@@ -37,14 +37,9 @@ number = 3
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
-    """A module of the user's in the folder of the command."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.delitem(sys.modules, "own_nets", raising=False)
-    (tmp_path / "own_nets.py").write_text(OWN)
-    yield tmp_path
-    sys.modules.pop("own_nets", None)
+def own(own_module):
+    """A module of the user's in the working folder."""
+    return own_module("own_nets", OWN)
 
 
 def labels(count):

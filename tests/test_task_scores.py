@@ -1,6 +1,5 @@
 """Targets, losses and scores, against independent packages and closed forms."""
 
-import sys
 import warnings
 
 import numpy as np
@@ -223,14 +222,9 @@ number = 3
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
-    """A package of the user's in the folder of the command."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.delitem(sys.modules, "own_scores", raising=False)
-    (tmp_path / "own_scores.py").write_text(OWN)
-    yield tmp_path
-    sys.modules.pop("own_scores", None)
+def own(own_module):
+    """A module of the user's in the working folder."""
+    return own_module("own_scores", OWN)
 
 
 LABELS = torch.tensor([0, 1, 1, 0, 1, 0])

@@ -1,7 +1,6 @@
 """Trainings on masks, and trainings that carry on after a kill."""
 
 import shutil
-import sys
 
 import pytest
 import torch
@@ -31,14 +30,9 @@ def classifier(classes):
 
 
 @pytest.fixture(autouse=True)
-def own(tmp_path, monkeypatch):
-    """Small networks of the user's in the folder of the command."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.delitem(sys.modules, "tiny_nets", raising=False)
-    (tmp_path / "tiny_nets.py").write_text(OWN)
-    yield
-    sys.modules.pop("tiny_nets", None)
+def own(own_module):
+    """Small networks of the user's."""
+    own_module("tiny_nets", OWN)
 
 
 @pytest.fixture(scope="module")
