@@ -1,20 +1,24 @@
-"""All views of one image, side by side."""
+"""Sheets of pictures with labels, composed in pixels: all views of one image, side by side."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from rawdrift import files
 from rawdrift.configurations import in_words, position
 from rawdrift.report import style
 
+# Lengths are pixels.
 _COLUMNS = 4
-_SIDE = 480  # pixels that a view's long side is brought to, about
-_NARROWEST = 200  # pixels a label needs
+_SIDE = 480  # of a view's long side, about
+_NARROWEST = 200  # that a label needs
 _GAP = 16
 _LABEL = 52
 _MARGIN = 28
@@ -28,55 +32,80 @@ def contact_sheet(
     path: Path,
     title: str = "",
 ) -> None:
-    """Write labeled views as one PNG: three rows (demosaicing bi, me, ma) of four, as Figure 5.
+    """Write labeled views as one PNG, four in a row: Figure 5 of the paper.
 
     views: (H, W, 3) in [0, 1] by configuration, or pairs of both, of which only what is drawn stays
-    in memory; other names, and fewer views, are welcome. Small views are enlarged by a whole factor
+    in memory. Other names and fewer views are accepted. Small views are enlarged by a whole factor
     and large ones reduced by averaging, to about 480 pixels.
     """
     pairs = views.items() if isinstance(views, Mapping) else views
-    found = {name: _fitted(_checked(name, view)) for name, view in pairs}
-    if not found:
+    fitted = {name: _fitted(_checked(name, view)) for name, view in pairs}
+    if not fitted:
         raise ValueError("a contact sheet needs at least one view")
-    shown = {name: found[name][0] for name in sorted(found, key=position)}
-    columns = min(_COLUMNS, len(shown))
-    rows = -(-len(shown) // columns)
-    tall = max(view.shape[0] for view in shown.values())
-    wide = max(_NARROWEST, *(view.shape[1] for view in shown.values()))
+    names = sorted(fitted, key=position)
+    columns = min(_COLUMNS, len(names))
+    rows = -(-len(names) // columns)
+    tall = max(view.shape[0] for view, _ in fitted.values())
+    wide = max(_NARROWEST, *(view.shape[1] for view, _ in fitted.values()))
     head = _MARGIN + (_TITLE if title else 0)
     width = 2 * _MARGIN + columns * wide + (columns - 1) * _GAP
     height = head + rows * (tall + _LABEL) + (rows - 1) * _GAP + _MARGIN
+    with pixel_sheet(path, width, height) as sheet:
+        if title:
+            longest = int((width - 2 * _MARGIN) / 13)
+            sheet.write(_MARGIN, _MARGIN + 20, style.plain(title, longest), 22)
+        for i, name in enumerate(names):
+            view, scale = fitted[name]
+            left = _MARGIN + i % columns * (wide + _GAP)
+            top = head + i // columns * (tall + _LABEL + _GAP)
+            sheet.show(view, left, top)
+            below = top + view.shape[0]
+            sheet.write(left, below + 22, style.plain(name, wide // 11), 17, weight="bold")
+            note = ", ".join(filter(None, [in_words(name), scale]))
+            sheet.write(left, below + 41, style.plain(note, wide // 7), 12, color=style.MUTED)
+
+
+class PixelSheet:
+    """A figure in pixels from its top left corner."""
+
+    def __init__(self, figure: Figure, width: int, height: int):
+        self.figure, self.width, self.height = figure, width, height
+
+    def write(self, x: float, y: float, text: str, size: float, **look: Any) -> None:
+        """Write text whose baseline begins at (x, y); size: in pixels."""
+        x, y = x / self.width, 1 - y / self.height
+        points = size * 72 / _DPI
+        self.figure.text(x, y, text, fontsize=points, va="baseline", **look)
+
+    def show(
+        self, picture: NDArray[np.floating], left: float, top: float, frame: str | None = None
+    ) -> None:
+        """Show a picture (H, W, 3) in [0, 1], pixel by pixel; frame: its color."""
+        tall, wide = picture.shape[:2]
+        corner = (left, self.height - top - tall)
+        self.figure.figimage(picture, *corner, origin="upper")
+        if frame:
+            edge = Rectangle(corner, wide, tall, fill=False, ec=frame, transform=None)
+            self.figure.add_artist(edge)
+
+
+@contextmanager
+def pixel_sheet(path: Path, width: int, height: int) -> Iterator[PixelSheet]:
+    """An empty sheet, which is written as a PNG at the end of the context."""
     with style.drawing():
         figure = style.sheet(width / _DPI, height / _DPI)
         figure.set_dpi(_DPI)
-
-        def write(x: float, y: float, text: str, size: float, **look: Any) -> None:
-            # In pixels from the top left corner; a point is 1/72 inch.
-            figure.text(
-                x / width, 1 - y / height, text, fontsize=size * 72 / _DPI, va="baseline", **look
-            )
-
-        if title:
-            longest = int((width - 2 * _MARGIN) / 13)
-            write(_MARGIN, _MARGIN + 20, style.plain(title, longest), 22)
-        for i, (name, view) in enumerate(shown.items()):
-            left = _MARGIN + i % columns * (wide + _GAP)
-            top = head + i // columns * (tall + _LABEL + _GAP)
-            figure.figimage(view, left, height - top - view.shape[0], origin="upper")
-            below = top + view.shape[0]
-            write(left, below + 22, style.plain(name, wide // 11), 17, weight="bold")
-            note = ", ".join(filter(None, [in_words(name), found[name][1]]))
-            write(left, below + 41, style.plain(note, wide // 7), 12, color=style.MUTED)
+        yield PixelSheet(figure, width, height)
         content = BytesIO()
         figure.savefig(content, format="png", dpi=_DPI, metadata={"Software": None})
     files.write(Path(path), content.getvalue())
 
 
 def fit(view: NDArray[np.floating], side: int) -> NDArray[np.floating]:
-    """A view (H, W, 3) with its long side brought to about `side` pixels.
+    """Bring the long side of a view (H, W, 3) to about `side` pixels.
 
-    Small ones are enlarged by a whole factor, so that every pixel stays a square of one color;
-    large ones reduced to `side`, each pixel the average over the area that it covers.
+    Small views are enlarged by a whole factor, so that every pixel stays a square of one color.
+    Large ones are reduced to `side`; each pixel is the average over the area that it covers.
     """
     height, width = view.shape[:2]
     longest = max(height, width)
@@ -90,7 +119,7 @@ def fit(view: NDArray[np.floating], side: int) -> NDArray[np.floating]:
 
 
 def _average(samples: NDArray[np.floating], few: int) -> NDArray[np.floating]:
-    """The means of the first axis over `few` stretches of equal length, whole samples or not."""
+    """Average the first axis over `few` stretches of equal length, which may split samples."""
     strips = np.array_split(samples, -(-samples.shape[1] // _STRIP), axis=1)
     return np.concatenate([_average_strip(strip, few) for strip in strips], axis=1)
 
@@ -107,7 +136,7 @@ def _average_strip(samples: NDArray[np.floating], few: int) -> NDArray[np.floati
 
 
 def _fitted(view: NDArray[np.floating]) -> tuple[NDArray[np.floating], str]:
-    """A view as it is shown, and what is to say of its scale."""
+    """Return a view as it is shown, and its scale in words."""
     shown = fit(view, _SIDE)
     return shown, _scale(view, shown)
 

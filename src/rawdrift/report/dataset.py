@@ -1,9 +1,8 @@
-"""A dataset's description in words, and a sheet of its images."""
+"""A dataset's description for a terminal, and a sheet of its images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from io import BytesIO
 from itertools import groupby, islice
 from pathlib import Path
 from textwrap import wrap
@@ -11,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.colors import to_rgb
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from rawdrift import files
 from rawdrift.report import style
-from rawdrift.report.contact_sheet import fit
+from rawdrift.report.contact_sheet import fit, pixel_sheet
 
 if TYPE_CHECKING:
     from rawdrift.data.describe import Sample
@@ -29,49 +26,50 @@ _MARGIN = 28
 _TITLE = 46
 _HEAD = 40  # above the images of a class
 _NAME = 24  # below an image
-_DPI = 100
 _OUTLINE = "#00ff00"  # of masks: a green that no scene has
 _SETS = 8  # of duplicates that are listed, and images of each; JSON has all
 
 
-def dataset_text(found: Mapping[str, Any]) -> str:
-    """What `rawdrift.data.describe` has found, in lines for a terminal."""
-    lines = _line("images", str(found["images"]))
-    if found["images"]:
-        sizes, several = found["sizes"], len(found["sizes"]) > 1
+def dataset_text(description: Mapping[str, Any]) -> str:
+    """Write what `rawdrift.data.describe` returns as lines for a terminal."""
+    lines = _line("images", str(description["images"]))
+    if description["images"]:
+        sizes, several = description["sizes"], len(description["sizes"]) > 1
         pixels = [f"{size} ({count})" if several else size for size, count in sizes.items()]
-        lines = _line(
-            "images", f"{found['images']}, {' '.join(found['values'])}, {' '.join(pixels)} pixels"
-        )
-    lines += _line("masks", f"of {found['masks']} images" if found["masks"] else "none")
-    classes = [f"{style.plain(name)} {count}" for name, count in found["classes"].items()]
+        values = " ".join(description["values"])
+        lines = _line("images", f"{description['images']}, {values}, {' '.join(pixels)} pixels")
+    masks = description["masks"]
+    lines += _line("masks", f"of {masks} images" if masks else "none")
+    classes = [f"{style.plain(name)} {count}" for name, count in description["classes"].items()]
     lines += _line("classes", ", ".join(classes) or "none")
-    groups = found["groups"]
+    groups = description["groups"]
     if groups:
         counts = groups.values()
         lines += _line("groups", f"{len(groups)}, of {min(counts)} to {max(counts)} images")
     else:
         lines += _line("groups", "none")
-    for camera, noise in zip(found["cameras"], found["noise"], strict=True):
+    for camera, noise in zip(description["cameras"], description["noise"], strict=True):
         lines += _line("camera", f"{camera['name']}, {camera['cfa']}, {camera['images']} images")
         lines += _line("  noise", _noise(noise))
     for kind, words in (("white", "at white"), ("black", "at black")):
-        share = found["clipping"][kind]
+        share = description["clipping"][kind]
         if share:
             worst = (
                 f"{share['mean']:.3%} of the sites, most {share['worst']:.3%} in {share['image']}"
             )
             lines += _line(words, worst if share["worst"] else "no site")
-    lines += _sets("duplicates", found["duplicates"]["exact"], "exact")
-    lines += _sets("", found["duplicates"]["near"], "near")
+    lines += _sets("duplicates", description["duplicates"]["exact"], "exact")
+    lines += _sets("", description["duplicates"]["near"], "near")
     for kind, what, words in (
         ("leaks", "group", "duplicates in several groups"),
         ("contradictions", "label", "duplicates with several labels"),
     ):
-        if found[kind]:
-            named = [[f"{one['image']} ({one[what]})" for one in places] for places in found[kind]]
-            lines += _sets(kind, named, words)
-    alike = found["duplicates"]["exact"] or found["duplicates"]["near"]
+        if description[kind]:
+            sets = [
+                [f"{at['image']} ({at[what]})" for at in places] for places in description[kind]
+            ]
+            lines += _sets(kind, sets, words)
+    alike = description["duplicates"]["exact"] or description["duplicates"]["near"]
     if alike and not groups:
         lines += _line("", "without groups, duplicates may stand in both training and test")
     return "\n".join(lines)
@@ -84,8 +82,8 @@ def _line(name: str, words: str) -> list[str]:
 
 def _noise(noise: Mapping[str, Any] | None) -> str:
     if noise is None:
-        return "can't be told from these images"
-    words = f"about {noise['sigma']:.3g} DN, with what texture adds"
+        return "cannot be estimated from these images"
+    words = f"about {noise['sigma']:.3g} DN, including texture"
     if noise["gain"] is not None:
         words += f"; gain about {noise['gain']:.3g} DN per electron"
     if noise["read_noise"] is not None:
@@ -110,7 +108,7 @@ def sample_sheet(
     samples: class by class; only what is drawn stays in memory. counts: images of each class.
     """
     rows = [
-        (label, [(one.image, _shown(one)) for one in group])
+        (label, [(sample.image, _shown(sample)) for sample in group])
         for label, group in islice(groupby(samples, key=lambda sample: sample.label), _CLASSES)
     ]
     if not rows:
@@ -124,37 +122,22 @@ def sample_sheet(
     width = 2 * _MARGIN + columns * (wide + _GAP) - _GAP
     step = _HEAD + tall + _NAME
     height = _MARGIN + _TITLE + len(rows) * step + _MARGIN // 2
-    with style.drawing():
-        figure = style.sheet(width / _DPI, height / _DPI)
-        figure.set_dpi(_DPI)
-
-        def write(x: float, y: float, text: str, size: float, **look: Any) -> None:
-            # In pixels from the top left corner; a point is 1/72 inch.
-            figure.text(
-                x / width, 1 - y / height, text, fontsize=size * 72 / _DPI, va="baseline", **look
-            )
-
-        write(_MARGIN, _MARGIN + 16, style.plain(title, (width - 2 * _MARGIN) // 12), 20)
+    with pixel_sheet(path, width, height) as sheet:
+        sheet.write(_MARGIN, _MARGIN + 16, style.plain(title, (width - 2 * _MARGIN) // 12), 20)
         for i, (label, row) in enumerate(rows):
             top = _MARGIN + _TITLE + i * step
             count = counts.get(label)
             words = f"{label} ({count})" if count else label or "images"
-            write(_MARGIN, top + _HEAD - 12, style.plain(words, 60), 15, weight="bold")
+            sheet.write(_MARGIN, top + _HEAD - 12, style.plain(words, 60), 15, weight="bold")
             for j, (name, picture) in enumerate(row):
                 left = _MARGIN + j * (wide + _GAP)
+                sheet.show(picture, left, top + _HEAD, frame=style.RULE)
                 below = top + _HEAD + picture.shape[0]
-                figure.figimage(picture, left, height - below, origin="upper")
-                corner, sides = (left, height - below), picture.shape[1::-1]
-                frame = Rectangle(corner, *sides, fill=False, ec=style.RULE, transform=None)
-                figure.add_artist(frame)
-                write(left, below + 15, style.plain(name, wide // 7), 11, color=style.MUTED)
-        content = BytesIO()
-        figure.savefig(content, format="png", dpi=_DPI, metadata={"Software": None})
-    files.write(path, content.getvalue())
+                sheet.write(left, below + 15, style.plain(name, wide // 7), 11, color=style.MUTED)
 
 
 def _shown(sample: Sample) -> NDArray[np.floating]:
-    """A picture as it is drawn; of images without a label, the mask is outlined."""
+    """Return a picture as it is drawn; without a label, the mask is outlined."""
     shown = fit(sample.picture, _SIDE).clip(0, 1)
     if sample.label or sample.mask is None:
         return shown
