@@ -107,29 +107,22 @@ def test_a_unit_that_always_kills_its_worker_is_given_up(kind, make):
 
 DATA = Data("synthetic-microscopy", images=18, size=32, balanced=True)
 TASK = Task("import:nets.blocks", epochs=1, batch_size=5, lr=1e-2, precision="32")
-RUNS = {
-    "synthesis": (
-        rd.synthesis.run,
-        SynthesisSpec(DATA, Synthesis(["bi,s,ga"], folds=2, corruptions=["contrast"]), TASK),
+SPECS = {
+    "synthesis": SynthesisSpec(
+        DATA, Synthesis(["bi,s,ga"], folds=2, corruptions=["contrast"]), TASK
     ),
-    "optimization": (
-        rd.optimization.run,
-        OptimizationSpec(
-            DATA,
-            Optimization(["frozen", "learned"], intensities=[1.0], folds=2, isp_lr=0.01),
-            TASK,
-        ),
+    "optimization": OptimizationSpec(
+        DATA, Optimization(["frozen", "learned"], intensities=[1.0], folds=2, isp_lr=0.01), TASK
     ),
-}  # fmt: skip
+}
 
 
 @ray_warns
 @pytest.mark.skipif("ray" not in KINDS, reason="needs Ray")
-@pytest.mark.parametrize("control", RUNS)
+@pytest.mark.parametrize("control", SPECS)
 def test_ray_gives_the_bytes_of_one_after_the_other(control, make, tmp_path):
-    run, spec = RUNS[control]
     for kind in ("inline", "ray"):
-        run(spec, tmp_path / kind, Compute(kind, threads=1))
+        rd.run(SPECS[control], tmp_path / kind, Compute(kind, threads=1))
     results = [(tmp_path / kind / "results.csv").read_bytes() for kind in ("inline", "ray")]
     assert results[0] == results[1]
 
