@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rawdrift import files, imports
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.controls import result as results
@@ -43,7 +44,10 @@ def read(data: Data, task: Task, folds: int | None, seed: int) -> Material:
 
 
 def read_isp(path: str, cameras: Sequence[Camera]) -> tuple[Camera, Pipeline]:
-    """Of an ISP file. InputError unless it is of the data's one camera."""
+    """Return the camera and the pipeline of an ISP file.
+
+    Raises InputError unless it is for the data's one camera.
+    """
     camera, pipeline = file.read(path)
     if [(c.cfa, c.bit_depth) for c in cameras] != [(camera.cfa, camera.bit_depth)]:
         names = ", ".join(f"{c.name} ({c.cfa}, {c.bit_depth} bits)" for c in cameras)
@@ -52,6 +56,13 @@ def read_isp(path: str, cameras: Sequence[Camera]) -> tuple[Camera, Pipeline]:
             f"the images are of {names}"
         )
     return camera, pipeline
+
+
+def isp_inputs(path: str, isp: Pipeline) -> list[str]:
+    """Return checksums of an ISP file and of the code of the user's own steps in it."""
+    kinds = {file.kind(type(step)) for step in isp.steps.values()}
+    own = sorted(kind for kind in kinds if imports.is_import(kind))
+    return [files.sha256(path), *(imports.checksum(kind, f"ISP file {path}") for kind in own)]
 
 
 def notes(material: Material) -> list[str]:

@@ -31,9 +31,9 @@ class Developed(NamedTuple):
 
 
 def plan(raws: Sequence[Path], name: str) -> tuple[str, ...]:
-    """The ISPs to develop with: a configuration, an ISP file (.toml), or "all" twelve.
+    """Return the references of the ISPs to develop with. name: one reference, or "all" twelve.
 
-    InputError where the pictures would collide.
+    Raises InputError for an unknown name, a missing file, and pictures of the same name.
     """
     if name == "all":
         names = CONFIGURATIONS
@@ -70,12 +70,12 @@ def develop(
 ) -> Iterator[Developed]:
     """Develop raw files, one after the other, to 16-bit pictures `out/STEM_bi-s-me.png`.
 
-    camera: for all files; None takes it from each file's own metadata (DNG).
-    names: of configurations, or one ISP file; it has its camera and its channels, so that none may
-        be given beside it.
-    failures: takes the files that can't be read; the others are developed.
-    Yields each view once it is written. One view is in memory at a time, whatever the number of
-    files: demosaicing again for the next costs little beside encoding it.
+    camera: of all files; None takes it from each file's own metadata (DNG).
+    names: configurations, or one ISP file, which has its own camera and channels.
+    failures: collects the files that can't be read; the others are developed.
+
+    Yields each view once it is written. Only one view is in memory at a time: demosaicing again for
+    the next one costs little beside encoding it.
     """
     choose("format", format, FORMATS)
     isp: Pipeline | None = None
@@ -89,9 +89,7 @@ def develop(
         try:
             raw = read_raw(path, camera)
             if raw.camera is None:
-                raise InputError(
-                    f"{path} carries no camera metadata; give --camera NAME or FILE.toml"
-                )
+                raise InputError(f"{path} carries no camera metadata; give a camera")
         except (InputError, PermissionError) as error:
             failures.add(path, error)
             continue

@@ -59,22 +59,22 @@ class Pipeline(nn.Module):
         return x
 
     def trace(self, mosaic: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The view, and what each step gave, by step name."""
+        """Return the view, and the result of each step by the step's name."""
         stages = dict(self.stages(self.checked(mosaic)))
         return next(reversed(stages.values())), stages
 
     def stages(self, x: Tensor, skip: int = 0) -> Iterator[tuple[str, Tensor]]:
-        """Name and result of each step in turn; `x` has been through the first `skip` already."""
+        """Yield the name and result of each step, after the first `skip`, whose result is `x`."""
         steps = dict(list(self.steps.items())[skip:])
         return zip(steps, one_by_one(steps.values(), x), strict=True)
 
     def checked(self, mosaic: Tensor) -> Tensor:
-        """A mosaic in [0, 1], floating; TypeError or ValueError where it can't be one."""
+        """Return the mosaic in [0, 1] and floating point; see `check`."""
         self.check(mosaic)
         return to_unit(mosaic, self.bit_depth)
 
     def check(self, mosaic: Tensor) -> None:
-        """Raise TypeError or ValueError unless `mosaic` is one."""
+        """Raise TypeError or ValueError unless `mosaic` is a mosaic of a known type."""
         if not isinstance(mosaic, Tensor):
             raise TypeError(f"a mosaic must be a torch.Tensor, got {type(mosaic).__name__}")
         if mosaic.dtype not in (torch.float32, torch.float64, torch.uint8, torch.uint16):
@@ -88,7 +88,7 @@ class Pipeline(nn.Module):
             )
 
     def replace(self, **steps: Step) -> Self:
-        """A new pipeline with these steps in the place of those of the same name."""
+        """Return a new pipeline in which these steps replace those of the same name."""
         for name in steps:
             choose("step", name, self.steps)
         return self._with({**self.steps, **steps})
@@ -96,7 +96,7 @@ class Pipeline(nn.Module):
     def insert(
         self, name: str, step: Step, *, before: str | None = None, after: str | None = None
     ) -> Self:
-        """A new pipeline with `step` put before or after the step of that name."""
+        """Return a new pipeline with `step` before or after the step of that name."""
         if (before is None) == (after is None):
             raise InputError("insert takes the name of one step: before=NAME or after=NAME")
         if name in self.steps:
@@ -107,19 +107,19 @@ class Pipeline(nn.Module):
         return self._with({n: step if n == name else self.steps[n] for n in names})
 
     def remove(self, *names: str) -> Self:
-        """A new pipeline without these steps."""
+        """Return a new pipeline without these steps."""
         for name in names:
             choose("step", name, self.steps)
         return self._with({n: step for n, step in self.steps.items() if n not in names})
 
     def reorder(self, names: Sequence[str]) -> Self:
-        """A new pipeline with the same steps in this order."""
+        """Return a new pipeline with the same steps in this order."""
         if sorted(names) != sorted(self.steps):
             raise InputError(f"reorder takes each of {list(self.steps)} once, got {list(names)}")
         return self._with({name: self.steps[name] for name in names})
 
     def _with(self, steps: Mapping[str, Step]) -> Self:
-        """Kept steps are copied: learning one pipeline does not change the other."""
+        """A pipeline with copies of the steps that stay: learning it does not change this one."""
         old = self.steps.values()
         return type(self)(
             {n: deepcopy(s) if any(s is o for o in old) else s for n, s in steps.items()},

@@ -32,7 +32,7 @@ _DENOISING: dict[str, type[Step]] = {"me": MedianDenoising, "ga": GaussianDenois
 
 
 def static(name: str, camera: Camera, channels: Channels = "luma") -> Pipeline:
-    """The static data model (eq. 11) of one of `CONFIGURATIONS`, with this camera's numbers.
+    """Return the static data model (eq. 11) of one of `CONFIGURATIONS`, with a camera's numbers.
 
     channels: what sharpening and denoising act on, Y alone or all of YUV.
     """
@@ -40,7 +40,7 @@ def static(name: str, camera: Camera, channels: Channels = "luma") -> Pipeline:
 
 
 def parametrized(name: str, camera: Camera, channels: Channels = "luma") -> Pipeline:
-    """The parametrized data model (eq. 14): the static one with every number an `nn.Parameter`.
+    """Return the parametrized data model (eq. 14), whose every number is an `nn.Parameter`.
 
     `named_parameters()`: black_level.level (4,), demosaic.kernels, white_balance.gains (3,),
     color_correction.matrix (3, 3), sharpen.kernel (3, 3) or sharpen.radius and sharpen.amount,
@@ -55,16 +55,19 @@ def views(
     names: Sequence[str] = CONFIGURATIONS,
     channels: Channels = "luma",
 ) -> dict[str, Tensor]:
-    """The views (..., 3, H, W) of a mosaic (..., H, W) by configuration, shared work done once."""
+    """Return the views (..., 3, H, W) of a mosaic (..., H, W) by configuration.
+
+    Work that configurations share is done once.
+    """
     # Neighbors in the order of `CONFIGURATIONS` share the most steps.
     ordered = sorted(
         set(names), key=lambda name: CONFIGURATIONS.index(choose("ISP", name, CONFIGURATIONS))
     )
-    found: dict[str, Tensor] = {}
+    views: dict[str, Tensor] = {}
     for _, group in groupby(ordered, key=lambda name: name.split(",")[0]):
         isps = {name: _shared(name, camera, channels, mosaic.device) for name in group}
-        found |= _together(isps, mosaic)
-    return {name: found[name] for name in names}
+        views |= _together(isps, mosaic)
+    return {name: views[name] for name in names}
 
 
 @lru_cache(maxsize=2 * len(CONFIGURATIONS))
@@ -77,14 +80,14 @@ def _together(isps: dict[str, Pipeline], mosaic: Tensor) -> dict[str, Tensor]:
     """Views by pipelines of the same demosaicing."""
     first = next(iter(isps.values()))
     first.check(mosaic)
-    views = fused.develop(
+    fast = fused.develop(
         [list(isp.steps.values()) for isp in isps.values()], mosaic, first.bit_depth
     )
-    if views is not None:
-        return dict(zip(isps, views, strict=True))
+    if fast is not None:
+        return dict(zip(isps, fast, strict=True))
     # Walk them as a tree, keeping only the stages on the way to the view at hand.
     path: list[tuple[type[Step], Tensor]] = []
-    found = {}
+    views = {}
     for name, isp in isps.items():
         classes = [type(step) for step in isp.steps.values()]
         shared = 0
@@ -93,8 +96,8 @@ def _together(isps: dict[str, Pipeline], mosaic: Tensor) -> dict[str, Tensor]:
         del path[shared:]
         stages = isp.stages(path[-1][1] if path else isp.checked(mosaic), skip=shared)
         path += [(cls, stage) for cls, (_, stage) in zip(classes[shared:], stages, strict=True)]
-        found[name] = path[-1][1]
-    return found
+        views[name] = path[-1][1]
+    return views
 
 
 def configuration(steps: Mapping[str, Step]) -> str | None:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rawdrift import configurations, files, imports
+from rawdrift import configurations, imports
 from rawdrift import isp as isps
 from rawdrift.checks import InputError
 from rawdrift.controls.evidence import Signature
@@ -45,7 +45,7 @@ from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.controls.forensics.spec import ForensicsSpec
 from rawdrift.controls.forensics.tolerance import envelope
 from rawdrift.controls.gallery import Gallery
-from rawdrift.controls.material import read, read_isp
+from rawdrift.controls.material import isp_inputs, read, read_isp
 from rawdrift.data.dataset import RawDataset
 from rawdrift.models import losses, networks
 from rawdrift.models.train import resolve_precision
@@ -132,7 +132,7 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         self.units += [Unit("envelope", 0)] * settings.envelope
         self.inputs = [data.fingerprint(), networks.fingerprint(spec.task, targets, data.size)]
         if configurations.is_file(settings.isp):
-            self.inputs.append(files.sha256(settings.isp))
+            self.inputs += isp_inputs(settings.isp, isp)
         if settings.metric is not None and imports.is_import(settings.metric):
             self.inputs.append(imports.checksum(settings.metric, "forensics.metric"))
         self.step = "unit"

@@ -14,10 +14,10 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import nn
 
-from rawdrift import configurations, files, imports
+from rawdrift import configurations, imports
 from rawdrift.controls.experiment import Experiment, Progress
 from rawdrift.controls.gallery import Gallery
-from rawdrift.controls.material import fold_seed, read, read_isp
+from rawdrift.controls.material import fold_seed, isp_inputs, read, read_isp
 from rawdrift.controls.synthesis.analysis import analyze
 from rawdrift.controls.synthesis.grid import Grid
 from rawdrift.controls.synthesis.result import SynthesisRecord, SynthesisResult
@@ -69,7 +69,8 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
             Unit(name, fold) for name in spec.synthesis.train for fold in range(len(splits))
         ]
         self.inputs = [data.fingerprint(), networks.fingerprint(spec.task, targets, data.size)]
-        self.inputs += [files.sha256(path) for path in spec.synthesis.isps or ()]
+        for path in spec.synthesis.isps or ():
+            self.inputs += isp_inputs(path, self.isps[configurations.label(path)])
         own = filter(imports.is_import, spec.synthesis.corruptions)
         self.inputs += [imports.checksum(name, "synthesis.corruptions") for name in own]
         self.step = "epoch" if self.trained_here else "batch"
