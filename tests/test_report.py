@@ -383,7 +383,7 @@ def test_segmentation_speaks_of_iou_and_shows_no_answers(a_run):
     assert "IoU falls from" in text
     assert "IoU 0.44" in text
     assert not re.search("accuracy|answering|✓|✗|Recall|majority", text, flags=re.IGNORECASE)
-    assert "30; intervals are of groups, and none stands on both sides" in text
+    assert "30; intervals count groups, and no group is on both sides" in text
     assert "0.875" in (a_run / "tables/measurements.csv").read_text()
 
 

@@ -1,11 +1,14 @@
 """Resampling against closed forms, independent packages and simulation."""
 
+import sys
+
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn import metrics
 
-from rawdrift.statistics import Interval, Resampling, holm, ranks
+from rawdrift.checks import InputError
+from rawdrift.statistics import Interval, Resampling, holm, measures, ranks
 from rawdrift.statistics.measures import classification, segmentation
 from rawdrift.statistics.resampling import clusters
 
@@ -45,6 +48,82 @@ def test_masks_are_measured_over_all_pixels():
     np.testing.assert_allclose(measures["iou"].value(pixels, np.zeros(2)), [10 / 30, 4 / 14])
     np.testing.assert_allclose(measures["dice"].value(pixels, np.zeros(2)), [20 / 40, 8 / 18])
     assert np.isnan(measures["iou"].value(np.zeros((2, 1, 3), int), np.zeros(2)))
+
+
+MINE = """
+import numpy as np
+from rawdrift.statistics import Measure
+
+def worth(outcomes, truth):
+    return np.where(truth == 2, np.nan, 3.0 * (outcomes == truth))
+
+def found(outcomes, truth):
+    return outcomes[:, 0, 0] / outcomes[:, 0, 2]
+
+def total(outcomes, truth):
+    return 1.0
+
+ERROR = Measure(
+    lambda outcomes, truth: np.stack([outcomes != truth, outcomes == outcomes], -1).astype(float),
+    lambda sums: -sums[..., 0] / sums[..., 1],
+)
+NUMBER = 3
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A module with metrics of a user's own."""
+    (tmp_path / "mymetrics.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mymetrics", raising=False)
+
+
+def test_a_users_function_is_a_measure(mine):
+    predicted, labels = answers(np.random.default_rng(0), 60)
+    counts = labels != 2  # the function gives NaN to the others
+    own = measures.resolve("import:mymetrics.worth", "classification", 4)
+    expected = 3 * metrics.accuracy_score(labels[counts], predicted[counts])
+    assert own.value(predicted, labels) == pytest.approx(expected)
+    several = np.stack([predicted, labels, predicted]).reshape(3, 1, 60)
+    np.testing.assert_allclose(own.value(several, labels), [[expected], [3], [expected]])
+    resampling = Resampling(np.arange(60), draws=20)
+    draws = resampling.bootstrap(own.features(predicted, labels), own)
+    held = np.repeat(np.arange(60), resampling.weights[0].astype(int))
+    assert draws[0] == pytest.approx(own.value(predicted[held], labels[held]))
+
+
+def test_a_users_function_of_masks_is_a_measure(mine):
+    pixels = np.array([[[[5, 9, 10]], [[10, 20, 10]]], [[[0, 4, 4]], [[1, 1, 2]]]])  # 2 tests
+    own = measures.resolve("import:mymetrics.found", "segmentation", 1)
+    np.testing.assert_allclose(own.value(pixels, np.zeros(2)), [0.75, 0.25])
+
+
+def test_a_users_measure_is_taken_as_it_is_and_comes_first(mine):
+    name = "import:mymetrics.ERROR"
+    table = measures.of("classification", 4, name)
+    assert list(table) == [name, "accuracy", "balanced_accuracy", "macro_f1"]
+    assert list(measures.of("segmentation", 1, "dice")) == ["dice", "iou"]
+    predicted, labels = answers(np.random.default_rng(0), 60)
+    accuracy = metrics.accuracy_score(labels, predicted)
+    assert table[name].value(predicted, labels) == pytest.approx(accuracy - 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("iou", "unknown metric of classification 'iou'.*accuracy"),
+        ("import:mymetrics.nothing", "mymetrics has no nothing"),
+        (
+            "import:mymetrics.NUMBER",
+            "NUMBER is of type int; expected a rawdrift.statistics.Measure",
+        ),
+        ("import:mymetrics.total", r"a value for each image, shape \(2,\), got shape \(\)"),
+    ],
+)
+def test_what_is_no_metric_is_refused(mine, name, complaint):
+    with pytest.raises(InputError, match=complaint):
+        measures.resolve(name, "classification", 3).value(np.arange(2), np.arange(2))
 
 
 def test_draws_are_those_of_the_images_that_they_hold():
@@ -109,8 +188,9 @@ def test_intervals_of_macro_f1_cover_what_they_promise():
 def test_one_cluster_tells_nothing():
     resampling = Resampling(np.zeros(20, dtype=np.int64), draws=50)
     features = right_features(np.arange(20) % 2, np.zeros(20))
-    found = resampling.interval(0.5, resampling.bootstrap(features, ACCURACY))
-    assert found == Interval(0.5, -1, 1)
+    draws = resampling.bootstrap(features, ACCURACY)
+    assert resampling.interval(0.5, draws) == Interval(0.5, -1, 1)
+    assert resampling.interval(0.5, draws, bounds=None) == Interval(0.5, None, None)
     assert resampling.interval(0.5, np.zeros(0), bounds=(0, 1)) == Interval(0.5, 0, 1)
 
 

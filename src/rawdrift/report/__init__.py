@@ -1,1 +1,1 @@
-"""What pages share: frame, tables, figures, pictures, style. It draws and computes nothing."""
+"""What the pages of all controls share: frame, tables, figures, pictures and style."""

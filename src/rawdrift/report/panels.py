@@ -18,7 +18,7 @@ from rawdrift.report.style import ACCENT, INK, MUTED, PAPER, SPREAD, plain
 
 
 class Cell(NamedTuple):
-    """One model on one test. own: on the views it was trained on. best: of its column."""
+    """A model on a test. own: on the views that it was trained on. best: of its column."""
 
     value: float
     spread: float | None = None
@@ -27,7 +27,7 @@ class Cell(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Cells by row and column, under a title. ranks: of rows, the first ones."""
+    """Cells by row and column, under a title. ranks: of the rows that are marked."""
 
     title: str
     columns: Sequence[str]
@@ -36,7 +36,10 @@ class Panel(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """Colors of values, the widest spread that a frame shows, and what a color means."""
+    """The colors of values. widest: spread of the thickest frame. label: what colors mean.
+
+    sign: whether values are differences, shown with their sign.
+    """
 
     colors: ScalarMappable
     widest: float | None
@@ -57,27 +60,29 @@ _DARK, _LIGHT = "#10151b", "#fafbfc"
 
 
 def scale(values: Iterable[float], spreads: Iterable[float | None], label: str) -> Scale:
-    """For values such as accuracies. A narrow range is widened to 0.15, lest noise look like a
-    drop."""
-    known = [value for value in values if math.isfinite(value)] or [0.0]
-    low, high = math.floor(min(known) * 20) / 20, math.ceil(max(known) * 20) / 20
+    """Make a scale for values such as accuracies.
+
+    A narrow range is widened to 0.15, so that noise doesn't look like a drop.
+    """
+    finite = [value for value in values if math.isfinite(value)] or [0.0]
+    low, high = math.floor(min(finite) * 20) / 20, math.ceil(max(finite) * 20) / 20
     while high - low < 0.149:
         low, high = (low - 0.05, high) if low > 0.01 else (low, high + 0.05)
-    found = [spread for spread in spreads if spread is not None and math.isfinite(spread)]
-    widest = max(0.02, math.ceil(max(found) * 50 - 1e-9) / 50) if found else None
+    known = [spread for spread in spreads if spread is not None and math.isfinite(spread)]
+    widest = max(0.02, math.ceil(max(known) * 50 - 1e-9) / 50) if known else None
     return Scale(ScalarMappable(Normalize(low, high), mpl.colormaps["viridis"]), widest, label)
 
 
 def scale_of_differences(values: Iterable[float], label: str) -> Scale:
-    """For values around zero, which is white."""
-    known = [abs(value) for value in values if math.isfinite(value)]
-    most = max(0.05, math.ceil(max(known, default=0) * 20 - 1e-9) / 20)
+    """Make a scale for values around zero, which is white."""
+    sizes = [abs(value) for value in values if math.isfinite(value)]
+    most = max(0.05, math.ceil(max(sizes, default=0) * 20 - 1e-9) / 20)
     colors = ScalarMappable(Normalize(-most, most), mpl.colormaps["PuOr"])
     return Scale(colors, None, label, sign=True)
 
 
 def draw(rows: Sequence[str], panels: Sequence[Panel], scale: Scale, note: str = "") -> Figure:
-    """The panels, two in a line, with one key for all of them. note: what ranks are of."""
+    """Draw panels, two in a line, with one key for all of them. note: what the ranks mean."""
     names = [plain(name, 20) for name in rows]
     left = 0.52 + _LETTER * max(len("Trained on"), *map(len, names))
     lines = [panels[first : first + 2] for first in range(0, len(panels), 2)]
@@ -130,7 +135,7 @@ def _fill(scale: Scale, value: float) -> str:
 
 
 def _ink_on(color: str) -> str:
-    """Dark or light, whichever is read better on a color (relative luminance of WCAG 2)."""
+    """Return dark or light ink, whichever is easier to read on a color (WCAG 2 luminance)."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     # Both inks have the same contrast, the geometric mean, at 0.18.
@@ -144,7 +149,7 @@ def _draw_cell(axes: Axes, box: tuple[float, ...], cell: Cell, scale: Scale) -> 
     axes.add_patch(
         Rectangle((x + _GAP, y + _GAP), wide - 2 * _GAP, tall - 2 * _GAP, color=color, lw=0)
     )
-    # As in tables of statistics: what can't be above one needs no zero before the point.
+    # As in tables of statistics: a value that is at most one needs no zero before the point.
     text = style.number(cell.value, 2)
     if wide < 0.5:
         text = "1.0" if text == "1.00" else text.replace("0.", ".")
@@ -191,7 +196,7 @@ def _draw_rank(axes: Axes, x: float, y: float, rank: int) -> None:
 
 
 def _draw_keys(figure: Figure, panels: Sequence[Panel], scale: Scale, note: str) -> None:
-    """What color, frame and marks mean, below the cells."""
+    """Explain colors, frames and marks below the cells."""
     wide, tall = figure.get_size_inches()
     axes = style.inches(figure, 0, 0, wide, _KEYS)
     small: dict[str, Any] = {"fontsize": 8, "color": MUTED}

@@ -1,4 +1,4 @@
-"""One look for all figures, and the two files each of them becomes."""
+"""The look of all figures, and how they are written."""
 
 import math
 import re
@@ -34,7 +34,7 @@ _THEME = {
     SPREAD: "spread",
     WRONG: "wrong",
 }
-"""These colors follow the scheme of the page, light or dark, where a figure stands in one."""
+"""Colors that follow the scheme of the page, light or dark, in figures on a page."""
 
 _RC: Any = {
     "axes.edgecolor": MUTED,
@@ -56,19 +56,19 @@ _RC: Any = {
 }
 
 WIDTH = 11.0
-"""Of the figures of a page, in inches."""
+"""Width of the figures of a page, in inches."""
 
 _DPI = 200
 
 
 @contextmanager
 def drawing(name: str = "rawdrift") -> Iterator[None]:
-    """Matplotlib set to the house's look, whatever the user's own settings; restored afterward.
+    """Give Matplotlib our look inside the context, whatever the user's own settings.
 
-    name: makes the ids inside an SVG, otherwise random, the figure's own.
+    name: of the figure; it makes the ids in its SVG, which would be random, reproducible.
     """
     with mpl.rc_context(), warnings.catch_warnings():
-        # A label in a script that the font lacks is still right in the SVG.
+        # The SVG is right even if the font lacks a label's script.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         mpl.rcdefaults()
         mpl.rcParams.update(_RC)
@@ -77,14 +77,14 @@ def drawing(name: str = "rawdrift") -> Iterator[None]:
 
 
 def sheet(width: float, height: float) -> Figure:
-    """An empty figure, in inches."""
+    """Make an empty figure; lengths are inches."""
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
 
 
 def inches(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Bare axes whose coordinates are inches from their top left corner."""
+    """Add bare axes whose coordinates are inches from their top left corner."""
     wide, tall = figure.get_size_inches()
     axes = figure.add_axes((left / wide, bottom / tall, width / wide, height / tall))
     axes.set(xlim=(0, width), ylim=(height, 0))
@@ -93,7 +93,7 @@ def inches(figure: Figure, left: float, bottom: float, width: float, height: flo
 
 
 def save(figure: Figure, stem: Path) -> str:
-    """Write a figure as `stem`.svg and `stem`.png; the SVG's text. Same figure, same bytes."""
+    """Write a figure as `stem`.svg and `stem`.png; return the SVG, the same bytes each time."""
     svg, png = BytesIO(), BytesIO()
     nothing = {"Creator": None, "Date": None, "Format": None, "Type": None}
     figure.savefig(svg, format="svg", metadata=nothing)
@@ -104,11 +104,11 @@ def save(figure: Figure, stem: Path) -> str:
 
 
 def inline(svg: str, name: str) -> str:
-    """An SVG file's text as an element of an HTML page.
+    """Turn an SVG file into an element of an HTML page.
 
-    The colors follow the page, and the ids begin with `name`, so that figures can't mix them up.
+    Its colors follow the page's, and its ids begin with `name`, so that they differ by figure.
     """
-    # Labels are escaped, so that what stands between < and > is a tag, and ours.
+    # Labels are escaped, so everything between < and > is a tag, and ours.
     return re.sub(r"<[^>]*>", lambda tag: _of_page(tag[0], name), svg[svg.index("<svg") :])
 
 
@@ -121,7 +121,7 @@ def _of_page(tag: str, name: str) -> str:
 
 
 def plain(text: object, longest: int = 24) -> str:
-    """A label as one line of printable text, shortened in the middle where it is too long."""
+    """Return a label as one line of printable text, shortened in the middle if it is too long."""
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
     if len(line) <= longest:
         return line
@@ -150,7 +150,7 @@ def case(name: str, severity: int = 0) -> str:
 
 
 def number(value: float | None, digits: int) -> str:
-    """A number with a true minus sign, and a dash where there is none."""
+    """Write a number with a true minus sign; None and NaN are a dash."""
     if value is None or math.isnan(value):
         return "\N{EN DASH}"
     if math.isinf(value):
@@ -160,7 +160,7 @@ def number(value: float | None, digits: int) -> str:
 
 
 class Ticks(Formatter):
-    """Numbers at the ticks of an axis, with two decimals, or as many as tell where each tick is."""
+    """Numbers at the ticks of an axis, with as many decimals as they need, at least two."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         del pos

@@ -1,4 +1,4 @@
-"""The tables of a run: on the page, as CSV for programs, and as LaTeX for papers."""
+"""Tables for the page, for programs (CSV) and for papers (LaTeX)."""
 
 import csv
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from rawdrift.report import style
 
 
 class Column(NamedTuple):
-    """A column. name: in CSV. digits: of numbers, behind the point; None for text and counts.
-    by_row: whether a row has its own digits.
+    """A column, whose values are text, numbers, None, or (low, high) of an interval.
 
-    Values are text, whole numbers, numbers, None, or (low, high) of an interval.
+    name: in CSV. digits: decimals of numbers; None for text and counts. by_row: whether each row
+    has its own number of decimals.
     """
 
     name: str
@@ -23,7 +23,7 @@ class Column(NamedTuple):
     by_row: bool = False
 
     def show(self, value: Any, digits: int | None = None) -> str:
-        """A value as a reader sees it. digits: in the place of the column's."""
+        """Write a value for a reader, with `digits` instead of the column's."""
         digits = self.digits if digits is None else digits
         if isinstance(value, tuple):
             low, high = value
@@ -52,7 +52,7 @@ def span(low: float | None, high: float | None, digits: int) -> str:
 
 
 class Table(NamedTuple):
-    """Rows of values by column. name: of its files. digits: of each row, for `Column.by_row`."""
+    """Rows of values. name: of its files. digits: of each row, for `Column.by_row`."""
 
     name: str
     title: str
@@ -61,13 +61,13 @@ class Table(NamedTuple):
     digits: Sequence[int] = ()
 
     def shown(self) -> list[list[str]]:
-        """The rows as a reader sees them."""
-        found = []
+        """Write the rows for a reader."""
+        rows = []
         for number, row in enumerate(self.rows):
             own = self.digits[number] if self.digits else None
             pairs = zip(self.columns, row, strict=True)
-            found.append([c.show(value, own if c.by_row else None) for c, value in pairs])
-        return found
+            rows.append([c.show(value, own if c.by_row else None) for c, value in pairs])
+        return rows
 
 
 def write(table: Table, folder: Path) -> None:
@@ -77,7 +77,7 @@ def write(table: Table, folder: Path) -> None:
 
 
 def to_csv(table: Table) -> str:
-    """Numbers in full; an interval is two columns, what is not known is empty."""
+    """Write a table as CSV: numbers in full, intervals as two columns, unknown values empty."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     spans = [
@@ -99,7 +99,7 @@ _LONGEST = 40  # rows that fit on a page
 
 
 def to_latex(table: Table) -> str:
-    """For the packages booktabs and, for long tables, longtable."""
+    """Write a table for the LaTeX package booktabs, and a long one for longtable."""
     long = len(table.rows) > _LONGEST
     environment = "longtable" if long else "tabular"
     align = "".join("r" if column.is_number else "l" for column in table.columns)
