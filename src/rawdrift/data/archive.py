@@ -1,7 +1,7 @@
 """Unpack archives (zip and tar) from strangers, safely.
 
-pooch's processors unpack whatever an archive holds. These functions refuse links, devices, paths that
-lead outside, encrypted entries and bombs.
+pooch's processors unpack whatever an archive holds. These functions refuse links, devices, paths
+that lead outside, encrypted entries and bombs.
 """
 
 import lzma

@@ -1,7 +1,7 @@
 """Fetch the published datasets from their Zenodo record.
 
-pooch checks the files and puts them into place. The record is read here, because pooch knows neither
-mirrors nor retries, and trusts the names in a record.
+pooch checks the files and puts them into place. The record is read here, because pooch knows
+neither mirrors nor retries, and trusts the names in a record.
 """
 
 import re

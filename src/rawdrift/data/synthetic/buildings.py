@@ -1,156 +1,123 @@
-"""Houses and halls from above: their walls, as far as they are seen, and their roofs."""
+"""Houses and halls from above: roofs with what is on them, and the walls that the camera sees."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from rawdrift.data.synthetic.canvas import Canvas, raised
-from rawdrift.data.synthetic.floats import remainder
-from rawdrift.data.synthetic.shapes import (
-    Point,
-    Window,
-    area,
-    box,
-    middle,
-    moved,
-    rectangle,
-)
-from rawdrift.data.synthetic.texture import Array, Rng
-from rawdrift.data.synthetic.things import Building
+from rawdrift.data.synthetic.canvas import Canvas, Color, Point, inside, moved, raised, rectangle
+from rawdrift.data.synthetic.texture import Rng
 
-EAVES = 0.4  # what a roof is longer and wider than its walls, meters
-PITCH = 0.6  # rise over run of a gable
-STOREY = 2.8  # meters
+_EAVES = 0.4  # meters that a roof is longer and wider than its walls
+_PITCH = 0.6  # rise over run of a gable
 _PARAPET, _CHIMNEY = (0.36, 0.35, 0.33), (0.18, 0.13, 0.11)
-_SKYLIGHT, _WINDOW = (0.05, 0.065, 0.085), (0.045, 0.05, 0.06)
+_SKYLIGHT, _SOLAR = (0.05, 0.065, 0.085), (0.017, 0.021, 0.033)
+_TILES, _FELT = (0.06, 0.10, 0.14, 0.6), (0.10, 0.10, 0.10, 0.8)  # contrast of their texture
 
 
-def shade(canvas: Canvas, building: Building) -> None:
-    """The shadow of a building, and the sky that it hides from the ground beside it."""
-    foot = _corners(building)
-    points = foot + moved(_corners(building, EAVES), canvas.light.shadow, building.height)
-    if building.gable:
-        ridge = _corners(building._replace(width=1e-3))
-        rise = building.height + PITCH * building.width / 2
-        points += moved(ridge, canvas.light.shadow, rise)
-    canvas.shade(points)
-    window = canvas.window(_corners(building, 6.0))
-    if window is not None:
-        a, b = canvas.local(window, building.x, building.y, building.heading)
-        distance = box(a, b, building.length, building.width)
-        canvas.sky[window] *= 1 - 0.4 * np.exp(-np.clip(distance, 0, None) / 1.2)
+class Building(NamedTuple):
+    """A building about (x, y), whose walls are `height` meters high.
+
+    gable: two slopes, the ridge along its length; otherwise the roof is flat. seed: of what is on
+    the roof.
+    """
+
+    x: float
+    y: float
+    height: float
+    heading: float
+    length: float
+    width: float
+    gable: bool
+    roof: Color
+    wall: Color
+    seed: int
+
+    def shade(self, canvas: Canvas) -> None:
+        """Cast the building's shadow, and hide the sky from the ground beside it."""
+        foot = self._quad(0, 0, self.length, self.width)
+        eaves = self._quad(0, 0, self.length + _EAVES, self.width + _EAVES)
+        canvas.shade(foot, eaves, self.height)
+        if self.gable:
+            ridge = self._quad(0, 0, self.length, 1e-3)
+            canvas.shade(foot, ridge, self.height + _PITCH * self.width / 2)
+        canvas.hide_sky(foot, 0.4, 1.2)
+
+    def draw(self, canvas: Canvas) -> None:
+        """Draw walls and roof."""
+        corners = self._quad(0, 0, self.length, self.width)
+        for start, end in zip(corners, [*corners[1:], corners[0]], strict=True):
+            x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
+            out = x - self.x, y - self.y
+            if (out[0] * x + out[1] * y) / math.hypot(*out) * self.height < -75:  # seen well
+                sun = canvas.light.toward(math.atan2(out[1], out[0]))
+                wall = [start, end, *raised([start, end], self.height)]
+                canvas.paint(wall, self.wall, max(sun[0], 0) / sun[2], 0.6, (0.04, 0.05, 0.04, 0.1))
+        draw_roof = self._gable if self.gable else self._flat
+        draw_roof(canvas, np.random.default_rng(self.seed))
+
+    def _quad(self, a: float, b: float, length: float, width: float) -> list[Point]:
+        """Return the corners of a rectangle about the point (a, b) along and across."""
+        cos, sin = math.cos(self.heading), math.sin(self.heading)
+        x, y = self.x + cos * a - sin * b, self.y + sin * a + cos * b
+        return rectangle(x, y, self.heading, length, width)
+
+    def _gable(self, canvas: Canvas, rng: Rng) -> None:
+        """Draw two slopes of tiles, with skylights, solar cells and a chimney."""
+        length, width = self.length + _EAVES, self.width + _EAVES
+        sun = canvas.light.toward(self.heading)
+
+        def on_roof(a: float, b: float, length: float, width: float) -> list[Point]:
+            points = self._quad(a, b, length, width)
+            offsets = [b + side * width / 2 for side in (1, -1, -1, 1)]
+            rises = [_PITCH * max(self.width / 2 - abs(offset), 0) for offset in offsets]
+            return [
+                raised([point], self.height + rise)[0]
+                for point, rise in zip(points, rises, strict=True)
+            ]
+
+        def lit(side: float) -> float:
+            return max(sun[2] + side * _PITCH * sun[1], 0) / math.hypot(1, _PITCH) / sun[2]
+
+        ridge = on_roof(0, 0, length, 0.1)
+        canvas.paint(on_roof(0, 0, length, width) + ridge, self.roof, lit(-1), contrast=_TILES)
+        canvas.paint(on_roof(0, width / 4, length, width / 2), self.roof, lit(1), contrast=_TILES)
+        canvas.paint(on_roof(0, 0, length, 0.25), [1.35 * value for value in self.roof])
+        side = float(rng.choice([-1, 1]))
+        for a in self.length * rng.uniform(-0.4, 0.4, rng.integers(0, 4)):
+            canvas.paint(on_roof(a, side * 0.22 * width, 0.8, 1.1), _SKYLIGHT, lit(side))
+        if rng.random() < 0.3:
+            panel = self.length * rng.uniform(0.3, 0.8), 0.33 * width
+            canvas.paint(on_roof(0, -side * 0.25 * width, *panel), _SOLAR, lit(-side))
+        if rng.random() < 0.7:
+            a, b = self.length * rng.uniform(-0.3, 0.3), self.width * rng.uniform(-0.12, 0.12)
+            _box(canvas, on_roof(a, b, 0.7, 0.7), 0.8, _CHIMNEY)
+
+    def _flat(self, canvas: Canvas, rng: Rng) -> None:
+        """Draw a parapet with its shadow, and machines within it."""
+        length, width = self.length - 0.2, self.width - 0.2
+
+        def on_roof(a: float, b: float, length: float, width: float) -> list[Point]:
+            return raised(self._quad(a, b, length, width), self.height)
+
+        canvas.paint(on_roof(0, 0, length + 0.6, width + 0.6), _PARAPET, contrast=_FELT)
+        canvas.paint(on_roof(0, 0, length, width), self.roof, 0.05, contrast=_FELT)
+        sun = canvas.light.toward(self.heading)
+        da, db = -0.6 * sun[0] / sun[2], -0.6 * sun[1] / sun[2]
+        lit = on_roof(da / 2, db / 2, length - abs(da), width - abs(db))
+        canvas.paint(lit, self.roof, contrast=_FELT)
+        for _ in range(int(length * width / 60)):
+            a, b = length * rng.uniform(-0.4, 0.4), width * rng.uniform(-0.4, 0.4)
+            foot = on_roof(a, b, rng.uniform(0.8, 2.4), rng.uniform(0.8, 1.8))
+            _box(canvas, foot, rng.uniform(0.3, 1.2), [rng.uniform(0.15, 0.55)] * 3)
 
 
-def draw(canvas: Canvas, building: Building) -> None:
-    foot = _corners(building)
-    for i in range(4):
-        _wall(canvas, building, foot[i], foot[(i + 1) % 4])
-    found = canvas.hull(raised(_corners(building, EAVES), building.height))
-    if found is None:
-        return
-    window, cover = found
-    [(x, y)] = raised([(building.x, building.y)], building.height)
-    a, b = canvas.local(window, x, y, building.heading)
-    rng = np.random.default_rng(building.seed)
-    roof = _gable if building.gable else _flat
-    color, sun = roof(canvas, building, rng, window, a, b)
-    canvas.put(window, cover, canvas.light.on(color, sun))
-
-
-def _corners(building: Building, more: float = 0.0) -> list[Point]:
-    length, width = building.length + more, building.width + more
-    return rectangle(building.x, building.y, building.heading, length, width)
-
-
-def _wall(canvas: Canvas, building: Building, start: Point, end: Point) -> None:
-    """One wall with its windows, if it looks towards the camera."""
-    x, y = middle(start, end)
-    out = x - building.x, y - building.y
-    if out[0] * x + out[1] * y >= 0:
-        return
-    way = end[0] - start[0], end[1] - start[1]
-
-    def piece(left: float, right: float, low: float, high: float) -> list[Point]:
-        a, b = moved([start], way, left) + moved([start], way, right)
-        return raised([a, b], low) + raised([b, a], high)
-
-    whole = piece(0, 1, 0, building.height)
-    long = math.dist(start, end)
-    if area(whole) < 0.3 * long or (found := canvas.hull(whole)) is None:
-        return  # too narrow to be seen, or elsewhere
-    window, cover = found
-    sun = canvas.light.toward(math.atan2(out[1], out[0]))
-    facing = max(sun[0], 0) / sun[2]
-    color = canvas.textured(window, building.wall, (0.04, 0.05, 0.04, 0.1))
-    canvas.put(window, cover, canvas.light.on(color, facing, 0.6))
-    for storey in range(int(building.height / STOREY + 0.3)):
-        low = storey * STOREY + 0.9
-        for left in np.arange(1.0, long - 2.0, 2.6):
-            pane = piece(left / long, (left + 1.3) / long, low, min(low + 1.4, building.height))
-            if area(pane) > 0.1 and (found := canvas.hull(pane)) is not None:
-                window, cover = found
-                glass = canvas.textured(window, _WINDOW, (0, 0.1, 0.2, 0))
-                canvas.put(window, 0.85 * cover, canvas.light.on(glass, 0.5 * facing, 0.9))
-
-
-def _paint(color: Array, cover: Array, other: tuple[float, ...]) -> None:
-    color += cover * (np.array(other, np.float32)[:, None, None] - color)
-
-
-def _gable(
-    canvas: Canvas, building: Building, rng: Rng, window: Window, a: Array, b: Array
-) -> tuple[Array, Array]:
-    """Tiles on two slopes: their reflectance (3, h, w) and the sun on them (h, w)."""
-    inside, length, width = canvas.inside, building.length, building.width
-    color = canvas.textured(window, building.roof, (0.06, 0.10, 0.14, 0.6))
-    sun = canvas.light.toward(building.heading)
-    slope = PITCH * np.sign(b)
-    factor = np.clip((sun[2] + slope * sun[1]) / math.hypot(1, PITCH), 0, None) / sun[2]
-    color *= 1 + 0.35 * inside(np.abs(b) - 0.12)  # the ridge
-    side = rng.choice([-1.0, 1.0])
-    for at in length * rng.uniform(-0.4, 0.4, rng.integers(0, 4)):
-        _paint(color, inside(box(a - at, b - side * 0.22 * width, 0.8, 1.1)), _SKYLIGHT)
-    if rng.random() < 0.3:  # solar cells
-        long = length * rng.uniform(0.3, 0.8)
-        panel = inside(box(a, b + side * 0.25 * width, long, 0.33 * width))
-        frames = np.minimum(remainder(a, 1.0), remainder(b, 1.65)) < 0.05
-        shades = np.where(frames, 0.10, 0.022) * np.array([0.7, 0.85, 1.4])[:, None, None]
-        color += panel * (shades - color)
-    if rng.random() < 0.7:
-        at, aside = length * rng.uniform(-0.3, 0.3), width * rng.uniform(-0.12, 0.12)
-        a, b = a - at, b - aside
-        shadow = inside(box(a + 0.6 * sun[0] / sun[2], b + 0.6 * sun[1] / sun[2], 0.7, 0.7))
-        factor = factor * (1 - 0.9 * shadow)
-        _paint(color, inside(box(a, b, 0.7, 0.7)), _CHIMNEY)
-    return color, factor
-
-
-def _flat(
-    canvas: Canvas, building: Building, rng: Rng, window: Window, a: Array, b: Array
-) -> tuple[Array, Array]:
-    """A parapet, and machines and skylights within: reflectance (3, h, w), sun on it (h, w)."""
-    inside, length, width = canvas.inside, building.length, building.width
-    color = canvas.textured(window, building.roof, (0.10, 0.10, 0.10, 0.8))
-    sun = canvas.light.toward(building.heading)
-    da, db = sun[0] / sun[2], sun[1] / sun[2]  # of a shadow, away from it, a meter of height
-    within = inside(box(a, b, length - 0.3, width - 0.3))
-    lit = inside(box(a + 0.6 * da, b + 0.6 * db, length - 0.3, width - 0.3))
-    _paint(color, 1 - within, _PARAPET)
-    for _ in range(int(length * width / 60)):
-        at, aside = length * rng.uniform(-0.4, 0.4), width * rng.uniform(-0.4, 0.4)
-        long, wide, high = rng.uniform(0.8, 2.4), rng.uniform(0.8, 1.8), rng.uniform(0.3, 1.2)
-        gray = rng.uniform(0.15, 0.55)
-        near = np.maximum(np.abs(a - at), np.abs(b - aside)) < 2 + 2.2 * high
-        rows, columns = (np.flatnonzero(near.any(axis=axis)) for axis in (1, 0))
-        if not len(rows):
-            continue
-        there = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        u, v = a[there] - at, b[there] - aside
-        for part in high * np.array([0.25, 0.5, 0.75, 1.0]):
-            shadow = inside(box(u + part * da, v + part * db, long, wide))
-            lit[there] = np.minimum(lit[there], 1 - shadow)
-        thing = inside(box(u, v, long, wide))
-        lit[there] = np.maximum(lit[there], thing)
-        _paint(color[:, *there], thing, (gray,) * 3)
-    factor = 1 - 0.95 * (1 - lit) * within
-    return color, factor
+def _box(canvas: Canvas, foot: list[Point], height: float, color: Color) -> None:
+    """Draw a box on a roof with its shadow."""
+    light = canvas.light
+    if hull := canvas.hull(foot + moved(foot, light.shadow, height)):
+        window, distance = hull
+        share = light.direct / (light.direct + light.around)
+        canvas.picture[:, *window] *= 1 - 0.95 * inside(distance) * share
+    canvas.paint(foot + raised(foot, height), [0.6 * value for value in color])
+    canvas.paint(raised(foot, height), color)

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rawdrift.data.synthetic.floats import hypot
 from rawdrift.data.synthetic.looks import Look, Range
 from rawdrift.data.synthetic.nuclei import Nucleus, Rng, distance_to, remains
 from rawdrift.data.synthetic.smear import Array, Smear
+from rawdrift.data.synthetic.texture import hypot
 
 
 class Cell(NamedTuple):

@@ -1,5 +1,11 @@
-"""Synthetic aerial tiles, as the drone of Raw-Drone would record them."""
+"""Synthetic aerial tiles, as the drone of Raw-Drone would record them.
 
+Everything reflects sunlight, which shadows cut off, and skylight; what is high leans away from the
+photograph's center, as a camera near the ground sees it.
+"""
+
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +15,22 @@ from torch import nn
 from rawdrift.camera.camera import Camera
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.spec import Data
+from rawdrift.data.synthetic.buildings import Building
+from rawdrift.data.synthetic.canvas import GSD, Canvas, Point, turned
+from rawdrift.data.synthetic.cars import Car
 from rawdrift.data.synthetic.expose import check_order, irradiance, through_lens
+from rawdrift.data.synthetic.light import Daylight
 from rawdrift.data.synthetic.parallel import each
-from rawdrift.data.synthetic.photograph import MARGIN, TILES, Photograph
+from rawdrift.data.synthetic.texture import Array, Rng
+from rawdrift.data.synthetic.town import plan
+from rawdrift.data.synthetic.trees import Tree
 from rawdrift.sensor import Sensor
 
 CAMERA = replace(Camera.load("raw-drone"), adc_bits=12)  # in 16, as its provenance says
+Thing = Building | Tree | Car
+TILES = 12  # of a photograph
+LEAST = ((120.0, 4), (90.0, 3))  # width and height of a photograph, in meters and in tiles
+MARGIN = 8  # pixels around a tile that a lens may blur into it
 
 
 def load(spec: Data) -> RawDataset:
@@ -23,9 +39,9 @@ def load(spec: Data) -> RawDataset:
 
 
 def make(images: int, size: int = 96, seed: int = 0) -> RawDataset:
-    """`images` raw mosaics of `size` x `size` pixels of 6 cm, with masks (car 1) and no labels.
+    """Return `images` raw mosaics of `size` x `size` pixels of 6 cm, with masks (car 1).
 
-    Twelve tiles in turn are of one photograph, which is their group: one place, sun and exposure.
+    Every twelve tiles are of one photograph, which is their group: one place, sun and exposure.
     Nearly all hold a car. Image i of a seed is the same, however many are made.
     """
     check_order(images, size, seed)
@@ -38,7 +54,7 @@ def make(images: int, size: int = 96, seed: int = 0) -> RawDataset:
     inner = slice(MARGIN, -MARGIN)
 
     def take(number: int) -> None:
-        """The tiles of one photograph."""
+        """Take the tiles of one photograph."""
         photograph = Photograph(_rng(seed, 0, number), size)
         for i in range(number * TILES, min(images, (number + 1) * TILES)):
             rng = _rng(seed, 1, i)
@@ -58,6 +74,65 @@ def make(images: int, size: int = 96, seed: int = 0) -> RawDataset:
         masks=masks,
         groups=tuple(f"{seed}-photograph-{i // TILES:04d}" for i in range(images)),
     )
+
+
+class Photograph:
+    """A town of its own, under its own light.
+
+    tiles: upper left corners, in meters, of `TILES` disjoint tiles in random order. If there are
+    enough cars, all tiles but one hold the middle of a car.
+    """
+
+    def __init__(self, rng: Rng, size: int):
+        self.size, self.angle = size, rng.uniform(0, 2 * math.pi)
+        self.light = Daylight(rng)
+        side = size * GSD
+        columns, rows = (max(math.ceil(length / side), least) for length, least in LEAST)
+        left, top = -columns * side / 2, -rows * side / 2
+        self.town = plan(rng, math.hypot(left, top))
+        cars = [turned((car.x, car.y), self.angle) for car in self.town.cars]
+        with_car = {(math.floor((x - left) / side), math.floor((y - top) / side)) for x, y in cars}
+        cells = [divmod(int(cell), rows) for cell in rng.permutation(columns * rows)]
+        # A stable sort: cells with a car first, but one of them after those without.
+        cells.sort(key=lambda cell: cell not in with_car)
+        full = min(sum(cell in with_car for cell in cells), TILES - 1)
+        chosen = cells[:full] + cells[::-1][: TILES - full]
+        self.tiles: list[Point] = [
+            (left + column * side, top + row * side)
+            for column, row in (chosen[i] for i in rng.permutation(TILES))
+        ]
+
+    def tile(self, corner: Point, rng: Rng) -> tuple[Array, Array]:
+        """Return linear RGB (3, H, W) float32 before the lens, and where cars are seen.
+
+        The picture has `MARGIN` more pixels on each side than the mask (size, size) bool.
+        """
+        x, y = (at - MARGIN * GSD for at in corner)
+        canvas = Canvas((x, y), self.size + 2 * MARGIN, self.angle, self.light, rng)
+        for patch in self.town.patches:
+            canvas.lay(patch)
+        tall = self._seen(canvas, [*self.town.buildings, *self.town.trees])
+        cars = self._seen(canvas, self.town.cars)
+        for thing in tall:
+            thing.shade(canvas)
+        canvas.sun_on_cars[:] = canvas.sun
+        for car in cars:
+            car.shade(canvas)
+        canvas.picture = self.light.on(canvas.picture, canvas.sun, canvas.sky)
+        for thing in sorted([*tall, *cars], key=lambda thing: thing.height):
+            thing.draw(canvas)
+        inner = slice(MARGIN, -MARGIN)
+        picture = self.light.exposure * (canvas.picture + self.light.haze)
+        return picture.astype(np.float32), canvas.car[inner, inner] > 0.5
+
+    def _seen(self, canvas: Canvas, things: Sequence[Thing]) -> list[Thing]:
+        """Return the things of which a shadow, or what leans, may be in the picture."""
+        center, side = (float(canvas.x.mean()), float(canvas.y.mean())), self.size * GSD
+        return [
+            thing
+            for thing in things
+            if math.dist((thing.x, thing.y), center) < side + 5 + 5 * thing.height
+        ]
 
 
 def _rng(seed: int, *key: int) -> np.random.Generator:

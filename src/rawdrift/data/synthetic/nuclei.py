@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rawdrift.data.synthetic.floats import hypot
+from rawdrift.data.synthetic.texture import hypot
 
 Rng = np.random.Generator
 Lines = NDArray[np.float64]  # (N, 5): x, y to x, y, and half the thickness; micrometers
