@@ -14,6 +14,7 @@ import rawdrift as rd
 from pages import HOSTILE, no_figures, svg_texts, text_of
 from rawdrift.checks import InputError
 from rawdrift.controls import result as results
+from rawdrift.controls.forensics.quantities import labels
 from rawdrift.controls.optimization import page
 from rawdrift.controls.optimization.result import (
     Choice,
@@ -35,6 +36,7 @@ from rawdrift.controls.optimization.result import (
     Violation,
 )
 from rawdrift.controls.run import write_page
+from rawdrift.isp.presets import kinds
 from rawdrift.report import style
 
 STEPS = (4, 8, 12)
@@ -88,6 +90,7 @@ def invented(run, settings=LEARNED, intensities=(0.05, 1.0), folds=3, masks=Fals
             for split, m in (("train", "loss"), ("test", metric))
         ],
         isps=[_isp(i, fold) for i in intensities for fold in range(folds) if "learned" in settings],
+        labels=labels(kinds("bi,u,ga")),
         choices=[
             Choice(
                 intensity=i,

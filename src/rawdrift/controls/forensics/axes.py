@@ -1,36 +1,10 @@
 """Names and numbers of a camera's settings, as a reader knows them."""
 
-import re
 from collections.abc import Sequence
 
 from rawdrift.controls.forensics.axis import Axis
 from rawdrift.controls.forensics.result import ForensicsResult
 from rawdrift.report import style
-
-_CHANNELS = {
-    "black_level.level": ("R", "G in red rows", "G in blue rows", "B"),
-    "white_balance.gains": ("R", "G", "B"),
-}
-_WORDS = {
-    "black_level.level": "black level",
-    "white_balance.gains": "white balance gain",
-    "gamma.gamma": "gamma",
-    "sensor.gain": "sensor gain",
-}
-
-
-def words(name: str) -> str:
-    """Name an axis or a step: "white balance gain R" for "white_balance.gains[0]"."""
-    whole, _, index = name.partition("[")
-    shown = _WORDS.get(whole, whole.replace("_", " ").replace(".", " "))
-    index = index.removesuffix("]")
-    channels = _CHANNELS.get(whole, ())
-    if index.isdigit() and int(index) < len(channels):
-        return f"{shown} {channels[int(index)]}"
-    if whole == "color_correction.matrix" and re.fullmatch(r"\d,\d", index):
-        row, column = (("R", "G", "B")[int(i)] for i in index.split(","))
-        return f"color matrix {column} to {row}"
-    return f"{shown} {index.replace(',', ', ')}" if index else shown
 
 
 def group(space: Sequence[Axis], name: str) -> str:

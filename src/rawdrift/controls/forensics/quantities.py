@@ -4,7 +4,7 @@ All of it follows from what the steps declare (`rawdrift.isp.number`).
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rawdrift.checks import InputError, is_number
 from rawdrift.controls.forensics.axis import Axis
-from rawdrift.isp.number import Number, Quantity
+from rawdrift.isp.number import Quantity
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.step import Step
 
@@ -65,11 +65,9 @@ def _elements(step_name: str, step: Step) -> Iterator[Candidate]:
         largest = float(tensor.abs().max())
         limit = getattr(step, number.below) if number.below else None
         for index in product(*map(range, number.shape)):
-            at = f"[{','.join(map(str, index))}]" if index else ""
-            axis, drifts = _axis(
-                f"{step_name}.{name}{at}", float(tensor[index]), largest, number, limit
-            )
-            label = _label(step_name, step, name, number, index)
+            full = f"{step_name}.{name}{_at(index)}"
+            axis, drifts = _axis(full, float(tensor[index]), largest, number, limit)
+            label = _label(step_name, type(step), name, index)
             yield Candidate(
                 replace(axis, label=label),
                 number,
@@ -92,13 +90,33 @@ def _axis(
     return Axis(name, value, low, high, quantity.unit, _words(*name.split(".", 1))), drifts
 
 
-def _label(
-    step_name: str, step: Step, name: str, number: Number, index: tuple[int, ...]
-) -> str:  # fmt: skip
+def labels(steps: Mapping[str, type[Step]]) -> dict[str, str]:
+    """The names for readers of every number of an ISP, and of its elements, by parameter."""
+    return {
+        f"{step_name}.{name}{at}": label
+        for step_name, step in steps.items()
+        for name, number in step.numbers.items()
+        for at, label in [
+            ("", _label(step_name, step, name, ())),
+            *(
+                (_at(index), _label(step_name, step, name, index))
+                for index in product(*map(range, number.shape))
+            ),
+        ]
+    }
+
+
+def _label(step_name: str, step: type[Step], name: str, index: tuple[int, ...]) -> str:
     """ "white balance gain R"; "warm gains R" of a step in another place."""
+    number = step.numbers[name]
     usual = number.label and step_name == step.stage
     whole = number.label if usual else _words(step_name, name)
     return f"{whole} {number.element(index)}" if index else whole
+
+
+def _at(index: tuple[int, ...]) -> str:
+    """ "[0,1]" of an element, "" of a single number."""
+    return f"[{','.join(map(str, index))}]" if index else ""
 
 
 def _words(step_name: str, name: str) -> str:

@@ -7,6 +7,7 @@ from msgspec import structs
 
 from rawdrift.checks import InputError
 from rawdrift.controls.experiment import common
+from rawdrift.controls.forensics.quantities import labels
 from rawdrift.controls.material import Material, about
 from rawdrift.controls.optimization.curves import Curves
 from rawdrift.controls.optimization.records import OptimizationRecord
@@ -22,6 +23,7 @@ from rawdrift.controls.optimization.result import (
     Violation,
 )
 from rawdrift.controls.optimization.spec import OptimizationSpec
+from rawdrift.isp.presets import kinds
 from rawdrift.runs.store import Finished
 from rawdrift.statistics.basics import spread
 
@@ -85,6 +87,7 @@ def analyze(
         differences=differences,
         curves=curves,
         isps=isps,
+        labels=labels(kinds(what.isp)),
         violations=violations,
         choices=choices,
         diverged=diverged,

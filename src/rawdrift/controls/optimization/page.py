@@ -8,7 +8,6 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from rawdrift.configurations import in_words
-from rawdrift.controls.forensics.axes import words
 from rawdrift.controls.optimization import figures, findings, parameters
 from rawdrift.controls.optimization.caveats import caveats
 from rawdrift.controls.optimization.findings import FIRST, SECOND
@@ -114,7 +113,7 @@ def _left(result: OptimizationResult) -> Left:
 
     by_parameter: dict[str, list[Violation]] = {}
     for violation in result.violations:
-        by_parameter.setdefault(words(violation.parameter), []).append(violation)
+        by_parameter.setdefault(result.labels[violation.parameter], []).append(violation)
     return Left(
         of=count(result.isps),
         ever=count(result.violations),

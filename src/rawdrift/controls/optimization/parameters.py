@@ -12,7 +12,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from rawdrift.controls.forensics.axes import words
 from rawdrift.controls.forensics.figures import key
 from rawdrift.controls.optimization.figures import LOOKS, plain_axes
 from rawdrift.controls.optimization.result import LearnedISP, OptimizationResult
@@ -56,7 +55,7 @@ def paths(result: OptimizationResult, camera: str) -> Figure:
         box = (x / style.WIDTH, y / height, wide / style.WIDTH, tall / height)
         axes = figure.add_axes(box)
         plain_axes(axes)
-        axes.set_title(plain(words(element), 30), loc="left", fontsize=9, pad=4)
+        axes.set_title(plain(result.labels[element], 30), loc="left", fontsize=9, pad=4)
         axes.axhline(number, color=INK, lw=1.1, ls=(0, (4, 3)), zorder=4)
         name = element.partition("[")[0]
         for isp in isps:
@@ -99,7 +98,11 @@ def kernels(result: OptimizationResult, camera: str) -> Figure:
     isps = _of_camera(result, camera)
     titles = ["camera's", *(f"{isp.intensity:g}\nfold {isp.fold + 1}" for isp in isps)]
     shown = [
-        (words(name) + (f" {'RGB'[i] if count == 3 else i + 1}" if count > 1 else ""), name, i)
+        (
+            result.labels[name] + (f" {'RGB'[i] if count == 3 else i + 1}" if count > 1 else ""),
+            name,
+            i,
+        )
         for name in isps[0].initial
         if is_kernel(name)
         for count in [len(_squares(isps[0].initial[name]))]
@@ -137,6 +140,13 @@ def kernels(result: OptimizationResult, camera: str) -> Figure:
             if row == 0:
                 axes.set_title(titles[column], fontsize=8.5, color=MUTED if column else INK, pad=4)
     return figure
+
+
+def _which(index: int, count: int) -> str:
+    """Name one of several kernels."""
+    if count == 1:
+        return ""
+    return f" {'RGB'[index] if count == 3 else index + 1}"
 
 
 def _squares(value: Any) -> Sequence[NDArray[np.floating]]:

@@ -241,7 +241,8 @@ class OptimizationResult(Result, frozen=True, kw_only=True, tag="optimization"):
 
     same: settings that equal another one to the last bit, and that one. epochs: of a training.
     table, differences, curves: of the settings at each intensity; empty where none finished.
-    isps, violations: of the learned ISPs. choices: of static-best. diverged: trainings without a
+    isps, violations: of the learned ISPs. labels: names of their parameters and elements for
+    readers. choices: of static-best. diverged: trainings without a
     result. samples, stages: pictures of the first fold.
     """
 
@@ -254,6 +255,7 @@ class OptimizationResult(Result, frozen=True, kw_only=True, tag="optimization"):
     differences: list[Difference]
     curves: list[Curve]
     isps: list[LearnedISP]
+    labels: dict[str, str]
     violations: list[Violation]
     choices: list[Choice]
     diverged: list[Diverged]

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from rawdrift.controls.forensics.axes import words
 from rawdrift.controls.optimization.result import Choice, Difference, OptimizationResult, Row
 from rawdrift.report import style
 from rawdrift.report.tables import Column, Table
@@ -128,7 +127,7 @@ def _parameters(result: OptimizationResult) -> Table:
         for name, value in isp.final.items():
             start = elements(name, isp.initial[name])
             for element, number in elements(name, value).items():
-                rows.append([*first, words(element), start[element], number])
+                rows.append([*first, result.labels[element], start[element], number])
         end = isp.path[-1].clipped
         rows.append([*first, "share of black values", isp.clipped.black, end.black])
         rows.append([*first, "share of white values", isp.clipped.white, end.white])
@@ -145,7 +144,7 @@ def _decimals(*values: float) -> int:
 def _violations(result: OptimizationResult) -> Table:
     columns: Columns = [
         *_training(result),
-        (Column("parameter", "Parameter"), lambda violation: words(violation.parameter)),
+        (Column("parameter", "Parameter"), lambda violation: result.labels[violation.parameter]),
         (Column("step", "Since step"), lambda violation: violation.step),
         (Column("what", "What was wrong then"), lambda violation: _signed(violation.what)),
         (
