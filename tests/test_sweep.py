@@ -230,18 +230,17 @@ def test_a_run_folder_has_what_it_should(finished):
     assert strict(run / "summary.json")["kind"] == "forensics"
     rd.forensics.Signature.load(run / "signature.json")
     assert result.failed == {}
-    assert [search.folds for search in result.searches] == [[0, 1]] * 4
+    assert [[f.fold for f in search.folds] for search in result.searches] == [[0, 1]] * 4
     for search in result.searches:
         assert search.metric.low <= search.metric.value <= search.metric.high
-        of_folds = {setting.fold: setting for setting in search.found}
-        for fold in (0, 1):
+        for fold, found in enumerate(search.folds):
             shown = [
                 float(r["value"]) for r in rows(run)
                 if (r["fold"], r["group"], r["method"], r["metric"])
                 == (str(fold), search.group, "gradient", "macro_f1")
                 and float(r["regularization"]) == search.regularization
             ]  # fmt: skip
-            assert shown == [of_folds[fold].metric]
+            assert shown == [found.gradient.metric]
     # The kept network is what the signature speaks of, and is used like any of the user's own.
     experiment = DriftForensics(spec)
     content = rd.forensics.Signature.load(run / "signature.json").content
@@ -309,7 +308,7 @@ def test_a_run_that_was_killed_ends_with_the_same_results_and_trains_nothing_aga
     monkeypatch.setattr(kept, "train", None)
     again = rd.run(finished.spec, run, Compute(threads=1))
     assert (run / "results.csv").read_bytes() == before
-    for key in ("searches", "worst", "compared", "sensitivity", "pictures", "envelope"):
+    for key in ("searches", "worst", "sensitivity", "pictures", "envelope"):
         assert getattr(again, key) == getattr(finished.result, key)
     for key in ("model_sha256", "data_sha256"):
         assert getattr(again.signature, key) == getattr(finished.result.signature, key)
@@ -333,7 +332,7 @@ def test_a_training_that_fails_is_tried_once_and_does_not_stop_the_rest(
     assert len(result.failed) == 4 + 1  # searches and envelope of the first fold
     assert set(result.failed.values()) == {"the training has diverged"}
     assert result.signature is result.envelope is None
-    assert [search.folds for search in result.searches] == [[1]] * 4
+    assert [[f.fold for f in search.folds] for search in result.searches] == [[1]] * 4
     monkeypatch.setattr(kept, "train", train)
     result = rd.run(spec, tmp_path / "run")
     assert result.failed == {}
@@ -555,20 +554,27 @@ def test_what_weakens_a_run_is_told(a_run):
     result = result_of(a_run)
     assert "The gradient was beaten" not in told(a_run)
     warning = "random found a worse setting (macro_f1 0.1) than the gradient"
-    compared = [msgspec.structs.replace(line, warnings=[warning]) for line in result.compared]
+    change, compared = msgspec.structs.replace, len(result.compared())
+    searches = [
+        change(
+            search,
+            folds=[change(f, warnings=[warning] * (len(f.methods) > 1)) for f in search.folds],
+        )
+        for search in result.searches
+    ]
     text = told(
         a_run,
-        compared=compared,
+        searches=searches,
         failed={"search of gamma, λ 0, fold 1": "it broke", "envelope fold 1": "it broke"},
     )
-    assert f"The gradient was beaten in {len(compared)} of {len(compared)} searches" in text
+    assert f"The gradient was beaten in {compared} of {compared} searches" in text
     assert warning in text
     assert "2 units failed" in text
     assert "search of gamma, λ 0, fold 1 and 1 more: it broke" in text
     assert "Only 20 test images of a model" in text
     assert "Only 2 samples for the Sobol indices" in text
     nothing = Interval(0.0, 0.0, 0.0)
-    worst = msgspec.structs.replace(result.worst, metric=result.baseline.metric, drop=nothing)
+    worst = change(result.worst, metric=result.baseline.metric, drop=nothing)
     assert "No setting was found that costs these models macro F1 beyond chance" in told(
         a_run, worst=worst
     )
@@ -576,6 +582,12 @@ def test_what_weakens_a_run_is_told(a_run):
 
 def test_a_run_without_envelope_sensitivity_rivals_and_intervals_has_a_page(a_run):
     result, change = result_of(a_run), msgspec.structs.replace
+
+    def alone(search):
+        folds = [
+            change(fold, methods={"gradient": fold.gradient}, warnings=[]) for fold in search.folds
+        ]
+        return change(search, folds=folds)
 
     def unknown(search):
         ends = dict.fromkeys(("low", "high"))
@@ -585,8 +597,8 @@ def test_a_run_without_envelope_sensitivity_rivals_and_intervals_has_a_page(a_ru
 
     baseline = change(result.baseline, metric=Interval(result.baseline.metric.value, None, None))
     text = told(
-        a_run, signature=None, envelope=None, sensitivity=None, compared=[], baseline=baseline,
-        worst=unknown(result.worst), searches=list(map(unknown, result.searches)),
+        a_run, signature=None, envelope=None, sensitivity=None, baseline=baseline,
+        worst=unknown(result.worst), searches=[alone(unknown(search)) for search in result.searches],
     )  # fmt: skip
     for gone in ("What is safe", "The signature", "What matters", "CMA-ES"):
         assert gone not in text

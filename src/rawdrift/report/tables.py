@@ -1,7 +1,7 @@
 """Tables for the page, for programs (CSV) and for papers (LaTeX)."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,6 +68,18 @@ class Table(NamedTuple):
             pairs = zip(self.columns, row, strict=True)
             rows.append([c.show(value, own if c.by_row else None) for c, value in pairs])
         return rows
+
+
+Columns = Sequence[tuple[Column, Callable[[Any], Any]]]
+"""Columns, and the value that each has for an item."""
+
+
+def table(
+    name: str, title: str, columns: Columns, items: Iterable[Any], digits: Sequence[int] = ()
+) -> Table:
+    """Return a table with a row for each item."""
+    rows = [[value(item) for _, value in columns] for item in items]
+    return Table(name, title, [column for column, _ in columns], rows, digits)
 
 
 def write(table: Table, folder: Path) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from msgspec.structs import asdict
 
 from rawdrift import configurations
 from rawdrift.checks import InputError
@@ -16,10 +15,7 @@ from rawdrift.controls.forensics.records import (
     SensitivityRecord,
 )
 from rawdrift.controls.forensics.result import (
-    GRADIENT,
     Baseline,
-    Compared,
-    FoldFound,
     ForensicsResult,
     Found,
     Search,
@@ -87,15 +83,10 @@ def analyze(
         baseline=_baseline(experiment, searches),
         searches=[_search(experiment, folds) for folds in series],
         worst=worst,
-        compared=[
-            Compared(r.fold, r.group, r.regularization, r.baseline, r.methods, r.warnings)
-            for r in searches
-            if len(r.methods) > 1
-        ],
         trajectories=[
             Trajectory(record.regularization, record.trajectory)
             for record in searches
-            if (record.group, record.fold) == (worst.group, worst.setting.fold)
+            if (record.group, record.fold) == (worst.group, worst.search.fold)
         ],
         sensitivity=sensitivity,
         envelope=None if envelope is None else envelope.envelope,
@@ -118,11 +109,11 @@ def _signed(content: Mapping[str, Any]) -> Signed:
 
 def _search(experiment: "DriftForensics", folds: Sequence[SearchRecord]) -> Search:
     """What the gradient search found over folds."""
-    found = [_of_fold(record, record.methods[GRADIENT]) for record in folds]
+    found = [record.search.gradient for record in folds]
     return Search(
         **_over_folds(experiment, folds, "gradient", found),
         distance=float(np.mean([setting.distance for setting in found])),
-        found=found,
+        folds=[record.search for record in folds],
     )
 
 
@@ -133,22 +124,18 @@ def _worst(experiment: "DriftForensics", series: Sequence[Sequence[SearchRecord]
     candidates = []
     for folds in series:
         if len(folds) == most:
-            found = [_of_fold(record, record.worst) for record in folds]
-            setting = max(found, key=lambda setting: setting.default - setting.metric)
-            whole = _over_folds(experiment, folds, "worst", found)
-            candidates.append(Worst(**whole, setting=setting))
+            searches = [record.search for record in folds]
+            whole = _over_folds(experiment, folds, "worst", [s.worst for s in searches])
+            search = max(searches, key=lambda search: search.default - search.worst.metric)
+            candidates.append(Worst(**whole, folds=most, search=search))
     return max(candidates, key=lambda worst: (worst.drop.value, -worst.regularization))
-
-
-def _of_fold(record: SearchRecord, found: Found) -> FoldFound:
-    return FoldFound(**asdict(found), fold=record.fold, default=record.baseline)
 
 
 def _over_folds(
     experiment: "DriftForensics",
     folds: Sequence[SearchRecord],
     which: Literal["gradient", "worst"],
-    found: Sequence[FoldFound],
+    found: Sequence[Found],
 ) -> dict[str, Any]:
     """The fields of `Searched`. which: settings were `found`, of the features in the records."""
     after = _features(folds, which)
@@ -157,7 +144,6 @@ def _over_folds(
     return {
         "group": folds[0].group,
         "regularization": folds[0].regularization,
-        "folds": [record.fold for record in folds],
         "metric": uncertainty.interval(after, confidence),
         "std": spread([setting.metric for setting in found]).std,
         "drop": uncertainty.drop(after, confidence),
@@ -169,7 +155,7 @@ def _baseline(experiment: "DriftForensics", searches: Sequence[SearchRecord]) ->
     by_fold = {record.fold: record for record in reversed(searches)}
     folds = [by_fold[fold] for fold in sorted(by_fold)]
     features = _features(folds, "default")
-    values = [record.baseline for record in folds]
+    values = [record.search.default for record in folds]
     interval = _uncertainty(experiment, folds).interval(
         features, experiment.spec.forensics.confidence
     )

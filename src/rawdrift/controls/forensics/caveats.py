@@ -22,11 +22,12 @@ def caveats(result: ForensicsResult) -> list[tuple[str, str]]:
                 "model loses means nothing.",
             )
         )
-    beaten = [line for line in result.compared if line.warnings]
+    compared = [fold for _, fold in result.compared()]
+    beaten = [fold for fold in compared if fold.warnings]
     if beaten:
         notes.append(
             (
-                f"The gradient was beaten in {len(beaten)} of {len(result.compared)} searches.",
+                f"The gradient was beaten in {len(beaten)} of {len(compared)} searches.",
                 "Another method found a worse setting with as many evaluations, so worse settings "
                 "than any shown here may exist: give the search more restarts or steps.",
             )

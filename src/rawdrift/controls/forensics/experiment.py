@@ -37,7 +37,7 @@ from rawdrift.controls.forensics.records import (
     search_rows,
     sensitivity_rows,
 )
-from rawdrift.controls.forensics.result import GRADIENT, ForensicsResult, Found, Visited
+from rawdrift.controls.forensics.result import GRADIENT, FoldSearch, ForensicsResult, Found, Visited
 from rawdrift.controls.forensics.sensor_settings import with_sensor
 from rawdrift.controls.forensics.signing import sign
 from rawdrift.controls.forensics.sobol import sensitivity
@@ -173,9 +173,13 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         result = search_chain(
             chain, space, weight, settings.restarts, settings.steps, rivals, self.spec.seed
         )
-        methods = {GRADIENT: result.gradient, **result.rivals}
-        where = {"fold": unit.fold, "group": unit.group, "regularization": weight, "n": len(data)}
-        default = {self.metric: result.baseline, "loss": chain.baseline.loss}
+        search = FoldSearch(
+            unit.fold,
+            result.baseline,
+            {GRADIENT: result.gradient, **result.rivals},
+            list(result.warnings),
+        )
+        shared = {"group": unit.group, "regularization": weight, "n": len(data)}
 
         def features(found: Found) -> list[list[float]]:
             setting = np.array([*found.parameters.values()])
@@ -183,19 +187,16 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
             return exact
 
         return SearchRecord(
-            fold=unit.fold,
+            rows=list(search_rows(shared, self.metric, chain.baseline.loss, search)),
+            precision=self.precision,
             group=unit.group,
             regularization=weight,
-            rows=list(search_rows(where, self.metric, default, methods.values())),
-            precision=self.precision,
-            baseline=result.baseline,
-            methods=methods,
-            warnings=list(result.warnings),
+            search=search,
             trajectory=[Visited(v.start, v.loss, v.metric, v.distance) for v in result.trajectory],
             features=Features(
                 default=chain.baseline.features.tolist(),
-                gradient=features(result.gradient),
-                worst=features(result.worst),
+                gradient=features(search.gradient),
+                worst=features(search.worst),
             ),
         )
 
@@ -236,7 +237,7 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         if isinstance(record, SearchRecord):
             return (
                 f"{fold}, {record.group}, λ {record.regularization:g}: {self.metric} "
-                f"{record.baseline:.3f} to {record.worst.metric:.3f}"
+                f"{record.search.default:.3f} to {record.search.worst.metric:.3f}"
             )
         if isinstance(record, SensitivityRecord):
             if not record.sensitivity.variance:

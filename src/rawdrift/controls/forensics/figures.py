@@ -114,10 +114,10 @@ def percent(confidence: float) -> str:
 
 def methods(result: ForensicsResult) -> Figure:
     """The metric that gradient, random search and CMA-ES found, by regularization and fold."""
-    lines = sorted(result.compared, key=lambda line: (line.regularization, line.fold))
+    lines = sorted(result.compared(), key=lambda line: (line[0].regularization, line[1].fold))
     labels = [
-        f"λ = {line.regularization:g}" + (f", fold {line.fold + 1}" if result.models > 1 else "")
-        for line in lines
+        f"λ = {search.regularization:g}" + (f", fold {one.fold + 1}" if result.models > 1 else "")
+        for search, one in lines
     ]
     left = 0.35 + LETTER * max(map(len, labels))
     figure, (axes,) = rows(len(lines), left, 1, 0.35, 0.3)
@@ -125,10 +125,10 @@ def methods(result: ForensicsResult) -> Figure:
         name: {"marker": marker, "mfc": color if name == GRADIENT else PAPER, "mec": color}
         for name, (marker, color) in METHODS.items()
     }
-    for y, line in enumerate(lines):
+    for y, (_, one) in enumerate(lines):
         axes.axhline(y, color=RULE, lw=0.8, zorder=0)
-        axes.plot([line.default] * 2, [y - 0.32, y + 0.32], color=INK, lw=1.4)
-        for name, found in line.methods.items():
+        axes.plot([one.default] * 2, [y - 0.32, y + 0.32], color=INK, lw=1.4)
+        for name, found in one.methods.items():
             size, order = (6.5, 3) if name == GRADIENT else (8, 2)
             axes.plot(found.metric, y, mew=1.6, ms=size, zorder=order, **looks[name])
     axes.set_yticks(range(len(lines)), labels)
@@ -137,7 +137,7 @@ def methods(result: ForensicsResult) -> Figure:
     keys = [
         Line2D([], [], lw=0, label=method(name), **looks[name])
         for name in METHODS
-        if any(name in line.methods for line in lines)
+        if any(name in one.methods for _, one in lines)
     ]
     keys.append(Line2D([], [], marker="|", mec=INK, lw=0, ms=9, mew=1.4, label="own setting"))
     tall = figure.get_size_inches()[1]
@@ -157,7 +157,7 @@ def trajectories(result: ForensicsResult) -> Figure:
     for i, (axes, trajectory) in enumerate(zip(panels, ordered, strict=True)):
         title = f"λ = {trajectory.regularization:g}"
         axes.set_title(title, loc="left", fontsize=10, weight="bold")
-        axes.axhline(result.worst.setting.default, **_DASHED)
+        axes.axhline(result.worst.search.default, **_DASHED)
         for start in sorted({visit.start for visit in trajectory.visits} - {-1}):
             y = [visit.metric for visit in trajectory.visits if visit.start == start]
             color = WRONG if start == 0 else ACCENT if start == 1 else SPREAD

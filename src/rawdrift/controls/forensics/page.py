@@ -28,6 +28,7 @@ def write(run: Path, result: ForensicsResult) -> str:
         tables(result),
         farthest=result.farthest,
         lowest=result.lowest,
+        compared=result.compared(),
         far=figures.distance(result),
         caveats=caveats(result),
         isp_words=in_words(result.isp) if result.isp in CONFIGURATIONS else "of a file",
@@ -47,7 +48,7 @@ def lines(result: ForensicsResult, run: Path) -> Iterator[str]:
     if worst.drop.value <= 0:
         yield f"no setting was found that costs {metric}, {result.baseline.metric.value:.3f}"
     else:
-        fold = f" (fold {worst.setting.fold + 1})" if result.models > 1 else ""
+        fold = f" (fold {worst.search.fold + 1})" if result.models > 1 else ""
         before = worst.metric.value + worst.drop.value
         yield (
             f"worst that was found: {metric} falls from {before:.3f} to {worst.metric.value:.3f} "
@@ -88,7 +89,7 @@ def _figures(result: ForensicsResult, run: Path) -> Mapping[str, Callable[[], Fi
             "At the worst setting",
             shown.amplified,
         )
-    if result.compared:
+    if result.compared():
         drawn["methods"] = partial(figures.methods, result)
     if result.sensitivity:
         drawn["sobol"] = partial(safety.sobol, result.space, result.sensitivity)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from rawdrift.controls.forensics.records import ForensicsRecord, SearchRecord
 from rawdrift.controls.forensics.result import (
-    FoldFound,
     ForensicsResult,
+    Found,
     Pictures,
     StagePair,
     StagePicture,
@@ -40,7 +40,7 @@ def illustrate(
     gallery: Gallery,
 ) -> ForensicsResult:
     """Return the result with pictures of its worst search."""
-    worst, fold = result.worst, result.worst.setting.fold
+    worst, fold = result.worst, result.worst.search.fold
     record = next(
         unit.record
         for unit in units
@@ -54,14 +54,14 @@ def illustrate(
     )
     images = [experiment.tests[fold][i] for i in most_harmed(before, after)]
     by_regularization = {
-        search.regularization: found
+        search.regularization: one.gradient
         for search in sorted(result.searches, key=lambda search: search.regularization)
-        for found in search.found
-        if (search.group, found.fold) == (worst.group, fold)
+        for one in search.folds
+        if (search.group, one.fold) == (worst.group, fold)
     }
     space = experiment.groups[worst.group]
 
-    def drifted(found: FoldFound) -> Pipeline:
+    def drifted(found: Found) -> Pipeline:
         return space.pipeline(experiment.isp, np.array([*found.parameters.values()])).cpu()
 
     own, at_worst = experiment.isp.cpu(), drifted(worst.setting)

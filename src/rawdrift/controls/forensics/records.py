@@ -1,12 +1,12 @@
 """The records of units: their rows for results.csv, and what the analysis needs of them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 from msgspec.structs import asdict
 
-from rawdrift.controls.forensics.result import Envelope, Found, Sensitivity, Visited
+from rawdrift.controls.forensics.result import Envelope, FoldSearch, Sensitivity, Visited
 from rawdrift.runs.store import Record, Row
 
 
@@ -19,21 +19,18 @@ class Features(msgspec.Struct, frozen=True):
 
 
 class SearchRecord(Record, frozen=True, kw_only=True, tag_field="kind", tag="search"):
-    """A search of one group of parameters in one fold. baseline: the metric before."""
+    """The search of a group of parameters in one fold."""
 
-    fold: int
     group: str
     regularization: float
-    baseline: float
-    methods: dict[str, Found]
-    warnings: list[str]
+    search: FoldSearch
     trajectory: list[Visited]
     features: Features
 
     @property
-    def worst(self) -> Found:
-        """The worst setting of all methods; of equal ones that of the gradient."""
-        return min(self.methods.values(), key=lambda found: found.metric)
+    def fold(self) -> int:
+        """The number of the fold."""
+        return self.search.fold
 
 
 class SensitivityRecord(Record, frozen=True, kw_only=True, tag_field="kind", tag="sensitivity"):
@@ -54,22 +51,22 @@ class EnvelopeRecord(Record, frozen=True, kw_only=True, tag_field="kind", tag="e
 ForensicsRecord = SearchRecord | SensitivityRecord | EnvelopeRecord
 
 
-def search_rows(
-    shared: Row, metric: str, default: Mapping[str, float], methods: Iterable[Found]
-) -> Iterator[Row]:
-    """The numbers of a search by method. shared: fold, group, regularization and n."""
-    for name, value in default.items():
-        yield {**shared, "method": "default", "metric": name, "value": value}
-    for found in methods:
-        values = {
+def search_rows(shared: Row, metric: str, loss: float, search: FoldSearch) -> Iterator[Row]:
+    """The numbers of a search by method. shared: group, regularization and n. loss: before."""
+    numbers = {"default": {metric: search.default, "loss": loss}} | {
+        method: {
             metric: found.metric,
             "loss": found.loss,
             "distance": found.distance,
             "evaluations": found.evaluations,
             **found.parameters,
         }
+        for method, found in search.methods.items()
+    }
+    for method, values in numbers.items():
         for name, value in values.items():
-            yield {**shared, "method": found.method, "metric": name, "value": value}
+            row = {"fold": search.fold, "method": method, "metric": name, "value": value}
+            yield shared | row
 
 
 def sensitivity_rows(shared: Row, sensitivity: Sensitivity) -> Iterator[Row]:

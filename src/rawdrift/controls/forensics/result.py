@@ -1,6 +1,5 @@
 """What drift forensics finds: shared by searches, records of units, the result and its page."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -32,11 +31,26 @@ class Found(msgspec.Struct, frozen=True):
     evaluations: int
 
 
-class FoldFound(Found, frozen=True):
-    """What a method found for the model of a fold, whose metric was `default` before."""
+class FoldSearch(msgspec.Struct, frozen=True):
+    """The search for the model of one fold, by gradients and by rivals with as many evaluations.
+
+    default: the metric with the camera's own setting. methods: what each found, by its name.
+    """
 
     fold: int
     default: float
+    methods: dict[str, Found]
+    warnings: list[str]
+
+    @property
+    def gradient(self) -> Found:
+        """The setting that the gradient found."""
+        return self.methods[GRADIENT]
+
+    @property
+    def worst(self) -> Found:
+        """The worst setting of all methods; of equal ones that of the gradient."""
+        return min(self.methods.values(), key=lambda found: found.metric)
 
 
 class Sobol(msgspec.Struct, frozen=True):
@@ -151,7 +165,6 @@ class Searched(msgspec.Struct, frozen=True, kw_only=True):
 
     group: str
     regularization: float
-    folds: list[int]
     metric: Interval
     std: float | None
     drop: Interval
@@ -163,16 +176,28 @@ class Searched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Search(Searched, frozen=True, kw_only=True):
-    """What the gradient search of a group of parameters found. distance: mean over folds."""
+    """The searches of a group of parameters in all folds.
+
+    metric, std, drop, distance: at the settings that the gradient found; distance: mean over folds.
+    """
 
     distance: float
-    found: list[FoldFound]
+    folds: list[FoldSearch]
 
 
 class Worst(Searched, frozen=True, kw_only=True):
-    """The search, by whatever method, that costs most. setting: of the fold that loses most."""
+    """The search that costs most, at the worst settings of all methods.
 
-    setting: FoldFound
+    folds: how many. search: of the fold that loses most.
+    """
+
+    folds: int
+    search: FoldSearch
+
+    @property
+    def setting(self) -> Found:
+        """The worst setting of the fold that loses most."""
+        return self.search.worst
 
 
 class Baseline(msgspec.Struct, frozen=True):
@@ -182,17 +207,6 @@ class Baseline(msgspec.Struct, frozen=True):
     std: float | None
     by_fold: list[float]
     n: int
-
-
-class Compared(msgspec.Struct, frozen=True):
-    """A search by several methods with as many evaluations each. default: the metric before."""
-
-    fold: int
-    group: str
-    regularization: float
-    default: float
-    methods: dict[str, Found]
-    warnings: list[str]
 
 
 class Trajectory(msgspec.Struct, frozen=True):
@@ -277,7 +291,7 @@ class ForensicsResult(Result, frozen=True, kw_only=True, tag="forensics"):
     trained_here: whether the models were trained in this run. distance: "l2" or "ssim".
     isp, camera: names. space: the axes that drift. groups: that were searched. models: how many.
     tested: test images of each. trajectories: of the worst group in its worst fold, by
-    regularization. compared: searches that had rivals. sensitivity, envelope: of the first model.
+    regularization. sensitivity, envelope: of the first model.
     model_file: of the first model, relative to the run folder if it was trained here.
     """
 
@@ -294,7 +308,6 @@ class ForensicsResult(Result, frozen=True, kw_only=True, tag="forensics"):
     baseline: Baseline
     searches: list[Search]
     worst: Worst
-    compared: list[Compared]
     trajectories: list[Trajectory]
     sensitivity: Sensitivity | None
     envelope: Envelope | None
@@ -321,31 +334,30 @@ class ForensicsResult(Result, frozen=True, kw_only=True, tag="forensics"):
             numbers if self.envelope is None else numbers | {"envelope scale": self.envelope.scale}
         )
 
-    def rows(self) -> list[dict[str, Any]]:
-        """A row for each fold, search and method; `value` is the metric at its setting."""
-        return list(self._rows())
+    def compared(self) -> list[tuple[Search, FoldSearch]]:
+        """The searches that had rivals, fold by fold."""
+        return [(s, fold) for s in self.searches for fold in s.folds if len(fold.methods) > 1]
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
-        rivals = {
-            (line.group, line.regularization, line.fold): line.methods for line in self.compared
-        }
-        for search in self.searches:
-            for gradient in search.found:
-                key = (search.group, search.regularization, gradient.fold)
-                for method, found in {GRADIENT: gradient, **rivals.get(key, {})}.items():
-                    yield {
-                        "group": search.group,
-                        "regularization": search.regularization,
-                        "fold": gradient.fold,
-                        "method": method,
-                        "metric": self.metric,
-                        "default": gradient.default,
-                        "value": found.metric,
-                        "loss": found.loss,
-                        "distance": found.distance,
-                        "evaluations": found.evaluations,
-                        **{a.name: found.parameters.get(a.name, a.default) for a in self.space},
-                    }
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each search, fold and method; `value` is the metric at its setting."""
+        return [
+            {
+                "group": search.group,
+                "regularization": search.regularization,
+                "fold": fold.fold,
+                "method": found.method,
+                "metric": self.metric,
+                "default": fold.default,
+                "value": found.metric,
+                "loss": found.loss,
+                "distance": found.distance,
+                "evaluations": found.evaluations,
+                **{axis.name: found.parameters.get(axis.name, axis.default) for axis in self.space},
+            }
+            for search in self.searches
+            for fold in search.folds
+            for found in fold.methods.values()
+        ]
 
     def plot(self) -> "Figure":
         """Draw the metric after each search, by regularization and group of parameters."""

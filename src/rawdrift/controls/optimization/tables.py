@@ -1,7 +1,6 @@
 """The tables of a drift optimization run."""
 
 import math
-from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -9,10 +8,7 @@ import numpy as np
 
 from rawdrift.controls.optimization.result import Choice, Difference, OptimizationResult, Row
 from rawdrift.report import style
-from rawdrift.report.tables import Column, Table
-
-Columns = list[tuple[Column, Callable[[Any], Any]]]
-"""Columns, and the value that each has for an item."""
+from rawdrift.report.tables import Column, Columns, Table, table
 
 _INTENSITY = (Column("intensity", "Intensity"), lambda item: f"{item.intensity:g}")
 _SETTING = (Column("setting", "Setting"), lambda item: item.setting)
@@ -35,12 +31,6 @@ def tables(result: OptimizationResult) -> dict[str, Table]:
     return {table.name: table for table in present}
 
 
-def _table(name: str, title: str, columns: Columns, items: Iterable[Any]) -> Table:
-    """Return a table with a row for each item."""
-    rows = [[value(item) for _, value in columns] for item in items]
-    return Table(name, title, [column for column, _ in columns], rows)
-
-
 def _settings(result: OptimizationResult) -> Table:
     """The paper's Table 4."""
     metric = style.metric(result.metric)
@@ -54,7 +44,7 @@ def _settings(result: OptimizationResult) -> Table:
         (Column("std_over_steps", "over steps", 3), lambda row: row.std_over_steps),
         (Column("folds", "Folds", 0), lambda row: row.folds),
     ]
-    return _table("settings", f"{metric} over folds and steps", columns, result.table)
+    return table("settings", f"{metric} over folds and steps", columns, result.table)
 
 
 def _learning(result: OptimizationResult) -> Table:
@@ -75,7 +65,7 @@ def _learning(result: OptimizationResult) -> Table:
             lambda row: f"{row.steps_to_90_of_best.reached} of {row.folds}",
         ),
     ]
-    return _table("learning", "How far and how fast each setting learns", columns, result.table)
+    return table("learning", "How far and how fast each setting learns", columns, result.table)
 
 
 def _differences(result: OptimizationResult) -> Table:
@@ -91,7 +81,7 @@ def _differences(result: OptimizationResult) -> Table:
         (Column("p_holm", "p, Holm", 3), lambda difference: difference.p_holm),
         (Column("images", "Images", 0), lambda difference: difference.n),
     ]
-    return _table("differences", "Paired differences between settings", columns, result.differences)
+    return table("differences", "Paired differences between settings", columns, result.differences)
 
 
 def elements(name: str, value: Any) -> dict[str, float]:
@@ -152,7 +142,7 @@ def _violations(result: OptimizationResult) -> Table:
             lambda violation: _signed(violation.at_end or "back within physics"),
         ),
     ]
-    return _table("violations", "Parameters that left physics", columns, result.violations)
+    return table("violations", "Parameters that left physics", columns, result.violations)
 
 
 def _training(result: OptimizationResult) -> Columns:
@@ -178,7 +168,7 @@ def _choices(result: OptimizationResult) -> Table:
         (Column("images", "Images", 0), lambda choice: choice.images),
         *((Column(name, name, 2), partial(_score, name)) for name in names),
     ]
-    return _table("choices", "What static-best chose from", columns, result.choices)
+    return table("choices", "What static-best chose from", columns, result.choices)
 
 
 def _score(name: str, choice: Choice) -> float | None:
