@@ -24,7 +24,7 @@ from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.controls.result import Majority, load_result
 from rawdrift.controls.run import write_page
 from rawdrift.controls.synthesis.page import changes, compare, lines
-from rawdrift.report import style
+from rawdrift.report import panels, style
 from rawdrift.report.contact_sheet import contact_sheet, fit
 from rawdrift.report.tables import Column, Table, span, to_csv, to_latex
 from rawdrift.statistics import Interval, Spread
@@ -449,6 +449,26 @@ def test_changes_are_told_step_by_step(folders):
     assert changes(worst) == ["demosaicing: bilinear to Menon2007", "denoising: Gaussian to median"]
     assert changes(replace(worst, test="own")) == []
     assert changes(replace(worst, kind="corruption")) == []
+
+
+def test_titles_of_narrow_panels_stand_apart_and_on_the_figure():
+    cells = {(0, 0): panels.Cell(0.5)}
+    titles = "Corruptions, severity 1", "Corruptions, severity 3"
+    shown = [panels.Panel(title, ["fog"], cells, {}) for title in titles]
+    for first in (shown[0], shown[0]._replace(columns=TWELVE)):
+        with style.drawing():
+            figure = panels.draw(
+                ["bi,s,ga"], [first, shown[1]], panels.scale([0.5], [], "Accuracy")
+            )
+            figure.draw_without_rendering()
+        boxes = [
+            text.get_window_extent()
+            for axes in figure.axes
+            for text in axes.texts
+            if text.get_text() in titles
+        ]
+        assert boxes[0].x1 < boxes[1].x0
+        assert boxes[1].x1 < figure.bbox.x1
 
 
 # Tables

@@ -49,6 +49,7 @@ class Scale(NamedTuple):
 
 # Lengths are inches, frames and fonts points.
 _LETTER = 0.078
+_TITLE_LETTER = 0.085
 _GAP = 0.042
 _THINNEST, _THICKEST = 0.3, 2.6
 _WIDEST, _ROW = 0.72, 0.36
@@ -92,6 +93,11 @@ def draw(rows: Sequence[str], panels: Sequence[Panel], scale: Scale, note: str =
     leaning = _LETTER * letters * math.cos(math.radians(_SLANT)) + 0.1
     room = style.WIDTH - left - (_BETWEEN if len(lines[0]) > 1 else 0) - leaning
     wide = min(_WIDEST, room / most)
+
+    def width(panel: Panel) -> float:  # of its cells or of its title
+        return max(wide * len(panel.columns), _TITLE_LETTER * len(panel.title))
+
+    wide *= min(1, room / max(sum(map(width, line)) for line in lines))
     head = 0.55 + _LETTER * letters * math.sin(math.radians(_SLANT))
     tall = _ROW * len(rows)
     height = len(lines) * (head + tall) + (len(lines) - 1) * _APART + _KEYS
@@ -109,7 +115,7 @@ def draw(rows: Sequence[str], panels: Sequence[Panel], scale: Scale, note: str =
                     axes.text(-0.08, (row + 0.5) * _ROW, name, **where)
             for row, rank in panel.ranks.items():
                 _draw_rank(axes, (0.2 - left) if j == 0 else -0.2, (row + 0.5) * _ROW, rank)
-            x += wide * len(panel.columns) + _BETWEEN
+            x += width(panel) + _BETWEEN
     _draw_keys(figure, panels, scale, note)
     return figure
 

@@ -94,9 +94,9 @@ def difference(one: SynthesisResult, other: SynthesisResult, title: str) -> Figu
             for j, case in enumerate(columns)
             if (row, case) in shared
         }
-        tests = f"corruptions, severity {severity}" if severity else "pipelines (ISP)"
+        tests = f"Corruptions, severity {severity}" if severity else "Pipelines (ISP)"
         labels = [style.case(case.name) for case in columns]
-        shown.append(Panel(f"{title}: {tests}", labels, cells, {}))
+        shown.append(Panel(tests, labels, cells, {}))
     scale = panels.scale_of_differences(
         [cell.value for panel in shown for cell in panel.cells.values()],
         f"Difference in {style.metric(one.metric, inside=True)}, {title}",

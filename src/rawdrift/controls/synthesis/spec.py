@@ -16,20 +16,20 @@ from rawdrift.runs.spec import existing_file
 
 @dataclass(frozen=True)
 class Synthesis:
-    """Drift synthesis: the pipelines to train on. All twelve are tested, and corruptions.
+    """The pipelines to train on. Tests are on all twelve pipelines and on corruptions.
 
     Args:
-        train: names of training pipelines, such as "bi,s,ga". With task.checkpoint the one
-            pipeline whose views that model knows.
-        isps: ISP files (.toml) of the data's camera, to be tested beside the twelve, and trained on
-            where train names them: by the file's name without .toml.
-        precision: of the network in tests: "32", or "bf16", twice as fast where the processor has
-            bfloat16, with other answers to images near a decision.
-        folds: of the cross-validation, at least 2.
+        train: names of training pipelines, such as "bi,s,ga". With task.checkpoint, the one
+            pipeline whose views that model was trained on.
+        isps: ISP files (.toml) of the data's camera to test beside the twelve. `train` names them
+            by the file's name without .toml.
+        precision: of the network in tests: "32", or "bf16", which is twice as fast on processors
+            with bfloat16, but may answer differently where an image is near a decision.
+        folds: number of folds of the cross-validation, at least 2.
         channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
         corruptions: corruptions of the training pipeline's views to test on, by name or as
             import:package.module.name; by default the ten of the paper.
-        severities: of the corruptions, from 1 to 5.
+        severities: severities of the corruptions, from 1 to 5.
         severity_table: "imagenet", constants for images of about 224 pixels, or "small", for 32
             pixels, as the paper's code used them.
     """
@@ -45,7 +45,7 @@ class Synthesis:
 
     @property
     def pipelines(self) -> tuple[str, ...]:
-        """Names of all that are tested: the twelve, then those of files."""
+        """Names of all tested pipelines: the twelve, then those of files."""
         return (*CONFIGURATIONS, *(Path(path).stem for path in self.isps or ()))
 
     @property
@@ -95,13 +95,13 @@ class Synthesis:
 
 @dataclass(frozen=True)
 class SynthesisSpec:
-    """A drift synthesis experiment, whole.
+    """A whole drift synthesis experiment.
 
     Args:
         data: the raw images and their labels.
         synthesis: the grid of pipelines.
         task: the task model and its training.
-        seed: of everything that is drawn at random.
+        seed: seed of everything that is random.
     """
 
     data: Data
