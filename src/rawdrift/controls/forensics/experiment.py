@@ -245,8 +245,8 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
             return f"{fold}, sensitivity: most of {record.sensitivity.by_importance()[0]}"
         safe = record.envelope
         return (
-            f"{fold}, envelope: {len(safe.box)} axes, all together at {safe.scale:.2f} of what "
-            f"each may alone"
+            f"{fold}, envelope: {len(safe.box)} axes; all together may go {safe.scale:.2f} times "
+            f"as far as each alone"
         )
 
     def analyze(

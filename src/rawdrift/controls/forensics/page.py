@@ -46,7 +46,7 @@ def lines(result: ForensicsResult, run: Path) -> Iterator[str]:
     """The worst setting, and the settings that are safe together."""
     metric, worst = style.metric(result.metric, inside=True), result.worst
     if worst.drop.value <= 0:
-        yield f"no setting was found that costs {metric}, {result.baseline.metric.value:.3f}"
+        yield f"no setting was found that lowers {metric}, {result.baseline.metric.value:.3f}"
     else:
         fold = f" (fold {worst.search.fold + 1})" if result.models > 1 else ""
         before = worst.metric.value + worst.drop.value
