@@ -208,7 +208,9 @@ def test_data_that_changed_under_a_run_are_refused(finished, folder, capsys):
     pixels = tifffile.imread(image)
     tifffile.imwrite(image, np.roll(pixels, 1))
     try:
-        assert "the weights or an ISP file have changed" in fails(experiment(folder, finished), capsys)
+        assert "the weights or an ISP file have changed" in fails(
+            experiment(folder, finished), capsys
+        )
     finally:
         tifffile.imwrite(image, pixels)
 

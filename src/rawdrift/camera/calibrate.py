@@ -23,12 +23,12 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Calibration:
-    """A camera with the estimates in it, and what they rest on.
+    """A camera with estimated numbers, and the measurements behind them.
 
-    errors: standard errors of gain (DN/e-) and read_noise (e-). black_error: of each of the black
-        levels, in DN.
-    dark, flats: the measured levels. used: for each of `flats`, the sites (4,) that count.
-    notes: what the user should know.
+    errors: standard errors of gain (DN/e-) and read_noise (e-). black_error: standard error of each
+        black level, in DN.
+    dark, flats: the measured levels. used: for each of `flats`, the sites (4,) that were fitted.
+    notes: what the user should check.
     """
 
     camera: Camera
@@ -40,7 +40,7 @@ class Calibration:
     notes: tuple[str, ...]
 
     def text(self) -> str:
-        """The estimates with their standard errors, and the notes, for people."""
+        """Return the estimates with their standard errors, and the notes, as text."""
         levels = [level * (2**self.camera.bit_depth - 1) for level in self.camera.black_level]
         lines = [
             f"black level, {site}: {_with_error(level, self.black_error)} DN"
@@ -53,7 +53,7 @@ class Calibration:
 
 
 def _with_error(value: float, error: float) -> str:
-    """Both to the second digit of the error."""
+    """Return a value and its error, both to the second digit of the error."""
     digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 else 3
     return f"{value:.{digits}f} +- {error:.{digits}f}"
 
@@ -64,20 +64,21 @@ def calibrate(
     """Estimate black level, gain and read noise by photon transfer (EMVA 1288).
 
     dark: two or more frames without light, at the exposure time of the data. flat: two frames at
-    each of some exposures from dim to bright, of an evenly lit field, in any order: frames of one
-    exposure are found by their means. All raw, in whole DN, of one camera and ISO.
-    camera: what is known of it, at least its cfa; left out, from the frames' own metadata.
+    each of several exposures from dim to bright, of an evenly lit field, in any order: frames of
+    one exposure are matched by their means. All are raw, in whole DN, from one camera at one ISO.
+    camera: with at least its cfa; by default, that of the frames' own metadata.
 
-    gain is the slope of the variance in time over the signal, of all four sites together, up to 70
-    % of saturation. read_noise is the noise in time of the dark frames, less that of quantization;
-    the noise of the dark current and of rows is in it. Values that are all multiples of 2**n tell
-    that n bits of the container are empty: `adc_bits`. All else is kept as it is in `camera`.
+    gain is the slope of the variance in time over the signal, for all four sites together, up to
+    70 % of saturation. read_noise is the noise in time of the dark frames, minus that of
+    quantization; it includes the noise of the dark current and of rows. If all values are multiples
+    of 2**n, n bits of the container are empty, which sets `adc_bits`. All other fields are those of
+    `camera`.
 
     Raises InputError for frames that can't be compared or paired, dark frames that are cut off at
-    0, and flats that are all saturated or hold no light.
+    0, and flat frames that are all saturated or hold no light.
     """
     for kind, paths, why in (
-        ("dark", dark, "noise in time is seen in the difference of two"),
+        ("dark", dark, "noise in time is measured from the difference of two"),
         ("flat", flat, "two at each exposure"),
     ):
         if len(paths) < 2:
@@ -90,7 +91,7 @@ def calibrate(
     if (at_dark.low == 0).any():
         raise InputError(
             f"the dark frames ({dark[0]}, ...) are cut off at 0, so that neither black level nor "
-            f"read noise can be seen; expected a pedestal: raise the camera's black offset"
+            f"read noise can be measured; expected a pedestal: raise the camera's black offset"
         )
     pairs = _pairs(flat, means[len(dark) :], at_dark)
     levels = [measure(frames.read(pair), cfa, step) for pair in pairs]
@@ -99,7 +100,7 @@ def calibrate(
     slope_error = math.sqrt(line.covariance[1, 1])
     if line.gain < 3 * slope_error:
         raise InputError(
-            f"the flat frames hold no light that can be told from dark: their variance grows by "
+            f"the flat frames hold no light above the dark ones: their variance grows by "
             f"{line.gain:.2g} +- {slope_error:.2g} DN for a DN of signal; expected exposures up to "
             f"70 % of saturation"
         )
@@ -108,24 +109,24 @@ def calibrate(
     elif line.scatter > 1 + 4 * math.sqrt(2 / (line.points - 2)):
         notes.append(
             f"the points scatter {math.sqrt(line.scatter):.1f} times as much as photons alone "
-            f"would, and the errors are widened by that; look for saturation, a lamp that changes, "
-            f"processing inside the camera"
+            f"would, and the errors are widened by that factor; look for saturation, a lamp that "
+            f"changes, or processing inside the camera"
         )
     return _calibration(frames.camera, step, at_dark, levels, used, line, notes, len(dark))
 
 
 class _Frames:
-    """Reads the DN of frames of one size and depth."""
+    """Read the DN of frames of one size and depth."""
 
     def __init__(self, first: Path, camera: Camera | None):
-        found = decode(first)
-        known = camera or found.camera
-        if known is None:
+        decoded = decode(first)
+        camera = camera or decoded.camera
+        if camera is None:
             raise InputError(
                 f"{first} carries no camera metadata; give a camera file, or the color filter array"
             )
-        self.camera = known
-        self.first, self.kind = first, (found.mosaic.shape, found.mosaic.dtype)
+        self.camera, self.first = camera, first
+        self.kind = decoded.mosaic.shape, decoded.mosaic.dtype
 
     def read(self, paths: Sequence[Path]) -> Iterator[NDArray[Any]]:
         for path in paths:
@@ -140,7 +141,7 @@ class _Frames:
             yield normalize(mosaic, self.camera.bit_depth, path)
 
     def survey(self, paths: Sequence[Path]) -> tuple[int, list[float]]:
-        """The bits that any value has, and the mean of each frame."""
+        """Return the bits that are set in any value, and the mean of each frame."""
         bits, means = 0, []
         for mosaic in self.read(paths):
             bits |= int(np.bitwise_or.reduce(mosaic, axis=None))
@@ -149,7 +150,7 @@ class _Frames:
 
 
 def _pairs(paths: Sequence[Path], means: Sequence[float], dark: Level) -> list[tuple[Path, Path]]:
-    """Two by two, from dark to bright: frames of one exposure are next to each other."""
+    """Return the pairs of frames of one exposure, from dark to bright."""
     order = sorted(range(len(paths)), key=lambda i: means[i])
     pairs = []
     while order:
@@ -174,8 +175,8 @@ def _pairs(paths: Sequence[Path], means: Sequence[float], dark: Level) -> list[t
 def _usable(
     camera: Camera, dark: Level, pairs: Sequence[tuple[Path, Path]], levels: Sequence[Level]
 ) -> tuple[list[Mask], list[str]]:
-    """Which sites of each level lie in the linear range, and notes on those that do not."""
-    tops = np.min([level.top for level in levels], axis=0)  # inf where nothing saturates
+    """Return the sites of each level that are in the linear range, and notes on the others."""
+    tops = np.min([level.top for level in levels], axis=0)  # inf if nothing saturates
     if camera.white_level is not None:
         tops = np.minimum(tops, camera.white_level * (2**camera.bit_depth - 1))
     limit = dark.mean + LINEAR * (tops - dark.mean)
@@ -188,10 +189,10 @@ def _usable(
     notes = []
     for (one, other), level, mask in zip(pairs, levels, used, strict=True):
         if not mask.all():
-            out = ", ".join(name for name, kept in zip(SITES, mask, strict=True) if not kept)
-            where = f" at: {out}" if mask.any() else ""
-            seen = np.isfinite(level.top).any()
-            cause = "saturated" if seen else f"above {LINEAR:.0%} of saturation"
+            left_out = ", ".join(np.array(SITES)[~mask])
+            where = f" at: {left_out}" if mask.any() else ""
+            saturated = np.isfinite(level.top).any()
+            cause = "saturated" if saturated else f"above {LINEAR:.0%} of saturation"
             notes.append(f"{one.name} and {other.name} are {cause} and left out{where}")
     return used, notes
 
@@ -216,11 +217,11 @@ def _calibration(
     else:
         read = 0.0
         read_error = math.sqrt(step**2 / 12) / line.gain
-        notes.append("read noise is too low to be seen behind the steps of the ADC")
+        notes.append("read noise is too low to be measured behind the steps of the ADC")
     errors = Noise(gain=math.sqrt(line.covariance[1, 1]), read_noise=read_error)
-    # The four sites are alike: together they tell the error better than each alone.
+    # The four sites are alike: together they give a better estimate of the error than each alone.
     black_error = float(np.sqrt(np.square(dark.mean_error).mean()))
-    known = camera.noise
+    full_well = camera.noise.full_well if camera.noise else None
     provenance = (
         f"black level, gain and read noise by photon transfer (EMVA 1288) of {2 * len(flats)} flat "
         f"and {darks} dark frames; standard errors: gain {errors.gain:.2g} DN/e-, read noise "
@@ -231,7 +232,7 @@ def _calibration(
             camera,
             black_level=tuple(float(level) / full_scale for level in dark.mean),
             adc_bits=camera.bit_depth - (step.bit_length() - 1) if step > 1 else camera.adc_bits,
-            noise=Noise(line.gain, read, full_well=known.full_well if known else None),
+            noise=Noise(line.gain, read, full_well=full_well),
             provenance="; ".join(part for part in (camera.provenance, provenance) if part),
         ),
         errors=errors,

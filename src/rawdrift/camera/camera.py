@@ -22,7 +22,7 @@ _SHIPPED = resources.files("rawdrift.camera") / "files"
 
 @dataclass(frozen=True)
 class Noise:
-    """Photon transfer of the sensor at its base gain (EMVA 1288). What is not known is None.
+    """Photon transfer of the sensor at its base gain (EMVA 1288); unknown numbers are None.
 
     gain: DN of the container per photoelectron. read_noise: electrons rms. dark_current: electrons
     that a pixel collects without light in one frame, mean. row_noise: electrons rms that the pixels
@@ -59,20 +59,20 @@ class Optics:
 class Camera:
     """A camera's calibration. Raw values x = DN / (2**bit_depth - 1) are in [0, 1], full scale 1.
 
-    name: what to call it.
+    name: of the camera, any text.
     cfa: Bayer pattern of the first 2x2 pixels.
     black_level: of R, G in red rows, G in blue rows, B; in units of full scale.
-    white_level: saturation in units of full scale; given, black level correction rescales to
-        (x - black) / (white - black); None, it only subtracts (eq. 15).
+    white_level: saturation in units of full scale. With it, black level correction rescales to
+        (x - black) / (white - black); with None, it only subtracts (eq. 15).
     white_balance: gain of red, green, blue (eq. 18).
     color_matrix: camera RGB to output RGB (eq. 20).
     gamma: the view is the linear image to the power 1 / gamma (eq. 29).
     bit_depth: bits of the file's container, 1 to 16.
-    adc_bits: bits of the analog-to-digital converter, where fewer: left-justified in the container.
+    adc_bits: bits of the analog-to-digital converter, if fewer: left-justified in the container.
     provenance: where the numbers come from.
-    noise, optics: the sensor's physics, where known.
+    noise, optics: the sensor's physics, if known.
 
-    Raises InputError where a number is impossible.
+    Raises InputError if a number is impossible.
     """
 
     name: str
@@ -117,7 +117,7 @@ class Camera:
             raise InputError(
                 f"adc_bits must be 1 to bit_depth, which is {self.bit_depth}, got {self.adc_bits!r}"
             )
-        # Lists are welcome, but what is kept can't be changed.
+        # Lists are welcome, but are stored as tuples, which can't be changed.
         object.__setattr__(self, "black_level", black)
         object.__setattr__(self, "white_balance", numbers("white_balance", self.white_balance, 3))
         object.__setattr__(
@@ -126,7 +126,7 @@ class Camera:
 
     @classmethod
     def load(cls, name: str | Path) -> Self:
-        """A shipped camera by its name, or a camera file by its path (.toml)."""
+        """Return a shipped camera by its name, or the camera of a file by its path (.toml)."""
         if Path(name).suffix == ".toml":
             return cls.from_toml(_read_text(Path(name)), source=str(name))
         try:
@@ -137,7 +137,7 @@ class Camera:
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
-        """The camera that a raw file's own metadata describes (DNG and what rawpy decodes)."""
+        """Return the camera of a raw file's own metadata (DNG and others that rawpy decodes)."""
         from rawdrift.camera.decode import decode  # torch-free, but rawpy is not for every user
 
         camera = decode(Path(path)).camera
@@ -146,11 +146,11 @@ class Camera:
         return cls(**{field.name: getattr(camera, field.name) for field in fields(camera)})
 
     def save(self, path: str | Path) -> None:
-        """Write a camera file that `load` gives back equal."""
+        """Write a camera file, from which `load` returns an equal camera."""
         files.write(Path(path), self.to_toml())
 
     def to_toml(self) -> str:
-        """The text of the camera file."""
+        """Return the text of the camera file."""
         table = {key: value for key, value in asdict(self).items() if value is not None}
         for section in ("noise", "optics"):
             if section in table:
@@ -159,8 +159,10 @@ class Camera:
 
     @classmethod
     def from_toml(cls, text: str, source: str) -> Self:
-        """The camera of a file's text; the steps of an ISP, which may stand beside it, are left
-        out (see `isp.load`). source: what errors call it."""
+        """Return the camera of a file's text, without the steps of an ISP that it may hold.
+
+        source: what errors call the file.
+        """
         try:
             table = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # also of a number of thousands of digits
@@ -176,14 +178,14 @@ class Camera:
 
 
 def shipped() -> list[str]:
-    """Names of the cameras that come with the package."""
+    """Return the names of the cameras that come with the package."""
     return sorted(
         Path(file.name).stem for file in _SHIPPED.iterdir() if file.name.endswith(".toml")
     )
 
 
 def toml(table: Mapping[str, Any]) -> str:
-    """A table as TOML, each row of numbers on a line of its own."""
+    """Return a table as TOML, each row of numbers on its own line."""
     numbers = re.compile(r"\[\n([^\[\]\"]*),\n *\]")  # in strings, a line break is escaped
     return numbers.sub(lambda row: f"[{' '.join(row[1].split())}]", tomli_w.dumps(table))
 

@@ -1,4 +1,4 @@
-"""Raw files to arrays of their own numbers. No torch: archives are listed and checked fast."""
+"""Decode raw files to arrays of their own numbers. No torch."""
 
 import os
 import sys
@@ -30,9 +30,9 @@ _XYZ_FROM_RGB = np.array(
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a file holds. mosaic: (H, W) uint8 or uint16 DN, or float32 in [0, 1].
+    """The content of a raw file. mosaic: (H, W) uint8 or uint16 DN, or float32 in [0, 1].
 
-    camera: from the file's own metadata, None where the format carries none.
+    camera: from the file's own metadata, None if it has none.
     """
 
     mosaic: NDArray[Any]
@@ -40,7 +40,7 @@ class Decoded:
 
 
 def decode(path: Path) -> Decoded:
-    """Decode a raw mosaic: TIFF, PNG and NPY with one gray channel, and what LibRaw reads as Bayer.
+    """Decode a raw mosaic: TIFF, PNG and NPY with one gray channel, or Bayer files for LibRaw.
 
     Raises InputError for a file that is missing, empty, broken, RGB, too small, or not finite.
     """
@@ -56,8 +56,8 @@ def decode(path: Path) -> Decoded:
     except (InputError, PermissionError):
         raise
     except Exception as error:  # decoders raise whatever they like on broken files
-        said = error.args[0] if error.args else ""  # LibRaw's in bytes
-        text = said.decode(errors="replace") if isinstance(said, bytes) else str(error)
+        message = error.args[0] if error.args else ""  # bytes from LibRaw
+        text = message.decode(errors="replace") if isinstance(message, bytes) else str(error)
         reason = text.strip().split("\n")[0] or type(error).__name__
         raise InputError(
             f"raw file {path} can't be decoded ({reason}); expected a whole TIFF, PNG, NPY, DNG "
@@ -67,7 +67,7 @@ def decode(path: Path) -> Decoded:
 
 
 def normalize(mosaic: NDArray[Any], bit_depth: int, path: Path) -> NDArray[Any]:
-    """DN as uint16, checked against the container's depth; float mosaics as they are."""
+    """Return DN as uint16, checked against the container's depth; floats are not changed."""
     if mosaic.dtype.kind == "f":
         return mosaic
     container = mosaic.dtype.itemsize * 8
@@ -153,7 +153,7 @@ def _libraw(path: Path) -> Decoded:
     with _libraw_quiet(), rawpy.imread(str(path)) as raw:
         if raw.raw_type != rawpy.RawType.Flat or raw.raw_image.ndim != 2:
             raise InputError(f"{path} is {raw.raw_type.name} raw, expected a Bayer mosaic")
-        # Which of LibRaw's four colors sits where; margins are cut off on all sides.
+        # The place of LibRaw's four colors, without the margins.
         sites = raw.raw_colors_visible[:2, :2].copy()
         pattern = "".join(raw.color_desc.decode()[color] for color in sites.ravel())
         if raw.raw_pattern is None or raw.raw_pattern.shape != (2, 2) or pattern not in PATTERNS:
@@ -169,20 +169,20 @@ def _libraw(path: Path) -> Decoded:
 
 @contextmanager
 def _libraw_quiet() -> Iterator[None]:
-    """LibRaw writes its complaints to the process's standard error, beside the error it raises."""
+    """Silence standard error, where LibRaw writes what it raises as an error too."""
     sys.stderr.flush()
-    kept = os.dup(2)
+    stderr = os.dup(2)
     try:
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def _camera(path: Path, raw: Any, pattern: Pattern, sites: NDArray[Any]) -> Camera:
-    """The camera of an open LibRaw file. LibRaw unpacks to 16-bit words: that is the container."""
+    """Return the camera of an open LibRaw file, whose container is LibRaw's 16-bit words."""
     full_scale = 2**16 - 1
     colors = [sites[at] for at in offsets(pattern)]  # R, G in red rows, G in blue rows, B
     red, green, _, blue = colors
@@ -211,15 +211,15 @@ def _camera(path: Path, raw: Any, pattern: Pattern, sites: NDArray[Any]) -> Came
 
 
 def _color_matrix(raw: Any) -> NDArray[Any] | None:
-    """White-balanced camera RGB to linear sRGB, rows summing to one, or None where not known.
+    """Return the matrix from white-balanced camera RGB to linear sRGB, whose rows sum to one.
 
-    LibRaw keeps either the camera's response to XYZ, from its own tables, or what it has made of
-    the matrices in a DNG.
+    LibRaw holds either the camera's response to XYZ, from its own tables, or a matrix derived from
+    those in a DNG. Returns None if it holds neither.
     """
     camera_from_xyz = np.asarray(raw.rgb_xyz_matrix, float)[:3]
     if _invertible(camera_from_xyz):
         camera_from_rgb = camera_from_xyz @ _XYZ_FROM_RGB
-        # White balance has already made white (1, 1, 1): rows that sum to one keep it so.
+        # White balance has made white (1, 1, 1), and rows that sum to one keep it.
         return np.linalg.inv(camera_from_rgb / camera_from_rgb.sum(axis=1, keepdims=True))
     rgb_from_camera = np.asarray(raw.color_matrix, float)[:, :3]
     return rgb_from_camera if _invertible(rgb_from_camera) else None

@@ -1,4 +1,4 @@
-"""What DNG files say of noise, which LibRaw does not hand on."""
+"""Noise profiles of DNG files, which LibRaw does not pass on."""
 
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,9 @@ NOISE_PROFILE = 51041  # DNG 1.3
 
 
 def noise_profile(path: Path, black: float, white: float) -> Noise | None:
-    """The photon transfer that the tag NoiseProfile of a DNG describes, None where it has none.
+    """Return the photon transfer that the tag NoiseProfile of a DNG describes, None without it.
 
-    black, white: DN of the green sites' levels, in the container that gain is wanted for.
+    black, white: levels of the green sites in DN of the camera's container.
 
     The tag gives a scale S and an offset O, with variance = S x + O of x = (DN - black) / R, where
     R = white - black. In DN that is R**2 (S x + O) = (R S) (DN - black) + R**2 O. Photon transfer
@@ -29,7 +29,7 @@ def noise_profile(path: Path, black: float, white: float) -> Noise | None:
     try:
         with tifffile.TiffFile(path) as file:
             profile = _find(file.pages.first)
-    except tifffile.TiffFileError:  # a name is no promise: what LibRaw could read stays
+    except tifffile.TiffFileError:  # not a DNG despite its name, but LibRaw can read it
         return None
     if profile is None or len(profile) not in (2, 6):
         return None
@@ -42,7 +42,7 @@ def noise_profile(path: Path, black: float, white: float) -> Noise | None:
 
 
 def _find(first: Any) -> tuple[float, ...] | None:
-    """The tag stands with the raw image or with the first one, of the file's pages and theirs."""
+    """Return the values of the tag, which is on the first page or on one of its sub-pages."""
     for page in (first, *(first.pages or ())):
         tag = page.tags.get(NOISE_PROFILE)
         if tag is not None and isinstance(tag.value, tuple):

@@ -17,11 +17,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Level:
-    """What two or more frames of one exposure tell, of each of the four sites.
+    """Statistics of two or more frames of one exposure, for each of the four sites (4,).
 
     mean: DN. mean_error: its standard error. variance: of a pixel in time, DN**2. freedom: degrees
-    of freedom of the variance. low, top: DN at which values are cut off, -inf and inf where they
-    are not.
+    of freedom of the variance. low, top: DN at which values are cut off, -inf and inf if they are
+    not.
     """
 
     mean: Floats
@@ -37,7 +37,7 @@ class Fit:
     """variance = dark_variance + gain * signal, in DN**2, DN/e- and DN.
 
     covariance: (2, 2) of dark_variance and gain. scatter: chi square over its degrees of freedom,
-    about 1 where the points lie on the line as well as they should.
+    about 1 if the points lie on the line as well as they should.
     """
 
     dark_variance: float
@@ -50,9 +50,9 @@ class Fit:
 def measure(frames: Iterable[NDArray[Any]], cfa: Pattern, step: int) -> Level:
     """Measure frames (H, W) of one exposure; `step` DN lie between two codes of the ADC.
 
-    The variance is that in time: of each pixel over the frames, each frame less its mean, so that
-    neither the pattern of the pixels nor a lamp that flickers counts. Of two frames it is
-    EMVA's mean((a - b)**2) / 2 - (mean(a) - mean(b))**2 / 2.
+    The variance is that in time: of each pixel over the frames, after each frame's mean has been
+    subtracted, so that neither the pattern of the pixels nor a flickering lamp counts. For two
+    frames it is EMVA's mean((a - b)**2) / 2 - (mean(a) - mean(b))**2 / 2.
     """
     sums: list[Floats | float] = [0.0] * 4
     squares, means, lows, tops = np.zeros(4), [], [], []
@@ -69,7 +69,7 @@ def measure(frames: Iterable[NDArray[Any]], cfa: Pattern, step: int) -> Level:
     pixels = np.array([plane.size for plane in planes])
     freedom = (count - 1.0) * (pixels - 1)
     fixed = np.array([np.square(plane).sum() / count for plane in planes])
-    # Over rows: what the pixels of a row share must not count as many times as there are pixels.
+    # From rows: noise that the pixels of a row share must not count once for each pixel.
     rows = [plane.mean(axis=1) / count for plane in planes]
     return Level(
         mean=np.mean(means, axis=0),
@@ -82,33 +82,33 @@ def measure(frames: Iterable[NDArray[Any]], cfa: Pattern, step: int) -> Level:
 
 
 def _cut(site: NDArray[Any], last: Any, inward: int) -> float:
-    """The last value of a site's pixels, where more of them have it than the next one; or NaN.
+    """Return the extreme value `last` of a site's pixels if values are cut off there, else NaN.
 
-    Noise has tails: only where it is cut off does its last value stand out. A few hot pixels (EMVA
-    1288 allows 0.1 %) are no saturation.
+    Noise has tails: the extreme value is more frequent than its neighbor only if values are cut
+    off. A few hot pixels (EMVA 1288 allows 0.1 %) are not saturation.
     """
-    there = np.count_nonzero(site == last)
-    cut = there > max(8, site.size / 1000) and there > np.count_nonzero(site == int(last) + inward)
+    at_last, next_to_it = (np.count_nonzero(site == int(last) + offset) for offset in (0, inward))
+    cut = at_last > max(8, site.size / 1000) and at_last > next_to_it
     return float(last) if cut else np.nan
 
 
 def fit(dark: Level, flats: Sequence[Level], used: Sequence[NDArray[np.bool_]], step: int) -> Fit:
-    """The line through the points of all sites, `used` says which, by weighted least squares.
+    """Fit a line to the points of all `used` sites by weighted least squares.
 
-    A variance estimated with f degrees of freedom has itself the variance 2 sigma**4 / f; sigma**2
-    is taken from the line (iterated), since weights from the estimates themselves would favor low
-    ones. Standard errors are widened by the scatter where it is above 1.
+    The estimate of a variance sigma**2 with f degrees of freedom has the variance 2 sigma**4 / f.
+    sigma**2 is taken from the line (iteratively), since weights from the estimates themselves would
+    favor low ones. Standard errors are widened by the scatter if it is above 1.
     """
     signal = np.concatenate([np.zeros(4), *(f.mean - dark.mean for f in flats)])
     variance = np.concatenate([level.variance for level in (dark, *flats)])
     freedom = np.concatenate([level.freedom for level in (dark, *flats)])
     error = np.concatenate([np.zeros(4), *(np.hypot(f.mean_error, dark.mean_error) for f in flats)])
-    kept = np.concatenate([np.ones(4, bool), *used])
-    signal, variance, freedom, error = (a[kept] for a in (signal, variance, freedom, error))
+    sites = np.concatenate([np.ones(4, bool), *used])
+    signal, variance, freedom, error = (a[sites] for a in (signal, variance, freedom, error))
 
     design = np.stack([np.ones_like(signal), signal], axis=1)
-    # A start from the outermost points.
-    least = step**2 / 12  # noise of quantization: there even where it does not show
+    # The iteration starts from the outermost points.
+    least = step**2 / 12  # noise of quantization, which may not show
     base = max(float(dark.variance.mean()), least)
     line = np.array([base, max((variance[-1] - base) / max(signal[-1], 1e-12), 1e-12)])
     covariance = np.eye(2)

@@ -1,4 +1,4 @@
-"""Raw files to tensors."""
+"""Read raw files as tensors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from rawdrift.camera.decode import decode, normalize
 
 @dataclass(frozen=True)
 class Raw:
-    """A raw image. mosaic: (H, W) float32 in [0, 1]. camera: given, or from the file; or None."""
+    """A raw image. mosaic: (H, W) float32 in [0, 1]. camera: given or from the file, or None."""
 
     mosaic: Tensor
     camera: Camera | None
@@ -21,10 +21,9 @@ class Raw:
 def read_raw(path: str | Path, camera: Camera | None = None) -> Raw:
     """Read a raw mosaic as x = DN / (2**bit_depth - 1), (H, W) float32 in [0, 1].
 
-    Reads TIFF, PNG and NPY with one channel (8 or 16 bits, or floats that are in [0, 1] already),
-    and DNG and every other format that LibRaw decodes as a Bayer mosaic. `camera` says the bit
-    depth of the container; without it, it is the file's own, and the camera comes from the file's
-    metadata where there is any.
+    Reads TIFF, PNG and NPY with one channel (8 or 16 bits, or floats in [0, 1]), and DNG and every
+    other format that LibRaw decodes as a Bayer mosaic. camera: gives the bit depth of the
+    container; by default that of the file, whose metadata may describe the camera.
 
     Raises InputError for a file that is missing, broken, RGB, too small or not finite.
     """
@@ -37,5 +36,5 @@ def read_raw(path: str | Path, camera: Camera | None = None) -> Raw:
 
 
 def to_unit(mosaic: Tensor, bit_depth: int) -> Tensor:
-    """DN to x = DN / (2**bit_depth - 1), float32; a floating mosaic is returned as it is."""
+    """Return x = DN / (2**bit_depth - 1) as float32; a floating mosaic is not changed."""
     return mosaic if mosaic.is_floating_point() else mosaic.to(torch.float32) / (2**bit_depth - 1)

@@ -1,4 +1,4 @@
-"""Gaussian, defocus, motion and zoom blur. Views (N, 3, H, W), a stream for each."""
+"""Gaussian, defocus, motion and zoom blur of views (N, 3, H, W)."""
 
 import math
 
@@ -35,7 +35,7 @@ def defocus_blur(views: Tensor, streams: Streams, radius: float, alias: float) -
 
 
 def disk(radius: float, alias: float) -> Tensor:
-    """A disk on the pixel grid, softened by a small Gaussian of `alias` pixels: odd, float64.
+    """Return a disk on the pixel grid, softened by a small Gaussian of `alias` pixels: float64.
 
     As published, the grid spans 8 pixels each way (`radius` beyond that) and the Gaussian, of 3x3
     (5x5) pixels, mirrors it at its end. Disks that reach there therefore sum to 1.01.
@@ -83,11 +83,11 @@ def motion_blur(views: Tensor, streams: Streams, radius: float, sigma: float) ->
 def zoom_blur(views: Tensor, streams: Streams, stop: float, step: float) -> Tensor:
     """Mean of the view and of its enlargements by 1, 1 + step, ... below `stop`, about its center.
 
-    The factors are those of `numpy.arange`, whose rounding counts `stop` in where the published
+    The factors are those of `numpy.arange`, whose rounding includes `stop` wherever the published
     data do.
     """
     factors = np.arange(1, stop, step).tolist()
-    views = views.contiguous(memory_format=torch.channels_last)  # is enlarged faster
+    views = views.contiguous(memory_format=torch.channels_last)  # which is faster to enlarge
     total = views.clone()
     for factor in factors:
         total += _zoomed(views, factor)
@@ -95,7 +95,7 @@ def zoom_blur(views: Tensor, streams: Streams, stop: float, step: float) -> Tens
 
 
 def _zoomed(views: Tensor, factor: float) -> Tensor:
-    """The center enlarged, bilinearly between the outermost pixels, and cut to the old size."""
+    """Enlarge the center bilinearly, between the outermost pixels, and crop it to the old size."""
     sizes = views.shape[-2:]
     crops = [math.ceil(n / factor) for n in sizes]
     top, left = ((n - crop) // 2 for n, crop in zip(sizes, crops, strict=True))

@@ -1,4 +1,4 @@
-"""Contrast, brightness and saturation. Views (N, 3, H, W); the streams are not used.
+"""Contrast, brightness and saturation of views (N, 3, H, W); the streams are not used.
 
 Brightness is the V and saturation the S of HSV, which need no hue: with V = max(R, G, B) and
 m = min(R, G, B), a channel is x = V (1 - S f), where f = (V - x) / (V - m) is hue alone.
@@ -37,7 +37,7 @@ def brightness(views: Tensor, streams: Streams, offset: float) -> Tensor:
 def saturate(views: Tensor, streams: Streams, factor: float, offset: float) -> Tensor:
     """S becomes factor S + offset, in [0, 1]; hue and V stay.
 
-    Gray has no hue. As published, it takes that of red: an offset tints it.
+    Gray has no hue. As published, it gets that of red, so an offset tints it.
     """
     low, value = views.amin(-3, keepdim=True), views.amax(-3, keepdim=True)
     chroma = value - low

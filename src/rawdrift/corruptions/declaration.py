@@ -1,4 +1,4 @@
-"""What a corruption is: a function of views with its constants at severities 1 to 5."""
+"""The declaration of a corruption: a function of views with its severities."""
 
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
@@ -73,10 +73,10 @@ def corruption(**tables: Constants) -> "Callable[[Callable[..., Tensor]], Corrup
 def find(name: str) -> Corruption:
     """Return the corruption of that name, or the one that `import:package.module.name` names."""
     reference = name if is_import(name) else CORRUPTIONS[choose("corruption", name, CORRUPTIONS)]
-    found = resolve(reference, "corruption")
-    if not isinstance(found, Corruption):
+    corruption = resolve(reference, "corruption")
+    if not isinstance(corruption, Corruption):
         raise InputError(
             f"{name} is not a corruption; expected a function with the decorator "
             f"rawdrift.corruptions.corruption, which states its severities"
         )
-    return found
+    return corruption

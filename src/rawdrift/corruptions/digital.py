@@ -1,4 +1,4 @@
-"""Identity, pixelation and JPEG. Views (N, 3, H, W); the streams are not used."""
+"""Identity, pixelation and JPEG for views (N, 3, H, W); the streams are not used."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from rawdrift.corruptions.streams import Streams
 
 @corruption(small={}, imagenet={})
 def identity(views: Tensor, streams: Streams) -> Tensor:
-    """The views as they are."""
+    """Return the views unchanged."""
     return views
 
 
@@ -19,7 +19,7 @@ def identity(views: Tensor, streams: Streams) -> Tensor:
     small={"scale": (0.95, 0.9, 0.85, 0.75, 0.65)}, imagenet={"scale": (0.6, 0.5, 0.4, 0.3, 0.25)}
 )
 def pixelate(views: Tensor, streams: Streams, scale: float) -> Tensor:
-    """Reduced to `scale` of its rows and columns by the mean of each box, and enlarged again.
+    """Reduce to `scale` of the rows and columns by the mean of each box, and enlarge again.
 
     As in Pillow, whose boxes share no pixels.
     """
@@ -36,11 +36,11 @@ def pixelate(views: Tensor, streams: Streams, scale: float) -> Tensor:
 
 @corruption(small={"quality": (80, 65, 58, 50, 40)}, imagenet={"quality": (25, 18, 15, 10, 7)})
 def jpeg_compression(views: Tensor, streams: Streams, quality: float) -> Tensor:
-    """Written as 8-bit JPEG, colors at half the resolution, and read. Encoded on the CPU."""
+    """Encode as 8-bit JPEG, with colors at half the resolution, and decode, on the CPU."""
     pixels = (views * 255).round_().to("cpu", torch.uint8).movedim(1, -1)
     files = [
         jpeg8_encode(image.copy(), level=int(quality), subsampling="420")
         for image in pixels.numpy()
     ]
-    read = torch.from_numpy(np.stack([jpeg8_decode(file) for file in files]))
-    return read.movedim(-1, 1).to(views) / 255
+    decoded = torch.from_numpy(np.stack([jpeg8_decode(file) for file in files]))
+    return decoded.movedim(-1, 1).to(views) / 255

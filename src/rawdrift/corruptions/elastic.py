@@ -1,4 +1,4 @@
-"""Elastic transform. Views (N, 3, H, W), a stream for each."""
+"""Elastic transform of views (N, 3, H, W)."""
 
 import torch
 import torch.nn.functional as F
@@ -26,9 +26,9 @@ def elastic_transform(
 ) -> Tensor:
     """A random affine map, then random displacements that are smooth over `sigma` pixels.
 
-    affine: three points about the center move by up to this many pixels each way, and the view
-    with them. alpha: the displacements are noise, uniform in [-1, 1), blurred and times this.
-    Both sample bilinearly, in mirrored surroundings. A mask of the view does not move with it.
+    affine: three points around the center move by up to this many pixels each way, and the view
+    with them. alpha: the displacements are uniform noise in [-1, 1), blurred, times this number.
+    Both sample bilinearly, with mirrored borders. A mask of the view does not move with it.
     """
     height, width = views.shape[-2:]
     moved = uniform((3, 2), streams, -affine, affine).double()
@@ -44,7 +44,7 @@ def elastic_transform(
 
 
 def _before(moved: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Where pixels were before three points about the center moved: x and y, each (N, H, W).
+    """Return where pixels were before three points around the center moved: x, y, each (N, H, W).
 
     moved: (N, 3, 2) pixels, x before y. x, y: (W,) and (H, 1) pixels.
     """
@@ -59,9 +59,9 @@ def _before(moved: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _sampled(views: Tensor, x: Tensor, y: Tensor, mirror_edge: bool) -> Tensor:
-    """The views (N, 3, H, W) at x and y in pixels, each (N, H, W), bilinearly.
+    """Sample views (N, 3, H, W) bilinearly at x and y in pixels, each (N, H, W).
 
-    They are mirrored about the outer rim of the edge pixels (mirror_edge) or about their centers.
+    Views are mirrored at the outer rim of the edge pixels (mirror_edge) or at their centers.
     """
     height, width = views.shape[-2:]
     if mirror_edge:

@@ -1,4 +1,4 @@
-"""Glass blur: pixels that change places between two blurs. Views (N, 3, H, W)."""
+"""Glass blur of views (N, 3, H, W): pixels that change places between two blurs."""
 
 import torch
 from torch import Tensor
@@ -23,11 +23,11 @@ from rawdrift.corruptions.streams import Streams, integers
 def glass_blur(
     views: Tensor, streams: Streams, sigma: float, reach: float, passes: float
 ) -> Tensor:
-    """Gaussian blur, a local shuffle in some passes, and Gaussian blur again.
+    """Gaussian blur, a local shuffle in several passes, and Gaussian blur again.
 
-    A pass goes through the inner pixels from the last to the first and gives each the present value
+    A pass goes through the inner pixels from the last to the first and gives each the current value
     of a neighbor, -reach to reach - 1 rows and columns away. (The published code means to swap the
-    two, but its assignment copies one; the published data are made so.)
+    two, but its assignment copies one, and the published data were made that way.)
     """
     views, reach = blurred(views, sigma), int(reach)
     count, _, height, width = views.shape
@@ -42,24 +42,24 @@ def glass_blur(
 
 
 def shuffle(offsets: Tensor, reach: int, height: int, width: int) -> Tensor:
-    """The pixel that each pixel's value comes from after one pass: (N * H * W,) indices.
+    """Return the pixel that each pixel's value comes from after one pass: (N * H * W,) indices.
 
     offsets: (N, 2, H - 2 reach, W - 2 reach), rows and columns to each inner pixel's neighbor.
 
-    Who copies from a pixel that the pass has been through already gets what that one got before,
-    and so on along a chain. All chains are followed at once, twice as far in each round.
+    A pixel that copies from one that the pass has visited gets what that one got before, and so on
+    along a chain. All chains are followed at once, twice as far in each round.
     """
     count = len(offsets)
-    here = torch.arange(count * height * width, device=offsets.device).view(count, height, width)
-    changed = torch.zeros_like(here, dtype=torch.bool)
+    pixels = torch.arange(count * height * width, device=offsets.device).view(count, height, width)
+    changed = torch.zeros_like(pixels, dtype=torch.bool)
     # The pass begins at (H - reach, W - reach) and ends at (reach + 1, reach + 1).
     rows, columns = (slice(reach + 1, max(n - reach, reach) + 1) for n in (height, width))
     core = (slice(None), rows, columns)
     changed[core] = True
-    source = here.clone()
+    source = pixels.clone()
     source[core] += offsets[:, 0] * width + offsets[:, 1]
-    here, source, changed = here.flatten(), source.flatten(), changed.flatten()
-    chained = (source > here) & changed.index_select(0, source)
+    source, changed = source.flatten(), changed.flatten()
+    chained = (source > pixels.flatten()) & changed.index_select(0, source)
     while len(links := chained.nonzero().squeeze(1)):
         previous = source[links]
         source[links], chained[links] = source[previous], chained[previous]

@@ -10,9 +10,9 @@ Border = Literal["edge", "reflect", "symmetric"]
 
 
 def blurred(x: Tensor, sigma: float, truncate: float = 4, border: Border = "edge") -> Tensor:
-    """(..., H, W) blurred by a Gaussian of `sigma` pixels, cut at `truncate` sigma.
+    """Blur (..., H, W) by a Gaussian of `sigma` pixels, cut at `truncate` sigma.
 
-    A matrix times the columns and one times the rows: exact for every border, size and sigma.
+    One matrix product for the columns and one for the rows: exact for every border, size and sigma.
     """
     reach = int(truncate * sigma + 0.5)
     if reach == 0:
@@ -24,7 +24,7 @@ def blurred(x: Tensor, sigma: float, truncate: float = 4, border: Border = "edge
 
 
 def _banded(matrix: Tensor, x: Tensor, reach: int) -> Tensor:
-    """matrix @ x, where the matrix is zero but within `reach` of its diagonal."""
+    """Return matrix @ x for a matrix that is zero beyond `reach` of its diagonal."""
     n, block = len(matrix), 64
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
     for first in range(0, n, block):
@@ -35,13 +35,13 @@ def _banded(matrix: Tensor, x: Tensor, reach: int) -> Tensor:
 
 
 def gaussian(sigma: float, reach: int) -> Tensor:
-    """Normalized Gaussian weights at -reach, ..., reach: (2 reach + 1,) float64."""
+    """Return normalized Gaussian weights at -reach, ..., reach: (2 reach + 1,) float64."""
     weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float64) / sigma) ** 2)
     return weights / weights.sum()
 
 
 def extended(x: Tensor, reach: int, border: Border) -> Tensor:
-    """(..., H, W) to (..., H + 2 reach, W + 2 reach); any reach on any size."""
+    """Extend (..., H, W) to (..., H + 2 reach, W + 2 reach), for any reach and size."""
     rows, columns = (
         inside(torch.arange(-reach, n + reach, device=x.device), n, border) for n in x.shape[-2:]
     )
@@ -49,7 +49,7 @@ def extended(x: Tensor, reach: int, border: Border) -> Tensor:
 
 
 def inside(position: Tensor, n: int, border: Border) -> Tensor:
-    """The index, from 0 to n - 1, of the sample that stands at a position beyond the border."""
+    """Return the index, from 0 to n - 1, of the sample at a position beyond the border."""
     if border == "edge":
         return position.clamp(0, n - 1)
     repeated = int(border == "symmetric")  # is the edge sample
@@ -62,8 +62,8 @@ def inside(position: Tensor, n: int, border: Border) -> Tensor:
 def _matrix(
     n: int, sigma: float, reach: int, border: Border, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """(n, n): each output sample as weights of the input samples."""
-    with torch.inference_mode(False):  # it is kept, for those who want gradients too
+    """Return (n, n): each output sample as weights of the input samples."""
+    with torch.inference_mode(False):  # it is cached, also for callers that need gradients
         position = torch.arange(n)[:, None] + torch.arange(-reach, reach + 1)
         weights = gaussian(sigma, reach).expand(n, -1)
         matrix = torch.zeros(n, n, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Noise. Views (N, 3, H, W), a stream for each; values beyond [0, 1] are cut by `corrupt`."""
+"""Noise on views (N, 3, H, W). `corrupt` clips values outside of [0, 1]."""
 
 from torch import Tensor
 
@@ -25,7 +25,7 @@ def shot_noise(views: Tensor, streams: Streams, photons: float) -> Tensor:
     imagenet={"amount": (0.03, 0.06, 0.09, 0.17, 0.27)},
 )
 def impulse_noise(views: Tensor, streams: Streams, amount: float) -> Tensor:
-    """A share `amount` of all samples, of each channel for itself, is set to 0 or 1, half each."""
+    """A share `amount` of samples is set to 0 or 1, half each, independently for each channel."""
     chance = uniform(views.shape[1:], streams)
     return views.masked_fill(chance < amount, 0).masked_fill_(chance < amount / 2, 1)
 

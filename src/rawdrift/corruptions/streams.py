@@ -1,4 +1,4 @@
-"""Random numbers, a stream for each image: what an image gets depends on its own seed alone.
+"""Random numbers from one stream for each image, which depends on the seed of that image alone.
 
 All draws are float32, so that an image is corrupted alike in every precision.
 """
@@ -19,7 +19,7 @@ Streams = Sequence[torch.Generator]
 def open_streams(
     seeds: Sequence[Seed], name: str, severity: int, device: torch.device
 ) -> list[torch.Generator]:
-    """A generator for each image; other corruptions and severities draw independently."""
+    """Return a generator for each image; other corruptions and severities draw independently."""
     streams = []
     for seed in seeds:
         try:
@@ -34,7 +34,7 @@ def open_streams(
 
 
 def normal(shape: Sequence[int], streams: Streams) -> Tensor:
-    """(N, *shape) standard normal numbers, a row from each of N streams."""
+    """Return (N, *shape) standard normal numbers, a row from each of N streams."""
     drawn = _empty(shape, streams)
     for row, stream in zip(drawn, streams, strict=True):
         row.normal_(generator=stream)
@@ -42,7 +42,7 @@ def normal(shape: Sequence[int], streams: Streams) -> Tensor:
 
 
 def uniform(shape: Sequence[int], streams: Streams, low: float = 0, high: float = 1) -> Tensor:
-    """(N, *shape) numbers uniform in [low, high), a row from each of N streams."""
+    """Return (N, *shape) numbers uniform in [low, high), a row from each of N streams."""
     drawn = _empty(shape, streams)
     for row, stream in zip(drawn, streams, strict=True):
         row.uniform_(low, high, generator=stream)
@@ -50,7 +50,7 @@ def uniform(shape: Sequence[int], streams: Streams, low: float = 0, high: float 
 
 
 def integers(shape: Sequence[int], streams: Streams, low: int, high: int) -> Tensor:
-    """(N, *shape) integers from low to high - 1, a row from each of N streams."""
+    """Return (N, *shape) integers from low to high - 1, a row from each of N streams."""
     drawn = _empty(shape, streams, torch.int64)
     for row, stream in zip(drawn, streams, strict=True):
         row.random_(low, high, generator=stream)
@@ -58,7 +58,7 @@ def integers(shape: Sequence[int], streams: Streams, low: int, high: int) -> Ten
 
 
 def poisson(rate: Tensor, streams: Streams) -> Tensor:
-    """Poisson counts of the rates (N, ...), a row from each of N streams."""
+    """Return Poisson counts of the rates (N, ...), a row from each of N streams."""
     rows = zip(rate.float(), streams, strict=True)
     return torch.stack([torch.poisson(row, stream) for row, stream in rows])
 

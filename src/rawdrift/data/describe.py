@@ -1,4 +1,4 @@
-"""What a dataset holds, and what is wrong with it, read one image at a time."""
+"""Describe a dataset, and find what is wrong with it, reading one image at a time."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence

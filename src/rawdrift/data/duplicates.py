@@ -1,4 +1,4 @@
-"""Images that are the same, or nearly so."""
+"""Find images that are the same, or nearly the same."""
 
 import hashlib
 from collections import defaultdict
@@ -14,13 +14,12 @@ _CHUNK = 1024  # thumbnails that are compared with all others at once
 
 
 class Duplicates:
-    """Collects what is needed to find duplicates: 1 KiB an image, whatever its size.
+    """Collect images, 1 KiB for each, and find duplicates among them.
 
-    Exact ones have the same numbers (SHA-256). Near ones have thumbnails (16x16 means over the
-    whole image, all colors together) whose Pearson correlation is at least `ALIKE`: the same scene
-    with other noise, exposure or compression. Shifted, flipped or cropped copies are not found, and
-    simple scenes that differ in small things, or in none as empty slides, may be called alike: they
-    are for you to look at.
+    Exact duplicates have the same numbers (SHA-256). Near duplicates have thumbnails (16x16 means
+    of the whole image, all colors together) whose Pearson correlation is at least `ALIKE`: the same
+    scene with other noise, exposure or compression. Shifted, flipped or cropped copies are missed,
+    and simple scenes with small differences, or none as empty slides, may be listed: look at them.
     """
 
     def __init__(self) -> None:
@@ -28,24 +27,24 @@ class Duplicates:
         self._thumbnails: list[NDArray[np.float32]] = []
 
     def add(self, mosaic: NDArray[Any]) -> None:
-        """The next image, (H, W)."""
+        """Add the next image, (H, W)."""
         digest = hashlib.sha256(f"{mosaic.shape} {mosaic.dtype}".encode())
         digest.update(np.ascontiguousarray(mosaic).data)
         self._hashes.append(digest.digest())
         self._thumbnails.append(_thumbnail(mosaic))
 
     def exact(self) -> list[list[int]]:
-        """Sets of places of images with the same numbers."""
-        found = defaultdict(list)
-        for place, digest in enumerate(self._hashes):
-            found[digest].append(place)
-        return [places for places in found.values() if len(places) > 1]
+        """Return sets of indices of images with the same numbers."""
+        by_hash = defaultdict(list)
+        for index, digest in enumerate(self._hashes):
+            by_hash[digest].append(index)
+        return [indices for indices in by_hash.values() if len(indices) > 1]
 
     def near(self) -> list[list[int]]:
-        """Sets of places of images that are alike, exact duplicates among them.
+        """Return sets of indices of images that are alike, exact duplicates among them.
 
-        A set holds what is alike link by link. The cost grows with the square of their number: a
-        few seconds for 20,000 images.
+        Images of a set are connected by links between two that are alike. The cost grows with the
+        square of the number of images: a few seconds for 20,000.
         """
         if not self._thumbnails:
             return []
@@ -55,15 +54,15 @@ class Duplicates:
             alike = thumbnails[start : start + _CHUNK] @ thumbnails[start:].T >= ALIKE
             rows, columns = np.nonzero(np.triu(alike, 1))
             links.extend(zip((rows + start).tolist(), (columns + start).tolist(), strict=True))
-        links.extend((places[0], other) for places in self.exact() for other in places[1:])
+        links.extend((first, other) for first, *others in self.exact() for other in others)
         return _linked(len(thumbnails), links)
 
 
 def _thumbnail(mosaic: NDArray[Any]) -> NDArray[np.float32]:
-    """(256,), of mean 0 and length 1; zeros where there is nothing to see."""
+    """Return a thumbnail (256,) of mean 0 and length 1; zeros for a flat image."""
     image: NDArray[Any] = mosaic.astype(np.float64)
     for axis in (0, 1):
-        # Whole cells, so that every mean is over all colors alike.
+        # Whole cells, so that all colors count equally in every mean.
         cells = image.shape[axis] // 2
         edges = 2 * np.linspace(0, cells, SIDE + 1).astype(int)[:-1]
         sums = np.add.reduceat(image.take(range(2 * cells), axis), edges, axis=axis)
@@ -71,23 +70,23 @@ def _thumbnail(mosaic: NDArray[Any]) -> NDArray[np.float32]:
         image = sums / counts.reshape((-1, 1) if axis == 0 else (1, -1))
     image = (image - image.mean()).ravel()
     length = np.linalg.norm(image)
-    found: NDArray[np.float32] = (image / length if length > 0 else image).astype(np.float32)
-    return found
+    thumbnail: NDArray[np.float32] = (image / length if length > 0 else image).astype(np.float32)
+    return thumbnail
 
 
 def _linked(count: int, links: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Sets of two or more that are linked to each other."""
+    """Return the connected sets of two or more."""
     parents = list(range(count))
 
-    def root(place: int) -> int:
-        while parents[place] != place:
-            parents[place] = parents[parents[place]]
-            place = parents[place]
-        return place
+    def root(index: int) -> int:
+        while parents[index] != index:
+            parents[index] = parents[parents[index]]
+            index = parents[index]
+        return index
 
     for a, b in links:
         parents[max(root(a), root(b))] = min(root(a), root(b))
-    found = defaultdict(list)
-    for place in range(count):
-        found[root(place)].append(place)
-    return [places for places in found.values() if len(places) > 1]
+    by_root = defaultdict(list)
+    for index in range(count):
+        by_root[root(index)].append(index)
+    return [indices for indices in by_root.values() if len(indices) > 1]

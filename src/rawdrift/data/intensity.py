@@ -1,4 +1,4 @@
-"""Images at less light than they were taken with."""
+"""Images with less light than they were taken with."""
 
 import hashlib
 from collections.abc import Iterable

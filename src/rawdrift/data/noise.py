@@ -1,4 +1,4 @@
-"""Noise against signal, out of ordinary images."""
+"""Estimate noise against signal from ordinary images."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,12 +21,12 @@ _MAD = 1.4826  # a normal distribution's standard deviation over its median abso
 
 @dataclass(frozen=True)
 class NoiseEstimate:
-    """What images say of their noise, in DN of the container.
+    """The noise of images, in DN of the container.
 
-    sigma: its standard deviation, the median over all sites that were looked at.
+    sigma: its standard deviation, the median over all sites that were used.
     curve: (signal above black, sigma, number of sites), darkest first.
     gain: DN per photoelectron; read_noise: in DN. The line variance = gain signal + read_noise^2
-        through the curve; None where the curve is too short to tell, or does not rise.
+        through the curve; None if the curve is too short, or does not rise.
     """
 
     sigma: float
@@ -36,12 +36,12 @@ class NoiseEstimate:
 
 
 class NoiseCurve:
-    """Collects noise against signal from the images of a camera, one at a time.
+    """Collect noise against signal from the images of a camera, one at a time.
 
     Each color of the 2x2 cell is a picture of its own, so that only neighbors of one color meet.
-    Its second difference along both axes, [1 -2 1] by [1 -2 1] over 6, takes away every plane and
-    leaves white noise its standard deviation (Immerkaer, Computer Vision and Image Understanding
-    64, 1996). Half of the sites are looked at, those with the smallest Sobel gradient, which is
+    Its second difference along both axes, [1 -2 1] by [1 -2 1] over 6, removes every plane and
+    keeps the standard deviation of white noise (Immerkaer, Computer Vision and Image Understanding
+    64, 1996). Half of the sites are used, those with the smallest Sobel gradient, which is
     independent of it (Tai and Yang, ISCCSP 2008); sites beside a clipped one are not. The median of
     their absolute values, by bins of the local mean, is robust to what texture is left.
 
@@ -55,7 +55,7 @@ class NoiseCurve:
         self._signal = np.zeros(_SIGNALS)
 
     def add(self, mosaic: Array) -> None:
-        """Look at a mosaic (H, W), uint16 DN or float32 in [0, 1]."""
+        """Add a mosaic (H, W), uint16 DN or float32 in [0, 1]."""
         full = 2**self.camera.bit_depth - 1
         white = full * (self.camera.white_level or 1.0)
         scale = full if mosaic.dtype.kind == "f" else 1
@@ -81,7 +81,7 @@ class NoiseCurve:
         self._signal += np.bincount(at, weights=mean, minlength=_SIGNALS)
 
     def estimate(self) -> NoiseEstimate | None:
-        """From all images so far; None where too few sites were fit to be looked at."""
+        """Return the estimate from all images so far, or None if too few sites can be used."""
         counts = self._counts.sum(axis=1)
         if counts.sum() < _FEWEST:
             return None
@@ -94,12 +94,12 @@ class NoiseCurve:
 
 
 def _line(curve: list[tuple[float, float, int]]) -> tuple[float | None, float | None]:
-    """Gain and read noise of a photon transfer curve."""
+    """Return the gain and read noise of a photon transfer curve."""
     rising = [point for point in curve if point[0] > 0 and point[1] > 0]
     if len(rising) < 4 or rising[-1][0] < 4 * rising[0][0]:
         return None, None
     signal, sigma, counts = np.array(rising).T
-    # The error of a variance is in proportion to the variance.
+    # The error of a variance is proportional to the variance.
     slope, offset = np.polyfit(signal, sigma**2, 1, w=np.sqrt(counts) / sigma**2)
     if slope <= 0:
         return None, None
@@ -107,7 +107,7 @@ def _line(curve: list[tuple[float, float, int]]) -> tuple[float | None, float | 
 
 
 def _median(counts: Array) -> float:
-    """The median of values that were counted in the bins of the noise, between two bins' edges."""
+    """Return the median of values counted in bins of the noise, interpolated within a bin."""
     sums = counts.cumsum()
     middle = sums[-1] / 2
     at = int(np.searchsorted(sums, middle))
@@ -118,7 +118,7 @@ def _median(counts: Array) -> float:
 
 
 def _filtered(plane: Array, down: tuple[int, ...], across: tuple[int, ...]) -> Array:
-    """Correlated with three taps each way, where all of them lie inside."""
+    """Return the correlation with three taps each way, without the borders."""
     height, width = plane.shape[0] - 2, plane.shape[1] - 2
     rows = np.zeros((height, plane.shape[1]), np.float32)
     for i, tap in enumerate(down):

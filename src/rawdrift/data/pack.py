@@ -1,8 +1,8 @@
-"""Packed datasets: two files in the place of many, opened at once however large they are.
+"""Packed datasets: two files instead of many, which open at once however large they are.
 
-A store is a folder that any program can read: mosaics.tif and masks.tif (BigTIFF, a page an image,
-uncompressed and contiguous, so that they are mapped into memory), manifest.csv (line i is page i),
-cameras/*.toml, and pack.json with the size and the SHA-256 of each of them.
+A store is a folder that any program can read: mosaics.tif and masks.tif (BigTIFF, one page for each
+image, uncompressed and contiguous, so that they can be mapped into memory), manifest.csv (line i is
+page i), cameras/*.toml, and pack.json with the size and the SHA-256 of each file.
 """
 
 import csv

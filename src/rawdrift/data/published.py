@@ -1,4 +1,4 @@
-"""What the folders of Raw-Microscopy and Raw-Drone have in common."""
+"""Reading the folders of Raw-Microscopy and Raw-Drone, as far as they are alike."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path

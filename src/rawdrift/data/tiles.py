@@ -1,4 +1,4 @@
-"""Large frames as tiles."""
+"""Cut large frames into tiles."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ SIZE = 256  # of the tiles of Raw-Drone, in pixels
 
 
 def tile(image: NDArray[Any], size: int = SIZE) -> NDArray[Any]:
-    """Disjoint tiles of an image (H, W): (N, size, size), row by row from the upper left.
+    """Return disjoint tiles of an image (H, W): (N, size, size), row by row from the upper left.
 
-    What is left over at the right and lower edge is cut off. An even size keeps the color filter
-    array: each tile begins with the same site as the image.
+    The rest at the right and lower edges is dropped. An even size keeps the color filter array:
+    each tile begins with the same site as the image.
     """
     rows, columns = (length // size for length in image.shape)
     if size % 2 or not rows or not columns:

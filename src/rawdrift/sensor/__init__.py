@@ -1,4 +1,4 @@
-"""The sensor: scene light becomes a raw mosaic, one stage a module.
+"""The sensor: from scene light to a raw mosaic, with a module for each stage.
 
 sensor = Sensor(camera); mosaic = sensor(irradiance, generator)
 darker = dim(mosaic, camera, intensity=0.25, generator=generator)

@@ -1,13 +1,13 @@
-"""Analog to digital."""
+"""Analog-to-digital conversion."""
 
 import torch
 from torch import Tensor
 
 
 def quantize(dn: Tensor, step: int, white: int) -> Tensor:
-    """The nearest code in [0, white], a multiple of `step`. DN to DN, shape kept.
+    """Round DN to the nearest code in [0, white], a multiple of `step`. Shape kept.
 
-    A converter of fewer bits than its container writes them left-justified: its codes are `step`
+    A converter with fewer bits than its container writes them left-justified: its codes are `step`
     = 2**(bits of the container - bits of the converter) apart. The gradient is that of the clipping
     alone, straight through the rounding (Bengio et al. 2013): 0 where the value saturates.
     """

@@ -11,15 +11,15 @@ _CHANNELS = (0, 1, 1, 2)  # of R, G in red rows, G in blue rows, B
 
 
 def mosaic(light: Tensor, cfa: Pattern) -> Tensor:
-    """Of (..., 3, H, W), at each pixel the channel of its filter: (..., H, W)."""
-    seen = torch.empty_like(light[..., 0, :, :])
+    """Return (..., H, W): at each pixel of (..., 3, H, W) the channel of its filter."""
+    filtered = torch.empty_like(light[..., 0, :, :])
     for channel, (row, column) in zip(_CHANNELS, offsets(cfa), strict=True):
-        seen[..., row::2, column::2] = light[..., channel, row::2, column::2]
-    return seen
+        filtered[..., row::2, column::2] = light[..., channel, row::2, column::2]
+    return filtered
 
 
 def plane(values: Sequence[float], cfa: Pattern, like: Tensor) -> Tensor:
-    """(H, W) of the last axes of `like`, that holds at each pixel the value of its site.
+    """Return (H, W), the last axes of `like`, with the value of its site at each pixel.
 
     values: of R, G in red rows, G in blue rows, B.
     """

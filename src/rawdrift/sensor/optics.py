@@ -1,4 +1,4 @@
-"""What the lens does to light before the sensor counts it."""
+"""The lens, which blurs light before the sensor counts it."""
 
 from typing import final
 
@@ -13,8 +13,8 @@ from rawdrift.neighborhood import along_columns, along_rows, gaussian_taps
 class GaussianPSF(nn.Module):
     """Convolution with a Gaussian point spread function, cut at 4 sigma, mirrored at the borders.
 
-    (..., H, W) kept; H and W at least 2. sigma: standard deviation in pixels, a number above 0, or
-    an nn.Parameter of shape (), which stays learnable.
+    Shape (..., H, W) is kept; H and W are at least 2. sigma: standard deviation in pixels, a number
+    above 0, or an nn.Parameter of shape (), which stays learnable.
     """
 
     sigma: Tensor

@@ -8,13 +8,13 @@ from rawdrift.checks import InputError
 
 @dataclass(frozen=True)
 class Response:
-    """DN are those of the camera's container, electrons (e-) are counted for a pixel and a frame.
+    """Numbers of a sensor, in DN of the camera's container and electrons (e-) per pixel and frame.
 
-    gain: DN / e-. black: DN of R, G in red rows, G in blue rows, B: what a dark frame reads.
-    step: DN between two codes of the ADC; above 1 where its bits are left-justified.
+    gain: DN / e-. black: DN of a dark frame at R, G in red rows, G in blue rows, B.
+    step: DN between two codes of the ADC; above 1 if its bits are left-justified.
     white: DN at which the ADC saturates, its highest code. full_scale: DN of 1.0 in a mosaic.
     range: e- from black to white of the four sites. full_well: e- that a pixel can hold, or None.
-    dark_current, read_noise, row_noise: e-, e- rms, e- rms; 0 where they are not known.
+    dark_current, read_noise, row_noise: e-, e- rms, e- rms; 0 if unknown.
     """
 
     gain: float
@@ -30,11 +30,11 @@ class Response:
 
 
 def response(camera: Camera) -> Response:
-    """The numbers of a camera. Raises InputError for one whose gain is not known."""
+    """Return the numbers of a camera. InputError if its gain is unknown."""
     noise = camera.noise
     if noise is None:
         raise InputError(
-            f"camera {camera.name!r} has no noise, so that a sensor can't count its photons; "
+            f"camera {camera.name!r} has no noise, which a sensor needs to count photons; "
             f"give it noise=Noise(gain, read_noise), or in a camera file the section [noise] "
             f"with gain (DN per electron) and read_noise (electrons rms)"
         )

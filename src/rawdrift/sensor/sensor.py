@@ -1,4 +1,4 @@
-"""Photons to digital numbers."""
+"""From photons to digital numbers."""
 
 from typing import final
 
@@ -24,20 +24,20 @@ class Sensor(nn.Module):
 
     with black and white the camera's levels in DN, and the range of each of the four sites such
     that irradiance 1 reaches white: range = (white - black) / gain, in electrons. A camera without
-    a white level saturates at the full scale of its container, an ADC of fewer bits (`adc_bits`) at
-    its highest code, left-justified. The mean of the dark current is taken off, as cameras do by
-    their covered pixels: a dark frame reads the black level at any exposure, and keeps the noise.
-    Of the noise and the full well, what is not known is left out: from a few hundred electrons on,
-    shot noise dwarfs the rest.
+    a white level saturates at the full scale of its container, an ADC with fewer bits (`adc_bits`)
+    at its highest code, left-justified. The mean of the dark current is subtracted, as cameras do
+    with covered pixels: a dark frame has the black level at any exposure, and keeps the noise.
+    Unknown noise and an unknown full well are left out: above a few hundred electrons, shot noise
+    dwarfs the rest.
 
     exposure: time relative to the one for which irradiance and dark current are given; a number
         above 0, or an nn.Parameter of shape (), which stays learnable.
-    optics: a module (..., 3, H, W) -> (..., 3, H, W); left out, the camera's Gaussian PSF where it
-        has one. `nn.Identity()` for light that has been through a lens.
+    optics: a module (..., 3, H, W) -> (..., 3, H, W); by default the camera's Gaussian PSF, if it
+        has one. `nn.Identity()` for light that has passed a lens already.
 
-    Gradients reach the irradiance, the exposure and the optics' parameters: exact but for shot
-    noise (`noise.shot`) and rounding (`adc.quantize`). Raises InputError for a camera whose gain is
-    not known.
+    Gradients reach the irradiance, the exposure and the optics' parameters. They are exact except
+    for shot noise (`noise.shot`) and rounding (`adc.quantize`). Raises InputError for a camera
+    whose gain is unknown.
     """
 
     exposure: Tensor
@@ -62,17 +62,17 @@ class Sensor(nn.Module):
         self.optics = optics
 
     def forward(self, irradiance: Tensor, generator: torch.Generator) -> Tensor:
-        """Irradiance (..., 3, H, W) to a mosaic (..., H, W), float32 in [0, 1].
+        """Return the mosaic (..., H, W), float32 in [0, 1], of an irradiance (..., 3, H, W).
 
-        irradiance: of the color channels; 1 just saturates, more is cut. float64 is computed in
-        double precision up to the mosaic.
+        irradiance: of the color channels; 1 just saturates, and more is clipped. float64 is
+            computed in double precision up to the mosaic.
         generator: draws the noise, on the irradiance's device.
         """
         return self._dn(irradiance, generator).float() / self.response.full_scale
 
     @torch.no_grad()
     def digital(self, irradiance: Tensor, generator: torch.Generator) -> Tensor:
-        """The same in digital numbers, as they would be in the file: (..., H, W) uint16."""
+        """Return the mosaic in digital numbers, as in a file: (..., H, W) uint16."""
         return self._dn(irradiance, generator).to(torch.uint16)
 
     def _dn(self, irradiance: Tensor, generator: torch.Generator) -> Tensor:
