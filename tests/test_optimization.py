@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import rawdrift as rd
+from pages import text_of
 from rawdrift.cli import main
 from rawdrift.controls.optimization import experiment as control
 from rawdrift.controls.optimization import learned
@@ -22,6 +23,7 @@ from rawdrift.controls.optimization.experiment import DriftOptimization
 from rawdrift.controls.optimization.physics import clipped, violations
 from rawdrift.controls.optimization.records import OptimizationRecord
 from rawdrift.controls.optimization.spec import SETTINGS, Optimization, OptimizationSpec, Pull
+from rawdrift.controls.run import write_page
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.spec import Data
 from rawdrift.isp.presets import kinds
@@ -370,6 +372,44 @@ def test_a_diverged_training_is_recorded_and_never_as_a_number(name, tmp_path, m
     assert result.differences == []
     assert rd.load_result(tmp_path / "run") == result
     assert rd.run(one, tmp_path / "run") == result
+
+
+OWN_STEP = """
+from rawdrift.isp import Number, Step
+
+class Lift(Step):
+    numbers = {"amount": Number(default=1.0), "map": Number(shape=(4, 4), default=[[1.0] * 4] * 4)}
+
+    def forward(self, x):
+        return x * self.amount.to(x) * self.map.mean().to(x)
+"""
+
+
+def test_the_isp_of_a_file_with_a_step_of_ones_own_is_learned(tmp_path, monkeypatch):
+    (tmp_path / "own_lift.py").write_text(OWN_STEP)
+    monkeypatch.syspath_prepend(tmp_path)
+    from own_lift import Lift
+
+    camera = DriftOptimization(spec()).material.data.cameras[0]
+    isp = rd.isp.static("bi,u,ga", camera).remove("denoise")
+    path, run, allowed = tmp_path / "own.toml", tmp_path / "run", ["import:own_lift.Lift"]
+    rd.isp.save(isp.insert("lift", Lift.of(camera), before="gamma"), path, camera)
+    one = spec(isp=str(path), isp_lr=0.01, bounds="default", pull=Pull(views=0.1))
+    with pytest.raises(rd.InputError, match="names code to import"):
+        rd.run(one, run)
+    result = rd.run(one, run, allow_import=allowed)
+    assert curve(run, "learned") != curve(run, "frozen")
+    for learnt in result.isps:
+        loaded = rd.isp.load(run / learnt.file, allow_import=allowed)
+        assert {n: v.tolist() for n, v in loaded.state_dict().items()} == learnt.final
+        assert learnt.final["lift.amount"] != 1
+        assert abs(learnt.final["lift.amount"] - 1) <= 0.2
+    page = text_of(write_page(run).read_text())
+    assert "The ISP own starts at the values of its file" in page
+    assert "lift amount" in page
+    rd.isp.save(isp, path, camera)
+    with pytest.raises(rd.InputError, match="an ISP file .* changed since"):
+        rd.run(one, run)
 
 
 OWN_METRIC = """

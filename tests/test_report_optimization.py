@@ -91,6 +91,7 @@ def invented(run, settings=LEARNED, intensities=(0.05, 1.0), folds=3, masks=Fals
         ],
         isps=[_isp(i, fold) for i in intensities for fold in range(folds) if "learned" in settings],
         labels=labels(kinds("bi,u,ga")),
+        units={"black_level.level": "of full scale"},
         choices=[
             Choice(
                 intensity=i,
@@ -350,7 +351,7 @@ def test_page_holds_the_numbers_of_the_record(tmp_path):
         "0.05", "in the end", "frozen", "learned", f"{minus}0.200", f"{minus}0.250 to {minus}0.160",
         "< 0.001", "< 0.001", "300",
     ) in rows  # fmt: skip
-    assert ("1", "2", "gamma", "2.200", "1.891") in rows
+    assert ("1", "2", "gamma", "", "2.200", "1.891") in rows
     assert ("0.05", "3", "bi,s,me", "12", "0.62", "\N{EN DASH}") in rows
     assert (
         "0.05", "2", "black level", "4", f"R: {minus}0.0103 is below zero", "back within physics",

@@ -91,19 +91,15 @@ def _axis(
 
 
 def labels(steps: Mapping[str, type[Step]]) -> dict[str, str]:
-    """The names for readers of every number of an ISP, and of its elements, by parameter."""
-    return {
-        f"{step_name}.{name}{at}": label
-        for step_name, step in steps.items()
-        for name, number in step.numbers.items()
-        for at, label in [
-            ("", _label(step_name, step, name, ())),
-            *(
-                (_at(index), _label(step_name, step, name, index))
-                for index in product(*map(range, number.shape))
-            ),
-        ]
-    }
+    """Return what readers call each number of an ISP, and each of its elements that has a name."""
+    found = {}
+    for step_name, step in steps.items():
+        for name, number in step.numbers.items():
+            indices = product(*map(range, number.shape)) if number.elements else ()
+            for index in ((), *indices):
+                label = _label(step_name, step, name, index)
+                found[f"{step_name}.{name}{_at(index)}"] = label
+    return found
 
 
 def _label(step_name: str, step: type[Step], name: str, index: tuple[int, ...]) -> str:

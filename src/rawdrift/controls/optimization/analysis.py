@@ -23,7 +23,7 @@ from rawdrift.controls.optimization.result import (
     Violation,
 )
 from rawdrift.controls.optimization.spec import OptimizationSpec
-from rawdrift.isp.presets import kinds
+from rawdrift.isp.step import Step
 from rawdrift.runs.store import Finished
 from rawdrift.statistics.basics import spread
 
@@ -31,12 +31,13 @@ from rawdrift.statistics.basics import spread
 def analyze(
     spec: OptimizationSpec,
     materials: Mapping[float, Material],
+    steps: Mapping[str, type[Step]],
     units: Iterable[Finished[OptimizationRecord]],
     failed: Mapping[str, str],
 ) -> OptimizationResult:
     """Compute the result, intensity by intensity.
 
-    materials: by intensity. failed: reasons by the label of a unit.
+    materials: by intensity. steps: of the ISP. failed: reasons by the label of a unit.
 
     Raises InputError if no unit was finished.
     """
@@ -87,7 +88,13 @@ def analyze(
         differences=differences,
         curves=curves,
         isps=isps,
-        labels=labels(kinds(what.isp)),
+        labels=labels(steps),
+        units={
+            f"{step}.{name}": number.unit
+            for step, kind in steps.items()
+            for name, number in kind.numbers.items()
+            if number.unit
+        },
         violations=violations,
         choices=choices,
         diverged=diverged,

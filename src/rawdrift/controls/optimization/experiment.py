@@ -17,9 +17,10 @@ from torch import nn
 
 from rawdrift import isp as isps
 from rawdrift.checks import InputError
+from rawdrift.configurations import is_file
 from rawdrift.controls.experiment import Experiment, Progress
 from rawdrift.controls.gallery import Gallery
-from rawdrift.controls.material import Material, fold_seed, read
+from rawdrift.controls.material import Material, fold_seed, isp_inputs, read, read_isp
 from rawdrift.controls.optimization import learned, pictures, selection
 from rawdrift.controls.optimization.analysis import analyze
 from rawdrift.controls.optimization.physics import signal
@@ -64,7 +65,12 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
                     f"{what.intensities[0]:g}: settings can't be compared over intensities"
                 )
         cameras = first.data.cameras
-        learned.box(learned.learnable(what, cameras), cameras, what.bounds)
+        if is_file(what.isp):
+            read_isp(what.isp, cameras)
+        develop = learned.learnable(what, cameras)
+        learned.box(develop, cameras, what.bounds)
+        isp = develop.isps[0]
+        self.isp_steps = {name: type(step) for name, step in isp.steps.items()}
         if "neural" in what.settings:
             NeuralISP(cameras)  # raises if its package is missing
         if "static-best" in what.settings:
@@ -79,6 +85,7 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         self.inputs = [
             *(material.data.fingerprint() for material in self.materials.values()),
             networks.fingerprint(spec.task, first.targets, first.data.size),
+            *(isp_inputs(what.isp, isp) if is_file(what.isp) else ()),
         ]
         self.step = "epoch"
 
@@ -113,8 +120,7 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         choice = None
         if unit.setting == "static-best":
             choice = selection.choose(unit, material, what.channels, fit, seed, scores)
-        configuration = choice.chosen if choice else what.isp
-        front = front_of(unit, what, material, configuration, seed)
+        front = front_of(unit, what, material, choice.chosen if choice else None, seed)
         start = states(front, data, test)
         signals = [signal(data, camera) for camera in range(len(data.cameras))]
         course = course_of(unit, what, task, material, front, signals)
@@ -128,9 +134,7 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
             diverged = Diverged(
                 **unit._asdict(), epoch=last["epoch"] + 1, after_step=last["step"], why=str(error)
             )
-        trained = list(
-            learned_isps(unit, configuration, what.channels, data.cameras, start, course.history)
-        )
+        trained = list(learned_isps(unit, what, data.cameras, start, course.history))
         settings = [unit.setting, *(n for n, other in what.same.items() if other == unit.setting)]
         shots = None
         if net is not None and shown:
@@ -149,7 +153,7 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
             violations=[
                 violation
                 for isp, seen in zip(trained, signals, strict=False)
-                for violation in left_physics(isp, seen)
+                for violation in left_physics(isp, self.isp_steps, seen)
             ],
             diverged=diverged,
             choice=choice,
@@ -176,7 +180,7 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
     def analyze(
         self, units: Iterable[Finished[OptimizationRecord]], failed: Mapping[str, str]
     ) -> OptimizationResult:
-        return analyze(self.spec, self.materials, units, failed)
+        return analyze(self.spec, self.materials, self.isp_steps, units, failed)
 
     def illustrate(
         self,
@@ -199,12 +203,11 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         folder: Path,
     ) -> None:
         """Write the learned ISPs, as `rd.isp.load` takes them."""
-        channels = self.spec.optimization.channels
         for number, isp in enumerate(result.isps):
             cameras = self.materials[isp.intensity].data.cameras
             camera = cameras[number % len(cameras)]
             if isp.file:
-                final = pipeline(isp.configuration, camera, channels, isp.final)
+                final = pipeline(self.spec.optimization, camera, isp.final)
                 isps.save(final, folder / isp.file, camera)
 
     def about(self) -> str:
@@ -216,7 +219,7 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         material = self.materials[unit.intensity]
         data, targets, splits = material
         task = self.spec.task
-        front = front_of(unit, self.spec.optimization, material, self.spec.optimization.isp, 0)
+        front = front_of(unit, self.spec.optimization, material, None, 0)
         net, seconds = seconds_of_training(material, 0, front, task)
         test = torch.from_numpy(splits[0].test)
         few = test[: task.batch_size]

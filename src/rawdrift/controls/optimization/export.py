@@ -50,8 +50,8 @@ def export(
     if finished is None:
         raise InputError(f"the record of {name} in {run} is damaged; run the same command again")
     choice = finished.record.choice
-    configuration = choice.chosen if choice else spec.optimization.isp
-    front = front_of(unit, spec.optimization, material, configuration, 0)
+    chosen = choice.chosen if choice else None
+    front = front_of(unit, spec.optimization, material, chosen, 0)
     if not isinstance(front, Develop):
         raise InputError(f"{name} has no ISP of rawdrift; export one of another setting")
     split = splits[unit.fold]

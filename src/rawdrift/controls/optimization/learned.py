@@ -8,12 +8,15 @@ from torch import Tensor, nn
 
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError, choose
+from rawdrift.configurations import is_file
 from rawdrift.controls.forensics.axis import Axis
 from rawdrift.controls.forensics.quantities import belongs, candidates, split
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.controls.optimization.spec import Optimization, Pull
+from rawdrift.isp import file
 from rawdrift.isp.number import Number
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.yuv import Channels
 from rawdrift.models.chain import Develop
 from rawdrift.models.similarity import ssim
 
@@ -26,7 +29,7 @@ def learnable(spec: Optimization, cameras: Sequence[Camera]) -> Develop:
 
     Raises InputError where the configuration lacks one that `spec.learn` names.
     """
-    develop = Develop.parametrized(spec.isp, cameras, spec.channels)
+    develop = parametrized(spec.isp, cameras, spec.channels)
     if spec.learn is None:
         return develop
     for isp in develop.isps:
@@ -37,6 +40,13 @@ def learnable(spec: Optimization, cameras: Sequence[Camera]) -> Develop:
         for name, parameter in parameters.items():
             parameter.requires_grad_(any(belongs(name, wanted) for wanted in spec.learn))
     return develop
+
+
+def parametrized(isp: str, cameras: Sequence[Camera], channels: Channels) -> Develop:
+    """Return a configuration for each camera, or the ISP of a file, with all numbers Parameters."""
+    if is_file(isp):
+        return Develop([file.load(isp, parametrized=True)])
+    return Develop.parametrized(isp, cameras, channels)
 
 
 def values(isp: Pipeline) -> Values:
@@ -132,12 +142,12 @@ def project(sides: Sequence[Side]) -> None:
 def penalty(
     develop: Develop, spec: Optimization, cameras: Sequence[Camera]
 ) -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
-    """The pull of `spec`, as `tasks.course.Course` takes it; None where nothing pulls."""
+    """The pull of `spec`, as `models.train.Course` takes it; None where nothing pulls."""
     pull: Pull = spec.pull
     if not (pull.camera or pull.views or pull.clipping):
         return None
     start = {name: p.detach().clone() for name, p in develop.named_parameters() if p.requires_grad}
-    default = Develop.static(spec.isp, cameras, spec.channels)
+    default = parametrized(spec.isp, cameras, spec.channels).requires_grad_(False)
 
     def change() -> Tensor:
         terms = []

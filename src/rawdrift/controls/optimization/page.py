@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from rawdrift.configurations import in_words
+from rawdrift.configurations import in_words, label
 from rawdrift.controls.optimization import figures, findings, parameters
 from rawdrift.controls.optimization.caveats import caveats
 from rawdrift.controls.optimization.findings import FIRST, SECOND
@@ -33,6 +33,7 @@ def write(run: Path, result: OptimizationResult) -> str:
         tiles=list(_tiles(result)),
         reference=findings.reference(result),
         caveats=list(caveats(result)),
+        isp_label=label(result.spec["optimization"]["isp"]),
         isp_words=in_words(result.spec["optimization"]["isp"]),
         left=_left(result),
         most_clipped=_most_clipped(result),
@@ -60,7 +61,7 @@ def _figures(result: OptimizationResult) -> Mapping[str, Callable[[], Figure]]:
         drawn["differences"] = partial(figures.differences, result)
     for number, camera in enumerate(parameters.cameras(result), 1):
         drawn[f"parameters-{number}"] = partial(parameters.paths, result, camera)
-        if parameters.has_kernels(result):
+        if parameters.kernel_names(result):
             drawn[f"kernels-{number}"] = partial(parameters.kernels, result, camera)
     return drawn
 

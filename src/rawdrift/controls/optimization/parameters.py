@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from rawdrift.controls.forensics.figures import key
 from rawdrift.controls.optimization.figures import LOOKS, plain_axes
 from rawdrift.controls.optimization.result import LearnedISP, OptimizationResult
-from rawdrift.controls.optimization.tables import elements, is_kernel
+from rawdrift.controls.optimization.tables import elements
 from rawdrift.report import style
 from rawdrift.report.style import INK, MUTED, RULE, plain
 
 # Lengths are inches, lines and fonts points.
 _PER_LINE = 5
+_FITS = 24  # letters above a panel
 _COLORS = [LOOKS[name] for name in ("learned", "direct", "static-best", "neural")]
 
 
@@ -39,7 +40,7 @@ def paths(result: OptimizationResult, camera: str) -> Figure:
     start = {
         element: number
         for name, value in isps[0].initial.items()
-        for element, number in elements(name, value).items()
+        for element, number in elements(result, name, value).items()
     }
     lights = [i for i in result.intensities if any(isp.intensity == i for isp in isps)]
     columns = min(_PER_LINE, max(1, len(start)))
@@ -55,17 +56,20 @@ def paths(result: OptimizationResult, camera: str) -> Figure:
         box = (x / style.WIDTH, y / height, wide / style.WIDTH, tall / height)
         axes = figure.add_axes(box)
         plain_axes(axes)
-        axes.set_title(plain(result.labels[element], 30), loc="left", fontsize=9, pad=4)
+        axes.set_title(_title(result, element), loc="left", fontsize=9, pad=4)
         axes.axhline(number, color=INK, lw=1.1, ls=(0, (4, 3)), zorder=4)
         name = element.partition("[")[0]
         for isp in isps:
             look = _COLORS[lights.index(isp.intensity) % len(_COLORS)]
             steps = [0, *(at.step for at in isp.path)]
-            values = [number, *(elements(name, at.values[name])[element] for at in isp.path)]
+            values = [
+                number,
+                *(elements(result, name, at.values[name])[element] for at in isp.path),
+            ]
             axes.plot(steps, values, color=look.color, ls=look.dashes, lw=1.1, alpha=0.9)
         _few_ticks(axes, number)
         axes.tick_params(labelsize=8, labelbottom=i + columns >= len(start))
-    keys = [Line2D([], [], color=INK, lw=1.1, ls=(0, (4, 3)), label="the camera's value")]
+    keys = [Line2D([], [], color=INK, lw=1.1, ls=(0, (4, 3)), label="at the start")]
     for i, intensity in enumerate(lights):
         look = _COLORS[i % len(_COLORS)]
         label = f"learned at intensity {intensity:g}"
@@ -73,6 +77,13 @@ def paths(result: OptimizationResult, camera: str) -> Figure:
     key(figure, (left / style.WIDTH, 1 - 0.02 / height), keys, columns=min(4, len(keys)))
     figure.text(left / style.WIDTH, 0.06 / height, "Optimizer step", fontsize=9)
     return figure
+
+
+def _title(result: OptimizationResult, element: str) -> str:
+    """Return what readers call a number, with its unit if that fits."""
+    label, unit = result.labels[element], result.units.get(element.partition("[")[0])
+    with_unit = f"{label}, {unit}" if unit else label
+    return plain(with_unit if len(with_unit) <= _FITS else label, 30)
 
 
 def _few_ticks(axes: Axes, value: float) -> None:
@@ -89,22 +100,23 @@ def _few_ticks(axes: Axes, value: float) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
 
 
-def has_kernels(result: OptimizationResult) -> bool:
-    return any(is_kernel(name) for isp in result.isps for name in isp.initial)
+def kernel_names(result: OptimizationResult) -> list[str]:
+    """Return the parameters of the learned ISPs whose numbers have no names, such as filters."""
+    initial = result.isps[0].initial if result.isps else {}
+    return [name for name, value in initial.items() if not elements(result, name, value)]
 
 
 def kernels(result: OptimizationResult, camera: str) -> Figure:
     """The kernels of a camera's ISP as it begins, and what each training has changed of them."""
     isps = _of_camera(result, camera)
-    titles = ["camera's", *(f"{isp.intensity:g}\nfold {isp.fold + 1}" for isp in isps)]
+    titles = ["at the start", *(f"{isp.intensity:g}\nfold {isp.fold + 1}" for isp in isps)]
     shown = [
         (
             result.labels[name] + (f" {'RGB'[i] if count == 3 else i + 1}" if count > 1 else ""),
             name,
             i,
         )
-        for name in isps[0].initial
-        if is_kernel(name)
+        for name in kernel_names(result)
         for count in [len(_squares(isps[0].initial[name]))]
         for i in range(count)
     ]

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from rawdrift import isp as isps
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.controls.optimization import learned
@@ -19,10 +18,10 @@ from rawdrift.controls.optimization.result import (
     Values,
     Violation,
 )
+from rawdrift.controls.optimization.spec import Optimization
 from rawdrift.isp.file import to_toml
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.isp.presets import kinds
-from rawdrift.isp.yuv import Channels
+from rawdrift.isp.step import Step
 from rawdrift.runs.store import Record
 
 History = Sequence[Mapping[str, Any]]  # see `models.train.Course`
@@ -132,8 +131,7 @@ def rows(
 
 def learned_isps(
     unit: Unit,
-    configuration: str,
-    channels: Channels,
+    what: Optimization,
     cameras: Sequence[Camera],
     start: Sequence[Mapping[str, Any]],
     history: History,
@@ -156,12 +154,12 @@ def learned_isps(
         ]
         final = path[-1].values
         which = f"-camera{number + 1}" if len(cameras) > 1 else ""
-        savable = _is_savable(pipeline(configuration, camera, channels, final), camera)
+        savable = _is_savable(pipeline(what, camera, final), camera)
         yield LearnedISP(
             **unit._asdict(),
             camera=camera.name,
             file=f"isps/{unit.title}{which}.toml" if savable else None,
-            configuration=configuration,
+            configuration=what.isp,
             initial=begin["values"],
             clipped=Clipped(**begin["clipped"]),
             final=final,
@@ -169,9 +167,9 @@ def learned_isps(
         )
 
 
-def pipeline(configuration: str, camera: Camera, channels: Channels, values: Values) -> Pipeline:
-    """Return the ISP with these parameters."""
-    isp = isps.parametrized(configuration, camera, channels)
+def pipeline(what: Optimization, camera: Camera, values: Values) -> Pipeline:
+    """Return the ISP that is learned with these parameters."""
+    isp = learned.parametrized(what.isp, [camera], what.channels).isps[0]
     learned.restore(isp, values)
     return isp
 
@@ -184,14 +182,15 @@ def _is_savable(isp: Pipeline, camera: Camera) -> bool:
     return True
 
 
-def left_physics(isp: LearnedISP, signal: list[float]) -> Iterator[Violation]:
+def left_physics(
+    isp: LearnedISP, steps: Mapping[str, type[Step]], signal: list[float]
+) -> Iterator[Violation]:
     """Yield the parameters that left physics: since when, and whether they still have at the end.
 
-    signal: of the camera, see `physics.signal`.
+    steps: of the ISP. signal: of the camera, see `physics.signal`.
     """
     first: dict[str, tuple[PathPoint, str]] = {}
     last: dict[str, str] = {}
-    steps = kinds(isp.configuration)
     for at in isp.path:
         last = {v.parameter: v.what for v in violations(steps, isp.initial, at.values, signal)}
         for parameter, what in last.items():

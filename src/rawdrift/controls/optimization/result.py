@@ -241,9 +241,10 @@ class OptimizationResult(Result, frozen=True, kw_only=True, tag="optimization"):
 
     same: settings that equal another one to the last bit, and that one. epochs: of a training.
     table, differences, curves: of the settings at each intensity; empty where none finished.
-    isps, violations: of the learned ISPs. labels: names of their parameters and elements for
-    readers. choices: of static-best. diverged: trainings without a
-    result. samples, stages: pictures of the first fold.
+    isps, violations: of the learned ISPs. labels: what readers call their parameters, and those of
+    their elements that have names. units: of parameters that have one.
+    choices: of static-best. diverged: trainings without a result. samples, stages: pictures of the
+    first fold.
     """
 
     settings: list[str]
@@ -256,6 +257,7 @@ class OptimizationResult(Result, frozen=True, kw_only=True, tag="optimization"):
     curves: list[Curve]
     isps: list[LearnedISP]
     labels: dict[str, str]
+    units: dict[str, str]
     violations: list[Violation]
     choices: list[Choice]
     diverged: list[Diverged]

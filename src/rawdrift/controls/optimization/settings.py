@@ -24,11 +24,11 @@ from rawdrift.models.train import Course, DivergedError, seeded
 
 
 def front_of(
-    unit: Unit, what: Optimization, material: Material, configuration: str, seed: int
+    unit: Unit, what: Optimization, material: Material, configuration: str | None, seed: int
 ) -> Front:
     """Return what stands before the network, as it is before the training.
 
-    configuration: of the ISP, where the setting has one that is not learned.
+    configuration: that static-best has chosen.
     """
     data, _, splits = material
     if unit.setting == "direct":
@@ -41,10 +41,9 @@ def front_of(
         return front
     if unit.setting == "learned":
         return learned.learnable(what, data.cameras)
-    if unit.setting == "static-best":
+    if configuration is not None:
         return Develop.static(configuration, data.cameras, what.channels)
-    develop = Develop.parametrized(configuration, data.cameras, what.channels)
-    return develop.requires_grad_(False)
+    return learned.parametrized(what.isp, data.cameras, what.channels).requires_grad_(False)
 
 
 def course_of(

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rawdrift.checks import InputError, choose, is_number, positive, whole
-from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.configurations import CONFIGURATIONS, is_file
 from rawdrift.data.spec import INTENSITIES, Data
 from rawdrift.models.spec import Task
+from rawdrift.runs.spec import existing_file
 
 SETTINGS = {
     "frozen": "the ISP at the camera's values",
@@ -51,8 +52,10 @@ class Optimization:
             normalization of learned.
         intensities: of the light, each as data.intensity: 0.01, 0.05, 0.1, 0.25, 0.5, 0.75 or 1.
         folds: of the cross-validation, at least 2.
-        isp: configuration of the ISP, such as "bi,s,ga".
-        channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
+        isp: configuration of the ISP, such as "bi,s,ga", or an ISP file (.toml) of the data's one
+            camera, whose numbers then stand for the camera's values.
+        channels: what sharpening and denoising of a configuration act on: "luma", as the authors'
+            code, or "yuv".
         learn: parameters that are learned, such as "gamma.gamma", or whole steps, such as
             "white_balance"; left out, all of them.
         isp_lr: learning rate of the ISP's parameters at the start; left out, that of the network,
@@ -106,7 +109,12 @@ class Optimization:
                 )
         object.__setattr__(self, "intensities", [float(i) for i in self.intensities])
         whole("optimization.folds", self.folds, 2)
-        choose("optimization.isp", self.isp, CONFIGURATIONS)
+        if is_file(self.isp):
+            expected = "a configuration, or an ISP file (.toml)"
+            path = existing_file("optimization.isp", self.isp, expected)
+            object.__setattr__(self, "isp", path)
+        else:
+            choose("optimization.isp", self.isp, CONFIGURATIONS)
         choose("optimization.channels", self.channels, ("luma", "yuv"))
         if self.learn == []:
             raise InputError("optimization.learn is empty; name a parameter, or leave it out")

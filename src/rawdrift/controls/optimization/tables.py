@@ -84,23 +84,19 @@ def _differences(result: OptimizationResult) -> Table:
     return table("differences", "Paired differences between settings", columns, result.differences)
 
 
-def elements(name: str, value: Any) -> dict[str, float]:
-    """Return the numbers of a parameter by name, such as "white_balance.gains[0]"; none of a
-    kernel."""
+def elements(result: OptimizationResult, name: str, value: Any) -> dict[str, float]:
+    """Return the numbers of a parameter that have names, by name, such as "white_balance.gains[0]".
+
+    The numbers of a kernel have none.
+    """
     numbers = np.asarray(value, dtype=float)
-    if is_kernel(name):
-        return {}
     if numbers.ndim == 0:
         return {name: float(numbers)}
-    return {
+    by_name = {
         f"{name}[{','.join(map(str, index))}]": float(numbers[index])
         for index in np.ndindex(numbers.shape)
     }
-
-
-def is_kernel(name: str) -> bool:
-    """Whether a parameter is the weights of a filter."""
-    return name.partition(".")[2].startswith("kernel")
+    return {name: number for name, number in by_name.items() if name in result.labels}
 
 
 def _parameters(result: OptimizationResult) -> Table:
@@ -108,19 +104,21 @@ def _parameters(result: OptimizationResult) -> Table:
     columns = [
         *(column for column, _ in training),
         Column("parameter", "Parameter"),
-        Column("initial", "Camera's value", 4, True),
+        Column("unit", "Unit"),
+        Column("initial", "At the start", 4, True),
         Column("final", "Learned", 4, True),
     ]
     rows = []
     for isp in result.isps:
         first = [value(isp) for _, value in training]
         for name, value in isp.final.items():
-            start = elements(name, isp.initial[name])
-            for element, number in elements(name, value).items():
-                rows.append([*first, result.labels[element], start[element], number])
+            start = elements(result, name, isp.initial[name])
+            for element, number in elements(result, name, value).items():
+                unit = result.units.get(name, "")
+                rows.append([*first, result.labels[element], unit, start[element], number])
         end = isp.path[-1].clipped
-        rows.append([*first, "share of black values", isp.clipped.black, end.black])
-        rows.append([*first, "share of white values", isp.clipped.white, end.white])
+        rows.append([*first, "share of black values", "", isp.clipped.black, end.black])
+        rows.append([*first, "share of white values", "", isp.clipped.white, end.white])
     digits = [_decimals(row[-2], row[-1]) for row in rows]
     return Table("parameters", "Parameters of the learned ISPs", columns, rows, digits)
 
