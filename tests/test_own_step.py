@@ -58,6 +58,10 @@ class Tone(Step):
     def forward(self, x):
         power = x.clamp(1e-6, 1) ** (self.g / self.gamma.to(x))
         return power * self.gains.to(x)[:, None, None]
+
+
+class Ceiling(Step):
+    numbers = {"white": Number(camera="white_level")}
 '''
 SATURATION = "import:own_lab.steps.Saturation"
 
@@ -124,6 +128,7 @@ def test_numbers_are_checked(lab):
         (lambda: own.Saturation(float("nan")), "Saturation.amount must be finite"),
         (lambda: own.Tone(0.0), "Tone.gamma must be above 0"),
         (lambda: own.Tone(1.0, g=-1), "g must be a number above 0"),
+        (lambda: own.Ceiling.of(CAMERA), "Ceiling.white must be given; camera 'lab' does not"),
     ]:
         with pytest.raises(rd.InputError, match=message):
             make()

@@ -138,6 +138,11 @@ class Number(Quantity):
 
     def __post_init__(self) -> None:
         _check_field(self.camera)
+        try:
+            for at in np.ndindex(self.shape):
+                self.element(at)
+        except IndexError:
+            raise TypeError(f"elements must be nested as the shape {self.shape}") from None
 
     def element(self, index: tuple[int, ...]) -> str:
         """The name of an element for readers: "G in red rows", or else "0, 1"."""
@@ -149,13 +154,13 @@ class Number(Quantity):
         return str(name)
 
     def not_physical(self, value: Array, start: Array, signal: Sequence[float]) -> Iterator[str]:
-        """Return in words what no camera could have; see `implausible`."""
-        outside = [at for at in np.ndindex(value.shape) if not self.allows(float(value[at]))]
+        """Yield what no camera could have, in words; see `implausible`."""
+        beyond = [at for at in np.ndindex(value.shape) if not self.allows(float(value[at]))]
         unit = f" {self.unit}" if self.unit else ""
-        for at in outside:
+        for at in beyond:
             where = f"{self.element(at)}: " if at else ""
             yield f"{where}{value[at]:.3g}{unit} is not {self.bound}"
-        if not outside and self.implausible is not None:
+        if not beyond and self.implausible is not None:
             yield from self.implausible(value, start, signal)
 
 

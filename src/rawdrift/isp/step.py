@@ -70,9 +70,10 @@ class Step(nn.Module):
 
     @classmethod
     def of(cls, camera: Camera, *, parametrized: bool = False, **given: Any) -> Self:
-        """The step with a camera's numbers, except those given.
+        """Return the step with a camera's numbers and options, except for those given.
 
-        parametrized: every number is an `nn.Parameter`.
+        parametrized: every number is an `nn.Parameter`. Raises InputError for a number that neither
+        the camera nor a default gives.
         """
         declared: dict[str, Number | Option] = {**cls.options, **cls.numbers}
         fields = {name: d.camera for name, d in declared.items() if d.camera and name not in given}
@@ -81,7 +82,9 @@ class Step(nn.Module):
         for name, number in cls.numbers.items():
             value = values.setdefault(name, number.default)
             if value is None:
-                raise InputError(f"camera {camera.name!r} has no {number.camera or name}; give one")
+                raise InputError(
+                    f"{cls.__name__}.{name} must be given; camera {camera.name!r} does not have it"
+                )
             if parametrized:
                 tensor = torch.as_tensor(value, dtype=torch.float64).clone()
                 values[name] = nn.Parameter(tensor)
