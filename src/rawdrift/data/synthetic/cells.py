@@ -1,7 +1,7 @@
-"""The cells of a blood smear, and what else lies between them.
+"""Draw the cells of a blood smear, and what lies between them.
 
-They are cartoons, but what tells the white cells apart is what a hematologist looks at: size,
-shape of the nucleus, color of the cytoplasm, and size and color of the granules.
+They are cartoons, but white cells differ in what a hematologist looks at: size, shape of the
+nucleus, color of the cytoplasm, and size and color of the granules.
 """
 
 import math
@@ -16,7 +16,7 @@ from rawdrift.data.synthetic.texture import hypot
 
 
 class Cell(NamedTuple):
-    """x, y, radius in micrometers. outline: signed distance to it, (H, W), negative inside."""
+    """x, y, radius: micrometers. outline: signed distance to it, (H, W), negative inside."""
 
     x: float
     y: float
@@ -25,6 +25,7 @@ class Cell(NamedTuple):
 
 
 def white_cell(smear: Smear, look: Look, nucleus: Nucleus) -> Cell:
+    """Draw a white cell near the center."""
     rng = smear.rng
     x, y = (min(max(rng.normal(0, 0.9), -2), 2) for _ in range(2))
     radius = rng.uniform(*look.radius)
@@ -58,7 +59,7 @@ def white_cell(smear: Smear, look: Look, nucleus: Nucleus) -> Cell:
 
 
 def smudge(smear: Smear) -> Cell:
-    """What is left of a white cell that burst, or a heap of debris about as large."""
+    """Draw the remains of a white cell that burst, or a heap of debris of about that size."""
     rng = smear.rng
     x, y = (min(max(rng.normal(0, 0.9), -2), 2) for _ in range(2))
     debris = rng.random() < 0.3
@@ -79,7 +80,7 @@ def smudge(smear: Smear) -> Cell:
 
 
 def cover(smear: Smear, cell: Cell) -> None:
-    """Dye that fell out over a cell, and a lens off focus: nobody could name it."""
+    """Cover a cell with precipitated dye, and put the lens out of focus: nobody could name it."""
     rng = smear.rng
     specks = smear.grains(int(rng.uniform(0, 40)), (0.15, 0.5), cell.x, cell.y, 1.4 * cell.radius)
     smear.stain((0.0, 0.1, 0.25, 0.6), np.tanh(specks))
@@ -89,7 +90,7 @@ def cover(smear: Smear, cell: Cell) -> None:
 
 
 def red_cells(smear: Smear, white: Cell) -> None:
-    """Biconcave disks that crowd around the white cell, and give way to it."""
+    """Draw biconcave disks that crowd around the white cell, and give way to it."""
     rng = smear.rng
     hemoglobin = rng.uniform(0.85, 1.15)
     for _ in range(int(rng.uniform(14, 60) * smear.area)):
@@ -104,8 +105,8 @@ def red_cells(smear: Smear, white: Cell) -> None:
         window = smear.window(x, y, 1.35 * radius)
         u, v = smear.oval(x, y, window)
         q = (u * u + v * v) / radius**2
-        # Thickness in micrometers as in Evans and Fung, Microvascular Research 4, 1972, but for
-        # the pallor in the middle, which differs from cell to cell once they are dried.
+        # Thickness in micrometers as in Evans and Fung, Microvascular Research 4, 1972, except
+        # for the pallor in the middle, which differs from cell to cell once they are dried.
         pallor = rng.uniform(0.1, 1.3)
         depth = np.sqrt(np.clip(1 - q, 0, None)) * (pallor + 7.83 * q - 4.39 * q * q)
         depth *= smear.inside(0.3 - white.outline[window])
@@ -114,7 +115,7 @@ def red_cells(smear: Smear, white: Cell) -> None:
 
 
 def platelets(smear: Smear, white: Cell) -> None:
-    """Small disks with purple grains between the cells, and specks of dye that fell out."""
+    """Draw small disks with purple grains between the cells, and specks of precipitated dye."""
     rng = smear.rng
     cells = [(white.x, white.y, white.radius), *smear.red]
     for _ in range(int(rng.poisson(2.5 * smear.area))):

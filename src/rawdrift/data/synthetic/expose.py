@@ -1,4 +1,4 @@
-"""From what a scene looks like to what a camera's sensor counts."""
+"""From the light of a scene to the light on a camera's sensor."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from rawdrift.isp.yuv import mix
 
 
 def irradiance(light: Tensor, camera: Camera) -> Tensor:
-    """Linear RGB (..., 3, H, W) to what the camera's channels see of it, in [0, 1].
+    """Return the light in the camera's channels, in [0, 1], of linear RGB (..., 3, H, W).
 
-    The inverse of its white balance and color matrix, so that its ISP gives the light back, but
-    for colors that no light on its filters makes: those are cut at 0, and at saturation.
+    The inverse of its white balance and color matrix, so that its ISP restores the light, except
+    for colors that its filters can't give: those are clipped at 0 and at saturation.
     """
     inverse = torch.linalg.inv(torch.tensor(camera.color_matrix, dtype=torch.float64))
     gains = torch.tensor(camera.white_balance, dtype=torch.float64)
@@ -24,14 +24,14 @@ def irradiance(light: Tensor, camera: Camera) -> Tensor:
 
 
 def through_lens(light: NDArray[Any], psf_sigma: float) -> NDArray[Any]:
-    """Light (C, H, W) behind a lens with a Gaussian point spread of that sigma in pixels."""
+    """Return light (C, H, W) behind a lens with a Gaussian point spread of that sigma in pixels."""
     sigma = (0, psf_sigma, psf_sigma)
     blurred: NDArray[Any] = gaussian_filter(light, sigma, mode="mirror", truncate=3)
     return blurred
 
 
 def check_order(images: int, size: int, seed: int) -> None:
-    """Raise InputError for a number of images, a size in pixels or a seed that can't be."""
+    """Raise InputError for an impossible number of images, size in pixels or seed."""
     for name, value, least in (("images", images, 1), ("size", size, 16), ("seed", seed, 0)):
         if type(value) is not int or value < least:
             raise InputError(f"{name} must be a whole number from {least} on, got {value!r}")

@@ -1,8 +1,8 @@
-"""What the white cells of a blood smear look like under a Wright-Giemsa stain, as numbers.
+"""The looks of white cells in a blood smear under a Wright-Giemsa stain, as numbers.
 
 Their names are those of Raw-Microscopy: BAS basophil, EOS eosinophil, KSC smudge cell or debris,
 LYA and LYT atypical and typical lymphocyte, MON monocyte, NGB and NGS band and segmented
-neutrophil, UNC cell that nobody could name.
+neutrophil, UNC unclassifiable cell.
 """
 
 from typing import NamedTuple
@@ -11,8 +11,8 @@ import numpy as np
 
 Range = tuple[float, float]
 
-# Optical density in R, G, B of a unit of each dye. Orange is what hemoglobin and densely bound
-# eosin absorb of blue; purple is azure and eosin together on chromatin (Romanowsky effect).
+# Optical density in R, G, B of a unit of each dye. Orange is the absorption of blue by hemoglobin
+# and densely bound eosin; purple is azure and eosin together on chromatin (Romanowsky effect).
 DYES = np.array(
     [
         [0.02, 0.30, 0.85],  # orange
@@ -25,13 +25,13 @@ DYES = np.array(
 
 
 class Look(NamedTuple):
-    """What a kind of white cell looks like. Ranges are drawn from evenly, cell by cell.
+    """The look of a kind of white cell. Each cell is drawn uniformly from the ranges.
 
     radius: of the cell. cytoplasm, grain: their orange, eosin, azure and purple at full depth.
-    grains: how many granules; grain_radius: micrometers; grain_strength: how much dye they take;
-    over_nucleus: how much of a granule shows above the nucleus. chromatin: purple of the nucleus;
-    clumps: their contrast, and size in micrometers. vacuoles: how many. ragged: how far the outline
-    strays, micrometers.
+    grains: number of granules; grain_radius: micrometers; grain_strength: amount of dye in them;
+    over_nucleus: share of a granule that is visible over the nucleus. chromatin: purple of the
+    nucleus; clumps: their contrast, and size in micrometers. vacuoles: their number. ragged: how
+    far the outline strays, micrometers.
     """
 
     radius: Range
@@ -109,7 +109,7 @@ LOOKS = {
         vacuoles=(0, 4),
     ),
 }
-LOOKS["NGB"] = LOOKS["NGS"]  # but for its nucleus
+LOOKS["NGB"] = LOOKS["NGS"]  # except for its nucleus
 LOOKS["LYA"] = Look(
     radius=(6.0, 8.6),
     cytoplasm=(0.0, 0.02, 0.30, 0.03),

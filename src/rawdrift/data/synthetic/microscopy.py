@@ -51,11 +51,10 @@ def load(spec: Data) -> RawDataset:
 
 
 def make(images: int, size: int = 96, seed: int = 0, balanced: bool = False) -> RawDataset:
-    """`images` raw mosaics of `size` x `size` pixels with labels and masks (white cell 1).
+    """Return `images` raw mosaics of `size` x `size` pixels with labels and masks (white cell 1).
 
-    The nine classes come as often as in Raw-Microscopy, so that from a few hundred images on all
-    are there; or, balanced, all equally often. Image i of a seed is the same, however many are
-    made.
+    The nine classes come as often as in Raw-Microscopy, so that a few hundred images hold all of
+    them, or, balanced, all equally often. Image i of a seed is the same, however many are made.
     """
     check_order(images, size, seed)
     sensor = Sensor(CAMERA)
@@ -83,10 +82,10 @@ def make(images: int, size: int = 96, seed: int = 0, balanced: bool = False) -> 
 
 
 def scene(label: str, seed: int | Rng, size: int = 96) -> tuple[Tensor, Tensor]:
-    """The light of one smear and where its white cell is.
+    """Return the light of one smear, and the place of its white cell.
 
     label: one of `LABELS`. seed: or the generator to draw from. size: pixels along a side.
-    Gives linear RGB (3, size, size) float32 in [0, 1], and a mask (size, size) bool.
+    Returns linear RGB (3, size, size) float32 in [0, 1], and a mask (size, size) bool.
     """
     choose("white cell", label, LABELS)
     rng = np.random.default_rng(seed)
@@ -105,10 +104,10 @@ def scene(label: str, seed: int | Rng, size: int = 96) -> tuple[Tensor, Tensor]:
 
 
 def _order(shares: Mapping[str, int], images: int, seed: int) -> list[str]:
-    """Labels of the images: every beginning of them is as near to the shares as can be.
+    """Return the labels of the images, whose first ones already follow the shares closely.
 
     Each label in turn is the one that lags behind its share the most; then nine at a time are
-    shuffled, so that what comes next can't be told.
+    shuffled, so that the next one can't be predicted.
     """
     lag, total = dict.fromkeys(shares, 0), sum(shares.values())
     turns = -(-images // len(shares))

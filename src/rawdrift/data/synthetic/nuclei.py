@@ -1,4 +1,4 @@
-"""The nuclei of white cells, as unions of rounded lines."""
+"""Draw the nuclei of white cells, as unions of rounded lines."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ Nucleus = Callable[[Rng, float], Lines]
 
 
 def distance_to(lines: Lines, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
-    """Signed distance (H, W) to rounded lines that flow into each other where they meet."""
+    """Return the signed distance (H, W) to rounded lines that merge smoothly where they meet."""
     sharpness = 3.5
     total = np.full_like(x, 1e-12)
     for ax, ay, bx, by, half in lines.tolist():
@@ -27,7 +27,7 @@ def distance_to(lines: Lines, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
 
 
 def _arc(rng: Rng, count: int, radius: float, step: float, jitter: float) -> NDArray[np.float64]:
-    """`count` points (N, 2) along an arc of that radius about the center, `step` apart."""
+    """Return `count` points (N, 2) on an arc of that radius around the center, `step` apart."""
     angle = rng.uniform(0, 2 * np.pi) + step / radius * (
         np.arange(count) + rng.normal(0, 0.1, count)
     )
@@ -35,7 +35,7 @@ def _arc(rng: Rng, count: int, radius: float, step: float, jitter: float) -> NDA
 
 
 def _beads(points: NDArray[np.float64], lobes: NDArray[np.float64], strand: float) -> Lines:
-    """Lobes of those radii at (N, 2) points, each joined to the next by a strand."""
+    """Return lobes of those radii at (N, 2) points, each joined to the next by a strand."""
     drop = np.concatenate([points, points, lobes[:, None]], 1)
     joints = np.full((len(points) - 1, 1), strand)
     return np.concatenate([drop, np.concatenate([points[:-1], points[1:], joints], 1)])
@@ -45,14 +45,14 @@ def _segmented(rng: Rng, radius: float) -> Lines:
     count = int(rng.choice([3, 4, 5], p=[0.45, 0.4, 0.15]))
     lobes = radius * rng.uniform(0.22, 0.29, count) * (1.15 if count == 3 else 1.0)
     points = _arc(rng, count, 0.5 * radius, (0.78 if count == 3 else 0.66) * radius, 0.06 * radius)
-    # Lobes are oval: each a short line of its own direction.
+    # Lobes are oval: each is a short line with a direction of its own.
     lines = _beads(points, lobes, rng.uniform(0.12, 0.3))
     lines[:count, 2:4] += rng.normal(0, 0.09 * radius, (count, 2))
     return lines
 
 
 def _band(rng: Rng, radius: float) -> Lines:
-    """Not parted yet: a sausage, bent to a C or an S, that nowhere thins to a strand."""
+    """Draw an undivided nucleus: a sausage, bent to a C or an S, without a thin strand."""
     count = 7
     half = radius * rng.uniform(0.19, 0.26)
     span = rng.uniform(1.5, 2.5) * radius
@@ -69,7 +69,7 @@ def _round(rng: Rng, radius: float) -> Lines:
 
 
 def _irregular(rng: Rng, radius: float) -> Lines:
-    """Large, out of the center, with a dent or a fold."""
+    """Draw a large nucleus off the center, with a dent or a fold."""
     count = int(rng.integers(2, 4))
     lobes = radius * rng.uniform(0.4, 0.52, count)
     points = _arc(rng, count, 0.25 * radius, 0.45 * radius, 0.06 * radius)
@@ -102,7 +102,7 @@ def _smudged(rng: Rng, radius: float) -> Lines:
 
 
 def remains(rng: Rng, radius: float, pieces: int) -> Lines:
-    """A burst nucleus, drawn out one way as the blood was spread."""
+    """Draw a burst nucleus, stretched in one direction as the blood was spread."""
     points = 0.45 * radius * rng.standard_normal((pieces, 2)) * [1.0, 0.7]
     drawn = 0.3 * radius * rng.standard_normal((pieces, 2)) * [1.0, 0.3]
     half = radius * rng.uniform(0.16, 0.5, (pieces, 1)) * min(1.0, 5 / pieces)

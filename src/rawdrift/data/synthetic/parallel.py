@@ -1,4 +1,4 @@
-"""Scenes on all of torch's threads."""
+"""Draw scenes in all of torch's threads."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,13 +8,13 @@ import torch
 
 
 def each(task: Callable[[int], None], count: int) -> None:
-    """task(0) to task(count - 1), as many at a time as torch has threads.
+    """Run task(0) to task(count - 1), as many at a time as torch has threads.
 
-    NumPy, SciPy and PyTorch let go of Python's lock while they work on an image. Each task has one
-    thread for that: with more of torch's in each, they would wait for each other's.
+    NumPy, SciPy and PyTorch release Python's lock while they work on an image. Each task gets one
+    thread of torch: with more in each, tasks would wait for each other.
     """
-    # The C library of Linux returns an image's memory to the system when it is freed, and gets it
-    # back page by page for the next image, until a block as large as this has been freed once.
+    # The C library of Linux returns the memory of an image to the system and gets it back page by
+    # page for the next image, until a block of this size has been freed once.
     np.empty(31 * 2**20, np.uint8)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,7 +1,7 @@
 """A smear of stained blood in bright field while it is drawn.
 
-Everything in a scene has a concentration of four dyes at every point, dyes absorb as Beer and
-Lambert say, and a lens that is a little off focus blurs the light that is left.
+Everything in a scene is a concentration of four dyes at every point. Dyes absorb light by the law
+of Beer and Lambert, and a lens that is slightly out of focus blurs the rest of it.
 """
 
 import math
@@ -22,10 +22,10 @@ Window = tuple[slice, slice]
 
 WHOLE: Window = (slice(None), slice(None))
 
-# Micrometers: a pixel of 6.5 behind a 40x objective, and what a smaller picture shows at least.
+# Micrometers: a pixel of 6.5 behind a 40x objective, and the least that a picture shows.
 PIXEL, FIELD = 6.5 / 40, 28.0
-PSF_SIGMA = 0.45 / 2.355  # micrometers, of a full width at half maximum of 450 nm, as measured
-BORDER = 0.4  # over which an outline goes from outside to inside, micrometers
+PSF_SIGMA = 0.45 / 2.355  # micrometers: a measured full width at half maximum of 450 nm
+BORDER = 0.4  # micrometers from outside to inside of an outline
 
 
 class Smear:
@@ -42,7 +42,7 @@ class Smear:
         self.thickness = np.zeros((size, size), dtype=np.float32)
         self.defocus = abs(rng.normal(0, 0.16))  # micrometers of blur
         self.red: list[tuple[float, float, float]] = []  # x, y, radius of each red cell
-        # Every outline is drawn on coordinates that are bent a little, so that no cell is a circle.
+        # Outlines are drawn in slightly bent coordinates, so that no cell is a circle.
         self.x = self.at[None, :] + 0.2 * self.texture(3.6)
         self.y = self.at[:, None] + 0.2 * self.texture(3.6)
         # Plasma proteins take up a little dye.
@@ -56,11 +56,11 @@ class Smear:
                 plane[window] += dye * amount
 
     def texture(self, scale: float) -> Array:
-        """Smooth noise (H, W) of mean 0 and variance 1 whose blobs measure about `scale`."""
+        """Return smooth noise (H, W) of mean 0 and variance 1 with blobs of about `scale`."""
         return texture(self.rng, self.at, self.at, scale)
 
     def oval(self, x: float, y: float, window: Window = WHOLE) -> tuple[Array, Array]:
-        """Coordinates about a point, turned at random, in which an oval cell is round."""
+        """Return coordinates around a point, turned at random, in which an oval cell is round."""
         longer = self.rng.uniform(0.9, 1.1)
         angle = self.rng.uniform(0, math.pi)
         dx, dy = self.x[window] - x, self.y[window] - y
@@ -69,7 +69,7 @@ class Smear:
         return u * longer, v / longer
 
     def window(self, x: float, y: float, reach: float) -> Window:
-        """Rows and columns within `reach` of a point."""
+        """Return the rows and columns within `reach` of a point."""
         row, column = ((at + self.field / 2) / self.pixel for at in (y, x))
         n = reach / self.pixel
         return (
@@ -78,18 +78,18 @@ class Smear:
         )
 
     def inside(self, distance: Array) -> Array:
-        """1 where a signed distance is inside, 0 outside, and soft between."""
+        """Return 1 where a signed distance is inside, 0 outside, with a soft transition."""
         return np.clip(0.5 - distance / max(BORDER, self.pixel), 0, 1)
 
     def grains(self, count: int, radii: Range, x: float, y: float, within: float) -> Array:
-        """Round grains spread evenly over a disk: how many lie over each pixel, (H, W)."""
+        """Spread round grains evenly over a disk; return how many cover each pixel, (H, W)."""
         along = within * np.sqrt(self.rng.random(count))
         angle = self.rng.uniform(0, 2 * math.pi, count)
         radius = self.rng.uniform(*radii, (count, 1, 1)) / self.pixel
         column = (x + along * np.cos(angle) + self.field / 2) / self.pixel - 0.5
         row = (y + along * np.sin(angle) + self.field / 2) / self.pixel - 0.5
-        # Each grain is a small stamp; all stamps are added at once. What of them lies beyond an
-        # edge goes to a frame of one pixel that is cut off.
+        # Each grain is a small stamp; all stamps are added at once. Parts beyond an edge go
+        # to a frame of one pixel that is cut off.
         reach = int(radii[1] / self.pixel) + 2
         step = np.arange(-reach, reach + 1)
         columns, rows = (np.rint(at).astype(int)[:, None] + step for at in (column, row))
@@ -102,12 +102,12 @@ class Smear:
         return total.reshape(frame, frame)[1:-1, 1:-1]
 
     def light(self) -> Tensor:
-        """What the dyes leave of the lamp's light, through the lens: (3, H, W) in [0, 1]."""
+        """Return the light of the lamp behind the dyes and the lens: (3, H, W) in [0, 1]."""
         rng = self.rng
-        # Stain differs from slide to slide: all of it, and dye by dye.
+        # The stain differs from slide to slide, as a whole and by dye.
         strength = np.exp(rng.normal(0, 0.16) + rng.normal(0, 0.16, (4, 1))).astype(np.float32)
         absorbed = np.einsum("dc,dhw->chw", DYES * strength, self.dyes)
-        # A little off focus, thickness acts as a lens and moves light across the edges of cells.
+        # Slightly out of focus, thickness acts as a lens and moves light across the edges of cells.
         edge = np.pad(self.thickness, 1, mode="edge")
         curved = edge[2:, 1:-1] + edge[:-2, 1:-1] + edge[1:-1, 2:] + edge[1:-1, :-2]
         curved = (curved - 4 * self.thickness) / self.pixel**2
