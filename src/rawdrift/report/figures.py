@@ -1,7 +1,10 @@
 """Parts of figures that several pages use."""
 
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from rawdrift.report import style
 from rawdrift.statistics import Interval
@@ -40,3 +43,17 @@ def interval(axes: Axes, y: float, found: Interval, color: str) -> None:
     if found.low is not None and found.high is not None:
         axes.plot([found.low, found.high], [y, y], color=color, lw=2, solid_capstyle="butt")
     axes.plot(found.value, y, "o", color=color, ms=6.5, mew=0, zorder=3)
+
+
+def key(figure: Figure, at: tuple[float, float], keys: Sequence[Line2D], columns: int = 1) -> None:
+    """Draw the legend with its top left corner `at` a place of the figure."""
+    figure.legend(
+        handles=list(keys),
+        loc="upper left",
+        bbox_to_anchor=at,
+        borderaxespad=0,
+        fontsize=8.5,
+        frameon=False,
+        labelcolor=style.MUTED,
+        ncols=columns,
+    )

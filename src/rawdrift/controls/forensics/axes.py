@@ -13,12 +13,10 @@ def group(space: Sequence[Axis], name: str) -> str:
     return labels.get(name) or name.replace(".", " ").replace("_", " ")
 
 
-def value(number: float | None, axis: Axis | None = None, unit: bool = False) -> str:
+def value(number: float, axis: Axis, unit: bool = False) -> str:
     """Write a setting with as many digits as its axis needs, and with its `unit` if asked for."""
-    if number is None:
-        return style.number(None, 0)
-    text = style.number(float(number), 3 if axis is None else digits(axis))
-    return f"{text} {axis.unit}" if unit and axis and axis.unit else text
+    text = style.number(number, digits(axis))
+    return f"{text} {axis.unit}" if unit and axis.unit else text
 
 
 def digits(axis: Axis) -> int:

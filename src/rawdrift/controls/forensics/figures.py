@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from rawdrift.controls.forensics.axes import group
 from rawdrift.controls.forensics.result import GRADIENT, ForensicsResult, StagePair
 from rawdrift.report import style
-from rawdrift.report.figures import interval, rows
+from rawdrift.report.figures import interval, key, rows
 from rawdrift.report.style import (
     ACCENT,
     INK,
@@ -230,17 +230,3 @@ def _plain_axes(axes: Axes) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], min_n_ticks=4))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: style.number(v, 2)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-
-
-def key(figure: Figure, at: tuple[float, float], keys: Sequence[Line2D], columns: int = 1) -> None:
-    """Draw the legend with its top left corner `at` a place of the figure."""
-    figure.legend(
-        handles=list(keys),
-        loc="upper left",
-        bbox_to_anchor=at,
-        borderaxespad=0,
-        fontsize=8.5,
-        frameon=False,
-        labelcolor=MUTED,
-        ncols=columns,
-    )

@@ -10,10 +10,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rawdrift.controls.forensics.axes import value
 from rawdrift.controls.forensics.axis import Axis
-from rawdrift.controls.forensics.figures import LETTER, key, percent
+from rawdrift.controls.forensics.figures import LETTER, percent
 from rawdrift.controls.forensics.result import Envelope, Sensitivity
 from rawdrift.report import style
-from rawdrift.report.figures import rows
+from rawdrift.report.figures import key, rows
 from rawdrift.report.style import (
     ACCENT,
     INK,

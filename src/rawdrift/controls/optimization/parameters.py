@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from rawdrift.controls.forensics.figures import key
 from rawdrift.controls.optimization.figures import LOOKS, plain_axes
 from rawdrift.controls.optimization.result import LearnedISP, OptimizationResult
 from rawdrift.controls.optimization.tables import elements
 from rawdrift.report import style
+from rawdrift.report.figures import key
 from rawdrift.report.style import INK, MUTED, RULE, plain
 
 # Lengths are inches, lines and fonts points.
