@@ -271,7 +271,10 @@ def test_a_result_is_a_table_and_a_figure(finished):
 def test_a_line_names_what_matters_most_where_anything_does(finished):
     experiment = DriftForensics(finished.spec)
     totals = {"gamma.gamma": 0.2, "white_balance.gains[0]": 0.7}
-    for share, told in ((1, "most of white_balance.gains[0]"), (0, "the same at every setting")):
+    for share, told in (
+        (1, "white_balance.gains[0] matters most"),
+        (0, "the same at every setting"),
+    ):
         shares = {name: Interval(share * value, None, None) for name, value in totals.items()}
         indices = {name: Sobol(first=index, total=index) for name, index in shares.items()}
         sensitivity = Sensitivity(

@@ -242,7 +242,7 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         if isinstance(record, SensitivityRecord):
             if not record.sensitivity.variance:
                 return f"{fold}, sensitivity: the same at every setting"
-            return f"{fold}, sensitivity: most of {record.sensitivity.by_importance()[0]}"
+            return f"{fold}, sensitivity: {record.sensitivity.by_importance()[0]} matters most"
         safe = record.envelope
         return (
             f"{fold}, envelope: {len(safe.box)} axes; all together may go {safe.scale:.2f} times "
