@@ -273,10 +273,15 @@ def test_it_is_signed_and_checked(lab, capsys):
     own = [step for step in described["steps"] if step["kind"].startswith("import:")]
     assert own == [
         {"name": "vivid", "kind": SATURATION, "camera": {}},
-        {"name": "tone", "kind": "import:own_lab.steps.Tone", "camera": {"gamma": "gamma"}},
+        {
+            "name": "tone",
+            "kind": "import:own_lab.steps.Tone",
+            "camera": {"gamma": "gamma"},
+            "options": {"g": 2.2},
+        },
     ]
     rd.isp.save(isp, lab / "own.toml", CAMERA)
-    vivid = isp.replace(vivid=steps().Saturation(1.9))
+    vivid = isp.replace(vivid=steps().Saturation(1.9), tone=steps().Tone.of(CAMERA, g=2.0))
     rd.isp.save(vivid, lab / "vivid.toml", CAMERA)
     replace(CAMERA, gamma=3.0).save(lab / "other.toml")
     CAMERA.save(lab / "camera.toml")
@@ -302,6 +307,7 @@ def test_it_is_signed_and_checked(lab, capsys):
     code, text = checked("--isp", str(lab / "vivid.toml"), *allow)
     assert code == 1
     assert "vivid.amount is 1.9" in text
+    assert "tone.g is 2.0, validated for 2.2 alone" in text
 
 
 def test_raw_files_are_developed_with_it(lab, capsys):

@@ -185,7 +185,7 @@ def test_the_own_camera_is_inside(file, capsys):
     assert run(file, CAMERA, capsys, "--isp", "bi,s,ga")[0] == 0
     code, error = run(file, CAMERA, capsys, "--isp", "ma,s,ga")
     assert code == 2
-    assert "of the ISP 'bi,s,ga'" in error
+    assert "for the ISP 'bi,s,ga'" in error
 
 
 @pytest.mark.parametrize("end", ["low", "high"])
@@ -320,9 +320,14 @@ def test_an_isp_file_is_checked_with_its_kernels(file, tmp_path, capsys):
     assert [one["parameter"] for one in outside] == ["sharpen.kernel[0,1]", "sharpen.kernel[1,1]"]
     code, outside = checked(ISP.replace(gamma=rd.isp.Gamma(3.5)))
     assert (code, [one["parameter"] for one in outside]) == (1, ["gamma.gamma"])
+    code, outside = checked(rd.isp.static("bi,s,ga", CAMERA, "yuv"))
+    assert (code, [one["parameter"] for one in outside]) == (
+        1, ["sharpen.channels", "denoise.channels"],
+    )  # fmt: skip
+    assert (outside[0]["value"], outside[0]["low"]) == ("yuv", "luma")
     code, error = checked(rd.isp.static("bi,s,me", CAMERA))
     assert code == 2
-    assert "is of the ISP 'bi,s,ga', not of one with denoise (MedianDenoising)" in error
+    assert "is for the ISP 'bi,s,ga', not for one with denoise (MedianDenoising)" in error
     assert "leave out --camera" in checked(ISP, "--camera", str(path))[1]
     assert main(["check", str(file)]) == 2
     assert "--camera is missing" in capsys.readouterr().err

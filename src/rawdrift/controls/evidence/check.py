@@ -1,4 +1,4 @@
-"""Is a camera inside the envelope of a signature?"""
+"""Check whether a camera is inside the envelope of a signature."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -20,15 +20,16 @@ from rawdrift.isp.step import Step
 from rawdrift.isp.steps import STEPS
 
 SENSOR = "SensorSettings"  # a step before the ISP, whose numbers are relative to the camera's
-# Files round their numbers: nearer than this share of a tensor's largest, and a DN of 16 bits, two
-# numbers are the same.
+# Files round their numbers. Two numbers are the same if they differ by less than this share of the
+# tensor's largest number plus about one DN of 16 bits.
 RELATIVE, ABSOLUTE = 1e-3, 1e-5
 
 
 class Outside(NamedTuple):
-    """A parameter that is outside. by: how far beyond the nearer bound; None of what is no number.
+    """A parameter that is outside the envelope.
 
-    low, high: the bounds, equal where the signature has it at one value alone.
+    low, high: its bounds, equal if it was validated at one value alone. by: how far it is beyond
+    the nearer bound; None if it is not a number.
     """
 
     parameter: str
@@ -51,9 +52,12 @@ class Outside(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """outside: all parameters that are. moved: axes on which the camera differs. together: whether
-    it was compared with the joint box, as where several axes differ; else with each alone. notes:
-    what the signature does not speak of."""
+    """What a check says.
+
+    outside: the parameters outside the envelope. moved: axes on which the camera differs. together:
+    whether these were compared with the joint box, because they are several. notes: what the
+    signature says nothing about.
+    """
 
     outside: tuple[Outside, ...]
     moved: tuple[str, ...]
@@ -65,8 +69,8 @@ class Verdict:
         return not self.outside
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        table = asdict(self) | {"outside": [found._asdict() for found in self.outside]}
+        """Return the verdict as plain values, for JSON."""
+        table = asdict(self) | {"outside": [outside._asdict() for outside in self.outside]}
         return {"inside": self.inside, **table}
 
 
@@ -83,16 +87,19 @@ def check(
 ) -> Verdict:
     """Compare a camera with the envelope of a signature.
 
-    An axis on which the camera differs alone may go as far as its tolerance; several, as far as the
-    joint box. What is no axis must be as it was. configuration: of the ISP that the camera is to be
-    developed with. isp: the same, whose other numbers are compared too; without it they are taken
-    to be those of the signature. InputError where the signature is of another one.
+    If the camera differs on one axis, that may go as far as its tolerance; if on several, they may
+    go as far as the joint box. What is not an axis must be as it was signed. No code is imported.
+
+    configuration: of the ISP that will develop the camera's images. isp: this ISP itself, whose
+    other numbers and options are compared too; without it, they are taken to be those of the
+    signature. Raises InputError if the signature is for another ISP.
     """
     content = signature.content
     signed = content["isp"]["configuration"]
     if configuration is not None and configuration != signed:
         raise InputError(
-            f"the signature is of the ISP {signed!r}, not of {configuration!r}; ask for one of that"
+            f"the signature is for the ISP {signed!r}, not for {configuration!r}; check with the "
+            f"signature for that one"
         )
     if isp is not None:
         _check_steps(content, isp)
@@ -105,11 +112,13 @@ def check(
             full = f"{step['name']}.{name}"
             reference = _reference(content, full, value.shape)
             if np.isnan(value).any():  # the camera has none
-                outside.append(Outside(full, None, str(reference), str(reference), None))
+                signed_value = str(reference.tolist())
+                outside.append(Outside(full, None, signed_value, signed_value, None))
                 continue
             inside, rest = _places(content, step["name"], name, numbers.get(name), reference, value)
             places |= inside
             outside += rest
+        outside += _options(step, isp)
         if step["kind"] == SENSOR:
             places |= dict(_sensor(content, step["name"], camera))
     moved = tuple(name for name, place in places.items() if not place.same)
@@ -134,9 +143,12 @@ def describe(isp: Pipeline) -> dict[str, Any]:
     """
     steps: list[dict[str, Any]] = []
     for name, step in isp.steps.items():
-        steps.append({"name": name, "kind": kind(type(step))})
-        if is_import(steps[-1]["kind"]):
-            steps[-1]["camera"] = _fields(type(step))
+        row: dict[str, Any] = {"name": name, "kind": kind(type(step))}
+        if is_import(row["kind"]):
+            row["camera"] = _fields(type(step))
+        if options := [key for key, option in step.options.items() if not option.camera]:
+            row["options"] = {key: getattr(step, key) for key in options}
+        steps.append(row)
     return {
         "configuration": configuration({n: s for n, s in isp.steps.items() if not _is_sensor(s)}),
         "steps": steps,
@@ -165,8 +177,8 @@ def _check_steps(content: Mapping[str, Any], isp: Pipeline) -> None:
     if actual != signed:
         differ = [f"{name} ({kind})" for name, kind in actual if (name, kind) not in signed]
         raise InputError(
-            f"the signature is of the ISP {content['isp']['configuration']!r}, not of one with "
-            f"{', '.join(differ) or 'other steps'}; ask for one of that"
+            f"the signature is for the ISP {content['isp']['configuration']!r}, not for one with "
+            f"{', '.join(differ) or 'other steps'}; check with the signature for that one"
         )
 
 
@@ -179,6 +191,16 @@ def _numbers(step: Mapping[str, Any], camera: Camera, isp: Pipeline | None) -> d
     return {
         name: np.array(getattr(camera, field), dtype=np.float64) for name, field in fields.items()
     }
+
+
+def _options(step: Mapping[str, Any], isp: Pipeline | None) -> Iterator[Outside]:
+    """Yield the options of a step that are not as they were signed."""
+    if isp is None or step["name"] not in isp.steps:
+        return
+    for name, signed in step.get("options", {}).items():
+        actual = getattr(isp.steps[step["name"]], name)
+        if actual != signed:
+            yield Outside(f"{step['name']}.{name}", str(actual), str(signed), str(signed), None)
 
 
 def _reference(content: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Array:
@@ -199,9 +221,9 @@ def _places(
     reference: Array,
     value: Array,
 ) -> tuple[dict[str, _Moved], list[Outside]]:
-    """Where a tensor of a camera is on its axes, and what no axis explains.
+    """Return where a tensor of a camera is on its axes, and the differences that no axis explains.
 
-    number: its declaration; None of a user's own step without its code.
+    number: its declaration; None if it belongs to a user's own step, whose code is not at hand.
     """
     axes = [axis["name"] for axis in content["space"]]
     near = RELATIVE * float(np.abs(reference).max()) + ABSOLUTE
@@ -234,7 +256,7 @@ def _index(at: tuple[int, ...]) -> str:
 
 
 def _sensor(content: Mapping[str, Any], step: str, camera: Camera) -> Iterator[tuple[str, _Moved]]:
-    """Gain, read noise and PSF relative to the camera of the signature, where both have them."""
+    """Yield gain, read noise and PSF relative to the signed camera, if both cameras have them."""
     axes = [axis["name"] for axis in content["space"]]
     was, is_ = content["camera"].get("noise") or {}, camera.noise
     optics = content["camera"].get("optics") or {}
@@ -253,7 +275,7 @@ def _sensor(content: Mapping[str, Any], step: str, camera: Camera) -> Iterator[t
 
 
 def _fixed(content: Mapping[str, Any], camera: Camera) -> Iterator[Outside]:
-    """What is never an axis."""
+    """Yield the differences of what is never an axis."""
     was = content["camera"]
     if camera.cfa != was["cfa"]:
         yield Outside("demosaic.cfa", camera.cfa, was["cfa"], was["cfa"], None)

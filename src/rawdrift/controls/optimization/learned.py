@@ -1,4 +1,4 @@
-"""What of an ISP is learned, and what holds it: bounds, and pulls."""
+"""Which parameters of an ISP are learned, how fast, and what holds them: bounds and pulls."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -25,9 +25,9 @@ Values = dict[str, Any]  # by name of the parameter: a number, or nested lists o
 
 
 def learnable(spec: Optimization, cameras: Sequence[Camera]) -> Develop:
-    """One ISP for each camera, of whose parameters those that are learned require gradients.
+    """Return an ISP for each camera, in which only the parameters to learn require gradients.
 
-    Raises InputError where the configuration lacks one that `spec.learn` names.
+    Raises InputError if the ISP lacks a parameter that `spec.learn` names.
     """
     develop = parametrized(spec.isp, cameras, spec.channels)
     if spec.learn is None:
@@ -50,23 +50,25 @@ def parametrized(isp: str, cameras: Sequence[Camera], channels: Channels) -> Dev
 
 
 def values(isp: Pipeline) -> Values:
-    """The parameters of an ISP, in float64 to the last digit."""
+    """Return the parameters of an ISP, in float64 to the last digit."""
     return {name: p.detach().cpu().tolist() for name, p in isp.named_parameters()}
 
 
 def restore(isp: Pipeline, values: Values) -> None:
-    """The inverse of `values`."""
+    """Give an ISP the parameters that `values` returned."""
     with torch.no_grad():
         for name, parameter in isp.named_parameters():
             parameter.copy_(torch.tensor(values[name], dtype=torch.float64))
 
 
 def rates(develop: Develop, spec: Optimization, lr: float, black: Sequence[float]) -> Values:
-    """The learning rate of each learned parameter: `lr`, and of relative steps times the root mean
-    square of its tensor; of a black level times the signal above it.
+    """Return the learning rate of each learned parameter.
 
-    black: the signal of each camera. Source of relative steps: Shazeer and Stern, "Adafactor:
-    adaptive learning rates with sublinear memory cost", ICML 2018.
+    It is `lr`; with relative steps, `lr` times the size of the tensor (`Number.scale`): its root
+    mean square, or the signal above the black level.
+
+    black: the signal above the black level of each camera. Source of relative steps: Shazeer and
+    Stern, "Adafactor: adaptive learning rates with sublinear memory cost", ICML 2018.
     """
     found = {}
     for index, isp in enumerate(develop.isps):
@@ -91,8 +93,10 @@ class Side(NamedTuple):
 
 
 def box(develop: Develop, cameras: Sequence[Camera], bounds: str | Mapping[str, Any]) -> list[Side]:
-    """The bounds of what is learned. InputError where they leave out the start, or name what is not
-    a parameter, or is not learned."""
+    """Return the bounds of the parameters that are learned.
+
+    Raises InputError if they leave out the start, or name what is not a learned parameter.
+    """
     if bounds == "none":
         return []
     sides: list[Side] = []
@@ -142,7 +146,7 @@ def project(sides: Sequence[Side]) -> None:
 def penalty(
     develop: Develop, spec: Optimization, cameras: Sequence[Camera]
 ) -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
-    """The pull of `spec`, as `models.train.Course` takes it; None where nothing pulls."""
+    """Return the pull of `spec`, as `models.train.Course` takes it; None if nothing pulls."""
     pull: Pull = spec.pull
     if not (pull.camera or pull.views or pull.clipping):
         return None
@@ -173,7 +177,7 @@ def penalty(
 
 
 def _excess(develop: Develop, mosaics: Tensor, camera_index: Tensor) -> Tensor:
-    """The mean square of how far what gamma takes lies outside [0, 1]."""
+    """Return the mean square of how far the input of gamma lies outside [0, 1]."""
     total = mosaics.new_zeros((), dtype=torch.float32)
     for index, isp in enumerate(develop.isps):
         taken = mosaics if len(develop.isps) == 1 else mosaics[camera_index == index]

@@ -1,4 +1,4 @@
-"""What of a learned ISP no camera could have: numbers that have left physics."""
+"""Numbers of a learned ISP that no camera could have: they have left physics."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -17,14 +17,14 @@ SAMPLED = 64  # images that the signal is taken from
 
 
 class Violation(NamedTuple):
-    """A parameter, by name, and in words what is wrong with it."""
+    """A parameter by name, and what is wrong with it, in words."""
 
     parameter: str
     what: str
 
 
 def signal(data: RawDataset, camera: int) -> list[float]:
-    """The median of the raw values at R, G in red rows, G in blue rows and B, of a few images."""
+    """Return the median raw value at R, G in red rows, G in blue rows and B, of some images."""
     taken = torch.nonzero(data.camera_index == camera).flatten()
     taken = taken[:: max(1, len(taken) // SAMPLED)]
     mosaics: Tensor = to_unit(data.mosaics[taken], data.cameras[camera].bit_depth)
@@ -35,8 +35,10 @@ def signal(data: RawDataset, camera: int) -> list[float]:
 
 
 def clipped(isp: Pipeline, data: RawDataset, indices: Tensor, camera: int) -> dict[str, float]:
-    """The shares of the values of this camera's views that are `black`, 0, and `white`, 1, of a few
-    of these images: there the gradient of the ISP is none."""
+    """Return the shares of a camera's view values that are `black`, 0, and `white`, 1.
+
+    They are of some of these images. Gamma has no gradient there.
+    """
     taken = indices[data.camera_index[indices] == camera]
     mosaics = data.mosaics[taken[:: max(1, len(taken) // SAMPLED)]]
     if not len(mosaics):
@@ -55,10 +57,11 @@ def violations(
     values: Mapping[str, Any],
     signal: list[float],
 ) -> Iterator[Violation]:
-    """Yield what has left physics, of the parameters of an ISP with these steps.
+    """Yield the parameters of an ISP that have left physics; see `Number.not_physical`.
 
-    start: the same at the camera's values, which stand for physics even where they look odd: white
-        balance and color matrix may have signs that cancel. signal: see there.
+    steps: the classes of its steps, by name. start: the camera's own values, which count as
+    physical even if they look odd: signs of white balance and color matrix may cancel. signal: what
+    `signal` returns for the camera.
     """
     for name, value in values.items():
         step, _, number = name.partition(".")
