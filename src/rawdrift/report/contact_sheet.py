@@ -78,7 +78,7 @@ class PixelSheet:
         self.figure.text(x, y, text, fontsize=points, va="baseline", **look)
 
     def show(
-        self, picture: NDArray[np.floating], left: float, top: float, frame: str | None = None
+        self, picture: NDArray[np.floating], left: int, top: int, frame: str | None = None
     ) -> None:
         """Show a picture (H, W, 3) in [0, 1], pixel by pixel; frame: its color."""
         tall, wide = picture.shape[:2]

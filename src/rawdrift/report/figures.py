@@ -1,10 +1,12 @@
 """Parts of figures that several pages use."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rawdrift.report import style
 from rawdrift.statistics import Interval
@@ -45,15 +47,72 @@ def interval(axes: Axes, y: float, found: Interval, color: str) -> None:
     axes.plot(found.value, y, "o", color=color, ms=6.5, mew=0, zorder=3)
 
 
-def key(figure: Figure, at: tuple[float, float], keys: Sequence[Line2D], columns: int = 1) -> None:
-    """Draw the legend with its top left corner `at` a place of the figure."""
+def grid(
+    count: int,
+    columns: int,
+    widest: float,
+    tall: float,
+    *,
+    left: float,
+    right: float,
+    gap: float,
+    head: float,
+    bottom: float,
+    top: float = 0.0,
+    between: float = 0.0,
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure with `count` axes of one size, at most `columns` in a line.
+
+    widest, tall: size of the axes; they get narrower to fit. gap: between the axes of a line.
+    head: above each line, for titles. between: lines. left, right, top, bottom: margins of the
+    figure. All are inches.
+    """
+    columns = max(1, min(count, columns))
+    lines = -(-count // columns)
+    wide = min(widest, (style.WIDTH - left - right - gap * (columns - 1)) / columns)
+    height = top + lines * (head + tall) + max(0, lines - 1) * between + bottom
+    figure = style.sheet(style.WIDTH, height)
+    panels = []
+    for i in range(count):
+        line, column = divmod(i, columns)
+        x = left + column * (wide + gap)
+        y = height - top - (line + 1) * (head + tall) - line * between
+        box = (x / style.WIDTH, y / height, wide / style.WIDTH, tall / height)
+        panels.append(figure.add_axes(box))
+    return figure, panels
+
+
+def plain_axes(axes: Axes) -> None:
+    """Draw axes without a frame, with a few light lines across."""
+    axes.spines[["left", "right", "top"]].set_visible(False)
+    axes.grid(axis="y", color=style.RULE, lw=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0)
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], min_n_ticks=4))
+    axes.yaxis.set_major_formatter(style.Ticks())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def same_scale(panels: Sequence[Axes], axis: Literal["x", "y"]) -> None:
+    """Give all panels the limits that hold everything, so that they can be compared."""
+    limits = [limit for axes in panels for limit in getattr(axes, f"get_{axis}lim")()]
+    for axes in panels:
+        getattr(axes, f"set_{axis}lim")(min(limits), max(limits))
+
+
+def key(figure: Figure, left: float, keys: Sequence[Line2D], columns: int = 0) -> None:
+    """Draw the legend at the top of the figure, `left` inches from its edge.
+
+    columns: of the legend, by default one for each key.
+    """
+    height = figure.get_size_inches()[1]
     figure.legend(
         handles=list(keys),
         loc="upper left",
-        bbox_to_anchor=at,
+        bbox_to_anchor=(left / style.WIDTH, 1 - 0.02 / height),
         borderaxespad=0,
         fontsize=8.5,
         frameon=False,
         labelcolor=style.MUTED,
-        ncols=columns,
+        ncols=columns or len(keys),
     )

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from rawdrift.controls.forensics.axes import group
 from rawdrift.controls.forensics.result import GRADIENT, ForensicsResult, StagePair
 from rawdrift.report import style
-from rawdrift.report.figures import interval, key, rows
+from rawdrift.report.figures import grid, interval, key, plain_axes, rows, same_scale
 from rawdrift.report.style import (
     ACCENT,
     INK,
@@ -39,7 +39,7 @@ def by_regularization(result: ForensicsResult) -> Figure:
     searches = {(search.group, search.regularization): search for search in result.searches}
     left = 0.3 + LETTER * max(map(len, labels))
     values = sorted(result.regularizations)
-    figure, panels = _grid(len(values), len(names) * _ROW, left)
+    figure, panels = _grid(len(values), len(names) * _ROW, left, bottom=0.6)
     height = figure.get_size_inches()[1]
     label = f"{style.metric(result.metric)} at the setting that the gradient search found"
     figure.text(left / style.WIDTH, 0.1 / height, label, fontsize=9)
@@ -55,7 +55,10 @@ def by_regularization(result: ForensicsResult) -> Figure:
                 interval(axes, y, search.metric, WRONG if search.is_drop else SPREAD)
         shown = labels if i % _PER_LINE == 0 else []
         axes.set_yticks(range(len(shown)), shown)
-    _same_scale(panels)
+        axes.spines[["left", "right", "top"]].set_visible(False)
+        axes.xaxis.set_major_formatter(style.Ticks())
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    same_scale(panels, "x")
     return figure
 
 
@@ -85,7 +88,7 @@ def by_distance(result: ForensicsResult) -> Figure:
         axes.plot(search.distance, search.metric.value, marker, **look)
     axes.set_xlabel(f"Distance from the default views, {distance(result)}")
     axes.set_ylabel(f"{style.metric(result.metric)} after the search")
-    _plain_axes(axes)
+    plain_axes(axes)
     axes.set_xlim(left=-0.02 * axes.get_xlim()[1])
     groups = [Line2D([], [], color=WRONG, marker="o", lw=1, label=group(result.space, first))]
     if len(result.groups) > 1:
@@ -98,7 +101,7 @@ def by_distance(result: ForensicsResult) -> Figure:
         Line2D([], [], marker="s", ms=9, label="largest change", **hollow),
         Line2D([], [], marker="o", ms=10, label="lowest metric", **hollow),
     ]
-    key(figure, (0.72, 0.96), keys)
+    key(figure, 0.72 * style.WIDTH, keys, columns=1)
     return figure
 
 
@@ -140,8 +143,7 @@ def methods(result: ForensicsResult) -> Figure:
         if any(name in one.methods for _, one in lines)
     ]
     keys.append(Line2D([], [], marker="|", mec=INK, lw=0, ms=9, mew=1.4, label="own setting"))
-    tall = figure.get_size_inches()[1]
-    key(figure, (left / style.WIDTH, 1 - 0.02 / tall), keys, columns=len(keys))
+    key(figure, left, keys)
     return figure
 
 
@@ -162,12 +164,10 @@ def trajectories(result: ForensicsResult) -> Figure:
             y = [visit.metric for visit in trajectory.visits if visit.start == start]
             color = WRONG if start == 0 else ACCENT if start == 1 else SPREAD
             axes.plot(range(len(y)), y, color=color, lw=1.3, alpha=0.9)
-        _plain_axes(axes)
+        plain_axes(axes)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.tick_params(labelleft=i % _PER_LINE == 0)
-    limits = [limit for axes in panels for limit in axes.get_ylim()]
-    for axes in panels:
-        axes.set_ylim(min(limits), max(limits))
+    same_scale(panels, "y")
     wide, tall = figure.get_size_inches()
     label = f"Step of a restart. Vertical: {style.metric(result.metric, inside=True)}"
     figure.text(0.65 / wide, 0.08 / tall, label, fontsize=9)
@@ -189,44 +189,10 @@ def leverage(stages: Sequence[StagePair]) -> Figure:
         Line2D([], [], color=SPREAD, lw=6, label="at the camera's own setting"),
         Line2D([], [], color=WRONG, lw=6, label="at the worst setting"),
     ]
-    tall = figure.get_size_inches()[1]
-    key(figure, (axes.get_position().x0, 1 - 0.02 / tall), keys, columns=2)
+    key(figure, axes.get_position().x0 * style.WIDTH, keys)
     return figure
 
 
-def _grid(count: int, tall: float, left: float, bottom: float = 0.6) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` panels of one height, four in a line."""
-    columns = min(count, _PER_LINE)
-    lines = -(-count // columns)
-    head, right, gap, between = 0.35, 0.15, 0.25, 0.45
-    wide = min(5.0, (style.WIDTH - left - right - gap * (columns - 1)) / columns)
-    height = lines * (head + tall) + (lines - 1) * between + bottom
-    figure = style.sheet(style.WIDTH, height)
-    found = []
-    for i in range(count):
-        line, column = divmod(i, columns)
-        x = left + column * (wide + gap)
-        y = height - (line + 1) * (head + tall) - line * between
-        box = (x / style.WIDTH, y / height, wide / style.WIDTH, tall / height)
-        axes = figure.add_axes(box)
-        axes.spines[["left", "right", "top"]].set_visible(False)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: style.number(v, 2)))
-        found.append(axes)
-    return figure, found
-
-
-def _same_scale(panels: Sequence[Axes]) -> None:
-    limits = [limit for axes in panels for limit in axes.get_xlim()]
-    for axes in panels:
-        axes.set_xlim(min(limits), max(limits))
-        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-
-
-def _plain_axes(axes: Axes) -> None:
-    axes.spines[["left", "right", "top"]].set_visible(False)
-    axes.grid(axis="y", color=RULE, lw=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0)
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], min_n_ticks=4))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: style.number(v, 2)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+def _grid(count: int, tall: float, left: float, bottom: float) -> tuple[Figure, list[Axes]]:
+    layout = {"right": 0.15, "gap": 0.25, "head": 0.35, "between": 0.45}
+    return grid(count, _PER_LINE, 5.0, tall, left=left, bottom=bottom, **layout)

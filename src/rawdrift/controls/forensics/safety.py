@@ -6,14 +6,14 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from rawdrift.controls.forensics.axes import value
 from rawdrift.controls.forensics.axis import Axis
 from rawdrift.controls.forensics.figures import LETTER, percent
 from rawdrift.controls.forensics.result import Envelope, Sensitivity
 from rawdrift.report import style
-from rawdrift.report.figures import key, rows
+from rawdrift.report.figures import grid, key, plain_axes, rows, same_scale
 from rawdrift.report.style import (
     ACCENT,
     INK,
@@ -54,27 +54,16 @@ def sobol(space: Sequence[Axis], sensitivity: Sensitivity) -> Figure:
         Line2D([], [], color=SPREAD, lw=6, label="first order: alone"),
         Line2D([], [], color=INK, lw=1, label=f"{percent(sensitivity.confidence)} interval"),
     ]
-    tall = figure.get_size_inches()[1]
-    key(figure, (axes.get_position().x0, 1 - 0.02 / tall), keys, columns=3)
+    key(figure, axes.get_position().x0 * style.WIDTH, keys)
     return figure
 
 
 def curves(space: Sequence[Axis], sensitivity: Sensitivity, safe: Envelope | None) -> Figure:
     """The metric along every axis, all others at their default, and the safe intervals."""
-    columns = min(5, len(space))
-    lines = -(-len(space) // columns)
-    left, right, gap, head, tall, top = 0.6, 0.1, 0.2, 0.62, 1.15, 0.35
-    wide = min(3.2, (style.WIDTH - left - right + gap) / columns - gap)
-    height = top + lines * (head + tall)
-    figure = style.sheet(style.WIDTH, height)
-    first = None
-    for i, axis in enumerate(space):
+    layout = {"left": 0.6, "right": 0.1, "gap": 0.2, "head": 0.36, "between": 0.26}
+    figure, panels = grid(len(space), 5, 3.2, 1.15, **layout, top=0.35, bottom=0.26)
+    for i, (axes, axis) in enumerate(zip(panels, space, strict=True)):
         points = sensitivity.curves[axis.name]
-        line, column = divmod(i, columns)
-        x, y = left + column * (wide + gap), height - top - (line + 1) * (head + tall) + 0.26
-        box = (x / style.WIDTH, y / height, wide / style.WIDTH, tall / height)
-        axes = figure.add_axes(box, sharey=first)
-        first = first or axes
         at = [point.at for point in points]
         values = [point.metric.value for point in points]
         lows = [_known(point.metric.low, point.metric.value) for point in points]
@@ -97,10 +86,8 @@ def curves(space: Sequence[Axis], sensitivity: Sensitivity, safe: Envelope | Non
         unit = f" ({axis.unit})" if 0 < len(axis.unit) < 8 else ""
         axes.set_title(f"{plain(axis.label, 28)}{unit}", loc="left", fontsize=8.5, pad=4)
         axes.set_xlim(axis.low, axis.high)
-        axes.spines[["left", "right", "top"]].set_visible(False)
-        axes.grid(axis="y", color=RULE, lw=0.6)
-        axes.set_axisbelow(True)
-        axes.tick_params(length=0, labelsize=8, labelleft=column == 0)
+        plain_axes(axes)
+        axes.tick_params(labelsize=8, labelleft=i % 5 == 0)
         ticks: dict[float, Literal["left", "center", "right"]]
         ticks = {axis.low: "left", axis.high: "right"}
         if 0.25 < (axis.default - axis.low) / (axis.high - axis.low) < 0.75:  # no number overlaps
@@ -109,7 +96,7 @@ def curves(space: Sequence[Axis], sensitivity: Sensitivity, safe: Envelope | Non
         for label, side in zip(axes.get_xticklabels(), ticks.values(), strict=True):
             label.set_horizontalalignment(side)
         axes.yaxis.set_major_locator(MaxNLocator(4))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: style.number(v, 2)))
+    same_scale(panels, "y")
     metric = style.metric(sensitivity.metric, inside=True)
     share = f"{percent(sensitivity.confidence)} interval"
     keys = [
@@ -120,7 +107,7 @@ def curves(space: Sequence[Axis], sensitivity: Sensitivity, safe: Envelope | Non
         keys.append(Line2D([], [], color=_ALONE, alpha=0.6, lw=6, label="safe alone"))
         keys.append(Line2D([], [], color=_TOGETHER, lw=4, label="safe together"))
     keys.append(Line2D([], [], color=INK, lw=0.8, ls=(0, (2, 2)), label="the camera's own value"))
-    key(figure, (left / style.WIDTH, 1 - 0.02 / height), keys, columns=len(keys))
+    key(figure, 0.6, keys)
     return figure
 
 
@@ -162,7 +149,7 @@ def envelope(space: Sequence[Axis], safe: Envelope) -> Figure:
         Line2D([], [], color=_TOGETHER, lw=4, label="safe together"),
         Line2D([], [], color=INK, marker="|", lw=0, ms=10, mew=1.6, label="own value"),
     ]
-    key(figure, ((left + 0.1) / style.WIDTH, 1 - 0.02 / height), keys, columns=4)
+    key(figure, left + 0.1, keys)
     return figure
 
 

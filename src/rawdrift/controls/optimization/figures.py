@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from rawdrift.controls.optimization.findings import gain, reference
 from rawdrift.controls.optimization.result import OptimizationResult, Point
 from rawdrift.report import style
-from rawdrift.report.figures import interval, rows
+from rawdrift.report.figures import grid, interval, plain_axes, rows, same_scale
 from rawdrift.report.style import ACCENT, INK, MUTED, RULE, SPREAD, WRONG, plain
 
 # Lengths are inches, lines and fonts points.
@@ -74,7 +74,7 @@ def _curves(result: OptimizationResult, split: str, metric: str) -> Figure:
                 _crosses(axes, points, result, intensity, name)
                 ends[-1].append((points[-1].step, points[-1].mean, name))
         axes.set_ylabel(f"{style.metric(metric)}, {split}" if axes is panels[0] else "")
-    _same_scale(panels)
+    same_scale(panels, "y")
     for axes, of_panel in zip(panels, ends, strict=True):
         _label(axes, of_panel)
     return figure
@@ -157,49 +157,20 @@ def differences(result: OptimizationResult) -> Figure:
                 interval(axes, y, change.interval, color)
         axes.set_xlabel(f"{style.metric(result.metric)} less that of {plain(base)}")
     panels[0].set_yticks(range(len(lines)), labels)
-    limits = [limit for axes in panels for limit in axes.get_xlim()]
-    for axes in panels:
-        axes.set_xlim(min(limits), max(limits))
+    same_scale(panels, "x")
     return figure
 
 
 def _panels(intensities: Sequence[float], right: float) -> tuple[Figure, list[Axes]]:
     """A panel for each intensity, with room for labels on its right."""
     count = len(intensities)
-    columns = count if count <= _PER_LINE else 2 if count == 4 else _PER_LINE
-    lines = -(-count // columns)
-    left, head, between, bottom = 0.7, 0.35, 0.55, 0.55
-    wide = min(6.5, (style.WIDTH - left) / columns - right)
-    height = lines * (head + _TALL) + (lines - 1) * between + bottom
-    figure = style.sheet(style.WIDTH, height)
-    panels = []
-    for i in range(count):
-        line, column = divmod(i, columns)
-        x = left + column * (wide + right)
-        y = height - (line + 1) * (head + _TALL) - line * between
-        box = (x / style.WIDTH, y / height, wide / style.WIDTH, _TALL / height)
-        axes = figure.add_axes(box)
+    columns = 2 if count == 4 else min(count, _PER_LINE)
+    layout = {"left": 0.7, "right": right, "gap": right, "head": 0.35, "between": 0.55}
+    figure, panels = grid(count, columns, 6.5, _TALL, **layout, bottom=0.55)
+    for i, axes in enumerate(panels):
         plain_axes(axes)
-        axes.tick_params(labelleft=column == 0)
+        axes.margins(x=0.02)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.tick_params(labelleft=i % columns == 0)
         axes.set_xlabel("Optimizer step" if i + columns >= count else "")
-        panels.append(axes)
     return figure, panels
-
-
-def plain_axes(axes: Axes) -> None:
-    """No frame, and a few light lines across."""
-    axes.spines[["left", "right", "top"]].set_visible(False)
-    axes.grid(axis="y", color=RULE, lw=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0)
-    axes.margins(x=0.02)
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], min_n_ticks=4))
-    axes.yaxis.set_major_formatter(style.Ticks())
-
-
-def _same_scale(panels: Sequence[Axes]) -> None:
-    limits = [limit for axes in panels for limit in axes.get_ylim()]
-    for axes in panels:
-        axes.set_ylim(min(limits), max(limits))

@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from rawdrift.controls.optimization.figures import LOOKS, plain_axes
+from rawdrift.controls.optimization.figures import LOOKS
 from rawdrift.controls.optimization.result import LearnedISP, OptimizationResult
 from rawdrift.controls.optimization.tables import elements
 from rawdrift.report import style
-from rawdrift.report.figures import key
+from rawdrift.report.figures import grid, key, plain_axes
 from rawdrift.report.style import INK, MUTED, RULE, plain
 
 # Lengths are inches, lines and fonts points.
@@ -43,19 +43,11 @@ def paths(result: OptimizationResult, camera: str) -> Figure:
         for element, number in elements(result, name, value).items()
     }
     lights = [i for i in result.intensities if any(isp.intensity == i for isp in isps)]
-    columns = min(_PER_LINE, max(1, len(start)))
-    lines = -(-len(start) // columns)
-    left, head, top, tall, between, bottom, gap = 0.55, 0.3, 0.35, 1.05, 0.28, 0.35, 0.55
-    wide = min(3.0, (style.WIDTH - left - 0.1 - gap * (columns - 1)) / columns)
-    height = top + lines * (head + tall) + (lines - 1) * between + bottom
-    figure = style.sheet(style.WIDTH, height)
-    for i, (element, number) in enumerate(start.items()):
-        line, column = divmod(i, columns)
-        x = left + column * (wide + gap)
-        y = height - top - (line + 1) * (head + tall) - line * between
-        box = (x / style.WIDTH, y / height, wide / style.WIDTH, tall / height)
-        axes = figure.add_axes(box)
+    layout = {"left": 0.55, "right": 0.1, "gap": 0.55, "head": 0.3, "between": 0.28}
+    figure, panels = grid(len(start), _PER_LINE, 3.0, 1.05, **layout, top=0.35, bottom=0.35)
+    for i, (axes, (element, number)) in enumerate(zip(panels, start.items(), strict=True)):
         plain_axes(axes)
+        axes.margins(x=0.02)
         axes.set_title(_title(result, element), loc="left", fontsize=9, pad=4)
         axes.axhline(number, color=INK, lw=1.1, ls=(0, (4, 3)), zorder=4)
         name = element.partition("[")[0]
@@ -68,14 +60,15 @@ def paths(result: OptimizationResult, camera: str) -> Figure:
             ]
             axes.plot(steps, values, color=look.color, ls=look.dashes, lw=1.1, alpha=0.9)
         _few_ticks(axes, number)
-        axes.tick_params(labelsize=8, labelbottom=i + columns >= len(start))
+        axes.tick_params(labelsize=8, labelbottom=i + _PER_LINE >= len(start))
     keys = [Line2D([], [], color=INK, lw=1.1, ls=(0, (4, 3)), label="at the start")]
     for i, intensity in enumerate(lights):
         look = _COLORS[i % len(_COLORS)]
         label = f"learned at intensity {intensity:g}"
         keys.append(Line2D([], [], color=look.color, ls=look.dashes, lw=1.1, label=label))
-    key(figure, (left / style.WIDTH, 1 - 0.02 / height), keys, columns=min(4, len(keys)))
-    figure.text(left / style.WIDTH, 0.06 / height, "Optimizer step", fontsize=9)
+    key(figure, 0.55, keys, columns=min(4, len(keys)))
+    height = figure.get_size_inches()[1]
+    figure.text(0.55 / style.WIDTH, 0.06 / height, "Optimizer step", fontsize=9)
     return figure
 
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from rawdrift.controls.synthesis.result import SynthesisResult, Worst
 from rawdrift.models.case import Case
 from rawdrift.report import pictures, style
-from rawdrift.report.figures import interval, rows
+from rawdrift.report.figures import grid, interval, key, plain_axes, rows, same_scale
 from rawdrift.report.style import (
     ACCENT,
     INK,
@@ -51,9 +51,7 @@ def ranking(result: SynthesisResult) -> Figure:
             axes.axvline(result.data.majority.share, **dash)
         axes.set_xlabel(f"{style.metric(result.metric)}: mean ●, matched ○")
     panels[0].set_yticks(range(len(names)), [plain(name) for name in names])
-    limits = [limit for axes in panels for limit in axes.get_xlim()]
-    for axes in panels:  # one scale: what costs more is further left
-        axes.set_xlim(min(limits), max(limits))
+    same_scale(panels, "x")
     return figure
 
 
@@ -121,20 +119,9 @@ def severity_lines(result: SynthesisResult) -> Figure:
     names, levels = result.corruptions, sorted(result.severities)
     mean = {(drop.test, drop.severity): drop.interval for drop in result.case_drops}
     several = len(result.train) > 1
-    columns = min(6, len(names))
-    lines = -(-len(names) // columns)
-    left, bottom, right, top, gap, head = 0.6, 0.5, 0.15, 0.5, 0.16, 0.34
-    wide = min(2.4, (style.WIDTH - left - right + gap) / columns - gap)
-    tall = 1.35
-    height = top + lines * (head + tall) + bottom
-    figure = style.sheet(style.WIDTH, height)
-    first: Axes | None = None
-    for i, name in enumerate(names):
-        line, column = divmod(i, columns)
-        x, y = left + column * (wide + gap), height - top - (line + 1) * (head + tall) + 0.08
-        box = (x / style.WIDTH, y / height, wide / style.WIDTH, tall / height)
-        axes = figure.add_axes(box, sharex=first, sharey=first)
-        first = first or axes
+    layout = {"left": 0.6, "right": 0.15, "gap": 0.16, "head": 0.26, "between": 0.08}
+    figure, panels = grid(len(names), 6, 2.4, 1.35, **layout, top=0.5, bottom=0.58)
+    for i, (axes, name) in enumerate(zip(panels, names, strict=True)):
         for train in result.train if several else ():
             cells = [result.cell(train, Case("corruption", name, level)) for level in levels]
             values = [0, *(cell.drop or 0 for cell in cells)]
@@ -147,33 +134,22 @@ def severity_lines(result: SynthesisResult) -> Figure:
         isp = result.average_drops.isp.value
         axes.axhline(isp, color=ACCENT, lw=1.2, ls=(0, (4, 3)))
         axes.set_title(plain(style.case(name), 22), loc="left", fontsize=9, pad=4)
-        axes.spines[["left", "right", "top", "bottom"]].set_visible(False)
-        axes.grid(axis="y", color=RULE, lw=0.6)
-        axes.set_axisbelow(True)
-        axes.tick_params(length=0, labelsize=8)
-        axes.tick_params(labelleft=column == 0, labelbottom=i + columns >= len(names))
+        plain_axes(axes)
+        axes.spines["bottom"].set_visible(False)
+        axes.tick_params(labelsize=8, labelleft=i % 6 == 0, labelbottom=i + 6 >= len(names))
         axes.set_xticks([0, *levels])
         axes.yaxis.set_major_locator(MaxNLocator(4))
-        axes.yaxis.set_major_formatter(style.Ticks())
+    same_scale(panels, "y")
     keys = [Line2D([], [], color=WRONG, lw=1.8, label="drop with 95 % interval")]
     if several:
         keys[0].set_label("mean of the training pipelines, with 95 % interval")
         keys.append(Line2D([], [], color=SPREAD, lw=0.7, label="each of them"))
     dash: dict[str, Any] = {"color": ACCENT, "lw": 1.2, "ls": (0, (4, 3))}
     keys.append(Line2D([], [], label="average drop on other pipelines", **dash))
-    figure.legend(
-        handles=keys,
-        loc="upper left",
-        bbox_to_anchor=(left / style.WIDTH, 1),
-        borderaxespad=0.2,
-        fontsize=8,
-        frameon=False,
-        labelcolor=MUTED,
-        ncols=len(keys),
-    )
+    key(figure, 0.6, keys)
     metric = style.metric(result.metric, inside=True)
     text = f"Severity; 0 is the matched view. Vertical: drop in {metric}"
-    figure.text(left / style.WIDTH, 0.1 / height, text, fontsize=9)
+    figure.text(0.6 / style.WIDTH, 0.1 / figure.get_size_inches()[1], text, fontsize=9)
     return figure
 
 
