@@ -17,6 +17,7 @@ from rawdrift.data.dataset import RawDataset
 from rawdrift.models import networks
 from rawdrift.models.chain import Develop, Normalize
 from rawdrift.models.evaluate import Case, _distances, evaluate
+from rawdrift.models.fronts import NeuralISP
 from rawdrift.models.spec import Task
 from rawdrift.models.targets import Targets
 from rawdrift.models.train import shuffled, train
@@ -71,6 +72,13 @@ def test_normalized_training_views_have_mean_0_and_variance_1(data):
     black = replace(data, mosaics=torch.zeros_like(data.mosaics))
     views = Normalize.of(develop, black, indices)(torch.zeros(1, 3, 4, 4))
     assert torch.isfinite(views).all()
+
+
+def test_a_neural_isp_gets_the_same_bits_from_every_engine(data):
+    front, given = NeuralISP(data.cameras), (data.mosaics, data.camera_index)
+    with rd.isp.engine("eager"):
+        expected = Develop.forward(front.develop, *given)
+    assert torch.equal(front.develop(*given), expected)
 
 
 def test_the_same_seed_gives_the_same_network_and_leaves_the_random_state(data):

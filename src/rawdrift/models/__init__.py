@@ -7,26 +7,7 @@
 - `deploy`: an ISP and its network as one file, ONNX or `torch.export`.
 """
 
-from typing import TYPE_CHECKING
-
 import lazy_loader
-
-if TYPE_CHECKING:
-    from rawdrift.models import (
-        augment,
-        case,
-        chain,
-        deploy,
-        evaluate,
-        fronts,
-        losses,
-        metrics,
-        networks,
-        spec,
-        targets,
-        train,
-        weights,
-    )
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(  # specs are read without torch
     __name__,

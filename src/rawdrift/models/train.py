@@ -94,7 +94,6 @@ def train(
         loss = losses.build(task, targets, indices)
         training = _Training(data, targets, indices, develop, net, loss, task, seed, course)
         identity = training.identity(seed) if checkpoint else ""
-        training.begin()
         epochs_done = training.resume(checkpoint, identity) if checkpoint else 0
         for _ in range(epochs_done):
             on_epoch()
@@ -178,33 +177,30 @@ class _Training:
         course: Course | None,
     ):
         self.data, self.targets, self.indices = data, targets, indices
-        self.modules = nn.ModuleDict({"develop": develop, "net": net, "loss": loss})
-        self.develop, self.net, self.loss = develop, net, loss
         self.task, self.course = task, course
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.mixed = resolve_precision(task.precision) == "bf16"
-        self.order_draws = torch.Generator().manual_seed(seed)
-        self.view_draws = torch.Generator().manual_seed(seed)
-        self.steps_done = 0
-        self.losses: list[Tensor] = []  # of the steps of this epoch
-        self.outcomes: list[Tensor] = []
-        self.order = indices  # of the images in this epoch
-
-    def begin(self) -> None:
-        """Move the modules to the device and make their optimizer."""
+        self.develop, self.net, self.loss = develop, net, loss
+        self.modules = nn.ModuleDict({"develop": develop, "net": net, "loss": loss})
         self.modules.to(self.device)
         self.net.to(memory_format=torch.channels_last)
-        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=self.task.lr)
+        self.optimizer = torch.optim.Adam(net.parameters(), lr=task.lr)
         by_rate: dict[float, list[nn.Parameter]] = {}
-        for name, rate in (self.course.lr if self.course else {}).items():
-            by_rate.setdefault(rate, []).append(self.develop.get_parameter(name))
+        for name, rate in (course.lr if course else {}).items():
+            by_rate.setdefault(rate, []).append(develop.get_parameter(name))
         for rate, parameters in by_rate.items():
             self.optimizer.add_param_group({"params": parameters, "lr": rate, "start_lr": rate})
         self.learned = [p for parameters in by_rate.values() for p in parameters]
-        self.steps = self.task.epochs * _steps(len(self.indices), self.task.batch_size)
+        self.steps = task.epochs * _steps(len(indices), task.batch_size)
+        self.steps_done = 0
         self.scheduler = None
-        if self.task.schedule == "cosine":
+        if task.schedule == "cosine":
             self.scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, self.steps)
+        self.order_draws = torch.Generator().manual_seed(seed)
+        self.view_draws = torch.Generator().manual_seed(seed)
+        self.order = indices  # of the images in this epoch
+        self.losses: list[Tensor] = []  # of the steps of this epoch
+        self.outcomes: list[Tensor] = []
 
     def epoch(self) -> None:
         """Train on every image once."""
@@ -246,7 +242,7 @@ class _Training:
             )
 
     def loss_of(self, mosaics: Tensor, camera_index: Tensor, truth: Tensor) -> Tensor:
-        """The loss of a batch, with the penalty of the course."""
+        """Return the loss of a batch, with the penalty of the course."""
         developed = self.develop(mosaics, camera_index)
         draws = self.view_draws
         if self.course is not None:  # how many numbers a step draws depends on the size of views
@@ -281,7 +277,7 @@ class _Training:
         self.course.history.append({**entry, **followed})
 
     def identity(self, seed: int) -> str:
-        """SHA-256 of all that the numbers of the training depend on."""
+        """Return the SHA-256 of everything that the numbers of the training depend on."""
         course = self.course and (dict(self.course.lr), self.course.schedule, self.course.running)
         machine = torch.__version__, torch.get_num_threads(), self.device.type
         settings = self.task, seed, self.indices.tolist(), course, machine
