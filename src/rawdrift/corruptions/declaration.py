@@ -72,8 +72,9 @@ def corruption(**tables: Constants) -> "Callable[[Callable[..., Tensor]], Corrup
 
 def find(name: str) -> Corruption:
     """Return the corruption of that name, or the one that `import:package.module.name` names."""
-    reference = name if is_import(name) else CORRUPTIONS[choose("corruption", name, CORRUPTIONS)]
-    corruption = resolve(reference, "corruption")
+    if not is_import(name):
+        choose("corruption", name, [*CORRUPTIONS, "import:package.module.name"])
+    corruption = resolve(CORRUPTIONS.get(name, name), "corruption")
     if not isinstance(corruption, Corruption):
         raise InputError(
             f"{name} is not a corruption; expected a function with the decorator "

@@ -54,7 +54,7 @@ class Data:
     def __post_init__(self) -> None:
         own = is_import(self.name)
         if not own:
-            choose("data.name", self.name, DATASETS)
+            choose("data.name", self.name, [*DATASETS, "import:package.module.name"])
         if not is_number(self.intensity) or self.intensity not in INTENSITIES:
             raise InputError(
                 f"data.intensity must be one of {', '.join(map(str, INTENSITIES))}, "

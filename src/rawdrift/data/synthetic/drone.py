@@ -131,7 +131,7 @@ class Photograph:
         return [
             thing
             for thing in things
-            if math.dist((thing.x, thing.y), center) < side + 5 + 5 * thing.height
+            if math.dist((thing.x, thing.y), center) < side + 15 + 5 * thing.height
         ]
 
 
