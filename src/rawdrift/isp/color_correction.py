@@ -60,7 +60,10 @@ def _implausible(value: Array, start: Array, signal: Sequence[float]) -> Iterato
 
 @final
 class ColorCorrection(Step):
-    """v = matrix @ x at every pixel (eq. 20). matrix: (3, 3). View (..., 3, H, W) kept."""
+    """v = matrix @ x at every pixel (eq. 20).
+
+    matrix: (3, 3). Shape (..., 3, H, W) is kept.
+    """
 
     stage = "color_correction"
     numbers = {

@@ -139,8 +139,8 @@ def to_toml(isp: Pipeline, camera: Camera | None = None, name: str = "isp") -> s
         provenance = f"A pipeline saved by rawdrift {__version__}{origin}"
         written = replace(written, provenance=provenance)
     table: dict[str, Any] = {"format": FORMAT}
-    if known := configuration(isp.steps):
-        table["configuration"] = known
+    if in_table_1 := configuration(isp.steps):
+        table["configuration"] = in_table_1
     text = f"{written.to_toml()}\n{toml({'isp': table | {'steps': rows}})}"
     with imports.allowing(row["kind"] for row in rows if imports.is_import(row["kind"])):
         from_toml(text, "the pipeline")

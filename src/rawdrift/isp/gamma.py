@@ -14,9 +14,10 @@ SLOPE_FLOOR = 2.0**-16
 
 @final
 class Gamma(Step):
-    """v = clip(x, 0, 1) ** (1 / gamma), element-wise (eqs. 28-29). View (..., 3, H, W) kept.
+    """Gamma correction (eqs. 28-29): v = clip(x, 0, 1) ** (1 / gamma), element-wise.
 
-    The value is exact. The gradient is finite everywhere: below 2**-16 it is that at 2**-16.
+    Shape (..., 3, H, W) is kept. The value is exact. The gradient is finite everywhere: below
+    2**-16 it is that at 2**-16.
     """
 
     stage = "gamma"

@@ -43,7 +43,7 @@ def _widened(kernel: Tensor, sigma: Tensor) -> Tensor:
 class GaussianDenoising(Step):
     """Y correlated with a 5x5 kernel, by default a Gaussian of sigma 0.5 cut at 4 sigma (eq. 27).
 
-    kernel: (5, 5). View (..., 3, H, W) kept.
+    kernel: (5, 5). Shape (..., 3, H, W) is kept.
     """
 
     stage = "denoise"

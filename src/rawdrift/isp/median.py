@@ -12,7 +12,7 @@ from rawdrift.neighborhood import extend
 
 @final
 class MedianDenoising(Step):
-    """Median of the 3x3 neighborhood of Y (eq. 27). View (..., 3, H, W) kept."""
+    """Median of the 3x3 neighborhood of Y (eq. 27). Shape (..., 3, H, W) is kept."""
 
     stage = "denoise"
     options = {"channels": CHANNELS_OPTION}

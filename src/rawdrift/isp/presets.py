@@ -101,13 +101,13 @@ def _together(isps: dict[str, Pipeline], mosaic: Tensor) -> dict[str, Tensor]:
 
 
 def configuration(steps: Mapping[str, Step]) -> str | None:
-    """The name in Table 1 of a pipeline with these steps in this order, or None."""
-    found = [(name, type(step)) for name, step in steps.items()]
-    return next((name for name in CONFIGURATIONS if [*kinds(name).items()] == found), None)
+    """Return the name in Table 1 of a pipeline with these steps in this order, or None."""
+    classes = [(name, type(step)) for name, step in steps.items()]
+    return next((name for name in CONFIGURATIONS if [*kinds(name).items()] == classes), None)
 
 
 def kinds(name: str) -> dict[str, type[Step]]:
-    """The classes of a configuration's steps, by the steps' names."""
+    """Return the classes of a configuration's steps, by the steps' names."""
     demosaicing, sharpening, denoising = choose("ISP", name, CONFIGURATIONS).split(",")
     classes: tuple[type[Step], ...] = (
         BlackLevel,

@@ -15,7 +15,10 @@ KERNEL = ((0.0, -1.0, 0.0), (-1.0, 5.0, -1.0), (0.0, -1.0, 0.0))
 
 @final
 class SharpeningFilter(Step):
-    """Y correlated with a 3x3 kernel (eq. 22). kernel: (3, 3). View (..., 3, H, W) kept."""
+    """Y correlated with a 3x3 kernel (eq. 22).
+
+    kernel: (3, 3). Shape (..., 3, H, W) is kept.
+    """
 
     stage = "sharpen"
     options = {"channels": CHANNELS_OPTION}

@@ -14,8 +14,8 @@ from rawdrift.neighborhood import NO_BLUR, along_columns, along_rows, gaussian_t
 class UnsharpMask(Step):
     """v = y + amount * (y - blurred y) with a 2-D Gaussian, cut at 4 sigma (eq. 25).
 
-    radius: sigma in pixels; amount: 1 doubles the detail. View (..., 3, H, W) kept. In a compiled
-    or exported graph a learned radius may grow to twice what it is here.
+    radius: sigma in pixels; amount: 1 doubles the detail. Shape (..., 3, H, W) is kept. In a
+    compiled or exported graph, a learned radius may grow to twice what it is here.
     """
 
     stage = "sharpen"

@@ -18,7 +18,10 @@ def _other_signs(value: Array, start: Array, signal: Sequence[float]) -> Iterato
 
 @final
 class WhiteBalance(Step):
-    """v = gains[c] * x[c] (eq. 18). gains: (3,) of R, G, B. View (..., 3, H, W) kept."""
+    """v = gains[c] * x[c] (eq. 18).
+
+    gains: (3,) of R, G, B. Shape (..., 3, H, W) is kept.
+    """
 
     stage = "white_balance"
     numbers = {

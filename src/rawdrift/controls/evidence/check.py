@@ -205,12 +205,12 @@ def _options(step: Mapping[str, Any], isp: Pipeline | None) -> Iterator[Outside]
 
 def _reference(content: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Array:
     try:
-        found = np.array(content["isp"]["numbers"].get(name), dtype=np.float64)
+        reference = np.array(content["isp"]["numbers"].get(name), dtype=np.float64)
     except (TypeError, ValueError):
-        found = np.array(np.nan)
-    if found.shape != shape or not np.isfinite(found).all():
+        reference = np.array(np.nan)
+    if reference.shape != shape or not np.isfinite(reference).all():
         raise InputError(f"the signature lacks isp.numbers {name} of shape {shape}")
-    return found
+    return reference
 
 
 def _places(

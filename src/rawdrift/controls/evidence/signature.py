@@ -18,9 +18,9 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Signature:
-    """What a signature file holds, see `schema`.
+    """The content of a signature file; see `schema`.
 
-    The checksum shows that a file is as it was written. It is no proof of who wrote it: for that,
+    The checksum shows that a file is as it was written. It does not prove who wrote it: for that,
     sign the file with the tools of your trade.
     """
 
@@ -28,8 +28,11 @@ class Signature:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a signature file. InputError for one that is none, of another version, or changed
-        since it was written."""
+        """Read a signature file.
+
+        Raises InputError for another kind of file, another version, and a file that has been
+        changed since it was written.
+        """
         try:
             content = json.loads(
                 Path(path).read_text("utf-8"),
@@ -58,7 +61,10 @@ class Signature:
 
     @classmethod
     def seal(cls, content: Mapping[str, Any]) -> Self:
-        """Content with format, version and checksum added. InputError where the schema refuses."""
+        """Return the signature of a content, to which format, version and checksum are added.
+
+        Raises InputError if the schema refuses it.
+        """
         whole = {"format": FORMAT, "version": VERSION, **content}
         whole = json.loads(json.dumps(whole, allow_nan=False))  # as it will be read
         whole["checksum"] = _checksum(whole)
@@ -77,7 +83,7 @@ def _finite(text: str) -> float:
 
 def _whole(text: str) -> int:
     value = int(text)
-    _finite(text)  # what no float can be is no number to compare with
+    _finite(text)  # a number beyond any float can't be compared
     return value
 
 
@@ -88,8 +94,8 @@ def _no_number(text: str) -> float:
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of signature files."""
     file = resources.files("rawdrift.controls.evidence") / "signature.schema.json"
-    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    return found
+    content: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return content
 
 
 def _canonical(content: Mapping[str, Any]) -> str:

@@ -41,11 +41,11 @@ class Candidate(NamedTuple):
 
 
 def candidates(isp: Pipeline) -> dict[str, Candidate]:
-    """Every axis that an ISP may have, by name: of each step its knobs, then its elements."""
+    """Return every axis that an ISP may have, by name: each step's knobs, then its elements."""
     return {
-        found.axis.name: found
+        candidate.axis.name: candidate
         for name, step in isp.steps.items()
-        for found in (*_knobs(name, step), *_elements(name, step))
+        for candidate in (*_knobs(name, step), *_elements(name, step))
     }
 
 
@@ -80,7 +80,7 @@ def _elements(step_name: str, step: Step) -> Iterator[Candidate]:
 def _axis(
     name: str, value: float, largest: float, quantity: Quantity, limit: float | None
 ) -> tuple[Axis, bool]:
-    """An axis with its default interval, and whether there is one."""
+    """Return an axis with its default interval, and whether its declaration gives one."""
     low, high = quantity.interval(value, largest)
     if limit is not None and high >= limit:
         high = (value + limit) / 2
@@ -92,18 +92,18 @@ def _axis(
 
 def labels(steps: Mapping[str, type[Step]]) -> dict[str, str]:
     """Return what readers call each number of an ISP, and each of its elements that has a name."""
-    found = {}
+    names = {}
     for step_name, step in steps.items():
         for name, number in step.numbers.items():
             indices = product(*map(range, number.shape)) if number.elements else ()
             for index in ((), *indices):
                 label = _label(step_name, step, name, index)
-                found[f"{step_name}.{name}{_at(index)}"] = label
-    return found
+                names[f"{step_name}.{name}{_at(index)}"] = label
+    return names
 
 
 def _label(step_name: str, step: type[Step], name: str, index: tuple[int, ...]) -> str:
-    """ "white balance gain R"; "warm gains R" of a step in another place."""
+    """Return "white balance gain R", or "warm gains R" for a step that is called `warm`."""
     number = step.numbers[name]
     usual = number.label and step_name == step.stage
     whole = number.label if usual else _words(step_name, name)
@@ -121,7 +121,11 @@ def _words(step_name: str, name: str) -> str:
 
 
 def bounded(candidate: Candidate, bounds: Bounds, largest: float) -> Axis:
-    """The axis with the interval that a user gives. largest: of the axis' tensor."""
+    """Return the axis with the interval that a user gives.
+
+    largest: the largest number of its tensor. Raises InputError for an interval that is empty or
+    outside the bounds.
+    """
     axis, quantity, _, _, limit = candidate
     if is_number(bounds):
         width = abs(float(bounds)) * (abs(axis.default) or largest)  # type: ignore[arg-type]
@@ -152,13 +156,13 @@ def bounded(candidate: Candidate, bounds: Bounds, largest: float) -> Axis:
 
 
 def tensor_of(isp: Pipeline, name: str) -> Tensor:
-    """A tensor of numbers by its name in the state_dict, detached."""
+    """Return a tensor of numbers by its name in the state_dict, detached."""
     step, _, number = name.partition(".")
     return isp.steps[step].tensors()[number].detach()
 
 
 def split(name: str) -> tuple[str, str, tuple[int, ...]]:
-    """ "a.b[0,1]" to ("a", "b", (0, 1))."""
+    """Split the name of an axis: "a.b[0,1]" into ("a", "b", (0, 1))."""
     step, _, quantity = name.partition(".")
     quantity, _, index = quantity.partition("[")
     return step, quantity, tuple(map(int, re.findall(r"\d+", index)))

@@ -71,14 +71,14 @@ class ParameterSpace:
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
+        """Return the space of which `to_dict` returned this table."""
         try:
             return cls(tuple(Axis(**axis) for axis in table["axes"]))
         except (KeyError, TypeError) as error:
             raise InputError(f"this is not a parameter space: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers and texts alone, for JSON and YAML."""
+        """Return the space as plain values, for JSON and YAML."""
         return {"axes": [asdict(axis) for axis in self.axes]}
 
     def __len__(self) -> int:
@@ -86,7 +86,7 @@ class ParameterSpace:
 
     @property
     def names(self) -> list[str]:
-        """Of the axes."""
+        """The names of the axes."""
         return [axis.name for axis in self.axes]
 
     @property
@@ -105,40 +105,40 @@ class ParameterSpace:
         return np.array([axis.high for axis in self.axes])
 
     def clip(self, setting: Vector) -> Vector:
-        """The nearest setting in the box."""
+        """Return the nearest setting in the box."""
         return np.clip(setting, self.low, self.high)
 
     def at(self, unit: Vector) -> Vector:
-        """Settings (..., D) at places in the unit cube (..., D)."""
+        """Return the settings (..., D) at places in the unit cube (..., D)."""
         return self.clip(self.low + unit * (self.high - self.low))
 
     def unit(self, setting: Vector) -> Vector:
-        """The inverse of `at`."""
+        """Return the places in the unit cube (..., D) of settings (..., D)."""
         return np.clip((setting - self.low) / (self.high - self.low), 0, 1)
 
     def draw(self, count: int, rng: np.random.Generator) -> Vector:
-        """Settings (count, D), uniform in the box."""
+        """Draw settings (count, D), uniform in the box."""
         return self.at(rng.random((count, len(self))))
 
     def only(self, names: Iterable[str]) -> "ParameterSpace":
-        """The axes of these names: of axes, whole parameters ("white_balance.gains") or steps."""
+        """Return the axes of these names, of axes, parameters ("white_balance.gains") or steps."""
         wanted = [names] if isinstance(names, str) else list(names)
         for name in wanted:
             if not any(belongs(axis, name) for axis in self.names):
                 choose("axis", name, self.names)
-        kept = (a for a in self.axes if any(belongs(a.name, name) for name in wanted))
-        return ParameterSpace(tuple(kept))
+        chosen = (a for a in self.axes if any(belongs(a.name, name) for name in wanted))
+        return ParameterSpace(tuple(chosen))
 
     def named(self, setting: Vector) -> dict[str, float]:
-        """A setting by the names of the axes."""
+        """Return a setting by the names of the axes."""
         return dict(zip(self.names, map(float, setting), strict=True))
 
     def values(self, isp: Pipeline, setting: Tensor) -> dict[str, Tensor]:
-        """The tensors of `isp` that a setting (D,) changes, by their names in its state_dict.
+        """Return the tensors of `isp` that a setting (D,) changes, by their state_dict names.
 
         Differentiable in the setting. For `torch.func.functional_call`.
         """
-        found: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         turns: dict[tuple[int, int], tuple[str, str, Tensor]] = {}
         for name, value in zip(self.names, setting, strict=True):
             step, quantity, index = split(name)
@@ -148,22 +148,22 @@ class ParameterSpace:
                 turns[order] = (step, quantity, value)
                 continue
             full = f"{step}.{quantity}"
-            tensor = found.get(full, tensor_of(isp, full))
+            tensor = tensors.get(full, tensor_of(isp, full))
             place = torch.zeros(tensor.shape, dtype=torch.bool, device=tensor.device)
             place[index] = True
-            found[full] = torch.where(place, value.to(tensor), tensor)
+            tensors[full] = torch.where(place, value.to(tensor), tensor)
         for _, (step, quantity, value) in sorted(turns.items()):
             number, knob = isp.steps[step].knobs()[quantity]
             full = f"{step}.{number}"
-            tensor = found.get(full, tensor_of(isp, full))
-            found[full] = knob.turn(tensor, value.to(tensor))
-        return found
+            tensor = tensors.get(full, tensor_of(isp, full))
+            tensors[full] = knob.turn(tensor, value.to(tensor))
+        return tensors
 
     def pipeline(self, isp: Pipeline, setting: Vector) -> Pipeline:
-        """`isp` with the numbers of a setting, as a static pipeline of its own."""
+        """Return a static copy of `isp` with the numbers of a setting."""
         with torch.no_grad():
             values = self.values(isp, torch.from_numpy(self.clip(np.asarray(setting))))
-        found = deepcopy(isp).requires_grad_(False)
+        pipeline = deepcopy(isp).requires_grad_(False)
         for name, value in values.items():
-            tensor_of(found, name).copy_(value)
-        return found
+            tensor_of(pipeline, name).copy_(value)
+        return pipeline

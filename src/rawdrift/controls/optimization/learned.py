@@ -70,7 +70,7 @@ def rates(develop: Develop, spec: Optimization, lr: float, black: Sequence[float
     black: the signal above the black level of each camera. Source of relative steps: Shazeer and
     Stern, "Adafactor: adaptive learning rates with sublinear memory cost", ICML 2018.
     """
-    found = {}
+    rate_of = {}
     for index, isp in enumerate(develop.isps):
         for name, parameter in isp.named_parameters():
             if not parameter.requires_grad:
@@ -80,8 +80,8 @@ def rates(develop: Develop, spec: Optimization, lr: float, black: Sequence[float
             size = black[index] if scale == "signal" else 0.0
             size = size or float(parameter.detach().square().mean().sqrt())
             rate = lr * (size or 1.0) if spec.isp_steps == "relative" else lr
-            found[f"pipelines.{index}.{name}"] = rate
-    return found
+            rate_of[f"pipelines.{index}.{name}"] = rate
+    return rate_of
 
 
 class Side(NamedTuple):
@@ -106,7 +106,7 @@ def box(develop: Develop, cameras: Sequence[Camera], bounds: str | Mapping[str, 
         except InputError as error:
             raise InputError(f"optimization.bounds, camera {camera.name!r}: {error}") from None
         parameters = dict(isp.named_parameters())
-        found: dict[str, Side] = {}
+        side_of: dict[str, Side] = {}
         for axis in axes:
             step, quantity, index = split(axis.name)
             name = f"{step}.{quantity}"
@@ -123,9 +123,9 @@ def box(develop: Develop, cameras: Sequence[Camera], bounds: str | Mapping[str, 
                     f"optimization.bounds names {axis.name}, which optimization.learn leaves out"
                 )
             unbounded = torch.full_like(parameter, torch.inf).detach()
-            side = found.setdefault(name, Side(parameter, -unbounded, unbounded))
+            side = side_of.setdefault(name, Side(parameter, -unbounded, unbounded))
             side.low[index], side.high[index] = axis.low, axis.high
-        sides += found.values()
+        sides += side_of.values()
     return sides
 
 
@@ -162,16 +162,16 @@ def penalty(
         return torch.cat([term.flatten() for term in terms]).mean().float()
 
     def total(mosaics: Tensor, camera_index: Tensor, views: Tensor) -> Tensor:
-        found = views.new_zeros(())
+        pulled = views.new_zeros(())
         if pull.camera:
-            found = found + pull.camera * change()
+            pulled = pulled + pull.camera * change()
         if pull.views:
             with torch.no_grad():
                 held = default.to(views.device)(mosaics, camera_index)
-            found = found + pull.views * (1 - ssim(views.float(), held))
+            pulled = pulled + pull.views * (1 - ssim(views.float(), held))
         if pull.clipping:
-            found = found + pull.clipping * _excess(develop, mosaics, camera_index)
-        return found
+            pulled = pulled + pull.clipping * _excess(develop, mosaics, camera_index)
+        return pulled
 
     return total
 
