@@ -588,6 +588,14 @@ def test_nan_of_a_drifted_view_is_told_with_its_setting_and_a_run_goes_on(bright
     assert found.baseline == 1
 
 
+def test_a_metric_that_is_nowhere_defined_is_told(bright, tmp_path, monkeypatch):
+    (tmp_path / "odd_metric.py").write_text("def none(outcomes, truth): return truth / 0 * 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    name = "import:odd_metric.none"
+    with np.errstate(all="ignore"), pytest.raises(rd.InputError, match=f"{name} is nan at the cam"):
+        rd.forensics.search(bright.net, ISP, bright.data, SPACE, metric=name)
+
+
 def test_a_broken_mosaic_is_named_and_not_blamed_on_the_net(bright):
     data = [(mosaic.clone(), target) for mosaic, target in bright.data]
     data[3][0][1, 2] = torch.nan

@@ -203,14 +203,17 @@ class Chain:
         share = [len(batch) / len(self.truth) for batch in self.batches]
         loss = sum(float(part[0]) * n for part, n in zip(parts, share, strict=True))
         far = sum(float(part[1]) * n for part, n in zip(parts, share, strict=True))
-        if not np.isfinite(loss):
-            where = "the camera's own setting"
-            if space is not None and setting is not None:
-                where = str(space.named(setting))
-            raise InputError(f"the net makes NaN or infinity at {where}; expected finite logits")
         outcomes = torch.cat([part[2] for part in parts]).numpy()
         features = self.measure.features(outcomes, self.answers)
-        return Score(loss, float(self.measure.of(features.sum(0))), far, features)
+        metric = float(self.measure.of(features.sum(0)))
+        where = "the camera's own setting"
+        if space is not None and setting is not None:
+            where = str(space.named(setting))
+        if not np.isfinite(loss):
+            raise InputError(f"the net makes NaN or infinity at {where}; expected finite logits")
+        if not np.isfinite(metric):
+            raise InputError(f"the metric {self.metric} is {metric} at {where}; expected a number")
+        return Score(loss, metric, far, features)
 
     def _outputs(self) -> int:
         """The number of channels of the logits, from those of two images."""
