@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from rawdrift import files
 from rawdrift.report import style
+from rawdrift.statistics import Interval
 
 
 class Column(NamedTuple):
@@ -77,9 +78,13 @@ Columns = Sequence[tuple[Column, Callable[[Any], Any]]]
 def table(
     name: str, title: str, columns: Columns, items: Iterable[Any], digits: Sequence[int] = ()
 ) -> Table:
-    """Return a table with a row for each item."""
-    rows = [[value(item) for _, value in columns] for item in items]
+    """Return a table with a row for each item. An `Interval` is shown by its ends."""
+    rows = [[_ends(value(item)) for _, value in columns] for item in items]
     return Table(name, title, [column for column, _ in columns], rows, digits)
+
+
+def _ends(value: Any) -> Any:
+    return (value.low, value.high) if isinstance(value, Interval) else value
 
 
 def write(table: Table, folder: Path) -> None:

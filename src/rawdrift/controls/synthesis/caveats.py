@@ -1,5 +1,7 @@
 """What makes the numbers of a run weaker than they look."""
 
+from collections.abc import Iterator
+
 from rawdrift.controls.synthesis.result import CERTAIN, SynthesisResult
 from rawdrift.report import style
 
@@ -8,75 +10,48 @@ _FEW_IMAGES = 100
 _FEW_GROUPS = 10
 
 
-def caveats(result: SynthesisResult) -> list[tuple[str, str]]:
-    """List what a reader must know first: a headline and an explanation each."""
-    checks = (_few_folds, _few_images, _few_groups, _no_better_than_guessing)
-    return [caveat for check in checks for caveat in check(result)]
-
-
-def _few_folds(result: SynthesisResult) -> list[tuple[str, str]]:
-    if not result.trained_here or result.folds >= _FEW_FOLDS:
-        return []
-    return [
-        (
+def caveats(result: SynthesisResult) -> Iterator[tuple[str, str]]:
+    """Yield what a reader must know first: a headline and an explanation each."""
+    metric, data = style.metric(result.metric, inside=True), result.data
+    if result.trained_here and result.folds < _FEW_FOLDS:
+        yield (
             f"Only {result.folds} folds.",
             "Each pipeline was trained twice, so the spread is hardly known: another seed or split "
             "could change the order. Use 3 folds or more to compare pipelines.",
         )
-    ]
-
-
-def _few_images(result: SynthesisResult) -> list[tuple[str, str]]:
-    images = result.data.images
-    if images >= _FEW_IMAGES:
-        return []
-    return [
-        (
-            f"Only {images} images.",
-            f"One image moves the {style.metric(result.metric, inside=True)} by about "
-            f"{1 / images:.2f}, and the intervals are wide. A difference of a few images may be "
-            f"chance.",
+    if data.images < _FEW_IMAGES:
+        yield (
+            f"Only {data.images} images.",
+            f"One image moves the {metric} by about {1 / data.images:.2f}, and the intervals are "
+            f"wide. A difference of a few images may be chance.",
         )
-    ]
-
-
-def _few_groups(result: SynthesisResult) -> list[tuple[str, str]]:
-    groups = result.data.groups
-    if groups is None or not (groups < _FEW_GROUPS or is_too_few(result)):
-        return []
-    explanation = (
-        "Images of one group are alike, so the intervals count groups, and so few groups hardly "
-        "tell what to expect of the next one."
-    )
-    if is_too_few(result):
-        explanation += (
+    if data.groups is not None and (data.groups < _FEW_GROUPS or is_too_few(result)):
+        nothing = (
             f" No drop, however large, could be claimed among {result.compared} comparisons: test "
             f"on fewer pipelines and corruptions, or get more groups."
         )
-    return [(f"Only {groups} groups.", explanation)]
-
-
-def _no_better_than_guessing(result: SynthesisResult) -> list[tuple[str, str]]:
-    majority = result.data.majority
+        yield (
+            f"Only {data.groups} groups.",
+            "Images of one group are alike, so the intervals count groups, and so few groups say "
+            "little about the next one." + (nothing if is_too_few(result) else ""),
+        )
+    majority = data.majority
     if majority is None or result.metric != "accuracy":
-        return []
+        return
     weak = [name for name in result.train if result.own(name).mean <= majority.share]
-    if not weak:
-        return []
-    which = "any pipeline" if len(weak) == len(result.train) else "; ".join(weak)
-    advice = (
-        "Train longer, or check the labels."
-        if result.trained_here
-        else "Check the labels, task.normalize, and the training pipeline."
-    )
-    return [
-        (
+    if weak:
+        which = "any pipeline" if len(weak) == len(result.train) else "; ".join(weak)
+        advice = (
+            "Train longer, or check the labels."
+            if result.trained_here
+            else "Check the labels, task.normalize, and the training pipeline."
+        )
+        yield (
             "No better than guessing.",
             f"Always answering “{majority.label}” would be right {majority.share:.2f} of the time. "
             f"Even on their own views, models trained on {which} are not above this, so their "
             f"drops mean nothing. {advice}",
         )
-    ]
 
 
 def is_too_few(result: SynthesisResult) -> bool:

@@ -1,15 +1,13 @@
 """The tables of a drift synthesis run."""
 
-from typing import Any
-
 from rawdrift.controls.synthesis.figures import DISTANCES, comparisons
 from rawdrift.controls.synthesis.result import Ranked, SynthesisResult, Worst
 from rawdrift.report import style
-from rawdrift.report.tables import Column, Table
+from rawdrift.report.tables import Column, Columns, Table, table
 from rawdrift.statistics.basics import Interval
 
 _KINDS = {"isp": "pipelines (ISP)", "corruption": "corruptions"}
-_SHARE = "95\N{NO-BREAK SPACE}%"
+_PERCENT_95 = "95\N{NO-BREAK SPACE}%"
 
 
 def tables(result: SynthesisResult) -> dict[str, Table]:
@@ -19,113 +17,85 @@ def tables(result: SynthesisResult) -> dict[str, Table]:
         made += [_ranking(kind, ranking) for kind, ranking in result.rankings.items()]
         made += _orders(result)
     made += [_recall(result, worst) for _, worst in result.worst.items() if worst.recall]
-    return {table.name: table for table in made}
-
-
-def _ends(interval: Interval | None) -> tuple[float | None, float | None] | None:
-    return None if interval is None else (interval.low, interval.high)
+    return {one.name: one for one in made}
 
 
 def _measurements(result: SynthesisResult) -> Table:
     metric = style.metric(result.metric)
-    further = list(result.own(result.train[0]).further)
-    has_folds = result.folds > 1
-    columns = [
-        Column("train", "Trained on"),
-        Column("test", "Tested on"),
-        Column("severity", "Severity"),
-        Column(result.metric, metric, 3),
-        Column(result.metric, _SHARE, 3),
-        *([Column("std", "Std", 3)] if has_folds else []),
-        Column("drop", "Drop", 3),
-        Column("drop", _SHARE, 3),
-        Column("p_holm", "p (Holm)", 3),
-        Column("ssim", "SSIM", 3),
-        Column("psnr", "PSNR/dB", 1),
-        *(Column(name, style.metric(name), 3) for name in further),
+    columns: Columns = [
+        (Column("train", "Trained on"), lambda cell: cell.train),
+        (Column("test", "Tested on"), lambda cell: cell.test),
+        (Column("severity", "Severity"), lambda cell: cell.severity or None),
+        (Column(result.metric, metric, 3), lambda cell: cell.mean),
+        (Column(result.metric, _PERCENT_95, 3), lambda cell: cell.value),
+        *([(Column("std", "Std", 3), lambda cell: cell.std)] if result.folds > 1 else []),
+        (Column("drop", "Drop", 3), lambda cell: cell.drop),
+        (Column("drop", _PERCENT_95, 3), lambda cell: cell.loss),
+        (Column("p_holm", "p (Holm)", 3), lambda cell: cell.p_holm),
+        (Column("ssim", "SSIM", 3), lambda cell: cell.ssim),
+        (Column("psnr", "PSNR/dB", 1), lambda cell: cell.psnr),
+        *(
+            (Column(name, style.metric(name), 3), lambda cell, name=name: cell.further[name])
+            for name in result.own(result.train[0]).further
+        ),
     ]
-    rows = [
-        [
-            cell.train,
-            cell.test,
-            cell.severity or None,
-            cell.mean,
-            _ends(cell.value),
-            *([cell.std] if has_folds else []),
-            cell.drop,
-            _ends(cell.loss),
-            cell.p_holm,
-            cell.ssim,
-            cell.psnr,
-            *(cell.further[name] for name in further),
-        ]
-        for cell in result.cells
-    ]
-    return Table("measurements", f"{metric} of every model on every test", columns, rows)
+    title = f"{metric} of every model on every test"
+    return table("measurements", title, columns, result.cells)
 
 
 def _drops(result: SynthesisResult) -> Table:
-    rows: list[list[Any]] = []
+    columns: Columns = [
+        (Column("basis", "Compared"), lambda row: row[0]),
+        (Column("of", "Tests"), lambda row: row[1]),
+        (Column("drop", "Average drop", 3), lambda row: row[2].value),
+        (Column("drop", _PERCENT_95, 3), lambda row: row[2]),
+    ]
+    rows: list[tuple[str, str, Interval]] = []
     basis = ""
     for label, _, drop in comparisons(result):
         if drop is None:
             basis = label
         else:
-            rows.append([basis, label, drop.value, _ends(drop)])
+            rows.append((basis, label, drop))
     ratios = {"As tested": result.average_drops.ratio}
     for kind, name in DISTANCES.items():
         matched = result.severity_matched.get(kind)
         ratios[f"At the same {name} between views"] = matched.ratio if matched else None
     for basis, ratio in ratios.items():
         if ratio:
-            rows.append([basis, "Corruptions over pipelines, ratio", ratio.value, _ends(ratio)])
-    columns = [
-        Column("basis", "Compared"),
-        Column("of", "Tests"),
-        Column("drop", "Average drop", 3),
-        Column("drop", _SHARE, 3),
-    ]
+            rows.append((basis, "Corruptions over pipelines, ratio", ratio))
     metric = style.metric(result.metric, inside=True)
-    return Table("drops", f"Average drops in {metric}", columns, rows)
+    return table("drops", f"Average drops in {metric}", columns, rows)
 
 
 def _splits(result: SynthesisResult) -> Table:
-    splits = enumerate(result.data.splits, start=1)
-    rows = [[number, split.train, split.test] for number, split in splits]
-    columns = [Column("fold", "Fold"), Column("train", "Train", 0), Column("test", "Test", 0)]
-    return Table("splits", "Images of each fold", columns, rows)
+    columns: Columns = [
+        (Column("fold", "Fold"), lambda fold: fold[0]),
+        (Column("train", "Train", 0), lambda fold: fold[1].train),
+        (Column("test", "Test", 0), lambda fold: fold[1].test),
+    ]
+    return table("splits", "Images of each fold", columns, enumerate(result.data.splits, start=1))
 
 
 def _ranking(kind: str, ranking: list[Ranked]) -> Table:
     """The paper's Table 5."""
-    columns = [
-        Column("rank", "Rank", 0),
-        Column("rank", _SHARE, 0),
-        Column("train", "Trained on"),
-        Column("mean", "Mean", 3),
-        Column("mean", _SHARE, 3),
-        Column("std", "Std", 3),
-        Column("matched", "Matched", 3),
-        Column("drop", "Drop", 3),
-        Column("worst_test", "Lowest on"),
-        Column("worst", "Lowest", 3),
+    columns: Columns = [
+        (Column("rank", "Rank", 0), lambda entry: entry.rank),
+        (Column("rank", _PERCENT_95, 0), lambda entry: entry.rank_interval),
+        (Column("train", "Trained on"), lambda entry: entry.train),
+        (Column("mean", "Mean", 3), lambda entry: entry.mean),
+        (Column("mean", _PERCENT_95, 3), lambda entry: entry.value),
+        (Column("std", "Std", 3), lambda entry: entry.std),
+        (Column("matched", "Matched", 3), lambda entry: entry.matched),
+        (Column("drop", "Drop", 3), lambda entry: entry.drop),
+        (
+            Column("worst_test", "Lowest on"),
+            lambda entry: style.case(entry.worst_test, entry.worst_severity),
+        ),
+        (Column("worst", "Lowest", 3), lambda entry: entry.worst),
     ]
-    rows = [
-        [
-            entry.rank,
-            (entry.rank_low, entry.rank_high),
-            entry.train,
-            entry.mean,
-            _ends(entry.value),
-            entry.std,
-            entry.matched,
-            entry.drop,
-            style.case(entry.worst_test, entry.worst_severity),
-            entry.worst,
-        ]
-        for entry in ranking
-    ]
-    return Table(f"ranking-{kind}", f"Training pipelines over all {_KINDS[kind]}", columns, rows)
+    title = f"Training pipelines over all {_KINDS[kind]}"
+    return table(f"ranking-{kind}", title, columns, ranking)
 
 
 def _orders(result: SynthesisResult) -> list[Table]:
@@ -138,28 +108,30 @@ def _orders(result: SynthesisResult) -> list[Table]:
         parts.append((name, f"corruption of severity {severity}", identity + orders))
     made = []
     for name, tested, orders in parts:
-        columns = [Column("rank", "Rank", 0)]
-        columns += [Column(order.test, style.case(order.test)) for order in orders]
-        rows = [
-            [rank, *(order.order[rank - 1] for order in orders)]
-            for rank in range(1, len(result.train) + 1)
+        columns: Columns = [
+            (Column("rank", "Rank", 0), lambda rank: rank),
+            *(
+                (
+                    Column(order.test, style.case(order.test)),
+                    lambda rank, order=order: order.order[rank - 1],
+                )
+                for order in orders
+            ),
         ]
-        made.append(Table(name, f"Training pipelines by {tested}, the best first", columns, rows))
+        ranks = range(1, len(result.train) + 1)
+        title = f"Training pipelines by {tested}, the best first"
+        made.append(table(name, title, columns, ranks))
     return made
 
 
 def _recall(result: SynthesisResult, worst: Worst) -> Table:
     tested = style.case(worst.test, worst.severity)
     head = tested[:1].upper() + tested[1:] if worst.kind == "corruption" else tested
-    columns = [
-        Column("label", "Class"),
-        Column("images", "Images", 0),
-        Column("matched", "Matched", 3),
-        Column("drifted", head, 3),
-    ]
-    rows = [
-        [recall.label, result.data.classes.get(recall.label), recall.matched, recall.drifted]
-        for recall in worst.recall
+    columns: Columns = [
+        (Column("label", "Class"), lambda recall: recall.label),
+        (Column("images", "Images", 0), lambda recall: result.data.classes.get(recall.label)),
+        (Column("matched", "Matched", 3), lambda recall: recall.matched),
+        (Column("drifted", head, 3), lambda recall: recall.drifted),
     ]
     title = f"Recall by class, {worst.train} on {tested}"
-    return Table(f"recall-{worst.kind}", title, columns, rows)
+    return table(f"recall-{worst.kind}", title, columns, worst.recall)
