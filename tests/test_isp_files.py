@@ -270,3 +270,15 @@ def test_forensics_asks_a_loaded_pipeline(files):
         found = rd.forensics.search(net, isp, data, space, restarts=1, steps=4, rivals=())
     assert found.baseline == 1
     assert found.metric < 1
+
+
+def test_a_reference_opens_a_configuration_or_a_file(files):
+    mosaic = random_mosaic(1, 10, 12)
+    for channels in ("luma", "yuv"):
+        isp = rd.isp.open("ma,s,me", DRONE, channels=channels)
+        assert torch.equal(isp(mosaic), rd.isp.static("ma,s,me", DRONE, channels)(mosaic))
+    assert_same(rd.isp.open(files / "learned.toml"), rd.isp.load(files / "learned.toml"))
+    with pytest.raises(rd.InputError, match="configuration 'ma,s,me' has no camera; give one"):
+        rd.isp.open("ma,s,me")
+    with pytest.raises(rd.InputError, match=r"unknown ISP 'ma,s,mo'.*or give the path of a .toml"):
+        rd.isp.open("ma,s,mo", DRONE)
