@@ -437,7 +437,7 @@ def test_pictures_are_read_from_the_run_alone(a_run, tmp_path):
 
 
 def test_results_and_pages_cost_no_torch():
-    heavy = {"torch", "lightning", "matplotlib.pyplot"}
+    heavy = {"torch", "matplotlib.pyplot"}
     modules = "rawdrift.controls.synthesis.page, rawdrift.controls.synthesis.result"
     code = f"import sys, {modules}; print({heavy} & {{*sys.modules}})"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

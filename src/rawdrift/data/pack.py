@@ -6,7 +6,6 @@ page i), cameras/*.toml, and pack.json with the size and the SHA-256 of each fil
 """
 
 import csv
-import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -165,9 +164,7 @@ def _index(root: Path) -> _Index:
 
 
 def _stamp(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": sha256}
+    return {"bytes": path.stat().st_size, "sha256": files.sha256(path)}
 
 
 def _check(path: Path, stamp: dict[str, Any]) -> None:

@@ -94,20 +94,25 @@ def train(
         loss = losses.build(task, targets, indices)
         training = _Training(data, targets, indices, develop, net, loss, task, seed, course)
         identity = training.identity(seed) if checkpoint else ""
-        epochs_done = training.resume(checkpoint, identity) if checkpoint else 0
+        state = _read(checkpoint, identity) if checkpoint else None
+        epochs_done = state["epoch"] if state else 0
         for _ in range(epochs_done):
             on_epoch()
+        if state:
+            training.restore(state)
         saved = time.monotonic()
-        with _deterministic(), cheap(net):
-            for epoch in range(epochs_done + 1, task.epochs + 1):
-                training.epoch()
-                on_epoch()
-                training.follow(epoch)
-                if checkpoint and time.monotonic() - saved >= checkpoint_every:
-                    training.save(checkpoint, identity, epoch)
-                    saved = time.monotonic()
-    develop.cpu()
-    return net.eval().cpu()
+        try:
+            with _deterministic(), cheap(net):
+                for epoch in range(epochs_done + 1, task.epochs + 1):
+                    training.epoch()
+                    on_epoch()
+                    training.follow(epoch)
+                    if checkpoint and time.monotonic() - saved >= checkpoint_every:
+                        training.save(checkpoint, identity, epoch)
+                        saved = time.monotonic()
+        finally:
+            training.modules.cpu()
+    return net.eval()
 
 
 def network(
@@ -304,15 +309,8 @@ class _Training:
         }
         files.write(path, lambda file: torch.save(state, file))
 
-    def resume(self, path: Path, identity: str) -> int:
-        """Restore the state in a file of `save`; return its epoch, 0 if there is none of this
-        training."""
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            if state["identity"] != identity:
-                return 0
-        except Exception:  # missing, or damaged in any way: the training starts anew
-            return 0
+    def restore(self, state: dict[str, Any]) -> None:
+        """Return to the state that `save` has written."""
         self.steps_done = state["steps"]
         self.modules.load_state_dict(state["modules"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -327,7 +325,15 @@ class _Training:
         torch.set_rng_state(state["cpu"])
         if state["cuda"] is not None:
             torch.cuda.set_rng_state(state["cuda"])
-        return int(state["epoch"])
+
+
+def _read(checkpoint: Path, identity: str) -> dict[str, Any] | None:
+    """Return the state in a checkpoint, or None if it is not of this training."""
+    try:
+        state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        return state if state["identity"] == identity else None
+    except Exception:  # missing, or damaged in any way: the training starts anew
+        return None
 
 
 @contextmanager
