@@ -59,9 +59,10 @@ class Patch(NamedTuple):
 class Canvas:
     """`pixels` x `pixels` of ground, turned by `angle`, whose upper left corner is `corner`.
 
-    corner: along the turned axes. x, y: of each pixel, (H, W). noise: broad, mid and fine texture,
-    and noise of single pixels, (H, W). sun, sky: the share of their light on the ground, (H, W).
-    picture: light that comes up, (3, H, W). car: cover of cars as far as they are seen, (H, W).
+    corner: along the turned axes. x, y: of each pixel, (H, W). spans: the ranges of x and y.
+    noise: broad, mid and fine texture, and noise of single pixels, (H, W). sun, sky: the share of
+    their light on the ground, (H, W). picture: light that comes up, (3, H, W). car: cover of cars
+    as far as they are seen, (H, W).
     """
 
     def __init__(self, corner: Point, pixels: int, angle: float, light: Daylight, rng: Rng):
@@ -69,6 +70,7 @@ class Canvas:
         offsets = ((np.arange(pixels) + 0.5) * GSD).astype(np.float32)
         right, down = np.meshgrid(offsets + corner[0], offsets + corner[1])
         self.x, self.y = turned((right, down), -angle)
+        self.spans = [(float(at.min()), float(at.max())) for at in (self.x, self.y)]
         self.noise = [texture(rng, offsets, offsets, scale) for scale in _SCALES]
         self.noise.append(rng.standard_normal((pixels, pixels), dtype=np.float32))
         self.sun, self.sun_on_cars, self.sky = np.ones((3, pixels, pixels), np.float32)
@@ -110,6 +112,9 @@ class Canvas:
 
     def lay(self, patch: Patch) -> None:
         """Put a patch on the ground."""
+        for span, (low, high) in zip((patch.x, patch.y), self.spans, strict=True):
+            if max(span) < low - 1 or min(span) > high + 1:
+                return
         (left, right), (near, far) = patch.x, patch.y
         middle, length = ((left + right) / 2, (near + far) / 2), (right - left, abs(far - near))
         window = self.window(rectangle(*middle, 0, *length), margin=0.1 + 2 * patch.ragged)

@@ -4,8 +4,10 @@ Roads run along x, a block apart in y, and are lined by lots on both sides.
 """
 
 import math
+from bisect import bisect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import numpy as np
@@ -251,8 +253,8 @@ def _touch(a: Car, b: Car) -> bool:
 
 def drawn(rng: Rng, shares: Mapping[_Kind, float]) -> _Kind:
     """Draw one of the kinds, as likely as its share."""
-    kinds, weights = list(shares), np.array([*shares.values()])
-    return kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
+    ends = list(accumulate(shares.values()))
+    return list(shares)[bisect(ends, ends[-1] * rng.random())]
 
 
 def _shaded(color: Color, tint: float) -> Color:
