@@ -24,6 +24,7 @@ from triton.runtime.jit import JITFunction
 
 import rawdrift as rd
 from rawdrift.isp.fused import gpu
+from rawdrift.isp.fused.plan import fusable
 
 CASES = (("bi,s,me", "luma"), ("me,u,ga", "luma"), ("ma,u,me", "luma"), ("ma,s,ga", "yuv"))
 TYPES = {
@@ -81,7 +82,7 @@ def main() -> None:
     camera = rd.Camera.load("raw-drone")
     for name, channels in CASES:
         isp = rd.isp.parametrized(name, camera, channels)
-        gpu.develop(list(isp.steps.values()), torch.rand(2, 64, 80), 16).sum().backward()
+        gpu.develop(fusable(list(isp.steps.values())), torch.rand(2, 64, 80), 16).sum().backward()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from benchmarks.ways import CAMERA, best, demosaicing_alone, developed, learning
 
 MODES = ("forward", "forward+backward")
 CORES = os.cpu_count() or 1
-SECTIONS = ("speeds", "cores", "limits", "views", "frame", "first", "memory", "training")
+SECTIONS = ("speeds", "cores", "limits", "others", "views", "frame", "first", "memory", "training")
 
 
 def main() -> None:
@@ -81,6 +82,8 @@ def targets(
         isp, x = rd.isp.static("bi,s,ga", CAMERA), mosaic(size, size)
         speed = size**2 / 1e6 / best(lambda: developed("fused", isp, x), 4 * repeat)
         yield "time of bi,s,ga against the machine's bound", f"{bound / speed:.2f}", "2.5", "1.6"
+    if "others" in only:
+        yield from others(size, repeat)
     if "views" in only:
         yield (
             "time of twelve views against twelve calls",
@@ -179,6 +182,41 @@ def limits(size: int, repeat: int) -> float:
     )
     print(f"three powers {1e-6 / powering:.0f}, one after the other {bound:.0f}")
     return bound
+
+
+class Saturation(rd.isp.Step):
+    """A step as a user writes one: colors farther from gray."""
+
+    numbers = {"factor": rd.isp.Number(default=1.2)}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gray = x.mean(-3, keepdim=True)
+        return gray + self.factor.to(x) * (x - gray)
+
+
+def others(size: int, repeat: int) -> Iterator[tuple[str, str, str, str]]:
+    """Pipelines other than the canonical one, of `bi,s,ga`: two steps less, and a step more."""
+    x = mosaic(size, size)
+    own = Saturation(torch.nn.Parameter(torch.tensor(1.2, dtype=torch.float64)))
+    for mode, call, make in (
+        (MODES[0], developed, rd.isp.static),
+        (MODES[1], learning, rd.isp.parametrized),
+    ):
+        isp = make("bi,s,ga", CAMERA)
+        pipelines = {
+            "canonical": (isp, x),
+            "fewer": (isp.remove("sharpen", "denoise"), x),
+            "more": (isp.insert("own", own, after="gamma"), x),
+            "alone": (own, isp(x).detach()),
+        }
+        time = {
+            name: best(partial(call, "auto", *arguments), repeat)
+            for name, arguments in pipelines.items()
+        }
+        ratio = time["fewer"] / time["canonical"]
+        yield f"{mode} without sharpening and denoising", f"{ratio:.2f}", "1.00", ""
+        ratio = time["more"] / (time["canonical"] + time["alone"])
+        yield f"{mode} with an own step, of the sum", f"{ratio:.2f}", "1.05", ""
 
 
 def views(size: int, repeat: int) -> float:

@@ -14,6 +14,7 @@ from rawdrift.isp import fused
 
 pytest.importorskip("triton")
 from rawdrift.isp.fused import gpu
+from rawdrift.isp.fused.plan import fusable
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 CAMERA = dataclasses.replace(
@@ -27,7 +28,7 @@ def noise(*shape, seed=0, dtype=torch.float32):
 
 
 def develop(isp, x):
-    return gpu.develop(list(isp.steps.values()), x, isp.bit_depth)
+    return gpu.develop(fusable(list(isp.steps.values())), x, isp.bit_depth)
 
 
 def eager(isp, x):
@@ -180,13 +181,13 @@ def test_gradients_where_only_some_are_needed():
 def test_a_mosaic_on_a_gpu_goes_to_the_gpu_where_that_is_asked_for(monkeypatch):
     isp, x = rd.isp.static("bi,s,ga", CAMERA).to(DEVICE), noise(4, 6)
     with pytest.raises(fused.CannotFuseError, match="no GPU has confirmed"):
-        fused._on_gpu([list(isp.steps.values())], x, 16)
+        fused._on_gpu([fusable(list(isp.steps.values()))], x, 16)
     with rd.isp.engine("fused"):
-        found = fused._on_gpu([list(isp.steps.values())], x, 16)
+        found = fused._on_gpu([fusable(list(isp.steps.values()))], x, 16)
         assert torch.equal(found[0], develop(isp, x))
         monkeypatch.setattr(fused, "_gpu", lambda: None)
         with pytest.raises(fused.CannotFuseError, match="Triton"):
-            fused._on_gpu([list(isp.steps.values())], x, 16)
+            fused._on_gpu([fusable(list(isp.steps.values()))], x, 16)
 
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")

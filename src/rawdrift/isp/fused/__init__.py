@@ -15,7 +15,7 @@ from rawdrift.camera.read import to_unit
 from rawdrift.checks import InputError
 from rawdrift.isp import engines
 from rawdrift.isp.fused import plan
-from rawdrift.isp.fused.plan import CannotFuseError
+from rawdrift.isp.fused.plan import CannotFuseError, Fusable
 from rawdrift.isp.step import Step
 
 __all__ = ["develop"]
@@ -38,7 +38,7 @@ def develop(
             return [_one(pipelines[0], mosaic, bit_depth)]
         if any(plan.run(steps) != slice(0, len(steps)) for steps in pipelines):
             raise CannotFuseError("several pipelines with steps of others are not fused")
-        return _fused(pipelines, mosaic, bit_depth)
+        return _fused([plan.fusable(steps) for steps in pipelines], mosaic, bit_depth)
     except CannotFuseError as reason:
         if engines.current() == "fused":
             raise InputError(
@@ -50,14 +50,14 @@ def develop(
 def _one(steps: Sequence[Step], mosaic: Tensor, bit_depth: int) -> Tensor:
     """The view by one pipeline: some of its steps are fused, those around run one by one."""
     run = plan.run(steps)
-    plan.layout(steps[run])  # before any step has run, what can't be fused anyway
+    fusable = plan.fusable(steps[run])
     _check(mosaic)
     x = mosaic
     if run.start:
         *_, x = engines.one_by_one(steps[: run.start], to_unit(mosaic, bit_depth))
     views = None
     try:
-        views = _fused([steps[run]], x, bit_depth)
+        views = _fused([fusable], x, bit_depth)
     except CannotFuseError:
         if not run.start or engines.current() == "fused":
             raise
@@ -69,9 +69,7 @@ def _one(steps: Sequence[Step], mosaic: Tensor, bit_depth: int) -> Tensor:
     return view
 
 
-def _fused(
-    pipelines: Sequence[Sequence[Step]], mosaic: Tensor, bit_depth: int
-) -> list[Tensor] | None:
+def _fused(pipelines: Sequence[Fusable], mosaic: Tensor, bit_depth: int) -> list[Tensor] | None:
     """Views by steps that can all be fused; None if a sample is NaN, infinite or huge."""
     _check(mosaic)
     if mosaic.is_cuda:
@@ -83,7 +81,7 @@ def _fused(
     return views
 
 
-def _on_gpu(pipelines: Sequence[Sequence[Step]], mosaic: Tensor, bit_depth: int) -> list[Tensor]:
+def _on_gpu(pipelines: Sequence[Fusable], mosaic: Tensor, bit_depth: int) -> list[Tensor]:
     if engines.current() == "auto":
         # So far its kernels ran in Triton's interpreter alone: they must be asked for by name.
         raise CannotFuseError("no GPU has confirmed its kernels yet")

@@ -4,8 +4,24 @@ White balance and color correction are one matrix. The planes are Y, whose chang
 green and blue; or Y, U, V, from which red, green and blue are made; or none, if nothing filters.
 """
 
+from typing import NamedTuple
+
 from rawdrift.isp.fused.compiled import exact, fast, inlined, summing
-from rawdrift.isp.fused.rows import COLOR, PAD, SURE, f32, is_owned, mirror, place, sum3
+from rawdrift.isp.fused.rows import COLOR, PAD, SURE, Array, f32, is_owned, mirror, place, sum3
+
+
+class Color(NamedTuple):
+    """Its numbers, float32. P planes are filtered: 0, 1 (Y) or 3 (Y, U, V)."""
+
+    matrix: Array  # (3, 3): demosaiced colors to linear RGB
+    plain: bool  # whether that changes nothing
+    difference: Array  # (3, 3): demosaiced colors to RGB minus luma
+    planes: Array  # (P, 3): demosaiced colors to the planes
+    to_rgb: Array  # (3, 3): YUV to RGB, to each color Y as it is
+    margin: int  # columns of the planes that are mirrored
+    luma: Array  # (3,): Y from RGB
+    planes_back: Array  # (P, 3): gradients of linear RGB to those of denoised planes
+    colors_back: Array  # (3, 3): gradients of linear RGB (or Y, U, V) to those of colors
 
 
 @inlined
@@ -32,7 +48,7 @@ def split(s, at, r, numbers, n):
     elif len(numbers.planes) == 3:
         to_planes(s, at, r, numbers, n)
     elif not numbers.plain:
-        _mix(s, red, numbers.color, n)
+        _mix(s, red, numbers.matrix, n)
 
 
 @fast
@@ -69,18 +85,25 @@ def _mix(s, red, weights, n):
 
 
 @exact
-def colors_back(s, at, r, part, numbers, back, totals):
+def planes_back(s, at, r, p, numbers, n):
+    """Row r of the gradient of denoised plane p, at.change, from that of linear RGB."""
+    red = place(at.linear, r)
+    sum3(s, place(at.change, r) + p, red, red + 1, red + 2, numbers.planes_back[p], n)
+
+
+@exact
+def colors_back(s, at, r, part, numbers, wants_matrix, totals):
     """Row r of the gradient of colors, at at.of_colors, from those of the planes and of RGB.
 
-    totals: of the row.
+    Adds the row to its totals of the matrix if they are wanted.
     """
     n, count = part.right - part.left, len(numbers.planes)
     g = at.of_planes if count == 3 else place(at.linear, r)
     if count == 1:
-        _add_luma(s, g, at.of_planes, back.luma, n)
+        _add_luma(s, g, at.of_planes, numbers.luma, n)
     for c in range(3):
-        sum3(s, at.of_colors + c, g, g + 1, g + 2, back.colors[c], n)
-    if back.color and is_owned(part, r):
+        sum3(s, at.of_colors + c, g, g + 1, g + 2, numbers.colors_back[c], n)
+    if wants_matrix and is_owned(part, r):
         first, own = part.first_column - part.left, part.last_column - part.first_column
         _dots_colors(totals, COLOR, s, g, place(at.colors, r), first, own)
 

@@ -18,18 +18,20 @@ from torch.autograd.function import once_differentiable
 
 from rawdrift.isp.fused import driver, menon, plan, rows
 from rawdrift.isp.fused.black_level import Sites
+from rawdrift.isp.fused.color import Color
+from rawdrift.isp.fused.denoise import Denoising
 from rawdrift.isp.fused.driver import DEMOSAICING
-from rawdrift.isp.fused.gamma import power_of
-from rawdrift.isp.fused.machine import empty, for_each, scratch
-from rawdrift.isp.fused.plan import BACK, Array, CannotFuseError, Numbers, Plan
+from rawdrift.isp.fused.gamma import Correction, power_of
+from rawdrift.isp.fused.machine import empty, for_each
+from rawdrift.isp.fused.plan import BACK, Array, CannotFuseError, Fusable, Numbers, Plan
 from rawdrift.isp.fused.rows import Part
+from rawdrift.isp.fused.sharpen import Sharpening
 from rawdrift.isp.gamma import SLOPE_FLOOR
 from rawdrift.isp.gaussian import GaussianDenoising
 from rawdrift.isp.malvar import Malvar2004
 from rawdrift.isp.median import MedianDenoising
 from rawdrift.isp.menon import Menon2007
 from rawdrift.isp.sharpening_filter import SharpeningFilter
-from rawdrift.isp.step import Step
 from rawdrift.isp.unsharp_mask import UnsharpMask
 from rawdrift.isp.yuv import YUV_FROM_RGB
 
@@ -40,21 +42,20 @@ _VIEWS = 4  # that a task can write at a time
 _COLUMNS = 1536  # of a part at most, even: its rows in work fit the second level of a core's cache
 
 
-def develop(
-    pipelines: Sequence[Sequence[Step]], mosaic: Tensor, bit_depth: int
-) -> list[Tensor] | None:
+def develop(pipelines: Sequence[Fusable], mosaic: Tensor, bit_depth: int) -> list[Tensor] | None:
     """One view (..., 3, H, W) for each pipeline. None if a sample is NaN, infinite or huge.
 
-    pipelines: steps in the usual order; they differ in the kinds of sharpening and denoising only,
-    no two in neither. mosaic: (..., H, W) float32 in [0, 1], or uint8 or uint16 of that bit depth.
+    pipelines: they differ in the kinds of sharpening and denoising only, no two in neither.
+    mosaic: (..., H, W) float32 in [0, 1], or uint8 or uint16 of that bit depth.
     Raises CannotFuseError where the steps must run one by one.
     """
     plans = [plan.plan(steps) for steps in pipelines]
-    values = [plan.values(steps) for steps in pipelines]
+    first, *others = pipelines
     learns = torch.is_grad_enabled() and (
-        mosaic.requires_grad or any(x.requires_grad for named in values for x in named.values())
+        mosaic.requires_grad
+        or any(x.requires_grad for steps in pipelines for x in steps.values.values())
     )
-    if len(plans) > 1 and learns:
+    if others and learns:
         raise CannotFuseError("gradients of several views at a time are not fused")
     if len(plans) > _VIEWS:
         raise CannotFuseError(f"more than {_VIEWS} views at a time are not fused")
@@ -62,8 +63,7 @@ def develop(
         views = _views(plans, mosaic, bit_depth)
     if views is None or not learns:
         return views
-    numbers = plan.numbers(plans[0].layout, values[0])
-    saved = tuple(values[0].values())
+    numbers, saved = plan.numbers(*first), tuple(first.values.values())
     view: Tensor = _Developed.apply(views[0], plans[0], bit_depth, saved, mosaic, *numbers)
     return [view]
 
@@ -111,16 +111,12 @@ def _views(plans: list[Plan], mosaic: Tensor, bit_depth: int) -> list[Tensor] | 
     stage, task = DEMOSAICING[plan.layout.demosaic], driver.FORWARD[plan.layout.demosaic]
     sites, kernels = _sites(plan, mosaic.dtype, bit_depth), _kernels(plan)
     numbers = _numbers(*plans)
-    at, count = driver.rows_of(numbers, back=False)
-    at_halves, half_count = driver.halves_of(stage, numbers, back=False)
     read = _mosaics(images)
     # As many as a task takes, though not all are written.
     views = tuple(v.numpy().reshape(-1, 3, height, width) for v in (out * _VIEWS)[:_VIEWS])
 
     def work(part: Part) -> bool:
-        n = part.right - part.left
-        s, halves = scratch(n, count), scratch((n + 1) // 2, half_count)
-        return task(s, halves, at, at_halves, read, views, part, sites, kernels, numbers)
+        return task(read, views, part, sites, kernels, numbers)
 
     threads, reach = torch.get_num_threads(), stage.reach + _reach(numbers)
     strips = 1 if threads == 1 else max(1, min(height // 64, -(-4 * threads // len(images))))
@@ -195,28 +191,45 @@ def _numbers(*plans: Plan) -> driver.Numbers:
             plan = replace(plan, sharpen=other.sharpen)
         if other.layout.denoise is GaussianDenoising:
             plan = replace(plan, denoise=other.denoise, lines=other.lines)
-    luma = plan.planes[0] if len(plan.planes) else 0
+    p = len(plan.planes)
     sharpening = (0, 1, len(plan.blur) - 1)  # reaches by kind
     reach_sharpen = max(r for r, kinds in zip(sharpening, slots, strict=True) if kinds.max() >= 0)
     reach_denoise = max(r for r, kinds in enumerate(slots.T) if kinds.max() >= 0)
+    blur = np.concatenate([plan.blur[:0:-1], plan.blur])
     return driver.Numbers(
-        color=_f32(plan.color),
-        plain=bool((plan.color == np.eye(3)).all()),
-        difference=_f32(plan.color - luma),
-        planes=_f32(plan.planes),
-        back=_f32(BACK),
+        color=Color(
+            matrix=_f32(plan.color),
+            plain=bool((plan.color == np.eye(3)).all()),
+            difference=_f32(plan.color - (plan.planes[0] if p else 0)),
+            planes=_f32(plan.planes),
+            to_rgb=_f32(BACK),
+            margin=max(reach_sharpen, reach_denoise),
+            luma=_f32(YUV_FROM_RGB.numpy()[0]),
+            planes_back=_f32({0: np.zeros((0, 3)), 1: np.ones((1, 3)), 3: BACK.T}[p]),
+            colors_back=_f32((plan.planes if p == 3 else plan.color).T),
+        ),
+        sharpen=Sharpening(
+            kernel=_f32(plan.sharpen),
+            blur=_f32(blur),
+            blur_back=_f32(blur[:, None] * -plan.amount),
+            amount=np.float32(plan.amount),
+            reach=reach_sharpen,
+        ),
+        denoise=Denoising(
+            kernel=_f32(plan.denoise),
+            lines=_f32(plan.lines),
+            column=_f32(plan.lines[0][:, None]),
+            flipped=_f32(plan.lines[1][::-1]),
+            ones=np.ones((3, 1), np.float32),
+            reach=reach_denoise,
+        ),
+        gamma=Correction(
+            on=plan.layout.gamma,
+            exponent=np.float32(plan.exponent),
+            power=power_of(plan.exponent),
+            floor_slope=np.float32(SLOPE_FLOOR ** (plan.exponent - 1)),
+        ),
         slots=slots,
-        sharpen=_f32(plan.sharpen),
-        blur=_f32(np.concatenate([plan.blur[:0:-1], plan.blur])),
-        amount=np.float32(plan.amount),
-        denoise=_f32(plan.denoise),
-        lines=_f32(plan.lines),
-        gamma=plan.layout.gamma,
-        exponent=np.float32(plan.exponent),
-        power=power_of(plan.exponent),
-        reach_sharpen=reach_sharpen,
-        reach_denoise=reach_denoise,
-        margin=max(reach_sharpen, reach_denoise),
     )
 
 
@@ -226,7 +239,7 @@ def _kinds(plan: Plan) -> tuple[int, int]:
 
 
 def _reach(numbers: driver.Numbers) -> int:
-    return numbers.reach_sharpen + numbers.reach_denoise
+    return numbers.sharpen.reach + numbers.denoise.reach
 
 
 def _f32(values: Array) -> Array:
@@ -256,18 +269,11 @@ def gradients(
     totals = np.zeros((len(images) * tiles * blocks, rows.TOTALS))
     stage, task = DEMOSAICING[plan.layout.demosaic], driver.BACKWARD[plan.layout.demosaic]
     sites, kernels = _sites(plan, mosaic.dtype, bit_depth), _kernels(plan)
-    numbers, back, kinds = _numbers(plan), _back(plan, wanted), _kinds(plan)
-    at, count = driver.rows_of(numbers, back=True)
-    at_halves, half_count = driver.halves_of(stage, numbers, back=True)
+    numbers, kinds, wants = _numbers(plan), _kinds(plan), _wanted(wanted)
     read, to_mosaic = _mosaics(images), out.numpy()
 
     def work(part: Part) -> bool:
-        n = part.right - part.left
         return task(
-            scratch(n, count),
-            scratch((n + 1) // 2, half_count),
-            at,
-            at_halves,
             read,
             flat,
             strides,
@@ -276,7 +282,7 @@ def gradients(
             kernels,
             kinds,
             numbers,
-            back,
+            wants,
             to_mosaic,
             totals,
         )
@@ -291,25 +297,16 @@ def gradients(
     return found
 
 
-def _back(plan: Plan, wanted: Set[str]) -> driver.Back:
-    p = len(plan.planes)
-    planes = {0: np.zeros((0, 3)), 1: np.ones((1, 3)), 3: BACK.T}[p]
-    return driver.Back(
-        luma=_f32(YUV_FROM_RGB.numpy()[0]),
-        planes=_f32(planes),
-        colors=_f32((plan.planes if p == 3 else plan.color).T),
-        column=_f32(plan.lines[0][:, None]),
-        line=_f32(plan.lines[1][::-1]),
-        blur=_f32(np.concatenate([plan.blur[:0:-1], plan.blur])[:, None] * -plan.amount),
-        ones=np.ones((3, 1), np.float32),
-        floor_slope=np.float32(SLOPE_FLOOR ** (plan.exponent - 1)),
-        gamma="exponent" in wanted,
-        color="color" in wanted,
-        sharpen=not wanted.isdisjoint({"sharpen", "blur", "amount"}),
-        denoise="denoise" in wanted,
-        kernels="kernels" in wanted,
-        black=not wanted.isdisjoint({"black", "span"}),
-        mosaic="mosaic" in wanted,
+def _wanted(names: Set[str]) -> driver.Wanted:
+    """What tasks have to add up for gradients of these names."""
+    return driver.Wanted(
+        gamma="exponent" in names,
+        color="color" in names,
+        sharpen=not names.isdisjoint({"sharpen", "blur", "amount"}),
+        denoise="denoise" in names,
+        kernels="kernels" in names,
+        black=not names.isdisjoint({"black", "span"}),
+        mosaic="mosaic" in names,
     )
 
 

@@ -1,10 +1,13 @@
 """Denoising of sharpened planes, by the 3x3 median or by a 5x5 kernel, and its gradients."""
 
+from typing import NamedTuple
+
 from rawdrift.isp.fused.compiled import allocating, exact, fast, summing
 from rawdrift.isp.fused.rows import (
     DENOISE,
     PAD,
     SURE,
+    Array,
     clear,
     copy,
     f32,
@@ -18,7 +21,18 @@ from rawdrift.isp.fused.rows import (
     zero,
 )
 
-NONE, MEDIAN, KERNEL = range(3)
+NONE, MEDIAN, KERNEL = range(3)  # kinds, and the rows to each side that they reach
+
+
+class Denoising(NamedTuple):
+    """Its numbers, float32."""
+
+    kernel: Array  # (5, 5)
+    lines: Array  # (2, 5): taps along columns and rows where the kernel is their product, or zeros
+    column: Array  # (5, 1): those along columns
+    flipped: Array  # (5,): those along rows, flipped
+    ones: Array  # (3, 1)
+    reach: int  # rows to each side, of the kinds that are wanted
 
 
 @exact
@@ -33,11 +47,11 @@ def denoised(s, out, ring, p, work, r, kind, rows, numbers, n):
         _column5(s, work, a + p, b + p, c + p, d + p, e + p, numbers.lines[0], n)
         line5(s, out, work, numbers.lines[1], 0, n)
     else:
-        line5(s, out, a + p, numbers.denoise[0], 0, n)
-        _add_line5(s, out, b + p, numbers.denoise[1], 0, n)
-        _add_line5(s, out, c + p, numbers.denoise[2], 0, n)
-        _add_line5(s, out, d + p, numbers.denoise[3], 0, n)
-        _add_line5(s, out, e + p, numbers.denoise[4], 0, n)
+        line5(s, out, a + p, numbers.kernel[0], 0, n)
+        _add_line5(s, out, b + p, numbers.kernel[1], 0, n)
+        _add_line5(s, out, c + p, numbers.kernel[2], 0, n)
+        _add_line5(s, out, d + p, numbers.kernel[3], 0, n)
+        _add_line5(s, out, e + p, numbers.kernel[4], 0, n)
 
 
 @fast
@@ -98,7 +112,7 @@ def _median(s, out, low, a, b, c, n):
 
 
 @exact
-def change_back(s, at, ring, r, p, kind, part, back, totals):
+def change_back(s, at, ring, r, p, kind, part, wants_kernel, totals):
     """Make row r of the gradient of denoised plane p, at.change, ready for `denoise_back`.
 
     ring: of sharpened planes. Adds the row to the totals of the kernel if they are wanted.
@@ -110,14 +124,14 @@ def change_back(s, at, ring, r, p, kind, part, back, totals):
         up, down = mirrored(ring, r - 1, rows) + p, mirrored(ring, r + 1, rows) + p
         _share(s, g, place(at.denoised, r) + p, up, place(ring, r) + p, down, n)
     clear(s, g, n, 8)
-    if kind == KERNEL and back.denoise and is_owned(part, r):
+    if kind == KERNEL and wants_kernel and is_owned(part, r):
         rows_around = five(ring, r, rows)
         for i in range(5):
             _dots5(totals, DENOISE + 5 * i, s, g, rows_around[i] + p, first, own)
 
 
 @allocating
-def denoise_back(s, out, at, ring, r, p, kind, rows, numbers, back, n):
+def denoise_back(s, out, at, ring, r, p, kind, rows, numbers, n):
     """Row r of the gradient of sharpened plane p. ring: of sharpened planes."""
     if kind == NONE:
         copy(s, out, place(at.change, r) + p, n)
@@ -125,7 +139,7 @@ def denoise_back(s, out, at, ring, r, p, kind, rows, numbers, back, n):
     a, b, c, d, e = five(at.change, r, rows)
     if kind == MEDIAN:
         zero(s, out, n)
-        taps, row = gathering(back.ones, r, rows), place(ring, r) + p
+        taps, row = gathering(numbers.ones, r, rows), place(ring, r) + p
         medians = five(at.denoised, r, rows)
         for i, g in enumerate((b, c, d)):
             if taps[i, 0] != 0:
@@ -133,11 +147,11 @@ def denoise_back(s, out, at, ring, r, p, kind, rows, numbers, back, n):
         fold(s, out, n, 1)
         return
     if numbers.lines[0, 2] != 0:
-        taps = gathering(back.column, r, rows).reshape(5)
+        taps = gathering(numbers.column, r, rows).reshape(5)
         _column5(s, at.work, a + p, b + p, c + p, d + p, e + p, taps, n)
-        line5(s, out, at.work, back.line, -2, n + 4)
+        line5(s, out, at.work, numbers.flipped, -2, n + 4)
     else:
-        taps = gathering(numbers.denoise, r, rows)
+        taps = gathering(numbers.kernel, r, rows)
         line5(s, out, a + p, taps[0], -2, n + 4)
         _add_line5(s, out, b + p, taps[1], -2, n + 4)
         _add_line5(s, out, c + p, taps[2], -2, n + 4)

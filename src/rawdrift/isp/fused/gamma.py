@@ -3,6 +3,8 @@
 The power function is for SIMD: x ** e of a clipped x with no branch, no table and no call.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from rawdrift.isp.fused.compiled import LINE, exact, fast, store_line
@@ -54,6 +56,15 @@ def power_of(exponent: float) -> Power:
 
 
 _LOGARITHM = power_of(1.0)
+
+
+class Correction(NamedTuple):
+    """Its numbers, float32."""
+
+    on: bool  # whether there is gamma correction at all
+    exponent: np.float32
+    power: Power  # of x ** exponent
+    floor_slope: np.float32  # of base ** (exponent - 1) below SLOPE_FLOOR
 
 
 @fast

@@ -13,17 +13,9 @@ import torch
 from torch import Tensor
 
 from rawdrift.isp.fused.compiled import LINE
-from rawdrift.isp.fused.rows import PAD, Array
+from rawdrift.isp.fused.rows import Array
 
 Item = TypeVar("Item")
-
-
-def scratch(n: int, count: int) -> Array:
-    """Rows of zeros for n columns, whose columns 0 begin lines of the cache."""
-    columns = 2 * PAD + (n + 63) // 64 * 64 + 64
-    memory = np.zeros(count * columns + LINE, np.float32)
-    first = -memory.ctypes.data // 4 % LINE
-    return memory[first : first + count * columns].reshape(count, columns)
 
 
 # A new page costs more than what is written to it: first use of a view's memory takes as long as

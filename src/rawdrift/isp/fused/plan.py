@@ -6,7 +6,7 @@ For every engine: no Numba here. Every stage is optional but demosaicing; a miss
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,18 +86,26 @@ class Layout(NamedTuple):
         return self.sharpen is not None or self.denoise is not None
 
 
-def layout(steps: Sequence[Step]) -> Layout:
-    """The layout of steps that are in the usual order; CannotFuseError if they can't be fused."""
+class Fusable(NamedTuple):
+    """Steps that can be fused, in the usual order."""
+
+    layout: Layout
+    values: dict[str, Tensor]  # their numbers, learnable or not, by stage and name: "gamma.gamma"
+
+
+def fusable(steps: Sequence[Step]) -> Fusable:
+    """Steps in the usual order as one; CannotFuseError if they can't be fused."""
     if any(step._forward_hooks or step._forward_pre_hooks for step in steps):
         raise CannotFuseError("its steps have forward hooks")
-    if not all(is_plain(value) for value in values(steps).values()):
+    values = {f"{step.stage}.{name}": x for step in steps for name, x in step.tensors().items()}
+    if not all(is_plain(value) for value in values.values()):
         raise CannotFuseError("its numbers are not plain tensors")
     by_stage: dict[str | None, Step] = {step.stage: step for step in steps}
     black, sharpen, denoise = (by_stage.get(s) for s in ("black_level", "sharpen", "denoise"))
     channels = {step.channels for step in (sharpen, denoise) if step is not None}
     if len(channels) > 1 or not channels <= {"luma", "yuv"}:
         raise CannotFuseError("sharpening and denoising act on different or unknown channels")
-    return Layout(
+    layout = Layout(
         demosaic=type(by_stage["demosaic"]),
         sharpen=type(sharpen) if sharpen is not None else None,
         denoise=type(denoise) if denoise is not None else None,
@@ -107,11 +115,7 @@ def layout(steps: Sequence[Step]) -> Layout:
         black_cfa=black.cfa if black is not None else None,
         white=black.white if black is not None else None,
     )
-
-
-def values(steps: Sequence[Step]) -> dict[str, Tensor]:
-    """The numbers of the steps, learnable or not, by stage and name: "gamma.gamma"."""
-    return {f"{step.stage}.{name}": x for step in steps for name, x in step.tensors().items()}
+    return Fusable(layout, values)
 
 
 def is_plain(x: Tensor) -> bool:
@@ -143,26 +147,20 @@ class Numbers(NamedTuple):
 
 
 def numbers(layout: Layout, values: Mapping[str, Tensor]) -> Numbers:
-    """The numbers of a pipeline, by PyTorch operations that carry gradients back to `values`."""
+    """The numbers of `Fusable`, by PyTorch operations that carry gradients back to its values."""
     value = {name: x.double() for name, x in values.items()}
     kernels = value["demosaic.kernels"]
     none = kernels.new_zeros(0)
-    black = kernels.new_zeros(2, 2)
-    span = torch.ones_like(black)
-    if layout.black_cfa is not None:
-        sites = torch.empty(2, 2, dtype=torch.long)
-        for site, at in enumerate(offsets(layout.black_cfa)):
-            sites[at] = site
-        black = value["black_level.level"][sites]
-        if layout.white is not None:
-            span = layout.white - black
-    if layout.demosaic is Menon2007:  # only what is measured counts
-        kernels = kernels * (kernels.new_tensor(Menon2007.numbers["kernels"].default) != 0)
-    color = torch.eye(3).to(kernels)
-    if "color_correction.matrix" in value:
-        color = value["color_correction.matrix"]
-    if "white_balance.gains" in value:
-        color = color * value["white_balance.gains"]
+    if layout.black_cfa is None:
+        black, span = kernels.new_zeros(2, 2), kernels.new_ones(2, 2)
+    else:
+        black = value["black_level.level"][_sites(layout.black_cfa)]
+        span = kernels.new_ones(2, 2) if layout.white is None else layout.white - black
+    if layout.demosaic is Menon2007:
+        kernels = kernels * _measured().to(kernels)
+    matrix, gains = value.get("color_correction.matrix"), value.get("white_balance.gains")
+    if matrix is None:
+        matrix = torch.eye(3).to(kernels)
     blur = amount = none
     if layout.sharpen is UnsharpMask:
         taps, amount = gaussian_taps(value["sharpen.radius"]), value["sharpen.amount"]
@@ -171,13 +169,28 @@ def numbers(layout: Layout, values: Mapping[str, Tensor]) -> Numbers:
         black=black,
         span=span,
         kernels=kernels,
-        color=color,
+        color=matrix if gains is None else matrix * gains,
         sharpen=value.get("sharpen.kernel", none),
         blur=blur,
         amount=amount,
         denoise=value.get("denoise.kernel", none),
         exponent=1 / value["gamma.gamma"] if layout.gamma else none,
     )
+
+
+@cache
+def _sites(cfa: Pattern) -> Tensor:
+    """Which of the four numbers of a black level belongs to each pixel of the 2x2 cell."""
+    sites = torch.empty(2, 2, dtype=torch.long)
+    for site, at in enumerate(offsets(cfa)):
+        sites[at] = site
+    return sites
+
+
+@cache
+def _measured() -> Tensor:
+    """Where Menon's taps fall on what is measured; others don't count."""
+    return torch.tensor(Menon2007.numbers["kernels"].default) != 0
 
 
 # The plan of the engine on the CPU
@@ -206,14 +219,14 @@ class Plan:
     exponent: float
 
 
-def plan(steps: Sequence[Step]) -> Plan:
-    """The plan of steps in the usual order; CannotFuseError where there is none."""
-    parts, named = layout(steps), values(steps)
-    if any(value.device.type != "cpu" for value in named.values()):
+def plan(steps: Fusable) -> Plan:
+    """The plan of steps on the CPU; CannotFuseError where there is none."""
+    layout, values = steps
+    if any(value.device.type != "cpu" for value in values.values()):
         raise CannotFuseError("its numbers are not on the CPU, as the mosaic is")
-    flat = b"".join(value.detach().double().numpy().tobytes() for value in named.values())
-    shapes = tuple((name, tuple(value.shape)) for name, value in named.items())
-    return _plan(parts, shapes, flat)
+    flat = b"".join(value.detach().double().numpy().tobytes() for value in values.values())
+    shapes = tuple((name, tuple(value.shape)) for name, value in values.items())
+    return _plan(layout, shapes, flat)
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rawdrift.isp.fused.compiled import allocating, exact, fast, summing
+from rawdrift.isp.fused.compiled import LINE, allocating, exact, fast, summing
 
 Array = np.ndarray[Any, Any]
 f32 = np.float32
@@ -50,6 +50,15 @@ def is_owned(part, r):
 # Rings
 
 
+@allocating
+def scratch(n, count):
+    """Rows of zeros for n columns, whose columns 0 begin lines of the cache."""
+    columns = 2 * PAD + (n + 63) // 64 * 64 + 64
+    memory = np.zeros(count * columns + LINE, f32)
+    first = -(memory.ctypes.data // 4) % LINE
+    return memory[first : first + count * columns].reshape(count, columns)
+
+
 class Ring(NamedTuple):
     """Where the last `size` rows of an image are kept, each in `each` rows of scratch."""
 
@@ -64,6 +73,12 @@ def reflect(i, n):
     while i < 0 or i >= n:
         i = -i if i < 0 else 2 * (n - 1) - i
     return i
+
+
+@exact
+def end(ring):
+    """The first row of scratch behind a ring."""
+    return ring.first + ring.size * ring.each
 
 
 @exact

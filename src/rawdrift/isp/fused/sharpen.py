@@ -1,5 +1,9 @@
 """Sharpening of planes, by a 3x3 filter or by an unsharp mask, and its gradients."""
 
+from typing import NamedTuple
+
+import numpy as np
+
 from rawdrift.isp.fused.compiled import allocating, exact, fast, summing
 from rawdrift.isp.fused.rows import (
     BLUR,
@@ -7,6 +11,7 @@ from rawdrift.isp.fused.rows import (
     PAD,
     SHARPEN,
     SURE,
+    Array,
     add_scaled,
     clear,
     copy,
@@ -19,28 +24,38 @@ from rawdrift.isp.fused.rows import (
     place,
 )
 
-NONE, FILTER, UNSHARP = range(3)
+NONE, FILTER, UNSHARP = range(3)  # kinds
 MARGIN = 2  # columns that are mirrored for denoising
 
 
-@exact
-def sharpened(s, out, blurred, at, p, r, kind, rows, numbers, n):
-    """Row r of plane p sharpened, with margins.
+class Sharpening(NamedTuple):
+    """Its numbers, float32."""
 
-    blurred: the row for what the unsharp mask blurs along columns.
+    kernel: Array  # (3, 3)
+    blur: Array  # (9,) or (17,): Gaussian of the unsharp mask
+    blur_back: Array  # (9, 1) or (17, 1): the same times -amount
+    amount: np.float32
+    reach: int  # rows to each side, of the kinds that are wanted
+
+
+@exact
+def sharpened(s, out, blurred, work, planes, p, r, kind, rows, numbers, n):
+    """Row r of plane p sharpened, with margins. planes: their ring.
+
+    blurred: the row for what the unsharp mask blurs along columns; work: a row that is free.
     """
-    row = place(at.planes, r) + p
+    row = place(planes, r) + p
     if kind == FILTER:
-        up, down = mirrored(at.planes, r - 1, rows) + p, mirrored(at.planes, r + 1, rows) + p
-        k = numbers.sharpen
+        up, down = mirrored(planes, r - 1, rows) + p, mirrored(planes, r + 1, rows) + p
+        k = numbers.kernel
         if k[0, 0] == 0 and k[0, 2] == 0 and k[2, 0] == 0 and k[2, 2] == 0:
             _cross3(s, out, up, row, down, k, n)
         else:
             _filter3(s, out, up, row, down, k, 0, n)
     else:
-        _blur_column(s, blurred, at.planes, p, r, rows, numbers.blur, n)
-        _blur_line(s, at.work + 1, blurred, numbers.blur[len(numbers.blur) // 2 :], 0, n)
-        _unsharp(s, out, row, at.work + 1, numbers.amount, n)
+        _blur_column(s, blurred, planes, p, r, rows, numbers.blur, n)
+        _blur_line(s, work, blurred, numbers.blur[len(numbers.blur) // 2 :], 0, n)
+        _unsharp(s, out, row, work, numbers.amount, n)
     mirror(s, out, n, MARGIN)
 
 
@@ -150,9 +165,9 @@ def _unsharp(s, out, row, blurred, amount, n):
 
 
 @exact
-def sharpen_sums(s, at, r, p, kind, part, numbers, totals):
+def sharpen_sums(s, at, r, p, kind, part, reach, totals):
     """What row r gives to the gradients of sharpening's numbers."""
-    rows, reach = part.bottom - part.top, numbers.reach_sharpen
+    rows = part.bottom - part.top
     first, own = part.first_column - part.left, part.last_column - part.first_column
     g, row = place(at.of_sharp, r) + p, place(at.planes, r) + p
     if kind == FILTER:
@@ -174,7 +189,7 @@ def sharpen_sums(s, at, r, p, kind, part, numbers, totals):
 @exact
 def sharpen_margins(s, at, r, p, kind, numbers, n):
     """Make row r of the gradient of sharpened plane p ready for `sharpen_back`."""
-    g, along, reach = place(at.of_sharp, r) + p, place(at.along, r) + p, numbers.reach_sharpen
+    g, along, reach = place(at.of_sharp, r) + p, place(at.along, r) + p, numbers.reach
     clear(s, g, n, 2 * reach)
     if kind == UNSHARP:
         _blur_line(s, along, g, numbers.blur[reach:], -reach, n + 2 * reach)
@@ -182,18 +197,18 @@ def sharpen_margins(s, at, r, p, kind, numbers, n):
 
 
 @allocating
-def sharpen_back(s, out, at, r, p, kind, rows, numbers, back, n):
+def sharpen_back(s, out, at, r, p, kind, rows, numbers, n):
     """Row r of the gradient of plane p."""
     row = place(at.of_sharp, r) + p
     if kind == NONE:
         copy(s, out, row, n)
     elif kind == FILTER:
         up, down = mirrored(at.of_sharp, r - 1, rows) + p, mirrored(at.of_sharp, r + 1, rows) + p
-        kernel = gathering(numbers.sharpen, r, rows)
+        kernel = gathering(numbers.kernel, r, rows)
         _filter3(s, out, up, row, down, kernel, -1, n + 2)
         fold(s, out, n, 1)
     else:
-        taps = gathering(back.blur, r, rows).reshape(-1)
+        taps = gathering(numbers.blur_back, r, rows).reshape(-1)
         _blur_column(s, out, at.along, p, r, rows, taps, n)
         add_scaled(s, out, row, f32(1) + numbers.amount, n)
 

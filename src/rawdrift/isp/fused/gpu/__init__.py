@@ -6,7 +6,7 @@ The forward pass keeps the mosaic and the numbers, nothing else; the backward pa
 stages again and goes back stage by stage.
 """
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Set
 from typing import Any, NamedTuple
 
 import torch
@@ -18,16 +18,15 @@ from rawdrift.isp.fused.gpu.finish import from_planes, from_views, to_planes, to
 from rawdrift.isp.fused.gpu.linear import corrected, table_adjoint, table_gradient
 from rawdrift.isp.fused.gpu.menon import Planes, menon, menon_back
 from rawdrift.isp.fused.gpu.numbers import Layout, Numbers, numbers_of
-from rawdrift.isp.fused.plan import CannotFuseError
-from rawdrift.isp.step import Step
+from rawdrift.isp.fused.plan import CannotFuseError, Fusable
 
 __all__ = ["develop"]
 
 _PIXELS = 2**22  # in work at a time, if images are not larger: bounds the memory between kernels
 
 
-def develop(steps: Sequence[Step], mosaic: Tensor, bit_depth: int) -> Tensor:
-    """The view (..., 3, H, W) of a mosaic (..., H, W), not empty, by steps in the usual order.
+def develop(steps: Fusable, mosaic: Tensor, bit_depth: int) -> Tensor:
+    """The view (..., 3, H, W) of a mosaic (..., H, W), not empty, by steps that can be fused.
 
     mosaic: float32 in [0, 1], or uint8 or uint16 of that bit depth, on a GPU; in Triton's
     interpreter, on the CPU.

@@ -1,7 +1,6 @@
 """From the numbers of a pipeline to those of the GPU's kernels, by PyTorch operations that carry
 gradients back."""
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ from torch import Tensor
 from rawdrift.cfa import Pattern, offsets
 from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.fused import plan
-from rawdrift.isp.fused.plan import CannotFuseError
+from rawdrift.isp.fused.plan import CannotFuseError, Fusable
 from rawdrift.isp.gaussian import GaussianDenoising
 from rawdrift.isp.malvar import Malvar2004
 from rawdrift.isp.median import MedianDenoising
@@ -48,16 +47,16 @@ class Numbers(NamedTuple):
     constants: Tensor  # (2, 3, 3): YUV from RGB, RGB from YUV
 
 
-def numbers_of(steps: Sequence[Step], device: torch.device) -> tuple[Layout, Numbers]:
-    """Layout and numbers of steps in the usual order, in the autograd graph of their parameters.
+def numbers_of(steps: Fusable, device: torch.device) -> tuple[Layout, Numbers]:
+    """Layout and numbers of steps, in the autograd graph of their parameters.
 
     Without sharpening or denoising, kernels that change nothing take their place. Raises
     CannotFuseError where the steps must run one by one.
     """
-    parts = plan.layout(steps)
+    parts = steps.layout
     if not parts.gamma:
         raise CannotFuseError("it has no gamma, which kernels on a GPU need")
-    given = plan.numbers(parts, plan.values(steps))
+    given = plan.numbers(*steps)
     unsharp = parts.sharpen is UnsharpMask
     if len(given.blur) > _REACH + 1:
         raise CannotFuseError(f"its unsharp mask reaches farther than {_REACH} pixels")
