@@ -3,7 +3,10 @@
 An ISP reference is one of these names, or the path of an ISP file (.toml).
 """
 
+from collections.abc import Iterable
 from pathlib import Path
+
+from rawdrift.checks import InputError, choose
 
 DEMOSAICING = {"bi": "bilinear", "me": "Menon2007", "ma": "Malvar2004"}
 SHARPENING = {"s": "sharpening filter", "u": "unsharp mask"}
@@ -31,6 +34,16 @@ def position(name: str) -> int:
 def is_file(reference: str) -> bool:
     """Whether an ISP reference is an ISP file, and no configuration."""
     return Path(reference).suffix == ".toml"
+
+
+def check(reference: str, others: Iterable[str] = ()) -> str:
+    """Return an ISP reference. Raises InputError for an unknown name; `others` are valid too."""
+    if is_file(reference):
+        return reference
+    try:
+        return choose("ISP", reference, (*CONFIGURATIONS, *others))
+    except InputError as error:
+        raise InputError(f"{error}; or give the path of a .toml file") from None
 
 
 def label(reference: str) -> str:

@@ -13,7 +13,7 @@ from rawdrift import files
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.read import read_raw
 from rawdrift.checks import Failures, InputError, choose
-from rawdrift.configurations import CONFIGURATIONS, is_file, label
+from rawdrift.configurations import CONFIGURATIONS, check, is_file, label
 from rawdrift.isp import file
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import views
@@ -35,15 +35,7 @@ def plan(raws: Sequence[Path], name: str) -> tuple[str, ...]:
 
     Raises InputError for an unknown name, a missing file, and pictures of the same name.
     """
-    if name == "all":
-        names = CONFIGURATIONS
-    elif is_file(name):
-        names = (name,)
-    else:
-        try:
-            names = (choose("ISP", name, (*CONFIGURATIONS, "all")),)
-        except InputError as error:
-            raise InputError(f"{error}; or give the path of a .toml file") from None
+    names = CONFIGURATIONS if name == "all" else (check(name, others=["all"]),)
     stems: dict[str, Path] = {}
     for raw in raws:
         if not raw.is_file():

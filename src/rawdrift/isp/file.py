@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rawdrift import __version__, files, imports
+from rawdrift import __version__, configurations, files, imports
 from rawdrift.camera.camera import Camera, toml
 from rawdrift.checks import InputError, choose, is_number
 from rawdrift.configurations import CONFIGURATIONS, is_file
@@ -57,12 +57,9 @@ def open(  # noqa: A001
 
     Raises InputError for an unknown reference, and for a configuration without a camera.
     """
-    if is_file(str(reference)):
-        return load(reference, allow_import=allow_import)
-    try:
-        name = choose("ISP", str(reference), CONFIGURATIONS)
-    except InputError as error:
-        raise InputError(f"{error}; or give the path of a .toml file") from None
+    name = configurations.check(str(reference))
+    if is_file(name):
+        return load(name, allow_import=allow_import)
     if camera is None:
         raise InputError(f"the configuration {name!r} has no camera; give one")
     return static(name, camera, channels)
