@@ -8,7 +8,6 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from rawdrift.statistics.basics import Interval
 from rawdrift.statistics.measures import Array, Measure
@@ -81,6 +80,8 @@ class Resampling:
 
     def _tails(self, confidence: float) -> tuple[float, float]:
         n = self.count
+        from scipy.special import stdtrit  # not for commands that compute nothing
+
         t = float(stdtrit(n - 1, 0.5 + confidence / 2)) * (n / (n - 1)) ** 0.5
         tail = NormalDist().cdf(-t)
         return tail, 1 - tail
