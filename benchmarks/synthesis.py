@@ -40,7 +40,7 @@ from rawdrift.models import networks
 from rawdrift.models.chain import BATCH, Develop, Normalize
 from rawdrift.models.evaluate import Case, evaluate
 from rawdrift.models.spec import Task
-from rawdrift.models.targets import Targets
+from rawdrift.models.targets import Targets, targets_of
 from rawdrift.models.train import train
 from rawdrift.runs.executor import Compute
 
@@ -95,7 +95,7 @@ def timed(call: Callable[[], object]) -> float:
 
 def dataset(images: int, size: int) -> tuple[RawDataset, Targets]:
     data = datasets.load(Data("synthetic-microscopy", images=images, size=size))
-    return replace(data, cameras=(CAMERA,)), Targets.of(data, Task())
+    return replace(data, cameras=(CAMERA,)), targets_of(data, Task())
 
 
 published = cache(peer)

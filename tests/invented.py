@@ -14,7 +14,7 @@ from rawdrift.controls.synthesis.result import SynthesisRecord
 from rawdrift.controls.synthesis.samples import illustrate
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.splits import Split
-from rawdrift.models.targets import Targets
+from rawdrift.models.targets import targets_of
 from rawdrift.runs.store import Environment, Finished
 
 N = 300
@@ -42,7 +42,7 @@ class Invented:
         tests = [np.sort(part) for part in np.array_split(order, folds)]
         self.material = Material(
             self.data,
-            Targets.of(self.data, rd.Task()),
+            targets_of(self.data, rd.Task()),
             [Split(np.setdiff1d(order, test), test) for test in tests],
         )
         self.spec = rd.SynthesisSpec(

@@ -80,6 +80,30 @@ def test_an_own_step_is_searched_and_signed_from_the_command_line(own, capsys):
     assert "saturation" in (own / "run/report.html").read_text()
 
 
+@pytest.mark.parametrize("control", ["synthesis", "forensics", "optimization"])
+def test_an_own_kind_of_task_in_every_control(control, own):
+    settings = {
+        "synthesis": ["--synthesis.train", "['bi,s,ga']", "--synthesis.corruptions", "[fog]"],
+        "forensics": [
+            "--forensics.restarts", "1", "--forensics.steps", "2", "--forensics.samples", "2",
+            "--forensics.cameras", "5", "--forensics.max_drop", "0.3", "--forensics.models", "1",
+            "--forensics.regularizations", "[0]", "--forensics.groups", "[gamma]",
+            "--forensics.space", "{gamma.gamma: 0.2}",
+        ],
+        "optimization": ["--optimization.intensities", "[1.0]"],
+    }  # fmt: skip
+    command = [
+        control, *DATA, *TASK, "--task.kind", "import:own.tasks.Ordinal", *settings[control],
+        f"--{control}.folds", "2", "--out", "run",
+    ]  # fmt: skip
+    assert main(command) in (0, 1)  # so few images may be too few for an envelope
+    result = rd.load_result(own / "run")
+    assert result.data.task == "ordinal"
+    assert result.metric == "closeness"
+    assert any(row["metric"] == "closeness" for row in rows(own / "run"))
+    assert "loseness" in (own / "run/report.html").read_text()
+
+
 def test_an_own_dataset_is_described_and_packed(own, capsys):
     assert main(["data", "describe", *DATA]) == 0
     assert "bright" in capsys.readouterr().out

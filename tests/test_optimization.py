@@ -624,12 +624,12 @@ def test_a_neural_isp_makes_views_and_is_learned():
     assert views.shape == (6, 3, 24, 24)
     assert views.min() >= 0
     assert views.max() <= 1
-    from rawdrift.models.targets import Targets
+    from rawdrift.models.targets import targets_of
 
     course = Course({name: 1e-2 for name, _ in front.named_parameters()}, running=True)
     task = replace(SPEC.task, epochs=1)
     training.train(
-        data, Targets.of(data, task), torch.arange(6), front, task, seed=0, course=course
+        data, targets_of(data, task), torch.arange(6), front, task, seed=0, course=course
     )
     moved = [not torch.equal(a, b) for a, b in zip(before, front.parameters(), strict=True)]
     assert sum(moved) > len(moved) / 2

@@ -15,7 +15,7 @@ from rawdrift.data.spec import Data
 from rawdrift.models.chain import Develop
 from rawdrift.models.evaluate import answer
 from rawdrift.models.spec import Task
-from rawdrift.models.targets import Targets
+from rawdrift.models.targets import targets_of
 from rawdrift.models.train import Course, train
 
 NETS = """
@@ -143,7 +143,7 @@ def test_detail_that_the_blur_removes():
         "import:planted_nets.statistics", epochs=14, lr=0.02, batch_size=4, precision="32",
         augment="none",
     )  # fmt: skip
-    targets = Targets.of(data, task)
+    targets = targets_of(data, task)
     everything = torch.arange(len(data))
     period_of_four = torch.tensor([-1.0, 0, 1, 0, -1], dtype=torch.float64)
     right, passed = {}, {}

@@ -4,10 +4,13 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 from sklearn import metrics
 
 from rawdrift.checks import InputError
+from rawdrift.models.classification import Classification
+from rawdrift.models.segmentation import Segmentation
 from rawdrift.statistics import Interval, Resampling, holm, measures, ranks
 from rawdrift.statistics.measures import classification, segmentation
 from rawdrift.statistics.resampling import clusters
@@ -82,7 +85,7 @@ def mine(tmp_path, monkeypatch):
 def test_a_users_function_is_a_measure(mine):
     predicted, labels = answers(np.random.default_rng(0), 60)
     counts = labels != 2  # the function gives NaN to the others
-    own = measures.resolve("import:mymetrics.worth", "classification", 4)
+    own = measures.resolve("import:mymetrics.worth", "classification", {}, 1)
     expected = 3 * metrics.accuracy_score(labels[counts], predicted[counts])
     assert own.value(predicted, labels) == pytest.approx(expected)
     several = np.stack([predicted, labels, predicted]).reshape(3, 1, 60)
@@ -95,15 +98,16 @@ def test_a_users_function_is_a_measure(mine):
 
 def test_a_users_function_of_masks_is_a_measure(mine):
     pixels = np.array([[[[5, 9, 10]], [[10, 20, 10]]], [[[0, 4, 4]], [[1, 1, 2]]]])  # 2 tests
-    own = measures.resolve("import:mymetrics.found", "segmentation", 1)
+    own = measures.resolve("import:mymetrics.found", "segmentation", {}, 3)
     np.testing.assert_allclose(own.value(pixels, np.zeros(2)), [0.75, 0.25])
 
 
 def test_a_users_measure_is_taken_as_it_is_and_comes_first(mine):
     name = "import:mymetrics.ERROR"
-    table = measures.of("classification", 4, name)
+    table = Classification(tuple("abcd"), torch.arange(4), name).measures
     assert list(table) == [name, "accuracy", "balanced_accuracy", "macro_f1"]
-    assert list(measures.of("segmentation", 1, "dice")) == ["dice", "iou"]
+    masks = Segmentation(("object",), torch.ones(1, 2, 2, dtype=torch.uint8), "dice")
+    assert list(masks.measures) == ["dice", "iou"]
     predicted, labels = answers(np.random.default_rng(0), 60)
     accuracy = metrics.accuracy_score(labels, predicted)
     assert table[name].value(predicted, labels) == pytest.approx(accuracy - 1)
@@ -122,8 +126,9 @@ def test_a_users_measure_is_taken_as_it_is_and_comes_first(mine):
     ],
 )
 def test_what_is_no_metric_is_refused(mine, name, complaint):
+    table = measures.classification(3)
     with pytest.raises(InputError, match=complaint):
-        measures.resolve(name, "classification", 3).value(np.arange(2), np.arange(2))
+        measures.resolve(name, "classification", table, 1).value(np.arange(2), np.arange(2))
 
 
 def test_draws_are_those_of_the_images_that_they_hold():

@@ -10,8 +10,9 @@ from torch import nn
 
 import rawdrift as rd
 from rawdrift.models import networks
+from rawdrift.models.classification import Classification
+from rawdrift.models.segmentation import Segmentation
 from rawdrift.models.spec import Task
-from rawdrift.models.targets import Targets
 
 OWN = """
 import torch
@@ -43,11 +44,11 @@ def own(own_module):
 
 
 def labels(count):
-    return Targets("classification", tuple("abcdef"[:count]), torch.arange(count))
+    return Classification(tuple("abcdef"[:count]), torch.arange(count))
 
 
 def masks(*names):
-    return Targets("segmentation", names, torch.zeros(1, 4, 4, dtype=torch.uint8))
+    return Segmentation(names, torch.zeros(1, 4, 4, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "timm:resnet18d", "timm:vit_tiny_patch16_224"])  # fmt: skip
@@ -75,11 +76,11 @@ def test_unetplusplus_takes_every_size():
 
 def test_a_network_of_ones_own(own):
     assert networks.build("import:own_nets.classifier", 3)(torch.rand(2, 3, 8, 8)).shape == (2, 3)
-    net = networks.build("import:own_nets.segmenter", 1, kind="segmentation", size=(5, 7))
+    net = networks.build("import:own_nets.segmenter", 1, size=(5, 7), logits_shape=(1, 5, 7))
     assert net(torch.rand(2, 3, 5, 7)).shape == (2, 1, 5, 7)
     weights = {f"module.{name}": t + 1 for name, t in net.state_dict().items()}
     torch.save(weights, own / "w.pt")
-    same = networks.build("import:own_nets.segmenter", 1, "w.pt", "segmentation", (5, 7))
+    same = networks.build("import:own_nets.segmenter", 1, "w.pt", (5, 7), (1, 5, 7))
     assert torch.equal(same.weight, net.weight + 1)
 
 

@@ -13,9 +13,11 @@ from torchmetrics.functional.segmentation import dice_score, mean_iou
 
 import rawdrift as rd
 from rawdrift.data.dataset import RawDataset
-from rawdrift.models import losses, metrics, networks
+from rawdrift.models import losses, networks
+from rawdrift.models.classification import Classification
+from rawdrift.models.segmentation import Segmentation
 from rawdrift.models.spec import Task
-from rawdrift.models.targets import Targets
+from rawdrift.models.targets import targets_of
 
 SEEDS = st.integers(0, 10_000)
 
@@ -45,15 +47,15 @@ def random_masks(seed, classes, count=5):
 
 def segmentation(classes, count):
     values = torch.zeros(count, 2, 2, dtype=torch.uint8)
-    return Targets("segmentation", tuple(map(str, range(classes))), values)
+    return Segmentation(tuple(map(str, range(classes))), values)
 
 
 def test_binary_masks_and_masks_of_classes():
     values = torch.tensor([0, 128, 255], dtype=torch.uint8).repeat(2, 6, 3)[:, :, :8]
-    binary = Targets.of(dataset(values), Task("unetplusplus"))
+    binary = targets_of(dataset(values), Task("unetplusplus"))
     assert (binary.kind, binary.outputs) == ("segmentation", 1)
     assert torch.equal(binary.values, (values > 0).to(torch.uint8))
-    classes = Targets.of(dataset(values), Task("unetplusplus", mask="classes"))
+    classes = targets_of(dataset(values), Task("unetplusplus", mask="classes"))
     assert classes.names == ("0", "128", "255")
     assert torch.equal(torch.tensor([0, 128, 255])[classes.values.long()], values.long())
 
@@ -66,9 +68,9 @@ def test_the_kind_follows_the_model_and_the_data():
         "import:a.b": "classification",
     }  # fmt: skip
     for model, kind in cases.items():
-        assert Targets.of(both, Task(model)).kind == kind
-    assert Targets.of(dataset(masks), Task("import:a.b")).kind == "segmentation"
-    assert Targets.of(both, Task("import:a.b", kind="segmentation")).kind == "segmentation"
+        assert targets_of(both, Task(model)).kind == kind
+    assert targets_of(dataset(masks), Task("import:a.b")).kind == "segmentation"
+    assert targets_of(both, Task("import:a.b", kind="segmentation")).kind == "segmentation"
     for data, task, message in [
         (dataset(masks), Task(), "no labels.*unetplusplus"),
         (dataset(None, torch.tensor([0, 1])), Task("unetplusplus"), "no masks"),
@@ -77,16 +79,16 @@ def test_the_kind_follows_the_model_and_the_data():
         (both, Task("unetplusplus", mask="classes"), "one value"),
     ]:
         with pytest.raises(rd.InputError, match=message):
-            Targets.of(data, task)
+            targets_of(data, task)
 
 
 @given(seed=SEEDS)
 def test_scores_of_classes_are_those_of_scikit_learn(seed):
     rng = torch.Generator().manual_seed(seed)
     truth = torch.randint(0, 4, (12,), generator=rng) % 3  # of the fourth class there is none
-    outcomes = metrics.outcome(torch.randn(12, 4, generator=rng), truth)
-    targets = Targets("classification", tuple("abcd"), torch.cat([truth, truth]))
-    found = metrics.over_set(outcomes, targets, torch.arange(12))
+    targets = Classification(tuple("abcd"), torch.cat([truth, truth]))
+    outcomes = targets.outcome(torch.randn(12, 4, generator=rng), truth)
+    found = targets.scores(outcomes, torch.arange(12))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of classes that are not there
         expected = {
@@ -102,8 +104,8 @@ def test_scores_of_classes_are_those_of_scikit_learn(seed):
 @given(seed=SEEDS, classes=st.sampled_from([1, 3]))
 def test_scores_of_masks_are_those_of_torchmetrics(seed, classes):
     truth, logits = random_masks(seed, classes)
-    outcomes = metrics.outcome(logits, truth)
     targets = segmentation(classes, len(truth))
+    outcomes = targets.outcome(logits, truth)
     predicted = (logits[:, 0] > 0).long() if classes == 1 else logits.argmax(dim=1)
     first = 1 if classes == 1 else 0  # binary: of the object alone
 
@@ -116,7 +118,7 @@ def test_scores_of_masks_are_those_of_torchmetrics(seed, classes):
     for i in range(len(truth)):
         expected = [x[i][there[i]].double() for x in (iou, dice)]
         expected = [float(x.mean()) if len(x) else 1.0 for x in expected]
-        scores = metrics.over_set(outcomes[i : i + 1], targets, torch.tensor([i]))
+        scores = targets.scores(outcomes[i : i + 1], torch.tensor([i]))
         assert [scores["iou"], scores["dice"]] == pytest.approx(expected)
         assert [scores["image_iou"], scores["image_dice"]] == pytest.approx(expected)
 
@@ -127,12 +129,12 @@ def test_empty_masks():
     logits = torch.full((3, 1, 4, 4), -1.0)
     logits[1, 0, 0, 0] = 1.0  # found, where there is nothing
     logits[2, 0, 0, 1:3] = 1.0  # one pixel of two, and one beside
-    outcomes = metrics.outcome(logits, truth)
     targets = segmentation(1, 3)
+    outcomes = targets.outcome(logits, truth)
     for i, iou, dice in [(0, 1, 1), (1, 0, 0), (2, 1 / 3, 1 / 2)]:
-        scores = metrics.over_set(outcomes[i : i + 1], targets, torch.tensor([i]))
+        scores = targets.scores(outcomes[i : i + 1], torch.tensor([i]))
         assert (scores["iou"], scores["dice"]) == pytest.approx((iou, dice))
-    together = metrics.over_set(outcomes, targets, torch.arange(3))
+    together = targets.scores(outcomes, torch.arange(3))
     expected = {"iou": 1 / 4, "dice": 2 / 5, "image_iou": 4 / 9, "image_dice": 1 / 2}
     assert together == pytest.approx(expected)
 
@@ -141,18 +143,16 @@ def test_balanced_weights_are_those_of_scikit_learn():
     from sklearn.utils.class_weight import compute_class_weight
 
     labels = torch.tensor([0, 1, 1, 1, 2, 2, 1])
-    targets = Targets("classification", tuple("abcd"), labels)
-    found = losses.balanced_weights(targets, torch.arange(6))
+    found = losses.balanced_weights(4, labels[:6])
     expected = compute_class_weight("balanced", classes=np.arange(3), y=labels[:6].numpy())
     np.testing.assert_allclose(found[:3] * 4, expected * 3)  # one more class, with no image
     assert found[3] == 0
 
 
 def loss_of(logits, truth, **task):
-    kind = "classification" if logits.ndim == 2 else "segmentation"
-    names = tuple(map(str, range(logits.shape[1])))
-    targets = Targets(kind, names, truth)
-    return losses.build(Task(**task), targets, torch.arange(len(truth)))(logits, truth)
+    kind = Classification if logits.ndim == 2 else Segmentation
+    targets = kind(tuple(map(str, range(logits.shape[1]))), truth)
+    return targets.loss(Task(**task), torch.arange(len(truth)))(logits, truth)
 
 
 @given(seed=SEEDS)
@@ -232,9 +232,9 @@ ANSWERS = torch.tensor([0, 1, 0, 1, 1, 0])
 
 
 def scores_by(metric, indices=range(6)):
-    targets = Targets.of(dataset(labels=LABELS), Task(metric=metric))
+    targets = targets_of(dataset(labels=LABELS), Task(metric=metric))
     indices = torch.tensor(indices)
-    return metrics.over_set(ANSWERS[indices], targets, indices)
+    return targets.scores(ANSWERS[indices], indices)
 
 
 @pytest.mark.parametrize(("name", "value"), [("costs", -1.0), ("found_b", 2 / 3), ("share", 2 / 3)])
@@ -263,9 +263,9 @@ def test_a_metric_of_masks_of_ones_own(classes, own):
     truth[0] = torch.arange(48).reshape(6, 8) % max(classes, 2)
     mask = "binary" if classes == 1 else "classes"
     task = Task("unetplusplus", mask=mask, metric="import:own_scores.found_pixels")
-    targets = Targets.of(dataset(truth), task)
-    outcomes = metrics.outcome(logits, truth)
-    scores = metrics.over_set(outcomes, targets, torch.arange(len(truth)))
+    targets = targets_of(dataset(truth), task)
+    outcomes = targets.outcome(logits, truth)
+    scores = targets.scores(outcomes, torch.arange(len(truth)))
     names = ["iou", "dice", "image_iou", "image_dice"]
     assert list(scores) == ["import:own_scores.found_pixels", *names]
     shares = outcomes[..., 0].sum(-1) / outcomes[..., 2].sum(-1)
@@ -292,7 +292,7 @@ def test_metrics_that_can_not_be_used_say_why(metric, message, own):
 def test_the_fingerprint_changes_with_a_metric_of_ones_own(own):
     def fingerprint(metric):
         task = Task(metric=metric)
-        return networks.fingerprint(task, Targets.of(dataset(labels=LABELS), task))
+        return networks.fingerprint(task, targets_of(dataset(labels=LABELS), task))
 
     first = fingerprint("import:own_scores.costs")
     assert first != fingerprint("auto") == fingerprint("macro_f1")

@@ -19,7 +19,7 @@ from rawdrift.models.chain import Develop, Normalize
 from rawdrift.models.evaluate import Case, _distances, evaluate
 from rawdrift.models.fronts import NeuralISP
 from rawdrift.models.spec import Task
-from rawdrift.models.targets import Targets
+from rawdrift.models.targets import targets_of
 from rawdrift.models.train import shuffled, train
 
 from conftest import random_camera, random_mosaic
@@ -43,7 +43,7 @@ def trained(data, seed=0, on_epoch=lambda: None, checkpoint=None, **changes):
     """The network of a short training on 12 of the 16 images."""
     task = Task(**{"epochs": 2, "lr": 1e-3, "batch_size": 5, "precision": "32", **changes})
     develop = Develop.static("bi,s,ga", data.cameras, "luma")
-    targets = Targets.of(data, task)
+    targets = targets_of(data, task)
     return train(
         data, targets, torch.arange(12), develop, task,
         seed=seed, on_epoch=on_epoch, checkpoint=checkpoint,
@@ -51,7 +51,7 @@ def trained(data, seed=0, on_epoch=lambda: None, checkpoint=None, **changes):
 
 
 def labels_of(data):
-    return Targets.of(data, Task())
+    return targets_of(data, Task())
 
 
 def test_each_image_is_developed_by_its_camera(data):

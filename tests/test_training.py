@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from rawdrift.data.dataset import RawDataset
-from rawdrift.models import metrics
 from rawdrift.models.chain import Develop
 from rawdrift.models.evaluate import Case, evaluate
 from rawdrift.models.spec import Task
-from rawdrift.models.targets import Targets
+from rawdrift.models.targets import targets_of
 from rawdrift.models.train import train
 
 from conftest import random_camera
@@ -60,7 +59,7 @@ def trained(data, checkpoint=None, on_epoch=lambda: None, seed=0, **settings):
     task = Task(**{"epochs": 4, "lr": 1e-2, "batch_size": 5, "precision": "32", **settings})
     develop = Develop.static("bi,s,ga", data.cameras, "luma")
     return train(
-        data, Targets.of(data, task), torch.arange(12), develop, task,
+        data, targets_of(data, task), torch.arange(12), develop, task,
         seed=seed, on_epoch=on_epoch, checkpoint=checkpoint,
     )  # fmt: skip
 
@@ -71,11 +70,11 @@ def same(first, second):
 
 
 def scores(net, data, **settings):
-    targets = Targets.of(data, Task(**settings))
+    targets = targets_of(data, Task(**settings))
     held_out = torch.arange(12, 16)
     cases = [Case("isp", "bi,s,ga"), Case("isp", "me,u,me")]
     outcomes = evaluate(net, data, targets, held_out, "bi,s,ga", cases).outcomes
-    return {c.name: metrics.over_set(outcomes[c.key], targets, held_out) for c in cases}
+    return {c.name: targets.scores(outcomes[c.key], held_out) for c in cases}
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "dice", "dice_cross_entropy"])
@@ -189,7 +188,7 @@ def test_checkpoints_are_written_no_more_often_than_asked(data, tmp_path):
     task = Task("import:tiny_nets.classifier", epochs=2, precision="32")
     develop = Develop.static("bi,s,ga", data.cameras, "luma")
     train(
-        data, Targets.of(data, task), torch.arange(12), develop, task,
+        data, targets_of(data, task), torch.arange(12), develop, task,
         seed=0, checkpoint=tmp_path / "unit.ckpt", checkpoint_every=600.0,
     )  # fmt: skip
     assert not (tmp_path / "unit.ckpt").exists()

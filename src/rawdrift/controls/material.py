@@ -18,7 +18,7 @@ from rawdrift.data.splits import Split, fit_for_folds, k_fold
 from rawdrift.isp import file
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.spec import Task
-from rawdrift.models.targets import Targets
+from rawdrift.models.targets import Targets, kind_of, targets_of
 
 
 class Material(NamedTuple):
@@ -32,7 +32,7 @@ class Material(NamedTuple):
 def read(data: Data, task: Task, folds: int | None, seed: int) -> Material:
     """The data and its folds; without folds, all images are one split's test."""
     images = datasets.load(data).without(data.exclude, "excluded")
-    if Targets.of(images, task).kind == "segmentation":
+    if kind_of(images, task).of_pixels:
         images = replace(images, labels=None, classes=())  # splits need not care
     if folds is None:
         everything = np.arange(len(images))
@@ -40,7 +40,7 @@ def read(data: Data, task: Task, folds: int | None, seed: int) -> Material:
     else:
         images = fit_for_folds(images, folds)
         splits = k_fold(images, folds, seed)
-    return Material(images, Targets.of(images, task), splits)
+    return Material(images, targets_of(images, task), splits)
 
 
 def read_isp(path: str, cameras: Sequence[Camera]) -> tuple[Camera, Pipeline]:
@@ -80,7 +80,7 @@ def about(spec: Data, material: Material) -> Dataset:
     data, targets, splits = material
     counts = data.counts()
     majority = None
-    if targets.kind == "classification" and counts:
+    if targets.of_classes and counts:
         label = max(counts, key=lambda label: counts[label])
         majority = Majority(label, counts[label] / len(data))
     return Dataset(

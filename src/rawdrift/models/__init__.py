@@ -2,8 +2,8 @@
 
 - `networks`: networks by name, and the user's own. `weights`: their files.
 - `fronts`, `chain`: what comes before a network: an ISP, packed raw values, normalization.
-- `targets`, `losses`, `augment`, `train`: what is learned, and how.
-- `evaluate`, `metrics`: answers to many kinds of views, and their scores.
+- `targets`, `classification`, `segmentation`: what is learned of an image, and how it is scored.
+- `losses`, `augment`, `train`: how it is learned. `evaluate`: answers to many kinds of views.
 - `deploy`: an ISP and its network as one file, ONNX or `torch.export`.
 """
 
@@ -12,7 +12,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(  # specs are read without torch
     __name__,
     submodules=[
-        "augment", "case", "chain", "deploy", "evaluate", "fronts", "losses", "metrics",
-        "networks", "spec", "targets", "train", "weights",
+        "augment", "case", "chain", "classification", "deploy", "evaluate", "fronts", "losses",
+        "networks", "segmentation", "spec", "targets", "train", "weights",
     ],
 )  # fmt: skip

@@ -12,7 +12,6 @@ from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.yuv import Channels
 from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Front, views
-from rawdrift.models.metrics import outcome
 from rawdrift.models.similarity import ssim
 from rawdrift.models.targets import Targets
 
@@ -23,7 +22,7 @@ AT_ONCE = 8  # images per pass on a CPU, so that the activations stay in its cac
 class Answers(NamedTuple):
     """Answers to n images by the key of each case.
 
-    outcomes: (n,) classes, or (n, C, 3) pixels of masks; see `metrics.outcome`.
+    outcomes: (n,) classes, or (n, C, 3) pixels of masks; see `Targets.outcome`.
     distance: from the matched views to those of the case, means over a few images: "dssim", 1 -
         SSIM (Wang et al. 2004), and "mse", the mean squared error of values in [0, 1].
     """
@@ -75,7 +74,9 @@ def evaluate(
                     view = developed[case.name]
                 else:
                     view = corrupt(developed[own], case.name, case.severity, seeds, table)
-                outcomes[case.key].append(outcome(_logits(net, view, precision), truth).cpu())
+                outcomes[case.key].append(
+                    targets.outcome(_logits(net, view, precision), truth).cpu()
+                )
                 if measured.any():
                     pair = view[measured], developed[own][measured]
                     distances[case.key].append(_distances(*pair))
@@ -103,7 +104,7 @@ def answer(
     indices: Tensor,
     loss: nn.Module | None = None,
 ) -> tuple[Tensor, float]:
-    """Return the outcomes (see `metrics.outcome`) of front and network, and the mean loss.
+    """Return the outcomes (see `Targets.outcome`) of front and network, and the mean loss.
 
     Both must be in evaluation mode and on one device; they run in full precision.
     """
@@ -114,7 +115,7 @@ def answer(
             truth = targets.values[batch].to(device)
             views = front(data.mosaics[batch].to(device), data.camera_index[batch])
             logits = net(views.contiguous(memory_format=torch.channels_last))
-            outcomes.append(outcome(logits, truth).cpu())
+            outcomes.append(targets.outcome(logits, truth).cpu())
             total += 0.0 if loss is None else float(loss(logits, truth)) * len(batch)
     return torch.cat(outcomes), total / len(indices)
 

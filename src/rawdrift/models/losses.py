@@ -6,36 +6,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rawdrift.checks import InputError
 from rawdrift.imports import need
 from rawdrift.models.spec import Task
-from rawdrift.models.targets import Targets
 
 
-def build(task: Task, targets: Targets, indices: Tensor) -> nn.Module:
-    """Return the loss of the task. Class weights are those of the images `indices`.
-
-    Raises InputError if the loss is for other targets.
-    """
-    if targets.kind == "classification" and task.loss not in ("auto", "cross_entropy"):
-        raise InputError(f"task.loss {task.loss} is for masks; choose cross_entropy for labels")
-    weights = balanced_weights(targets, indices) if task.class_weights == "balanced" else None
-    if targets.kind == "classification" or task.loss == "cross_entropy":
-        return CrossEntropy(weights)
-    if task.loss == "dice":
-        return Dice(targets.outputs)
-    return Sum([CrossEntropy(weights), Dice(targets.outputs)])
+def class_weights(task: Task, outputs: int, values: Tensor) -> Tensor | None:
+    """Return the weights by class that the task asks for; see `balanced_weights`."""
+    return balanced_weights(outputs, values) if task.class_weights == "balanced" else None
 
 
-def balanced_weights(targets: Targets, indices: Tensor) -> Tensor:
+def balanced_weights(outputs: int, values: Tensor) -> Tensor:
     """Return weights by class with which each class counts alike: n / (classes * n of the class).
 
-    n counts images, or pixels of masks. A class that does not occur has weight 0. Binary masks
-    have two classes, the background and the object.
+    values: class numbers of images, or of pixels of masks, which n counts. A class that does not
+    occur has weight 0. Binary masks have two classes, the background and the object.
     """
-    classes = max(targets.outputs, 2)
+    classes = max(outputs, 2)
     counts = torch.zeros(classes, dtype=torch.long)
-    for part in targets.values[indices].flatten().split(1 << 24):  # bincount makes them int64
+    for part in values.flatten().split(1 << 24):  # bincount makes them int64
         counts += torch.bincount(part, minlength=classes)
     return torch.where(counts > 0, counts.sum() / (classes * counts.clamp(min=1)), 0.0)
 

@@ -14,7 +14,7 @@ from rawdrift import files, imports
 from rawdrift.checks import InputError, choose
 from rawdrift.models.chain import Normalize
 from rawdrift.models.spec import MODELS, Task
-from rawdrift.models.targets import Kind, Targets
+from rawdrift.models.targets import Targets
 from rawdrift.models.weights import load, read
 from rawdrift.neighborhood import extend
 
@@ -26,8 +26,8 @@ def build(
     name: str,
     outputs: int,
     weights: str = "none",
-    kind: Kind = "classification",
     size: Size = (64, 64),
+    logits_shape: tuple[int, ...] | None = None,
 ) -> nn.Module:
     """Return a network with `outputs` channels. Weights that are not loaded are drawn from torch's
     random state.
@@ -36,7 +36,8 @@ def build(
     weights: "none"; "imagenet", downloaded by the package that the network is from; or the path of
         a .safetensors or state-dict file of this network. A head for another number of classes is
         not loaded. For U-Net++ the file may hold its encoder alone, a ResNet34.
-    kind, size: what the network is for, and height and width of the views.
+    size: height and width of the views. logits_shape: of the logits of one view, by default
+        (outputs,); it is checked for networks of timm and of the user.
 
     Raises InputError if the network or its weights are not available or don't fit.
     """
@@ -60,7 +61,7 @@ def build(
         else:
             load(net, state, weights, head)
     if family in ("timm", "import"):
-        _check_shape(name, net, outputs, kind, size)
+        _check_shape(name, net, size, logits_shape or (outputs,))
     return Padded(net) if name == "unetplusplus" else net
 
 
@@ -73,7 +74,7 @@ def load_checkpoint(task: Task, targets: Targets, size: Size = (64, 64)) -> nn.S
     if task.checkpoint is None:
         raise InputError("task.checkpoint is missing; give the file of a trained network")
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten
-        net = build(task.model, targets.outputs, kind=targets.kind, size=size)
+        net = build(task.model, targets.outputs, size=size, logits_shape=targets.logits_shape(size))
     inner = net.net if isinstance(net, Padded) else net
     state = read(Path(task.checkpoint))
     normalize = Normalize.fixed(task.normalize or "none")
@@ -105,7 +106,7 @@ def fingerprint(task: Task, targets: Targets, size: Size = (64, 64)) -> str:
     else:
         if task.weights != "none" or not task.model.startswith("resnet"):
             with torch.random.fork_rng(devices=[]):
-                build(task.model, targets.outputs, task.weights, targets.kind, size)
+                build(task.model, targets.outputs, task.weights, size, targets.logits_shape(size))
         named = task.weights in ("none", "imagenet")
         start = task.weights if named else files.sha256(task.weights)
     own = {"task.model": task.model, "task.metric": task.metric}
@@ -227,9 +228,9 @@ def _offline(error: OSError, url: str) -> InputError:
     )
 
 
-def _check_shape(name: str, net: nn.Module, outputs: int, kind: Kind, size: Size) -> None:
-    """Raise InputError unless the logits of a view have the shape that the kind of task needs."""
-    expected = (1, outputs) if kind == "classification" else (1, outputs, *size)
+def _check_shape(name: str, net: nn.Module, size: Size, logits_shape: tuple[int, ...]) -> None:
+    """Raise InputError unless the logits of a view have the shape that the task needs."""
+    expected = (1, *logits_shape)
     modes = [(module, module.training) for module in net.modules()]  # some may be frozen
     net.eval()
     try:
@@ -244,7 +245,7 @@ def _check_shape(name: str, net: nn.Module, outputs: int, kind: Kind, size: Size
     if shape != expected:
         raise InputError(
             f"task.model {name} returns {shape} for a view of shape (1, 3, {size[0]}, {size[1]}), "
-            f"expected {expected} for {kind} with {outputs} outputs"
+            f"expected {expected}"
         )
     for module, training in modes:
         module.training = training

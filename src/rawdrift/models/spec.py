@@ -12,6 +12,10 @@ from rawdrift.statistics import measures
 MODELS = (
     "resnet18", "resnet34", "resnet50", "unetplusplus", "timm:NAME", "import:package.module.factory"
 )  # fmt: skip
+KINDS = {
+    "classification": "import:rawdrift.models.classification.Classification",
+    "segmentation": "import:rawdrift.models.segmentation.Segmentation",
+}
 LOSSES = ("auto", "cross_entropy", "dice", "dice_cross_entropy")
 METRICS = (
     "auto", *measures.classification(2), *measures.segmentation(), "import:package.module.name"
@@ -29,6 +33,8 @@ class Task:
         weights: to start from: "none", "imagenet", or the path of a .safetensors or state-dict
             file.
         kind: "classification" learns labels, "segmentation" masks; "auto" is what the model is for.
+            "import:package.module.Name" is a kind of your own, a subclass of
+            `models.targets.Targets`.
         mask: what masks hold: "binary", where all but 0 is the object, or "classes", where every
             value is a class.
         loss: "cross_entropy", or for masks "dice" or "dice_cross_entropy", their sum; "auto" is
@@ -57,7 +63,7 @@ class Task:
 
     model: str = "resnet18"
     weights: str = "none"
-    kind: Literal["auto", "classification", "segmentation"] = "auto"
+    kind: str = "auto"
     mask: Literal["binary", "classes"] = "binary"
     loss: Literal["auto", "cross_entropy", "dice", "dice_cross_entropy"] = "auto"
     class_weights: Literal["none", "balanced"] = "none"
@@ -76,7 +82,8 @@ class Task:
             choose("task.model", self.model, MODELS)
         if not is_import(self.metric):
             choose("task.metric", self.metric, METRICS)
-        choose("task.kind", self.kind, ("auto", "classification", "segmentation"))
+        if not is_import(self.kind):
+            choose("task.kind", self.kind, ("auto", *KINDS))
         choose("task.mask", self.mask, ("binary", "classes"))
         choose("task.loss", self.loss, LOSSES)
         choose("task.class_weights", self.class_weights, ("none", "balanced"))

@@ -1,51 +1,74 @@
-"""What a task model learns of each image: its label, or the mask of its pixels."""
+"""What a task model learns of each image, and how its answers are judged: a class for each task."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from rawdrift import imports
 from rawdrift.checks import InputError, choose
 from rawdrift.data.dataset import RawDataset
-from rawdrift.models.spec import Task
+from rawdrift.models.spec import KINDS, Task
 from rawdrift.statistics import measures
 from rawdrift.statistics.measures import Measure, Outcomes
 
-Kind = Literal["classification", "segmentation"]
-
 
 @dataclass(frozen=True)
-class Targets:
-    """The right answers for N images, and the metrics of answers to them.
+class Targets(ABC):
+    """The right answers for N images. Subclasses are the kinds of tasks.
 
-    kind: classification of images, or segmentation of their pixels.
-    names: of the classes, one for each channel of the logits. Binary masks have one, "object".
-    values: class numbers, (N,) int64 or (N, H, W) uint8; in binary masks 1 for the object, else 0.
-    metric: the metric to compare models by, if not the first one of the kind; see `Task.metric`.
+    names: of the classes, by default one for each channel of the logits.
+    values: what the loss and `outcome` compare logits with, (N, ...).
+    metric: the metric to compare models by, if not the first one of `table`; see `Task.metric`.
+
+    kind: the name of the kind. of_pixels: whether logits are (N, C, H, W), not (N, C). of_classes:
+    whether values are the class of each image, (N,).
     """
 
-    kind: Kind
+    kind: ClassVar[str]
+    of_pixels: ClassVar[bool] = False
+    of_classes: ClassVar[bool] = False
+
     names: tuple[str, ...]
     values: Tensor
     metric: str | None = None
 
     @classmethod
-    def of(cls, data: RawDataset, task: Task) -> "Targets":
-        """Return the targets that the task asks for.
+    @abstractmethod
+    def of(cls, data: RawDataset, task: Task) -> Self:
+        """Return the targets of a dataset. Raises InputError if it lacks them."""
 
-        Raises InputError if the data lack them, or if model or metric are for other targets.
-        """
-        kind = _kind(data, task)
-        targets = _of_labels(data) if kind == "classification" else _of_masks(data, task.mask)
-        if task.metric == "auto":
-            return targets
-        targets = cls(kind, targets.names, targets.values, task.metric)
-        targets._check_metric(task.metric)
-        return targets
+    @abstractmethod
+    def loss(self, task: Task, images: Tensor) -> nn.Module:
+        """Return the loss, (logits, values) to a number. images: those that are trained on."""
+
+    @abstractmethod
+    def outcome(self, logits: Tensor, values: Tensor) -> Tensor:
+        """Return what metrics need of the answers to n images, (n, ...) int64."""
+
+    @abstractmethod
+    def table(self) -> dict[str, Measure]:
+        """Return the metrics of the kind by name; models are compared by the first one."""
+
+    @abstractmethod
+    def right_outcomes(self) -> Outcomes:
+        """Return the outcomes of a model that makes no mistake."""
+
+    def answer(self, outcome: Any) -> str | None:
+        """Return the answer to one image in words; None for an answer that has only a score."""
+        return None
+
+    def label(self, index: int) -> str | None:
+        """Return the right answer for one image in words, if answers are words."""
+        return None
+
+    def more_scores(self, outcomes: Outcomes, images: NDArray[Any]) -> Mapping[str, float]:
+        """Return scores beside the metrics, for results.csv."""
+        return {}
 
     @property
     def outputs(self) -> int:
@@ -53,81 +76,94 @@ class Targets:
         return len(self.names)
 
     @property
-    def measures(self) -> dict[str, Measure]:
-        """The metrics by name. The first one is the one to compare models by."""
-        return measures.of(self.kind, self.outputs, self.metric)
+    def truth(self) -> NDArray[Any]:
+        """The right answers (N,) that go with outcomes in the features of a measure: the values, or
+        zeros for pixels, whose outcomes hold everything."""
+        return np.zeros(len(self.values), np.int64) if self.of_pixels else self.values.numpy()
 
     @property
-    def truth(self) -> NDArray[Any]:
-        """The right answers (N,) that go with outcomes in the features of a measure: class numbers,
-        or zeros for masks, whose outcomes hold everything."""
-        of_labels = self.kind == "classification"
-        return self.values.numpy() if of_labels else np.zeros(len(self.values), dtype=np.int64)
+    def measures(self) -> dict[str, Measure]:
+        """The metrics by name. The first one is the one to compare models by."""
+        return self.measures_by(self.metric)
 
-    def _check_metric(self, name: str) -> None:
-        """Raise InputError unless the metric can be computed, tried on right answers."""
+    def measures_by(self, metric: str | None) -> dict[str, Measure]:
+        """Return the metrics with this one first, of the table or the user's own."""
+        table = self.table()
+        return table if metric is None else {metric: self._measure(metric), **table}
+
+    def scores(self, outcomes: Tensor, images: Tensor) -> dict[str, float]:
+        """Return the scores of the answers to `images` (n,) by name, the metric of comparisons
+        first; without those that are not defined for these images."""
+        answers, taken = outcomes.numpy(), images.numpy()
+        truth = self.truth[taken]
+        scores: dict[str, Any] = {
+            name: measure.value(answers, truth) for name, measure in self.measures.items()
+        }
+        scores |= self.more_scores(answers, taken)
+        return {name: float(score) for name, score in scores.items() if not np.isnan(score)}
+
+    def take(self, images: Any) -> Self:
+        """Return the targets of these images."""
+        return replace(self, values=self.values[images])
+
+    def logits_shape(self, size: tuple[int, int]) -> tuple[int, ...]:
+        """The shape of the logits of one view of this height and width."""
+        return (self.outputs, *size) if self.of_pixels else (self.outputs,)
+
+    def check_metric(self, name: str, field: str) -> None:
+        """Raise InputError unless a metric can be computed, tried on the right answers.
+
+        field: of the spec that names it.
+        """
         if not imports.is_import(name):
-            choose(f"task.metric for {self.kind}", name, measures.of(self.kind, self.outputs))
+            choose(f"{field} for {self.kind}", name, self.table())
             return
-        measure = measures.resolve(name, self.kind, self.outputs)
+        measure = self._measure(name)
         try:
-            value = measure.value(self._right_answers(), self.truth)
+            value = measure.value(self.right_outcomes(), self.truth)
         except InputError:
             raise
         except Exception as error:
             raise InputError(
-                f"task.metric {name} fails for the right answers: {type(error).__name__}: {error}"
+                f"{field} {name} fails for the right answers: {type(error).__name__}: {error}"
             ) from error
         if value.shape != ():
             raise InputError(
-                f"task.metric {name} must give one number for a set of images, got an array of "
+                f"{field} {name} must give one number for a set of images, got an array of "
                 f"shape {value.shape}"
             )
 
-    def _right_answers(self) -> Outcomes:
-        """The outcomes of a network that makes no mistake; see `metrics.outcome`."""
-        if self.kind == "classification":
-            return self.truth
-        classes = [1] if self.outputs == 1 else range(self.outputs)
-        pixels = torch.stack([(self.values == c).sum(dim=(1, 2)) for c in classes], dim=1)
-        return pixels.unsqueeze(-1).expand(-1, -1, 3).numpy()
+    def _measure(self, name: str) -> Measure:
+        outcome_axes = self.right_outcomes()[:1].ndim
+        return measures.resolve(name, self.kind, self.table(), outcome_axes)
 
 
-def _kind(data: RawDataset, task: Task) -> Kind:
-    able: Kind | None = None  # only users know what their own models are for
+def kind_of(data: RawDataset, task: Task) -> type[Targets]:
+    """Return the kind of task. Raises InputError if the model is for another one."""
+    able = None  # only users know what their own models are for
     if not imports.is_import(task.model):
         able = "segmentation" if task.model == "unetplusplus" else "classification"
-    if task.kind == "auto":
-        return able or ("classification" if data.labels is not None else "segmentation")
-    if able not in (None, task.kind):
+    name = task.kind
+    if name == "auto":
+        name = able or ("classification" if data.labels is not None else "segmentation")
+    elif name in KINDS and able not in (None, name):
         raise InputError(
-            f"task.model {task.model} is for {able}, but task.kind is {task.kind}; choose "
-            f"{'unetplusplus' if task.kind == 'segmentation' else 'another'} or a model of your own"
+            f"task.model {task.model} is for {able}, but task.kind is {name}; choose "
+            f"{'unetplusplus' if name == 'segmentation' else 'another'} or a model of your own"
         )
-    return task.kind
+    kind = imports.resolve(KINDS.get(name, name), "task.kind")
+    if not (isinstance(kind, type) and issubclass(kind, Targets)):
+        raise InputError(f"task.kind {name} must be a subclass of Targets, got {kind!r}")
+    return kind
 
 
-def _of_labels(data: RawDataset) -> Targets:
-    if data.labels is None:
-        instead = "segment with task.model unetplusplus, or " if data.masks is not None else ""
-        raise InputError(
-            f"the data have no labels, and classification needs them; {instead}add a column label "
-            f"to manifest.csv"
-        )
-    return Targets("classification", data.classes, data.labels)
+def targets_of(data: RawDataset, task: Task) -> Targets:
+    """Return the targets that the task asks for.
 
-
-def _of_masks(data: RawDataset, mask: str) -> Targets:
-    if data.masks is None:
-        raise InputError(
-            "the data have no masks, and segmentation needs them; add a column mask to manifest.csv"
-        )
-    masks = data.masks[torch.arange(len(data))]  # into memory, if they are mapped from a file
-    if mask == "binary":
-        return Targets("segmentation", ("object",), (masks != 0).to(torch.uint8))
-    values = masks.unique()
-    if len(values) < 2:
-        raise InputError(f"the masks hold one value, {values.tolist()}, expected at least 2")
-    number = torch.zeros(256, dtype=torch.uint8)
-    number[values.long()] = torch.arange(len(values), dtype=torch.uint8)
-    return Targets("segmentation", tuple(map(str, values.tolist())), number[masks.long()])
+    Raises InputError if the data lack them, or if model or metric are for other targets.
+    """
+    targets = kind_of(data, task).of(data, task)
+    if task.metric == "auto":
+        return targets
+    targets.check_metric(task.metric, "task.metric")
+    return replace(targets, metric=task.metric)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from rawdrift import files
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
-from rawdrift.models import losses, metrics, networks
+from rawdrift.models import networks
 from rawdrift.models.augment import augment
 from rawdrift.models.chain import Front, Normalize
 from rawdrift.models.fronts import Upsampled, widen
@@ -91,7 +91,7 @@ def train(
     """
     with seeded(seed):
         net = network(data, targets, indices, develop, task, course is not None and course.running)
-        loss = losses.build(task, targets, indices)
+        loss = targets.loss(task, indices)
         training = _Training(data, targets, indices, develop, net, loss, task, seed, course)
         identity = training.identity(seed) if checkpoint else ""
         state = _read(checkpoint, identity) if checkpoint else None
@@ -134,10 +134,13 @@ def network(
         if running
         else Normalize.of(develop, data, indices)
     )
-    net = networks.build(task.model, targets.outputs, task.weights, targets.kind, (height, width))
+    size = (height, width)
+    net = networks.build(
+        task.model, targets.outputs, task.weights, size, targets.logits_shape(size)
+    )
     if develop.channels == 4:
         widen(net)
-    if develop.factor == 2 and targets.kind == "segmentation":
+    if develop.factor == 2 and targets.of_pixels:
         net = Upsampled(net, data.size)
     return nn.Sequential(first, net)
 
@@ -260,7 +263,7 @@ class _Training:
         loss: Tensor = self.loss(logits, truth)
         self.losses.append(loss.detach())
         if self.course is not None:
-            self.outcomes.append(metrics.outcome(logits.detach(), truth))
+            self.outcomes.append(self.targets.outcome(logits.detach(), truth))
             if self.course.penalty is not None:
                 with torch.autocast(self.device.type, enabled=False):
                     loss = loss + self.course.penalty(mosaics, camera_index, developed)
@@ -270,7 +273,7 @@ class _Training:
         """Add the epoch to the history of the course."""
         if self.course is None:
             return
-        scores = metrics.over_set(torch.cat(self.outcomes).cpu(), self.targets, self.order)
+        scores = self.targets.scores(torch.cat(self.outcomes).cpu(), self.order)
         modes = [(module, module.training) for module in self.modules.modules()]
         self.modules.eval()
         with torch.no_grad():

@@ -3,7 +3,7 @@
 A metric of many resampled sets of images is then one matrix product; see `resampling`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,25 +35,16 @@ class Measure(NamedTuple):
         return self.of(self.features(outcomes, truth).sum(-2))
 
 
-def of(kind: str, classes: int, first: str | None = None) -> dict[str, Measure]:
-    """Return the metrics of a kind of task by name; claims are made about the first one.
-
-    kind: "classification" or "segmentation". classes: the number of classes.
-    first: the metric to begin with, of this table or the user's own; see `resolve`.
-    """
-    known = segmentation() if kind == "segmentation" else classification(classes)
-    return known if first is None else {first: resolve(first, kind, classes), **known}
-
-
-def resolve(name: str, kind: str, classes: int) -> Measure:
-    """Return a metric by its name, or the user's own, "import:package.module.name".
+def resolve(name: str, kind: str, table: Mapping[str, Measure], outcome_axes: int) -> Measure:
+    """Return a metric of a table by its name, or the user's own, "import:package.module.name".
 
     That is a `Measure`, or a function of outcomes (N,) or (N, C, 3) and right answers (N,) that
     gives a value for each image, (N,), NaN for images that do not count: the metric is their mean.
+
+    kind: of the task, for errors. outcome_axes: the number of axes of outcomes.
     """
     if not imports.is_import(name):
-        known = of(kind, classes)
-        return known[choose(f"metric of {kind}", name, known)]
+        return table[choose(f"metric of {kind}", name, table)]
     found = imports.resolve(name, "a metric")
     if isinstance(found, Measure):
         return found
@@ -62,7 +53,7 @@ def resolve(name: str, kind: str, classes: int) -> Measure:
             f"metric {name} is of type {type(found).__name__}; expected a rawdrift.statistics."
             f"Measure, or a function of outcomes and right answers that gives a value per image"
         )
-    return _mean_over_images(found, name, axes=3 if kind == "segmentation" else 1)
+    return mean_over_images(found, outcome_axes, name)
 
 
 def classification(classes: int) -> dict[str, Measure]:
@@ -108,11 +99,13 @@ def _pixels(outcomes: Outcomes, whole: Callable[..., Any]) -> Array:
     return np.concatenate([intersection, whole(intersection, prediction, mask)], axis=-1)
 
 
-def _mean_over_images(function: Callable[..., Any], name: str, axes: int) -> Measure:
-    """Return the mean of a user's function; `axes` of outcomes are those of one call."""
+def mean_over_images(
+    function: Callable[..., Any], outcome_axes: int = 1, name: str = "a function"
+) -> Measure:
+    """Return the mean over images of a function that gives a value for each; see `resolve`."""
 
     def features(outcomes: Outcomes, truth: NDArray[Any]) -> Array:
-        leading = outcomes.shape[: outcomes.ndim - axes]
+        leading = outcomes.shape[: outcomes.ndim - outcome_axes]
         found = np.empty((*leading, len(truth), 2))
         for at in np.ndindex(leading):
             values = np.asarray(function(outcomes[at], truth), dtype=np.float64)

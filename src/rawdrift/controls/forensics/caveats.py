@@ -35,7 +35,7 @@ def caveats(result: ForensicsResult) -> list[tuple[str, str]]:
     few = result.tested[0]
     if few < _FEW_IMAGES:
         of_image = f"One image moves the {metric} by about {1 / few:.2f}. "
-        one = of_image if data.task == "classification" else ""
+        one = of_image if data.majority else ""
         notes.append(
             (
                 f"Only {few} test images{' of a model' if result.models > 1 else ''}.",

@@ -16,11 +16,12 @@ from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.controls.forensics.uncertainty import Uncertainty
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.models.classification import Classification
 from rawdrift.models.input_gradient import cheap
 from rawdrift.models.losses import CrossEntropy
-from rawdrift.models.metrics import outcome
+from rawdrift.models.segmentation import Segmentation
 from rawdrift.models.similarity import ssim
-from rawdrift.statistics import measures
+from rawdrift.models.targets import Targets
 from rawdrift.statistics.measures import Array
 from rawdrift.statistics.resampling import DRAWS
 
@@ -62,6 +63,8 @@ class Chain:
     loss: (logits, targets) to a number. None: cross entropy, binary for one channel.
     distance: "l2", the root mean square over the values of a view; "ssim", 1 - SSIM (Wang et al.
         2004). Neither grows with the size of the image.
+    targets: the right answers of the images, of any kind of task. None: classes or masks as the
+        data have them.
 
     Raises InputError if net, data and metric do not fit together.
     """
@@ -74,25 +77,27 @@ class Chain:
         metric: str | None = None,
         loss: nn.Module | None = None,
         distance: str = "l2",
+        targets: Targets | None = None,
     ):
         if not isinstance(net, nn.Module):
             raise InputError(f"net must be an nn.Module, got {type(net).__name__}")
         choose("distance", distance, get_args(Distance))
         self.net, self.isp, self.distance = net, isp, distance
-        self.mosaics, self.truth, self.clusters = read(data)
+        self.mosaics, self.truth, self.clusters = read(data, targets)
         self.device = next((v.device for v in isp.state_dict().values()), torch.device("cpu"))
         self.loss = (loss or CrossEntropy()).to(self.device)
         few = PIXELS // self.mosaics[0].numel() if self.device.type == "cpu" else BATCH
         self.batches = torch.arange(len(self.truth)).split(max(1, min(BATCH, few)))
         self._default: dict[int, Tensor] = {}  # views by batch, if there is room for all
         self.asked = 0  # passes of all images through the net; one with a gradient counts as three
-        outputs = self._outputs()
-        kind = "segmentation" if self.truth.ndim == 3 else "classification"
-        self.metric, self.measure = next(iter(measures.of(kind, outputs, metric).items()))
-        labels = self.truth.numpy()
-        self.answers = labels if labels.ndim == 1 else np.zeros(len(labels))
+        outputs = self._outputs(targets)
+        if targets is None:
+            kind = Segmentation if self.truth.ndim == 3 else Classification
+            targets = kind(tuple(map(str, range(outputs))), self.truth)
+        self.targets, self.answers = targets, targets.truth
+        self.metric, self.measure = next(iter(targets.measures_by(metric).items()))
         self.baseline = self.score(None)
-        self._check_baseline(outputs)
+        self._check_baseline()
 
     def score(self, space: ParameterSpace | None, setting: Vector | None = None) -> Score:
         """The score of a setting; without one, of the ISP as it is."""
@@ -182,7 +187,7 @@ class Chain:
             distance = _distance(developed, self._default_view(batch, mosaics), self.distance)
         finite = bool(torch.isfinite(logits).all())
         loss = self.loss(logits, truth) if finite else torch.full_like(distance, torch.nan)
-        return loss, distance, outcome(logits.detach(), truth).cpu()
+        return loss, distance, self.targets.outcome(logits.detach(), truth).cpu()
 
     def _default_view(self, batch: Tensor, mosaics: Tensor) -> Tensor:
         first = int(batch[0])
@@ -215,17 +220,18 @@ class Chain:
             raise InputError(f"the metric {self.metric} is {metric} at {where}; expected a number")
         return Score(loss, metric, far, features)
 
-    def _outputs(self) -> int:
+    def _outputs(self, targets: Targets | None) -> int:
         """The number of channels of the logits, from those of two images."""
         with torch.inference_mode(), self.frozen():
             view = self.isp(self.mosaics[:2].to(self.device)).float()
-            return check_fit(self.net, self.loss, view, self.truth.to(self.device))
+            return check_fit(self.net, self.loss, view, self.truth.to(self.device), targets)
 
-    def _check_baseline(self, classes: int) -> None:
+    def _check_baseline(self) -> None:
         """Raise InputError if the model is no better than a constant answer: it can't get worse."""
         constant = 0.0
-        if self.truth.ndim == 1:
-            answers = np.arange(classes)[:, None] + np.zeros(len(self.truth), dtype=np.int64)
+        if self.targets.of_classes:
+            classes = np.arange(self.targets.outputs)
+            answers = classes[:, None] + np.zeros(len(self.truth), dtype=np.int64)
             features = self.measure.features(answers, self.answers)
             constant = float(np.max(self.measure.of(features.sum(-2))))
         if not self.baseline.metric > constant:

@@ -47,10 +47,9 @@ from rawdrift.controls.forensics.tolerance import envelope
 from rawdrift.controls.gallery import Gallery
 from rawdrift.controls.material import isp_inputs, read, read_isp
 from rawdrift.data.dataset import RawDataset
-from rawdrift.models import losses, networks
+from rawdrift.models import networks
 from rawdrift.models.train import resolve_precision
 from rawdrift.runs.store import Finished
-from rawdrift.statistics import measures
 
 ALL, EACH = "all", "each"
 
@@ -113,10 +112,10 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         ranges = None if isinstance(settings.space, str) else settings.space
         self.space = ParameterSpace.around(self.isp, ranges)
         self.groups = _groups(settings.groups, self.space, list(self.isp.steps))
-        known = targets.measures
         if settings.metric is not None:
-            known = measures.of(targets.kind, targets.outputs, settings.metric)
-        self.metric, self.measure_of_metric = next(iter(known.items()))
+            targets.check_metric(settings.metric, "forensics.metric")
+        by_name = targets.measures_by(settings.metric or targets.metric)
+        self.metric, self.measure_of_metric = next(iter(by_name.items()))
         count = (settings.models or len(splits)) if self.trained_here else 1
         self.tests = [_some(split.test, data, settings.images) for split in splits[:count]]
         self.models = [
@@ -144,9 +143,20 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         """The images that a fold's model is attacked with, with what the task learns of them."""
         index = self.tests[fold]
         data, truth = self.material.data.take(index), self.material.targets.values[index]
-        if self.material.targets.kind == "segmentation":
+        if self.material.targets.of_pixels:
             return replace(data, labels=None, masks=truth)
-        return replace(data, labels=truth, masks=None)
+        return replace(data, labels=truth, masks=None) if self.material.targets.of_classes else data
+
+    def asked(self, fold: int) -> dict[str, Any]:
+        """Metric and targets of a fold's images, and the loss where cross entropy does not fit."""
+        targets = self.material.targets
+        is_usual = targets.of_classes or targets.of_pixels
+        everything = torch.arange(len(self.material.data))
+        return {
+            "metric": self.metric,
+            "targets": targets.take(torch.tensor(self.tests[fold])),
+            "loss": None if is_usual else targets.loss(self.spec.task, everything),
+        }
 
     def compute(
         self, unit: Unit, device: str, checkpoint: Path, progress: Progress
@@ -166,8 +176,9 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
     def _search(self, unit: Unit, net: nn.Module) -> SearchRecord:
         settings, data = self.spec.forensics, self.test_data(unit.fold)
         everything = torch.arange(len(self.material.data))
-        loss = losses.build(self.spec.task, self.material.targets, everything)
-        chain = Chain(net, self.isp, data, self.metric, loss, settings.distance)
+        loss = self.material.targets.loss(self.spec.task, everything)
+        asked = self.asked(unit.fold) | {"loss": loss}
+        chain = Chain(net, self.isp, data, distance=settings.distance, **asked)
         space, weight = self.groups[unit.group], unit.regularization
         rivals = settings.rivals if unit.group == next(iter(self.groups)) else []
         result = search_chain(
@@ -203,8 +214,8 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
     def _sensitivity(self, unit: Unit, net: nn.Module) -> SensitivityRecord:
         settings, data = self.spec.forensics, self.test_data(unit.fold)
         found = sensitivity(
-            net, self.isp, data, self.space, metric=self.metric, samples=settings.samples,
-            confidence=settings.confidence, seed=self.spec.seed,
+            net, self.isp, data, self.space, samples=settings.samples,
+            confidence=settings.confidence, seed=self.spec.seed, **self.asked(unit.fold),
         )  # fmt: skip
         return SensitivityRecord(
             fold=unit.fold,
@@ -216,8 +227,9 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
     def _envelope(self, unit: Unit, net: nn.Module) -> EnvelopeRecord:
         settings, data = self.spec.forensics, self.test_data(unit.fold)
         safe = envelope(
-            net, self.isp, data, self.space, metric=self.metric, max_drop=settings.max_drop,
+            net, self.isp, data, self.space, max_drop=settings.max_drop,
             confidence=settings.confidence, cameras=settings.cameras, seed=self.spec.seed,
+            **self.asked(unit.fold),
         )  # fmt: skip
         return EnvelopeRecord(
             fold=unit.fold,

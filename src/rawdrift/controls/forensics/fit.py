@@ -10,6 +10,7 @@ from rawdrift.checks import InputError, choose
 from rawdrift.controls.forensics.quantities import candidates
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.models.targets import Targets
 
 
 def axes_of(
@@ -42,11 +43,13 @@ def check_seed(seed: int) -> None:
         raise InputError(f"seed must be a whole number from 0 on, got {seed!r}")
 
 
-def check_fit(net: nn.Module, loss: nn.Module, view: Tensor, truth: Tensor) -> int:
+def check_fit(
+    net: nn.Module, loss: nn.Module, view: Tensor, truth: Tensor, targets: Targets | None = None
+) -> int:
     """Return the number of channels of the logits that a net makes of views (n, 3, H, W).
 
-    truth: the targets of all images. Raises InputError if logits and targets don't fit, or if the
-    loss is not one number.
+    truth: the targets of all images, classes or masks unless `targets` says what they are. Raises
+    InputError if logits and targets don't fit, or if the loss is not one number.
     """
     try:
         logits = net(view)
@@ -54,16 +57,13 @@ def check_fit(net: nn.Module, loss: nn.Module, view: Tensor, truth: Tensor) -> i
         raise InputError(
             f"the net fails on views of shape {tuple(view.shape)}: {_reason(error)}"
         ) from error
-    n, size = len(view), list(truth.shape[1:])
-    classes = max(int(truth.max()) + 1, 2)
-    expected = f"({n}, C) with C at least {classes}"
-    if size:
-        expected = f"({n}, C, {size[0]}, {size[1]}) with C at least {classes}, or 1 for 0 and 1"
-    fits = isinstance(logits, Tensor) and logits.ndim == 2 + len(size)
-    if fits:
-        fits = logits.shape[0] == n and list(logits.shape[2:]) == size
-        enough = logits.shape[1] >= classes or (size and logits.shape[1] == 1 and classes == 2)
-        fits = fits and bool(enough)
+    n = len(view)
+    if targets is not None:
+        height, width = view.shape[-2:]
+        needed = (n, *targets.logits_shape((height, width)))
+        expected, fits = str(needed), isinstance(logits, Tensor) and logits.shape == needed
+    else:
+        expected, fits = _fits_classes(logits, n, truth)
     if not fits:
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise InputError(
@@ -84,6 +84,20 @@ def check_fit(net: nn.Module, loss: nn.Module, view: Tensor, truth: Tensor) -> i
     if shape:
         raise InputError(f"the loss must be one number, the mean over images, got shape {shape}")
     return int(logits.shape[1])
+
+
+def _fits_classes(logits: object, n: int, truth: Tensor) -> tuple[str, bool]:
+    """Return the shape that logits of classes (N,) or masks (N, H, W) need, and if they have it."""
+    size = list(truth.shape[1:])
+    classes = max(int(truth.max()) + 1, 2)
+    expected = f"({n}, C) with C at least {classes}"
+    if size:
+        expected = f"({n}, C, {size[0]}, {size[1]}) with C at least {classes}, or 1 for 0 and 1"
+    if not isinstance(logits, Tensor) or logits.ndim != 2 + len(size):
+        return expected, False
+    fits = logits.shape[0] == n and list(logits.shape[2:]) == size
+    enough = logits.shape[1] >= classes or (size and logits.shape[1] == 1 and classes == 2)
+    return expected, bool(fits and enough)
 
 
 def _reason(error: Exception) -> str:

@@ -17,6 +17,7 @@ from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.models.targets import Targets
 
 STEP = 0.1  # first step, as a share of the box's width; more if few steps would not cross the box
 PROBES = 8  # places that a restart chooses from; together they cost less than three steps
@@ -91,6 +92,7 @@ def search(
     steps: int = 20,
     rivals: Sequence[str] = ("random", "cma-es"),
     seed: int = 0,
+    targets: Targets | None = None,
 ) -> SearchResult:
     """Search the box for the setting of the ISP that harms a frozen net most.
 
@@ -103,7 +105,8 @@ def search(
     value, which stays if it does no less harm. The result is evaluated on the exact static
     pipeline.
 
-    net: (n, 3, H, W) to logits; see `chain.Chain`, also for data, metric, loss and distance.
+    net: (n, 3, H, W) to logits; see `chain.Chain`, also for data, metric, loss, distance and
+        targets.
     parameters: names of axes, whole parameters or steps, if not all are to be searched.
     rivals: methods to compare with: "random", uniform in the box; "cma-es" (Hansen and Ostermeier
         2001). They ascend the same objective with as many evaluations.
@@ -121,7 +124,7 @@ def search(
         choose("rival", rival, RIVALS)
     check_seed(seed)
     space = axes_of(isp, space, parameters)
-    chain = Chain(net, isp, data, metric, loss, distance)
+    chain = Chain(net, isp, data, metric, loss, distance, targets)
     return search_chain(chain, space, regularization, restarts, steps, rivals, seed)
 
 
@@ -133,6 +136,7 @@ def search_chain(
     steps: int = 20,
     rivals: Sequence[str] = (),
     seed: int = 0,
+    targets: Targets | None = None,
 ) -> SearchResult:
     """Do `search` on a chain."""
     starts = np.random.default_rng([seed, 0])

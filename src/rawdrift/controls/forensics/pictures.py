@@ -21,9 +21,7 @@ from rawdrift.controls.forensics.result import (
 from rawdrift.controls.gallery import AMPLIFIED, Gallery, most_harmed
 from rawdrift.controls.stages import Stage, stages
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.models import losses
 from rawdrift.models.chain import BATCH
-from rawdrift.models.metrics import outcome
 from rawdrift.report.sample import SampleImage
 from rawdrift.runs.store import Finished
 
@@ -86,7 +84,7 @@ class _Painter:
         self.data, self.targets, _ = experiment.material
         self.net: nn.Module = experiment.models[fold].get(gallery.run)
         everything = torch.arange(len(self.data))
-        self.loss = losses.build(experiment.spec.task, self.targets, everything)
+        self.loss = self.targets.loss(experiment.spec.task, everything)
         self.measure = experiment.measure_of_metric
         self.write = gallery.write
         self.write_change = gallery.write_change
@@ -101,7 +99,7 @@ class _Painter:
             matched_view=self.write(f"worst/{number}-matched", before),
             view=self.write(f"worst/{number}-drifted", after),
             change=self.write_change(f"worst/{number}-change", before, after),
-            label=self._label(index),
+            label=self.targets.label(index),
             matched_prediction=matched_prediction,
             prediction=prediction,
             matched_score=matched_score,
@@ -147,16 +145,13 @@ class _Painter:
             view: Tensor = isp(self.data.mosaics[index]).float()
             return view
 
-    def _label(self, index: int) -> str | None:
-        if self.targets.kind == "segmentation":
-            return None
-        return self.targets.names[int(self.targets.values[index])]
-
     def _answer(self, index: int, view: Tensor) -> tuple[str | None, float | None]:
         """The predicted class of a view, or the metric of its mask alone."""
         with torch.inference_mode():
-            answer = outcome(self.net(view[None].clone()), self.targets.values[index][None])
-        if self.targets.kind == "classification":
-            return self.targets.names[int(answer)], None
-        score = float(self.measure.value(answer.numpy(), np.zeros(1)))
+            values = self.targets.values[index][None]
+            outcome = self.targets.outcome(self.net(view[None].clone()), values)
+        answer = self.targets.answer(outcome[0])
+        if answer is not None:
+            return answer, None
+        score = float(self.measure.value(outcome.numpy(), self.targets.truth[index][None]))
         return None, None if np.isnan(score) else score

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
+from rawdrift.models.targets import Targets
 from rawdrift.statistics.resampling import Clusters, clusters
 
 
@@ -18,8 +19,12 @@ class Samples(Protocol):
     def __getitem__(self, index: int, /) -> tuple[Any, Any]: ...
 
 
-def read(data: RawDataset | Samples) -> tuple[Tensor, Tensor, Clusters]:
+def read(
+    data: RawDataset | Samples, targets: Targets | None = None
+) -> tuple[Tensor, Tensor, Clusters]:
     """Return mosaics (N, H, W), targets (N,) or (N, H, W) int64, and the group of each image (N,).
+
+    targets: the right answers; without, those of the data.
 
     Raises InputError if the data are not of this form, or if mosaics hold NaN.
     """
@@ -32,12 +37,18 @@ def read(data: RawDataset | Samples) -> tuple[Tensor, Tensor, Clusters]:
     pairs = [data[i] for i in range(len(data))]
     try:
         mosaics = torch.stack([torch.as_tensor(mosaic) for mosaic, _ in pairs])
-        truth = torch.stack([torch.as_tensor(target) for _, target in pairs])
+        if targets is None:
+            truth = torch.stack([torch.as_tensor(target) for _, target in pairs])
+        else:
+            truth = targets.values
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(
             f"the data must give pairs (mosaic, target) of one size: {error}"
         ) from None
-    if mosaics.ndim != 3 or truth.ndim not in (1, 3) or truth.is_floating_point():
+    is_checked = targets is not None
+    if mosaics.ndim != 3 or (
+        not is_checked and (truth.ndim not in (1, 3) or truth.is_floating_point())
+    ):
         raise InputError(
             f"mosaics must be (H, W), and targets whole numbers () or (H, W), got "
             f"{tuple(mosaics.shape[1:])} and {tuple(truth.shape[1:])} of {truth.dtype}"
@@ -50,8 +61,11 @@ def read(data: RawDataset | Samples) -> tuple[Tensor, Tensor, Clusters]:
             f"{int(broken.sum())} of {len(mosaics)} mosaics hold NaN or infinity, first image "
             f"{first}{name}; leave them out"
         )
+    groups_of_images = clusters(len(data), groups)
+    if is_checked:
+        return mosaics, truth if truth.is_floating_point() else truth.long(), groups_of_images
     if truth.ndim == 3 and truth.unique().tolist() == [0, 255]:  # as files of masks often are
         truth = (truth != 0).to(torch.uint8)
     if truth.min() < 0:
         raise InputError(f"targets must be at least 0, got {int(truth.min())}")
-    return mosaics, truth.long(), clusters(len(data), groups)
+    return mosaics, truth.long(), groups_of_images

@@ -13,6 +13,7 @@ from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.models.targets import Targets
 from rawdrift.statistics.basics import Interval
 
 
@@ -28,6 +29,8 @@ def sensitivity(
     points: int = 9,
     confidence: float = 0.95,
     seed: int = 0,
+    targets: Targets | None = None,
+    loss: nn.Module | None = None,
 ) -> Sensitivity:
     """Return Sobol indices of the metric over the box, and its curve along every axis.
 
@@ -35,9 +38,9 @@ def sensitivity(
     SALib. Curves have intervals by bootstrap over images or their groups. If the metric is the same
     at every setting that is drawn, all indices are 0.
 
-    net, isp, data, space, metric, parameters: as for `search`. samples: a power of 2; the metric is
-    computed at samples * (D + 2) settings. points: of a curve, evenly over the axis; the default is
-    added.
+    net, isp, data, space, metric, parameters, targets, loss: as for `search`.
+    samples: a power of 2; the metric is computed at samples * (D + 2) settings.
+    points: of a curve, evenly over the axis; the default is added.
     """
     if type(samples) is not int or samples < 2 or samples & (samples - 1):
         raise InputError(f"samples must be a power of 2, got {samples!r}")
@@ -47,7 +50,7 @@ def sensitivity(
         raise InputError(f"confidence must be above 0.5 and below 1, got {confidence!r}")
     check_seed(seed)
     space = axes_of(isp, space, parameters)
-    chain = Chain(net, isp, data, metric)
+    chain = Chain(net, isp, data, metric, loss, targets=targets)
     variance, indices = _sobol(chain, space, samples, confidence, seed)
     uncertainty = chain.uncertainty(seed)
     curves: dict[str, list[Point]] = {}

@@ -16,6 +16,7 @@ from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.models.targets import Targets
 
 
 def envelope(
@@ -31,6 +32,7 @@ def envelope(
     loss: nn.Module | None = None,
     cameras: int = 200,
     seed: int = 0,
+    targets: Targets | None = None,
 ) -> Envelope:
     """Find the largest intervals, and box, in which the metric drops by `max_drop` at most.
 
@@ -44,7 +46,7 @@ def envelope(
     the default until neither random settings and corners nor an adversarial search inside finds
     one that does not hold; then `cameras` others are drawn uniformly from the box to validate it.
 
-    net, isp, data, space, metric, parameters, loss: as for `search`.
+    net, isp, data, space, metric, parameters, loss, targets: as for `search`.
     Raises InputError as `search` does, and if the metric is too low to drop by `max_drop`.
     """
     for name, value, least in (("max_drop", max_drop, 0.0), ("confidence", confidence, 0.5)):
@@ -54,7 +56,7 @@ def envelope(
         raise InputError(f"cameras must be a whole number from 1 on, got {cameras!r}")
     check_seed(seed)
     space = axes_of(isp, space, parameters)
-    chain = Chain(net, isp, data, metric, loss)
+    chain = Chain(net, isp, data, metric, loss, targets=targets)
     if chain.baseline.metric <= max_drop:
         raise InputError(
             f"the {chain.metric} of the camera's own views is {chain.baseline.metric:.3f}, which "

@@ -68,6 +68,6 @@ def export(
         path,
         data.mosaics[torch.from_numpy(split.test[:COMPARED])],
         camera=data.cameras[0],
-        classes=targets.names if targets.kind == "classification" else (),
+        classes=targets.names if targets.of_classes else (),
         any_size=any_size,
     )

@@ -30,7 +30,7 @@ BRIGHTEST = 0.999  # of the values of a stage, which is shown as white
 def choose(material: Material, test: NDArray[np.int64]) -> list[int]:
     """Choose the images that are shown: of different labels where there are any."""
     labels = material.data.labels
-    if material.targets.kind == "segmentation" or labels is None:
+    if labels is None:
         return [int(index) for index in test[:: max(1, len(test) // SHOWN)][:SHOWN]]
     firsts = {int(labels[index]): index for index in reversed(test.tolist())}
     return [firsts[label] for label in sorted(firsts)][:SHOWN]
@@ -112,13 +112,10 @@ def write(
             image = data.images[pictures.images[0]]
             rows.append(Stages(intensity=intensity, setting=setting, image=image, stages=views))
 
-    def label(index: int) -> str | None:
-        if targets.kind == "segmentation":
-            return None
-        return targets.names[int(targets.values[index])]
-
     samples = [
-        Sample(intensity=intensity, image=data.images[index], label=label(index), views=views)
+        Sample(
+            intensity=intensity, image=data.images[index], label=targets.label(index), views=views
+        )
         for index, views in shown.items()
     ]
     return samples, rows

@@ -52,7 +52,7 @@ class Epoch(msgspec.Struct, frozen=True):
     """The answers to the test images after an epoch.
 
     step: of the optimizer. outcomes: a class for each image, or counts of pixels for each mask;
-    see `models.metrics.outcome`.
+    see `models.targets.Targets.outcome`.
     """
 
     step: int

@@ -17,7 +17,6 @@ from rawdrift.data.splits import validation
 from rawdrift.isp.yuv import Channels
 from rawdrift.models.chain import Develop
 from rawdrift.models.evaluate import answer
-from rawdrift.models.metrics import over_set
 from rawdrift.models.train import Course, DivergedError
 
 TRAININGS = len(CONFIGURATIONS)
@@ -86,7 +85,7 @@ def choose(
         try:
             net = fit(data, targets, torch.from_numpy(split.train), develop, course=Course())
             outcomes, _ = answer(develop, net, data, targets, held_out)
-            scored = over_set(outcomes, targets, held_out)
+            scored = targets.scores(outcomes, held_out)
         except DivergedError:
             by_name[name] = None
         else:

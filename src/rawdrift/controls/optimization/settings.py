@@ -18,7 +18,6 @@ from rawdrift.data.splits import Split
 from rawdrift.models.chain import Develop, Front, Normalize
 from rawdrift.models.evaluate import answer
 from rawdrift.models.fronts import NeuralISP, Packed
-from rawdrift.models.metrics import over_set
 from rawdrift.models.spec import Task
 from rawdrift.models.train import Course, DivergedError, seeded
 
@@ -102,7 +101,7 @@ def _follow(
         raise DivergedError("the loss of the test images is not finite")
     return {
         "outcomes": outcomes.tolist(),
-        "test": {"loss": value, **over_set(outcomes, targets, test)},
+        "test": {"loss": value, **targets.scores(outcomes, test)},
         "isps": states(front, data, test) if unit.setting == "learned" else [],
     }
 

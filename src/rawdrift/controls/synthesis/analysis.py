@@ -296,7 +296,7 @@ def _worst(material: Material, grid: Grid, cells: Sequence[Cell], kind: Kind, ta
 
 def _recalls(material: Material, grid: Grid, row: int, case: Case) -> list[Recall]:
     """The recall of each class that has images, on own views and on the case."""
-    if material.targets.kind != "classification":
+    if not material.targets.of_classes:
         return []
     recalls = []
     for index, label in enumerate(material.targets.names):

@@ -27,7 +27,6 @@ from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
 from rawdrift.models import networks
 from rawdrift.models.chain import BATCH, Develop
 from rawdrift.models.evaluate import Answers, evaluate
-from rawdrift.models.metrics import over_set
 from rawdrift.models.train import resolve_precision, train
 from rawdrift.report import style
 from rawdrift.runs.store import Finished
@@ -104,7 +103,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
                 "n": len(test),
             }
             for case in self.cases
-            for metric, value in over_set(answers.outcomes[case.key], targets, test).items()
+            for metric, value in targets.scores(answers.outcomes[case.key], test).items()
         ]
         precision = self.spec.task.precision
         return SynthesisRecord(

@@ -33,9 +33,8 @@ class Grid:
     ):
         data, targets, splits = material
         self.cases, self.trained, self.folds = list(cases), list(trained), len(splits)
-        has_masks = targets.kind == "segmentation"
         self.measures, self.truth = targets.measures, targets.truth
-        shape = (len(trained), len(cases), len(data), *((targets.outputs, 3) if has_masks else ()))
+        shape = (len(trained), len(cases), len(data), *targets.right_outcomes().shape[1:])
         self.outcomes: Outcomes = np.empty(shape, dtype=np.int64)
         self.distance = {kind: np.zeros(shape[:2]) for kind in ("dssim", "mse")}
         self.fold = np.empty(len(data), dtype=np.int64)

@@ -75,14 +75,10 @@ class _Samples:
                 change=self.pictures.write_change(f"{name}-change", before, after),
                 matched_score=_number(matched[index]),
                 score=_number(drifted[index]),
+                label=targets.label(index),
+                matched_prediction=targets.answer(grid.outcomes[row, own, index]),
+                prediction=targets.answer(grid.outcomes[row, column, index]),
             )
-            if targets.kind == "classification":
-                image = replace(
-                    image,
-                    label=targets.names[int(grid.truth[index])],
-                    matched_prediction=targets.names[int(grid.outcomes[row, own, index])],
-                    prediction=targets.names[int(grid.outcomes[row, column, index])],
-                )
             images.append(image)
         return replace(worst, amplified=AMPLIFIED, images=images)
 

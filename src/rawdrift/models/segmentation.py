@@ -1,0 +1,86 @@
+"""Segmentation: the class of each pixel."""
+
+from dataclasses import dataclass
+from typing import Any, Self, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rawdrift.checks import InputError
+from rawdrift.data.dataset import RawDataset
+from rawdrift.models.losses import CrossEntropy, Dice, Sum, class_weights
+from rawdrift.models.spec import Task
+from rawdrift.models.targets import Targets
+from rawdrift.statistics import measures
+from rawdrift.statistics.measures import Measure, Outcomes
+
+
+@final
+@dataclass(frozen=True)
+class Segmentation(Targets):
+    """values: class numbers, (N, H, W) uint8; in binary masks 1 for the object, else 0.
+
+    Logits (N, C, H, W). Binary masks have one name, "object", and one channel, which predicts the
+    object where its logit is above 0. Outcomes: the pixels of each class in the intersection, in
+    the prediction and in the mask, (N, C, 3).
+    """
+
+    kind = "segmentation"
+    of_pixels = True
+
+    @classmethod
+    def of(cls, data: RawDataset, task: Task) -> Self:
+        if data.masks is None:
+            raise InputError(
+                "the data have no masks, and segmentation needs them; add a column mask to "
+                "manifest.csv"
+            )
+        masks = data.masks[torch.arange(len(data))]  # into memory, if they are mapped from a file
+        if task.mask == "binary":
+            return cls(("object",), (masks != 0).to(torch.uint8))
+        values = masks.unique()
+        if len(values) < 2:
+            raise InputError(f"the masks hold one value, {values.tolist()}, expected at least 2")
+        number = torch.zeros(256, dtype=torch.uint8)
+        number[values.long()] = torch.arange(len(values), dtype=torch.uint8)
+        return cls(tuple(map(str, values.tolist())), number[masks.long()])
+
+    def loss(self, task: Task, images: Tensor) -> nn.Module:
+        if task.loss == "dice":
+            return Dice(self.outputs)
+        cross_entropy = CrossEntropy(class_weights(task, self.outputs, self.values[images]))
+        if task.loss == "cross_entropy":
+            return cross_entropy
+        return Sum([cross_entropy, Dice(self.outputs)])
+
+    def outcome(self, logits: Tensor, values: Tensor) -> Tensor:
+        if logits.shape[1] == 1:
+            return _overlap(logits.squeeze(1) > 0, values != 0).unsqueeze(1)
+        predicted = logits.argmax(dim=1)
+        classes = range(logits.shape[1])
+        return torch.stack([_overlap(predicted == c, values == c) for c in classes], dim=1)
+
+    def table(self) -> dict[str, Measure]:
+        return measures.segmentation()
+
+    def right_outcomes(self) -> Outcomes:
+        classes = [1] if self.outputs == 1 else range(self.outputs)
+        pixels = torch.stack([(self.values == c).sum(dim=(1, 2)) for c in classes], dim=1)
+        return pixels.unsqueeze(-1).expand(-1, -1, 3).numpy()
+
+    def more_scores(self, outcomes: Outcomes, images: NDArray[Any]) -> dict[str, float]:
+        """IoU and Dice with 1 for an empty mask that was predicted empty, and image_iou and
+        image_dice, their means over images."""
+        truth, scores = self.truth[images], {}
+        for name, measure in self.table().items():
+            features = measure.features(outcomes, truth)
+            scores[name] = float(np.nan_to_num(measure.of(features.sum(-2)), nan=1.0))
+            scores[f"image_{name}"] = float(np.nan_to_num(measure.of(features), nan=1.0).mean())
+        return scores
+
+
+def _overlap(predicted: Tensor, mask: Tensor) -> Tensor:
+    """Return the pixels (N, 3) in both, in the prediction, and in the mask: (N, H, W) booleans."""
+    return torch.stack([x.sum(dim=(-2, -1)) for x in (predicted & mask, predicted, mask)], dim=-1)
