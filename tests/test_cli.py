@@ -329,7 +329,7 @@ BAD_COMMANDS = {
     ),
     "no config": (["synthesis", "--config", "none.yaml", "--out", "OUT"], "none.yaml"),
     "unknown camera": (["develop", "RAW", "--camera", "raw-dron", "--out", "OUT"], "raw-drone"),
-    "no camera": (["develop", "RAW", "--out", "OUT"], "give --camera"),
+    "no camera": (["develop", "RAW", "--out", "OUT"], "give a camera"),
     "unknown isp": (["develop", "RAW", "--isp", "xx", *DEVELOP], "bi,s,me"),
     "unknown format": (["develop", "RAW", "--format", "jpg", *DEVELOP], "png; tiff"),
     "unknown channels": (["develop", "RAW", "--channels", "rgb", *DEVELOP], "luma; yuv"),
