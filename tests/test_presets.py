@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from rawdrift.cli import main
-from rawdrift.controls import presets
+from rawdrift.controls import CONTROLS, presets
 
 # Table 2 of the paper.
 TABLE = {
@@ -39,7 +39,7 @@ def test_the_optimization_of_the_paper(capsys):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_preset_is_named_in_the_help_and_in_the_error(command, capsys):
-    assert presets.names(command) == sorted(TABLE)
+    assert presets.names(CONTROLS[command]) == sorted(TABLE)
     assert main([command, "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert main([command, "--config=paper-drones", "--out", "x"]) == 2
