@@ -311,3 +311,15 @@ def test_taps_of_menon_where_nothing_is_measured_are_not_learned():
     for engine in ("eager", "fused"):
         gradient = gradients(engine, isp, noise(14, 17))
         assert torch.equal(gradient["demosaic.kernels"] != 0, isp.demosaic.kernels != 0)
+
+
+@pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
+def test_a_view_in_inference_mode_leaves_later_gradients_alone(name):
+    """Whatever is kept from one call to the next must be usable in both modes."""
+    mosaic, isp = noise(2, 20, 22), rd.isp.parametrized(name, CAMERA)
+    with torch.inference_mode():
+        before = isp(mosaic)
+    view = isp(mosaic.requires_grad_())
+    view.sum().backward()
+    assert torch.equal(view.detach(), before)
+    assert torch.isfinite(mosaic.grad).all()

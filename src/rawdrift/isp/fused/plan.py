@@ -6,7 +6,7 @@ For every engine: no Numba here. Every stage is optional but demosaicing; a miss
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -178,7 +178,6 @@ def numbers(layout: Layout, values: Mapping[str, Tensor]) -> Numbers:
     )
 
 
-@cache
 def _sites(cfa: Pattern) -> Tensor:
     """Which of the four numbers of a black level belongs to each pixel of the 2x2 cell."""
     sites = torch.empty(2, 2, dtype=torch.long)
@@ -187,7 +186,6 @@ def _sites(cfa: Pattern) -> Tensor:
     return sites
 
 
-@cache
 def _measured() -> Tensor:
     """Where Menon's taps fall on what is measured; others don't count."""
     return torch.tensor(Menon2007.numbers["kernels"].default) != 0
