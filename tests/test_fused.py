@@ -6,6 +6,7 @@ zero.
 
 import dataclasses
 import os
+import subprocess
 import sys
 from itertools import combinations
 
@@ -297,6 +298,24 @@ def test_the_key_of_kept_kernels_is_that_of_all_that_they_name():
         for helper in (part, other)
     }
     assert len(keys) == 12
+
+
+def test_the_key_of_kept_kernels_is_the_same_in_every_process():
+    code = """if True:
+        from rawdrift.isp.fused import compiled, driver
+        stages = tuple(driver.DEMOSAICING.values())
+        print(compiled.key((driver.forward, driver.backward, *stages)))"""
+    keys = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(keys) == 1
 
 
 # Mosaics of every kind

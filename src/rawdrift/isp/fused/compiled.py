@@ -157,13 +157,16 @@ def key(function: Any) -> str:
             if value in seen:
                 return
             seen.add(value)
-            digest.update(repr(sorted((k, str(v)) for k, v in options.items())).encode())
+            for name in sorted(options):
+                add((name, options[name]))
             add_code(value.__code__, value.__globals__)
             for cell in value.__closure__ or ():
                 add(cell.cell_contents)
         elif isinstance(value, tuple):
             for part in (type(value).__name__, len(value), *value):
                 add(part)
+        elif isinstance(value, set | frozenset):
+            add(("set", *sorted(value)))
         elif isinstance(value, type):
             add((value.__name__, *getattr(value, "_fields", ())))
         elif isinstance(value, np.ndarray | np.generic):

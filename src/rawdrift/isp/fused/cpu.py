@@ -108,7 +108,8 @@ def _views(plans: list[Plan], mosaic: Tensor, bit_depth: int) -> list[Tensor] | 
     images = mosaic.reshape(-1, height, width).contiguous()
     out = [empty(*mosaic.shape[:-2], 3, height, width) for _ in plans]
     plan = plans[0]
-    stage, task = DEMOSAICING[plan.layout.demosaic], driver.FORWARD[plan.layout.demosaic]
+    stage = DEMOSAICING[plan.layout.demosaic]
+    task = driver.forward_task(stage)
     sites, kernels = _sites(plan, mosaic.dtype, bit_depth), _kernels(plan)
     numbers = _numbers(*plans)
     read = _mosaics(images)
@@ -267,7 +268,8 @@ def gradients(
     out = torch.empty(images.shape if "mosaic" in wanted else (1, 1, 1))
     blocks, tiles = -(-height // rows.BLOCK), -(-width // _COLUMNS)
     totals = np.zeros((len(images) * tiles * blocks, rows.TOTALS))
-    stage, task = DEMOSAICING[plan.layout.demosaic], driver.BACKWARD[plan.layout.demosaic]
+    stage = DEMOSAICING[plan.layout.demosaic]
+    task = driver.backward_task(stage)
     sites, kernels = _sites(plan, mosaic.dtype, bit_depth), _kernels(plan)
     numbers, kinds, wants = _numbers(plan), _kinds(plan), _wanted(wanted)
     read, to_mosaic = _mosaics(images), out.numpy()

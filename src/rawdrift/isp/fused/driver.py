@@ -5,6 +5,8 @@ behind (its delay). What later stages read stays in rings of rows, in the first 
 Going back, the forward pass is computed again in longer rings, with every stage's gradient behind.
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 from rawdrift.isp.bilinear import Bilinear
@@ -37,6 +39,7 @@ from rawdrift.isp.fused.sharpen import (
 )
 from rawdrift.isp.malvar import Malvar2004
 from rawdrift.isp.menon import Menon2007
+from rawdrift.isp.step import Step
 
 
 class Numbers(NamedTuple):
@@ -98,7 +101,7 @@ class Demosaicing(NamedTuple):
     rings_back: tuple[int, int]  # as `rings`, of the gradient of colors
 
 
-DEMOSAICING: dict[Any, Demosaicing] = {
+DEMOSAICING: dict[type[Step], Demosaicing] = {
     Bilinear: Demosaicing(
         forward=linear.bilinear,
         kept=linear.bilinear,
@@ -394,12 +397,16 @@ def view_back(s, at, grad, strides, r, part, kinds, numbers, wants, totals):
         total(totals, EXPONENT, s, at.of_exponent, first, own)
 
 
-FORWARD = {
-    step: task(forward, demosaic=stage.forward, DELAY=stage.delay, RINGS=stage.rings)
-    for step, stage in DEMOSAICING.items()
-}
-BACKWARD = {
-    step: task(
+@cache
+def forward_task(stage: Demosaicing) -> Callable[..., bool]:
+    """The task `forward` with this demosaicing."""
+    return task(forward, demosaic=stage.forward, DELAY=stage.delay, RINGS=stage.rings)
+
+
+@cache
+def backward_task(stage: Demosaicing) -> Callable[..., bool]:
+    """The task `backward` with this demosaicing."""
+    return task(
         backward,
         demosaic_kept=stage.kept,
         demosaic_back=stage.back,
@@ -409,5 +416,3 @@ BACKWARD = {
         KEPT=stage.kept_halves,
         RINGS_BACK=stage.rings_back,
     )
-    for step, stage in DEMOSAICING.items()
-}
