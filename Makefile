@@ -16,10 +16,7 @@ test:
 	$(BIN)python -m pytest -n 2
 
 docs:
-	$(BIN)pdoc -o site rawdrift rawdrift.camera.camera rawdrift.camera.read \
-		rawdrift.data.dataset rawdrift.data.manifest rawdrift.data.splits \
-		rawdrift.tasks.task rawdrift.tasks.train rawdrift.controls.synthesis \
-		rawdrift.controls.statistics rawdrift.runs.spec rawdrift.runs.store rawdrift.report
+	$(BIN)pdoc -o site rawdrift
 
 schemas:  # of results, which ship with the package
 	$(BIN)python -c "from rawdrift.controls import CONTROLS, result; \
