@@ -63,7 +63,8 @@ class _PartCompiler(CompilerBase):
     """Compiles a part without optimizing it before it is linked into a task.
 
     By default Numba optimizes every function together with all that it calls, makes machine code
-    of it, and then does the same again with its callers.
+    of it, and then does the same again with its callers: the first forward and backward pass of
+    `bi,s,ga` then take 34 s instead of 19 (November 2026, one shared core).
     """
 
     def define_pipelines(self):
