@@ -197,7 +197,7 @@ def test_what_a_file_says_of_it_is_checked(lab):
         ("amount = 1.5", "", "field of step 'vivid' amount is missing"),
         ("amount = 1.5", "amount = 1.5\nhue = 1", "unknown field of step 'vivid' 'hue'"),
         ("steps.Saturation", "steps.Saturate", "own_lab.steps has no Saturate"),
-        ("steps.Saturation", "steps.luma", "is no class of steps"),
+        ("steps.Saturation", "steps.luma", "is not a class of steps"),
         ("own_lab.steps.Saturation", "own_labs.steps.Saturation", "there is no module own_labs"),
     ]:
         path.write_text(text.replace(old, new))

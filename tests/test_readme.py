@@ -1,4 +1,4 @@
-"""The README's examples run as they stand there."""
+"""The examples of the README and of docs/ run as they stand there."""
 
 import re
 import shlex
@@ -8,18 +8,26 @@ import pytest
 
 from rawdrift.cli import parser
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    path.name: path.read_text("utf-8") for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"))
+}
+EXAMPLES = [
+    pytest.param(code, id=f"{name}-{number}")
+    for name, text in sorted(PAGES.items())
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+]
 
 
-@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+@pytest.mark.parametrize("code", EXAMPLES)
 def test_python_examples_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "README.md", "exec"), {})
+    exec(compile(code, "example", "exec"), {})
 
 
 def commands():
     """The commands of indented blocks, with continued lines joined and comments left out."""
-    text = README.replace("\\\n", " ")
+    text = PAGES["README.md"].replace("\\\n", " ")
     for line in re.findall(r"^    (rawdrift .*)$", text, re.MULTILINE):
         yield line.split("  #")[0].strip()
 

@@ -62,7 +62,7 @@ def missing(store, units):
         (lambda: Task(batch_size=1), "batch_size must be.*at least 2"),
         (
             lambda: Task(weights="imagnet"),
-            "task.weights 'imagnet' is no file; choose none, imagenet",
+            "task.weights 'imagnet' is not a file; choose none, imagenet",
         ),
         (lambda: SynthesisSpec(SPEC.data, seed=-1), "seed must be"),
     ],

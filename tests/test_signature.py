@@ -111,21 +111,21 @@ def test_any_change_is_noticed(file):
 
 
 UNUSABLE = {
-    "no JSON": (lambda file, content: file.write_text("{"), "it is no JSON"),
-    "NaN": (lambda file, content: file.write_text('{"format": NaN}'), "it is no JSON"),
-    "binary": (lambda file, content: file.write_bytes(b"\xff\xfe"), "it is no JSON"),
+    "no JSON": (lambda file, content: file.write_text("{"), "it is not JSON"),
+    "NaN": (lambda file, content: file.write_text('{"format": NaN}'), "it is not JSON"),
+    "binary": (lambda file, content: file.write_bytes(b"\xff\xfe"), "it is not JSON"),
     "beyond any float": (
         lambda file, content: file.write_text(
             json.dumps(content).replace(json.dumps(content["space"][0]["low"]), "-1e999")
         ),
-        "it is no JSON (-1e999 is no number",
+        "it is not JSON (-1e999 is not a JSON number",
     ),
     "a whole number beyond any float": (
         lambda file, content: (
             content["isp"]["numbers"].update({"gamma.gamma": 10**400}),
             file.write_text(json.dumps(resealed(content))),
         ),
-        "it is no JSON (1000",
+        "it is not JSON (1000",
     ),
     "another file": (lambda file, content: file.write_text("[1]"), "its format is not"),
     "no file": (lambda file, content: file.unlink(), "does not exist"),

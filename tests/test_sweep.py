@@ -127,7 +127,7 @@ def test_a_users_own_model_from_the_command_to_a_checked_signature(tmp_path, cap
     ]  # fmt: skip
     assert main(command) == 0
     told = capsys.readouterr().out
-    assert "worst that was found: accuracy falls from" in told
+    assert "worst setting found: accuracy falls from" in told
     result = result_of(run)
     assert (result.trained_here, result.models, result.tested) == (False, 1, [40])
     assert result.groups == ["all", "color_correction", "gamma"]
@@ -498,7 +498,7 @@ def test_the_demo_ends_with_all_reports_and_a_signature(tmp_path, monkeypatch, c
     assert f"report: {out / 'report.html'}" in told
     assert f"report: {out / 'forensics/report.html'}" in told
     assert f"report: {out / 'optimization/report.html'}" in told
-    assert "worst that was found: accuracy falls from" in told
+    assert "worst setting found: accuracy falls from" in told
     assert f"rawdrift check {out / 'forensics/signature.json'}" in told
     rd.forensics.Signature.load(out / "forensics/signature.json")
     tests = {(row["test_kind"], row["test"]) for row in rows(out)}

@@ -132,7 +132,7 @@ def test_isp_files_that_do_not_fit(tmp_path):
         with_isps(tmp_path / "bi,s,ga.toml")
     with pytest.raises(rd.InputError, match="unknown pipeline in synthesis.train 'learned'.*other"):
         with_isps(tmp_path / "other.toml")
-    with pytest.raises(rd.InputError, match="no.toml' is no file"):
+    with pytest.raises(rd.InputError, match="no.toml' is not a file"):
         with_isps(tmp_path / "no.toml")
     assert not (tmp_path / "run").exists()
 

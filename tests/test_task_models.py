@@ -243,7 +243,7 @@ def test_building_leaves_the_modes_and_the_random_state_of_a_network_alone(own):
         ({"class_weights": "some"}, "none; balanced"),
         ({"augment": "heavy"}, "none; weak; strong"),
         ({"normalize": "imagenet"}, "is for task.checkpoint"),
-        ({"checkpoint": "nowhere.pt"}, "is no file"),
+        ({"checkpoint": "nowhere.pt"}, "is not a file"),
         ({"checkpoint": __file__, "weights": "imagenet"}, "give one"),
         ({"checkpoint": __file__, "normalize": "imagenett"}, "none, imagenet, or"),
         ({"checkpoint": __file__, "normalize": [[1.0, 2.0], [1.0, 2.0]]}, "3 finite numbers"),

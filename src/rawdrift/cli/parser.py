@@ -19,18 +19,18 @@ def build() -> Parser:
 
     demo = command("The three controls on synthetic blood smears, each with its report.")
     demo.add_argument("--out", default="runs/demo", help="run folder")
-    commands.add_subcommand("demo", demo, help="the whole story on synthetic data, in minutes")
+    commands.add_subcommand("demo", demo, help="all three controls on synthetic data, in minutes")
 
     develop = command("Develop raw files into 16-bit pictures.")
     develop.add_argument("raws", nargs="+", metavar="RAW", help="TIFF, PNG, NPY, DNG, ...")
     develop.add_argument(
         "--camera",
-        help="shipped name or .toml file; left out: that of an ISP file, or of the raw file itself",
+        help="shipped name or .toml file; by default that of the ISP file or of the raw file",
     )
     develop.add_argument(
         "--isp",
         default="bi,s,ga",
-        help=f"one of {' '.join(CONFIGURATIONS)}, all, or an ISP file, with its camera (.toml)",
+        help=f"one of {' '.join(CONFIGURATIONS)}, all, or an ISP file (.toml)",
     )
     develop.add_argument("--out", required=True, help="folder for the pictures")
     develop.add_argument("--format", default="png", help="png or tiff")
@@ -45,16 +45,16 @@ def build() -> Parser:
         runs.add_argument(
             "--config", action="config", help=f"YAML file with the same fields{others}"
         )
-        runs.add_argument("--out", type=str, help="run folder, new or to go on with")
+        runs.add_argument("--out", type=str, help="run folder: a new one, or one to resume")
         runs.add_class_arguments(control.spec, None)
         _add_computing(runs)
         commands.add_subcommand(name, runs, help=control.help)
         parser.commands[name] = runs
 
-    report = command("Write the report of finished runs again; of several also a comparison.")
+    report = command("Rewrite the reports of finished runs, and compare synthesis runs.")
     report.add_argument("runs", nargs="+", metavar="RUN", help="run folder")
-    report.add_argument("--out", help="folder for the comparison; left out: that of the last run")
-    commands.add_subcommand("report", report, help="the report of a run again, or compare runs")
+    report.add_argument("--out", help="folder for the comparison; by default that of the last run")
+    commands.add_subcommand("report", report, help="rewrite reports, and compare runs")
 
     export = command("Write a learned ISP with its network as one file that takes raw mosaics.")
     export.add_argument(
@@ -70,31 +70,32 @@ def build() -> Parser:
 
     check = command("Is this camera inside the envelope of a forensic signature?")
     check.add_argument("signature", metavar="SIGNATURE", help="signature.json")
-    check.add_argument("--camera", help=f"{_CAMERA}; left out: that of an ISP file")
+    check.add_argument("--camera", help=f"{_CAMERA}; by default that of the ISP file")
     check.add_argument(
-        "--isp", help="its configuration, or an ISP file; exit 2 where the signature is of another"
+        "--isp",
+        help="one of the twelve, or an ISP file; exits with 2 if it is not the signed one",
     )
-    check.add_argument("--json", action="store_true", help="as JSON, in place of text")
+    check.add_argument("--json", action="store_true", help="print JSON instead of text")
     _add_imports(check)
     commands.add_subcommand("check", check, help="is a camera inside a signature's envelope?")
 
     data = command("Raw images with their labels: fetch, store and describe them.")
     commands.add_subcommand("data", data, help="fetch, store and describe data")
     actions = data.add_subcommands(required=True, dest="action", metavar="ACTION")
-    fetch = command("Fetch a published dataset (Zenodo record 5235536), or go on with it.")
+    fetch = command("Fetch a published dataset (Zenodo record 5235536), or resume its download.")
     fetch.add_argument("name", metavar="DATASET", help=" or ".join(PUBLISHED))
     fetch.add_argument("--root", required=True, help="folder for the files")
-    fetch.add_argument("--url", help="of a mirror: its copy of the Zenodo record, in JSON")
+    fetch.add_argument("--url", help="URL of a mirror's copy of the Zenodo record, in JSON")
     actions.add_subcommand("fetch", fetch, help="download, check and unpack a published dataset")
-    pack = command("Store a dataset of any size as two files, opened at once.")
+    pack = command("Store a dataset of any size in two files that open at once.")
     pack.add_class_arguments(Data, "data")
-    pack.add_argument("--out", required=True, help="folder of the store, a new one")
+    pack.add_argument("--out", required=True, help="new folder for the store")
     _add_imports(pack)
-    actions.add_subcommand("pack", pack, help="store a dataset, to be opened at once")
+    actions.add_subcommand("pack", pack, help="store a dataset so that it opens at once")
     parser.commands["pack"] = pack
     describe = command("Count the images, and look for what is wrong with them.")
     describe.add_class_arguments(Data, "data")
-    describe.add_argument("--json", action="store_true", help="as JSON, in place of text")
+    describe.add_argument("--json", action="store_true", help="print JSON instead of text")
     describe.add_argument("--sheet", type=str, help="PNG to draw images of every class into")
     describe.add_argument(
         "--verify", action="store_true", help="compare a packed folder with its checksums first"
@@ -106,28 +107,33 @@ def build() -> Parser:
     cameras = command("The cameras that come with rawdrift, and your own.")
     commands.add_subcommand("cameras", cameras, help="list, show or calibrate cameras")
     actions = cameras.add_subcommands(required=True, dest="action", metavar="ACTION")
-    actions.add_subcommand("list", command("List the shipped cameras."))
+    shipped = command("List the shipped cameras.")
+    actions.add_subcommand("list", shipped, help="list the shipped cameras")
     show = command("Print a camera file.")
-    show.add_argument("name", metavar="_CAMERA", help=_CAMERA)
-    actions.add_subcommand("show", show)
-    fit = command("Black level, gain and read noise from dark and flat frames (EMVA 1288).")
-    fit.add_argument("--dark", nargs="+", required=True, metavar="RAW", help="2 or more, no light")
+    show.add_argument("name", metavar="CAMERA", help=_CAMERA)
+    actions.add_subcommand("show", show, help="print a camera file")
+    fit = command("Measure black level, gain and read noise from dark and flat frames (EMVA 1288).")
+    fit.add_argument("--dark", nargs="+", required=True, metavar="RAW", help="at least 2 frames")
     fit.add_argument(
-        "--flat", nargs="+", required=True, metavar="RAW", help="2 at each of some exposures"
+        "--flat",
+        nargs="+",
+        required=True,
+        metavar="RAW",
+        help="2 frames at each of several exposures",
     )
-    fit.add_argument("--camera", help="what else is known: shipped name or .toml file")
-    fit.add_argument("--cfa", help="RGGB, BGGR, GRBG or GBRG, where nothing else is known")
+    fit.add_argument("--camera", help="camera with the other numbers: shipped name or .toml file")
+    fit.add_argument("--cfa", help="RGGB, BGGR, GRBG or GBRG, if no camera is given")
     fit.add_argument("--out", required=True, help="camera file to write (.toml)")
-    actions.add_subcommand("fit", fit)
+    actions.add_subcommand("fit", fit, help="measure a camera from dark and flat frames")
     parser.commands["fit"] = fit
     return parser
 
 
 def _add_computing(parser: Parser) -> None:
-    """Where a run is computed and told of: no part of the experiment."""
+    """Add the arguments that say where a run is computed and logged, not what it computes."""
     parser.add_argument("--compute", default="inline", help=f"one of {', '.join(KINDS)}")
-    parser.add_argument("--workers", type=int, help="processes at a time")
-    parser.add_argument("--threads", type=int, help="of each unit")
+    parser.add_argument("--workers", type=int, help="number of processes at a time")
+    parser.add_argument("--threads", type=int, help="threads of each unit")
     parser.add_argument("--gpus", type=float, default=0.0, help="of each unit on a Ray cluster")
     parser.add_argument("--tracker", default="none", help="none or mlflow")
     _add_imports(parser)
@@ -139,5 +145,5 @@ def _add_imports(parser: Parser) -> None:
         "--allow_import",
         action="append",
         metavar="import:MODULE.NAME",
-        help="code of yours that a file may name; give it once for each",
+        help="your own code that a file may name; repeat the option for each",
     )

@@ -19,4 +19,4 @@ def find(control: Control, name: str) -> Path:
     if control.presets and name in known:
         return control.presets / f"{name}.yaml"
     others = f", or one of {', '.join(known)}" if known else ""
-    raise InputError(f"--config {name} is no file and no preset; give a YAML file{others}")
+    raise InputError(f"--config {name} is neither a file nor a preset; give a YAML file{others}")

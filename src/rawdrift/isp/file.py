@@ -267,7 +267,7 @@ def _class(kind: object, name: str) -> type[Step]:
         return STEPS[choose(f"kind of step {name!r}", kind, STEPS)]
     step = imports.resolve(str(kind), f"kind of step {name!r}")
     if not (isinstance(step, type) and issubclass(step, Step)):
-        raise InputError(f"kind of step {name!r}: {kind} is no class of steps (rd.isp.Step)")
+        raise InputError(f"kind of step {name!r}: {kind} is not a class of steps (rd.isp.Step)")
     return step
 
 

@@ -39,5 +39,5 @@ def existing_file(name: str, value: str, expected: str) -> str:
     """Return the absolute path of a file that a field names. Raises InputError without one."""
     path = Path(value).expanduser().resolve()
     if not path.is_file():
-        raise InputError(f"{name} {value!r} is no file; choose {expected}")
+        raise InputError(f"{name} {value!r} is not a file; choose {expected}")
     return str(path)

@@ -43,7 +43,7 @@ class Signature:
         except FileNotFoundError:
             raise InputError(f"signature {path} does not exist") from None
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{path} is not a signature: it is no JSON ({error})") from None
+            raise InputError(f"{path} is not a signature: it is not JSON ({error})") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise InputError(f'{path} is not a signature: its format is not "{FORMAT}"')
         if content.get("version") != VERSION:
@@ -88,7 +88,7 @@ def _whole(text: str) -> int:
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text[:20]} is no number of JSON")
+    raise ValueError(f"{text[:20]} is not a JSON number")
 
 
 def schema() -> dict[str, Any]:

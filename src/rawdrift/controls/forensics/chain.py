@@ -143,7 +143,8 @@ class Chain:
         """
         if int(self.clusters.max()) == 0:
             raise InputError(
-                "all images are of one group, which tells nothing of others; give data of several"
+                "all images are of one group, so nothing can be said about other groups; "
+                "give images of several groups"
             )
         draws = int(min(MOST_DRAWS, max(DRAWS, np.ceil(BEYOND / level))))
         return Uncertainty(

@@ -51,7 +51,7 @@ def lines(result: ForensicsResult, run: Path) -> Iterator[str]:
         fold = f" (fold {worst.search.fold + 1})" if result.models > 1 else ""
         before = worst.metric.value + worst.drop.value
         yield (
-            f"worst that was found: {metric} falls from {before:.3f} to {worst.metric.value:.3f} "
+            f"worst setting found: {metric} falls from {before:.3f} to {worst.metric.value:.3f} "
             f"at {_some(axes.moved(result))}{fold}"
         )
     if result.envelope is None or result.signature is None:
@@ -61,7 +61,7 @@ def lines(result: ForensicsResult, run: Path) -> Iterator[str]:
         for axis in result.space
         for low, high in [result.envelope.box[axis.name]]
     ]
-    yield f"safe together, with a drop of {result.envelope.max_drop:g} at most: {_some(box)}"
+    yield f"safe together, with a drop of at most {result.envelope.max_drop:g}: {_some(box)}"
     file = run / result.signature.file
     yield f"is another camera inside? rawdrift check {file} --camera CAMERA"
 

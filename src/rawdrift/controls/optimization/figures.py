@@ -155,7 +155,7 @@ def differences(result: OptimizationResult) -> Figure:
             if change is not None:
                 color = SPREAD if not change.certain else ACCENT if change.value > 0 else WRONG
                 interval(axes, y, change.interval, color)
-        axes.set_xlabel(f"{style.metric(result.metric)} less that of {plain(base)}")
+        axes.set_xlabel(f"{style.metric(result.metric)} minus that of {plain(base)}")
     panels[0].set_yticks(range(len(lines)), labels)
     same_scale(panels, "x")
     return figure

@@ -161,7 +161,7 @@ def lines(result: OptimizationResult) -> Iterator[str]:
             yield f"{light(intensity).lower()}, {metric} in the end: {values}"
         change = gain(result, intensity, FIRST, SECOND)
         if change:
-            yield f"  {FIRST} less {SECOND}: {difference(change)}"
+            yield f"  {FIRST} minus {SECOND}: {difference(change)}"
     if result.diverged:
         count = len(result.diverged)
         yield f"diverged, and left out of every mean: {count} training{'s' * (count > 1)}"

@@ -93,7 +93,7 @@ def _tiles(result: OptimizationResult) -> Iterator[Tile]:
             number, small = style.number(gain.value, 3), findings.interval(gain.interval)
             number = f"+{number}" if round(gain.value, 3) > 0 else number
             note = (
-                f"{metric} in the end, {FIRST} less {SECOND}; {findings.p_value(gain.p)}. "
+                f"{metric} in the end, {FIRST} minus {SECOND}; {findings.p_value(gain.p)}. "
                 f"Highest: {highest.setting}, {style.number(highest.final.mean, 3)}"
             )
         yield Tile(f"Intensity {intensity:g}", number, small, note)

@@ -59,8 +59,8 @@ def _load(run: str | Path) -> SynthesisResult:
     result = load_result(run)
     if not isinstance(result, SynthesisResult):
         raise InputError(
-            f"only runs of drift synthesis can be compared, and {run} is none; each run has a page "
-            f"of its own, report.html"
+            f"only runs of drift synthesis can be compared, and {run} is not one; each run has "
+            f"its own page, report.html"
         )
     return result
 
