@@ -7,6 +7,7 @@ import pytest
 
 import rawdrift as rd
 from rawdrift import imports
+from rawdrift.cli import main
 
 
 @pytest.fixture
@@ -74,3 +75,9 @@ def test_a_checksum_changes_with_the_source(package):
     (package / "mine/parts.py").write_text("VALUE = 3\n\ndef double(x):\n    return x + x\n")
     assert imports.checksum("import:mine.parts.double", "field") != before
     assert imports.checksum("import:builtins.len", "field") == ""
+
+
+@pytest.mark.parametrize("given", [["--allow_import", "mine.double"], ["--allow_import=a b"]])
+def test_a_wrong_permission_is_refused(given, capsys):
+    assert main(["develop", "a.npy", "--out", "views", *given]) == 2
+    assert "allow_import takes import:package.module.name, got" in capsys.readouterr().err

@@ -148,6 +148,10 @@ def test_a_run_folder_of_version_0_1_is_refused(tmp_path):
         (tmp_path / "records/a.json").write_text('{"checksum": "0", "record": {"rows": []}}')
     with pytest.raises(rd.InputError, match=r"earlier release of rawdrift.*new folder"):
         store(tmp_path)
+    spec = tmp_path / "spec.yaml"  # its defaults were others
+    spec.write_text(spec.read_text() + "metric: accuracy\n")
+    with pytest.raises(rd.InputError, match=r"earlier release of rawdrift.*new folder"):
+        store(tmp_path)
 
 
 def test_numbers_that_json_lacks_become_null(tmp_path):

@@ -38,13 +38,19 @@ def references(value: object) -> set[str]:
     return set()
 
 
+def checked(name: str) -> str:
+    """Return an import that is to be allowed. Raises InputError for a name of another form."""
+    if not is_import(name):
+        raise InputError(f"allow_import takes import:package.module.name, got {name!r}")
+    return name
+
+
 @contextmanager
 def allowing(names: Iterable[str]) -> Iterator[None]:
     """Let files name these imports inside the block, beside those that are allowed already."""
     given = {name if name.startswith(PREFIX) else PREFIX + name for name in names}
     for name in sorted(given):
-        if not is_import(name):
-            raise InputError(f"allow_import takes import:package.module.name, got {name!r}")
+        checked(name)
     token = _allowed.set(_allowed.get() | given)
     try:
         yield

@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from itertools import pairwise
 
 from jsonargparse import Namespace
 
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     try:
         # An import that the user names in this command is allowed wherever it stands.
-        with imports.allowing(imports.references(arguments)):
+        with imports.allowing(_imports(arguments)):
             args = _parse([argument for argument in arguments if argument != "--debug"])
             given = args[args.command]
             if args.command in CONTROLS:
@@ -49,6 +50,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print("rawdrift: this is a bug of rawdrift; please report it", file=sys.stderr)
         return 70
+
+
+def _imports(arguments: Sequence[str]) -> set[str]:
+    """Return the imports that the command names. InputError for a wrong --allow_import."""
+    flag = "--allow_import"
+    for before, argument in pairwise(["", *arguments]):
+        if before == flag or argument.startswith(f"{flag}="):
+            imports.checked(argument.removeprefix(f"{flag}="))
+    return imports.references(arguments)
 
 
 def _parse(arguments: list[str]) -> Namespace:

@@ -130,18 +130,18 @@ def load_result(path: str | Path) -> Result:
         control = CONTROLS[choose(f"kind of run in {file}:", head.get("kind"), CONTROLS)]
         return codec.decode(content, control.load_result(), str(file))
     except InputError as error:
-        raise InputError(f"{error}; {_advice(head.get('version'))}") from None
+        raise InputError(_unreadable(error, str(file), head.get("version"))) from None
 
 
-def _advice(version: object) -> str:
-    """What to do about a result that can't be read, by the release that wrote it."""
+def _unreadable(error: InputError, file: str, version: object) -> str:
+    """What is wrong with a result that can't be read, by the release that wrote it."""
     from rawdrift import __version__
 
     if version in (None, __version__):
-        return "restore it, or start the same command again to write it anew"
+        return f"{error}; restore it, or start the same command again to write it anew"
     return (
-        f"it was written by rawdrift {version}, this is {__version__}: start the same command "
-        f"again in a new folder"
+        f"{file} was written by rawdrift {version}, and {__version__} can't read it; start the "
+        f"same command again in a new folder"
     )
 
 

@@ -168,8 +168,8 @@ class Store(Generic[C]):
             held = yaml.safe_load(path.read_text("utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError):
             held = None
+        self._check_release()
         if held == spec:
-            self._check_release()
             return
         if not isinstance(held, dict):
             raise InputError(f"{path} is not readable as a spec; choose a new folder")
