@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Literal, get_args, get_origin, get_type_hints
 
 _REASONS = 10  # shown in full; of more files, only the names
 
@@ -53,6 +54,25 @@ def choose(kind: str, name: object, valid: Iterable[str]) -> str:
     close = get_close_matches(name, names, n=1) if isinstance(name, str) else []
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     raise InputError(f"unknown {kind} {name!r}{hint}; choose one of {'; '.join(names)}")
+
+
+def choose_literals(name: str, spec: object) -> None:
+    """Raise InputError unless each field of the type Literal["a", "b", ...] has one of its values.
+
+    name: of the part of the spec, which begins the names of its fields.
+    """
+    for field, kind in get_type_hints(type(spec)).items():
+        values = get_args(kind)
+        if get_origin(kind) is Literal and isinstance(values[0], str):
+            choose(f"{name}.{field}", getattr(spec, field), values)
+
+
+def distinct(name: str, values: Sequence[object], least: int = 0) -> None:
+    """Raise InputError that names the field if it has a value twice, or fewer than `least`."""
+    if len(set(values)) != len(values):
+        raise InputError(f"{name} names one twice: {values}")
+    if len(values) < least:
+        raise InputError(f"{name} is empty; name at least one")
 
 
 def numbers(name: str, values: object, count: int) -> tuple[float, ...]:

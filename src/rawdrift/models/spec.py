@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from rawdrift.checks import InputError, choose, numbers, positive, whole
+from rawdrift.checks import InputError, choose, choose_literals, numbers, positive, whole
 from rawdrift.imports import is_import
 from rawdrift.runs.spec import existing_file
 from rawdrift.statistics import measures
@@ -16,7 +16,6 @@ KINDS = {
     "classification": "import:rawdrift.models.classification.Classification",
     "segmentation": "import:rawdrift.models.segmentation.Segmentation",
 }
-LOSSES = ("auto", "cross_entropy", "dice", "dice_cross_entropy")
 METRICS = (
     "auto", *measures.classification(2), *measures.segmentation(), "import:package.module.name"
 )  # fmt: skip
@@ -84,16 +83,11 @@ class Task:
             choose("task.metric", self.metric, METRICS)
         if not is_import(self.kind):
             choose("task.kind", self.kind, ("auto", *KINDS))
-        choose("task.mask", self.mask, ("binary", "classes"))
-        choose("task.loss", self.loss, LOSSES)
-        choose("task.class_weights", self.class_weights, ("none", "balanced"))
+        choose_literals("task", self)
         if self.class_weights != "none" and self.loss == "dice":
             raise InputError(
                 "task.class_weights are of the cross entropy; choose another task.loss than dice"
             )
-        choose("task.schedule", self.schedule, ("cosine", "constant"))
-        choose("task.augment", self.augment, ("none", "weak", "strong"))
-        choose("task.precision", self.precision, ("auto", "32", "bf16"))
         whole("task.epochs", self.epochs, 1)
         whole("task.batch_size", self.batch_size, 2)
         positive("task.lr", self.lr)

@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from rawdrift.checks import InputError
+from rawdrift.checks import InputError, choose
+from rawdrift.configurations import CONFIGURATIONS, is_file
 
 
 def to_dict(spec: Any) -> dict[str, Any]:
@@ -33,6 +34,13 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[f"{prefix}{key}"] = value
     return found
+
+
+def isp_reference(name: str, value: str) -> str:
+    """Return a configuration, or the absolute path of an ISP file, that a field names."""
+    if is_file(value):
+        return existing_file(name, value, "a configuration, or an ISP file (.toml)")
+    return choose(name, value, CONFIGURATIONS)
 
 
 def existing_file(name: str, value: str, expected: str) -> str:

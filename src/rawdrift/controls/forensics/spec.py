@@ -1,14 +1,12 @@
 """The spec of drift forensics."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
-from rawdrift.checks import InputError, choose, is_number, whole
-from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.checks import InputError, choose, choose_literals, distinct, is_number, whole
 from rawdrift.data.spec import Data
 from rawdrift.models.spec import Task
-from rawdrift.runs.spec import existing_file
+from rawdrift.runs.spec import isp_reference
 
 RIVALS = ("random", "cma-es")
 
@@ -68,15 +66,8 @@ class Forensics:
     cameras: int = 200
 
     def __post_init__(self) -> None:
-        if Path(self.isp).suffix == ".toml":
-            path = existing_file(
-                "forensics.isp", self.isp, "a configuration, or an ISP file (.toml)"
-            )
-            object.__setattr__(self, "isp", path)
-        else:
-            choose("pipeline in forensics.isp", self.isp, CONFIGURATIONS)
-        choose("forensics.channels", self.channels, ("luma", "yuv"))
-        choose("forensics.distance", self.distance, ("l2", "ssim"))
+        object.__setattr__(self, "isp", isp_reference("forensics.isp", self.isp))
+        choose_literals("forensics", self)
         for name, least in (("folds", 2), ("restarts", 1), ("steps", 1), ("cameras", 1)):
             whole(f"forensics.{name}", getattr(self, name), least)
         for name, least in (("models", 1), ("images", 2)):
@@ -91,12 +82,8 @@ class Forensics:
                 f'forensics.space must be "default" or ranges by parameter, such as '
                 f'{{"gamma.gamma": [1.6, 2.8], "white_balance.gains": 0.2}}, got {self.space!r}'
             )
-        for name in ("groups", "regularizations", "rivals"):
-            values = getattr(self, name)
-            if len(set(values)) != len(values):
-                raise InputError(f"forensics.{name} names one twice: {values}")
-            if not values and name != "rivals":
-                raise InputError(f"forensics.{name} is empty; name at least one")
+        for name, least in (("groups", 1), ("regularizations", 1), ("rivals", 0)):
+            distinct(f"forensics.{name}", getattr(self, name), least)
         for value in self.regularizations:
             if not is_number(value) or value < 0:
                 raise InputError(f"forensics.regularizations must be at least 0, got {value!r}")

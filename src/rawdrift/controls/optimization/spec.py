@@ -3,11 +3,18 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rawdrift.checks import InputError, choose, is_number, positive, whole
-from rawdrift.configurations import CONFIGURATIONS, is_file
+from rawdrift.checks import (
+    InputError,
+    choose,
+    choose_literals,
+    distinct,
+    is_number,
+    positive,
+    whole,
+)
 from rawdrift.data.spec import INTENSITIES, Data
 from rawdrift.models.spec import Task
-from rawdrift.runs.spec import existing_file
+from rawdrift.runs.spec import isp_reference
 
 SETTINGS = {
     "frozen": "the ISP at the camera's values",
@@ -94,11 +101,7 @@ class Optimization:
 
     def __post_init__(self) -> None:
         for name in ("settings", "intensities"):
-            values = getattr(self, name)
-            if not values:
-                raise InputError(f"optimization.{name} is empty; name at least one")
-            if len(set(values)) != len(values):
-                raise InputError(f"optimization.{name} names one twice: {values}")
+            distinct(f"optimization.{name}", getattr(self, name), least=1)
         for setting in self.settings:
             choose("setting in optimization.settings", setting, SETTINGS)
         for intensity in self.intensities:
@@ -109,23 +112,16 @@ class Optimization:
                 )
         object.__setattr__(self, "intensities", [float(i) for i in self.intensities])
         whole("optimization.folds", self.folds, 2)
-        if is_file(self.isp):
-            expected = "a configuration, or an ISP file (.toml)"
-            path = existing_file("optimization.isp", self.isp, expected)
-            object.__setattr__(self, "isp", path)
-        else:
-            choose("optimization.isp", self.isp, CONFIGURATIONS)
-        choose("optimization.channels", self.channels, ("luma", "yuv"))
+        object.__setattr__(self, "isp", isp_reference("optimization.isp", self.isp))
+        choose_literals("optimization", self)
         if self.learn == []:
             raise InputError("optimization.learn is empty; name a parameter, or leave it out")
         if self.isp_lr is not None:
             _not_negative("optimization.isp_lr", self.isp_lr)
-        choose("optimization.isp_steps", self.isp_steps, ("relative", "absolute"))
         if self.isp_schedule is not None:
             choose("optimization.isp_schedule", self.isp_schedule, ("cosine", "constant"))
         if isinstance(self.bounds, str):
             choose("optimization.bounds", self.bounds, ("none", "default"))
-        choose("optimization.normalization", self.normalization, ("fixed", "running"))
         if self.direct_channels not in (3, 4):
             raise InputError(
                 f"optimization.direct_channels must be 3 or 4, got {self.direct_channels!r}"

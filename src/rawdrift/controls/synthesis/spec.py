@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rawdrift.checks import InputError, choose, whole
+from rawdrift.checks import InputError, choose, choose_literals, distinct, whole
 from rawdrift.configurations import CONFIGURATIONS
-from rawdrift.corruptions.table import LEVELS, NAMES, PAPER, TABLES
+from rawdrift.corruptions.table import LEVELS, NAMES, PAPER
 from rawdrift.data.spec import Data
 from rawdrift.imports import is_import
 from rawdrift.models.case import Case
@@ -70,12 +70,10 @@ class Synthesis:
                 raise InputError(
                     f"two pipelines are called {name!r}; rename a file of synthesis.isps"
                 )
-        if not self.train:
-            raise InputError("synthesis.train is empty; name at least one training pipeline")
         for name in self.train:
             choose("pipeline in synthesis.train", name, names)
         whole("synthesis.folds", self.folds, 2)
-        choose("synthesis.channels", self.channels, ("luma", "yuv"))
+        choose_literals("synthesis", self)
         for name in self.corruptions:
             # The identity is the test on the training pipeline itself.
             if not is_import(name):
@@ -85,12 +83,8 @@ class Synthesis:
                 raise InputError(f"synthesis.severities must be from 1 to 5, got {severity!r}")
         if self.corruptions and not self.severities:
             raise InputError("synthesis.severities is empty; name one, or no corruptions")
-        choose("synthesis.severity_table", self.severity_table, TABLES)
-        choose("synthesis.precision", self.precision, ("32", "bf16"))
-        for field_name in ("train", "corruptions", "severities"):
-            values = getattr(self, field_name)
-            if len(set(values)) != len(values):
-                raise InputError(f"synthesis.{field_name} names one twice: {values}")
+        for name, least in (("train", 1), ("corruptions", 0), ("severities", 0)):
+            distinct(f"synthesis.{name}", getattr(self, name), least)
 
 
 @dataclass(frozen=True)
