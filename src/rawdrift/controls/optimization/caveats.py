@@ -2,19 +2,16 @@
 
 from collections.abc import Iterator
 
+from rawdrift.controls.caveats import Caveat, few_folds, few_groups, few_images
 from rawdrift.controls.optimization.findings import listed
 from rawdrift.controls.optimization.result import OptimizationResult
-from rawdrift.report import style
 
-_FEW_FOLDS = 3
-_FEW_IMAGES = 100
-_FEW_GROUPS = 10
 _FEW_EPOCHS = 5
 
 
-def caveats(result: OptimizationResult) -> Iterator[tuple[str, str]]:
+def caveats(result: OptimizationResult) -> Iterator[Caveat]:
     """Yield a headline and an explanation for each."""
-    data, metric, folds = result.data, style.metric(result.metric, inside=True), result.folds
+    data, folds = result.data, result.folds
     weak = _no_better(result)
     if weak and data.majority:
         yield (
@@ -34,24 +31,9 @@ def caveats(result: OptimizationResult) -> Iterator[tuple[str, str]]:
             f"Failed and diverged trainings are left out of {listed(part)}, which flatters "
             "settings that diverge. Differences compare the images that both have answered.",
         )
-    if folds < _FEW_FOLDS:
-        yield (
-            f"Only {folds} fold{'s' * (folds > 1)}.",
-            "The spread over folds is hardly known: another seed or split could change the "
-            "order. Use 3 folds or more to compare settings.",
-        )
-    if data.images < _FEW_IMAGES:
-        yield (
-            f"Only {data.images} images.",
-            f"One image moves the {metric} by about {1 / data.images:.2f}, and the "
-            "intervals are wide. Read differences of a few images as chance.",
-        )
-    if data.groups is not None and data.groups < _FEW_GROUPS:
-        yield (
-            f"Only {data.groups} groups.",
-            "Images of one group are alike, so the intervals count groups, and so few groups say "
-            "little about the next one.",
-        )
+    yield from few_folds(folds, "settings")
+    yield from few_images(result, data.images)
+    yield from few_groups(data.groups)
     if result.epochs < _FEW_EPOCHS:
         yield (
             f"Only {result.epochs} epoch{'s' * (result.epochs > 1)}.",

@@ -32,7 +32,7 @@ def write(run: Path, result: OptimizationResult) -> str:
         beside_paper=findings.beside_paper(result),
         tiles=list(_tiles(result)),
         reference=findings.reference(result),
-        caveats=list(caveats(result)),
+        caveats=caveats(result),
         isp_label=label(result.spec["optimization"]["isp"]),
         isp_words=in_words(result.spec["optimization"]["isp"]),
         left=_left(result),

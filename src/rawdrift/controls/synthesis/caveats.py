@@ -2,39 +2,21 @@
 
 from collections.abc import Iterator
 
+from rawdrift.controls.caveats import Caveat, few_folds, few_groups, few_images
 from rawdrift.controls.synthesis.result import CERTAIN, SynthesisResult
-from rawdrift.report import style
-
-_FEW_FOLDS = 3
-_FEW_IMAGES = 100
-_FEW_GROUPS = 10
 
 
-def caveats(result: SynthesisResult) -> Iterator[tuple[str, str]]:
+def caveats(result: SynthesisResult) -> Iterator[Caveat]:
     """Yield what a reader must know first: a headline and an explanation each."""
-    metric, data = style.metric(result.metric, inside=True), result.data
-    if result.trained_here and result.folds < _FEW_FOLDS:
-        yield (
-            f"Only {result.folds} folds.",
-            "Each pipeline was trained twice, so the spread is hardly known: another seed or split "
-            "could change the order. Use 3 folds or more to compare pipelines.",
-        )
-    if data.images < _FEW_IMAGES:
-        yield (
-            f"Only {data.images} images.",
-            f"One image moves the {metric} by about {1 / data.images:.2f}, and the intervals are "
-            f"wide. A difference of a few images may be chance.",
-        )
-    if data.groups is not None and (data.groups < _FEW_GROUPS or is_too_few(result)):
-        nothing = (
-            f" No drop, however large, could be claimed among {result.compared} comparisons: test "
-            f"on fewer pipelines and corruptions, or get more groups."
-        )
-        yield (
-            f"Only {data.groups} groups.",
-            "Images of one group are alike, so the intervals count groups, and so few groups say "
-            "little about the next one." + (nothing if is_too_few(result) else ""),
-        )
+    data = result.data
+    if result.trained_here:
+        yield from few_folds(result.folds, "pipelines")
+    yield from few_images(result, data.images)
+    nothing = (
+        f" No drop, however large, could be claimed among {result.compared} comparisons: test "
+        f"on fewer pipelines and corruptions, or get more groups."
+    )
+    yield from few_groups(data.groups, nothing if is_too_few(result) else "")
     majority = data.majority
     if majority is None or result.metric != "accuracy":
         return
