@@ -12,6 +12,8 @@ from rawdrift.report import style
 from rawdrift.statistics import Interval
 
 _ROW = 0.3  # inches
+LETTER = 0.08
+"""Room for a letter of a label, in inches."""
 
 
 def rows(

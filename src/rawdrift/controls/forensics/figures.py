@@ -11,20 +11,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from rawdrift.controls.forensics.axes import group
 from rawdrift.controls.forensics.result import GRADIENT, ForensicsResult, StagePair
 from rawdrift.report import style
-from rawdrift.report.figures import grid, interval, key, plain_axes, rows, same_scale
-from rawdrift.report.style import (
-    ACCENT,
-    INK,
-    MUTED,
-    PAPER,
-    RULE,
-    SPREAD,
-    WRONG,
-    plain,
-)
+from rawdrift.report.figures import LETTER, grid, interval, key, plain_axes, rows, same_scale
+from rawdrift.report.style import ACCENT, INK, MUTED, PAPER, RULE, SPREAD, WRONG, plain
 
 # Lengths are inches, lines and fonts points.
-LETTER = 0.08
 _ROW = 0.3
 _PER_LINE = 4
 _NAMED = 0.25  # of the largest drop: groups that lose more are named

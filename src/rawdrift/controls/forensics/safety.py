@@ -10,19 +10,11 @@ from matplotlib.ticker import MaxNLocator
 
 from rawdrift.controls.forensics.axes import value
 from rawdrift.controls.forensics.axis import Axis
-from rawdrift.controls.forensics.figures import LETTER, percent
+from rawdrift.controls.forensics.figures import percent
 from rawdrift.controls.forensics.result import Envelope, Sensitivity
 from rawdrift.report import style
-from rawdrift.report.figures import grid, key, plain_axes, rows, same_scale
-from rawdrift.report.style import (
-    ACCENT,
-    INK,
-    MUTED,
-    PAPER,
-    RULE,
-    SPREAD,
-    plain,
-)
+from rawdrift.report.figures import LETTER, grid, key, plain_axes, rows, same_scale
+from rawdrift.report.style import ACCENT, INK, MUTED, PAPER, RULE, SPREAD, plain
 
 # Lengths are inches, lines and fonts points.
 _ALONE, _TOGETHER = "#bcd3e6", ACCENT

@@ -10,11 +10,10 @@ from matplotlib.ticker import MaxNLocator
 from rawdrift.controls.optimization.findings import gain, reference
 from rawdrift.controls.optimization.result import OptimizationResult, Point
 from rawdrift.report import style
-from rawdrift.report.figures import grid, interval, plain_axes, rows, same_scale
+from rawdrift.report.figures import LETTER, grid, interval, plain_axes, rows, same_scale
 from rawdrift.report.style import ACCENT, INK, MUTED, RULE, SPREAD, WRONG, plain
 
 # Lengths are inches, lines and fonts points.
-_LETTER = 0.08
 _TALL = 2.6
 _PER_LINE = 3
 _MARKED = 12  # points of a curve, up to which each is marked
@@ -62,7 +61,7 @@ def _curves(result: OptimizationResult, split: str, metric: str) -> Figure:
     }
     names = [name for name in result.settings if any(name == setting for _, setting in curves)]
     longest = max((len(plain(name)) for name in names), default=0)
-    figure, panels = _panels(result.intensities, 0.35 + _LETTER * longest)
+    figure, panels = _panels(result.intensities, 0.35 + LETTER * longest)
     ends: list[list[tuple[float, float, str]]] = []
     for axes, intensity in zip(panels, result.intensities, strict=True):
         axes.set_title(f"Intensity {intensity:g}", loc="left", fontsize=10, weight="bold", pad=6)
@@ -142,7 +141,7 @@ def differences(result: OptimizationResult) -> Figure:
         if name != base and gain(result, intensity, name, base)
     ]
     labels = [f"{plain(name)}, intensity {intensity:g}" for intensity, name in lines]
-    left = 0.35 + _LETTER * max(map(len, labels), default=0)
+    left = 0.35 + LETTER * max(map(len, labels), default=0)
     figure, panels = rows(len(lines), left, 2, 0.5, 0.6)
     for axes, when, title in zip(
         panels, ("final", "mean"), ("In the end", "Over all epochs"), strict=True

@@ -147,13 +147,6 @@ def kernels(result: OptimizationResult, camera: str) -> Figure:
     return figure
 
 
-def _which(index: int, count: int) -> str:
-    """Name one of several kernels."""
-    if count == 1:
-        return ""
-    return f" {'RGB'[index] if count == 3 else index + 1}"
-
-
 def _squares(value: Any) -> Sequence[NDArray[np.floating]]:
     """Return one or several kernels, each a line or a square, as images."""
     numbers = np.asarray(value, dtype=float)

@@ -11,22 +11,12 @@ from matplotlib.ticker import MaxNLocator
 from rawdrift.controls.synthesis.result import SynthesisResult, Worst
 from rawdrift.models.case import Case
 from rawdrift.report import pictures, style
-from rawdrift.report.figures import grid, interval, key, plain_axes, rows, same_scale
-from rawdrift.report.style import (
-    ACCENT,
-    INK,
-    MUTED,
-    PAPER,
-    RULE,
-    SPREAD,
-    WRONG,
-    plain,
-)
+from rawdrift.report.figures import LETTER, grid, interval, key, plain_axes, rows, same_scale
+from rawdrift.report.style import ACCENT, INK, MUTED, PAPER, RULE, SPREAD, WRONG, plain
 from rawdrift.report.tables import span
 from rawdrift.statistics.basics import Interval
 
 # Lengths are inches, lines and fonts points.
-_LETTER = 0.08
 _KINDS = {"isp": "Pipelines (ISP)", "corruption": "Corruptions, all severities"}
 DISTANCES = {"dssim": "SSIM", "mse": "PSNR"}
 """Measures of distance between views, and the names they are known by."""
@@ -36,7 +26,7 @@ def ranking(result: SynthesisResult) -> Figure:
     """Draw means over pipelines and over corruptions by training pipeline, with intervals."""
     names = [entry.train for entry in result.rankings.isp]
     rankings = result.rankings.items()
-    left, head = 0.35 + _LETTER * max(len(plain(name)) for name in names), 0.5
+    left, head = 0.35 + LETTER * max(len(plain(name)) for name in names), 0.5
     figure, panels = rows(len(names), left, len(rankings), head, 0.25)
     for axes, (kind, entries) in zip(panels, rankings, strict=True):
         axes.set_title(_KINDS[kind], loc="left", fontsize=10, weight="bold", pad=8)
@@ -62,7 +52,7 @@ def losses(result: SynthesisResult) -> Figure:
     drops = [(cell, cell.loss) for cell in cells if cell.loss is not None]
     drops.sort(key=lambda pair: -pair[1].value)
     names = [plain(cell.test) for cell, _ in drops]
-    figure, (axes,) = rows(len(names), 0.35 + _LETTER * max(map(len, names)), 1, 0.15, 0.75)
+    figure, (axes,) = rows(len(names), 0.35 + LETTER * max(map(len, names)), 1, 0.15, 0.75)
     for y, (cell, drop) in enumerate(drops):
         axes.axhline(y, color=RULE, lw=0.8, zorder=0)
         interval(axes, y, drop, WRONG if cell.is_drop else SPREAD)
