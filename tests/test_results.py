@@ -14,7 +14,7 @@ from conftest import write_folder
 
 TASK = rd.Task("import:nets.blocks", epochs=12, batch_size=8, lr=3e-2, precision="32")
 SETTINGS = {
-    "synthesis": rd.Synthesis(["bi,s,ga", "ma,u,me"], folds=2, corruptions=["fog"], severities=[3]),
+    "synthesis": rd.Synthesis(["bi,s,ga", "ma,u,me"], folds=2, corruptions=["fog"], severities=[1]),
     "forensics": rd.Forensics(
         folds=2, models=1, groups=["all"], regularizations=[0, 10], restarts=1, steps=2,
         samples=8, cameras=5, max_drop=0.5,

@@ -289,7 +289,7 @@ def _worst(material: Material, grid: Grid, cells: Sequence[Cell], kind: Kind, ta
         high=worst.drop_high,
         p_holm=worst.p_holm,
         is_drop=worst.is_drop,
-        strength=({} if kind == "isp" else find(worst.test).constants(table, worst.severity)),
+        strength=_strength(worst.test, table, worst.severity) if kind == "corruption" else {},
         recall=_recalls(material, grid, grid.trained.index(worst.train), worst.case),
     )
 
@@ -308,3 +308,8 @@ def _recalls(material: Material, grid: Grid, row: int, case: Case) -> list[Recal
             )
             recalls.append(Recall(label=label, matched=matched, drifted=drifted))
     return recalls
+
+
+def _strength(corruption: str, table: str, severity: int) -> dict[str, float]:
+    constants = find(corruption).constants(table, severity)
+    return {name: float(value) for name, value in constants.items()}
