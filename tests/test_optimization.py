@@ -487,8 +487,8 @@ def test_several_cameras_have_an_isp_each_of_their_own(tmp_path):
 BAD = [
     ({"settings": ["learnt"]}, "unknown setting .*'learnt'.*did you mean 'learned'"),
     ({"settings": []}, "optimization.settings is empty"),
-    ({"settings": ["frozen", "frozen"]}, "names one twice"),
-    ({"intensities": [0.02]}, "optimization.intensities must be of 0.01, 0.05"),
+    ({"settings": ["frozen", "frozen"]}, "must not repeat a value"),
+    ({"intensities": [0.02]}, "optimization.intensities must be among 0.01, 0.05"),
     ({"isp": "bi,s"}, "unknown optimization.isp"),
     ({"isp_lr": -1}, "isp_lr must be a number above 0"),
     ({"direct_channels": 5}, "must be 3 or 4"),

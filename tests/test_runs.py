@@ -51,7 +51,7 @@ def missing(store, units):
         (lambda: Data("synthetic-microscopy", size=0), "data.size must be.*at least 32"),
         (lambda: Synthesis(train=["bi,s"]), "unknown pipeline.*bi,s,me; bi,s,ga"),
         (lambda: Synthesis(train=[]), "empty"),
-        (lambda: Synthesis(train=["bi,s,ga"] * 2), "twice"),
+        (lambda: Synthesis(train=["bi,s,ga"] * 2), "must not repeat"),
         (lambda: Synthesis(folds=1), "folds must be a whole number of at least 2"),
         (lambda: Synthesis(folds=True), "folds must be"),
         (lambda: Synthesis(channels="rgb"), "luma; yuv"),

@@ -429,7 +429,7 @@ BAD = {
     "unknown rival": (["--forensics.rivals", "[grid]"], "random; cma-es"),
     "negative weight": (["--forensics.regularizations", "[-1]"], "must be at least 0"),
     "no weight": (["--forensics.regularizations", "[]"], "regularizations is empty"),
-    "twice": (["--forensics.groups", "[all, all]"], "names one twice"),
+    "twice": (["--forensics.groups", "[all, all]"], "must not repeat a value"),
     "more models than folds": (["--forensics.models", "9"], "more than the 5 forensics.folds"),
     "no power of two": (["--forensics.samples", "12"], "power of 2"),
     "max_drop": (["--forensics.max_drop", "0"], "max_drop must be above 0"),
@@ -463,7 +463,7 @@ def test_images_of_two_cameras_are_refused(tmp_path):
     whole = [f"{line},{camera}" for line, camera in zip(lines, cameras, strict=True)]
     (root / "manifest.csv").write_text("\n".join(whole))
     task = Task("import:sweep_nets.look", checkpoint=str(checkpoint))
-    with pytest.raises(rd.InputError, match="forensics is of one camera, but the data are of"):
+    with pytest.raises(rd.InputError, match="forensics takes the data of one camera, got those of"):
         DriftForensics(ForensicsSpec(Data(root=str(root)), task=task))
 
 

@@ -242,7 +242,7 @@ def test_building_leaves_the_modes_and_the_random_state_of_a_network_alone(own):
         ({"loss": "dice", "class_weights": "balanced"}, "of the cross entropy"),
         ({"class_weights": "some"}, "none; balanced"),
         ({"augment": "heavy"}, "none; weak; strong"),
-        ({"normalize": "imagenet"}, "is for task.checkpoint"),
+        ({"normalize": "imagenet"}, "applies to task.checkpoint only"),
         ({"checkpoint": "nowhere.pt"}, "is not a file"),
         ({"checkpoint": __file__, "weights": "imagenet"}, "give one"),
         ({"checkpoint": __file__, "normalize": "imagenett"}, "none, imagenet, or"),

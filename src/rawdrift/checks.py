@@ -70,7 +70,7 @@ def choose_literals(name: str, spec: object) -> None:
 def distinct(name: str, values: Sequence[object], least: int = 0) -> None:
     """Raise InputError that names the field if it has a value twice, or fewer than `least`."""
     if len(set(values)) != len(values):
-        raise InputError(f"{name} names one twice: {values}")
+        raise InputError(f"{name} must not repeat a value, got {values}")
     if len(values) < least:
         raise InputError(f"{name} is empty; name at least one")
 

@@ -31,13 +31,13 @@ class Data:
             import:package.module.name, a function of your own from this spec to a RawDataset.
         root: for a folder: where its manifest.csv is, relative to the working folder; for a
             published dataset: where its files are.
-        intensity: of the light, as a share of the full intensity: 0.01, 0.05, 0.1, 0.25, 0.5, 0.75
+        intensity: light intensity, as a share of the full one: 0.01, 0.05, 0.1, 0.25, 0.5, 0.75
             or 1. The images that a published dataset has at that intensity; otherwise made from
             those at full intensity.
         exclude: labels to leave out.
         images: number of synthetic images.
         size: height and width of synthetic images in pixels.
-        seed: of the synthetic images.
+        seed: seed of the synthetic images.
         balanced: for synthetic-microscopy: all classes equally often, instead of as often as in
             Raw-Microscopy.
     """

@@ -47,7 +47,7 @@ def build(
         net, head = _from_timm(rest, outputs, weights, size)
     elif family == "import":
         if weights == "imagenet":
-            raise InputError(f"no ImageNet weights are known of {name}; let its factory load them")
+            raise InputError(f"there are no ImageNet weights for {name}; load them in its factory")
         net = _imported(name, outputs)
     elif name == "unetplusplus":
         net, head = _unetplusplus(outputs, weights)

@@ -29,16 +29,16 @@ class Task:
         model: "resnet18", "resnet34", "resnet50", "unetplusplus" (U-Net++ with a ResNet34 encoder),
             "timm:NAME", or "import:package.module.factory", a function of yours that takes the
             number of output channels and returns the network.
-        weights: to start from: "none", "imagenet", or the path of a .safetensors or state-dict
-            file.
-        kind: "classification" learns labels, "segmentation" masks; "auto" is what the model is for.
-            "import:package.module.Name" is a kind of your own, a subclass of
+        weights: weights to start from: "none", "imagenet", or the path of a .safetensors or
+            state-dict file.
+        kind: kind of task: "classification" learns labels, "segmentation" masks; "auto" is what the
+            model is for. "import:package.module.Name" is a kind of your own, a subclass of
             `models.targets.Targets`.
         mask: what masks hold: "binary", where all but 0 is the object, or "classes", where every
             value is a class.
         loss: "cross_entropy", or for masks "dice" or "dice_cross_entropy", their sum; "auto" is
             cross entropy for labels and the sum for masks.
-        class_weights: of the cross entropy: "balanced" weighs every class alike, however rare.
+        class_weights: class weights of the cross entropy: "balanced" counts all classes equally.
         metric: what models are compared by: for labels "accuracy", "balanced_accuracy" or
             "macro_f1", for masks "iou" or "dice"; "auto" is the first of these; or
             "import:package.module.name", a function of yours that takes outcomes and right answers
@@ -55,8 +55,8 @@ class Task:
         precision: "auto" is bfloat16 mixed precision where the processor has it, else "32".
         checkpoint: a trained network, tested as it is: a .safetensors or state-dict file of
             task.model.
-        normalize: what the network of task.checkpoint expects of its input: "none", views in
-            [0, 1]; "imagenet"; or the mean and the standard deviation of R, G and B. A file that
+        normalize: what the network of task.checkpoint expects of its input: "none", views in [0,
+            1]; "imagenet"; or the mean and the standard deviation of R, G and B. A file that
             rawdrift has written holds its own.
     """
 
@@ -86,7 +86,7 @@ class Task:
         choose_literals("task", self)
         if self.class_weights != "none" and self.loss == "dice":
             raise InputError(
-                "task.class_weights are of the cross entropy; choose another task.loss than dice"
+                "task.class_weights apply to the cross entropy; choose a task.loss other than dice"
             )
         whole("task.epochs", self.epochs, 1)
         whole("task.batch_size", self.batch_size, 2)
@@ -100,13 +100,14 @@ class Task:
         if self.checkpoint is None:
             if self.normalize is not None:
                 raise InputError(
-                    "task.normalize is for task.checkpoint; a training takes the mean and the "
+                    "task.normalize applies to task.checkpoint only; training uses the mean and "
                     "standard deviation of its own views"
                 )
             return
         if self.weights != "none":
             raise InputError(
-                "task.weights begin a training and task.checkpoint is used without one; give one"
+                "task.weights start a training, and task.checkpoint is used without training; "
+                "give only one"
             )
         path = existing_file("task.checkpoint", self.checkpoint, f"the path of {kind}")
         object.__setattr__(self, "checkpoint", path)

@@ -100,8 +100,8 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         if len(data.cameras) > 1:
             names = ", ".join(camera.name for camera in data.cameras)
             raise InputError(
-                f"forensics is of one camera, but the data are of {names}; put the images of each "
-                f"camera into a folder of its own"
+                f"forensics takes the data of one camera, got those of {names}; put the "
+                f"images of each camera into a folder of its own"
             )
         if configurations.is_file(settings.isp):
             self.camera, isp = read_isp(settings.isp, data.cameras)

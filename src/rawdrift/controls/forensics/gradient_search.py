@@ -232,7 +232,7 @@ def _probes(space: ParameterSpace, last: Vector, rng: np.random.Generator) -> li
 def _chosen(
     visits: Sequence[Visit], chain: Chain, space: ParameterSpace, regularization: float
 ) -> Visit:
-    """Of the default and the visits that are worth their distance, the one with the lowest metric;
+    """Return the visit, or the default, with the lowest metric among those worth their distance;
     of equal ones, the one with the highest loss."""
     default = _visit(0, space.default, chain.baseline)
     worth = [visit for visit in visits if _is_worth(visit, chain.baseline, regularization)]

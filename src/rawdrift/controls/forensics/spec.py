@@ -19,29 +19,30 @@ class Forensics:
         isp: the pipeline to train on and to drift, such as "bi,s,ga", or an ISP file (.toml) of the
             data's camera; with task.checkpoint, the ISP that this model was trained on.
         channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
-        folds: of the cross-validation, at least 2.
+        folds: number of folds of the cross-validation, at least 2.
         models: number of folds, the first ones, for which a model is trained; by default all.
             Sensitivity, envelope and signature are those of the first model.
-        images: most test images of each fold, drawn evenly from all labels; by default all.
+        images: largest number of test images of each fold, drawn evenly from all labels; by default
+            all.
         space: "default", every step within its documented range; or ranges by parameter: a pair
             (low, high), or a half-width relative to the value.
-        sensor: whether exposure, gain, read noise and PSF of the sensor drift too; the camera must
-            know its gain.
+        sensor: whether exposure, gain, read noise and PSF of the sensor drift too; the camera file
+            must give the gain.
         groups: what is searched: "all" parameters together; "each" step alone; or names of steps,
             parameters or axes.
-        regularizations: weights of the distance between drifted and default views; 0 searches
-            without regard to it.
-        distance: between views: "l2", root mean square, or "ssim", 1 - SSIM.
-        metric: in place of task.metric, with the same choices.
+        regularizations: weights of the penalty on the distance between drifted and default views; 0
+            is no penalty.
+        distance: distance between views: "l2", root mean square, or "ssim", 1 - SSIM.
+        metric: metric to use instead of task.metric, with the same choices.
         restarts: number of ascents of the gradient search.
-        steps: of each ascent.
+        steps: number of steps of each ascent.
         rivals: methods to compare the searches of the first group with, at as many evaluations:
             "random", "cma-es".
-        samples: of the Sobol indices, a power of 2; each costs as many evaluations as there are
-            axes, and 2 more. 0 leaves the sensitivity out.
+        samples: base samples of the Sobol indices, a power of 2; each costs as many evaluations as
+            there are axes, and 2 more. 0 leaves the sensitivity out.
         envelope: whether to find safe settings and to sign them.
-        max_drop: of the metric within the envelope.
-        confidence: of the envelope and of intervals.
+        max_drop: largest drop of the metric within the envelope.
+        confidence: confidence level of the envelope and of intervals.
         cameras: number of random cameras to validate the envelope with.
     """
 
@@ -75,7 +76,8 @@ class Forensics:
                 whole(f"forensics.{name}", getattr(self, name), least)
         if self.models is not None and self.models > self.folds:
             raise InputError(
-                f"forensics.models {self.models} is more than the {self.folds} forensics.folds"
+                f"forensics.models must be at most forensics.folds ({self.folds}), "
+                f"got {self.models}"
             )
         if self.space != "default" and (not isinstance(self.space, dict) or not self.space):
             raise InputError(
@@ -109,7 +111,7 @@ class ForensicsSpec:
         data: the raw images and their labels, of one camera.
         forensics: what is searched, and how.
         task: the task model and its training.
-        seed: of everything that is drawn at random.
+        seed: seed of everything that is random.
     """
 
     data: Data

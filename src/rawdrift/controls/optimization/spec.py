@@ -28,14 +28,14 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Pull:
-    """What holds a learned ISP, as weights of terms that are added to the loss.
+    """Weights of the terms of the loss that hold a learned ISP near the camera's values.
 
     Args:
-        camera: of the mean square of the changes of its parameters, each relative to the largest
-            number of its tensor, or to 0.01 where that is more.
-        views: of 1 - SSIM between its views and those at the camera's values.
-        clipping: of the mean square by which values go below 0 or above 1 before gamma clips them,
-            and their gradient with them.
+        camera: weight of the mean square of the changes of its parameters, each relative to the
+            largest number of its tensor, or to 0.01 where that is more.
+        views: weight of 1 - SSIM between its views and those at the camera's values.
+        clipping: weight of the mean square by which values go below 0 or above 1 before gamma clips
+            them, and their gradient with them.
     """
 
     camera: float = 0.0
@@ -49,37 +49,38 @@ class Pull:
 
 @dataclass(frozen=True)
 class Optimization:
-    """Drift optimization: what stands before the network, fixed and learned, at low and high light.
+    """Drift optimization: fixed and learned ISPs before a network, in low and full light.
 
     Args:
-        settings: to compare: "frozen", the ISP at the camera's values; "learned", the same ISP
-            learned with the network; "direct", the raw mosaic packed to half its size; "neural", a
-            small U-Net++ as the ISP; "static-best", the best of the twelve static pipelines by
-            inner validation, which trains thirteen times; "frozen-matched", frozen with the
-            normalization of learned.
-        intensities: of the light, each as data.intensity: 0.01, 0.05, 0.1, 0.25, 0.5, 0.75 or 1.
-        folds: of the cross-validation, at least 2.
+        settings: settings to compare: "frozen", the ISP at the camera's values; "learned", the same
+            ISP learned with the network; "direct", the raw mosaic packed to half its size;
+            "neural", a small U-Net++ as the ISP; "static-best", the best of the twelve static
+            pipelines by inner validation, which trains thirteen times; "frozen-matched", frozen
+            with the normalization of learned.
+        intensities: light intensities to compare, each one of 0.01, 0.05, 0.1, 0.25, 0.5, 0.75 or
+            1.
+        folds: number of folds of the cross-validation, at least 2.
         isp: configuration of the ISP, such as "bi,s,ga", or an ISP file (.toml) of the data's one
             camera, whose numbers then stand for the camera's values.
         channels: what sharpening and denoising of a configuration act on: "luma", as the authors'
             code, or "yuv".
         learn: parameters that are learned, such as "gamma.gamma", or whole steps, such as
-            "white_balance"; left out, all of them.
-        isp_lr: learning rate of the ISP's parameters at the start; left out, that of the network,
+            "white_balance"; by default all.
+        isp_lr: learning rate of the ISP's parameters at the start; by default that of the network,
             as in the authors' code. 0 leaves them where they are.
         isp_steps: "relative", each parameter's rate is isp_lr times the root mean square of its
             tensor, and for the black level times the signal; or "absolute", isp_lr, as in the
             authors' code, by which a black level moves past a faint signal at once.
-        isp_schedule: of that rate: "cosine" lets it fall to zero, "constant" keeps it; left out,
-            that of the network.
-        bounds: of the ISP's parameters: "none"; "default", as far as drift forensics lets them
-            drift; or by the names of parameters, or of their elements, such as
+        isp_schedule: schedule of that rate: "cosine" lets it fall to zero, "constant" keeps it; by
+            default that of the network.
+        bounds: bounds of the ISP's parameters: "none"; "default", as far as drift forensics lets
+            them drift; or by the names of parameters, or of their elements, such as
             "white_balance.gains[0]", a pair of numbers or the half-width relative to the value.
-        pull: weights of what holds the ISP near the camera's values, and its views from clipping.
-        normalization: of the views of learned: "fixed", the statistics of the views at the camera's
-            values, as of frozen; or "running", those of the batch, which follow the ISP, as in the
-            authors' code.
-        direct_channels: of direct: 3, the greens averaged, or 4.
+        pull: weights of penalties on leaving the camera's values and on clipping.
+        normalization: normalization of the views of learned: "fixed", the statistics of the views
+            at the camera's values, as of frozen; or "running", those of the batch, which follow the
+            ISP, as in the authors' code.
+        direct_channels: channels that direct gives: 3, the greens averaged, or 4.
         save_networks: keep what each unit has trained, the network and what stands before it, in
             networks/ of the run folder (.safetensors).
     """
@@ -107,7 +108,7 @@ class Optimization:
         for intensity in self.intensities:
             if not is_number(intensity) or intensity not in INTENSITIES:
                 raise InputError(
-                    f"optimization.intensities must be of {', '.join(map(str, INTENSITIES))}, "
+                    f"optimization.intensities must be among {', '.join(map(str, INTENSITIES))}, "
                     f"got {intensity!r}"
                 )
         object.__setattr__(self, "intensities", [float(i) for i in self.intensities])
@@ -136,13 +137,13 @@ class Optimization:
 
 @dataclass(frozen=True)
 class OptimizationSpec:
-    """A drift optimization experiment, whole.
+    """A whole drift optimization experiment.
 
     Args:
         data: the raw images and their labels or masks.
         optimization: what is compared.
         task: the task model and its training.
-        seed: of everything that is drawn at random.
+        seed: seed of everything that is random.
     """
 
     data: Data
@@ -159,7 +160,7 @@ class OptimizationSpec:
             )
         if self.task.checkpoint is not None:
             raise InputError(
-                "task.checkpoint is tested as it is, but drift optimization trains; begin with it "
+                "task.checkpoint is tested as it is, but drift optimization trains; start from it "
                 "as task.weights"
             )
 

@@ -23,8 +23,8 @@ class Synthesis:
             pipeline whose views that model was trained on.
         isps: ISP files (.toml) of the data's camera to test beside the twelve. `train` names them
             by the file's name without .toml.
-        precision: of the network in tests: "32", or "bf16", which is twice as fast on processors
-            with bfloat16, but may answer differently where an image is near a decision.
+        precision: precision of the network in tests: "32", or "bf16", which is twice as fast on
+            processors with bfloat16, but may change answers that are close calls.
         folds: number of folds of the cross-validation, at least 2.
         channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
         corruptions: corruptions of the training pipeline's views to test on, by name or as

@@ -82,7 +82,7 @@ _BORROWING: dict[str, Any] = {"_nrt": False, **_PART}
 
 
 def _part(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """For all integers alike: not compiled again for each constant that it is called with."""
+    """Compile a part once for all integers, not again for each constant it is called with."""
 
     def compiled(function: Callable[..., Any]) -> Any:
         part: Any = njit(**options)(function)

@@ -244,7 +244,7 @@ def _reach(numbers: driver.Numbers) -> int:
 
 
 def _f32(values: Array) -> Array:
-    """As kernels take numbers."""
+    """Return the numbers in the form that kernels take."""
     return np.ascontiguousarray(values, dtype=np.float32)
 
 

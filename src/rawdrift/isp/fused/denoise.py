@@ -65,7 +65,7 @@ def _column5(s, out, a, b, c, d, e, taps, n):
 
 @fast
 def _add_line5(s, out, row, taps, first, n):
-    """As `line5`, added to `out`."""
+    """Compute `line5` and add it to `out`."""
     left = (PAD - 2 + first) & SURE
     a, b, c, d, e = taps[0], taps[1], taps[2], taps[3], taps[4]
     for j in range((n + 63) // 64 * 64):

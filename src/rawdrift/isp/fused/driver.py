@@ -53,7 +53,7 @@ class Numbers(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """Of what gradients are wanted."""
+    """Which gradients are wanted."""
 
     gamma: bool
     color: bool
