@@ -14,15 +14,15 @@ from rawdrift.controls.synthesis.spec import SynthesisSpec
 from rawdrift.data import load
 from rawdrift.data.spec import Data
 from rawdrift.data.synthetic import drone, expose, microscopy
-from rawdrift.data.synthetic.canvas import GSD, Canvas, Patch, box
 from rawdrift.data.synthetic.drone import TILES, Photograph
 from rawdrift.data.synthetic.light import Daylight
 from rawdrift.data.synthetic.looks import LABELS, LOOKS
 from rawdrift.data.synthetic.microscopy import scene
 from rawdrift.data.synthetic.parallel import each
+from rawdrift.data.synthetic.scene import GSD, Scene
 from rawdrift.data.synthetic.smear import FIELD, PIXEL
 from rawdrift.data.synthetic.texture import hypot, texture
-from rawdrift.data.synthetic.town import drawn
+from rawdrift.data.synthetic.town import Town, drawn, plan
 
 SCENES = 12  # of each kind
 CELLS = tuple(LOOKS)  # labels of cells that are whole and could be named
@@ -427,16 +427,23 @@ def test_most_tiles_hold_a_car(sets, photographs):
         assert data.masks.flatten(1).any(dim=1).float().mean() >= 0.85
 
 
+def picture(town, corner, pixels=128, angle=0.0):
+    """The picture of a town on a meadow, and the mask of its cars."""
+    light = Daylight(np.random.default_rng(1))
+    scene = Scene(town.faces(light, np.random.default_rng(2)), light, angle)
+    return scene.picture(corner, pixels, np.random.default_rng(3))
+
+
+def meadow(cars=()):
+    town = Town(np.random.default_rng(0), cars=list(cars))
+    town.patch("meadow", (-99, 99), (-99, 99))
+    return town
+
+
 def test_cars_are_as_large_as_cars():
-    photograph = Photograph(np.random.default_rng(3), 128)
-    photograph.angle = 0.0
-    cars = photograph.town.cars[:3]
-    photograph.town.buildings.clear()
-    photograph.town.trees.clear()
-    for car in cars:
-        photograph.town.cars[:] = [car]
+    for car in plan(np.random.default_rng(3), 60).cars[:3]:
         corner = car.x - 64 * GSD, car.y - 64 * GSD
-        _, inner = photograph.tile(corner, np.random.default_rng(0))
+        _, inner = picture(meadow([car]), corner)
         rows, columns = np.nonzero(inner)
         along = np.cov(columns, rows)
         spread = np.sqrt(12 * np.linalg.eigvalsh(along)) * GSD  # sides of a rectangle
@@ -446,6 +453,17 @@ def test_cars_are_as_large_as_cars():
         _, vectors = np.linalg.eigh(along)
         heading = np.array((np.cos(car.heading), np.sin(car.heading)))
         assert abs(vectors[:, 1] @ heading) > 0.99
+
+
+def test_a_tree_hides_what_is_below_it_from_the_mask():
+    car = plan(np.random.default_rng(3), 60).cars[0]
+    corner = car.x - 64 * GSD, car.y - 64 * GSD
+    town = meadow([car])
+    _, free = picture(town, corner)
+    town.tree(car.x + 1, car.y + 1, (1.0, 1.0))
+    _, hidden = picture(town, corner)
+    assert 0.2 < hidden.sum() / free.sum() < 0.9
+    assert not (hidden & ~free).any()
 
 
 def test_masks_follow_the_picture(photographs):
@@ -473,32 +491,27 @@ def test_things_are_drawn_by_their_shares():
 @pytest.mark.parametrize("angle", [0.0, 0.7, 2.5])
 def test_a_patch_covers_its_rectangle_alone(angle):
     """In the town's coordinates, however the photograph is turned."""
-    rng = np.random.default_rng(0)
-    canvas = Canvas((-4.0, -4.0), 133, angle, Daylight(rng), rng)
-    before = canvas.picture.copy()
-    canvas.lay(Patch("paint", (-1.0, 2.0), (0.5, -1.5)))
-    changed = (canvas.picture != before).any(axis=0)
-    outside = np.maximum(np.abs(canvas.x - 0.5) - 1.5, np.abs(canvas.y + 0.5) - 1.0)
+    town = meadow()
+    before, _ = picture(town, (-4.0, -4.0), 133, angle)
+    town.patch("paint", (-1.0, 2.0), (0.5, -1.5))
+    after, _ = picture(town, (-4.0, -4.0), 133, angle)
+    changed = (after != before).any(axis=0)
+    right, down = np.meshgrid(*2 * [(np.arange(133) + 0.5) * GSD - 4.0])
+    x, y = (
+        np.cos(angle) * right - np.sin(angle) * down,
+        np.sin(angle) * right + np.cos(angle) * down,
+    )
+    outside = np.maximum(np.abs(x - 0.5) - 1.5, np.abs(y + 0.5) - 1.0)
     assert changed[outside < -GSD].all()
     assert not changed[outside > GSD].any()
 
 
-def test_a_box_is_as_far_as_its_nearest_side_or_rounded_corner():
-    a, b = np.meshgrid(np.linspace(-4, 4, 41), np.linspace(-4, 4, 37))
-    distance = box(a, b, 4.0, 2.0, corner=0.3)
-    # Minkowski sum of a smaller box and a disk.
-    nearest = np.hypot(a - a.clip(-1.7, 1.7), b - b.clip(-0.7, 0.7)) - 0.3
-    outside = nearest > -0.3
-    np.testing.assert_allclose(distance[outside], nearest[outside], atol=1e-12)
-    assert (distance[~outside] <= -0.3).all()
-
-
 def test_shadows_point_away_from_the_sun():
     town = Photograph(np.random.default_rng(3), 64)
-    assert town.light.toward(0)[2] == pytest.approx(np.sin(town.light.elevation))
-    flat = town.light.on(np.ones((3, 1, 1), np.float32), 1.0)
-    assert flat[1].item() == pytest.approx(1.0, abs=0.15)
-    x, y, _ = town.light.toward(0)
+    x, y, up = town.light.sun
+    assert up == pytest.approx(np.sin(town.light.elevation))
+    flat = town.light.direct + town.light.around
+    assert flat[1] == pytest.approx(1.0, abs=0.15)
     assert np.dot(town.light.shadow, (x, y)) < 0
 
 

@@ -1,11 +1,6 @@
-"""Synthetic aerial tiles, as the drone of Raw-Drone would record them.
-
-Everything reflects sunlight, which shadows cut off, and skylight; what is high leans away from the
-photograph's center, as a camera near the ground sees it.
-"""
+"""Synthetic aerial tiles, as the drone of Raw-Drone would record them."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,19 +10,16 @@ from torch import nn
 from rawdrift.camera.camera import Camera
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.spec import Data
-from rawdrift.data.synthetic.buildings import Building
-from rawdrift.data.synthetic.canvas import GSD, Canvas, Point, turned
-from rawdrift.data.synthetic.cars import Car
 from rawdrift.data.synthetic.expose import check_order, irradiance, through_lens
+from rawdrift.data.synthetic.faces import turned
 from rawdrift.data.synthetic.light import Daylight
 from rawdrift.data.synthetic.parallel import each
+from rawdrift.data.synthetic.scene import GSD, Scene
 from rawdrift.data.synthetic.texture import Array, Rng
 from rawdrift.data.synthetic.town import plan
-from rawdrift.data.synthetic.trees import Tree
 from rawdrift.sensor import Sensor
 
 CAMERA = replace(Camera.load("raw-drone"), adc_bits=12)  # in 16, as its provenance says
-Thing = Building | Tree | Car
 TILES = 12  # of a photograph
 LEAST = ((120.0, 4), (90.0, 3))  # width and height of a photograph, in meters and in tiles
 MARGIN = 8  # pixels around a tile that a lens may blur into it
@@ -90,49 +82,29 @@ class Photograph:
         columns, rows = (max(math.ceil(length / side), least) for length, least in LEAST)
         left, top = -columns * side / 2, -rows * side / 2
         self.town = plan(rng, math.hypot(left, top))
-        cars = [turned((car.x, car.y), self.angle) for car in self.town.cars]
-        with_car = {(math.floor((x - left) / side), math.floor((y - top) / side)) for x, y in cars}
+        self.scene = Scene(self.town.faces(self.light, rng), self.light, self.angle)
+        cars = np.array([car[:2] for car in self.town.cars]).reshape(-1, 2)
+        with_car = set(
+            map(tuple, ((turned(cars, -self.angle) - (left, top)) // side).astype(int).tolist())
+        )
         cells = [divmod(int(cell), rows) for cell in rng.permutation(columns * rows)]
         # A stable sort: cells with a car first, but one of them after those without.
         cells.sort(key=lambda cell: cell not in with_car)
         full = min(sum(cell in with_car for cell in cells), TILES - 1)
         chosen = cells[:full] + cells[::-1][: TILES - full]
-        self.tiles: list[Point] = [
+        self.tiles = [
             (left + column * side, top + row * side)
             for column, row in (chosen[i] for i in rng.permutation(TILES))
         ]
 
-    def tile(self, corner: Point, rng: Rng) -> tuple[Array, Array]:
+    def tile(self, corner: tuple[float, float], rng: Rng) -> tuple[Array, Array]:
         """Return linear RGB (3, H, W) float32 before the lens, and where cars are seen.
 
         The picture has `MARGIN` more pixels on each side than the mask (size, size) bool.
         """
         x, y = (at - MARGIN * GSD for at in corner)
-        canvas = Canvas((x, y), self.size + 2 * MARGIN, self.angle, self.light, rng)
-        for patch in self.town.patches:
-            canvas.lay(patch)
-        tall = self._seen(canvas, [*self.town.buildings, *self.town.trees])
-        cars = self._seen(canvas, self.town.cars)
-        for thing in tall:
-            thing.shade(canvas)
-        canvas.sun_on_cars[:] = canvas.sun
-        for car in cars:
-            car.shade(canvas)
-        canvas.picture = self.light.on(canvas.picture, canvas.sun, canvas.sky)
-        for thing in sorted([*tall, *cars], key=lambda thing: thing.height):
-            thing.draw(canvas)
-        inner = slice(MARGIN, -MARGIN)
-        picture = self.light.exposure * (canvas.picture + self.light.haze)
-        return picture.astype(np.float32), canvas.car[inner, inner] > 0.5
-
-    def _seen(self, canvas: Canvas, things: Sequence[Thing]) -> list[Thing]:
-        """Return the things of which a shadow, or what leans, may be in the picture."""
-        center, side = (float(canvas.x.mean()), float(canvas.y.mean())), self.size * GSD
-        return [
-            thing
-            for thing in things
-            if math.dist((thing.x, thing.y), center) < side + 15 + 5 * thing.height
-        ]
+        picture, cars = self.scene.picture((x, y), self.size + 2 * MARGIN, rng)
+        return picture, cars[MARGIN:-MARGIN, MARGIN:-MARGIN]
 
 
 def _rng(seed: int, *key: int) -> np.random.Generator:
