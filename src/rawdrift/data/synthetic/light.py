@@ -20,9 +20,13 @@ class Daylight:
         share = rng.uniform(0.25, 0.75)
         warm = rng.uniform(0.0, 1.0) * share
         cast = np.exp(rng.normal(0, 0.03, 3))
-        self.direct: Array = np.float32(share * cast * (1 + 0.10 * warm, 1, 1 - 0.16 * warm))
-        self.around: Array = np.float32((1 - share) * cast * (0.88, 0.97, 1.16))
-        self.haze: Array = np.float32(rng.uniform(0.5, 1.5) * np.array((0.010, 0.012, 0.016)))
+        self.direct: Array = np.asarray(
+            share * cast * (1 + 0.10 * warm, 1, 1 - 0.16 * warm), np.float32
+        )
+        self.around: Array = np.asarray((1 - share) * cast * (0.88, 0.97, 1.16), np.float32)
+        self.haze: Array = np.asarray(
+            rng.uniform(0.5, 1.5) * np.array((0.010, 0.012, 0.016)), np.float32
+        )
         self.exposure = 1.2 * math.exp(rng.normal(0, 0.18))
 
     @property
