@@ -42,7 +42,7 @@ from rawdrift.models.evaluate import Case, evaluate
 from rawdrift.models.spec import Task
 from rawdrift.models.targets import Targets, targets_of
 from rawdrift.models.train import train
-from rawdrift.runs.executor import Compute
+from rawdrift.runs.compute import Compute
 
 Rows = Iterator[tuple[str, str, str]]
 

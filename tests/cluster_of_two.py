@@ -8,7 +8,8 @@ from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 
-from rawdrift.runs.executor import Compute, Done
+from rawdrift.runs.compute import Compute
+from rawdrift.runs.executor import Done
 
 
 def wait_once(fifo: str) -> str:

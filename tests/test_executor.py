@@ -15,7 +15,8 @@ from rawdrift.controls.optimization.spec import Optimization, OptimizationSpec
 from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
 from rawdrift.data.spec import Data
 from rawdrift.models.spec import Task
-from rawdrift.runs.executor import Compute, Done, Failed
+from rawdrift.runs.compute import Compute
+from rawdrift.runs.executor import Done, Failed
 
 KINDS = ["inline", "processes"]
 if importlib.util.find_spec("ray"):

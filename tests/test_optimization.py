@@ -33,7 +33,7 @@ from rawdrift.models.chain import Develop
 from rawdrift.models.fronts import NeuralISP, Packed, Upsampled, widen
 from rawdrift.models.spec import Task
 from rawdrift.models.train import Course
-from rawdrift.runs.executor import Compute
+from rawdrift.runs.compute import Compute
 
 from conftest import random_camera, random_mosaic, write_folder
 

@@ -84,10 +84,6 @@ FILES = {
             def rows(self):
                 return [{"isp": mean.isp, "brightness": mean.value} for mean in self.means]
 
-            def plot(self):
-                from brightness.page import bars
-
-                return bars(self)
         """,
     "experiment.py": """
         import msgspec
@@ -188,6 +184,10 @@ FILES = {
                 figure=draw({"bars": lambda: bars(result)}, run),
                 shown=[pictures.data_uri(run, mean.picture) for mean in result.means],
             )
+
+
+        def plot(result):
+            return bars(result)
 
 
         def lines(result, run):

@@ -31,7 +31,7 @@ from rawdrift.data.spec import Data
 from rawdrift.models import networks
 from rawdrift.models.spec import Task
 from rawdrift.report import style
-from rawdrift.runs.executor import Compute
+from rawdrift.runs.compute import Compute
 from rawdrift.statistics import Interval
 
 NETS = """

@@ -15,7 +15,7 @@ from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
 from rawdrift.data.spec import Data
 from rawdrift.models.case import Case
 from rawdrift.models.spec import Task
-from rawdrift.runs.executor import Compute
+from rawdrift.runs.compute import Compute
 from rawdrift.runs.store import Store
 
 SPEC = SynthesisSpec(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
     from rawdrift.data.spec import Data
     from rawdrift.models.spec import Task
-    from rawdrift.runs.executor import Compute
+    from rawdrift.runs.compute import Compute
 
 __version__ = "0.2.0.dev0"
 
@@ -41,6 +41,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "controls.synthesis.spec": ["Synthesis", "SynthesisSpec"],
         "data.spec": ["Data"],
         "models.spec": ["Task"],
-        "runs.executor": ["Compute"],
+        "runs.compute": ["Compute"],
     },
 )

@@ -120,7 +120,8 @@ class _Frames:
 
     def __init__(self, first: Path, camera: Camera | None):
         decoded = decode(first)
-        camera = camera or decoded.camera
+        described = Camera.described_by(decoded.metadata, first)
+        camera = camera or described
         if camera is None:
             raise InputError(
                 f"{first} carries no camera metadata; give a camera file, or the color filter array"

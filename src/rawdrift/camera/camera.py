@@ -140,10 +140,25 @@ class Camera:
         """Return the camera of a raw file's own metadata (DNG and others that rawpy decodes)."""
         from rawdrift.camera.decode import decode  # torch-free, but rawpy is not for every user
 
-        camera = decode(Path(path)).camera
+        camera = cls.described_by(decode(Path(path)).metadata, path)
         if camera is None:
             raise InputError(f"{path} carries no camera metadata; give a camera file (.toml)")
-        return cls(**{field.name: getattr(camera, field.name) for field in fields(camera)})
+        return camera
+
+    @classmethod
+    def described_by(cls, metadata: Mapping[str, Any] | None, path: str | Path) -> Self | None:
+        """Return the camera that the metadata of a raw file describe, None if it has none.
+
+        metadata: fields of this class, noise as a mapping. Raises InputError if they are
+        impossible.
+        """
+        if metadata is None:
+            return None
+        noise = metadata.get("noise")
+        try:
+            return cls(**{**metadata, "noise": None if noise is None else Noise(**noise)})
+        except InputError as error:
+            raise InputError(f"{path} has impossible metadata: {error}") from None
 
     def save(self, path: str | Path) -> None:
         """Write a camera file, from which `load` returns an equal camera."""

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rawdrift.camera.camera import Camera
 from rawdrift.camera.dng import noise_profile
 from rawdrift.cfa import PATTERNS, Pattern, offsets
 from rawdrift.checks import InputError
@@ -32,11 +31,12 @@ _XYZ_FROM_RGB = np.array(
 class Decoded:
     """The content of a raw file. mosaic: (H, W) uint8 or uint16 DN, or float32 in [0, 1].
 
-    camera: from the file's own metadata, None if it has none.
+    metadata: fields of `Camera` as the file states them, None if it describes no camera; see
+    `Camera.described_by`.
     """
 
     mosaic: NDArray[Any]
-    camera: Camera | None = None
+    metadata: dict[str, Any] | None = None
 
 
 def decode(path: Path) -> Decoded:
@@ -63,7 +63,7 @@ def decode(path: Path) -> Decoded:
             f"raw file {path} can't be decoded ({reason}); expected a whole TIFF, PNG, NPY, DNG "
             f"or another raw format that LibRaw reads"
         ) from error
-    return Decoded(_checked(decoded.mosaic, path), decoded.camera)
+    return Decoded(_checked(decoded.mosaic, path), decoded.metadata)
 
 
 def normalize(mosaic: NDArray[Any], bit_depth: int, path: Path) -> NDArray[Any]:
@@ -161,10 +161,7 @@ def _libraw(path: Path) -> Decoded:
                 f"{path} has the color filter array {pattern}, expected a Bayer mosaic"
             )
         mosaic = raw.raw_image_visible.copy()
-        try:
-            return Decoded(mosaic, _camera(path, raw, pattern, sites))
-        except InputError as error:
-            raise InputError(f"{path} has impossible metadata: {error}") from None
+        return Decoded(mosaic, _metadata(path, raw, pattern, sites))
 
 
 @contextmanager
@@ -181,8 +178,8 @@ def _libraw_quiet() -> Iterator[None]:
         os.close(stderr)
 
 
-def _camera(path: Path, raw: Any, pattern: Pattern, sites: NDArray[Any]) -> Camera:
-    """Return the camera of an open LibRaw file, whose container is LibRaw's 16-bit words."""
+def _metadata(path: Path, raw: Any, pattern: Pattern, sites: NDArray[Any]) -> dict[str, Any]:
+    """Describe the camera of an open LibRaw file, whose container is LibRaw's 16-bit words."""
     full_scale = 2**16 - 1
     colors = [sites[at] for at in offsets(pattern)]  # R, G in red rows, G in blue rows, B
     red, green, _, blue = colors
@@ -198,16 +195,16 @@ def _camera(path: Path, raw: Any, pattern: Pattern, sites: NDArray[Any]) -> Came
     provenance = f"metadata of {path.name}"
     provenance += "" if as_shot else "; no as-shot white balance in it: ones"
     provenance += "" if calibrated else "; no color matrix in it: identity"
-    return Camera(
-        name=path.stem,
-        cfa=pattern,
-        black_level=tuple(level / full_scale for level in black),
-        white_level=raw.white_level / full_scale if raw.white_level else None,
-        white_balance=tuple((gains / gains[1]).tolist()) if as_shot else (1.0, 1.0, 1.0),
-        color_matrix=tuple(tuple(row) for row in matrix.tolist()),
-        provenance=provenance,
-        noise=noise,
-    )
+    return {
+        "name": path.stem,
+        "cfa": pattern,
+        "black_level": tuple(level / full_scale for level in black),
+        "white_level": raw.white_level / full_scale if raw.white_level else None,
+        "white_balance": tuple((gains / gains[1]).tolist()) if as_shot else (1.0, 1.0, 1.0),
+        "color_matrix": tuple(tuple(row) for row in matrix.tolist()),
+        "provenance": provenance,
+        "noise": noise,
+    }
 
 
 def _color_matrix(raw: Any) -> NDArray[Any] | None:

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from rawdrift.camera.camera import Noise
-
 NOISE_PROFILE = 51041  # DNG 1.3
 
 
-def noise_profile(path: Path, black: float, white: float) -> Noise | None:
+def noise_profile(path: Path, black: float, white: float) -> dict[str, float] | None:
     """Return the photon transfer that the tag NoiseProfile of a DNG describes, None without it.
+
+    Returns fields of `camera.Noise`.
 
     black, white: levels of the green sites in DN of the camera's container.
 
@@ -38,7 +38,8 @@ def noise_profile(path: Path, black: float, white: float) -> Noise | None:
     if not (scale > 0 and distance > 0):
         return None
     gain = distance * scale
-    return Noise(gain=gain, read_noise=max(distance**2 * offset - 1 / 12, 0.0) ** 0.5 / gain)
+    read_noise = max(distance**2 * offset - 1 / 12, 0.0) ** 0.5 / gain
+    return {"gain": gain, "read_noise": read_noise}
 
 
 def _find(first: Any) -> tuple[float, ...] | None:

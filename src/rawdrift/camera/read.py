@@ -28,7 +28,8 @@ def read_raw(path: str | Path, camera: Camera | None = None) -> Raw:
     Raises InputError for a file that is missing, broken, RGB, too small or not finite.
     """
     decoded = decode(Path(path))
-    camera = camera or decoded.camera
+    described = Camera.described_by(decoded.metadata, path)
+    camera = camera or described
     depth = camera.bit_depth if camera else decoded.mosaic.dtype.itemsize * 8
     return Raw(
         to_unit(torch.from_numpy(normalize(decoded.mosaic, depth, Path(path))), depth), camera

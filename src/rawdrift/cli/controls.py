@@ -14,7 +14,7 @@ from rawdrift.checks import InputError
 from rawdrift.cli.arguments import command
 from rawdrift.controls import CONTROLS
 from rawdrift.controls.control import Control, load
-from rawdrift.runs.executor import Compute
+from rawdrift.runs.compute import Compute
 from rawdrift.runs.spec import to_dict
 
 

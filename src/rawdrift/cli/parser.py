@@ -5,7 +5,7 @@ from rawdrift.cli.arguments import Parser, command
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.controls import CONTROLS, presets
 from rawdrift.data.spec import PUBLISHED, Data
-from rawdrift.runs.executor import KINDS
+from rawdrift.runs.compute import KINDS
 
 _CAMERA = "shipped name, .toml file, or raw file that describes its camera"
 

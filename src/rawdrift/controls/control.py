@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from rawdrift.controls.experiment import Experiment
-    from rawdrift.controls.result import Result
+    from matplotlib.figure import Figure
 
 
 class Page(Protocol):
@@ -20,6 +19,9 @@ class Page(Protocol):
 
     def write(self, run: Path, result: Any) -> str:
         """Draw figures/ and tables/ into the run folder; return the page as HTML."""
+
+    def plot(self, result: Any) -> "Figure":
+        """The main figure of the findings."""
 
     def lines(self, result: Any, run: Path) -> Iterable[str]:
         """The findings in a few lines, for a terminal."""
@@ -48,13 +50,13 @@ class Control:
     presets: Path | None = None
     export: str | None = None
 
-    def load_experiment(self) -> "type[Experiment[Any, Any, Any]]":
-        found: type[Experiment[Any, Any, Any]] = load(self.experiment)
-        return found
+    def load_experiment(self) -> Any:
+        """Import the subclass of `Experiment`."""
+        return load(self.experiment)
 
-    def load_result(self) -> "type[Result]":
-        found: type[Result] = load(self.result)
-        return found
+    def load_result(self) -> Any:
+        """Import the subclass of `Result`."""
+        return load(self.result)
 
     def load_page(self) -> Page:
         page: Any = import_module(self.page)

@@ -19,7 +19,8 @@ from rawdrift.controls.control import Control
 from rawdrift.controls.gallery import Gallery, gallery
 from rawdrift.controls.material import Material, notes
 from rawdrift.controls.result import Result
-from rawdrift.runs.executor import Compute, Failed
+from rawdrift.runs.compute import Compute
+from rawdrift.runs.executor import Failed
 from rawdrift.runs.spec import to_dict, to_yaml
 from rawdrift.runs.store import Environment, Finished, Record, Store
 from rawdrift.runs.tracker import tracker

@@ -93,7 +93,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
     def plot(self) -> "Figure":
         """Draw the main figure of the findings (Matplotlib)."""
-        raise NotImplementedError
+        from rawdrift.controls import CONTROLS
+        from rawdrift.report import style
+
+        with style.drawing():
+            return CONTROLS[self.kind].load_page().plot(self)
 
     def to_frame(self) -> "pandas.DataFrame":
         """Return `rows` as a pandas DataFrame. Raises InputError if pandas is not installed."""
@@ -128,7 +132,8 @@ def load_result(path: str | Path) -> Result:
     try:
         head = codec.decode(content, dict[str, Any], str(file))
         control = CONTROLS[choose(f"kind of run in {file}:", head.get("kind"), CONTROLS)]
-        return codec.decode(content, control.load_result(), str(file))
+        result: Result = codec.decode(content, control.load_result(), str(file))
+        return result
     except InputError as error:
         raise InputError(_unreadable(error, str(file), head.get("version"))) from None
 

@@ -10,7 +10,7 @@ from rawdrift.controls import CONTROLS
 from rawdrift.controls.control import Control
 from rawdrift.controls.plan import Plan
 from rawdrift.controls.result import Result, load_result
-from rawdrift.runs.executor import Compute
+from rawdrift.runs.compute import Compute
 from rawdrift.runs.spec import to_dict
 
 

@@ -84,7 +84,8 @@ class Folder:
         decoded = decode(self.root / row.image)
         if row.camera not in self._cameras:
             self._cameras[row.camera] = _camera(self.root, row)
-        camera = self._cameras[row.camera] or decoded.camera
+        described = Camera.described_by(decoded.metadata, self.root / row.image)
+        camera = self._cameras[row.camera] or described
         if camera is None:
             raise InputError(
                 f"no camera for {row.image}: put a camera.toml into {self.root}, or add a column "

@@ -42,6 +42,11 @@ def write(run: Path, result: ForensicsResult) -> str:
     )
 
 
+def plot(result: ForensicsResult) -> Figure:
+    """Draw the metric after each search, by regularization and group of parameters."""
+    return figures.by_regularization(result)
+
+
 def lines(result: ForensicsResult, run: Path) -> Iterator[str]:
     """The worst setting, and the settings that are safe together."""
     metric, worst = style.metric(result.metric, inside=True), result.worst

@@ -1,6 +1,6 @@
 """What drift forensics finds: shared by searches, records of units, the result and its page."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -8,9 +8,6 @@ from rawdrift.controls.forensics.axis import Axis
 from rawdrift.controls.result import Result
 from rawdrift.report.sample import SampleImage
 from rawdrift.statistics.basics import Interval
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 GRADIENT = "gradient"
 
@@ -358,11 +355,3 @@ class ForensicsResult(Result, frozen=True, kw_only=True, tag="forensics"):
             for fold in search.folds
             for found in fold.methods.values()
         ]
-
-    def plot(self) -> "Figure":
-        """Draw the metric after each search, by regularization and group of parameters."""
-        from rawdrift.controls.forensics.figures import by_regularization
-        from rawdrift.report import style
-
-        with style.drawing():
-            return by_regularization(self)

@@ -46,6 +46,11 @@ def write(run: Path, result: OptimizationResult) -> str:
     )
 
 
+def plot(result: OptimizationResult) -> Figure:
+    """Draw the learning curves on test images, a panel for each intensity."""
+    return figures.learning(result)
+
+
 def lines(result: OptimizationResult, run: Path) -> Iterator[str]:
     """Yield the findings in a few lines, for a terminal."""
     del run

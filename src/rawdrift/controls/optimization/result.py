@@ -5,15 +5,12 @@ and p-values are of images, or of their groups.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from rawdrift.controls.result import Result, to_builtins
 from rawdrift.runs.spec import flat
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Values = dict[str, Any]
 """Parameters of an ISP by name, such as "gamma.gamma": a number, or nested lists of numbers."""
@@ -271,14 +268,6 @@ class OptimizationResult(Result, frozen=True, kw_only=True, tag="optimization"):
         """Return a row for each setting at each intensity; "final.std" is the field of a field."""
         rows = [{"metric": self.metric, **flat(to_builtins(row))} for row in self.table]
         return [{k: v for k, v in row.items() if not isinstance(v, list)} for row in rows]
-
-    def plot(self) -> "Figure":
-        """Draw the learning curves on test images, a panel for each intensity."""
-        from rawdrift.controls.optimization import figures
-        from rawdrift.report import style
-
-        with style.drawing():
-            return figures.learning(self)
 
     def at(self, intensity: float) -> Sequence[Row]:
         """The rows of an intensity, without settings that equal another one."""

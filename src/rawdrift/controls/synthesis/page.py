@@ -45,6 +45,11 @@ def write(run: Path, result: SynthesisResult) -> str:
     )
 
 
+def plot(result: SynthesisResult) -> Figure:
+    """Draw the heat map of training pipelines by tests (Figure 2 of the paper)."""
+    return heatmap(result)
+
+
 def lines(result: SynthesisResult, run: Path) -> Iterator[str]:
     """Tell the average and the largest drop of each kind, for a terminal."""
     metric, average = style.metric(result.metric, inside=True), dict(result.average_drops.items())

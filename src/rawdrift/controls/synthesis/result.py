@@ -1,7 +1,7 @@
 """What drift synthesis found. No torch."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -11,9 +11,6 @@ from rawdrift.models.case import Case, Kind
 from rawdrift.report.sample import SampleImage
 from rawdrift.runs.store import Record
 from rawdrift.statistics.basics import Interval, Spread
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 CERTAIN = 0.05
 """Drops are claimed only if their p-values, corrected for all comparisons, are below this."""
@@ -278,14 +275,6 @@ class SynthesisResult(Result, frozen=True, kw_only=True, tag="synthesis", dict=T
             row = msgspec.structs.asdict(cell)
             rows.append({**row, **row.pop("further")})
         return rows
-
-    def plot(self) -> "Figure":
-        """Draw the heat map of training pipelines by tests (Figure 2 of the paper)."""
-        from rawdrift.controls.synthesis.heatmap import heatmap
-        from rawdrift.report import style
-
-        with style.drawing():
-            return heatmap(self)
 
     def cases(self, kind: Kind | None = None) -> list[Case]:
         """Return all tests, or those of a kind."""
