@@ -75,8 +75,7 @@ def main() -> None:
         if (self.__name__, sizes) not in done:
             done.add((self.__name__, sizes))
             kernel = compiled(self, target, values, named)
-            shown = {k: v for k, v in sizes if k not in ("ROWS", "COLUMNS")}
-            print(f"{self.__name__:16s} {resources(kernel.asm['cubin']):30s} {shown}")
+            print(f"{self.__name__:16s} {resources(kernel.asm['cubin']):30s} {dict(sizes)}")
 
     JITFunction.run = run
     camera = rd.Camera.load("raw-drone")

@@ -6,6 +6,8 @@ them from memory. Planes are Y, or Y, U, V; the latter are all that is left of t
 constants: (2, 3, 3), YUV from RGB and its inverse.
 """
 
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
@@ -15,114 +17,108 @@ from rawdrift.isp.fused.gpu.filters import equals, greatest, least, median
 from rawdrift.isp.fused.gpu.linear import colors
 from rawdrift.isp.fused.gpu.numbers import Layout, Numbers
 from rawdrift.isp.fused.gpu.tiles import (
-    COLUMNS,
-    ROWS,
-    along,
+    correlated,
     half_tile,
     halves,
     inside,
     launch,
-    lines,
     mixed,
-    mixed_back,
-    place,
+    plane,
+    product,
+    product_back,
+    put,
+    put_three,
+    three,
+    total,
+    zeros,
 )
 from rawdrift.isp.gamma import SLOPE_FLOOR
+
+_FLOOR = tl.constexpr(SLOPE_FLOOR)
 
 
 def to_planes(source: Tensor, numbers: Numbers, layout: Layout) -> Tensor:
     """Planes (N * P, H, W) of mosaics (N, H, W) or demosaiced colors (N, 3, H, W)."""
-    n, (rows, columns) = len(source), source.shape[-2:]
-    out = source.new_empty(n * layout.planes, rows, columns)
-    launch(
-        _to_planes,
-        halves(n, rows, columns),
-        source,
-        out,
-        source,
-        numbers.demosaic,
-        numbers.color,
-        numbers.constants,
-        rows,
-        columns,
-        SIZE=layout.size,
-        PLANES=layout.planes,
-        ROWS=ROWS // 2,
-        COLUMNS=COLUMNS,
-    )
+    out = source.new_empty(len(source) * layout.planes, *source.shape[-2:])
+    _launch(_to_planes, source, numbers, layout, out)
     return out
 
 
 def to_views(out: Tensor, source: Tensor, planes: Tensor, numbers: Numbers, layout: Layout) -> None:
     """Write views (N, 3, H, W) of sharpened planes and of what they were made from."""
-    n, _, rows, columns = out.shape
+    values = out, planes, numbers.denoise, numbers.exponent
+    _launch(_to_views, source, numbers, layout, *values, MEDIAN=layout.median)
+
+
+def from_views(
+    grad: Tensor, source: Tensor, planes: Tensor, numbers: Numbers, layout: Layout
+) -> tuple[Tensor | None, Tensor, Tensor | None, Tensor]:
+    """From the gradient (N, 3, H, W) of views, whose arguments are as those of `to_views`:
+
+    that of linear R, G, B, (N, 3, H, W), where Y alone is filtered; that of the denoised planes,
+    (N * P, H, W); with a median, these planes themselves; and that of the exponent, float64.
+    """
+    linear = torch.empty_like(grad) if layout.planes == 1 else None
+    change = torch.empty_like(planes)
+    medians = torch.empty_like(planes) if layout.median else None
+    parts = grad.new_empty(halves(*_shape(source)))
+    values = parts, linear, change, medians, grad, planes, numbers.denoise, numbers.exponent
+    _launch(_from_views, source, numbers, layout, *values, MEDIAN=layout.median)
+    return linear, change, medians, parts.sum(dtype=torch.float64)
+
+
+def from_planes(
+    linear: Tensor | None, change: Tensor, source: Tensor, numbers: Numbers, layout: Layout
+) -> tuple[Tensor, Tensor]:
+    """Gradients of the demosaiced colors (N, 3, H, W) and of the color matrix (3, 3), float64.
+
+    linear: as `from_views` gave it; change: gradient (N * P, H, W) of the planes.
+    """
+    n, rows, columns = shape = _shape(source)
+    out = source.new_empty(n, 3, rows, columns)
+    parts = source.new_empty(*halves(*shape), 3, 3)
+    _launch(_from_planes, source, numbers, layout, out, parts, linear, change)
+    return out, parts.sum((0, 1), dtype=torch.float64)
+
+
+def _shape(source: Tensor) -> tuple[int, int, int]:
+    return len(source), source.shape[-2], source.shape[-1]
+
+
+def _launch(
+    kernel: Any, source: Tensor, numbers: Numbers, layout: Layout, *values: Any, **constants: Any
+) -> None:
+    """Run a kernel on half tiles; after the values it takes what colors and planes are made of."""
     launch(
-        _to_views,
-        halves(n, rows, columns),
+        kernel,
+        _shape(source),
+        *values,
         source,
-        out,
-        source,
-        planes,
         numbers.demosaic,
         numbers.color,
-        numbers.denoise,
-        numbers.exponent,
         numbers.constants,
-        rows,
-        columns,
+        grid=halves(*_shape(source)),
         SIZE=layout.size,
         PLANES=layout.planes,
-        MEDIAN=layout.median,
-        ROWS=ROWS // 2,
-        COLUMNS=COLUMNS,
-    )
-
-
-@triton.jit
-def corrected_colors(source, table, color, image, r, c, rows, columns, SIZE: tl.constexpr):
-    """Linear R, G, B of a half tile, after white balance and color correction."""
-    red, green, blue = colors(source, table, image, r, c, rows, columns, SIZE)
-    return (
-        mixed(color, 0, red, green, blue),
-        mixed(color, 1, red, green, blue),
-        mixed(color, 2, red, green, blue),
+        **constants,
     )
 
 
 @triton.jit
 def _to_planes(
-    out,
-    source,
-    table,
-    color,
-    constants,
-    rows,
-    columns,
-    SIZE: tl.constexpr,
-    PLANES: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
+    out, source, table, color, constants, rows, columns, SIZE: tl.constexpr, PLANES: tl.constexpr
 ):
-    image, r, c = half_tile(rows, columns, ROWS, COLUMNS)
-    red, green, blue = corrected_colors(source, table, color, image, r, c, rows, columns, SIZE)
-    at, mask = place(r, c, rows, columns)
+    t = half_tile(rows, columns)
+    red, green, blue = colors(source, table, t, SIZE)
+    red, green, blue = product(color, red, green, blue)
     for p in tl.static_range(PLANES):
-        y = mixed(constants, p, red, green, blue)
-        tl.store(out + (image * PLANES + p) * rows * columns + at, y, mask=mask)
+        put(plane(out, t, p, PLANES), t, mixed(constants, 3 * p, red, green, blue))
 
 
 @triton.jit
-def denoised(plane, kernel, r, c, rows, columns, MEDIAN: tl.constexpr):
+def denoised(plane, kernel, t, MEDIAN: tl.constexpr):
     """A tile of a sharpened plane, after the median or the 5x5 kernel."""
-    if MEDIAN:
-        z = median(plane, r, c, rows, columns)
-    else:
-        z = tl.zeros([r.shape[0], c.shape[0]], tl.float32)
-        for i in tl.static_range(5):
-            line = lines(plane, r, i - 2, rows, columns)
-            for j in tl.static_range(5):
-                z += tl.load(kernel + i * 5 + j) * along(line, c, j - 2, columns)
-    return z
+    return median(plane, t) if MEDIAN else correlated(plane, kernel, t, 5, 5, zeros(t))
 
 
 @triton.jit
@@ -145,154 +141,55 @@ def linear_view(
     color,
     kernel,
     constants,
-    image,
-    r,
-    c,
-    rows,
-    columns,
+    t,
     SIZE: tl.constexpr,
     PLANES: tl.constexpr,
     MEDIAN: tl.constexpr,
 ):
     """R, G, B of a half tile before gamma, and the denoised planes (Y again and again if alone)."""
-    plane = planes + image * PLANES * rows * columns
-    y = denoised(plane, kernel, r, c, rows, columns, MEDIAN)
+    y = denoised(plane(planes, t, 0, PLANES), kernel, t, MEDIAN)
     if PLANES == 1:
-        red, green, blue = corrected_colors(source, table, color, image, r, c, rows, columns, SIZE)
+        red, green, blue = colors(source, table, t, SIZE)
+        red, green, blue = product(color, red, green, blue)
         u, v = y, y
         change = y - mixed(constants, 0, red, green, blue)
         red, green, blue = red + change, green + change, blue + change
     else:
-        u = denoised(plane + rows * columns, kernel, r, c, rows, columns, MEDIAN)
-        v = denoised(plane + 2 * rows * columns, kernel, r, c, rows, columns, MEDIAN)
-        red = mixed(constants + 9, 0, y, u, v)
-        green = mixed(constants + 9, 1, y, u, v)
-        blue = mixed(constants + 9, 2, y, u, v)
+        u = denoised(plane(planes, t, 1, PLANES), kernel, t, MEDIAN)
+        v = denoised(plane(planes, t, 2, PLANES), kernel, t, MEDIAN)
+        red, green, blue = product(constants + 9, y, u, v)
     return red, green, blue, y, u, v
 
 
 @triton.jit
 def _to_views(
     out,
-    source,
     planes,
-    table,
-    color,
     kernel,
     exponent,
+    source,
+    table,
+    color,
     constants,
     rows,
     columns,
     SIZE: tl.constexpr,
     PLANES: tl.constexpr,
     MEDIAN: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
 ):
-    image, r, c = half_tile(rows, columns, ROWS, COLUMNS)
+    t = half_tile(rows, columns)
     red, green, blue, _, _, _ = linear_view(
-        source,
-        planes,
-        table,
-        color,
-        kernel,
-        constants,
-        image,
-        r,
-        c,
-        rows,
-        columns,
-        SIZE,
-        PLANES,
-        MEDIAN,
+        source, planes, table, color, kernel, constants, t, SIZE, PLANES, MEDIAN
     )
     e = tl.load(exponent)
-    at, mask = place(r, c, rows, columns)
-    view = out + image * 3 * rows * columns + at
-    tl.store(view, power(clipped(red, 0.0), e), mask=mask)
-    tl.store(view + rows * columns, power(clipped(green, 0.0), e), mask=mask)
-    tl.store(view + 2 * rows * columns, power(clipped(blue, 0.0), e), mask=mask)
-
-
-def from_views(
-    grad: Tensor, source: Tensor, planes: Tensor, numbers: Numbers, layout: Layout
-) -> tuple[Tensor | None, Tensor, Tensor | None, Tensor]:
-    """From the gradient (N, 3, H, W) of views, whose arguments are as those of `to_views`:
-
-    that of linear R, G, B, (N, 3, H, W), where Y alone is filtered; that of the denoised planes,
-    (N * P, H, W); with a median, these planes themselves; and that of the exponent, float64.
-    """
-    n, _, rows, columns = grad.shape
-    programs = halves(n, rows, columns)
-    linear = torch.empty_like(grad) if layout.planes == 1 else None
-    change = torch.empty_like(planes)
-    medians = torch.empty_like(planes) if layout.median else None
-    parts = grad.new_empty(programs)
-    launch(
-        _from_views,
-        programs,
-        grad,
-        linear,
-        change,
-        medians,
-        parts,
-        grad,
-        source,
-        planes,
-        numbers.demosaic,
-        numbers.color,
-        numbers.denoise,
-        numbers.exponent,
-        numbers.constants,
-        rows,
-        columns,
-        SIZE=layout.size,
-        PLANES=layout.planes,
-        MEDIAN=layout.median,
-        FLOOR=SLOPE_FLOOR,
-        ROWS=ROWS // 2,
-        COLUMNS=COLUMNS,
-    )
-    return linear, change, medians, parts.sum(dtype=torch.float64)
-
-
-def from_planes(
-    linear: Tensor | None, change: Tensor, source: Tensor, numbers: Numbers, layout: Layout
-) -> tuple[Tensor, Tensor]:
-    """Gradients of the demosaiced colors (N, 3, H, W) and of the color matrix (3, 3), float64.
-
-    linear: as `from_views` gave it; change: gradient (N * P, H, W) of the planes.
-    """
-    n, (rows, columns) = len(source), source.shape[-2:]
-    programs = halves(n, rows, columns)
-    out = source.new_empty(n, 3, rows, columns)
-    parts = source.new_empty(*programs, 3, 3)
-    launch(
-        _from_planes,
-        programs,
-        source,
-        out,
-        parts,
-        linear,
-        change,
-        source,
-        numbers.demosaic,
-        numbers.color,
-        numbers.constants,
-        rows,
-        columns,
-        SIZE=layout.size,
-        PLANES=layout.planes,
-        ROWS=ROWS // 2,
-        COLUMNS=COLUMNS,
-    )
-    return out, parts.sum((0, 1), dtype=torch.float64)
+    red, green, blue = clipped(red, 0.0), clipped(green, 0.0), clipped(blue, 0.0)
+    put_three(out, t, power(red, e), power(green, e), power(blue, e))
 
 
 @triton.jit
-def _slope(x, grad, exponent, FLOOR: tl.constexpr):
+def _slope(x, grad, exponent):
     """Gradients of x and of the exponent in clip(x, 0, 1) ** exponent, as in gamma.py."""
-    base = clipped(x, FLOOR)
+    base = clipped(x, _FLOOR)
     change = grad * exponent * power(base, exponent - 1)
     of_exponent = grad * power(clipped(x, 0.0), exponent) * tl.log(base)
     return tl.where((x >= 0) & (x <= 1), change, 0.0), of_exponent
@@ -300,67 +197,47 @@ def _slope(x, grad, exponent, FLOOR: tl.constexpr):
 
 @triton.jit
 def _from_views(
+    parts,
     linear,
     change,
     medians,
-    parts,
     grad,
-    source,
     planes,
-    table,
-    color,
     kernel,
     exponent,
+    source,
+    table,
+    color,
     constants,
     rows,
     columns,
     SIZE: tl.constexpr,
     PLANES: tl.constexpr,
     MEDIAN: tl.constexpr,
-    FLOOR: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
 ):
-    image, r, c = half_tile(rows, columns, ROWS, COLUMNS)
+    t = half_tile(rows, columns)
     red, green, blue, y, u, v = linear_view(
-        source,
-        planes,
-        table,
-        color,
-        kernel,
-        constants,
-        image,
-        r,
-        c,
-        rows,
-        columns,
-        SIZE,
-        PLANES,
-        MEDIAN,
+        source, planes, table, color, kernel, constants, t, SIZE, PLANES, MEDIAN
     )
-    e, size = tl.load(exponent), rows * columns
-    start = image * 3 * size
-    red, e_red = _slope(red, inside(grad + start, r, c, rows, columns), e, FLOOR)
-    green, e_green = _slope(green, inside(grad + start + size, r, c, rows, columns), e, FLOOR)
-    blue, e_blue = _slope(blue, inside(grad + start + 2 * size, r, c, rows, columns), e, FLOOR)
+    e = tl.load(exponent)
+    of_red, of_green, of_blue = three(grad, t)
+    red, e_red = _slope(red, of_red, e)
+    green, e_green = _slope(green, of_green, e)
+    blue, e_blue = _slope(blue, of_blue, e)
     program = tl.program_id(0) * 2 + tl.program_id(1)
-    tl.store(parts + program, tl.sum(tl.sum(e_red + e_green + e_blue, 1), 0))
-    at, mask = place(r, c, rows, columns)
+    tl.store(parts + program, total(e_red + e_green + e_blue))
     if PLANES == 1:
-        tl.store(linear + start + at, red, mask=mask)
-        tl.store(linear + start + size + at, green, mask=mask)
-        tl.store(linear + start + 2 * size + at, blue, mask=mask)
+        put_three(linear, t, red, green, blue)
+        y_grad, u_grad, v_grad = red + green + blue, y, y
+    else:
+        y_grad, u_grad, v_grad = product_back(constants + 9, red, green, blue)
     for p in tl.static_range(PLANES):
-        if PLANES == 1:
-            z, g = y, red + green + blue
-        else:
-            g = mixed_back(constants + 9, p, red, green, blue)
-            z = y if p == 0 else (u if p == 1 else v)
-        plane = (image * PLANES + p) * size
+        z = y if p == 0 else (u if p == 1 else v)
+        g = y_grad if p == 0 else (u_grad if p == 1 else v_grad)
         if MEDIAN:  # equal samples share the gradient
-            tl.store(medians + plane + at, z, mask=mask)
-            g /= tl.maximum(equals(planes + plane, z, r, c, rows, columns), 1.0)
-        tl.store(change + plane + at, g, mask=mask)
+            put(plane(medians, t, p, PLANES), t, z)
+            g /= tl.maximum(equals(plane(planes, t, p, PLANES), t, z), 1.0)
+        put(plane(change, t, p, PLANES), t, g)
 
 
 @triton.jit
@@ -377,35 +254,23 @@ def _from_planes(
     columns,
     SIZE: tl.constexpr,
     PLANES: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
 ):
-    image, r, c = half_tile(rows, columns, ROWS, COLUMNS)
-    size = rows * columns
-    start = image * 3 * size
+    t = half_tile(rows, columns)
     if PLANES == 1:
-        red = inside(linear + start, r, c, rows, columns)
-        green = inside(linear + start + size, r, c, rows, columns)
-        blue = inside(linear + start + 2 * size, r, c, rows, columns)
-        y = inside(change + image * size, r, c, rows, columns) - (red + green + blue)
+        red, green, blue = three(linear, t)
+        y = inside(plane(change, t), t) - (red + green + blue)
         red += tl.load(constants) * y
         green += tl.load(constants + 1) * y
         blue += tl.load(constants + 2) * y
     else:
-        y = inside(change + start, r, c, rows, columns)
-        u = inside(change + start + size, r, c, rows, columns)
-        v = inside(change + start + 2 * size, r, c, rows, columns)
-        red = mixed_back(constants, 0, y, u, v)
-        green = mixed_back(constants, 1, y, u, v)
-        blue = mixed_back(constants, 2, y, u, v)
-    at, mask = place(r, c, rows, columns)
-    for k in tl.static_range(3):
-        g = mixed_back(color, k, red, green, blue)
-        tl.store(out + start + k * size + at, g, mask=mask)
-    first, second, third = colors(source, table, image, r, c, rows, columns, SIZE)
+        y, u, v = three(change, t)
+        red, green, blue = product_back(constants, y, u, v)
+    back_red, back_green, back_blue = product_back(color, red, green, blue)
+    put_three(out, t, back_red, back_green, back_blue)
+    first, second, third = colors(source, table, t, SIZE)
     part = parts + (tl.program_id(0) * 2 + tl.program_id(1)) * 9
     for k in tl.static_range(3):
         g = red if k == 0 else (green if k == 1 else blue)
-        tl.store(part + 3 * k, tl.sum(tl.sum(g * first, 1), 0))
-        tl.store(part + 3 * k + 1, tl.sum(tl.sum(g * second, 1), 0))
-        tl.store(part + 3 * k + 2, tl.sum(tl.sum(g * third, 1), 0))
+        tl.store(part + 3 * k, total(g * first))
+        tl.store(part + 3 * k + 1, total(g * second))
+        tl.store(part + 3 * k + 2, total(g * third))

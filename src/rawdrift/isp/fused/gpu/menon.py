@@ -14,7 +14,7 @@ Going back it is linear in the mosaic, for the directions are chosen; every stag
 along rows and one along columns.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -22,7 +22,17 @@ import triton.language as tl
 from torch import Tensor
 
 from rawdrift.isp.fused.gpu.filters import adjoint, taps_gradient
-from rawdrift.isp.fused.gpu.tiles import COLUMNS, ROWS, launch, near, place, tile, tiles
+from rawdrift.isp.fused.gpu.tiles import (
+    inside,
+    launch,
+    near,
+    place,
+    plane,
+    put,
+    put_three,
+    tile,
+    zeros,
+)
 
 
 class Planes(NamedTuple):
@@ -37,36 +47,24 @@ class Planes(NamedTuple):
 
 def menon(x: Tensor, kernels: Tensor, red: tuple[int, int]) -> tuple[Tensor, Planes]:
     """Colors (N, 3, H, W) of mosaics (N, H, W), and what was on the way. red: its row, column."""
-    rows, columns = x.shape[1:]
     difference_h, difference_v = torch.empty_like(x), torch.empty_like(x)
     kept = [torch.empty_like(x) for _ in range(4)]
     planes = Planes._make([*kept, torch.empty_like(x, dtype=torch.int8)])
-    out = x.new_empty(len(x), 3, rows, columns)
+    out = x.new_empty(len(x), 3, *x.shape[1:])
     line, difference, refine = kernels
+    green = (sum(red) + 1) % 2
 
     # Rounding decides between directions that are equally smooth: it must be that of the steps.
-    def stage(kernel: object, *values: Tensor) -> None:
-        launch(
-            kernel,
-            (tiles(*x.shape),),
-            x,
-            *values,
-            rows,
-            columns,
-            GREEN=(sum(red) + 1) % 2,
-            RED_ROW=red[0],
-            ROWS=ROWS,
-            COLUMNS=COLUMNS,
-            fuse=False,
-        )
+    def stage(kernel: object, *values: Tensor, **constants: Any) -> None:
+        launch(kernel, x.shape, *values, fuse=False, **constants)
 
-    stage(differences, difference_h, difference_v, x, line)
+    stage(differences, difference_h, difference_v, x, line, GREEN=green)
     stage(decide, planes.along, planes.across, planes.way, difference_h, difference_v)
     del difference_h, difference_v
-    stage(at_green, planes.along, planes.across, difference)
+    stage(at_green, planes.along, planes.across, difference, GREEN=green)
     stage(refined, *planes, difference, refine)
-    stage(at_green_again, *planes, difference)
-    stage(third_colors, out, x, *planes, refine)
+    stage(at_green, planes.own, planes.other, difference, GREEN=green)
+    stage(third_colors, out, x, *planes[2:], refine, GREEN=green, RED_ROW=red[0])
     return out, planes
 
 
@@ -148,243 +146,117 @@ def menon_back(
 
 
 @triton.jit
-def is_green(r, c, GREEN: tl.constexpr):
+def is_green(t, GREEN: tl.constexpr):
     """GREEN: the parity of row plus column at the green pixels."""
+    _, r, c, _, _ = t
     return (r[:, None] + c[None, :]) % 2 == GREEN
 
 
 @triton.jit
-def _line(plane, taps, r, c, down, right, rows, columns):
+def _line(plane, taps, t, down, right):
     """Five taps along a line, added in the order of the steps."""
-    a = tl.load(taps) * near(plane, r, c, -2 * down, -2 * right, rows, columns)
-    b = tl.load(taps + 1) * near(plane, r, c, -down, -right, rows, columns)
-    center = tl.load(taps + 2) * near(plane, r, c, 0, 0, rows, columns)
-    d = tl.load(taps + 3) * near(plane, r, c, down, right, rows, columns)
-    e = tl.load(taps + 4) * near(plane, r, c, 2 * down, 2 * right, rows, columns)
+    a = tl.load(taps) * near(plane, t, -2 * down, -2 * right)
+    b = tl.load(taps + 1) * near(plane, t, -down, -right)
+    center = tl.load(taps + 2) * near(plane, t, 0, 0)
+    d = tl.load(taps + 3) * near(plane, t, down, right)
+    e = tl.load(taps + 4) * near(plane, t, 2 * down, 2 * right)
     return (b + d) + (center + (a + e))
 
 
 @triton.jit
-def differences(
-    difference_h,
-    difference_v,
-    x,
-    line,
-    rows,
-    columns,
-    GREEN: tl.constexpr,
-    RED_ROW: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-):
-    image, r, c = tile(rows, columns, ROWS, COLUMNS)
-    start = image * rows * columns
-    at, mask = place(r, c, rows, columns)
-    sample = tl.load(x + start + at, mask=mask, other=0.0)
-    green = is_green(r, c, GREEN)
-    h = sample - _line(x + start, line, r, c, 0, 1, rows, columns)
-    v = sample - _line(x + start, line, r, c, 1, 0, rows, columns)
-    tl.store(difference_h + start + at, tl.where(green, 0.0, h), mask=mask)
-    tl.store(difference_v + start + at, tl.where(green, 0.0, v), mask=mask)
+def differences(difference_h, difference_v, x, line, rows, columns, GREEN: tl.constexpr):
+    t = tile(rows, columns)
+    sample, green = inside(plane(x, t), t), is_green(t, GREEN)
+    h = sample - _line(plane(x, t), line, t, 0, 1)
+    v = sample - _line(plane(x, t), line, t, 1, 0)
+    put(plane(difference_h, t), t, tl.where(green, 0.0, h))
+    put(plane(difference_v, t), t, tl.where(green, 0.0, v))
 
 
 @triton.jit
-def _step_h(plane, r, c, i, j, rows, columns):
-    return tl.abs(
-        near(plane, r, c, i, j, rows, columns) - near(plane, r, c, i, j + 2, rows, columns)
-    )
+def _roughness(plane, t, DOWN: tl.constexpr, RIGHT: tl.constexpr):
+    """How much differences at C vary in one direction, added in the order of the steps."""
+    total = zeros(t)
+    for i in tl.static_range(-2, 3 - 2 * DOWN):
+        for j in tl.static_range(-2, 3 - 2 * RIGHT):
+            if (i + j) % 2 == 0:
+                step = near(plane, t, i, j) - near(plane, t, i + 2 * DOWN, j + 2 * RIGHT)
+                weight = 3 if i * RIGHT + j * DOWN == 0 else 1
+                total += weight * tl.abs(step)
+    return total
 
 
 @triton.jit
-def _step_v(plane, r, c, i, j, rows, columns):
-    return tl.abs(
-        near(plane, r, c, i, j, rows, columns) - near(plane, r, c, i + 2, j, rows, columns)
-    )
-
-
-@triton.jit
-def decide(
-    along,
-    across,
-    way,
-    difference_h,
-    difference_v,
-    rows,
-    columns,
-    GREEN: tl.constexpr,
-    RED_ROW: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-):
-    image, r, c = tile(rows, columns, ROWS, COLUMNS)
-    start = image * rows * columns
-    p = difference_h + start
-    h = _step_h(p, r, c, -2, -2, rows, columns) + _step_h(p, r, c, -2, 0, rows, columns)
-    h += _step_h(p, r, c, -1, -1, rows, columns)
-    h += 3 * _step_h(p, r, c, 0, -2, rows, columns)
-    h += 3 * _step_h(p, r, c, 0, 0, rows, columns)
-    h += _step_h(p, r, c, 1, -1, rows, columns)
-    h += _step_h(p, r, c, 2, -2, rows, columns)
-    h += _step_h(p, r, c, 2, 0, rows, columns)
-    p = difference_v + start
-    v = _step_v(p, r, c, -2, -2, rows, columns) + 3 * _step_v(p, r, c, -2, 0, rows, columns)
-    v += _step_v(p, r, c, -2, 2, rows, columns)
-    v += _step_v(p, r, c, -1, -1, rows, columns)
-    v += _step_v(p, r, c, -1, 1, rows, columns)
-    v += _step_v(p, r, c, 0, -2, rows, columns)
-    v += 3 * _step_v(p, r, c, 0, 0, rows, columns)
-    v += _step_v(p, r, c, 0, 2, rows, columns)
-    is_h = v >= h
-    at, mask = place(r, c, rows, columns)
-    at += start
-    tl.store(way + at, is_h.to(tl.int8), mask=mask)
-    difference = tl.where(
-        is_h,
-        tl.load(difference_h + at, mask=mask, other=0.0),
-        tl.load(difference_v + at, mask=mask, other=0.0),
-    )
+def decide(along, across, way, difference_h, difference_v, rows, columns):
+    t = tile(rows, columns)
+    p, q = plane(difference_h, t), plane(difference_v, t)
+    is_h = _roughness(q, t, 1, 0) >= _roughness(p, t, 0, 1)
+    put(plane(way, t), t, is_h.to(tl.int8))
+    difference = tl.where(is_h, inside(p, t), inside(q, t))
     # What this writes at green, the next stage replaces; half a line costs as much as all of it.
-    tl.store(along + at, difference, mask=mask)
-    tl.store(across + at, difference, mask=mask)
+    put(plane(along, t), t, difference)
+    put(plane(across, t), t, difference)
 
 
 # The kernels once directions are chosen
 
 
 @triton.jit
-def at_green(
-    along,
-    across,
-    taps,
-    rows,
-    columns,
-    GREEN: tl.constexpr,
-    RED_ROW: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-):
-    """From what is at C beside, to what is at green: no pixel is read and written here."""
-    image, r, c = tile(rows, columns, ROWS, COLUMNS)
-    start = image * rows * columns
-    p, before, after = along + start, tl.load(taps + 1), tl.load(taps + 3)
-    h = before * near(p, r, c, 0, -1, rows, columns) + after * near(p, r, c, 0, 1, rows, columns)
-    v = before * near(p, r, c, -1, 0, rows, columns) + after * near(p, r, c, 1, 0, rows, columns)
-    at, mask = place(r, c, rows, columns)
-    mask &= is_green(r, c, GREEN)
+def at_green(row, column, taps, rows, columns, GREEN: tl.constexpr):
+    """At green, the row's color minus green in `row`, the column's color minus green in `column`.
+
+    They come from C - G in `row`, at C beside: no pixel is read and written here.
+    """
+    t = tile(rows, columns)
+    p, before, after = plane(row, t), tl.load(taps + 1), tl.load(taps + 3)
+    h = before * near(p, t, 0, -1) + after * near(p, t, 0, 1)
+    v = before * near(p, t, -1, 0) + after * near(p, t, 1, 0)
+    at, mask = place(t)
+    mask &= is_green(t, GREEN)
     tl.store(p + at, h, mask=mask)
-    tl.store(across + start + at, v, mask=mask)
+    tl.store(plane(column, t) + at, v, mask=mask)
 
 
 @triton.jit
-def refined(
-    along,
-    across,
-    own,
-    other,
-    way,
-    difference,
-    refine,
-    rows,
-    columns,
-    GREEN: tl.constexpr,
-    RED_ROW: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-):
+def refined(along, across, own, other, way, difference, refine, rows, columns):
     """At C: C minus refined green, and what the third color is more than C, along the direction."""
-    image, r, c = tile(rows, columns, ROWS, COLUMNS)
-    start = image * rows * columns
-    p, q = along + start, across + start
-    at, mask = place(r, c, rows, columns)
-    is_h = tl.load(way + start + at, mask=mask, other=0) != 0
-    h = tl.zeros([ROWS, COLUMNS], tl.float32)
-    v = tl.zeros([ROWS, COLUMNS], tl.float32)
+    t = tile(rows, columns)
+    p, q = plane(along, t), plane(across, t)
+    is_h = inside(plane(way, t), t) != 0
+    h, v, third_h, third_v = zeros(t), zeros(t), zeros(t), zeros(t)
     for k in tl.static_range(1, 4):
         tap = tl.load(refine + k)
-        h += tap * near(p, r, c, 0, k - 2, rows, columns)
-        v += tap * near(q, r, c, k - 2, 0, rows, columns)
-    third_h = tl.zeros([ROWS, COLUMNS], tl.float32)
-    third_v = tl.zeros([ROWS, COLUMNS], tl.float32)
+        h += tap * near(p, t, 0, k - 2)
+        v += tap * near(q, t, k - 2, 0)
     for k in tl.static_range(1, 4, 2):  # at C, along and across are equal
         tap, s = tl.load(difference + k), k - 2
-        third_h += tap * (near(q, r, c, 0, s, rows, columns) - near(p, r, c, 0, s, rows, columns))
-        third_v += tap * (near(p, r, c, s, 0, rows, columns) - near(q, r, c, s, 0, rows, columns))
-    tl.store(own + start + at, tl.where(is_h, h, v), mask=mask)
-    tl.store(other + start + at, tl.where(is_h, third_h, third_v), mask=mask)
-
-
-@triton.jit
-def at_green_again(
-    along,
-    across,
-    own,
-    other,
-    way,
-    taps,
-    rows,
-    columns,
-    GREEN: tl.constexpr,
-    RED_ROW: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-):
-    """At green, from refined C - G and from the row's or the column's color - green."""
-    image, r, c = tile(rows, columns, ROWS, COLUMNS)
-    start = image * rows * columns
-    h = tl.zeros([ROWS, COLUMNS], tl.float32)
-    v = tl.zeros([ROWS, COLUMNS], tl.float32)
-    for k in tl.static_range(1, 4, 2):
-        tap = tl.load(taps + k)
-        h += tap * near(own + start, r, c, 0, k - 2, rows, columns)
-        v += tap * near(own + start, r, c, k - 2, 0, rows, columns)
-    at, mask = place(r, c, rows, columns)
-    mask &= is_green(r, c, GREEN)
-    tl.store(own + start + at, h, mask=mask)
-    tl.store(other + start + at, v, mask=mask)
+        third_h += tap * (near(q, t, 0, s) - near(p, t, 0, s))
+        third_v += tap * (near(p, t, s, 0) - near(q, t, s, 0))
+    put(plane(own, t), t, tl.where(is_h, h, v))
+    put(plane(other, t), t, tl.where(is_h, third_h, third_v))
 
 
 @triton.jit
 def third_colors(
-    out,
-    x,
-    along,
-    across,
-    own,
-    other,
-    way,
-    refine,
-    rows,
-    columns,
-    GREEN: tl.constexpr,
-    RED_ROW: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
+    out, x, own, other, way, refine, rows, columns, GREEN: tl.constexpr, RED_ROW: tl.constexpr
 ):
-    image, r, c = tile(rows, columns, ROWS, COLUMNS)
-    start = image * rows * columns
-    p, q = own + start, other + start
-    at, mask = place(r, c, rows, columns)
-    is_h = tl.load(way + start + at, mask=mask, other=0) != 0
-    third_h = tl.zeros([ROWS, COLUMNS], tl.float32)
-    third_v = tl.zeros([ROWS, COLUMNS], tl.float32)
+    t = tile(rows, columns)
+    p, q = plane(own, t), plane(other, t)
+    is_h = inside(plane(way, t), t) != 0
+    third_h, third_v = zeros(t), zeros(t)
     for k in tl.static_range(1, 4):
         tap, s = tl.load(refine + k), k - 2
-        h = near(q, r, c, 0, s, rows, columns)
-        v = near(q, r, c, s, 0, rows, columns)
+        h, v = near(q, t, 0, s), near(q, t, s, 0)
         if k % 2 == 1:  # at green
-            h -= near(p, r, c, 0, s, rows, columns)
-            v = near(p, r, c, s, 0, rows, columns) - v
+            h -= near(p, t, 0, s)
+            v = near(p, t, s, 0) - v
         third_h += tap * h
         third_v += tap * v
-    sample = tl.load(x + start + at, mask=mask, other=0.0)
-    first = tl.load(p + at, mask=mask, other=0.0)
-    second = tl.load(q + at, mask=mask, other=0.0)
-    at_green = is_green(r, c, GREEN)
-    of_row = sample + tl.where(at_green, first, 0.0)
-    green = sample - tl.where(at_green, 0.0, first)
-    of_column = sample + tl.where(at_green, second, tl.where(is_h, third_h, third_v))
+    sample, first, second = inside(plane(x, t), t), inside(p, t), inside(q, t)
+    green = is_green(t, GREEN)
+    of_row = sample + tl.where(green, first, 0.0)
+    of_column = sample + tl.where(green, second, tl.where(is_h, third_h, third_v))
+    _, r, _, _, _ = t
     red_row = (r % 2 == RED_ROW)[:, None]
-    view = out + 3 * start + at
-    tl.store(view, tl.where(red_row, of_row, of_column), mask=mask)
-    tl.store(view + rows * columns, green, mask=mask)
-    tl.store(view + 2 * rows * columns, tl.where(red_row, of_column, of_row), mask=mask)
+    red, blue = tl.where(red_row, of_row, of_column), tl.where(red_row, of_column, of_row)
+    put_three(out, t, red, sample - tl.where(green, 0.0, first), blue)
