@@ -10,6 +10,7 @@ import pytest
 from matplotlib.image import imsave
 from msgspec import structs
 
+import rawdrift
 import rawdrift as rd
 from pages import HOSTILE, no_figures, svg_texts, text_of
 from rawdrift.checks import InputError
@@ -53,7 +54,7 @@ def invented(run, settings=LEARNED, intensities=(0.05, 1.0), folds=3, masks=Fals
     ends = {(i, s): ENDS[s] + 0.1 * (i != intensities[0]) for i in intensities for s in settings}
     _picture(run, "samples/own.png", 0.4)
     result = OptimizationResult(
-        version="0.2.0",
+        version=rawdrift.__version__,
         spec={"optimization": {"settings": list(settings), "isp": "bi,s,ga", "bounds": "none"}},
         data=results.Dataset(
             name="cells",

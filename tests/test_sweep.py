@@ -430,7 +430,10 @@ BAD = {
     "negative weight": (["--forensics.regularizations", "[-1]"], "must be at least 0"),
     "no weight": (["--forensics.regularizations", "[]"], "regularizations is empty"),
     "twice": (["--forensics.groups", "[all, all]"], "must not repeat a value"),
-    "more models than folds": (["--forensics.models", "9"], "more than the 5 forensics.folds"),
+    "more models than folds": (
+        ["--forensics.models", "9"],
+        "forensics.models must be at most forensics.folds (5)",
+    ),
     "no power of two": (["--forensics.samples", "12"], "power of 2"),
     "max_drop": (["--forensics.max_drop", "0"], "max_drop must be above 0"),
     "pipeline": (["--forensics.isp", "xx"], "bi,s,me"),

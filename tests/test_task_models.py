@@ -128,7 +128,7 @@ def test_a_missing_package_names_the_extra(name, monkeypatch):
         ("unetplusplus", "can't be downloaded.*smp-hub/resnet34.imagenet.*task.weights"),
         ("timm:resnet18", "can't be downloaded.*timm/resnet18.*task.weights"),
         ("timm:vit_relpos_small_patch16_rpn_224", "no pretrained weights"),
-        ("import:own_nets.classifier", "let its factory load"),
+        ("import:own_nets.classifier", "load them in its factory"),
     ],
 )
 def test_imagenet_weights_that_can_not_be_had(name, message, own, monkeypatch):
@@ -239,12 +239,12 @@ def test_building_leaves_the_modes_and_the_random_state_of_a_network_alone(own):
         ({"metric": "import:scores"}, "unknown task.metric"),
         ({"mask": "both"}, "binary; classes"),
         ({"loss": "focal"}, "dice_cross_entropy"),
-        ({"loss": "dice", "class_weights": "balanced"}, "of the cross entropy"),
+        ({"loss": "dice", "class_weights": "balanced"}, "apply to the cross entropy"),
         ({"class_weights": "some"}, "none; balanced"),
         ({"augment": "heavy"}, "none; weak; strong"),
         ({"normalize": "imagenet"}, "applies to task.checkpoint only"),
         ({"checkpoint": "nowhere.pt"}, "is not a file"),
-        ({"checkpoint": __file__, "weights": "imagenet"}, "give one"),
+        ({"checkpoint": __file__, "weights": "imagenet"}, "give only one"),
         ({"checkpoint": __file__, "normalize": "imagenett"}, "none, imagenet, or"),
         ({"checkpoint": __file__, "normalize": [[1.0, 2.0], [1.0, 2.0]]}, "3 finite numbers"),
         ({"checkpoint": __file__, "normalize": [[1.0, 2.0, 3.0]]}, "none, imagenet, or"),

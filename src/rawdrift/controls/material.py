@@ -18,7 +18,7 @@ from rawdrift.data.splits import Split, fit_for_folds, k_fold
 from rawdrift.isp import file
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.spec import Task
-from rawdrift.models.targets import Targets, kind_of, targets_of
+from rawdrift.models.targets import Targets, targets_of
 
 
 class Material(NamedTuple):
@@ -32,7 +32,7 @@ class Material(NamedTuple):
 def read(data: Data, task: Task, folds: int | None, seed: int) -> Material:
     """The data and its folds; without folds, all images are one split's test."""
     images = datasets.load(data).without(data.exclude, "excluded")
-    if kind_of(images, task).of_pixels:
+    if targets_of(images, task).of_pixels:
         images = replace(images, labels=None, classes=())  # splits need not care
     if folds is None:
         everything = np.arange(len(images))

@@ -44,7 +44,9 @@ def adjoint(grad: Tensor, taps: Tensor) -> Tensor:
 def taps_gradient(grad: Tensor, x: Tensor, shape: tuple[int, int]) -> Tensor:
     """Gradient of taps (K, L) that planes x (N, H, W) were correlated with. float64."""
     count = shape[0] * shape[1]
-    programs, padded = tiles(*x.shape, _STRIP.value), triton.next_power_of_2(count)
+    images, rows, columns = x.shape
+    programs = tiles(images, rows, columns, _STRIP.value)
+    padded = triton.next_power_of_2(count)
     parts = x.new_empty(programs, padded)
     size: dict[str, Any] = {"HEIGHT": shape[0], "WIDTH": shape[1], "TAPS": padded}
     launch(_taps_gradient, x.shape, parts, grad, x, grid=(programs,), **size)

@@ -33,8 +33,9 @@ def launch(
 
 
 def tiles(images: int, rows: int, columns: int, height: int = ROWS.value) -> int:
-    """How many tiles, of that many rows, there are."""
-    return images * -(-rows // height) * -(-columns // COLUMNS.value)
+    """The number of tiles, each of `height` rows."""
+    count: int = images * -(-rows // height) * -(-columns // COLUMNS.value)
+    return count
 
 
 def halves(images: int, rows: int, columns: int) -> tuple[int, int]:
