@@ -55,32 +55,34 @@ class Quantity:
     """What numbers and knobs have in common.
 
     unit: for readers. drift: the default range of drift forensics; a fifth unless a step knows
-    better. above, least: the lower bound of every element, exclusive and inclusive.
+    better. above, least: the lower bound of every element, exclusive and inclusive. most: the upper
+    bound, inclusive.
     """
 
     unit: str = ""
     drift: Drift = _A_FIFTH
     above: float = -math.inf
     least: float = -math.inf
+    most: float = math.inf
 
     @property
     def bound(self) -> str:
-        """The lower bound in words, "above 0" or "at least 0"."""
-        return f"above {self.above:g}" if self.above >= self.least else f"at least {self.least:g}"
+        """The bounds in words, "above 0", "at least 0" or "above 0 and at most 1"."""
+        low = f"above {self.above:g}" if self.above >= self.least else f"at least {self.least:g}"
+        return low if self.most == math.inf else f"{low} and at most {self.most:g}"
 
     def allows(self, value: float) -> bool:
-        """Whether a value respects the lower bound."""
-        return not (value <= self.above or value < self.least)
+        """Whether a value respects the bounds."""
+        return not (value <= self.above or value < self.least or value > self.most)
 
     def interval(self, value: float, largest: float) -> tuple[float, float]:
-        """The default range around a value, within the lower bound: halfway to one that is
-        exclusive."""
+        """The default range around a value, within the bounds: halfway to one that is exclusive."""
         low, high = self.drift.interval(value, largest)
         if low < self.least:
             low = min(value, self.least)
         if low <= self.above < value:
             low = (self.above + value) / 2
-        return low, high
+        return low, max(value, min(high, self.most))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

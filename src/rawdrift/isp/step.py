@@ -124,7 +124,7 @@ class Step(nn.Module):
             raise InputError(f"{full} must have shape {number.shape}, got {tuple(values.shape)}")
         if not torch.isfinite(values).all():
             raise InputError(f"{full} must be finite, got {values.tolist()}")
-        if not ((values > number.above) & (values >= number.least)).all():
+        if not all(map(number.allows, values.flatten().tolist())):
             raise InputError(f"{full} must be {number.bound}, got {values.tolist()}")
         limit = getattr(self, number.below) if number.below else None
         if limit is not None and not (values < limit).all():

@@ -144,9 +144,9 @@ def bounded(candidate: Candidate, bounds: Bounds, largest: float) -> Axis:
         )
     least = max(quantity.least, quantity.drift.least)
     if is_number(bounds):
-        low = max(low, min(least, axis.default))
-    if low < least or low <= quantity.above:
-        expected = f"at least {least:g}" if low < least else f"above {quantity.above:g}"
+        low, high = max(low, min(least, axis.default)), min(high, quantity.most)
+    if low < least or not (quantity.allows(low) and quantity.allows(high)):
+        expected = f"at least {least:g}" if low < least else quantity.bound
         raise InputError(f"{axis.name} must be {expected}, got the interval {low:g} to {high:g}")
     if limit is not None and high >= limit[1]:
         raise InputError(
