@@ -8,17 +8,23 @@ from rawdrift.statistics.basics import (
     spread,
     wilson,
 )
+from rawdrift.statistics.drops import drop, largest_drop
+from rawdrift.statistics.estimates import Estimates, estimate
 from rawdrift.statistics.measures import Measure
 from rawdrift.statistics.resampling import Resampling, holm, kendall_tau, ranks
 
 __all__ = [
+    "Estimates",
     "Interval",
     "Measure",
     "Resampling",
     "Spread",
+    "drop",
     "effective_size",
+    "estimate",
     "holm",
     "kendall_tau",
+    "largest_drop",
     "paired_difference",
     "ranks",
     "spread",

@@ -25,10 +25,15 @@ class Measure(NamedTuple):
         masks, whose outcomes hold everything, they are zeros.
     of: maps sums of features over images, (..., K), to values (...), NaN where the metric is not
         defined. Scaling all sums by one factor does not change it.
+    bounded: whether values are always in [0, 1].
+    wholes: maps features to how much an image counts for each of C classes, (..., C), if the metric
+        is a mean over classes; None if all images count alike.
     """
 
     features: Callable[[Outcomes, NDArray[Any]], Array]
     of: Callable[[Array], Array]
+    bounded: bool = False
+    wholes: Callable[[Array], Array] | None = None
 
     def value(self, outcomes: Outcomes, truth: NDArray[Any]) -> Array:
         """Return the metric of all images, (...)."""
@@ -72,9 +77,9 @@ def classification(classes: int) -> dict[str, Measure]:
         return np.concatenate([own * predicted, (own + predicted) / 2], axis=-1)
 
     return {
-        "accuracy": Measure(_right, _mean_of_ratios),
-        "balanced_accuracy": Measure(recalls, _mean_of_ratios),
-        "macro_f1": Measure(hits, _mean_of_ratios),
+        "accuracy": Measure(_right, _mean_of_ratios, True, _wholes),
+        "balanced_accuracy": Measure(recalls, _mean_of_ratios, True, _wholes),
+        "macro_f1": Measure(hits, _mean_of_ratios, True, _wholes),
     }
 
 
@@ -83,9 +88,16 @@ def segmentation() -> dict[str, Measure]:
 
     They are means over the classes that are in a mask or were predicted.
     """
+
+    def union(outcomes: Outcomes, _: NDArray[Any]) -> Array:
+        return _pixels(outcomes, lambda i, p, m: p + m - i)
+
+    def mean_size(outcomes: Outcomes, _: NDArray[Any]) -> Array:
+        return _pixels(outcomes, lambda i, p, m: (p + m) / 2)
+
     return {
-        "iou": Measure(lambda x, _: _pixels(x, lambda i, p, m: p + m - i), _mean_of_ratios),
-        "dice": Measure(lambda x, _: _pixels(x, lambda i, p, m: (p + m) / 2), _mean_of_ratios),
+        "iou": Measure(union, _mean_of_ratios, True, _wholes),
+        "dice": Measure(mean_size, _mean_of_ratios, True, _wholes),
     }
 
 
@@ -118,7 +130,7 @@ def mean_over_images(
             found[at] = np.stack([np.where(defined, values, 0), defined], axis=-1)
         return found
 
-    return Measure(features, _mean_of_ratios)
+    return Measure(features, _mean_of_ratios, wholes=_wholes)
 
 
 def _mean_of_ratios(sums: Array) -> Array:
@@ -129,6 +141,11 @@ def _mean_of_ratios(sums: Array) -> Array:
     count = defined.sum(-1)
     total = ratios.sum(-1)
     return np.asarray(np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0))
+
+
+def _wholes(features: Array) -> Array:
+    """Return the second half of features (..., 2 C): what `_mean_of_ratios` divides by."""
+    return features[..., features.shape[-1] // 2 :]
 
 
 def _one_hot(values: NDArray[Any], classes: int) -> Array:

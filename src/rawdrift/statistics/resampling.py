@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rawdrift.statistics.basics import Interval
+from rawdrift.statistics.estimates import Clusters, cluster_sums
 from rawdrift.statistics.measures import Array, Measure
-
-Clusters = NDArray[np.int64]
-"""The number of the group of each image, (N,); without groups, 0 to N - 1."""
 
 DRAWS = 2000
 """Draws of the bootstrap."""
@@ -45,15 +42,9 @@ class Resampling:
         self.weights = rng.multinomial(self.count, share, size=draws).astype(np.float64)
         self._flips = np.random.SeedSequence([seed, 2])
 
-    def sums(self, features: Array) -> Array:
-        """Sum features (..., N, K) over each of G clusters: (..., G, K)."""
-        order = np.argsort(self.clusters, kind="stable")
-        first = np.searchsorted(self.clusters[order], np.arange(self.count))
-        return np.asarray(np.add.reduceat(features[..., order, :], first, axis=-2))
-
     def bootstrap(self, features: Array, measure: Measure) -> Array:
         """Compute the measure of features (..., N, K) for each draw of clusters: (..., draws)."""
-        return _values(self.weights, self.sums(features), measure)
+        return _values(self.weights, cluster_sums(features, self.clusters), measure)
 
     def interval(
         self,
@@ -95,7 +86,7 @@ class Resampling:
 
         one, other: features (..., N, K).
         """
-        first, second = self.sums(one), self.sums(other)
+        first, second = (cluster_sums(x, self.clusters) for x in (one, other))
         rng = np.random.default_rng(self._flips)
         rounding = 1e-12  # of sums in another order
         as_far = np.ones(first.shape[:-2])  # draws that differ as much, and the observed one

@@ -8,7 +8,8 @@ from torch import Tensor
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.models.targets import Targets
-from rawdrift.statistics.resampling import Clusters, clusters
+from rawdrift.statistics.estimates import Clusters
+from rawdrift.statistics.resampling import clusters
 
 
 class Samples(Protocol):

@@ -1,0 +1,222 @@
+"""Confidence intervals of metrics, their drops and averages, from images or groups of images.
+
+A score interval: a value differs from what was observed by an error e that satisfies
+
+    e**2 <= t**2 * V(e),   V(e) = V * (1 - k e / M) + k w q * (M e - e**2).
+
+V is the variance that the clusters show. The rest is the variance that they need not have shown: to
+shift the mean by e, a share e / M of the clusters, each with weight w, changes by as much as can
+be. For the share of right images among n, w = 1 / n and q = k = 1, this is Wilson's interval; for
+paired answers it is close to Tango's ("Equivalence test and confidence interval for the difference
+in proportions for the paired-sample design", Statistics in Medicine 17, 1998). It is never empty,
+so answers that don't change give about 4 / n, like the rule of three.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rawdrift.statistics.basics import Interval
+from rawdrift.statistics.measures import Array, Measure
+
+Clusters = NDArray[np.int64]
+"""The number of the group of each image, (N,); without groups, 0 to N - 1."""
+
+DRAWS = 4000
+"""Draws of the distribution of the largest of several errors."""
+TOWARD = 0.5
+"""k where the value moves toward its reference: half by changes that were not seen, half by fewer
+of those that were. With 0, Tango's interval, coverage falls to 0.84 where one change is expected
+in 6 data sets; with 0.5 it is at least 0.94 for all shares of lost and won images."""
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Quantities (...) that are estimated from the same G clusters of images.
+
+    values: (...). influence: by how much the value would rise if a cluster counted twice, (..., G),
+        with the correction of HC2 (MacKinnon and White, "Some heteroskedasticity-
+        consistent covariance matrix estimators", Journal of Econometrics 29, 1985).
+    own: of each cluster alone, (..., G).
+    weight: w, the share of the value that one cluster has: 1 / (C n) for C classes, n Kish's
+        effective number of clusters of the class that has fewest, (...).
+    least, most: between which the quantities lie. bounded: whether that is for certain.
+    reference: what is expected without evidence; None if it is the nearer of `least` and `most`.
+    """
+
+    values: Array
+    influence: Array
+    own: Array
+    weight: Array
+    least: float
+    most: float
+    bounded: bool
+    reference: float | None = None
+
+    def __getitem__(self, index: Any) -> Self:
+        """Return some of the estimates."""
+        return self._each(lambda x: x[index])
+
+    def __sub__(self, other: Self) -> Self:
+        """Return the differences of metrics, or of drops."""
+        span = max(self.most, other.most) - min(self.least, other.least)
+        return replace(
+            self,
+            values=self.values - other.values,
+            influence=self.influence - other.influence,
+            own=self.own - other.own,
+            weight=np.maximum(self.weight, other.weight),
+            least=-span,
+            most=span,
+            reference=0.0,
+        )
+
+    def mean(self) -> Self:
+        """Return the mean over the first axis."""
+        return self._each(lambda x: x.mean(axis=0))
+
+    def interval(self, confidence: float = 0.95) -> Interval:
+        """Return the two-sided interval of a single estimate."""
+        low, high = self.bounds(self.critical(0.5 + confidence / 2))
+        return Interval(float(self.values), float(low), float(high))
+
+    def simultaneous(self, confidence: float = 0.95, seed: int = 0) -> tuple[Array, Array]:
+        """Return lower and upper bounds (...) that hold all together with this confidence."""
+        return self.bounds(self.critical_of_all(confidence, seed=seed))
+
+    def largest(self, confidence: float = 0.95, seed: int = 0) -> tuple[int, Interval]:
+        """Return which of M estimates (M,) is the largest, and an interval of the largest value.
+
+        The interval accounts for the choice. The true largest is at least every lower bound, if all
+        of these hold together, and at most the largest upper bound, if that of the truly largest
+        holds.
+        """
+        tail = (1 - confidence) / 2
+        low, _ = self.bounds(self.critical_of_all(1 - tail, two_sided=False, seed=seed))
+        _, high = self.bounds(self.critical(1 - tail))
+        index = int(np.argmax(self.values))
+        return index, Interval(float(self.values[index]), float(low.max()), float(high.max()))
+
+    def critical(self, confidence: float) -> float:
+        """Return Student's one-sided t for G clusters; infinite for one."""
+        from scipy.special import stdtrit  # not for commands that compute nothing
+
+        freedom = self.influence.shape[-1] - 1
+        return float(stdtrit(freedom, confidence)) if freedom else np.inf
+
+    def critical_of_all(self, confidence: float, two_sided: bool = True, seed: int = 0) -> float:
+        """Return the t that the largest of all errors exceeds with chance 1 - confidence.
+
+        At most Bonferroni's. Estimates for which nothing varies count as independent.
+        """
+        clusters = self.influence.shape[-1]
+        influence = self.influence.reshape(-1, clusters)
+        alpha, count = (1 - confidence) / (2 if two_sided else 1), len(influence)
+        bonferroni = self.critical(1 - alpha / count)
+        if count == 1 or clusters == 1:
+            return bonferroni
+        rng = np.random.default_rng(seed)
+        size = np.sqrt((influence**2).sum(-1))
+        varies = size > 0
+        z = rng.standard_normal((DRAWS, count))
+        unit = influence[varies] / size[varies, None]
+        z[:, varies] = rng.standard_normal((DRAWS, clusters)) @ unit.T
+        largest = (np.abs(z) if two_sided else z).max(1)
+        largest /= np.sqrt(rng.chisquare(clusters - 1, DRAWS) / (clusters - 1))
+        simulated = float(np.quantile(largest, confidence))
+        return min(bonferroni, max(self.critical(1 - alpha), simulated))
+
+    def bounds(self, t: float) -> tuple[Array, Array]:
+        """Return lower and upper bounds (...) for a critical value."""
+        reference = self.reference
+        span = self.most - self.least
+        at = np.asarray(self.values)
+        if reference is None:
+            nearest = np.where(self.most - at < at - self.least, self.most, self.least)
+        else:
+            nearest, span = np.full_like(at, reference), span / 2
+        away = at - nearest
+        low = at - self._error(t, span + away, np.where(away > 0, TOWARD, 1.0), span)
+        high = at + self._error(t, span - away, np.where(away < 0, TOWARD, 1.0), span)
+        if self.bounded or not np.isfinite(t):
+            low, high = np.maximum(low, self.least), np.minimum(high, self.most)
+        return np.minimum(low, at), np.maximum(high, at)
+
+    def _error(self, t: float, most: Array, k: Array, span: float) -> Array:
+        """Solve for the error e, (...). most: M, how far the value could move, (...)."""
+        if not np.isfinite(t):
+            return np.full_like(most, np.inf)
+        most = np.maximum(most, 1e-12)
+        variance = (self.influence**2).sum(-1)
+        weight = k * self.weight * self._quantum(span)
+        a = 1 + t**2 * weight
+        b = t**2 * (weight * most - k * variance / most)
+        return np.asarray((b + np.sqrt(b**2 + 4 * a * t**2 * variance)) / (2 * a))
+
+    def _quantum(self, span: float) -> Array:
+        """Return q, by how much of `span` the clusters that change do so, (...).
+
+        The mean size of changes, weighted by size, of the clusters and of one more, which changes
+        by all that is possible: 1 if clusters change wholly or not at all, less if all of them
+        change a little.
+        """
+        middle = np.stack([np.quantile(self.own, 0.5, axis=-1, method=m) for m in _MEDIANS])
+        nearest = np.take_along_axis(middle, np.abs(middle).argmin(0)[None], 0)[0]
+        change = np.minimum(np.abs(self.own - nearest[..., None]) / span, 1)
+        return np.asarray(((change**2).sum(-1) + 1) / (change.sum(-1) + 1))
+
+    def _each(self, function: Callable[[Array], Any]) -> Self:
+        return replace(
+            self,
+            values=np.asarray(function(self.values)),
+            influence=np.asarray(function(self.influence)),
+            own=np.asarray(function(self.own)),
+            weight=np.asarray(function(self.weight)),
+        )
+
+
+_MEDIANS: Sequence[Any] = ("lower", "higher")
+
+
+def estimate(measure: Measure, features: Array, clusters: Clusters) -> Estimates:
+    """Estimate a metric of the answers with these features (..., N, K) to N images.
+
+    clusters: (N,) the number of the group of each image.
+    """
+    leading = features.shape[:-2]
+    sizes = np.bincount(clusters)
+    shape = (*leading, len(sizes))
+    values, weight = measure.of(features.sum(-2)), np.empty(leading)
+    influence, own = np.empty(shape), np.empty(shape)
+    for at in np.ndindex(leading):  # one by one: features may take much memory
+        sums = cluster_sums(features[at], clusters)
+        # Half of a cluster is taken away, twice: this corrects the variance like HC2, and no class
+        # loses its last image.
+        influence[at] = 2 * (values[at] - measure.of(sums.sum(0) - sums / 2))
+        own[at] = measure.of(sums)
+        weight[at] = _weight(measure, sums, sizes)
+    least, most = (
+        (0.0, 1.0)
+        if measure.bounded
+        else (np.nanmin(own, initial=0.0), np.nanmax(own, initial=1.0))
+    )
+    own = np.where(np.isnan(own), most, own)  # nothing to find, and nothing missed
+    return Estimates(values, influence, own, weight, float(least), float(most), measure.bounded)
+
+
+def cluster_sums(features: Array, clusters: Clusters) -> Array:
+    """Sum features (..., N, K) over each of G clusters: (..., G, K)."""
+    order = np.argsort(clusters, kind="stable")
+    first = np.searchsorted(clusters[order], np.arange(clusters.max() + 1))
+    return np.asarray(np.add.reduceat(features[..., order, :], first, axis=-2))
+
+
+def _weight(measure: Measure, sums: Array, sizes: NDArray[Any]) -> float:
+    """Return 1 / (C n) for cluster sums (G, K); see `Estimates.weight`."""
+    of_classes = measure.wholes(sums) if measure.wholes else sizes[:, None]
+    totals = of_classes.sum(0)
+    shares = of_classes[:, totals > 0] / totals[totals > 0]
+    return float((shares**2).sum(0).max(initial=0) / max(1, shares.shape[1]))
