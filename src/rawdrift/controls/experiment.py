@@ -65,6 +65,13 @@ class Experiment(ABC, Generic[U, C, R]):
     @abstractmethod
     def __init__(self, spec: Any) -> None: ...
 
+    @classmethod
+    def store(cls, spec: Any, folder: str | Path) -> Store[C]:
+        """Open the run folder of a spec. A column `repeat` is left out unless trainings repeat."""
+        once = getattr(getattr(spec, "task", None), "repeats", 1) == 1
+        columns = [column for column in cls.columns if not (once and column == "repeat")]
+        return Store(Path(folder), spec, columns, cls.record)
+
     @abstractmethod
     def steps(self, unit: U) -> int:
         """How often `compute` reports progress."""
@@ -128,7 +135,7 @@ def run(
     compute = compute or Compute()
     executor = compute.executor()
     kind = control.load_experiment()
-    store = Store(Path(out), spec, kind.columns, kind.record)
+    store = kind.store(spec, out)
     experiment = _experiment(kind, spec, anew=True)
     for note in notes(experiment.material):
         tqdm.write(note)

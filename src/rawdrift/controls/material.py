@@ -32,15 +32,16 @@ class Material(NamedTuple):
 def read(data: Data, task: Task, folds: int | None, seed: int) -> Material:
     """The data and its folds; without folds, all images are one split's test."""
     images = datasets.load(data).without(data.exclude, "excluded")
-    if targets_of(images, task).of_pixels:
+    targets = targets_of(images, task)
+    if targets.of_pixels:
         images = replace(images, labels=None, classes=())  # splits need not care
     if folds is None:
         everything = np.arange(len(images))
-        splits = [Split(everything[:0], everything)]
-    else:
-        images = fit_for_folds(images, folds)
-        splits = k_fold(images, folds, seed)
-    return Material(images, targets_of(images, task), splits)
+        return Material(images, targets, [Split(everything[:0], everything)])
+    fit = fit_for_folds(images, folds)
+    if fit is not images:  # without rare labels
+        targets = targets_of(fit, task)
+    return Material(fit, targets, k_fold(fit, folds, seed))
 
 
 def read_isp(path: str, cameras: Sequence[Camera]) -> tuple[Camera, Pipeline]:
@@ -70,9 +71,10 @@ def notes(material: Material) -> list[str]:
     return [f"left out: label {label!r}, {why}" for label, why in material.data.left_out.items()]
 
 
-def fold_seed(seed: int, fold: int) -> int:
-    """One a fold, whatever is trained and in whatever order."""
-    return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])
+def training_seed(seed: int, fold: int, repeat: int = 0) -> int:
+    """Return the seed of a repeat of a fold, whatever is trained and in whatever order."""
+    parts = [seed, fold, repeat] if repeat else [seed, fold]
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 
 def about(spec: Data, material: Material) -> Dataset:

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 from rawdrift.controls.control import Control
 from rawdrift.controls.material import notes
-from rawdrift.runs.store import Store
 
 
 class Plan(NamedTuple):
@@ -41,7 +40,7 @@ def plan(control: Control, spec: Any, out: str | Path) -> Plan:
     Raises InputError as `experiment.run` does.
     """
     kind = control.load_experiment()
-    store = Store(Path(out), spec, kind.columns, kind.record)
+    store = kind.store(spec, out)
     experiment = kind(spec)
     units = [unit.name for unit in experiment.units]
     took = [finished.environment.seconds for finished in store.records(units)]

@@ -15,6 +15,17 @@ CHECKPOINT_EVERY = 60.0
 """Seconds between checkpoints: a kill loses at most these and the epoch under way."""
 
 
+def name(fold: int, repeat: int) -> str:
+    """Name a training of a fold as files do: "fold0", and its repeats "fold0_repeat1"."""
+    return f"fold{fold}" + (f"_repeat{repeat}" if repeat else "")
+
+
+def label(fold: int, repeat: int, folds: int | None = None) -> str:
+    """Name a training for readers: "fold 1" or "fold 1/5", and its repeats "fold 1 repeat 2"."""
+    which = f"fold {fold + 1}" + (f"/{folds}" if folds else "")
+    return which + (f" repeat {repeat + 1}" if repeat else "")
+
+
 def seconds_of_training(
     material: Material, fold: int, develop: Front, task: Task
 ) -> tuple[nn.Module, float]:

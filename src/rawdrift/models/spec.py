@@ -58,6 +58,8 @@ class Task:
         normalize: what the network of task.checkpoint expects of its input: "none", views in [0,
             1]; "imagenet"; or the mean and the standard deviation of R, G and B. A file that
             rawdrift has written holds its own.
+        repeats: how often each fold is trained, each time with another seed. One training of each
+            says nothing of other seeds; 3 or more compare settings.
     """
 
     model: str = "resnet18"
@@ -75,6 +77,7 @@ class Task:
     precision: Literal["auto", "32", "bf16"] = "auto"
     checkpoint: str | None = None
     normalize: str | list[list[float]] | None = None
+    repeats: int = 1
 
     def __post_init__(self) -> None:
         if not (is_import(self.model) or re.fullmatch(r"timm:\S+", self.model)):
@@ -89,6 +92,7 @@ class Task:
                 "task.class_weights apply to the cross entropy; choose a task.loss other than dice"
             )
         whole("task.epochs", self.epochs, 1)
+        whole("task.repeats", self.repeats, 1)
         whole("task.batch_size", self.batch_size, 2)
         positive("task.lr", self.lr)
         kind = "a .safetensors or state-dict file"
@@ -108,6 +112,11 @@ class Task:
             raise InputError(
                 "task.weights start a training, and task.checkpoint is used without training; "
                 "give only one"
+            )
+        if self.repeats > 1:
+            raise InputError(
+                "task.repeats trains with other seeds, and task.checkpoint is used without "
+                "training; give only one"
             )
         path = existing_file("task.checkpoint", self.checkpoint, f"the path of {kind}")
         object.__setattr__(self, "checkpoint", path)

@@ -72,7 +72,8 @@ class Store(Generic[C]):
     def __init__(self, folder: Path, spec: Any, columns: Sequence[str], record: type[C]):
         """Open a run folder, new or of the same spec. Raises InputError for any other.
 
-        columns: of results.csv. record: the type of the records. Nothing is written yet.
+        columns: of results.csv; rows may have more. record: the type of the records. Nothing is
+        written yet.
         """
         self.folder = folder
         self.spec = spec
@@ -140,7 +141,7 @@ class Store(Generic[C]):
     def _lines(self, rows: Iterable[Row], header: bool = False) -> bytes:
         """Rows as CSV."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+        writer = csv.DictWriter(text, self.columns, extrasaction="ignore", lineterminator="\n")
         if header:
             writer.writeheader()
         writer.writerows(rows)

@@ -142,7 +142,7 @@ def _fields(struct: msgspec.Struct) -> Iterable[tuple[str, Any]]:
 
 
 # Columns that identify a unit, or say when and on how many images a value was measured.
-_ASIDE = {"train", "setting", "intensity", "fold", "epoch", "step", "value", "n"}
+_ASIDE = {"train", "setting", "intensity", "fold", "repeat", "epoch", "step", "value", "n"}
 
 
 def _name(row: Mapping[str, Any]) -> str:

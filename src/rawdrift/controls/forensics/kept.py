@@ -9,7 +9,7 @@ from torch import nn
 
 from rawdrift import files
 from rawdrift.checks import InputError
-from rawdrift.controls.material import Material, fold_seed
+from rawdrift.controls.material import Material, training_seed
 from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models import networks, weights
@@ -65,7 +65,7 @@ class Kept:
                 torch.from_numpy(splits[self.fold].train),
                 self.develop,
                 self.task,
-                seed=fold_seed(self.seed, self.fold),
+                seed=training_seed(self.seed, self.fold),
                 checkpoint=checkpoint,
                 checkpoint_every=CHECKPOINT_EVERY,
             )

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rawdrift.checks import InputError, choose, choose_literals, distinct, is_number, whole
+from rawdrift.controls.spec import Spec
 from rawdrift.data.spec import Data
 from rawdrift.models.spec import Task
 from rawdrift.runs.spec import isp_reference
@@ -104,7 +105,7 @@ class Forensics:
 
 
 @dataclass(frozen=True)
-class ForensicsSpec:
+class ForensicsSpec(Spec):
     """A whole drift forensics experiment.
 
     Args:
@@ -120,7 +121,12 @@ class ForensicsSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        whole("seed", self.seed, 0)
+        super().__post_init__()
+        if self.task.repeats > 1:
+            raise InputError(
+                f"task.repeats is {self.task.repeats}, but drift forensics searches one network "
+                f"for each fold and compares no trainings; leave task.repeats at 1"
+            )
 
 
 DEMO = ForensicsSpec(

@@ -18,9 +18,10 @@ from torch import nn
 from rawdrift import isp as isps
 from rawdrift.checks import InputError
 from rawdrift.configurations import is_file
+from rawdrift.controls import training
 from rawdrift.controls.experiment import Experiment, Progress
 from rawdrift.controls.gallery import Gallery
-from rawdrift.controls.material import Material, fold_seed, isp_inputs, read, read_isp
+from rawdrift.controls.material import Material, isp_inputs, read, read_isp, training_seed
 from rawdrift.controls.optimization import learned, pictures, selection
 from rawdrift.controls.optimization.analysis import analyze
 from rawdrift.controls.optimization.physics import signal
@@ -42,6 +43,7 @@ from rawdrift.models import networks, weights
 from rawdrift.models.evaluate import answer
 from rawdrift.models.fronts import NeuralISP
 from rawdrift.models.train import DivergedError, resolve_precision, train
+from rawdrift.report import style
 from rawdrift.runs.store import Finished
 
 
@@ -49,7 +51,7 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
     """Settings at intensities, on the same folds with the same draws."""
 
     columns: ClassVar = (
-        "setting", "intensity", "fold", "epoch", "step", "split", "metric", "value"
+        "setting", "intensity", "fold", "repeat", "epoch", "step", "split", "metric", "value"
     )  # fmt: skip
     record: ClassVar = OptimizationRecord
 
@@ -76,11 +78,12 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         if "static-best" in what.settings:
             selection.check(first)
         self.units = [
-            Unit(setting, intensity, fold)
+            Unit(setting, intensity, fold, repeat)
             for intensity in what.intensities
             for setting in what.settings
             if setting not in what.same
             for fold in range(what.folds)
+            for repeat in range(spec.task.repeats)
         ]
         self.inputs = [
             *(material.data.fingerprint() for material in self.materials.values()),
@@ -109,9 +112,9 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         material = self.materials[unit.intensity]
         data, targets, splits = material
         split = splits[unit.fold]
-        test = torch.from_numpy(split.test)
+        train_images, test = map(torch.from_numpy, split)
         what, task = self.spec.optimization, self.spec.task
-        seed = fold_seed(self.spec.seed, unit.fold)
+        seed = training_seed(self.spec.seed, unit.fold, unit.repeat)
         fit = partial(
             train, task=task, seed=seed, on_epoch=progress, checkpoint=checkpoint,
             checkpoint_every=CHECKPOINT_EVERY,
@@ -119,16 +122,16 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         scores = selection.Scores(checkpoint.with_suffix(".scores"), self.inputs)
         choice = None
         if unit.setting == "static-best":
-            choice = selection.choose(unit, material, what.channels, fit, seed, scores)
+            choice = selection.choose(unit, material, what.channels, task, fit, seed, scores)
         front = front_of(unit, what, material, choice.chosen if choice else None, seed)
         start = states(front, data, test)
-        signals = [signal(data, camera) for camera in range(len(data.cameras))]
+        signals = [signal(data, train_images, camera) for camera in range(len(data.cameras))]
         course = course_of(unit, what, task, material, front, signals)
-        shown = pictures.choose(material, split.test) if unit.fold == 0 else []
+        shown = pictures.choose(material, split.test) if unit.fold == unit.repeat == 0 else []
         before = pictures.views(material, shown, front) if shown else []
         diverged, net = None, None
         try:
-            net = fit(data, targets, torch.from_numpy(split.train), front, course=course)
+            net = fit(data, targets, train_images, front, course=course)
         except DivergedError as error:
             last = course.history[-1] if course.history else {"epoch": 0, "step": 0}
             diverged = Diverged(
@@ -175,7 +178,9 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         metric = next(row["metric"] for row in last if row["metric"] != "loss")
         value = [row["value"] for row in last if row["metric"] == metric][-1]
         chosen = f" with {record.choice.chosen}" if record.choice else ""
-        return f"{unit.label}/{self.spec.optimization.folds}{chosen}: {metric} {value:.3f}"
+        which = training.label(unit.fold, unit.repeat, self.spec.optimization.folds)
+        where = f"{unit.setting} at {unit.intensity:g} {which}"
+        return f"{where}{chosen}: {style.metric(metric, inside=True)} {value:.3f}"
 
     def analyze(
         self, units: Iterable[Finished[OptimizationRecord]], failed: Mapping[str, str]

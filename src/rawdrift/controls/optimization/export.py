@@ -13,7 +13,6 @@ from rawdrift.models import weights
 from rawdrift.models.chain import Develop
 from rawdrift.models.deploy import to_export, to_onnx
 from rawdrift.models.train import network
-from rawdrift.runs.store import Store
 
 WRITERS = {".onnx": to_onnx, ".pt2": to_export}
 COMPARED = 8  # test images that the logits are compared on
@@ -46,7 +45,7 @@ def export(
     unit = saved[choose("training", name, saved)]
     material = experiment.materials[unit.intensity]
     data, targets, splits = material
-    finished = Store(run, spec, experiment.columns, experiment.record).read(unit.name)
+    finished = experiment.store(spec, run).read(unit.name)
     if finished is None:
         raise InputError(f"the record of {name} in {run} is damaged; run the same command again")
     choice = finished.record.choice

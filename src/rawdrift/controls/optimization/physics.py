@@ -23,9 +23,12 @@ class Violation(NamedTuple):
     what: str
 
 
-def signal(data: RawDataset, camera: int) -> list[float]:
-    """Return the median raw value at R, G in red rows, G in blue rows and B, of some images."""
-    taken = torch.nonzero(data.camera_index == camera).flatten()
+def signal(data: RawDataset, indices: Tensor, camera: int) -> list[float]:
+    """Return the median raw value at R, G in red rows, G in blue rows and B, of a camera's images.
+
+    It is of some of these images; NaN if none of them is the camera's.
+    """
+    taken = indices[data.camera_index[indices] == camera]
     taken = taken[:: max(1, len(taken) // SAMPLED)]
     mosaics: Tensor = to_unit(data.mosaics[taken], data.cameras[camera].bit_depth)
     return [

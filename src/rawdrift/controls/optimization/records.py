@@ -7,6 +7,7 @@ import msgspec
 
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
+from rawdrift.controls import training
 from rawdrift.controls.optimization import learned
 from rawdrift.controls.optimization.physics import violations
 from rawdrift.controls.optimization.result import (
@@ -33,19 +34,21 @@ class Unit(NamedTuple):
     setting: str
     intensity: float
     fold: int
+    repeat: int
 
     @property
     def name(self) -> str:
-        return f"{self.setting}_{self.intensity:g}_fold{self.fold}"
+        return f"{self.setting}_{self.intensity:g}_{training.name(self.fold, self.repeat)}"
 
     @property
     def label(self) -> str:
-        return f"{self.setting} at {self.intensity:g} fold {self.fold + 1}"
+        return f"{self.setting} at {self.intensity:g} {training.label(self.fold, self.repeat)}"
 
     @property
     def title(self) -> str:
         """The name of files for users."""
-        return f"{self.setting}-{self.intensity:g}-fold{self.fold + 1}"
+        of = training.label(self.fold, self.repeat).replace(" repeat", "-repeat").replace(" ", "")
+        return f"{self.setting}-{self.intensity:g}-{of}"
 
 
 class Epoch(msgspec.Struct, frozen=True):
@@ -88,12 +91,13 @@ class OptimizationRecord(Record, frozen=True, kw_only=True):
 
     history: after each epoch. isps, violations: of each camera, if they are learned.
     diverged: None of a training that came to its end. choice: of static-best alone.
-    pictures: of the first fold alone.
+    pictures: of the first fold's first training alone.
     """
 
     setting: str
     intensity: float
     fold: int
+    repeat: int
     history: list[Epoch]
     isps: list[LearnedISP]
     violations: list[Violation]
@@ -103,7 +107,7 @@ class OptimizationRecord(Record, frozen=True, kw_only=True):
 
     @property
     def unit(self) -> Unit:
-        return Unit(self.setting, self.intensity, self.fold)
+        return Unit(self.setting, self.intensity, self.fold, self.repeat)
 
 
 def rows(
@@ -200,6 +204,7 @@ def left_physics(
             intensity=isp.intensity,
             setting=isp.setting,
             fold=isp.fold,
+            repeat=isp.repeat,
             camera=isp.camera,
             parameter=parameter,
             epoch=at.epoch,

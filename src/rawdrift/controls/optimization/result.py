@@ -140,6 +140,7 @@ class LearnedISP(msgspec.Struct, frozen=True, kw_only=True):
     intensity: float
     setting: str
     fold: int
+    repeat: int = 0
     camera: str
     file: str | None
     configuration: str
@@ -159,6 +160,7 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
     intensity: float
     setting: str
     fold: int
+    repeat: int = 0
     camera: str
     parameter: str
     epoch: int
@@ -170,15 +172,17 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """The static pipeline that static-best chose in a fold.
 
-    validation: the metric on the `images` of the inner validation, by pipeline; None of one whose
-    training diverged.
+    validation, losses: the metric and the loss on the `images` of the inner validation, by
+    pipeline; None of one whose training diverged.
     """
 
     intensity: float
     fold: int
+    repeat: int = 0
     chosen: str
     metric: str
     validation: dict[str, float | None]
+    losses: dict[str, float | None] = {}
     images: int
 
 
@@ -188,6 +192,7 @@ class Diverged(msgspec.Struct, frozen=True, kw_only=True):
     intensity: float
     setting: str
     fold: int
+    repeat: int = 0
     epoch: int
     after_step: int
     why: str

@@ -55,7 +55,7 @@ def course_of(
 ) -> Course:
     """Return how the front is learned, if it is, and tested after each epoch.
 
-    signals: of each camera, see `physics.signal`.
+    signals: of each camera's training images, see `physics.signal`.
     """
     cameras = material.data.cameras
     course = Course(
@@ -107,6 +107,7 @@ def _follow(
 
 
 def _above(camera: Camera, signal: Sequence[float]) -> float:
-    """Return the signal above the black level, the mean of the four sites."""
+    """Return the signal above the black level, the mean of the four sites; 0 if it is unknown."""
     above = (seen - black for seen, black in zip(signal, camera.black_level, strict=True))
-    return max(0.0, sum(above) / len(signal))
+    mean = sum(above) / len(signal)
+    return mean if mean > 0 else 0.0

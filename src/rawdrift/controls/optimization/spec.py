@@ -12,6 +12,7 @@ from rawdrift.checks import (
     positive,
     whole,
 )
+from rawdrift.controls.spec import Spec
 from rawdrift.data.spec import INTENSITIES, Data
 from rawdrift.models.spec import Task
 from rawdrift.runs.spec import isp_reference
@@ -136,7 +137,7 @@ class Optimization:
 
 
 @dataclass(frozen=True)
-class OptimizationSpec:
+class OptimizationSpec(Spec):
     """A whole drift optimization experiment.
 
     Args:
@@ -152,7 +153,7 @@ class OptimizationSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        whole("seed", self.seed, 0)
+        super().__post_init__()
         if self.data.intensity != 1.0:
             raise InputError(
                 f"data.intensity is {self.data.intensity}, but drift optimization compares "

@@ -50,11 +50,13 @@ def analyze(
     its folds is left out. Raises InputError if none is left.
     """
     done = [unit.record.train for unit in units]
-    trained = [name for name in spec.synthesis.train if done.count(name) == len(material.splits)]
+    trainings = len(material.splits) * spec.task.repeats
+    trained = [name for name in spec.synthesis.train if done.count(name) == trainings]
     if not trained:
         reasons = "; ".join(dict.fromkeys(failed.values()))
         raise InputError(f"no pipeline could be trained on all folds: {reasons}")
-    grid = Grid(material, spec.synthesis.cases, trained, (unit.record for unit in units), spec.seed)
+    records = (unit.record for unit in units)
+    grid = Grid(material, spec.synthesis.cases, trained, records, spec.seed, spec.task.repeats)
     _check_defined(grid)
     cells = list(_cells(grid))
     kinds: list[Kind] = ["isp", "corruption"] if grid.where("corruption").any() else ["isp"]
@@ -303,7 +305,7 @@ def _recalls(material: Material, grid: Grid, row: int, case: Case) -> list[Recal
         of_class = grid.truth == index
         if of_class.any():
             matched, drifted = (
-                float((grid.outcomes[row, column][of_class] == index).mean())
+                float((grid.outcomes[:, row, column][:, of_class] == index).mean())
                 for column in (grid.own[row], grid.cases.index(case))
             )
             recalls.append(Recall(label=label, matched=matched, drifted=drifted))

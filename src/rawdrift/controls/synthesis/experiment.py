@@ -15,9 +15,10 @@ import torch
 from torch import nn
 
 from rawdrift import configurations, imports
+from rawdrift.controls import training
 from rawdrift.controls.experiment import Experiment, Progress
 from rawdrift.controls.gallery import Gallery
-from rawdrift.controls.material import fold_seed, isp_inputs, read, read_isp
+from rawdrift.controls.material import isp_inputs, read, read_isp, training_seed
 from rawdrift.controls.synthesis.analysis import analyze
 from rawdrift.controls.synthesis.grid import Grid
 from rawdrift.controls.synthesis.result import SynthesisRecord, SynthesisResult
@@ -33,24 +34,27 @@ from rawdrift.runs.store import Finished
 
 
 class Unit(NamedTuple):
-    """One training and its tests: a pipeline and a fold."""
+    """One training and its tests: a pipeline, a fold and a repeat."""
 
     train: str
     fold: int
+    repeat: int
 
     @property
     def name(self) -> str:
-        return f"{self.train.replace(',', '-')}_fold{self.fold}"
+        return f"{self.train.replace(',', '-')}_{training.name(self.fold, self.repeat)}"
 
     @property
     def label(self) -> str:
-        return f"{self.train} fold {self.fold + 1}"
+        return f"{self.train} {training.label(self.fold, self.repeat)}"
 
 
 class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
     """A grid of training pipelines and folds."""
 
-    columns: ClassVar = ("train", "test_kind", "test", "severity", "fold", "metric", "value", "n")
+    columns: ClassVar = (
+        "train", "test_kind", "test", "severity", "fold", "repeat", "metric", "value", "n"
+    )  # fmt: skip
     record: ClassVar = SynthesisRecord
 
     def __init__(self, spec: SynthesisSpec) -> None:
@@ -65,7 +69,10 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
         }
         self.cases = spec.synthesis.cases
         self.units = [
-            Unit(name, fold) for name in spec.synthesis.train for fold in range(len(splits))
+            Unit(name, fold, repeat)
+            for name in spec.synthesis.train
+            for fold in range(len(splits))
+            for repeat in range(spec.task.repeats)
         ]
         self.inputs = [data.fingerprint(), networks.fingerprint(spec.task, targets, data.size)]
         for path in spec.synthesis.isps or ():
@@ -98,6 +105,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
                 "test": case.name,
                 "severity": case.severity,
                 "fold": unit.fold,
+                "repeat": unit.repeat,
                 "metric": metric,
                 "value": value,
                 "n": len(test),
@@ -111,6 +119,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
             precision=resolve_precision(precision) if self.trained_here else "32",
             train=unit.train,
             fold=unit.fold,
+            repeat=unit.repeat,
             outcomes={key: outcomes.tolist() for key, outcomes in answers.outcomes.items()},
             distance=answers.distance,
         )
@@ -149,7 +158,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
             torch.from_numpy(splits[unit.fold].train),
             self._develop(unit.train),
             self.spec.task,
-            seed=fold_seed(self.spec.seed, unit.fold),
+            seed=training_seed(self.spec.seed, unit.fold, unit.repeat),
             on_epoch=progress,
             checkpoint=checkpoint,
             checkpoint_every=CHECKPOINT_EVERY,
@@ -167,8 +176,9 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
             if (row["test_kind"], row["metric"]) == ("isp", metric):
                 isp[row["test"]] = row["value"]
         worst = min(isp, key=lambda name: isp[name])
+        which = training.label(record.fold, record.repeat, len(self.material.splits))
         return (
-            f"{record.train} fold {record.fold + 1}/{len(self.material.splits)}: matched "
+            f"{record.train} {which}: matched "
             f"{style.metric(metric, inside=True)} {isp[record.train]:.3f}, lowest "
             f"{isp[worst]:.3f} on {worst}"
         )
@@ -186,7 +196,8 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
     ) -> SynthesisResult:
         """Add samples of the worst pairs, and all views of the first image."""
         records = (unit.record for unit in units)
-        grid = Grid(self.material, self.cases, result.train, records, self.spec.seed)
+        repeats = self.spec.task.repeats
+        grid = Grid(self.material, self.cases, result.train, records, self.spec.seed, repeats)
         return illustrate(result, grid, self.spec, self.material, self.isps, pictures)
 
     def about(self) -> str:

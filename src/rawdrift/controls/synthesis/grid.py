@@ -16,11 +16,11 @@ from rawdrift.statistics.resampling import FLIPS, Resampling, clusters
 
 
 class Grid:
-    """Answers of T training pipelines' models on U cases, to each of N images once.
+    """Answers of T training pipelines' models on U cases, to each of N images, in R repeats.
 
     trained: names of the T pipelines, all of whose folds are done; records of others are skipped.
-    outcomes: (T, U, N, ...), see `measures.Outcomes`. truth: (N,) labels; zeros for masks.
-    distance: between views, by its measure: (T, U), means over folds.
+    outcomes: (R, T, U, N, ...), see `measures.Outcomes`. truth: (N,) labels; zeros for masks.
+    distance: between views, by its measure: (T, U), means over trainings.
     """
 
     def __init__(
@@ -30,13 +30,15 @@ class Grid:
         trained: Sequence[str],
         records: Iterable[SynthesisRecord],
         seed: int,
+        repeats: int = 1,
     ):
         data, targets, splits = material
         self.cases, self.trained, self.folds = list(cases), list(trained), len(splits)
         self.measures, self.truth = targets.measures, targets.truth
-        shape = (len(trained), len(cases), len(data), *targets.right_outcomes().shape[1:])
-        self.outcomes: Outcomes = np.empty(shape, dtype=np.int64)
-        self.distance = {kind: np.zeros(shape[:2]) for kind in ("dssim", "mse")}
+        shape = (len(trained), len(cases))
+        of_image = targets.right_outcomes().shape[1:]
+        self.outcomes: Outcomes = np.empty((repeats, *shape, len(data), *of_image), dtype=np.int64)
+        self.distance = {kind: np.zeros(shape) for kind in ("dssim", "mse")}
         self.fold = np.empty(len(data), dtype=np.int64)
         for number, split in enumerate(splits):
             self.fold[split.test] = number
@@ -44,10 +46,12 @@ class Grid:
             if record.train not in self.trained:
                 continue
             row = self.trained.index(record.train)
+            of_repeat, test = self.outcomes[record.repeat, row], splits[record.fold].test
             for column, case in enumerate(self.cases):
-                self.outcomes[row, column, splits[record.fold].test] = record.outcomes[case.key]
+                of_repeat[column, test] = record.outcomes[case.key]
                 for kind, values in self.distance.items():
-                    values[row, column] += record.distance[case.key][kind] / self.folds
+                    distance = record.distance[case.key][kind]
+                    values[row, column] += distance / (self.folds * repeats)
         self.groups = None if data.groups is None else clusters(len(data), data.groups)
         images = np.arange(len(data))
         self.resampling = Resampling(images if self.groups is None else self.groups, seed)
@@ -63,8 +67,9 @@ class Grid:
 
     @cached_property
     def features(self) -> Array:
-        """Features of the measure, (T, U, N, K)."""
-        return self.measure.features(self.outcomes, self.truth)
+        """Features of the measure, (T, U, N, K), means over repeats."""
+        total = sum(self.measure.features(outcomes, self.truth) for outcomes in self.outcomes)
+        return np.asarray(total) / len(self.outcomes)
 
     @cached_property
     def values(self) -> Array:
@@ -73,11 +78,12 @@ class Grid:
 
     @cached_property
     def by_fold(self) -> Array:
-        """The measure over the images of each fold, (F, T, U)."""
+        """The measure over the test images of each training, (F R, T, U)."""
         return np.stack(
             [
-                self.measure.of(self.features[:, :, self.fold == number].sum(-2))
-                for number in range(self.folds)
+                self.measure.value(outcomes[:, :, tested], self.truth[tested])
+                for tested in (self.fold == number for number in range(self.folds))
+                for outcomes in self.outcomes
             ]
         )
 
@@ -102,7 +108,7 @@ class Grid:
 
     def per_image(self, row: int, column: int) -> Array:
         """The measure of each image alone, (N,); NaN where it is not defined."""
-        return self.measure.of(self.measure.features(self.outcomes[row, column], self.truth))
+        return self.measure.of(self.features[row, column])
 
     def where(self, kind: Kind, severity: int | None = None) -> NDArray[np.bool_]:
         """Which cases are of a kind and not the pipeline's own views, (T, U)."""
@@ -149,6 +155,11 @@ class Grid:
         """The other measures over all images by name, (T, U)."""
         names = list(self.measures)[1:]
         return {  # one pipeline at a time: features take more memory than outcomes
-            name: np.stack([self.measures[name].value(row, self.truth) for row in self.outcomes])
+            name: np.stack([self._value(name, row) for row in range(len(self.trained))])
             for name in names
         }
+
+    def _value(self, name: str, row: int) -> Array:
+        """A measure of a pipeline over all images and repeats, (U,)."""
+        measure, answers = self.measures[name], self.outcomes[:, row]
+        return measure.of(sum(measure.features(of, self.truth).sum(-2) for of in answers))

@@ -28,6 +28,7 @@ class SynthesisRecord(Record, frozen=True, kw_only=True):
 
     train: str
     fold: int
+    repeat: int = 0
     outcomes: dict[str, list[int | list[list[int]]]]
     distance: dict[str, dict[str, float]]
 

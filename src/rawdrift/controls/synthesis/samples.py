@@ -76,8 +76,8 @@ class _Samples:
                 matched_score=_number(matched[index]),
                 score=_number(drifted[index]),
                 label=targets.label(index),
-                matched_prediction=targets.answer(grid.outcomes[row, own, index]),
-                prediction=targets.answer(grid.outcomes[row, column, index]),
+                matched_prediction=targets.answer(grid.outcomes[0, row, own, index]),
+                prediction=targets.answer(grid.outcomes[0, row, column, index]),
             )
             images.append(image)
         return replace(worst, amplified=AMPLIFIED, images=images)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from rawdrift.checks import InputError, choose, choose_literals, distinct, whole
 from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.controls.spec import Spec
 from rawdrift.corruptions.table import LEVELS, NAMES, PAPER
 from rawdrift.data.spec import Data
 from rawdrift.imports import is_import
@@ -88,7 +89,7 @@ class Synthesis:
 
 
 @dataclass(frozen=True)
-class SynthesisSpec:
+class SynthesisSpec(Spec):
     """A whole drift synthesis experiment.
 
     Args:
@@ -104,7 +105,7 @@ class SynthesisSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        whole("seed", self.seed, 0)
+        super().__post_init__()
         if self.task.checkpoint is not None and len(self.synthesis.train) != 1:
             raise InputError(
                 "task.checkpoint is a trained model: name in synthesis.train the one pipeline "

@@ -1,0 +1,19 @@
+"""What the specs of all controls share."""
+
+from rawdrift.checks import whole
+from rawdrift.data.spec import Data
+from rawdrift.models.spec import Task
+
+
+class Spec:
+    """A whole experiment: data, task and seed, beside the settings of its control.
+
+    Each control's spec is a frozen dataclass with these fields.
+    """
+
+    data: Data
+    task: Task
+    seed: int
+
+    def __post_init__(self) -> None:
+        whole("seed", self.seed, 0)
