@@ -1,5 +1,6 @@
 """Task models by name, their weights, and the user's own trained networks."""
 
+import importlib
 import sys
 
 import numpy as np
@@ -9,7 +10,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 import rawdrift as rd
-from rawdrift.models import networks
+from rawdrift import files
+from rawdrift.models import networks, weights
+from rawdrift.models.chain import layout
 from rawdrift.models.classification import Classification
 from rawdrift.models.segmentation import Segmentation
 from rawdrift.models.spec import Task
@@ -30,6 +33,42 @@ def classifier(classes): return Net(classes)
 def segmenter(classes): return nn.Conv2d(3, classes, 1)
 def frozen(classes): return nn.Sequential(Net(classes), nn.BatchNorm1d(classes).eval())
 def one_more(classes): return Net(classes + 1)
+
+class Net2(Net):
+    def __init__(self, classes, training, testing=lambda y: y):
+        super().__init__(classes)
+        self.outputs = testing, training
+    def forward(self, x):
+        return self.outputs[self.training](super().forward(x))
+
+def breaks_in_training(classes):
+    def fail(y): raise RuntimeError("only one branch")
+    return Net2(classes, fail)
+def features(classes): return Net2(classes, lambda y: y, lambda y: {"features": y})
+def other_size(classes): return Net2(classes, lambda y: torch.cat([y, y], 1))
+def detached(classes): return Net2(classes, lambda y: y.detach())
+def empty(classes): return Net(classes).to("meta")
+
+# Outputs that hold the logits.
+def pair(classes): return Net2(classes, lambda y: (y, 2 * y))
+def mapping(classes): return Net2(classes, lambda y: {"out": y, "aux": 2 * y}, lambda y: {"out": y})
+class Output(dict):
+    logits = property(lambda self: self["logits"])
+def whole(classes): return Net2(classes, lambda y: Output(logits=y), lambda y: Output(logits=y))
+
+class Flat(nn.Module):
+    def __init__(self, classes, lazy):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.drop = nn.Dropout()
+        self.last = nn.LazyLinear(classes) if lazy else nn.Linear(4 * 64 * 64, classes)
+    def forward(self, x):
+        x = self.drop(self.norm(self.conv(x)))
+        return self.last(x.view(x.size(0), -1))
+
+def flat(classes): return Flat(classes, lazy=False)
+def lazy(classes): return Flat(classes, lazy=True)
 def breaks(classes): return nn.Conv2d(5, classes, 1)
 def nothing(classes): return None
 def refuses(classes): raise RuntimeError("only two classes")
@@ -55,6 +94,25 @@ def masks(*names):
 def test_classifiers_give_one_logit_a_class(name):
     net = networks.build(name, 5, size=(48, 64)).eval()
     assert net(torch.rand(2, 3, 48, 64)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("name", ["pair", "mapping", "whole", "flat", "lazy"])
+def test_networks_are_used_as_they_are_written(name, own):
+    """Logits in a tuple, a dictionary or an object; flattened by `view`; made at the first call."""
+    torch.manual_seed(0)
+    net = networks.build(f"import:own_nets.{name}", 3)
+    if name != "lazy":  # it draws its weights when it is called
+        torch.manual_seed(0)
+        source = importlib.import_module("own_nets").__dict__[name](3)
+        same = {n: torch.equal(t, source.state_dict()[n]) for n, t in net.state_dict().items()}
+        assert all(same.values()), same
+    x = torch.rand(2, 3, 64, 64).contiguous(memory_format=layout(net))
+    net.to(memory_format=layout(net))
+    for mode in (True, False):
+        assert net.train(mode)(x).shape == (2, 3)
+    weights.save(net, own / "w.safetensors")
+    task = Task(f"import:own_nets.{name}", checkpoint=str(own / "w.safetensors"))
+    assert torch.equal(networks.load_checkpoint(task, labels(3))(x), net(x))
 
 
 @pytest.mark.parametrize("size", [(64, 32), (33, 70), (20, 34), (5, 100)])
@@ -92,9 +150,14 @@ def test_a_network_of_ones_own(own):
         ("import:own_nets.nett", "own_nets has no nett; it has .*classifier"),
         ("import:own_nets.number", "own_nets.number is of type int; expected a function"),
         ("import:own_nets.nothing", "returns NoneType"),
-        ("import:own_nets.one_more", r"returns \(1, 4\).*expected \(1, 3\)"),
-        ("import:own_nets.segmenter", r"returns \(1, 3, 64, 64\).*expected \(1, 3\)"),
-        ("import:own_nets.breaks", "fails on a view"),
+        ("import:own_nets.one_more", r"returns \(1, 4\).*expected .* shape \(1, 3\)"),
+        ("import:own_nets.segmenter", r"returns \(1, 3, 64, 64\).*expected .* shape \(1, 3\)"),
+        ("import:own_nets.breaks", "fails on views"),
+        ("import:own_nets.breaks_in_training", "in training fails on views.*only one branch"),
+        ("import:own_nets.features", r"returns a dict with 'features'.*\(1, 3\)"),
+        ("import:own_nets.other_size", r"returns \(2, 6\) in training .*\(2, 3\)"),
+        ("import:own_nets.detached", "can't be trained: its logits depend on no parameter"),
+        ("import:own_nets.empty", "2 tensors on the meta device.*'conv.weight'"),
         (
             "import:own_nets.refuses",
             "own_nets.refuses fails for 3 output channels: RuntimeError: only two",
@@ -103,7 +166,7 @@ def test_a_network_of_ones_own(own):
         ("import:wrong.net", r"wrong can't be imported.*line 1"),
         ("timm:resnet18d_", "did you mean.*resnet18d"),
         ("timm:resnet18.nothing", "no model.*nothing"),
-        ("timm:inception_v3", "fails on a view"),
+        ("timm:inception_v3", "fails on views"),
         ("resnet19", "did you mean 'resnet18'"),
     ],
 )
@@ -135,8 +198,7 @@ def test_imagenet_weights_that_can_not_be_had(name, message, own, monkeypatch):
     def refuse(*args, **kwargs):
         raise ConnectionError("no route")
 
-    monkeypatch.setattr("segmentation_models_pytorch.encoders.hf_hub_download", refuse)
-    monkeypatch.setattr("timm.models._hub.hf_hub_download", refuse)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
     with pytest.raises(rd.InputError, match=message):
         networks.build(name, 3, "imagenet")
 
@@ -190,6 +252,98 @@ def test_checkpoints_that_can_not_be_used_say_why(tmp_path):
     torch.save(net.state_dict(), tmp_path / "three.pt")
     with pytest.raises(rd.InputError, match=r"fc\.weight.*\(3, 512\) in the file, of shape \(2, 512\).*a, b"):  # fmt: skip
         networks.load_checkpoint(Task(checkpoint=str(tmp_path / "three.pt")), labels(2))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"epoch": 3, "optimizer": {"state": {}}}, r"keys 'epoch' \(int\), 'optimizer' \(dict\).*none"),
+        ({"student": {"w": torch.ones(1)}, "teacher": {"w": torch.ones(1)}}, "several hold one"),
+        ([torch.ones(1)], "hold a list"),
+        ({}, "hold no state dict"),
+    ],
+)  # fmt: skip
+def test_checkpoints_without_a_state_dict_name_their_keys(content, message, tmp_path):
+    torch.save(content, tmp_path / "c.pt")
+    with pytest.raises(rd.InputError, match=message):
+        networks.load_checkpoint(Task(checkpoint=str(tmp_path / "c.pt")), labels(3))
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model", "net", "anything"])
+@pytest.mark.parametrize("counters", [True, False])
+def test_checkpoints_hold_the_state_dict_under_a_key(key, counters, tmp_path):
+    source = networks.build("resnet18", 3).eval()
+    state = {k: v for k, v in source.state_dict().items() if counters or "num_batches" not in k}
+    content = {"epoch": 3, key: {"state_dict": state} if key == "net" else state, "optimizer": {"state": {}}}  # fmt: skip
+    torch.save({**content, "ema": state} if key == "model" else content, tmp_path / "c.pt")
+    net = networks.load_checkpoint(Task(checkpoint=str(tmp_path / "c.pt")), labels(3))
+    x = torch.rand(1, 3, 32, 32)
+    assert torch.equal(net(x), source(x))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: torch.where(w > 0.01, torch.nan, w), "values that are not finite as .*float32.* nan"),
+        (lambda w: torch.full_like(w, -torch.inf), "432 of 432 values.*-inf"),
+        (lambda w: torch.full_like(w, 1e39, dtype=torch.float64), "not finite as .*float32.*1e.39"),
+        (lambda w: (100 * w).to(torch.int8), "is torch.int8, expected torch.float32"),
+        (lambda w: w.to(torch.complex64), "is torch.complex64"),
+        (lambda w: w.to("meta"), "is on the meta device"),
+        (lambda w: w.to_sparse(), "is sparse"),
+        (lambda w: torch.quantize_per_tensor(w, 0.1, 0, torch.qint8), "is quantized"),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*quantize")
+def test_weights_without_usable_numbers_are_refused(change, message, tmp_path, own_module):
+    own_module("small", "from torch import nn\ndef net(n): return nn.Sequential(nn.Conv2d(3, 16, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, n))")  # fmt: skip
+    state = networks.build("import:small.net", 3).state_dict()
+    torch.save({**state, "0.weight": change(state["0.weight"])}, tmp_path / "c.pt")
+    with pytest.raises(rd.InputError, match=f"tensor '0.weight' .*{message}"):
+        networks.load_checkpoint(Task("import:small.net", checkpoint=str(tmp_path / "c.pt")), labels(3))  # fmt: skip
+    torch.save({k: v.double() if v.is_floating_point() else v for k, v in state.items()}, tmp_path / "c.pt")  # fmt: skip
+    networks.load_checkpoint(Task("import:small.net", checkpoint=str(tmp_path / "c.pt")), labels(3))
+
+
+def test_an_infinite_mask_of_the_network_itself_is_no_flaw(tmp_path, own_module):
+    own_module("masked", "import torch\nfrom torch import nn\nclass M(nn.Module):\n    def __init__(self, n):\n        super().__init__(); self.w = nn.Parameter(torch.ones(n)); self.register_buffer('mask', torch.tensor([0.0, -torch.inf]))\n    def forward(self, x):\n        return x.mean((1, 2, 3))[:, None] * self.w + self.mask.exp().sum()\ndef net(n): return M(n)")  # fmt: skip
+    torch.save(networks.build("import:masked.net", 3).state_dict(), tmp_path / "c.pt")
+    networks.load_checkpoint(
+        Task("import:masked.net", checkpoint=str(tmp_path / "c.pt")), labels(3)
+    )
+
+
+class Code:
+    def __reduce__(self):
+        return print, ("code of a cached file ran",)
+
+
+def test_cached_weights_that_are_not_the_published_ones_are_not_read(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    file = tmp_path / "hub/checkpoints/resnet18-f37072fd.pth"
+    file.parent.mkdir(parents=True)
+    torch.save({"x": Code()}, file)
+    with pytest.raises(rd.InputError, match=r"resnet18-f37072fd.pth is not the published .*delete"):
+        networks.build("resnet18", 3, "imagenet")
+    blob = tmp_path / "blobs" / ("0" * 64)
+    blob.parent.mkdir()
+    save_file({"x": torch.ones(1)}, blob)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_, **__: str(blob))
+    for name in ("unetplusplus", "timm:resnet18d"):
+        with pytest.raises(rd.InputError, match="is not the published .*model.safetensors"):
+            networks.build(name, 3, "imagenet")
+    assert not capsys.readouterr().out
+
+
+def test_cached_weights_are_those_of_the_hub(tmp_path, monkeypatch):
+    source = networks.build("timm:resnet18d", 1000)
+    save_file(source.state_dict(), tmp_path / "file")
+    blob = (tmp_path / "file").rename(tmp_path / files.sha256(tmp_path / "file"))
+    (tmp_path / "model.safetensors").symlink_to(blob)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_, **__: str(tmp_path / "model.safetensors"))  # fmt: skip
+    net = networks.build("timm:resnet18d", 3, "imagenet")
+    assert torch.equal(net.layer4[0].conv1.weight, source.layer4[0].conv1.weight)
+    assert net.fc.weight.shape[0] == 3
 
 
 def scripted(net):

@@ -233,12 +233,13 @@ def test_weights_that_can_not_be_used_are_refused(tmp_path):
             networks.build("resnet18", 3, str(tmp_path / name))
 
 
-def test_imagenet_weights_without_network_say_what_to_do(monkeypatch):
+def test_imagenet_weights_without_network_say_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
     def refuse(*args, **kwargs):
         raise ConnectionError("no route")
 
-    monkeypatch.setattr("torch.hub.load_state_dict_from_url", refuse)
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
+    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
     with pytest.raises(rd.InputError, match="can't be downloaded.*task.weights"):
         networks.build("resnet18", 3, "imagenet")
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rawdrift import isp
 from rawdrift.camera.camera import Camera
+from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.yuv import Channels
@@ -103,6 +104,30 @@ class Normalize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean[:, None, None]) / self.std[:, None, None]
+
+
+def layout(net: nn.Module) -> torch.memory_format:
+    """Return how views for a network should lie in memory: channels last, which convolves faster,
+    unless a part of it can't take that."""
+    contiguous = any(hasattr(module, "contiguous_views") for module in net.modules())
+    return torch.contiguous_format if contiguous else torch.channels_last
+
+
+def check_finite(logits: Tensor, images: Sequence[str], views: str) -> None:
+    """Raise InputError for the first of these images whose logits (n, ...) are not all finite.
+
+    views: what the network saw, for the error.
+    """
+    if bool(torch.isfinite(logits).all()):
+        return
+    wrong = ~torch.isfinite(logits).flatten(1).all(1)
+    first = int(wrong.nonzero()[0])
+    value = logits[first][~torch.isfinite(logits[first])][0]
+    raise InputError(
+        f"the network answers image {images[first]!r}, {views}, with {float(value):g}, expected "
+        f"finite logits ({int(wrong.sum())} of {len(images)} images are like this); check its "
+        f"weights and its normalization"
+    )
 
 
 def views(

@@ -11,7 +11,7 @@ from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.yuv import Channels
 from rawdrift.models.case import Case
-from rawdrift.models.chain import BATCH, Front, views
+from rawdrift.models.chain import BATCH, Front, check_finite, layout, views
 from rawdrift.models.similarity import ssim
 from rawdrift.models.targets import Targets
 
@@ -58,7 +58,7 @@ def evaluate(
     on_batch: called after each batch of images.
     """
     isps = {name: pipeline.to(device) for name, pipeline in (isps or {}).items()}
-    net.eval().to(device).to(memory_format=torch.channels_last)  # convolves faster
+    net.eval().to(device).to(memory_format=layout(net))
     outcomes: dict[str, list[Tensor]] = {case.key: [] for case in cases}
     distances: dict[str, list[Tensor]] = {case.key: [] for case in cases}
     names = list(dict.fromkeys([own, *(case.name for case in cases if case.kind == "isp")]))
@@ -74,9 +74,13 @@ def evaluate(
                     view = developed[case.name]
                 else:
                     view = corrupt(developed[own], case.name, case.severity, seeds, table)
-                outcomes[case.key].append(
-                    targets.outcome(_logits(net, view, precision), truth).cpu()
+                logits = _logits(net, view, precision)
+                check_finite(
+                    logits,
+                    [data.images[i] for i in batch.tolist()],
+                    f"developed as {case.name}" if case.kind == "isp" else f"with {case.name}",
                 )
+                outcomes[case.key].append(targets.outcome(logits, truth).cpu())
                 if measured.any():
                     pair = view[measured], developed[own][measured]
                     distances[case.key].append(_distances(*pair))
@@ -114,7 +118,8 @@ def answer(
         for batch in indices.split(BATCH):
             truth = targets.values[batch].to(device)
             views = front(data.mosaics[batch].to(device), data.camera_index[batch])
-            logits = net(views.contiguous(memory_format=torch.channels_last))
+            logits = net(views.contiguous(memory_format=layout(net)))
+            check_finite(logits, [data.images[i] for i in batch.tolist()], "developed")
             outcomes.append(targets.outcome(logits, truth).cpu())
             total += 0.0 if loss is None else float(loss(logits, truth)) * len(batch)
     return torch.cat(outcomes), total / len(indices)

@@ -4,18 +4,23 @@ C is the number of classes; binary masks need one channel only. Networks come fr
 segmentation-models-pytorch, timm or the user.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from rawdrift import files, imports
 from rawdrift.checks import InputError, choose
-from rawdrift.models.chain import Normalize
+from rawdrift.models.chain import Normalize, layout
 from rawdrift.models.spec import MODELS, Task
 from rawdrift.models.targets import Targets
-from rawdrift.models.weights import load, read
+from rawdrift.models.weights import from_hub, load, published, read
 from rawdrift.neighborhood import extend
 
 Size = tuple[int, int]  # height and width
@@ -28,6 +33,7 @@ def build(
     weights: str = "none",
     size: Size = (64, 64),
     logits_shape: tuple[int, ...] | None = None,
+    to_train: bool = True,
 ) -> nn.Module:
     """Return a network with `outputs` channels. Weights that are not loaded are drawn from torch's
     random state.
@@ -37,7 +43,8 @@ def build(
         a .safetensors or state-dict file of this network. A head for another number of classes is
         not loaded. For U-Net++ the file may hold its encoder alone, a ResNet34.
     size: height and width of the views. logits_shape: of the logits of one view, by default
-        (outputs,); it is checked for networks of timm and of the user.
+        (outputs,); it is checked for networks of timm and of the user. to_train: whether the
+        network is to be trained, which is tried with these.
 
     Raises InputError if the network or its weights are not available or don't fit.
     """
@@ -53,15 +60,14 @@ def build(
         net, head = _unetplusplus(outputs, weights)
     else:
         net, head = _resnet(choose("task.model", name, MODELS), outputs, weights)
+    if family in ("timm", "import"):
+        _fit(name, net, size, logits_shape or (outputs,), to_train)
     if weights not in ("none", "imagenet"):
         state = read(Path(weights))
         if name == "unetplusplus" and "conv1.weight" in state:
-            body = {key: t for key, t in state.items() if not key.startswith("fc.")}
-            load(net.get_submodule("encoder"), body, weights)
+            load(net.get_submodule("encoder"), _body(state), weights)
         else:
             load(net, state, weights, head)
-    if family in ("timm", "import"):
-        _check_shape(name, net, size, logits_shape or (outputs,))
     return Padded(net) if name == "unetplusplus" else net
 
 
@@ -74,7 +80,8 @@ def load_checkpoint(task: Task, targets: Targets, size: Size = (64, 64)) -> nn.S
     if task.checkpoint is None:
         raise InputError("task.checkpoint is missing; give the file of a trained network")
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten
-        net = build(task.model, targets.outputs, size=size, logits_shape=targets.logits_shape(size))
+        shape = targets.logits_shape(size)
+        net = build(task.model, targets.outputs, size=size, logits_shape=shape, to_train=False)
     inner = net.net if isinstance(net, Padded) else net
     state = read(Path(task.checkpoint))
     normalize = Normalize.fixed(task.normalize or "none")
@@ -142,12 +149,12 @@ def _resnet(name: str, outputs: int, weights: str) -> tuple[nn.Module, Head]:
 
     net: nn.Module = models.get_model(name, num_classes=outputs)
     if weights == "imagenet":
-        enum = models.get_model_weights(name).IMAGENET1K_V1
+        url = models.get_model_weights(name).IMAGENET1K_V1.url
         try:
-            state = enum.get_state_dict(progress=False, check_hash=True)
+            file = published(url)
         except OSError as error:
-            raise _offline(error, enum.url) from None
-        load(net, state, weights, ("fc.",))
+            raise _offline(error, url) from None
+        load(net, read(file), str(file), ("fc.",))
     return net, ("fc.",)
 
 
@@ -155,16 +162,24 @@ def _unetplusplus(outputs: int, weights: str) -> tuple[nn.Module, Head]:
     """U-Net++ (Zhou et al. 2018) of segmentation-models-pytorch with a ResNet34 encoder, to which
     alone ImageNet weights belong."""
     smp = imports.need("segmentation_models_pytorch", "models")
-    encoder_weights = "imagenet" if weights == "imagenet" else None
-    try:
-        net: nn.Module = smp.UnetPlusPlus(
-            "resnet34", encoder_weights=encoder_weights, classes=outputs
-        )
-    except OSError as error:
-        settings = smp.encoders.encoders["resnet34"]["pretrained_settings"]["imagenet"]
-        url = f"https://huggingface.co/{settings['repo_id']}/resolve/main/model.safetensors"
-        raise _offline(error, url) from None
+    net: nn.Module = smp.UnetPlusPlus("resnet34", encoder_weights=None, classes=outputs)
+    if weights == "imagenet":
+        source = smp.encoders.encoders["resnet34"]["pretrained_settings"]["imagenet"]
+        try:
+            file = from_hub(source["repo_id"], "model.safetensors", source["revision"])
+        except OSError as error:
+            raise _offline(error, _on_hub(source["repo_id"])) from None
+        load(net.get_submodule("encoder"), _body(read(file)), str(file))
     return net, ("segmentation_head.",)
+
+
+def _body(resnet: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a ResNet without those of its last layer."""
+    return {name: tensor for name, tensor in resnet.items() if not name.startswith("fc.")}
+
+
+def _on_hub(repository: str) -> str:
+    return f"https://huggingface.co/{repository}/resolve/main/model.safetensors"
 
 
 def _from_timm(name: str, outputs: int, weights: str, size: Size) -> tuple[nn.Module, Head]:
@@ -179,16 +194,22 @@ def _from_timm(name: str, outputs: int, weights: str, size: Size) -> tuple[nn.Mo
     except RuntimeError as error:  # NAME.TAG with a tag that the network doesn't have
         raise InputError(f"timm has no model {name!r}: {error}") from None
     # Transformers with a fixed grid of patches must know the size of the views.
-    options = {"img_size": size} if config.fixed_input_size else {}
-    pretrained = weights == "imagenet"
-    if pretrained and not config.has_weights:
-        raise InputError(f"timm has no pretrained weights of {name}; choose task.weights none")
+    options: dict[str, Any] = {"img_size": size} if config.fixed_input_size else {}
+    if weights == "imagenet":
+        if not config.has_weights:
+            raise InputError(f"timm has no pretrained weights of {name}; choose task.weights none")
+        if not config.hf_hub_id:
+            raise InputError(
+                f"timm has the weights of {name} on no hub that gives their checksum; download "
+                f"{config.url} and give the file as task.weights"
+            )
+        try:
+            file = from_hub(config.hf_hub_id, config.hf_hub_filename or "model.safetensors")
+        except OSError as error:
+            raise _offline(error, _on_hub(config.hf_hub_id)) from None
+        options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file)}}
     try:
-        net: nn.Module = timm.create_model(
-            name, pretrained=pretrained, num_classes=outputs, **options
-        )
-    except OSError as error:
-        raise _offline(error, f"https://huggingface.co/{config.hf_hub_id}") from None
+        net: nn.Module = timm.create_model(name, num_classes=outputs, **options)
     except (AssertionError, TypeError, ValueError) as error:
         raise InputError(
             f"timm can't build {name} for views of {size[0]}x{size[1]} pixels: {error}"
@@ -218,6 +239,12 @@ def _imported(name: str, outputs: int) -> nn.Module:
         raise InputError(
             f"task.model {name} returns {type(net).__name__}, expected a torch.nn.Module"
         )
+    empty = [n for n, t in chain(net.named_parameters(), net.named_buffers()) if t.is_meta]
+    if empty:
+        raise InputError(
+            f"task.model {name} returns a network with {len(empty)} tensors on the meta device, "
+            f"which hold no numbers, the first {empty[0]!r}; make it on the CPU"
+        )
     return net
 
 
@@ -228,24 +255,101 @@ def _offline(error: OSError, url: str) -> InputError:
     )
 
 
-def _check_shape(name: str, net: nn.Module, size: Size, logits_shape: tuple[int, ...]) -> None:
-    """Raise InputError unless the logits of a view have the shape that the task needs."""
-    expected = (1, *logits_shape)
-    modes = [(module, module.training) for module in net.modules()]  # some may be frozen
-    net.eval()
+def _fit(
+    name: str, net: nn.Module, size: Size, logits_shape: tuple[int, ...], to_train: bool
+) -> None:
+    """Try a network as it will be used, and adapt how it is called.
+
+    In a test it answers to views one by one; with `to_train`, it also learns from a batch of two.
+    Networks whose output holds the logits (see `logits_of`) return these alone from now on, and one
+    that fails on views whose channels are last in memory gets them otherwise (see `layout`).
+
+    Raises InputError if it fails, or if logits have another shape than a view needs.
+    """
+    for images, train in ((1, False), (2, True))[: 1 + to_train]:
+        views = torch.zeros(images, 3, *size)
+        use = " in training" if train else ""
+        what = f"task.model {name}{use} fails on views of shape {tuple(views.shape)}"
+        try:
+            output = _answer(net, views, train)
+        except Exception:
+            net.contiguous_views = True  # type: ignore[assignment]
+            try:
+                output = _answer(net, views, train)
+            except Exception as error:
+                reason = str(error).strip().split("\n")[0] or type(error).__name__
+                raise InputError(f"{what}: {reason}") from error
+        if not isinstance(output, Tensor):
+            output = logits_of(output)
+            net.register_forward_hook(_only_logits)
+        expected = (images, *logits_shape)
+        if not isinstance(output, Tensor) or tuple(output.shape) != expected:
+            shape = tuple(output.shape) if isinstance(output, Tensor) else _described(output)
+            raise InputError(
+                f"task.model {name} returns {shape}{use} for views of shape "
+                f"{tuple(views.shape)}, expected logits of shape {expected}"
+            )
+        if train and not output.requires_grad:
+            raise InputError(
+                f"task.model {name} can't be trained: its logits depend on no parameter that "
+                f"has a gradient"
+            )
+
+
+def _answer(net: nn.Module, views: Tensor, train: bool) -> object:
+    """Return the output of a network, which is left as it was, as is torch's random state."""
+    if any(map(is_lazy, chain(net.parameters(), net.buffers()))):  # made by the first call
+        with _unchanged(net), torch.no_grad():
+            net.eval()(views)
+    net.to(memory_format=layout(net))
+    views = views.contiguous(memory_format=layout(net))
+    with torch.random.fork_rng(devices=[]), _unchanged(net), torch.set_grad_enabled(train):
+        if not train:
+            net.eval()
+        output = net(views)
+        logits = logits_of(output)
+        if train and isinstance(logits, Tensor) and logits.requires_grad:
+            learned = [p for p in net.parameters() if p.requires_grad]
+            torch.autograd.grad(logits.sum(), learned, allow_unused=True)
+    net.to(memory_format=torch.contiguous_format)
+    return output
+
+
+@contextmanager
+def _unchanged(net: nn.Module) -> Iterator[None]:
+    """Restore the modes of a network, of which some may be frozen, and its buffers at the end."""
+    modes = [(module, module.training) for module in net.modules()]
+    buffers = [(buffer, buffer.clone()) for buffer in net.buffers() if not is_lazy(buffer)]
     try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
         with torch.no_grad():
-            logits = net(torch.zeros(1, 3, *size))
-    except Exception as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(
-            f"task.model {name} fails on a view of shape (1, 3, {size[0]}, {size[1]}): {reason}"
-        ) from error
-    shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-    if shape != expected:
-        raise InputError(
-            f"task.model {name} returns {shape} for a view of shape (1, 3, {size[0]}, {size[1]}), "
-            f"expected {expected}"
-        )
-    for module, training in modes:
-        module.training = training
+            for buffer, before in buffers:
+                buffer.copy_(before)
+
+
+def logits_of(output: object) -> object:
+    """Return the logits in the output of a network, or the output if it holds none.
+
+    Networks of torchvision return a dictionary with "out", or in training a named tuple with
+    logits; those of timm in training a tuple with the logits first; and those of Hugging Face an
+    object with logits.
+    """
+    if isinstance(output, Mapping):
+        return next((output[key] for key in ("logits", "out") if key in output), output)
+    if isinstance(getattr(output, "logits", None), Tensor):
+        return output.logits  # type: ignore[attr-defined]
+    if isinstance(output, tuple | list) and output and isinstance(output[0], Tensor):
+        return output[0]
+    return output
+
+
+def _only_logits(module: nn.Module, inputs: object, output: object) -> object:
+    return logits_of(output)
+
+
+def _described(output: object) -> str:
+    keys = f" with {', '.join(map(repr, output))}" if isinstance(output, Mapping) else ""
+    return f"a {type(output).__name__}{keys}"

@@ -22,7 +22,7 @@ from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.models import networks
 from rawdrift.models.augment import augment
-from rawdrift.models.chain import Front, Normalize
+from rawdrift.models.chain import Front, Normalize, layout
 from rawdrift.models.fronts import Upsampled, widen
 from rawdrift.models.input_gradient import cheap
 from rawdrift.models.spec import Task
@@ -191,7 +191,7 @@ class _Training:
         self.develop, self.net, self.loss = develop, net, loss
         self.modules = nn.ModuleDict({"develop": develop, "net": net, "loss": loss})
         self.modules.to(self.device)
-        self.net.to(memory_format=torch.channels_last)
+        self.net.to(memory_format=layout(net))
         self.optimizer = torch.optim.Adam(net.parameters(), lr=task.lr)
         by_rate: dict[float, list[nn.Parameter]] = {}
         for name, rate in (course.lr if course else {}).items():
@@ -259,7 +259,7 @@ class _Training:
         masks = truth if truth.ndim == 3 else None
         views, masks = augment(self.task.augment, developed, masks, draws)
         truth = truth if masks is None else masks
-        logits = self.net(views.contiguous(memory_format=torch.channels_last))
+        logits = self.net(views.contiguous(memory_format=layout(self.net)))
         loss: Tensor = self.loss(logits, truth)
         self.losses.append(loss.detach())
         if self.course is not None:

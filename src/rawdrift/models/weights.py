@@ -1,27 +1,36 @@
 """Files of weights, which are read without running code that they may hold."""
 
 import hashlib
+import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
-from rawdrift import files
+from rawdrift import files, imports
 from rawdrift.checks import InputError
+
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+"""Keys under which checkpoints hold a state dict; where several hold one, the first counts."""
 
 
 def read(path: Path) -> Mapping[str, Tensor]:
     """Return the tensors of a .safetensors or state-dict file by name.
 
-    Whole pickled modules, TorchScript and exported programs are refused, since they hold code.
+    Whole pickled modules, TorchScript and exported programs are refused, since they hold code, and
+    so are tensors without usable numbers: quantized, sparse, or on the meta device.
     """
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # kinds of tensors that are refused below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # both loaders raise many kinds on a broken file
         reason = str(error).strip().split("\n")[0]
         if any(word in reason for word in ("Weights only load failed", "TorchScript", "data.pkl")):
@@ -34,10 +43,97 @@ def read(path: Path) -> Mapping[str, Tensor]:
         raise InputError(
             f"weights {path} can't be read ({reason}); expected .safetensors or a torch state dict"
         ) from None
-    state = state.get("state_dict", state) if isinstance(state, Mapping) else state
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise InputError(f"weights {path} hold no state dict: expected names with tensors")
+    state = _state_dict(content, path)
+    for name, tensor in state.items():
+        if tensor.is_meta:
+            flaw = "is on the meta device and holds no numbers; save it from a model with weights"
+        elif tensor.is_quantized:
+            flaw = f"is quantized ({tensor.dtype}); save the model before it is quantized"
+        elif tensor.layout != torch.strided:
+            flaw = f"is sparse ({tensor.layout}); save it as a dense tensor"
+        else:
+            continue
+        raise InputError(f"weights {path}: tensor {name!r} {flaw}")
     return state
+
+
+def _state_dict(content: object, path: Path) -> Mapping[str, Tensor]:
+    """Return the state dict that a checkpoint is, or holds under a key."""
+    if _is_state_dict(content):
+        return {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    if not isinstance(content, Mapping):
+        raise InputError(
+            f"weights {path} hold a {type(content).__name__}; expected a state dict, which has "
+            f"names with tensors"
+        )
+    inside = [key for key, value in content.items() if _holds_one(value)]
+    named = [key for key in WRAPPERS if key in inside] or inside
+    if len(inside) == 1 or any(key in inside for key in WRAPPERS):
+        return _state_dict(content[named[0]], path)
+    keys = ", ".join(f"{key!r} ({type(value).__name__})" for key, value in content.items())
+    wanted = "several hold one; name the" if inside else "none holds one; expected a"
+    raise InputError(
+        f"weights {path} hold no state dict of their own but the keys {keys[:300]}, of which "
+        f"{wanted} state dict under one of {', '.join(WRAPPERS)}"
+    )
+
+
+def _holds_one(content: object) -> bool:
+    return _is_state_dict(content) or (
+        isinstance(content, Mapping) and any(_holds_one(content.get(key)) for key in WRAPPERS)
+    )
+
+
+def _is_state_dict(content: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether it has names with tensors. State that a module adds of its own is no tensor."""
+    return (
+        isinstance(content, Mapping)
+        and all(
+            isinstance(name, str) and (isinstance(value, Tensor) or name.endswith("_extra_state"))
+            for name, value in content.items()
+        )
+        and any(isinstance(value, Tensor) for value in content.values())
+    )
+
+
+def published(url: str) -> Path:
+    """Return the file of weights at a URL of PyTorch, downloaded unless it is in the cache.
+
+    Its name ends with the first digits of its SHA-256, which is compared before the file is read.
+    Raises OSError if it can't be downloaded, InputError if it is another file.
+    """
+    file = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    prefix = file.stem.rpartition("-")[2]
+    if not file.exists():
+        files.make_folder(file.parent)
+        torch.hub.download_url_to_file(url, str(file), prefix, progress=False)
+    return _same(file, prefix, url)
+
+
+def from_hub(repository: str, name: str, revision: str | None = None) -> Path:
+    """Return a file of weights on the Hugging Face Hub, downloaded unless it is in the cache.
+
+    The cache names a file by its SHA-256, which is compared before the file is read. repository:
+    "owner/name", or "owner/name@revision". Raises OSError if the file can't be downloaded,
+    InputError if it is another file.
+    """
+    hub = imports.need("huggingface_hub", "models")
+    repository, _, tag = repository.partition("@")
+    options = {"filename": name, "revision": revision or tag or None}
+    file = Path(hub.hf_hub_download(repository, **options))
+    digest = file.resolve().name
+    if not re.fullmatch("[0-9a-f]{64}", digest):  # the cache has copies in place of links
+        digest = str(hub.get_hf_file_metadata(hub.hf_hub_url(repository, **options)).etag)
+    return _same(file, digest, f"{repository}/{name}")
+
+
+def _same(file: Path, prefix: str, source: str) -> Path:
+    if not files.sha256(file).startswith(prefix):
+        raise InputError(
+            f"{file} is not the published {source}: its SHA-256 does not begin with {prefix}; "
+            f"delete it to download it again"
+        )
+    return file
 
 
 def save(net: nn.Module, path: Path) -> None:
@@ -62,14 +158,16 @@ def load(
         number of classes, is not loaded.
     source: the file, for errors. Raises InputError if anything else doesn't fit.
     """
-    own = net.state_dict()
+    own = {name: t for name, t in net.state_dict().items() if isinstance(t, Tensor)}
     state = _without_prefix(state, [name for name in own if not name.startswith(head)])
     body = {
         name: tensor
         for name, tensor in state.items()
         if not (name.startswith(head) and name in own and own[name].shape != tensor.shape)
     }
-    wrong = [name for name in own if name not in body and not name.startswith(head)]
+    # Files of early releases of PyTorch have no counters, which only count.
+    optional = (*head, *(name for name in own if name.endswith("num_batches_tracked")))
+    wrong = [name for name in own if name not in body and not name.startswith(optional)]
     wrong += [n for n in body if n not in own or own[n].shape != body[n].shape]
     if wrong:
         first = wrong[0]
@@ -80,7 +178,36 @@ def load(
             f"weights {source} do not fit the network: {len(wrong)} tensors are missing, unknown "
             f"or of another shape, the first {first!r}: {has} in the file, {wants} in the network"
         )
+    learned = {name for name, _ in net.named_parameters()}
+    for name, tensor in body.items():
+        flaw = _flaw(tensor, own[name], name in learned)
+        if flaw:
+            raise InputError(f"weights {source}: tensor {name!r} {flaw}")
     net.load_state_dict(body, strict=False)
+
+
+def _flaw(tensor: Tensor, own: Tensor, learned: bool) -> str:
+    """Return why a network can't take a tensor in the place of its own, or "".
+
+    learned: whether it is a parameter, which must be floating point. What is not finite in the
+    network's own, such as a mask of -inf, need not be finite.
+    """
+    if tensor.is_complex() != own.is_complex() or (
+        learned and own.is_floating_point() and not tensor.is_floating_point()
+    ):
+        return f"is {tensor.dtype}, expected {own.dtype}; quantized weights can't be used"
+    converted = tensor.to(own.dtype)
+    if not own.is_floating_point() and not own.is_complex():
+        equal = torch.equal(converted.to(tensor.dtype), tensor)
+        return "" if equal else f"is {tensor.dtype} and not exact as {own.dtype}"
+    wrong = ~torch.isfinite(converted) & torch.isfinite(own.to(converted.device))
+    if not bool(wrong.any()):
+        return ""
+    values = tensor[wrong] if tensor.ndim else tensor
+    return (
+        f"has {int(wrong.sum())} of {wrong.numel()} values that are not finite as {own.dtype}, the "
+        f"first {float(values.flatten()[0]):g}; the training that wrote it may have diverged"
+    )
 
 
 def fingerprint(net: nn.Module) -> str:

@@ -16,6 +16,7 @@ from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.controls.forensics.uncertainty import Uncertainty
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.models.chain import layout
 from rawdrift.models.classification import Classification
 from rawdrift.models.input_gradient import cheap
 from rawdrift.models.losses import CrossEntropy
@@ -182,7 +183,7 @@ class Chain:
         developed = functional_call(isp or self.isp, dict(values), (mosaics,))
         with self.frozen():
             # The clone is for nets that change their input; they convolve faster channels-last.
-            logits = self.net(developed.float().clone(memory_format=torch.channels_last))
+            logits = self.net(developed.float().clone(memory_format=layout(self.net)))
         distance = torch.zeros((), device=self.device)
         if far:
             distance = _distance(developed, self._default_view(batch, mosaics), self.distance)

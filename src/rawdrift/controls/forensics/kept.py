@@ -13,7 +13,7 @@ from rawdrift.controls.material import Material, training_seed
 from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models import networks, weights
-from rawdrift.models.chain import Develop
+from rawdrift.models.chain import Develop, layout
 from rawdrift.models.spec import Task
 from rawdrift.models.train import train
 
@@ -54,7 +54,7 @@ class Kept:
                     self._train(path, folder / "records" / f"train_{path.stem}.ckpt")
         task = replace(self.task, weights="none", checkpoint=str(path))
         net = networks.load_checkpoint(task, self.material.targets, self.material.data.size)
-        return net.to(memory_format=torch.channels_last)
+        return net.to(memory_format=layout(net))
 
     def _train(self, path: Path, checkpoint: Path) -> None:
         data, targets, splits = self.material
