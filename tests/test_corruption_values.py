@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from skimage.transform import AffineTransform
 
-from rawdrift.corruptions import LEVELS, TABLES, blur, corrupt, elastic, fog, glass
+from rawdrift.corruptions import LEVELS, PAPER, TABLES, blur, corrupt, elastic, fog, glass
 from rawdrift.corruptions.declaration import find
 from rawdrift.corruptions.neighborhood import inside
-from rawdrift.corruptions.streams import integers, open_streams, uniform
+from rawdrift.corruptions.streams import integers, normal, open_streams, uniform
 
 CPU = torch.device("cpu")
 every_row = pytest.mark.parametrize(("table", "severity"), list(product(TABLES, LEVELS)))
@@ -294,3 +294,91 @@ def test_noise_has_the_published_distribution(name, table, severity):
     between = [*np.corrcoef(middle.T)[np.triu_indices(3, 1)]]  # channels
     between += [np.corrcoef(channel[1:], channel[:-1])[0, 1] for channel in middle.T]  # neighbors
     assert np.abs(between).max() < 5 / len(middle) ** 0.5
+
+
+# The constants of the paper's ten at severities 1 to 5, as its code has them:
+# utils/Cperturb.py of github.com/aiaudit-org/raw2logit.
+AUTHORS = {
+    "gaussian_noise": {"std": (0.04, 0.06, 0.08, 0.09, 0.1)},
+    "shot_noise": {"photons": (500, 250, 100, 75, 50)},
+    "impulse_noise": {"amount": (0.01, 0.02, 0.03, 0.05, 0.07)},
+    "speckle_noise": {"std": (0.06, 0.1, 0.12, 0.16, 0.2)},
+    "gaussian_blur": {"sigma": (0.4, 0.6, 0.7, 0.8, 1)},
+    "zoom_blur": {"stop": (1.06, 1.11, 1.16, 1.21, 1.26), "step": (0.01,) * 5},
+    "contrast": {"factor": (0.75, 0.5, 0.4, 0.3, 0.15)},
+    "brightness": {"offset": (0.05, 0.1, 0.15, 0.2, 0.3)},
+    "saturate": {"factor": (0.3, 0.1, 1.5, 2, 2.5), "offset": (0, 0, 0, 0.1, 0.2)},
+    "elastic_transform": {
+        "alpha": tuple(32 * share for share in (0, 0.05, 0.08, 0.1, 0.1)),
+        "sigma": tuple(32 * share for share in (0, 0.2, 0.06, 0.04, 0.03)),
+        "affine": tuple(32 * share for share in (0.08, 0.07, 0.06, 0.05, 0.03)),
+    },
+}
+
+
+def test_the_table_small_is_the_authors():
+    assert set(AUTHORS) == {*PAPER} - {"identity"}
+    for name, constants in AUTHORS.items():
+        found = find(name).tables["small"]
+        assert found.keys() == constants.keys()
+        for constant, values in constants.items():
+            np.testing.assert_allclose(found[constant], values, rtol=1e-12)
+
+
+@every_row
+def test_frost_is_a_share_of_the_view_and_of_ice_like_the_photographs(table, severity):
+    c = of(table, "frost", severity)
+    black, gray = (
+        corrupt(torch.full((4, 3, 96, 128), level), "frost", severity, range(4), table)
+        for level in (0.0, 0.2)
+    )
+    below = gray < 1
+    assert below.float().mean() > 0.9
+    torch.testing.assert_close(
+        (gray - black)[below], torch.tensor(0.2 * c["view"]).expand(below.sum())
+    )
+    ice = black.mean((0, 2, 3)) / c["ice"]
+    torch.testing.assert_close(ice, torch.tensor([0.52, 0.6, 0.65]), rtol=0, atol=0.02)
+    spread = black.mean(1).std((1, 2)) / c["ice"]
+    assert ((spread > 0.12) & (spread < 0.2)).all()
+
+
+@every_row
+def test_snow_lightens_the_view_and_adds_flakes_twice(table, severity):
+    x, c = scene(), of(table, "snow", severity)
+    gray = x @ (0.299, 0.587, 0.114)
+    pale = np.maximum(x, 1.5 * gray[..., None] + 0.5)
+    pale = c["view"] * x + (1 - c["view"]) * pale
+    snowy = array(corrupt(tensor(x), "snow", severity, [0], table))
+    assert (snowy > pale.clip(0, 1) - 1e-6).all()
+    added = array(corrupt(torch.zeros(1, 3, 40, 52), "snow", severity, [0], table))
+    flakes = added[..., 0] - 0.5 * (1 - c["view"])
+    unclipped = (snowy < 1) & (added < 1)
+    np.testing.assert_allclose(
+        (snowy - pale)[unclipped], np.stack([flakes] * 3, -1)[unclipped], atol=1e-5
+    )
+    np.testing.assert_allclose(flakes, np.rot90(flakes, 2), atol=1e-6)
+    assert flakes.max() > 0.1
+
+
+@every_row
+def test_spatter_is_drops_of_water_or_mud(table, severity):
+    c = of(table, "spatter", severity)
+    flat = torch.full((1, 3, 120, 130), 0.3, dtype=torch.float64)
+    found = array(corrupt(flat, "spatter", severity, [3], table))
+    noise = normal((120, 130), open_streams([3], "spatter", severity, CPU))[0].numpy()
+    liquid = ndi.gaussian_filter(c["mean"] + c["std"] * noise, c["sigma"], mode="nearest")
+    drops = (liquid > c["threshold"]).astype(float)
+    if c["mud"]:
+        cover = ndi.gaussian_filter(drops, c["strength"], mode="nearest")[..., None]
+        cover[cover < 0.8] = 0
+        expected = 0.3 * (1 - cover) + cover * np.array([63, 42, 20]) / 255
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        return
+    wet = (found - 0.3).max(-1)
+    assert (wet[drops == 0] == 0).all()
+    assert (wet[drops == 1] > 0).mean() > 0.4
+    np.testing.assert_allclose(wet.max(), c["strength"] * 238 / 255, atol=1e-5)
+    lit = wet > 0.01
+    shade = (found - 0.3)[lit] / wet[lit][:, None]
+    np.testing.assert_allclose(shade, np.tile([175 / 238, 1, 1], (lit.sum(), 1)), atol=1e-4)

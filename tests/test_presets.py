@@ -5,6 +5,7 @@ import yaml
 
 from rawdrift.cli import main
 from rawdrift.controls import CONTROLS, presets
+from rawdrift.corruptions import PAPER
 
 # Table 2 of the paper.
 TABLE = {
@@ -26,6 +27,17 @@ def test_presets_are_the_recipes_of_the_paper_and_flags_go_before_them(command, 
     assert (task["model"], task["epochs"], task["lr"], task["batch_size"]) == TABLE[name]
     assert (task["weights"], task["schedule"]) == ("imagenet", "constant")
     assert spec[command]["folds"] == 2
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_corruptions_of_the_paper_are_those_of_its_code(name, capsys):
+    arguments = ["synthesis", "--config", name, "--data.name", "synthetic-drone"]
+    assert main([*arguments, "--print_config"]) == 0
+    spec = yaml.safe_load(capsys.readouterr().out)["synthesis"]
+    assert spec["severity_table"] == "small"
+    assert spec["corruptions"] == [corruption for corruption in PAPER if corruption != "identity"]
+    assert main([*arguments, "--synthesis.severity_table", "imagenet", "--print_config"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["synthesis"]["severity_table"] == "imagenet"
 
 
 def test_the_optimization_of_the_paper(capsys):

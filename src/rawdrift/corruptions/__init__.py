@@ -2,10 +2,11 @@
 
 corrupted = corrupt(views, "gaussian_noise", severity=3, seeds=range(len(views)))
 
-They follow the code that made CIFAR-10-C and ImageNet-C, including its borders, with two
-differences: they take images of any shape, and do not round to 8 bits (the published data are cut
-to whole levels, and so half a level darker). Frost, which needs pictures, snow and spatter are left
-out. The package `imagecorruptions` has the same corruptions, except for its own elastic transform.
+They follow the code that made CIFAR-10-C and ImageNet-C, including its borders, except that they
+take images of any shape and do not round to 8 bits (the published data are cut to whole levels, and
+so half a level darker), and that frost grows from random numbers instead of being cut from
+photographs. The package `imagecorruptions` has the same corruptions, except for its own elastic
+transform.
 
 A corruption of your own is a function with the decorator `corruption`, which states its severities;
 import:package.module.name names it wherever the name of a corruption is accepted.

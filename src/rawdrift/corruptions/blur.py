@@ -55,20 +55,24 @@ def disk(radius: float, alias: float) -> Tensor:
     imagenet={"radius": (10, 15, 15, 15, 20), "sigma": (3, 5, 8, 12, 15)},
 )
 def motion_blur(views: Tensor, streams: Streams, radius: float, sigma: float) -> Tensor:
-    """Mean along a line of 2 radius + 1 pixels from each pixel, falling off with `sigma`.
+    """A streak at an angle uniform in [-45, 45) degrees, drawn for each image; see `streaked`."""
+    return streaked(views, radius, sigma, uniform((), streams, -math.pi / 4, math.pi / 4))
 
-    The line's angle is uniform in [-45, 45) degrees and drawn for each image; it goes through whole
+
+def streaked(x: Tensor, radius: float, sigma: float, angles: Tensor) -> Tensor:
+    """Return the mean along 2 radius + 1 pixels on a line from each pixel, falling with `sigma`.
+
+    x: (N, C, H, W). angles: (N,), clockwise from the line to the right; the line goes through whole
     pixels. The edge is repeated beyond the border.
     """
     steps = torch.arange(2 * int(radius) + 1, dtype=torch.float64)
     falling = torch.exp(-0.5 * (steps / sigma) ** 2)
     weights = (falling / falling.sum()).tolist()
-    height, width = views.shape[-2:]
+    height, width = x.shape[-2:]
     reach = len(weights) - 1
-    padded = F.pad(views, (reach,) * 4, mode="replicate")
-    angles = uniform((), streams, -math.pi / 4, math.pi / 4).tolist()
-    out = torch.zeros_like(views)
-    for image, source, angle in zip(out, padded, angles, strict=True):
+    padded = F.pad(x, (reach,) * 4, mode="replicate")
+    out = torch.zeros_like(x)
+    for image, source, angle in zip(out, padded, angles.tolist(), strict=True):
         for step, weight in enumerate(weights):
             row = reach + math.ceil(step * math.sin(angle) - 0.5)
             column = reach + math.ceil(step * math.cos(angle) - 0.5)
@@ -90,11 +94,11 @@ def zoom_blur(views: Tensor, streams: Streams, stop: float, step: float) -> Tens
     views = views.contiguous(memory_format=torch.channels_last)  # which is faster to enlarge
     total = views.clone()
     for factor in factors:
-        total += _zoomed(views, factor)
+        total += zoomed(views, factor)
     return total.div_(len(factors) + 1)
 
 
-def _zoomed(views: Tensor, factor: float) -> Tensor:
+def zoomed(views: Tensor, factor: float) -> Tensor:
     """Enlarge the center bilinearly, between the outermost pixels, and crop it to the old size."""
     sizes = views.shape[-2:]
     crops = [math.ceil(n / factor) for n in sizes]

@@ -1,5 +1,7 @@
 """Fog. Views (N, 3, H, W), a stream for each."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -12,15 +14,17 @@ from rawdrift.corruptions.streams import Streams, uniform
     imagenet={"strength": (1.5, 2, 2.5, 2.5, 3), "decay": (2, 2, 1.7, 1.5, 1.4)},
 )
 def fog(views: Tensor, streams: Streams, strength: float, decay: float) -> Tensor:
-    """(x + strength cloud) max / (max + strength), with max the brightest sample of the image.
-
-    The cloud, in [0, 1], is a plasma fractal as large as the next power of two.
-    """
-    height, width = views.shape[-2:]
-    size = 2 ** (max(height, width, 2) - 1).bit_length()
-    cloud = plasma(uniform((size, size), streams, -1, 1), decay)[:, None, :height, :width]
+    """(x + strength cloud) max / (max + strength), with max the brightest sample of the image."""
+    cloud = clouds(views.shape[-2:], streams, decay)[:, None]
     brightest = views.amax((-3, -2, -1), keepdim=True)
     return (views + strength * cloud.to(views)) * (brightest / (brightest + strength))
+
+
+def clouds(size: Sequence[int], streams: Streams, decay: float) -> Tensor:
+    """Return clouds (N, H, W) in [0, 1], cut from a `plasma` as large as the next power of two."""
+    height, width = size
+    side = 2 ** (max(height, width, 2) - 1).bit_length()
+    return plasma(uniform((side, side), streams, -1, 1), decay)[:, :height, :width]
 
 
 def plasma(noise: Tensor, decay: float) -> Tensor:

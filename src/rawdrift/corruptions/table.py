@@ -6,7 +6,9 @@ TABLES = ("small", "imagenet")
 """Two tables of severities by D. Hendrycks and T. Dietterich, "Benchmarking Neural Network
 Robustness to Common Corruptions and Perturbations", ICLR 2019, as in the code that they published:
 
-- `small`, of CIFAR-10-C, for images of 32x32 pixels. The paper's experiments used it.
+- `small`, of CIFAR-10-C, for images of 32x32 pixels. The paper used it on images of 256x256
+  (utils/Cperturb.py of github.com/aiaudit-org/raw2logit), and so do the presets paper-microscopy
+  and paper-drone.
 - `imagenet`, of ImageNet-C, for images of 224x224 pixels.
 
 Lengths are in pixels and do not scale with the image. On 256 pixels `small` therefore understates:
@@ -15,9 +17,9 @@ is weaker. On 32 pixels `imagenet` overstates. (Zoom and fog follow the size of 
 colors have none.)
 
 Not every published row grows with severity. `saturate` removes color at 1 and 2 and adds it from
-3 on; `glass_blur` and `elastic_transform` trade one constant against another; `motion_blur` (small,
-4), `zoom_blur` (imagenet, 3) and `fog` (imagenet, 4) may change an image less than the level
-before.
+3 on; `glass_blur` and `elastic_transform` trade one constant against another, and `frost` the view
+against the ice; `spatter` is water up to 3 and mud from 4 on; `motion_blur` (small, 4), `zoom_blur`
+(imagenet, 3) and `fog` (imagenet, 4) may change an image less than the level before.
 """
 
 CORRUPTIONS = {
@@ -32,6 +34,9 @@ CORRUPTIONS = {
     "motion_blur": "import:rawdrift.corruptions.blur.motion_blur",
     "zoom_blur": "import:rawdrift.corruptions.blur.zoom_blur",
     "fog": "import:rawdrift.corruptions.fog.fog",
+    "frost": "import:rawdrift.corruptions.weather.frost",
+    "snow": "import:rawdrift.corruptions.weather.snow",
+    "spatter": "import:rawdrift.corruptions.weather.spatter",
     "contrast": "import:rawdrift.corruptions.color.contrast",
     "brightness": "import:rawdrift.corruptions.color.brightness",
     "saturate": "import:rawdrift.corruptions.color.saturate",
@@ -39,8 +44,8 @@ CORRUPTIONS = {
     "pixelate": "import:rawdrift.corruptions.digital.pixelate",
     "jpeg_compression": "import:rawdrift.corruptions.digital.jpeg_compression",
 }
-"""The corruptions of ImageNet-C and its extras, without frost, snow and spatter, and the identity.
-To add one, write it like the others and add a line here."""
+"""The 19 corruptions of ImageNet-C and its extras, and the identity. To add one, write it like the
+others and add a line here."""
 
 NAMES = tuple(CORRUPTIONS)
 
@@ -57,4 +62,5 @@ PAPER = (
     "saturate",
     "elastic_transform",
 )
-"""The paper's ten and the identity, in the order of its Tables 7 and 9."""
+"""The paper's ten and the identity, in the order of its Tables 7 and 9. Its Figure 12 shows the
+other nine as excluded from the experiments, without a reason."""

@@ -1,0 +1,175 @@
+"""Frost, snow and spatter. Views (N, 3, H, W), a stream for each."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rawdrift.corruptions.blur import streaked, zoomed
+from rawdrift.corruptions.declaration import corruption
+from rawdrift.corruptions.fog import clouds
+from rawdrift.corruptions.neighborhood import blurred
+from rawdrift.corruptions.streams import Streams, normal, uniform
+
+ICE = (0.52, 0.6, 0.65)
+WATER = (175 / 255, 238 / 255, 238 / 255)
+MUD = (63 / 255, 42 / 255, 20 / 255)
+CRYSTALS = 6  # directions
+GRAY = (0.299, 0.587, 0.114)
+
+
+@corruption(
+    small={
+        "view": (1, 1, 0.9, 0.85, 0.75),
+        "ice": (0.2, 0.3, 0.4, 0.4, 0.45),
+        "needle": (8, 8, 8, 8, 8),
+    },
+    imagenet={
+        "view": (1, 0.8, 0.7, 0.65, 0.6),
+        "ice": (0.4, 0.6, 0.7, 0.7, 0.75),
+        "needle": (40, 40, 40, 40, 40),
+    },
+)
+def frost(views: Tensor, streams: Streams, view: float, ice: float, needle: float) -> Tensor:
+    """view x + ice c, with crystals c of branches up to `needle` pixels long.
+
+    The published code crops one of six photographs, a fifth as large for `small`. Here crystals
+    grow from random grains, at random angles: a branch, its twigs 60 degrees to both sides, and
+    theirs, lit from one side. Their mean color and contrast are those of the photographs.
+    """
+    size = views.shape[-2:]
+    height = torch.zeros(len(streams), 1, *size, device=views.device)
+    for _ in range(CRYSTALS):
+        angle = uniform((), streams, -math.pi, math.pi)
+        chance = uniform((1, *size), streams)
+        ridges = _branch((chance < 1.5 / needle**2).float(), needle, angle)
+        buds = ridges * (chance * 4096 % 1 < 0.4)
+        sides = (_branch(buds, needle / 3, angle + turn) for turn in (-math.pi / 3, math.pi / 3))
+        ridges = torch.maximum(ridges, 0.8 * torch.maximum(*sides))
+        height = torch.maximum(height, ridges)
+    height = blurred(height, 0.6)
+    relief = height + 1.5 * (height - height.roll((1, 1), (-2, -1)))
+    relief = relief + 1.5 * clouds(size, streams, 1.5)[:, None]
+    std, mean = torch.std_mean(relief, (-3, -2, -1), correction=0, keepdim=True)
+    crystals = (1 + 0.27 * (relief - mean) / std.clamp(min=1e-3)).clamp(min=0)
+    return view * views + ice * _tinted(crystals[:, 0], ICE, views)
+
+
+def _branch(grains: Tensor, length: float, angle: Tensor) -> Tensor:
+    """Return straight branches that grow from grains (N, 1, H, W), ever lower."""
+    return (streaked(grains, length / 2, length / 2, angle) * length * 0.65).clamp(max=1)
+
+
+@corruption(
+    small={
+        "mean": (0.1, 0.1, 0.15, 0.25, 0.3),
+        "std": (0.2, 0.2, 0.3, 0.3, 0.3),
+        "zoom": (1, 1, 1.75, 2.25, 1.25),
+        "threshold": (0.6, 0.5, 0.55, 0.6, 0.65),
+        "radius": (8, 10, 10, 12, 14),
+        "sigma": (3, 4, 4, 6, 12),
+        "view": (0.95, 0.9, 0.9, 0.85, 0.8),
+    },
+    imagenet={
+        "mean": (0.1, 0.2, 0.55, 0.55, 0.55),
+        "std": (0.3, 0.3, 0.3, 0.3, 0.3),
+        "zoom": (3, 2, 4, 4.5, 2.5),
+        "threshold": (0.5, 0.5, 0.9, 0.85, 0.85),
+        "radius": (10, 12, 12, 12, 12),
+        "sigma": (4, 4, 8, 8, 12),
+        "view": (0.8, 0.7, 0.7, 0.65, 0.55),
+    },
+)
+def snow(
+    views: Tensor,
+    streams: Streams,
+    mean: float,
+    std: float,
+    zoom: float,
+    threshold: float,
+    radius: float,
+    sigma: float,
+    view: float,
+) -> Tensor:
+    """view x + (1 - view) max(x, 1.5 gray + 0.5) + flakes + flakes turned by 180 degrees.
+
+    Flakes are normal noise, enlarged, without what is below the threshold, and streaked by motion
+    at 45 to 135 degrees.
+    """
+    noise = mean + std * normal((1, *views.shape[-2:]), streams)
+    flakes = zoomed(noise, zoom)
+    flakes = flakes.masked_fill(flakes < threshold, 0).clamp(0, 1)
+    angles = uniform((), streams, -0.75 * math.pi, -0.25 * math.pi)
+    flakes = streaked(flakes, radius, sigma, angles).to(views)
+    gray = torch.einsum("c,nchw->nhw", torch.tensor(GRAY).to(views), views)[:, None]
+    pale = torch.lerp(torch.maximum(views, 1.5 * gray + 0.5), views, view)
+    return pale + flakes + flakes.rot90(2, (-2, -1))
+
+
+@corruption(
+    small={
+        "mean": (0.62, 0.65, 0.65, 0.65, 0.65),
+        "std": (0.1, 0.1, 0.3, 0.1, 0.1),
+        "sigma": (0.7, 0.8, 1, 0.7, 0.5),
+        "threshold": (0.7, 0.7, 0.69, 0.69, 0.68),
+        "strength": (0.5, 0.5, 0.5, 0.6, 0.6),
+        "mud": (0, 0, 0, 1, 1),
+    },
+    imagenet={
+        "mean": (0.65, 0.65, 0.65, 0.65, 0.67),
+        "std": (0.3, 0.3, 0.3, 0.3, 0.4),
+        "sigma": (4, 3, 2, 1, 1),
+        "threshold": (0.69, 0.68, 0.68, 0.65, 0.65),
+        "strength": (0.6, 0.6, 0.5, 1.5, 1.5),
+        "mud": (0, 0, 0, 1, 1),
+    },
+)
+def spatter(
+    views: Tensor,
+    streams: Streams,
+    mean: float,
+    std: float,
+    sigma: float,
+    threshold: float,
+    strength: float,
+    mud: float,
+) -> Tensor:
+    """Drops where normal noise, blurred by `sigma` pixels, is above the threshold: water, or mud.
+
+    Water adds strength m of its color, with m the relief of the drops lit from the lower right, at
+    most 1. Mud covers a share m of the view, with m the drops blurred by `strength` pixels, where
+    that is at least 0.8.
+    """
+    liquid = blurred(mean + std * normal(views.shape[-2:], streams), sigma)
+    drops = (liquid > threshold).float()
+    if mud:
+        cover = blurred(drops, strength)
+        cover = cover.masked_fill(cover < 0.8, 0)
+        return views * (1 - cover[:, None].to(views)) + _tinted(cover, MUD, views)
+    relief = drops * liquid * _lit(drops)
+    highest = relief.amax((-2, -1), keepdim=True).clamp(min=1e-6)
+    return views + strength * _tinted(relief / highest, WATER, views)
+
+
+def _lit(drops: Tensor) -> Tensor:
+    """Return how brightly the light from the lower right falls on drops (N, H, W), from 0.
+
+    Their height is the distance to the rim, up to 20 pixels.
+    """
+    height, inside = torch.zeros_like(drops), drops
+    for _ in range(20):
+        if not inside.any():
+            break
+        height = height + inside
+        inside = -F.max_pool2d(-inside[:, None], 3, 1, 1)[:, 0]
+    weights = torch.tensor([[-2.0, -1, 0], [-1, 1, 1], [0, 1, 2]], device=drops.device)
+    smooth = F.avg_pool2d(height[:, None], 3, 1, 1)
+    lit = F.conv2d(F.pad(smooth, (1, 1, 1, 1), mode="replicate"), weights[None, None]).clamp(min=0)
+    return F.avg_pool2d(lit, 3, 1, 1)[:, 0]
+
+
+def _tinted(amount: Tensor, color: Sequence[float], views: Tensor) -> Tensor:
+    """Return the amounts (N, H, W) times a color, (N, 3, H, W) like the views."""
+    return amount[:, None].to(views) * torch.tensor(color).to(views)[:, None, None]
