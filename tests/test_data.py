@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import rawdrift as rd
 from rawdrift.data import load, manifest
 from rawdrift.data.dataset import RawDataset
+from rawdrift.data.names import look_alike
 from rawdrift.data.spec import Data
 from rawdrift.data.splits import fit_for_folds, k_fold
 
@@ -117,6 +118,43 @@ BAD = {
     "same file": (lambda root: edit(root / "manifest.csv", "3.tif,", "./2.tif,"), "lists ./2.tif twice"),
     "latin": (lambda root: (root / "manifest.csv").write_bytes(b"image,label\n\xe9,a"), "UTF-8"),
 }  # fmt: skip
+
+
+def test_many_wrong_lines_are_named_once_for_each_cause(tmp_path):
+    lines = [f"{i}.tif,{'a' if i % 3 else ''}{',b' * (i % 3 == 2)}" for i in range(30_000)]
+    (tmp_path / "manifest.csv").write_text("image,label\n" + "\n".join(lines))
+    with pytest.raises(rd.InputError) as caught:
+        manifest.read_manifest(tmp_path / "manifest.csv")
+    message = str(caught.value)
+    assert "has 20000 wrong lines: line 2 has no label; fill the column (so are line 5" in message
+    assert "line 8 and 9997 more)" in message
+    assert "line 4 has 3 fields" in message
+    assert len(message) < 600
+
+
+def test_labels_and_groups_are_compared_as_unicode_composes_them(tmp_path):
+    both = ["C\u00e9lula", "Ce\u0301lula"]
+    columns = [{"image": f"{i}.tif", "label": x, "group": x} for i, x in enumerate(both)]
+    data = load(Data("folder", str(write_folder(tmp_path, columns))))
+    assert data.classes == (both[0],)
+    assert set(data.groups) == {both[0]}
+
+
+def test_names_that_look_alike():
+    plain = ["cat", "dog", "patient 1", "patient 2", "x1"]
+    assert look_alike(plain) == []
+    alike = ["Cat", "dog\u200b", "patient  1", "\u0441at", "\uff581"]
+    sets = look_alike(plain + alike)
+    assert sets == [
+        ["Cat", "cat", "\u0441at"], ["dog", "dog\u200b"], ["patient  1", "patient 1"], ["x1", "\uff581"]
+    ]  # fmt: skip
+
+
+def test_a_name_that_the_locale_cant_write_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "manifest.csv").write_text("image,label\ncaf\u00e9.tif,a\n", "utf-8")
+    monkeypatch.setattr("os.fsencode", lambda name: name.encode("ascii"))
+    with pytest.raises(rd.InputError, match=r"line 2 names 'caf\\xe9.tif'.*LC_ALL to C.UTF-8"):
+        manifest.read_manifest(tmp_path / "manifest.csv")
 
 
 def test_labels_are_read_as_they_are_written(tmp_path):

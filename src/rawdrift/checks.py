@@ -1,11 +1,16 @@
 """Checks of user input, and the error that they raise."""
 
+import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Literal, get_args, get_origin, get_type_hints
 
-_REASONS = 10  # shown in full; of more files, only the names
+_CAUSES = 5  # that are shown, the most frequent first
+_EXAMPLES = 3  # of each
+_LONG = 400  # characters of a reason
+_NAMES_AND_NUMBERS = re.compile(r"\S*[/\\]\S*|'[^']*'|(?<![A-Za-z])\d+")
 
 
 class InputError(ValueError):
@@ -31,19 +36,36 @@ class Failures:
         self.reasons[str(name)] = reason
 
     def check(self, total: int, what: str) -> None:
-        """Raise an InputError that names every file that failed, of `total` files."""
+        """Raise an InputError if files failed, of `total`: each cause once, with examples."""
         if not self.reasons:
             return
-        reasons = [*self.reasons.values()][:_REASONS]
         if total == 1:
-            raise InputError(reasons[0])
+            raise InputError(self.causes())
         rest = "all the others are done" if len(self.reasons) < total else "nothing is done"
-        more = [*self.reasons][_REASONS:]
-        if more:
-            reasons.append(f"and also {', '.join(more)}")
         raise InputError(
-            f"{len(self.reasons)} of {total} {what} can't be used, {rest}: {'; '.join(reasons)}"
+            f"{len(self.reasons)} of {total} {what} can't be used, {rest}: {self.causes()}"
         )
+
+    def causes(self) -> str:
+        """Return what was wrong: reasons that differ only in names and numbers count as one."""
+        by_cause = defaultdict(list)
+        for name, reason in self.reasons.items():
+            cause = _NAMES_AND_NUMBERS.sub("", reason.replace(name, ""))
+            by_cause[cause].append(name)
+        groups = sorted(by_cause.values(), key=len, reverse=True)
+        texts = []
+        for first, *others in groups[:_CAUSES]:
+            text = self.reasons[first]
+            text = text if len(text) <= _LONG else f"{text[:_LONG]}..."
+            if others:
+                examples = others[: _EXAMPLES - 1]
+                more = len(others) - len(examples)
+                named = ", ".join(examples) + (f" and {more} more" if more else "")
+                text += f" (so {'is' if len(others) == 1 else 'are'} {named})"
+            texts.append(text)
+        if len(groups) > _CAUSES:
+            texts.append(f"and {sum(map(len, groups[_CAUSES:]))} for other reasons")
+        return "; ".join(texts)
 
 
 def choose(kind: str, name: object, valid: Iterable[str]) -> str:

@@ -2,7 +2,11 @@
 
 import csv
 import io
+import os
+import sys
+import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,7 @@ from numpy.typing import NDArray
 
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.decode import decode, normalize
-from rawdrift.checks import InputError
+from rawdrift.checks import Failures, InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.frame import Cameras, Frame, Frames, Row, check_alike, memory, progress, size
 
@@ -117,24 +121,30 @@ def read_manifest(path: Path) -> list[Row]:
     except UnicodeDecodeError:
         raise InputError(f"{path} is not text in UTF-8") from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[Row] = []
+    wrong = Failures()
     try:
         columns = [name.strip() for name in next(reader, [])]
         _check_columns(path, columns)
-        rows = []
-        for values in reader:
-            if values:
-                rows.append(_row(path, reader.line_num, columns, values))
+        for values in filter(None, reader):
+            try:
+                rows.append(_row(reader.line_num, columns, values))
+            except InputError as error:
+                wrong.add(f"line {reader.line_num}", error)
     except csv.Error as error:
         raise InputError(f"{path} line {reader.line_num} is no CSV: {error}") from None
-    if not rows:
+    if not rows and not wrong.reasons:
         raise InputError(f"{path} lists no images, expected one a line")
-    seen: dict[Path, Row] = {}
+    seen: dict[str, Row] = {}
     for row in rows:
-        first = seen.setdefault((path.parent / row.image).resolve(), row)
+        first = seen.setdefault(os.path.realpath(path.parent / row.image), row)
         if first is not row:
-            raise InputError(
-                f"{path} lists {row.image} twice, in lines {first.line} and {row.line}"
-            )
+            twice = f"lists {row.image} twice, in lines {first.line} and {row.line}"
+            wrong.add(f"line {row.line}", InputError(twice))
+    if wrong.reasons:
+        several = len(wrong.reasons) > 1
+        count = f"has {len(wrong.reasons)} wrong lines: " if several else ""
+        raise InputError(f"{path} {count}{wrong.causes()}")
     return rows
 
 
@@ -153,18 +163,40 @@ def _check_columns(path: Path, columns: list[str]) -> None:
             raise InputError(f"{path} has a column {name!r}; did you mean {meant[0]!r}? Rename it")
 
 
-def _row(path: Path, line: int, columns: list[str], values: list[str]) -> Row:
+def _row(line: int, columns: list[str], values: list[str]) -> Row:
     if len(values) != len(columns):
         raise InputError(
-            f"{path} line {line} has {len(values)} fields, expected {len(columns)}; put a field "
+            f"line {line} has {len(values)} fields, expected {len(columns)}; put a field "
             f"that holds a comma into quotes"
         )
     fields = dict(zip(columns, values, strict=True))
     row = Row(**{name: fields[name].strip() for name in COLUMNS if name in fields}, line=line)
+    row = replace(row, label=_composed(row.label), group=_composed(row.group))
     for name in ("image", "label", "mask", "group"):
         if name in columns and not getattr(row, name):
-            raise InputError(f"{path} line {line} has no {name}; fill the column")
+            raise InputError(f"line {line} has no {name}; fill the column")
+    for name in (row.image, row.mask, row.camera):
+        _check_name(name, line)
     return row
+
+
+def _composed(text: str) -> str:
+    """Return text in Unicode's composed form (NFC), in which equal texts have equal characters."""
+    return unicodedata.normalize("NFC", text)
+
+
+def _check_name(name: str, line: int) -> None:
+    """Raise InputError for the name of a file that this system can't write."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        raise InputError(
+            f"line {line} names {name!a}, which the locale's encoding "
+            f"{sys.getfilesystemencoding()} can't write; set the environment variable LC_ALL to "
+            f"C.UTF-8"
+        ) from None
+    if "\0" in name:
+        raise InputError(f"line {line} names {name!r}, which can't be the name of a file")
 
 
 def _camera(root: Path, row: Row) -> Camera:

@@ -1,5 +1,6 @@
 """What a user says about the raw images. No torch."""
 
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +62,8 @@ class Data:
                 f"got {self.intensity!r}"
             )
         object.__setattr__(self, "intensity", float(self.intensity))
+        composed = [unicodedata.normalize("NFC", label) for label in self.exclude]
+        object.__setattr__(self, "exclude", composed)  # as labels are read
         if self.name == "synthetic-microscopy":
             object.__setattr__(self, "balanced", bool(self.balanced))
         elif self.balanced is not None:
