@@ -18,7 +18,9 @@ from rawdrift.data.splits import Split, fit_for_folds, k_fold
 from rawdrift.isp import file
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.spec import Task
-from rawdrift.models.targets import Targets, targets_of
+from rawdrift.models.targets import Targets, class_order, targets_of
+
+_NAMED = 20  # outputs that are named in a line
 
 
 class Material(NamedTuple):
@@ -35,6 +37,9 @@ def read(data: Data, task: Task, folds: int | None, seed: int) -> Material:
     targets = targets_of(images, task)
     if targets.of_pixels:
         images = replace(images, labels=None, classes=())  # splits need not care
+    elif order := class_order(task):
+        images = images.ordered(order)
+        targets = targets_of(images, task)
     if folds is None:
         everything = np.arange(len(images))
         return Material(images, targets, [Split(everything[:0], everything)])
@@ -68,7 +73,11 @@ def isp_inputs(path: str, isp: Pipeline) -> list[str]:
 
 def notes(material: Material) -> list[str]:
     """What a reader must know of the data before anything is computed."""
-    return [f"left out: label {label!r}, {why}" for label, why in material.data.left_out.items()]
+    names = material.targets.names
+    more = f", and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    order = [f"outputs of the network, in order: {', '.join(names[:_NAMED])}{more}"]
+    left_out = [f"left out: label {name!r}, {why}" for name, why in material.data.left_out.items()]
+    return [*(order if len(names) > 1 else ()), *left_out]
 
 
 def training_seed(seed: int, fold: int, repeat: int = 0) -> int:
@@ -94,6 +103,7 @@ def about(spec: Data, material: Material) -> Dataset:
         width=data.size[1],
         task=targets.kind,
         classes=counts,
+        outputs=list(targets.names),
         left_out=dict(data.left_out),
         groups=None if data.groups is None else len(set(data.groups)),
         cameras=[camera.name for camera in data.cameras],

@@ -37,7 +37,8 @@ class Split(msgspec.Struct, frozen=True):
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     """The images, classes and folds of an experiment in numbers.
 
-    task: "classification" or "segmentation". classes: images by label. left_out: reasons by label.
+    task: "classification" or "segmentation". classes: images by label. outputs: names of the
+    network's outputs, in order. left_out: reasons by label.
     groups: how many, None without groups. majority: of classification alone.
     """
 
@@ -54,6 +55,7 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     cameras: list[str]
     majority: Majority | None
     splits: list[Split]
+    outputs: list[str] = []
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):

@@ -1,8 +1,9 @@
 """Raw images, in memory or mapped from a file, with their labels, masks and cameras."""
 
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import final
 
@@ -52,7 +53,8 @@ class RawDataset:
         dataset are mapped from its file, and are read where they are used.
     images: N names.
     cameras, camera_index: the cameras, and which of them took each image, (N,) int64.
-    classes, labels: names of the labels, sorted, and the index of each image's, (N,) int64.
+    classes, labels: names of the labels, as a rule in the order of `in_order`, and the index of
+        each image's, (N,) int64.
     masks: (N, H, W) uint8.
     groups: N names of groups of images that belong together (slide, flight, patient).
     left_out: labels that were left out, with how many images each had and why.
@@ -134,6 +136,25 @@ class RawDataset:
             left_out={**self.left_out, **{label: _noted(counts[label], why) for label in labels}},
         )
 
+    def ordered(self, classes: Sequence[str]) -> "RawDataset":
+        """Return the dataset with its labels numbered in this order.
+
+        classes: all that it has, and maybe more. Raises InputError if one is missing.
+        """
+        if self.labels is None:
+            return self
+        used = [name for name, count in self.counts().items() if count]
+        if missing := [name for name in used if name not in classes]:
+            raise InputError(
+                f"the data have the labels {used}, but the outputs of the network are "
+                f"{list(classes)}, without {', '.join(missing)}; name them in task.classes as the "
+                f"labels, or leave labels out with data.exclude"
+            )
+        number = torch.tensor(
+            [classes.index(name) if name in used else -1 for name in self.classes]
+        )
+        return replace(self, classes=tuple(classes), labels=number[self.labels])
+
     def take(self, index: Sequence[int]) -> "RawDataset":
         """Return the dataset of these images alone, in this order."""
         indices = torch.as_tensor(index, dtype=torch.long)
@@ -166,6 +187,13 @@ class RawDataset:
                 for start in range(0, len(images), _CHUNK):
                     digest.update(images[start : start + _CHUNK].contiguous().numpy().data)
         return digest.hexdigest()
+
+
+def in_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return the distinct labels, sorted: by value if all are whole numbers, else as text."""
+    names = sorted(set(labels))
+    are_numbers = all(re.fullmatch("[+-]?[0-9]+", name, re.ASCII) for name in names)
+    return tuple(sorted(names, key=int) if are_numbers else names)
 
 
 def _select(images: Images, indices: Tensor) -> Selection:

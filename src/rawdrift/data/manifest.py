@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.decode import decode, normalize
 from rawdrift.checks import Failures, InputError
-from rawdrift.data.dataset import RawDataset
+from rawdrift.data.dataset import RawDataset, in_order
 from rawdrift.data.frame import Cameras, Frame, Frames, Row, check_alike, memory, progress, size
 
 COLUMNS = ("image", "label", "mask", "group", "camera")
@@ -56,7 +56,7 @@ def collect(frames: Frames) -> RawDataset:
 
 def described(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the fields of a `RawDataset` that rows give."""
-    classes = tuple(sorted({row.label for row in rows})) if rows[0].label else ()
+    classes = in_order(row.label for row in rows) if rows[0].label else ()
     index = {label: i for i, label in enumerate(classes)}
     return {
         "images": tuple(row.image for row in rows),

@@ -20,7 +20,7 @@ from rawdrift.checks import InputError, choose
 from rawdrift.models.chain import Normalize, layout
 from rawdrift.models.spec import MODELS, Task
 from rawdrift.models.targets import Targets
-from rawdrift.models.weights import from_hub, load, published, read
+from rawdrift.models.weights import classes, from_hub, load, published, read
 from rawdrift.neighborhood import extend
 
 Size = tuple[int, int]  # height and width
@@ -83,6 +83,12 @@ def load_checkpoint(task: Task, targets: Targets, size: Size = (64, 64)) -> nn.S
         shape = targets.logits_shape(size)
         net = build(task.model, targets.outputs, size=size, logits_shape=shape, to_train=False)
     inner = net.net if isinstance(net, Padded) else net
+    stored = classes(Path(task.checkpoint))
+    if stored and stored != targets.names:
+        raise InputError(
+            f"{task.checkpoint} is a network for {list(stored)}, but the classes here are "
+            f"{list(targets.names)}"
+        )
     state = read(Path(task.checkpoint))
     normalize = Normalize.fixed(task.normalize or "none")
     if {"0.mean", "0.std"} <= set(state):  # rawdrift has written it
@@ -97,7 +103,8 @@ def load_checkpoint(task: Task, targets: Targets, size: Size = (64, 64)) -> nn.S
     except InputError as error:
         raise InputError(
             f"{error} (task.model {task.model} for {targets.outputs} classes: "
-            f"{', '.join(targets.names)})"
+            f"{', '.join(targets.names)}; if the network has others, name its outputs in "
+            f"task.classes)"
         ) from None
     return nn.Sequential(normalize, net).eval()
 

@@ -12,7 +12,7 @@ from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.models.losses import CrossEntropy, Dice, Sum, class_weights
 from rawdrift.models.spec import Task
-from rawdrift.models.targets import Targets
+from rawdrift.models.targets import Targets, class_order
 from rawdrift.statistics import measures
 from rawdrift.statistics.measures import Measure, Outcomes
 
@@ -40,12 +40,19 @@ class Segmentation(Targets):
         masks = data.masks[torch.arange(len(data))]  # into memory, if they are mapped from a file
         if task.mask == "binary":
             return cls(("object",), (masks != 0).to(torch.uint8))
-        values = masks.unique()
-        if len(values) < 2:
-            raise InputError(f"the masks hold one value, {values.tolist()}, expected at least 2")
+        values = masks.unique().tolist()
+        names = class_order(task) or tuple(map(str, values))
+        if unknown := {str(value) for value in values} - {*names}:
+            raise InputError(
+                f"the masks hold the values {values}, but the outputs of the network are "
+                f"{list(names)}, without {', '.join(sorted(unknown))}; name them in task.classes"
+            )
+        if len(names) < 2:
+            raise InputError(f"the masks hold one value, {values}, expected at least 2")
         number = torch.zeros(256, dtype=torch.uint8)
-        number[values.long()] = torch.arange(len(values), dtype=torch.uint8)
-        return cls(tuple(map(str, values.tolist())), number[masks.long()])
+        for value in values:
+            number[value] = names.index(str(value))
+        return cls(names, number[masks.long()])
 
     def loss(self, task: Task, images: Tensor) -> nn.Module:
         if task.loss == "dice":

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from rawdrift.checks import InputError, choose, choose_literals, numbers, positive, whole
+from rawdrift.checks import InputError, choose, choose_literals, distinct, numbers, positive, whole
 from rawdrift.imports import is_import
 from rawdrift.runs.spec import existing_file
 from rawdrift.statistics import measures
@@ -58,6 +58,11 @@ class Task:
         normalize: what the network of task.checkpoint expects of its input: "none", views in [0,
             1]; "imagenet"; or the mean and the standard deviation of R, G and B. A file that
             rawdrift has written holds its own.
+        classes: order of the outputs of task.checkpoint: the label of each, such as "[a, b, c]", or
+            the value of each in masks of classes. The data may lack some of them. A file that
+            rawdrift has written holds its own; otherwise labels are sorted, whole numbers by value.
+        expected: value of the metric that you expect on the matched views, such as the accuracy
+            that was measured when the model was trained. A result that contradicts it is reported.
         repeats: how often each fold is trained, each time with another seed. One training of each
             says nothing of other seeds; 3 or more compare settings.
     """
@@ -77,6 +82,8 @@ class Task:
     precision: Literal["auto", "32", "bf16"] = "auto"
     checkpoint: str | None = None
     normalize: str | list[list[float]] | None = None
+    classes: list[str | int] | None = None
+    expected: float | None = None
     repeats: int = 1
 
     def __post_init__(self) -> None:
@@ -91,6 +98,11 @@ class Task:
             raise InputError(
                 "task.class_weights apply to the cross entropy; choose a task.loss other than dice"
             )
+        if self.expected is not None:
+            (expected,) = numbers("task.expected", [self.expected], 1)
+            if not is_import(self.metric) and not 0 <= expected <= 1:
+                raise InputError(f"task.expected must be between 0 and 1, got {expected:g}")
+            object.__setattr__(self, "expected", expected)
         whole("task.epochs", self.epochs, 1)
         whole("task.repeats", self.repeats, 1)
         whole("task.batch_size", self.batch_size, 2)
@@ -107,6 +119,11 @@ class Task:
                     "task.normalize applies to task.checkpoint only; training uses the mean and "
                     "standard deviation of its own views"
                 )
+            if self.classes is not None:
+                raise InputError(
+                    "task.classes applies to task.checkpoint only; a training orders its outputs "
+                    "by the sorted labels"
+                )
             return
         if self.weights != "none":
             raise InputError(
@@ -121,6 +138,19 @@ class Task:
         path = existing_file("task.checkpoint", self.checkpoint, f"the path of {kind}")
         object.__setattr__(self, "checkpoint", path)
         object.__setattr__(self, "normalize", _normalization(self.normalize or "none"))
+        if self.classes is not None:
+            object.__setattr__(self, "classes", _classes(self.classes))
+
+
+def _classes(value: object) -> list[str]:
+    if not isinstance(value, list) or any(type(name) not in (str, int) for name in value):
+        raise InputError(
+            f"task.classes must be a list of names, as in [a, b, 'no', '1.0'], where those that "
+            f"YAML does not read as text need quotes, got {value!r}"
+        )
+    names = [str(name) for name in value]
+    distinct("task.classes", names, 2)
+    return names
 
 
 def _normalization(value: object) -> str | list[list[float]]:

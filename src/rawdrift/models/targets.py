@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from rawdrift import imports
 from rawdrift.checks import InputError, choose
 from rawdrift.data.dataset import RawDataset
+from rawdrift.models import weights
 from rawdrift.models.spec import KINDS, Task
 from rawdrift.statistics import measures
 from rawdrift.statistics.measures import Measure, Outcomes
@@ -155,6 +157,23 @@ def kind_of(data: RawDataset, task: Task) -> type[Targets]:
     if not (isinstance(kind, type) and issubclass(kind, Targets)):
         raise InputError(f"task.kind {name} must be a subclass of Targets, got {kind!r}")
     return kind
+
+
+def class_order(task: Task) -> tuple[str, ...] | None:
+    """Return the names of the outputs of `task.checkpoint`: of `task.classes`, or of the file.
+
+    None if neither says. Raises InputError if they contradict each other.
+    """
+    if task.checkpoint is None:
+        return None
+    stored = weights.classes(Path(task.checkpoint))
+    named = None if task.classes is None else tuple(map(str, task.classes))
+    if stored and named and stored != named:
+        raise InputError(
+            f"task.classes {list(named)} contradicts {task.checkpoint}, whose outputs are "
+            f"{list(stored)}; leave out task.classes"
+        )
+    return named or stored
 
 
 def targets_of(data: RawDataset, task: Task) -> Targets:

@@ -1,6 +1,7 @@
 """Files of weights, which are read without running code that they may hold."""
 
 import hashlib
+import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -136,8 +137,25 @@ def _same(file: Path, prefix: str, source: str) -> Path:
     return file
 
 
-def save(net: nn.Module, path: Path) -> None:
+def classes(path: Path) -> tuple[str, ...] | None:
+    """Return the names of the outputs that a file of ours holds; None if it holds none."""
+    if path.suffix != ".safetensors":
+        return None
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            names = json.loads((file.metadata() or {}).get("classes", "null"))
+    except (SafetensorError, ValueError):  # `read` says what is wrong with the file
+        return None
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return tuple(names) if is_list else None
+
+
+def save(net: nn.Module, path: Path, classes: Sequence[str] = ()) -> None:
     """Write the state dict of a network as a .safetensors file, whole or not at all.
+
+    classes: names of its outputs, which the file holds too.
 
     For what `train` or `load_checkpoint` returned it includes the normalization of the input, so
     the file serves as `task.checkpoint`.
@@ -146,7 +164,8 @@ def save(net: nn.Module, path: Path) -> None:
 
     state = net.state_dict()
     copies = {name: t.detach().cpu().contiguous().clone() for name, t in state.items()}
-    files.write(path, to_bytes(copies))
+    metadata = {"classes": json.dumps(list(classes))} if classes else None
+    files.write(path, to_bytes(copies, metadata))
 
 
 def load(

@@ -72,7 +72,7 @@ class Kept:
         except InputError as error:
             self._failed = error
             raise
-        weights.save(net, path)
+        weights.save(net, path, targets.names)
         checkpoint.unlink(missing_ok=True)
 
     def measure(self) -> tuple[nn.Module, float]:

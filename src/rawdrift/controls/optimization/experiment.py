@@ -165,7 +165,9 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         if net is not None and what.save_networks:
             folder = checkpoint.parent.parent / "networks"
             weights.save(
-                nn.ModuleDict({"front": front, "net": net}), folder / f"{unit.name}.safetensors"
+                nn.ModuleDict({"front": front, "net": net}),
+                folder / f"{unit.name}.safetensors",
+                targets.names,
             )
         scores.path.unlink(missing_ok=True)
         return record
