@@ -75,6 +75,47 @@ def test_a_checksum_changes_with_the_source(package):
     (package / "mine/parts.py").write_text("VALUE = 3\n\ndef double(x):\n    return x + x\n")
     assert imports.checksum("import:mine.parts.double", "field") != before
     assert imports.checksum("import:builtins.len", "field") == ""
+    assert imports.checksum("import:numpy.linalg.norm", "field") == ""
+
+
+@pytest.mark.parametrize(
+    ("statement", "changed"),
+    [
+        ("import other", "other.py"),
+        ("import other as o, math", "other.py"),
+        ("from other import VALUE", "other.py"),
+        ("from other import *", "other.py"),
+        ("def late():\n    import other", "other.py"),
+        ("import importlib\nimportlib.import_module('other')", "other.py"),
+        ("from . import near", "mine/near.py"),
+        ("from .near import VALUE", "mine/near.py"),
+        ("from mine.deep.down import VALUE", "mine/deep/down.py"),
+        ("from mine.deep import down", "mine/deep/down.py"),
+        ("import mine.deep.down", "mine/deep/__init__.py"),
+        ("from .deep.down import VALUE", "beyond.py"),
+        ("", "mine/__init__.py"),
+    ],
+)
+def test_a_checksum_changes_with_every_module_that_is_imported(statement, changed, package):
+    (package / "mine/deep").mkdir()
+    names = ["other", "beyond", "mine.near", "mine.deep", "mine.deep.down"]
+    for file in ("other.py", "beyond.py", "mine/near.py", "mine/deep/__init__.py"):
+        (package / file).write_text("VALUE = 1\n")
+    (package / "mine/deep/down.py").write_text("from beyond import VALUE\n")
+    (package / "mine/parts.py").write_text(f"{statement}\n\ndef double(x):\n    return 2 * x\n")
+    (package / "unused.py").write_text("VALUE = 1\n")
+    try:
+        before = imports.checksum("import:mine.parts.double", "field")
+        loaded = {*sys.modules}
+        (package / "unused.py").write_text("VALUE = 2\n")
+        assert imports.checksum("import:mine.parts.double", "field") == before
+        with (package / changed).open("a") as file:
+            file.write("# changed\n")
+        assert imports.checksum("import:mine.parts.double", "field") != before
+        assert {*sys.modules} == loaded
+    finally:
+        for name in names:
+            sys.modules.pop(name, None)
 
 
 @pytest.mark.parametrize("given", [["--allow_import", "mine.double"], ["--allow_import=a b"]])

@@ -4,11 +4,12 @@ Code is imported only if the user names it in the same command or call. A name t
 file (an ISP file, a spec) must be allowed with `allowing`.
 """
 
+import ast
 import hashlib
-import inspect
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import sysconfig
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
@@ -108,14 +109,72 @@ def resolve(reference: str, what: str) -> Any:
 
 
 def checksum(reference: str, what: str) -> str:
-    """Return the SHA-256 of the source file that defines an import, or "" if there is none."""
-    found = inspect.unwrap(resolve(reference, what))
+    """Return the SHA-256 of the user's own source files behind an import, or "" if there are none.
+
+    These are the file of its module and of every module that it imports, anywhere in its code,
+    except those of Python, rawdrift and installed packages. Nothing more is imported for it.
+    """
+    resolve(reference, what)
+    own: dict[str, Path] = {}
+    todo = [reference.removeprefix(PREFIX)]
+    while todo:
+        *above, _ = parts = todo.pop().split(".")
+        name, path = ".".join(parts), None
+        if name not in own:
+            path = _own_file(parts)
+        if path is not None:
+            own[name] = path
+            todo += _imported_by(name, path)
+        if above and ".".join(above) not in own:
+            todo.append(".".join(above))
+    digest = hashlib.sha256()
+    for name in sorted(own):
+        digest.update(f"{name} {hashlib.sha256(own[name].read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest() if own else ""
+
+
+_NOT_OWN = [
+    Path(__file__).parent,
+    *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+]
+
+
+def _own_file(parts: Sequence[str]) -> Path | None:
+    """Return the file of a module of the user's own; None for any other, or if there is none."""
+    spec, folders = None, None
+    for count in range(1, len(parts) + 1):
+        name = ".".join(parts[:count])
+        found = (f.find_spec(name, folders) for f in sys.meta_path if hasattr(f, "find_spec"))
+        spec = next((spec for spec in found if spec is not None), None)
+        if spec is None or (folders := spec.submodule_search_locations) is None:
+            break
+    if spec is None or spec.name != ".".join(parts) or not spec.has_location or not spec.origin:
+        return None
+    path = Path(spec.origin)
+    installed = {"site-packages", "dist-packages"} & {*path.parts}
+    if installed or any(path.is_relative_to(folder) for folder in _NOT_OWN):
+        return None
+    return path
+
+
+def _imported_by(name: str, path: Path) -> Iterator[str]:
+    """Yield the names of modules, and of things in modules, that a source file imports."""
     try:
-        source = inspect.getsourcefile(found)
-    except TypeError:  # an object that is neither a function nor a class, or built in
-        module = sys.modules[reference.removeprefix(PREFIX).rpartition(".")[0]]
-        source = getattr(module, "__file__", None)
-    return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
+        nodes = [*ast.walk(ast.parse(path.read_bytes()))]
+    except (SyntaxError, ValueError):  # it is compiled
+        return
+    package = name.split(".") if path.stem == "__init__" else name.split(".")[:-1]
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            function = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if function in ("import_module", "__import__"):
+                yield str(node.args[0].value).lstrip(".")
 
 
 def need(module: str, extra: str) -> Any:

@@ -123,7 +123,7 @@ def fingerprint(task: Task, targets: Targets, size: Size = (64, 64)) -> str:
                 build(task.model, targets.outputs, task.weights, size, targets.logits_shape(size))
         named = task.weights in ("none", "imagenet")
         start = task.weights if named else files.sha256(task.weights)
-    own = {"task.model": task.model, "task.metric": task.metric}
+    own = {"task.model": task.model, "task.metric": task.metric, "task.kind": task.kind}
     return start + "".join(
         imports.checksum(name, field) for field, name in own.items() if imports.is_import(name)
     )
