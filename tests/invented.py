@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 import rawdrift as rd
-from rawdrift.controls.gallery import gallery
+from rawdrift.controls.gallery import Gallery
 from rawdrift.controls.material import Material
 from rawdrift.controls.synthesis.analysis import analyze
 from rawdrift.controls.synthesis.grid import Grid
@@ -85,8 +85,8 @@ class Invented:
 
     def write(self, folder):
         """Leave a run folder as a synthesis does; return its result."""
-        with gallery(folder) as pictures:
-            result = illustrate(self.result(), self.grid(), self.spec, self.material, {}, pictures)
+        pictures = Gallery(folder)
+        result = illustrate(self.result(), self.grid(), self.spec, self.material, {}, pictures)
         result.save(folder / "summary.json")
         (folder / "results.csv").write_text("train,test,fold,metric,value\n")
         return result

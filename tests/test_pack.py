@@ -170,8 +170,12 @@ DAMAGE = {
     "cut": (lambda store: cut(store / "mosaics.tif"), "mosaics.tif has .* bytes, not"),
     "cut masks": (lambda store: cut(store / "masks.tif"), "masks.tif has .* bytes, not"),
     "gone": (lambda store: (store / "mosaics.tif").unlink(), "mosaics.tif is missing"),
+    "changed": (lambda store: change(store / "mosaics.tif"), "mosaics.tif does not have the checksum"),
+    "changed masks": (lambda store: change(store / "masks.tif"), "masks.tif does not have the checksum"),
     "changed manifest": (lambda store: change(store / "manifest.csv"), "manifest.csv does not have the checksum"),
     "changed camera": (lambda store: change(store / "cameras/0.toml"), "0.toml does not have the checksum"),
+    "file elsewhere": (lambda store: edit(store, files={"../elsewhere": {"bytes": 1, "sha256": ""}}), "names '../elsewhere', outside"),
+    "camera elsewhere": (lambda store: edit(store, files={n: f for n, f in json.loads((store / "pack.json").read_text())["files"].items() if n != "cameras/0.toml"}), "not list the camera file"),
     "no index": (lambda store: (store / "pack.json").write_text("{"), "pack.json is not the index"),
     "odd index": (lambda store: (store / "pack.json").write_text("[1]"), "pack.json is not the index"),
     "no shape": (lambda store: edit(store, shape=None), "pack.json is not the index"),
@@ -190,6 +194,28 @@ def test_damage_is_noticed_on_opening(name, store):
         opened(store)
     with pytest.raises(rd.InputError):
         pack.verify(store)
+
+
+def test_a_store_that_changes_while_it_is_used_is_noticed(store):
+    data = opened(store).take([0, 1])
+    data.check_unchanged()
+    change(store / "mosaics.tif")
+    with pytest.raises(rd.InputError, match="mosaics.tif was changed or removed while"):
+        data.check_unchanged()
+
+
+@pytest.mark.parametrize("what", ["files", "link"])
+def test_a_folder_of_somebody_else_is_not_taken_for_a_leftover(what, folder, tmp_path, capsys):
+    other = tmp_path / ("other" if what == "link" else ".store.partial")
+    other.mkdir()
+    (other / "mosaics.tif").write_bytes(b"mine")
+    (other / ".lock").write_bytes(b"mine")
+    if what == "link":
+        (other / ".rawdrift-lock").touch()
+        (tmp_path / ".store.partial").symlink_to(other)
+    command = ["data", "pack", "--data.root", folder, "--out", tmp_path / "store"]
+    assert "is in the way and was not made by rawdrift" in fails(command, capsys)
+    assert [(other / name).read_bytes() for name in ("mosaics.tif", ".lock")] == [b"mine"] * 2
 
 
 def test_every_byte_is_verified_on_demand(store, folder, capsys):
@@ -252,8 +278,9 @@ def test_an_interrupted_pack_is_started_again(folder, tmp_path, capsys):
     killed = tmp_path / ".store.partial"
     (killed / "cameras").mkdir(parents=True)
     (killed / "mosaics.tif").write_bytes(b"half")
+    (killed / ".rawdrift-lock").touch()
     command = ["data", "pack", "--data.root", str(folder), "--out", str(out)]
-    with FileLock(killed / ".lock"):
+    with FileLock(killed / ".rawdrift-lock"):
         assert "another process is writing" in fails(command, capsys)
     assert main(command) == 0
     same(opened(out), opened(folder))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 
 import pytest
 import yaml
@@ -163,19 +164,56 @@ def test_numbers_that_json_lacks_become_null(tmp_path):
 def test_the_leftover_of_a_killed_write_is_swept_away(tmp_path):
     with store(tmp_path):
         pass
-    leftover = tmp_path / "records" / ".a.json.x1.tmp"
+    leftover = tmp_path / "records" / ".rawdrift-x1.tmp"
     leftover.write_text("{half")
+    (tmp_path / "records" / ".notes.tmp").write_text("the user's own")
     with store(tmp_path) as again:
         assert not leftover.exists()
+        assert (tmp_path / "records" / ".notes.tmp").read_text() == "the user's own"
         assert missing(again, ["a"]) == ["a"]
 
 
 def test_a_run_killed_at_its_very_beginning_goes_on(tmp_path):
     (tmp_path / ".lock").touch()
-    (tmp_path / ".spec.yaml.abc.tmp").write_text("data:")
+    (tmp_path / ".rawdrift-abc.tmp").write_text("data:")
     with store(tmp_path) as begun:
         assert missing(begun, ["a"]) == ["a"]
-    assert not (tmp_path / ".spec.yaml.abc.tmp").exists()
+    assert not (tmp_path / ".rawdrift-abc.tmp").exists()
+
+
+@pytest.mark.parametrize("name", [".lock", "records", "figures", "records/a.json", "results.csv"])
+def test_nothing_is_written_through_a_link(name, tmp_path):
+    run, other = tmp_path / "run", tmp_path / "other"
+    with store(run):
+        pass
+    other.mkdir()
+    (other / "a.json").write_text("mine")
+    path = run / name
+    path.unlink(missing_ok=True) if not path.is_dir() else path.rmdir()
+    path.symlink_to(other / "a.json" if path.suffix or name == ".lock" else other)
+    with pytest.raises(rd.InputError, match=f"{name} is a link to .*other"), store(run):
+        pass
+    assert [path.name for path in other.iterdir()] == ["a.json"]
+    assert (other / "a.json").read_text() == "mine"
+
+
+def test_a_lock_of_somebody_else_is_left_alone(tmp_path):
+    (tmp_path / ".lock").write_text("mine")
+    with pytest.raises(rd.InputError, match="is not empty and no run"):
+        store(tmp_path)
+    assert (tmp_path / ".lock").read_text() == "mine"
+
+
+def test_a_folder_or_a_record_that_vanishes_ends_the_run(tmp_path):
+    with store(tmp_path / "run") as begun:
+        begun.append("a", unit(ROW))
+        begun.check_complete(["a"])
+        (tmp_path / "run/records/a.json").unlink()
+        with pytest.raises(rd.InputError, match="1 records of finished units .*first a"):
+            begun.check_complete(["a"])
+        shutil.rmtree(tmp_path / "run")
+        with pytest.raises(rd.InputError, match="was removed or moved during the run"):
+            begun.append("b", unit(ROW))
 
 
 @pytest.mark.parametrize(

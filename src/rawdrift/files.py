@@ -6,10 +6,14 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
 from rawdrift.checks import InputError
+
+_OURS = ".rawdrift-"
+"""What the names of temporary files begin with."""
 
 
 def write(path: Path, content: bytes | str | Callable[[IO[bytes]], object]) -> None:
@@ -19,7 +23,7 @@ def write(path: Path, content: bytes | str | Callable[[IO[bytes]], object]) -> N
     folder is made. The bytes reach the disk before the name does.
     """
     make_folder(path.parent)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=_OURS, suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             if callable(content):
@@ -37,8 +41,17 @@ def write(path: Path, content: bytes | str | Callable[[IO[bytes]], object]) -> N
 
 
 def sha256(path: str | Path) -> str:
-    """Return the SHA-256 of a file, as hexadecimal digits."""
-    with Path(path).open("rb") as file:
+    """Return the SHA-256 of a file, as hexadecimal digits.
+
+    A file is read again only after it was written to, by its size and its times.
+    """
+    stat = Path(path).stat()
+    return _sha256(Path(path), (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: Path, state: tuple[int, ...]) -> str:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -58,7 +71,8 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     Yields a hidden folder beside `path`, which is renamed to `path` at the end. An error leaves
     nothing behind; what a kill leaves, the next attempt removes. Raises InputError if `path` exists
-    and is not an empty folder, or if another process is writing it.
+    and is not an empty folder, if another process is writing it, or if somebody else's folder has
+    the name of the hidden one.
     """
     from filelock import FileLock, Timeout
 
@@ -66,23 +80,33 @@ def new_folder(path: Path) -> Iterator[Path]:
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(f"{path} exists already; choose a new folder, or remove it first")
     partial = path.with_name(f".{path.name}.partial")
-    make_folder(partial)
-    lock = FileLock(partial / ".lock", timeout=0)
+    marker = partial / f"{_OURS}lock"
+    make_folder(partial.parent)
+    try:
+        partial.mkdir()
+    except FileExistsError:
+        empty = partial.is_dir() and not any(partial.iterdir())
+        if partial.is_symlink() or not (empty or _is_file(marker)):
+            raise InputError(
+                f"{partial} is in the way and was not made by rawdrift; rename it, or choose "
+                f"another name than {path.name}"
+            ) from None
+    lock = FileLock(marker, timeout=0)
     try:
         lock.acquire()
     except Timeout:
         raise InputError(f"another process is writing {path}; wait for it") from None
     try:
         for leftover in partial.iterdir():
-            if leftover.is_dir():
+            if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover)
-            elif leftover.name != ".lock":
+            elif leftover != marker:
                 leftover.unlink()
         yield partial
         for written in filter(Path.is_file, partial.rglob("*")):
             with written.open("rb") as file:
                 os.fsync(file.fileno())
-        (partial / ".lock").unlink()
+        marker.unlink()
         partial.replace(path)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -90,6 +114,31 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise
     finally:
         lock.release()
+
+
+def check_no_links(folder: Path) -> None:
+    """Raise InputError if a folder holds a link, through which files elsewhere would change."""
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            raise InputError(
+                f"{path} is a link to {path.readlink()}, and rawdrift writes into no folder with "
+                f"links; replace it by what it links to, or choose another folder"
+            )
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed calls of `write` have left in a folder and in those within it."""
+    for leftover in filter(is_leftover, folder.rglob(f"{_OURS}*.tmp")):
+        leftover.unlink(missing_ok=True)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a killed call of `write` has left this file."""
+    return path.name.startswith(_OURS) and path.suffix == ".tmp" and _is_file(path)
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _name(error: BaseException, path: Path) -> None:

@@ -16,7 +16,7 @@ from rawdrift import imports
 from rawdrift.checks import InputError
 from rawdrift.controls import result as results
 from rawdrift.controls.control import Control
-from rawdrift.controls.gallery import Gallery, gallery
+from rawdrift.controls.gallery import Gallery
 from rawdrift.controls.material import Material, notes
 from rawdrift.controls.result import Result
 from rawdrift.runs.compute import Compute
@@ -155,11 +155,13 @@ def run(
         if len(todo) < len(units):
             tqdm.write(f"{len(units) - len(todo)} of {len(units)} units are done already")
         failed = _compute(experiment, kind, spec, store, executor, compute, todo, tracked)
+        experiment.material.data.check_unchanged()
+        store.check_complete(name for name, unit in units.items() if unit.label not in failed)
         store.write_results(units)
         result: Result = experiment.analyze(records, failed)
-        with gallery(store.folder) as pictures:
-            result = experiment.illustrate(result, records, pictures)
+        result = experiment.illustrate(result, records, Gallery(store.folder))
         experiment.deliver(result, records, store.folder)
+        store.check_exists()
         result.save(store.folder / results.SUMMARY)
         tracked.finish(result.headline())
         return result
@@ -240,6 +242,7 @@ def _work(
         started = time.monotonic()
         checkpoint = _checkpoint(folder, unit)
         record = experiment.compute(unit, device, checkpoint, progress or (lambda: None))
+        experiment.material.data.check_unchanged()
         environment = Environment(
             inputs=experiment.inputs,
             device=device,

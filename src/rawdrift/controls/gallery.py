@@ -1,7 +1,5 @@
 """The pictures of a run folder."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +25,6 @@ class Gallery:
 
     def __init__(self, run: Path):
         self.run = run
-        self._written: set[Path] = set()
 
     def write(self, name: str, view: Tensor) -> str:
         """Write a view (3, H, W) or a gray picture (H, W), clipped to [0, 1].
@@ -41,26 +38,11 @@ class Gallery:
         """Write a picture that is a PNG file already; see `write`."""
         path = f"{FOLDER}/{name}.png"
         files.write(self.run / path, png)
-        self._written.add(self.run / path)
         return path
 
     def write_change(self, name: str, before: Tensor, after: Tensor) -> str:
         """Write the difference of two views, `AMPLIFIED` times, around a middle gray."""
         return self.write(name, 0.5 + AMPLIFIED * (after - before).to(torch.float32))
-
-    def _remove_others(self) -> None:
-        """Remove pictures of an earlier result."""
-        for path in (self.run / FOLDER).rglob("*.png"):
-            if path not in self._written:
-                path.unlink()
-
-
-@contextmanager
-def gallery(run: Path) -> Iterator[Gallery]:
-    """A gallery that holds, at the end, only what was written inside the context."""
-    found = Gallery(run)
-    yield found
-    found._remove_others()
 
 
 def most_harmed(before: NDArray[np.float64], after: NDArray[np.float64]) -> list[int]:

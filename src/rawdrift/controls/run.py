@@ -55,11 +55,13 @@ def control_of(spec: Any) -> Control:
 def write_page(run: str | Path) -> Path:
     """Draw a finished run: its figures/, tables/ and report.html, whose path is returned.
 
-    Reads summary.json and the pictures that it names. The same result gives the same bytes.
+    Reads summary.json and the pictures that it names. The same result gives the same bytes. Raises
+    InputError if the folder holds a link, or no finished run.
     """
     run = Path(run)
     if not run.is_dir():
         raise InputError(f"{run} is not a run folder; give the folder of a finished run")
+    files.check_no_links(run)
     result = load_result(run)
     path = run / "report.html"
     files.write(path, control_of_result(result).load_page().write(run, result))

@@ -5,11 +5,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import final
 
 import torch
 from torch import Tensor
 
+from rawdrift import files
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.data.frame import Frame, Row
@@ -59,7 +61,7 @@ class RawDataset:
     groups: N names of groups of images that belong together (slide, flight, patient).
     left_out: labels that were left out, with how many images each had and why.
     intensity: of the light, as a share of the full intensity.
-    checksum: of the files that mosaics and masks are mapped from, if known.
+    mapped: the files that mosaics and masks are mapped from, with their SHA-256.
     """
 
     mosaics: Images
@@ -72,7 +74,7 @@ class RawDataset:
     groups: tuple[str, ...] | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
     intensity: float = 1.0
-    checksum: str | None = None
+    mapped: Mapping[Path, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.mosaics)
@@ -171,7 +173,7 @@ class RawDataset:
     def fingerprint(self) -> str:
         """Return the SHA-256 of all that results depend on, to notice data that have changed.
 
-        A known `checksum` replaces those of mosaics and masks, which are then not read.
+        Files that they are mapped from stand for mosaics and masks, which are then not read.
         """
         digest = hashlib.sha256()
         for part in (self.images, self.classes, self.groups, self.cameras):
@@ -179,14 +181,23 @@ class RawDataset:
         for tensor in (self.camera_index, self.labels):
             if tensor is not None:
                 digest.update(tensor.contiguous().numpy().data)
-        if self.checksum is not None:
-            digest.update(self.checksum.encode())
+        if self.mapped:
+            digest.update(" ".join(self.mapped.values()).encode())
             return digest.hexdigest()
         for images in (self.mosaics, self.masks):
             if images is not None:
                 for start in range(0, len(images), _CHUNK):
                     digest.update(images[start : start + _CHUNK].contiguous().numpy().data)
         return digest.hexdigest()
+
+    def check_unchanged(self) -> None:
+        """Raise InputError if a file that images are mapped from has changed or is gone."""
+        for path, digest in self.mapped.items():
+            if not path.is_file() or files.sha256(path) != digest:
+                raise InputError(
+                    f"{path} was changed or removed while it was in use, so the results would mix "
+                    f"two versions of the data; restore it, and start again in a new folder"
+                )
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:

@@ -51,4 +51,4 @@ def dimmed(data: RawDataset, intensity: float) -> RawDataset:
         if not mosaics.is_floating_point():
             dark = dark.mul(2**camera.bit_depth - 1).round()
         mosaics[i] = dark.to(mosaics.dtype)
-    return replace(data, mosaics=mosaics, intensity=intensity, checksum=None)
+    return replace(data, mosaics=mosaics, intensity=intensity, mapped={})

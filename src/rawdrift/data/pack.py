@@ -70,7 +70,7 @@ def write(frames: Frames, out: Path) -> Failures:
         for number, camera in enumerate(cameras.unique):
             camera.save(folder / f"cameras/{number}.toml")
         files.write(folder / _MANIFEST, _table(packed))
-        written = sorted(path for path in folder.rglob("*.*") if path.name != ".lock")
+        written = sorted(path for path in folder.rglob("*.*") if path.name[0] != ".")
         content = {
             **_FORMAT,
             "shape": [len(packed), *first.mosaic.shape],
@@ -91,20 +91,20 @@ def open_folder(spec: Data) -> Frames:
 def load(root: Path) -> RawDataset:
     """Return a packed dataset, whose images are mapped into memory and read when they are used.
 
-    Raises InputError if a file has another size than noted, or a small one another checksum;
-    `verify` compares all checksums.
+    Raises InputError if a file does not have the size and the checksum that are noted.
     """
     index = _index(root)
     for name, stamp in index.files.items():
         path = root / name
+        if not path.resolve().is_relative_to(root.resolve()):
+            raise InputError(f"{root / INDEX} names {name!r}, outside of the folder; {_AGAIN}")
         if not path.is_file():
             raise InputError(f"{path} is missing; {_AGAIN}")
         if path.stat().st_size != stamp["bytes"]:
             raise InputError(
                 f"{path} has {path.stat().st_size} bytes, not {stamp['bytes']}; {_AGAIN}"
             )
-        if path.suffix != ".tif":
-            _check(path, stamp)
+        _check(path, stamp)
     rows = read_manifest(root / _MANIFEST)
     if len(rows) != index.shape[0]:
         raise InputError(
@@ -112,6 +112,9 @@ def load(root: Path) -> RawDataset:
         )
     cameras = Cameras()
     camera_files = dict.fromkeys(row.camera for row in rows)
+    for name in camera_files:
+        if name not in index.files:
+            raise InputError(f"{INDEX} does not list the camera file {name!r}; {_AGAIN}")
     places = {name: cameras.index(Camera.load(root / name)) for name in camera_files}
     stacks = [name for name in (_MOSAICS, _MASKS) if name in index.files]
     return RawDataset(
@@ -119,15 +122,14 @@ def load(root: Path) -> RawDataset:
         cameras=tuple(cameras.unique),
         camera_index=torch.tensor([places[row.camera] for row in rows]),
         masks=_mapped(root / _MASKS, index.shape, "uint8") if _MASKS in stacks else None,
-        checksum=" ".join(index.files[name]["sha256"] for name in stacks),
+        mapped={root / name: index.files[name]["sha256"] for name in stacks},
         **described(rows),
     )
 
 
 def verify(root: Path) -> None:
-    """Raise InputError for the first file of a packed dataset that does not have its checksum."""
-    for name, stamp in _index(root).files.items():
-        _check(root / name, stamp)
+    """Raise InputError unless this is a packed dataset whose files have their checksums."""
+    _index(root)
     load(root)
 
 

@@ -1,5 +1,6 @@
 """Raw files to picture files."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -66,6 +67,8 @@ def develop(
     names: configurations, or one ISP file, which has its own camera and channels.
     failures: collects the files that can't be read; the others are developed.
 
+    Raises InputError if two of the pictures would have one name, or the name of a raw file.
+
     Yields each view once it is written. Only one view is in memory at a time: demosaicing again for
     the next one costs little beside encoding it.
     """
@@ -77,6 +80,15 @@ def develop(
                 f"ISP file {names[0]} has its own camera and channels; leave out those given"
             )
         camera, isp = file.read(names[0])
+    targets = [_target(out, path, name, format) for path in raws for name in names]
+    twice = [target for target, count in Counter(targets).items() if count > 1]
+    replaced = {target.resolve() for target in targets} & {path.resolve() for path in raws}
+    if twice or replaced:
+        raise InputError(
+            f"{[*twice, *replaced][0]} would be written "
+            + ("for several raw files of one name" if twice else "over a raw file")
+            + "; develop them into different folders"
+        )
     for path in raws:
         try:
             raw = read_raw(path, camera)
@@ -92,9 +104,12 @@ def develop(
                 else:
                     view = isp(raw.mosaic)
                 pixels = picture(view)
-            target = out / f"{path.stem}_{label(name).replace(',', '-')}.{format}"
-            files.write(target, encode(pixels, format))
+            files.write(_target(out, path, name, format), encode(pixels, format))
             yield Developed(path, name, pixels)
+
+
+def _target(out: Path, raw: Path, name: str, format: str) -> Path:
+    return out / f"{raw.stem}_{label(name).replace(',', '-')}.{format}"
 
 
 def encode(picture: NDArray[np.float32], format: str = "png", bits: int = 16) -> bytes:

@@ -83,16 +83,19 @@ class Store(Generic[C]):
         self._check(to_dict(spec))
 
     def __enter__(self) -> Self:
-        """Make the folder, write spec.yaml, and remove what a killed write has left."""
+        """Make the folder, write spec.yaml, and remove what a killed write has left.
+
+        Raises InputError if another process works in the folder, or if it holds a link.
+        """
         files.make_folder(self.folder)
+        files.check_no_links(self.folder)
         try:
             self._lock.acquire()
         except Timeout:
             raise InputError(
                 f"another process is working in {self.folder}; wait for it, or choose a new folder"
             ) from None
-        for leftover in self.folder.rglob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+        files.sweep(self.folder)
         files.write(self.folder / "spec.yaml", to_yaml(self.spec))
         files.make_folder(self.folder / "records")
         return self
@@ -101,7 +104,11 @@ class Store(Generic[C]):
         self._lock.release()
 
     def append(self, unit: str, finished: Finished[C]) -> None:
-        """Keep a finished unit, and add its rows at the end of results.csv."""
+        """Keep a finished unit, and add its rows at the end of results.csv.
+
+        Raises InputError if the folder was removed in the meantime.
+        """
+        self.check_exists()
         body = codec.encode(finished)
         checksum = hashlib.sha256(body).hexdigest()
         content = msgspec.json.encode(_File(checksum, msgspec.Raw(body)))
@@ -119,6 +126,24 @@ class Store(Generic[C]):
             return finished
         except (FileNotFoundError, msgspec.DecodeError):
             return None
+
+    def check_exists(self) -> None:
+        """Raise InputError if the run folder has gone, or lost its spec, since it was opened."""
+        if not (self.folder / "spec.yaml").is_file():
+            raise InputError(
+                f"the run folder {self.folder} was removed or moved during the run; start the same "
+                f"command again"
+            )
+
+    def check_complete(self, units: Iterable[str]) -> None:
+        """Raise InputError if the record of one of these finished units has gone."""
+        self.check_exists()
+        lost = [unit for unit in units if self.read(unit) is None]
+        if lost:
+            raise InputError(
+                f"{len(lost)} records of finished units in {self.folder} were removed or damaged "
+                f"during the run, the first {lost[0]}; start the same command again"
+            )
 
     def records(self, units: Iterable[str]) -> "Records[C]":
         """Return the finished ones of these units, in this order."""
@@ -208,4 +233,5 @@ class Records(Generic[C]):
 
 def _is_ours(path: Path) -> bool:
     """What a run that was killed at its very beginning may have left."""
-    return path.name == ".lock" or (path.name.startswith(".spec.yaml.") and path.suffix == ".tmp")
+    lock = path.name == ".lock" and path.is_file() and path.stat().st_size == 0
+    return lock or files.is_leftover(path)
