@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import weakref
+from functools import partial
 
 import imagecodecs
 import numpy as np
@@ -155,13 +156,18 @@ def test_stopped_and_started_again_it_ends_with_the_same_numbers(
     assert (tmp_path / "run/results.csv").read_bytes() == (finished / "results.csv").read_bytes()
 
 
-def test_killed_and_started_again_it_ends_with_the_same_numbers(finished, folder, tmp_path):
+@pytest.mark.parametrize(
+    ("kill", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)]
+)
+def test_killed_and_started_again_it_ends_with_the_same_numbers(
+    kill, code, finished, folder, tmp_path
+):
     command = [sys.executable, "-m", "rawdrift.cli", *experiment(folder, tmp_path / "run")]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
         assert any("bi,s,ga fold 1/2" in line for line in process.stdout)  # three are not done
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+        process.send_signal(kill)
+    assert process.returncode == code
     assert not (tmp_path / "run/summary.json").exists()
     assert len(list((tmp_path / "run/records").glob("*.json"))) in (1, 2)
     assert main(experiment(folder, tmp_path / "run")) == 0
@@ -476,12 +482,27 @@ def test_debug_shows_the_traceback(tmp_path, capsys):
 
 
 def test_a_fault_of_ours_is_not_called_the_users(monkeypatch, capsys):
-    def broken():
-        raise ZeroDivisionError
-
-    monkeypatch.setattr("rawdrift.cli.cameras.shipped", broken)
+    monkeypatch.setattr("rawdrift.cli.cameras.shipped", partial(int, "x"))
     assert main(["cameras", "list"]) == 70
     assert "bug of rawdrift" in capsys.readouterr().err
+    monkeypatch.setattr("rawdrift.cli.cameras.shipped", partial(bytearray, 2**62))
+    assert main(["cameras", "list"]) == 2
+    assert "not enough memory" in capsys.readouterr().err
+
+
+def test_a_fault_in_the_users_code_is_named(own_module, capsys):
+    folder = own_module("mine", "def images(spec):\n    return 1 / 0\n")
+    assert main(["data", "describe", "--data.name", "import:mine.images"]) == 2
+    error = capsys.readouterr().err
+    assert f"code of yours fails, {folder}/mine.py, line 2: ZeroDivisionError" in error
+
+
+def test_a_reader_that_stops_reading_ends_the_command():
+    command = [sys.executable, "-m", "rawdrift.cli", "cameras", "show", "raw-drone"]
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as nobody:
+        assert subprocess.run(command, stdout=nobody, timeout=60).returncode == 141
 
 
 def test_version_and_help(capsys):

@@ -139,6 +139,12 @@ _NOT_OWN = [
 ]
 
 
+def is_own(path: Path) -> bool:
+    """Whether a source file is the user's own: not of Python, rawdrift or an installed package."""
+    installed = {"site-packages", "dist-packages"} & {*path.parts}
+    return not installed and not any(path.is_relative_to(folder) for folder in _NOT_OWN)
+
+
 def _own_file(parts: Sequence[str]) -> Path | None:
     """Return the file of a module of the user's own; None for any other, or if there is none."""
     spec, folders = None, None
@@ -151,10 +157,7 @@ def _own_file(parts: Sequence[str]) -> Path | None:
     if spec is None or spec.name != ".".join(parts) or not spec.has_location or not spec.origin:
         return None
     path = Path(spec.origin)
-    installed = {"site-packages", "dist-packages"} & {*path.parts}
-    if installed or any(path.is_relative_to(folder) for folder in _NOT_OWN):
-        return None
-    return path
+    return path if is_own(path) else None
 
 
 def _imported_by(name: str, path: Path) -> Iterator[str]:

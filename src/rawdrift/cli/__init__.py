@@ -1,14 +1,19 @@
 """The command line: build a spec, call a control, show the result.
 
-Exit codes: 0 done, 1 a check said no or some units failed, 2 bad input, 70 a fault of ours, 130
-stopped by the user. Each command imports what it needs, so that --help is instant.
+Exit codes: 0 done, 1 a check said no or some units failed, 2 bad input, 70 a fault of ours; and as
+shells have it, 130 stopped by SIGINT, 141 by a reader that stopped reading, 143 by SIGTERM. Each
+command imports what it needs, so that --help is instant.
 """
 
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 
 from jsonargparse import Namespace
 
@@ -26,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     try:
         # An import that the user names in this command is allowed wherever it stands.
-        with imports.allowing(_imports(arguments)):
+        with _terminable(), imports.allowing(_imports(arguments)):
             args = _parse([argument for argument in arguments if argument != "--debug"])
             given = args[args.command]
             if args.command in CONTROLS:
@@ -36,13 +41,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(done.code or 0)
     except InputError as error:
         return _fail(str(error), debug)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("rawdrift: stopped; the same command resumes from here", file=sys.stderr)
-        return 130
+        return 143 if isinstance(stop, _Terminated) else 130
     except BrokenPipeError:  # the reader of our output has stopped reading
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 141
     except Exception as error:
+        own = _own_frame(error)
+        if own:
+            return _fail(f"code of yours fails, {own}: {type(error).__name__}: {error}", debug)
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            return _fail("there is not enough memory; use fewer or smaller images at a time", debug)
         if isinstance(error, OSError) and error.strerror:
             where = f"{error.filename}: " if error.filename else ""
             expected = "expected a place to read or write with room and permission"
@@ -50,6 +60,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print("rawdrift: this is a bug of rawdrift; please report it", file=sys.stderr)
         return 70
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """End on SIGTERM as on Ctrl-C: what was begun is cleaned up, and worker processes end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _own_frame(error: Exception) -> str:
+    """Return the innermost line of the user's own code that an error passed through, or ""."""
+    frames = [
+        f"{frame.filename}, line {frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_file() and imports.is_own(Path(frame.filename))
+    ]
+    return frames[-1] if frames else ""
 
 
 def _imports(arguments: Sequence[str]) -> set[str]:
