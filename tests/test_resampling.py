@@ -11,7 +11,7 @@ from sklearn import metrics
 from rawdrift.checks import InputError
 from rawdrift.models.classification import Classification
 from rawdrift.models.segmentation import Segmentation
-from rawdrift.statistics import Interval, Resampling, holm, measures, ranks
+from rawdrift.statistics import Interval, Resampling, holm, measures
 from rawdrift.statistics.measures import classification, segmentation
 from rawdrift.statistics.resampling import clusters
 
@@ -231,12 +231,6 @@ def test_holm_is_that_of_a_worked_example():
     assert holm([0.03, 0.01, 0.5, 0.02]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
-
-
-def test_ranks_are_those_of_scipy():
-    rng = np.random.default_rng(4)
-    values = rng.integers(0, 5, (10, 12)).astype(float)
-    np.testing.assert_array_equal(ranks(values), stats.rankdata(-values, axis=-1))
 
 
 def test_the_same_seed_gives_the_same_draws():

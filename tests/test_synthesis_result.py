@@ -28,7 +28,8 @@ def test_no_drop_is_claimed_where_nothing_changes():
     assert not result.worst.isp.is_drop
     assert result.worst.isp.drop == 0
     assert result.worst.corruption is None
-    assert result.average_drops.isp == Interval(0, 0, 0)
+    bound = 3.87 / (N + 3.87)  # t of 299, squared: what no image shows may still be in others
+    assert result.average_drops.isp == Interval(0, pytest.approx(-bound, 0.01), pytest.approx(bound, 0.01))
     assert result.average_drops.ratio is None
     assert result.matched.mean == pytest.approx(0.9)
     assert result.headline() == {"matched accuracy": 0.9, "average drop isp": 0}
@@ -47,7 +48,7 @@ def test_alike_images_of_a_group_count_as_fewer():
 def test_right_everywhere_is_not_certain():
     cell = Invented().result().cells[0]
     assert cell.mean == 1
-    assert (cell.low, cell.high) == pytest.approx(wilson(1, N))
+    assert (cell.low, cell.high) == (pytest.approx(wilson(1, N)[0], abs=2e-4), 1)
 
 
 def test_many_comparisons_are_corrected():
@@ -119,7 +120,7 @@ def test_corruptions_are_read_at_the_distance_of_the_pipelines():
     grid = Invented(wrong=wrong, far=far, corruptions=["fog"]).grid()
     isp, corruption, compared, pairs = matched_drops(grid, "dssim")
     assert (compared, pairs) == (11, 11)
-    assert corruption[0] == pytest.approx(isp[0])
+    assert corruption.values == pytest.approx(isp.values)
     near = {f"corruption/fog/{s}": 0.01 * s for s in (1, 3, 5)}
     grid = Invented(wrong=wrong, far=far | near, corruptions=["fog"]).grid()
     assert matched_drops(grid, "dssim")[2:] == (1, 11)  # of a distance that fog reaches

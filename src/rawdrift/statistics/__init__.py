@@ -11,7 +11,8 @@ from rawdrift.statistics.basics import (
 from rawdrift.statistics.drops import drop, largest_drop
 from rawdrift.statistics.estimates import Estimates, estimate
 from rawdrift.statistics.measures import Measure
-from rawdrift.statistics.resampling import Resampling, holm, kendall_tau, ranks
+from rawdrift.statistics.rankings import kendall_tau
+from rawdrift.statistics.resampling import Resampling, holm
 
 __all__ = [
     "Estimates",
@@ -26,7 +27,6 @@ __all__ = [
     "kendall_tau",
     "largest_drop",
     "paired_difference",
-    "ranks",
     "spread",
     "wilson",
 ]

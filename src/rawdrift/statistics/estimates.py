@@ -27,10 +27,11 @@ Clusters = NDArray[np.int64]
 
 DRAWS = 4000
 """Draws of the distribution of the largest of several errors."""
-TOWARD = 0.5
-"""k where the value moves toward its reference: half by changes that were not seen, half by fewer
-of those that were. With 0, Tango's interval, coverage falls to 0.84 where one change is expected
-in 6 data sets; with 0.5 it is at least 0.94 for all shares of lost and won images."""
+TOWARD = 2.0
+"""k t**2 where the value moves toward its reference, by changes that were not seen or by fewer of
+those that were. An interval of 95 % then excludes 0 from 6 lost images on if none is won, as the
+exact sign test does. Its coverage is at least 0.94 for all shares of lost and won images from n =
+30 on; with 0 it would be 0.90."""
 
 
 @dataclass(frozen=True)
@@ -62,21 +63,45 @@ class Estimates:
 
     def __sub__(self, other: Self) -> Self:
         """Return the differences of metrics, or of drops."""
-        span = max(self.most, other.most) - min(self.least, other.least)
         return replace(
             self,
             values=self.values - other.values,
             influence=self.influence - other.influence,
             own=self.own - other.own,
             weight=np.maximum(self.weight, other.weight),
-            least=-span,
-            most=span,
+            least=self.least - other.most,
+            most=self.most - other.least,
             reference=0.0,
+        )
+
+    def stack(self, *others: Self) -> Self:
+        """Return these and others of the same clusters along a new first axis."""
+        each = (self, *others)
+        return replace(
+            self,
+            values=np.stack([one.values for one in each]),
+            influence=np.stack([one.influence for one in each]),
+            own=np.stack([one.own for one in each]),
+            weight=np.stack([one.weight for one in each]),
+            least=min(one.least for one in each),
+            most=max(one.most for one in each),
+        )
+
+    def combined(self, weights: Sequence[float] | Array) -> Self:
+        """Return the weighted sum over the first axes, which have the shape of `weights`."""
+        factors = np.asarray(weights, dtype=np.float64)
+        sums = self._each(lambda x: np.tensordot(factors, x, factors.ndim))
+        up, down = factors.clip(min=0).sum(), factors.clip(max=0).sum()
+        return replace(
+            sums,
+            weight=self.weight.max(axis=tuple(range(factors.ndim))),
+            least=up * self.least + down * self.most,
+            most=up * self.most + down * self.least,
         )
 
     def mean(self) -> Self:
         """Return the mean over the first axis."""
-        return self._each(lambda x: x.mean(axis=0))
+        return self.combined(np.full(len(self.values), 1 / len(self.values)))
 
     def interval(self, confidence: float = 0.95) -> Interval:
         """Return the two-sided interval of a single estimate."""
@@ -131,30 +156,28 @@ class Estimates:
 
     def bounds(self, t: float) -> tuple[Array, Array]:
         """Return lower and upper bounds (...) for a critical value."""
-        reference = self.reference
-        span = self.most - self.least
-        at = np.asarray(self.values)
-        if reference is None:
+        at, span = self.values, self.most - self.least
+        if self.reference is None:
             nearest = np.where(self.most - at < at - self.least, self.most, self.least)
         else:
-            nearest, span = np.full_like(at, reference), span / 2
+            nearest, span = np.full_like(at, self.reference), span / 2
         away = at - nearest
-        low = at - self._error(t, span + away, np.where(away > 0, TOWARD, 1.0), span)
-        high = at + self._error(t, span - away, np.where(away < 0, TOWARD, 1.0), span)
-        if self.bounded or not np.isfinite(t):
+        if not np.isfinite(t):
+            return np.full_like(at, self.least), np.full_like(at, self.most)
+        variance, weight = (self.influence**2).sum(-1), self.weight * self._quantum(span)
+
+        def error(most: Any, toward: Any) -> Any:
+            """Solve for e, (...). most: M, how far the value could move."""
+            most = np.maximum(most, 1e-12)
+            k = np.where(toward, min(1.0, TOWARD / t**2), 1.0)
+            a = 1 + t**2 * k * weight
+            b = t**2 * k * (weight * most - variance / most)
+            return (b + np.sqrt(b**2 + 4 * a * t**2 * variance)) / (2 * a)
+
+        low, high = at - error(span + away, away > 0), at + error(span - away, away < 0)
+        if self.bounded:
             low, high = np.maximum(low, self.least), np.minimum(high, self.most)
         return np.minimum(low, at), np.maximum(high, at)
-
-    def _error(self, t: float, most: Array, k: Array, span: float) -> Array:
-        """Solve for the error e, (...). most: M, how far the value could move, (...)."""
-        if not np.isfinite(t):
-            return np.full_like(most, np.inf)
-        most = np.maximum(most, 1e-12)
-        variance = (self.influence**2).sum(-1)
-        weight = k * self.weight * self._quantum(span)
-        a = 1 + t**2 * weight
-        b = t**2 * (weight * most - k * variance / most)
-        return np.asarray((b + np.sqrt(b**2 + 4 * a * t**2 * variance)) / (2 * a))
 
     def _quantum(self, span: float) -> Array:
         """Return q, by how much of `span` the clusters that change do so, (...).
@@ -165,7 +188,7 @@ class Estimates:
         """
         middle = np.stack([np.quantile(self.own, 0.5, axis=-1, method=m) for m in _MEDIANS])
         nearest = np.take_along_axis(middle, np.abs(middle).argmin(0)[None], 0)[0]
-        change = np.minimum(np.abs(self.own - nearest[..., None]) / span, 1)
+        change = np.minimum(np.abs(self.own - nearest[..., None]) / max(span, 1e-12), 1)
         return np.asarray(((change**2).sum(-1) + 1) / (change.sum(-1) + 1))
 
     def _each(self, function: Callable[[Array], Any]) -> Self:

@@ -119,13 +119,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in corrected]
 
 
-def ranks(values: Array) -> Array:
-    """Rank values (..., M): 1 is the largest, and equal values share their mean rank."""
-    above = (values[..., None, :] > values[..., :, None]).sum(-1)
-    equal = (values[..., None, :] == values[..., :, None]).sum(-1)
-    return np.asarray(1 + above + (equal - 1) / 2)
-
-
 def _values(weights: Array, sums: Array, measure: Measure) -> Array:
     """Compute the measure of cluster sums (..., G, K) under weights (B, G): (..., B)."""
     leading, (g, k) = sums.shape[:-2], sums.shape[-2:]
@@ -138,14 +131,3 @@ def _values(weights: Array, sums: Array, measure: Measure) -> Array:
         totals = (weights @ columns).reshape(len(weights), len(part), k)
         values[first : first + step] = measure.of(totals).T
     return values.reshape(*leading, len(weights))
-
-
-def kendall_tau(one: Array, other: Array) -> Array:
-    """Return Kendall's tau-b of two rankings (..., M): (...), NaN if all values of one are equal.
-
-    Source: Kendall, "The treatment of ties in ranking problems", Biometrika 33, 1945.
-    """
-    first, second = (np.sign(x[..., :, None] - x[..., None, :]) for x in (one, other))
-    alike = (first * second).sum((-2, -1))
-    untied = np.sqrt((first**2).sum((-2, -1)) * (second**2).sum((-2, -1)))
-    return np.asarray(np.divide(alike, untied, out=np.full_like(untied, np.nan), where=untied > 0))

@@ -13,8 +13,8 @@ from rawdrift.checks import InputError
 from rawdrift.controls.material import Material
 from rawdrift.controls.optimization.records import OptimizationRecord
 from rawdrift.controls.optimization.result import Difference, Moment, Reached, Row
-from rawdrift.imports import is_import
 from rawdrift.statistics.basics import Interval, spread
+from rawdrift.statistics.estimates import Clusters, estimate
 from rawdrift.statistics.measures import Array
 from rawdrift.statistics.resampling import FLIPS, Resampling, clusters, holm
 
@@ -115,13 +115,10 @@ class Curves:
         """Return the 95 % interval of the mean over epochs, of all images together."""
         answered = self.answered[setting]
         features = self.measure.features(self.outcomes[setting], self.truth)[:, answered]
-        resampling = self._resampling(answered)
-        draws = resampling.bootstrap(features, self.measure).mean(0)
-        bounds = None if is_import(self.metric) else (0.0, 1.0)  # users' own take any value
-        return resampling.interval(float(self.by_fold[setting].mean()), draws, bounds=bounds)
+        return estimate(self.measure, features, self._clusters(answered)).mean().interval()
 
-    def _resampling(self, answered: NDArray[np.bool_]) -> Resampling:
-        return Resampling(np.unique(self.groups[answered], return_inverse=True)[1], self.seed)
+    def _clusters(self, answered: NDArray[np.bool_]) -> Clusters:
+        return np.unique(self.groups[answered], return_inverse=True)[1]
 
     def differences(self) -> Iterator[Difference]:
         """Yield the differences of every two settings, the first less the second."""
@@ -143,11 +140,10 @@ class Curves:
         one, other = (
             self._features(when, self.outcomes[setting])[answered] for setting in (first, second)
         )
-        resampling = self._resampling(answered)
-        value = float(self.measure.of(one.sum(0)) - self.measure.of(other.sum(0)))
-        draws = resampling.bootstrap(one, self.measure) - resampling.bootstrap(other, self.measure)
-        bounds = None if is_import(self.metric) else (-1.0, 1.0)
-        interval = resampling.interval(value, draws, bounds=bounds)
+        groups = self._clusters(answered)
+        both = estimate(self.measure, np.stack([one, other]), groups)
+        interval = (both[0] - both[1]).interval()
+        resampling = Resampling(groups, self.seed)
         p = float(resampling.p_values(one[None], other[None], self.measure, FLIPS)[0])
         return Difference(
             intensity=self.intensity,

@@ -31,8 +31,9 @@ from rawdrift.corruptions.declaration import find
 from rawdrift.models.case import Case, Kind
 from rawdrift.runs.store import Finished
 from rawdrift.statistics.basics import Interval, Spread, spread
-from rawdrift.statistics.measures import Array
-from rawdrift.statistics.resampling import holm, kendall_tau, ranks
+from rawdrift.statistics.estimates import Estimates
+from rawdrift.statistics.rankings import agreement, order, rank_bounds, ratio
+from rawdrift.statistics.resampling import holm
 
 
 def analyze(
@@ -43,8 +44,7 @@ def analyze(
 ) -> SynthesisResult:
     """Compute the result, without pictures, from all finished units.
 
-    Values are over all images, each tested once; standard deviations are over folds. Intervals and
-    p-values come from resampling images, or their groups.
+    Values are over all images, each tested once; standard deviations are over folds.
 
     units: iterated several times. failed: reasons by the label of a unit. A pipeline without all of
     its folds is left out. Raises InputError if none is left.
@@ -99,7 +99,6 @@ def _check_defined(grid: Grid) -> None:
 
 def _cells(grid: Grid) -> Iterator[Cell]:
     """List the cells by pipeline and case; p-values are corrected for all of them (Holm)."""
-    drops, draws = grid.drops
     raw = grid.p_values()
     tested = ~np.isnan(raw)
     corrected = np.full(raw.shape, np.nan)
@@ -107,7 +106,7 @@ def _cells(grid: Grid) -> Iterator[Cell]:
     further = grid.further()
     for row, train in enumerate(grid.trained):
         for column, case in enumerate(grid.cases):
-            value = grid.cell_interval(row, column)
+            value = grid.levels[row, column].interval()
             cell = Cell(
                 train=train,
                 kind=case.kind,
@@ -124,7 +123,7 @@ def _cells(grid: Grid) -> Iterator[Cell]:
                 further={name: float(values[row, column]) for name, values in further.items()},
             )
             if tested[row, column]:
-                drop = grid.interval(float(drops[row, column]), draws[row, column])
+                drop = grid.drops[row, column].interval()
                 p_holm = float(corrected[row, column])
                 cell = replace(
                     cell,
@@ -146,33 +145,38 @@ def _psnr(mse: float) -> float | None:
 def _ranking(grid: Grid, kind: Kind) -> list[Ranked]:
     """Rank the pipelines by their mean over the cases of a kind, own views included (Table 5)."""
     chosen = [column for column, case in enumerate(grid.cases) if case.kind == kind]
-    means, draws = grid.values[:, chosen].mean(1), grid.draws[:, chosen].mean(1)
-    drawn_ranks = ranks(draws.T)
-    drops = grid.drops[0]
+    means = _means(grid, kind)
+    low, high = rank_bounds(order(means, seed=grid.seed))
     ranking = []
-    for rank, row in enumerate(np.argsort(-means, kind="stable").tolist(), start=1):
+    for rank, row in enumerate(np.argsort(-means.values, kind="stable").tolist(), start=1):
         others = np.flatnonzero(grid.where(kind)[row])
         worst = others[np.argmin(grid.values[row, others])]
-        mean = grid.value_interval(float(means[row]), draws[row])
-        low, high = np.quantile(drawn_ranks[:, row], [0.025, 0.975])
+        mean = means[row].interval()
         ranking.append(
             Ranked(
                 rank=rank,
-                rank_low=float(low),
-                rank_high=float(high),
+                rank_low=int(low[row]),
+                rank_high=int(high[row]),
                 train=grid.trained[row],
                 mean=mean.value,
                 low=mean.low,
                 high=mean.high,
                 std=spread(grid.by_fold[:, row, chosen].mean(1).tolist()).std,
                 matched=float(grid.values[row, grid.own[row]]),
-                drop=float(drops[row, others].mean()),
+                drop=float(grid.drops.values[row, others].mean()),
                 worst_test=grid.cases[worst].name,
                 worst_severity=grid.cases[worst].severity,
                 worst=float(grid.values[row, worst]),
             )
         )
     return ranking
+
+
+def _means(grid: Grid, kind: Kind) -> Estimates:
+    """The mean of each pipeline's models over the cases of a kind, own views included, (T,)."""
+    chosen = [column for column, case in enumerate(grid.cases) if case.kind == kind]
+    rows = np.arange(len(grid.trained))
+    return grid.levels[rows, np.array(chosen)[:, None]].mean()
 
 
 def _orders(grid: Grid) -> list[Order]:
@@ -194,39 +198,31 @@ def _agreement(grid: Grid) -> Interval | None:
     """Kendall's tau between the rankings on pipelines and on corruptions; 1 is the same order."""
     if len(grid.trained) < 3 or not grid.where("corruption").any():
         return None
-    kinds = [[c.kind == kind for c in grid.cases] for kind in ("isp", "corruption")]
-    value = kendall_tau(*(grid.values[:, columns].mean(1) for columns in kinds))
-    draws = kendall_tau(*(grid.draws[:, columns].mean(1).T for columns in kinds))
-    return None if np.isnan(value) else grid.interval(float(value), draws)
+    return agreement(_means(grid, "isp"), _means(grid, "corruption"), seed=grid.seed)
 
 
 def _average_drops(grid: Grid) -> AverageDrops:
-    isp, corruption, ratio = _average(grid, _mean_drops(grid, "isp")), None, None
+    isp, corruption, over_pipelines = _mean_drop(grid, "isp"), None, None
     severities = dict.fromkeys(c.severity for c in grid.cases if c.kind == "corruption")
     if severities:
-        drops = _mean_drops(grid, "corruption")
-        corruption = _average(grid, drops)
-        ratio = _ratio(grid, _mean_drops(grid, "isp"), drops)
+        drops = _mean_drop(grid, "corruption")
+        corruption, over_pipelines = drops.interval(), ratio(drops, isp)
     return AverageDrops(
-        isp=isp,
+        isp=isp.interval(),
         corruption=corruption,
         severities={
-            severity: _average(grid, _mean_drops(grid, "corruption", severity))
-            for severity in severities
+            severity: _mean_drop(grid, "corruption", severity).interval() for severity in severities
         },
-        ratio=ratio,
+        ratio=over_pipelines,
     )
 
 
 def _case_drops(grid: Grid) -> Iterator[CaseDrop]:
     """Average each case over the pipelines whose own views it isn't."""
-    value, draws = grid.drops
     others = grid.where("isp") | grid.where("corruption")
-    for case, rows, drop, drawn in zip(
-        grid.cases, others.T, value.T, draws.swapaxes(0, 1), strict=True
-    ):
+    for column, (case, rows) in enumerate(zip(grid.cases, others.T, strict=True)):
         if rows.any():
-            mean = grid.interval(float(drop[rows].mean()), drawn[rows].mean(0))
+            mean = grid.drops[rows, column].mean().interval()
             yield CaseDrop(
                 kind=case.kind,
                 test=case.name,
@@ -237,27 +233,9 @@ def _case_drops(grid: Grid) -> Iterator[CaseDrop]:
             )
 
 
-def _average(grid: Grid, drops: Array) -> Interval:
-    """The interval of a drop that `_mean_drops` gives."""
-    return grid.interval(float(drops[0]), drops[1:])
-
-
-def _mean_drops(grid: Grid, kind: Kind, severity: int | None = None) -> Array:
-    """Average over all pipelines and cases of a kind: (1 + B,), of all images and of each draw."""
-    where = grid.where(kind, severity)
-    value, draws = grid.drops
-    return np.concatenate([[value[where].mean()], draws[where].mean(0)])
-
-
-def _ratio(grid: Grid, isp: Array, corruption: Array) -> Interval | None:
-    """The ratio of corruptions to pipelines.
-
-    None unless the drop on pipelines is clearly above zero, since the ratio could be anything.
-    """
-    low = _average(grid, isp).low
-    if low is None or low <= 0:
-        return None
-    return _average(grid, np.divide(corruption, isp, out=np.full_like(isp, np.nan), where=isp > 0))
+def _mean_drop(grid: Grid, kind: Kind, severity: int | None = None) -> Estimates:
+    """Average over all pipelines and cases of a kind."""
+    return grid.drops[grid.where(kind, severity)].mean()
 
 
 def _at_same_distance(grid: Grid, kind: str) -> SameDistance | None:
@@ -266,9 +244,9 @@ def _at_same_distance(grid: Grid, kind: str) -> SameDistance | None:
         return None
     isp, corruption, compared, pairs = matched
     return SameDistance(
-        isp=_average(grid, isp),
-        corruption=_average(grid, corruption),
-        ratio=_ratio(grid, isp, corruption),
+        isp=isp.interval(),
+        corruption=corruption.interval(),
+        ratio=ratio(corruption, isp),
         compared=compared,
         pairs=pairs,
     )
@@ -279,6 +257,7 @@ def _worst(material: Material, grid: Grid, cells: Sequence[Cell], kind: Kind, ta
     drops = [(cell, cell.drop) for cell in cells if cell.kind == kind and cell.drop is not None]
     worst, drop = max(drops, key=lambda pair: (pair[0].is_drop, pair[1]))
     assert worst.p_holm is not None  # it has a drop
+    _, largest = grid.drops[grid.where(kind)].largest(seed=grid.seed)
     return Worst(
         train=worst.train,
         kind=kind,
@@ -287,8 +266,8 @@ def _worst(material: Material, grid: Grid, cells: Sequence[Cell], kind: Kind, ta
         mean=worst.mean,
         matched=worst.mean + drop,
         drop=drop,
-        low=worst.drop_low,
-        high=worst.drop_high,
+        low=largest.low,
+        high=largest.high,
         p_holm=worst.p_holm,
         is_drop=worst.is_drop,
         strength=_strength(worst.test, table, worst.severity) if kind == "corruption" else {},

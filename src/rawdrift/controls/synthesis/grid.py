@@ -1,4 +1,4 @@
-"""The answers of all models to all tests, with intervals and p-values by resampling."""
+"""The answers of all models to all tests, with estimates of all values and drops."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from rawdrift.controls.material import Material
 from rawdrift.controls.synthesis.result import SynthesisRecord
-from rawdrift.imports import is_import
 from rawdrift.models.case import Case, Kind
-from rawdrift.statistics.basics import Interval, effective_size, wilson
+from rawdrift.statistics.estimates import Estimates, estimate
 from rawdrift.statistics.measures import Array, Measure, Outcomes
 from rawdrift.statistics.resampling import FLIPS, Resampling, clusters
 
@@ -52,9 +51,7 @@ class Grid:
                 for kind, values in self.distance.items():
                     distance = record.distance[case.key][kind]
                     values[row, column] += distance / (self.folds * repeats)
-        self.groups = None if data.groups is None else clusters(len(data), data.groups)
-        images = np.arange(len(data))
-        self.resampling = Resampling(images if self.groups is None else self.groups, seed)
+        self.clusters, self.seed = clusters(len(data), data.groups), seed
 
     @property
     def metric(self) -> str:
@@ -71,10 +68,10 @@ class Grid:
         total = sum(self.measure.features(outcomes, self.truth) for outcomes in self.outcomes)
         return np.asarray(total) / len(self.outcomes)
 
-    @cached_property
+    @property
     def values(self) -> Array:
         """The measure over all images, (T, U)."""
-        return self.measure.of(self.features.sum(-2))
+        return self.levels.values
 
     @cached_property
     def by_fold(self) -> Array:
@@ -88,9 +85,9 @@ class Grid:
         )
 
     @cached_property
-    def draws(self) -> Array:
-        """The measure over each of B resampled sets of images, (T, U, B)."""
-        return self.resampling.bootstrap(self.features, self.measure)
+    def levels(self) -> Estimates:
+        """The measure, with its uncertainty, (T, U)."""
+        return estimate(self.measure, self.features, self.clusters)
 
     @cached_property
     def own(self) -> NDArray[np.int64]:
@@ -98,13 +95,10 @@ class Grid:
         return np.array([self.cases.index(Case("isp", name)) for name in self.trained])
 
     @cached_property
-    def drops(self) -> tuple[Array, Array]:
-        """The matched value minus the value, (T, U), and in each resampled set, (T, U, B)."""
-        rows = np.arange(len(self.trained))
-        return (
-            self.values[rows, self.own][:, None] - self.values,
-            self.draws[rows, self.own][:, None] - self.draws,
-        )
+    def drops(self) -> Estimates:
+        """The matched value minus the value, (T, U)."""
+        matched = self.levels[np.arange(len(self.trained)), self.own]
+        return matched[:, None] - self.levels
 
     def per_image(self, row: int, column: int) -> Array:
         """The measure of each image alone, (N,); NaN where it is not defined."""
@@ -119,34 +113,16 @@ class Grid:
         others[np.arange(len(self.trained)), self.own] = False
         return others
 
-    def interval(self, value: float, draws: Array) -> Interval:
-        """The interval of a difference, from its values in resampled sets (B,)."""
-        bounds = None if is_import(self.metric) else (-1.0, 1.0)  # users' own take any value
-        return self.resampling.interval(value, draws, bounds=bounds)
-
-    def value_interval(self, value: float, draws: Array) -> Interval:
-        """The interval of a value, from its values in resampled sets (B,)."""
-        bounds = None if is_import(self.metric) else (0.0, 1.0)
-        return self.resampling.interval(value, draws, bounds=bounds)
-
-    def cell_interval(self, row: int, column: int) -> Interval:
-        """The value of a cell, with Wilson's interval if all draws are equal."""
-        found = self.value_interval(float(self.values[row, column]), self.draws[row, column])
-        if self.metric == "accuracy" and found.low == found.high:
-            right = self.features[row, column, :, 0]
-            n = effective_size(right, self.groups)
-            return Interval(found.value, *wilson(found.value, min(n, self.resampling.count)))
-        return found
-
     def p_values(self) -> Array:
         """P-values of the difference from the matched value, (T, U); NaN for the own views."""
         found = np.full(self.values.shape, np.nan)
+        resampling = Resampling(self.clusters, self.seed)
         # The least p-value must stay small when it is corrected for all comparisons.
         flips = max(FLIPS, 100 * found.size)
         for row, own in enumerate(self.own):
             others = np.arange(len(self.cases)) != own
             matched = np.broadcast_to(self.features[row, own], self.features[row, others].shape)
-            found[row, others] = self.resampling.p_values(
+            found[row, others] = resampling.p_values(
                 matched, self.features[row, others], self.measure, flips
             )
         return found

@@ -95,15 +95,16 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 class Ranked(msgspec.Struct, frozen=True, kw_only=True):
     """A training pipeline in the ranking by its mean over all tests of a kind.
 
-    rank_low, rank_high: between which the rank lies in 95 % of resampled sets of images.
+    rank_low, rank_high: between which the rank lies; those of all ranks of a kind hold together
+        with 95 % confidence.
     mean, low, high: over the tests, own views among the pipelines, with the 95 % interval.
     std: of the mean over the folds. matched: the metric on the own views. drop: `matched` minus
     the mean of the other tests. worst, worst_test, worst_severity: the lowest of the other tests.
     """
 
     rank: int
-    rank_low: float
-    rank_high: float
+    rank_low: int
+    rank_high: int
     train: str
     mean: float
     low: float | None
@@ -191,8 +192,9 @@ class Recall(msgspec.Struct, frozen=True, kw_only=True):
 class Worst(msgspec.Struct, frozen=True, kw_only=True):
     """The test of a kind with the largest drop; claimed drops go first.
 
-    mean, matched: the metric on the test, and on the model's own views. drop, low, high: with its
-    95 % interval. strength: constants of a corruption, by name. recall: of each class; empty for
+    mean, matched: the metric on the test, and on the model's own views. drop: their difference.
+    low, high: the 95 % interval of the largest true drop of the kind, which accounts for the choice
+    of the test. strength: constants of a corruption, by name. recall: of each class; empty for
     masks. images: those that lose most. amplified: how many times their pictures of the change
     enlarge it.
     """
