@@ -29,7 +29,9 @@ def test_no_drop_is_claimed_where_nothing_changes():
     assert result.worst.isp.drop == 0
     assert result.worst.corruption is None
     bound = 3.87 / (N + 3.87)  # t of 299, squared: what no image shows may still be in others
-    assert result.average_drops.isp == Interval(0, pytest.approx(-bound, 0.01), pytest.approx(bound, 0.01))
+    assert result.average_drops.isp == Interval(
+        0, pytest.approx(-bound, 0.01), pytest.approx(bound, 0.01)
+    )
     assert result.average_drops.ratio is None
     assert result.matched.mean == pytest.approx(0.9)
     assert result.headline() == {"matched accuracy": 0.9, "average drop isp": 0}

@@ -1,4 +1,6 @@
+import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,15 +16,15 @@ from rawdrift.controls.synthesis.spec import SynthesisSpec
 from rawdrift.data import load
 from rawdrift.data.spec import Data
 from rawdrift.data.synthetic import drone, expose, microscopy
-from rawdrift.data.synthetic.drone import TILES, Photograph
-from rawdrift.data.synthetic.light import Daylight
+from rawdrift.data.synthetic.cars import parked
+from rawdrift.data.synthetic.drone import TILES, photograph
 from rawdrift.data.synthetic.looks import LABELS, LOOKS
 from rawdrift.data.synthetic.microscopy import scene
-from rawdrift.data.synthetic.parallel import each
-from rawdrift.data.synthetic.scene import GSD, Scene
+from rawdrift.data.synthetic.scene import GSD, Daylight, Scene
 from rawdrift.data.synthetic.smear import FIELD, PIXEL
+from rawdrift.data.synthetic.tall import built
 from rawdrift.data.synthetic.texture import hypot, texture
-from rawdrift.data.synthetic.town import Town, drawn, plan
+from rawdrift.data.synthetic.town import Town, plan
 
 SCENES = 12  # of each kind
 CELLS = tuple(LOOKS)  # labels of cells that are whole and could be named
@@ -192,7 +194,7 @@ def test_images_do_not_depend_on_how_many_threads_draw_them(sets, name, threads)
 def test_what_goes_wrong_in_a_thread_is_raised():
     before = torch.get_num_threads()
     with pytest.raises(ZeroDivisionError):
-        each(lambda i: 1 // (3 - i), 8)
+        expose.each(lambda i: 1 // (3 - i), 8)
     assert torch.get_num_threads() == before
 
 
@@ -415,9 +417,8 @@ def test_groups_are_photographs(sets):
 
 @pytest.mark.parametrize("size", [32, 64, 256, 400])
 def test_tiles_of_a_photograph_are_disjoint(size):
-    photograph = Photograph(np.random.default_rng(5), size)
-    corners = np.array(photograph.tiles)  # along the axes of the photograph
-    assert len(corners) == TILES
+    _, corners = photograph(np.random.default_rng(5), size)  # along the photograph's axes
+    assert corners.shape == (TILES, 2)
     apart = np.abs(corners[:, None] - corners).max(axis=-1)[~np.eye(TILES, dtype=bool)]
     assert apart.min() > size * GSD - 1e-6
 
@@ -427,23 +428,28 @@ def test_most_tiles_hold_a_car(sets, photographs):
         assert data.masks.flatten(1).any(dim=1).float().mean() >= 0.85
 
 
-def picture(town, corner, pixels=128, angle=0.0):
+def picture(town, corner, pixels=128, angle=0.0, cars=()):
     """The picture of a town on a meadow, and the mask of its cars."""
     light = Daylight(np.random.default_rng(1))
-    scene = Scene(town.faces(light, np.random.default_rng(2)), light, angle)
-    return scene.picture(corner, pixels, np.random.default_rng(3))
+    town = replace(town, rng=np.random.default_rng(2))
+    scene = Scene(town.faces(np.reshape(cars, (-1, 3)), light.shadow), light, angle)
+    return scene.picture(np.array(corner), pixels, np.random.default_rng(3))
 
 
-def meadow(cars=()):
-    town = Town(np.random.default_rng(0), cars=list(cars))
+def meadow():
+    town = Town(np.random.default_rng(0))
     town.patch("meadow", (-99, 99), (-99, 99))
     return town
 
 
+def cars_of_a_town():
+    rng = np.random.default_rng(3)
+    return parked(plan(rng, 60).cars, rng)
+
+
 def test_cars_are_as_large_as_cars():
-    for car in plan(np.random.default_rng(3), 60).cars[:3]:
-        corner = car.x - 64 * GSD, car.y - 64 * GSD
-        _, inner = picture(meadow([car]), corner)
+    for car in cars_of_a_town()[:3]:
+        _, inner = picture(meadow(), car[:2] - 64 * GSD, cars=[car])
         rows, columns = np.nonzero(inner)
         along = np.cov(columns, rows)
         spread = np.sqrt(12 * np.linalg.eigvalsh(along)) * GSD  # sides of a rectangle
@@ -451,19 +457,38 @@ def test_cars_are_as_large_as_cars():
         assert 3.7 < spread[1] < 5.4
         # And it looks where the plan says.
         _, vectors = np.linalg.eigh(along)
-        heading = np.array((np.cos(car.heading), np.sin(car.heading)))
+        heading = np.array((np.cos(car[2]), np.sin(car[2])))
         assert abs(vectors[:, 1] @ heading) > 0.99
 
 
 def test_a_tree_hides_what_is_below_it_from_the_mask():
-    car = plan(np.random.default_rng(3), 60).cars[0]
-    corner = car.x - 64 * GSD, car.y - 64 * GSD
-    town = meadow([car])
-    _, free = picture(town, corner)
-    town.tree(car.x + 1, car.y + 1, (1.0, 1.0))
-    _, hidden = picture(town, corner)
+    car = cars_of_a_town()[0]
+    corner, town = car[:2] - 64 * GSD, meadow()
+    _, free = picture(town, corner, cars=[car])
+    town.tree(car[0] + 1, car[1] + 1, (1.0, 1.0))
+    _, hidden = picture(town, corner, cars=[car])
     assert 0.2 < hidden.sum() / free.sum() < 0.9
     assert not (hidden & ~free).any()
+
+
+def test_no_car_is_in_the_way_of_another():
+    places = [(0, 0, 0, 0), (4, 0, 0, 0), (0, 3, 0, 0), (0, 1, math.pi, 0), (20, 0, 0, 0)]
+    cars = parked(places, np.random.default_rng(0))
+    np.testing.assert_allclose(cars[:, :2], [(0, 0), (0, 3), (20, 0)])
+
+
+def test_buildings_are_as_large_as_they_were_put():
+    """Walls of a flat roof and of a gable, and nothing outside of their eaves."""
+    rows = np.array([(0.0, 0.0, 12.0, 8.0, 5.0, 0.0), (50.0, 9.0, 8.0, 12.0, 4.0, 1.0)])
+    made = built(rows, np.array((0.0, 0.0)), np.random.default_rng(0))
+    for x, y, along, across, height, gable in rows:
+        corners = made.corners[made.order == height]
+        low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
+        out = 0.2 + 1e-4  # eaves or a parapet
+        assert (np.abs(low[:2] - (x - along / 2, y - across / 2)) < out).all()
+        assert (np.abs(high[:2] - (x + along / 2, y + across / 2)) < out).all()
+        assert low[2] == pytest.approx(0)
+        assert high[2] > height + 0.59 * 4 * gable
 
 
 def test_masks_follow_the_picture(photographs):
@@ -480,12 +505,6 @@ def test_masks_follow_the_picture(photographs):
             elsewhere.append(slope[~binary_dilation(mask, iterations=6)].mean())
     assert len(edges) > 15
     assert np.mean(edges) > 2 * np.mean(elsewhere)
-
-
-def test_things_are_drawn_by_their_shares():
-    rng = np.random.default_rng(4)
-    counts = Counter(drawn(rng, {"a": 3, "b": 1}) for _ in range(2000))
-    assert counts["a"] / 2000 == pytest.approx(0.75, abs=0.04)
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.7, 2.5])
@@ -506,20 +525,13 @@ def test_a_patch_covers_its_rectangle_alone(angle):
     assert not changed[outside > GSD].any()
 
 
-def test_shadows_point_away_from_the_sun():
-    town = Photograph(np.random.default_rng(3), 64)
-    x, y, up = town.light.sun
-    assert up == pytest.approx(np.sin(town.light.elevation))
-    flat = town.light.direct + town.light.around
-    assert flat[1] == pytest.approx(1.0, abs=0.15)
-    assert np.dot(town.light.shadow, (x, y)) < 0
-
-
-def test_a_shadow_is_as_long_as_the_sun_is_low():
+def test_shadows_point_away_from_the_sun_and_are_long_when_it_is_low():
     light = Daylight(np.random.default_rng(3))
-    for elevation, length in ((np.pi / 4, 1.0), (np.arctan(0.5), 2.0)):
-        light.elevation = elevation
-        assert np.hypot(*light.shadow) == pytest.approx(length)
+    assert np.linalg.norm(light.sun) == pytest.approx(1)
+    flat = light.direct + light.around
+    assert flat[1] == pytest.approx(1.0, abs=0.15)
+    assert np.dot(light.shadow, light.sun[:2]) < 0
+    assert np.hypot(*light.shadow) == pytest.approx(1 / np.tan(np.arcsin(light.sun[2])))
 
 
 def test_the_lens_of_the_drone_leaves_no_finer_detail_than_its_sigma(photographs):

@@ -10,18 +10,17 @@ from torch import nn
 from rawdrift.camera.camera import Camera
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.spec import Data
-from rawdrift.data.synthetic.expose import check_order, irradiance, through_lens
+from rawdrift.data.synthetic.cars import parked
+from rawdrift.data.synthetic.expose import Shots, check_order, record, seeded, through_lens
 from rawdrift.data.synthetic.faces import turned
-from rawdrift.data.synthetic.light import Daylight
-from rawdrift.data.synthetic.parallel import each
-from rawdrift.data.synthetic.scene import GSD, Scene
+from rawdrift.data.synthetic.scene import GSD, Daylight, Scene
 from rawdrift.data.synthetic.texture import Array, Rng
 from rawdrift.data.synthetic.town import plan
 from rawdrift.sensor import Sensor
 
 CAMERA = replace(Camera.load("raw-drone"), adc_bits=12)  # in 16, as its provenance says
 TILES = 12  # of a photograph
-LEAST = ((120.0, 4), (90.0, 3))  # width and height of a photograph, in meters and in tiles
+EXTENT = (120.0, 90.0)  # width and height of a photograph, meters; at least 4 and 3 tiles
 MARGIN = 8  # pixels around a tile that a lens may blur into it
 
 
@@ -39,73 +38,41 @@ def make(images: int, size: int = 96, seed: int = 0) -> RawDataset:
     check_order(images, size, seed)
     assert CAMERA.optics is not None
     sigma = CAMERA.optics.psf_sigma
-    # The lens blurs the scene around the tile into it, so it comes before the tile is cut out.
-    sensor = Sensor(CAMERA, optics=nn.Identity())
-    mosaics = torch.empty(images, size, size, dtype=torch.uint16)
-    masks = torch.empty(images, size, size, dtype=torch.uint8)
     inner = slice(MARGIN, -MARGIN)
 
-    def take(number: int) -> None:
-        """Take the tiles of one photograph."""
-        photograph = Photograph(_rng(seed, 0, number), size)
+    def shoot(number: int) -> Shots:
+        scene, corners = photograph(seeded(seed, 0, number), size)
         for i in range(number * TILES, min(images, (number + 1) * TILES)):
-            rng = _rng(seed, 1, i)
-            picture, mask = photograph.tile(photograph.tiles[i % TILES], rng)
-            picture = through_lens(picture, sigma)[:, inner, inner]
-            light = torch.from_numpy(np.ascontiguousarray(picture))
-            noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
-            mosaics[i] = sensor.digital(irradiance(light, CAMERA), noise)
-            masks[i] = torch.from_numpy(mask)
+            rng = seeded(seed, 1, i)
+            corner = corners[i % TILES] - MARGIN * GSD
+            picture, cars = scene.picture(corner, size + 2 * MARGIN, rng)
+            light = torch.from_numpy(through_lens(picture, sigma)[:, inner, inner])
+            yield i, rng, light.contiguous(), torch.from_numpy(cars[inner, inner])
 
-    each(take, -(-images // TILES))
-    return RawDataset(
-        mosaics=mosaics,
-        images=tuple(f"{seed}-{i:05d}" for i in range(images)),
-        cameras=(CAMERA,),
-        camera_index=torch.zeros(images, dtype=torch.long),
-        masks=masks,
-        groups=tuple(f"{seed}-photograph-{i // TILES:04d}" for i in range(images)),
-    )
+    # The lens blurs the scene around the tile into it, so it comes before the tile is cut out.
+    sensor = Sensor(CAMERA, optics=nn.Identity())
+    groups = tuple(f"{seed}-photograph-{i // TILES:04d}" for i in range(images))
+    count = -(-images // TILES)
+    return record(shoot, count, images, size, seed, CAMERA, sensor, groups=groups)
 
 
-class Photograph:
-    """A town of its own, under its own light.
+def photograph(rng: Rng, size: int) -> tuple[Scene, Array]:
+    """Return a town of its own under its own light, and corners (TILES, 2) of tiles.
 
-    tiles: upper left corners, in meters, of `TILES` disjoint tiles in random order. If there are
+    The corners are the upper left ones, in meters, of disjoint tiles in random order. If there are
     enough cars, all tiles but one hold the middle of a car.
     """
-
-    def __init__(self, rng: Rng, size: int):
-        self.size, self.angle = size, rng.uniform(0, 2 * math.pi)
-        self.light = Daylight(rng)
-        side = size * GSD
-        columns, rows = (max(math.ceil(length / side), least) for length, least in LEAST)
-        left, top = -columns * side / 2, -rows * side / 2
-        self.town = plan(rng, math.hypot(left, top))
-        self.scene = Scene(self.town.faces(self.light, rng), self.light, self.angle)
-        cars = np.array([car[:2] for car in self.town.cars]).reshape(-1, 2)
-        with_car = set(
-            map(tuple, ((turned(cars, -self.angle) - (left, top)) // side).astype(int).tolist())
-        )
-        cells = [divmod(int(cell), rows) for cell in rng.permutation(columns * rows)]
-        # A stable sort: cells with a car first, but one of them after those without.
-        cells.sort(key=lambda cell: cell not in with_car)
-        full = min(sum(cell in with_car for cell in cells), TILES - 1)
-        chosen = cells[:full] + cells[::-1][: TILES - full]
-        self.tiles = [
-            (left + column * side, top + row * side)
-            for column, row in (chosen[i] for i in rng.permutation(TILES))
-        ]
-
-    def tile(self, corner: tuple[float, float], rng: Rng) -> tuple[Array, Array]:
-        """Return linear RGB (3, H, W) float32 before the lens, and where cars are seen.
-
-        The picture has `MARGIN` more pixels on each side than the mask (size, size) bool.
-        """
-        x, y = (at - MARGIN * GSD for at in corner)
-        picture, cars = self.scene.picture((x, y), self.size + 2 * MARGIN, rng)
-        return picture, cars[MARGIN:-MARGIN, MARGIN:-MARGIN]
-
-
-def _rng(seed: int, *key: int) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+    angle, light, side = rng.uniform(0, 2 * math.pi), Daylight(rng), size * GSD
+    counts = np.maximum(np.ceil(np.array(EXTENT) / side), (4, 3)).astype(int)
+    start = -counts * side / 2
+    town = plan(rng, math.hypot(*start))
+    cars = parked(town.cars, rng)
+    cells = np.floor((turned(cars[:, :2], -angle) - start) / side).astype(int)
+    with_car = np.zeros(counts, bool)
+    with_car[tuple(cells[((cells >= 0) & (cells < counts)).all(axis=1)].T)] = True
+    order = rng.permutation(with_car.size)
+    order = order[np.argsort(~with_car.flat[order], kind="stable")]  # those with a car first
+    full = min(with_car.sum(), TILES - 1)
+    chosen = rng.permutation(np.concatenate([order[:full], order[::-1][: TILES - full]]))
+    corners = start + side * np.column_stack(np.unravel_index(chosen, tuple(counts)))
+    return Scene(town.faces(cars, light.shadow), light, angle), corners

@@ -12,10 +12,9 @@ from rawdrift.checks import choose
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.spec import Data
 from rawdrift.data.synthetic import cells
-from rawdrift.data.synthetic.expose import check_order, irradiance
+from rawdrift.data.synthetic.expose import Shots, check_order, record, seeded
 from rawdrift.data.synthetic.looks import LABELS, LOOKS
 from rawdrift.data.synthetic.nuclei import NUCLEI, Rng
-from rawdrift.data.synthetic.parallel import each
 from rawdrift.data.synthetic.smear import Smear
 from rawdrift.sensor import Sensor
 
@@ -57,27 +56,23 @@ def make(images: int, size: int = 96, seed: int = 0, balanced: bool = False) -> 
     them, or, balanced, all equally often. Image i of a seed is the same, however many are made.
     """
     check_order(images, size, seed)
-    sensor = Sensor(CAMERA)
     labels = _order(dict.fromkeys(LABELS, 1) if balanced else COUNTS, images, seed)
-    mosaics = torch.empty(images, size, size, dtype=torch.uint16)
-    masks = torch.empty(images, size, size, dtype=torch.uint8)
-
-    def take(i: int) -> None:
-        rng = _rng(seed, 0, i)
-        light, masks[i] = scene(labels[i], rng, size)
-        noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        mosaics[i] = sensor.digital(irradiance(light, CAMERA), noise)
-
-    each(take, images)
     classes = tuple(sorted(set(labels)))
-    return RawDataset(
-        mosaics=mosaics,
-        images=tuple(f"{seed}-{i:05d}" for i in range(images)),
-        cameras=(CAMERA,),
-        camera_index=torch.zeros(images, dtype=torch.long),
+
+    def shoot(i: int) -> Shots:
+        rng = seeded(seed, 0, i)
+        yield i, rng, *scene(labels[i], rng, size)
+
+    return record(
+        shoot,
+        images,
+        images,
+        size,
+        seed,
+        CAMERA,
+        Sensor(CAMERA),
         classes=classes,
         labels=torch.tensor([classes.index(label) for label in labels]),
-        masks=masks,
     )
 
 
@@ -119,9 +114,5 @@ def _order(shares: Mapping[str, int], images: int, seed: int) -> list[str]:
                 lag[label] += share
             dealt.append(max(lag, key=lag.__getitem__))
             lag[dealt[-1]] -= total
-        labels += [dealt[i] for i in _rng(seed, 1, turn).permutation(len(dealt))]
+        labels += [dealt[i] for i in seeded(seed, 1, turn).permutation(len(dealt))]
     return labels[:images]
-
-
-def _rng(seed: int, *key: int) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))

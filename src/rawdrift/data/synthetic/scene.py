@@ -11,7 +11,6 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import uniform_filter
 
 from rawdrift.data.synthetic.faces import CAR, GROUND, TALL, Faces, turned
-from rawdrift.data.synthetic.light import Daylight
 from rawdrift.data.synthetic.texture import Array, Rng, texture
 
 GSD = 0.06  # ground sampling distance: the side of a pixel on the ground
@@ -19,7 +18,29 @@ ALTITUDE = 250.0  # of the camera, which is above (0, 0)
 _FINER = 2  # times as many rows and columns are drawn at first
 _SCALES = (6.0, 1.5, 0.4)  # of broad, mid and fine texture
 _RAGGED = 0.12  # how far edges of natural ground stray
-Point = tuple[float, float]
+
+
+class Daylight:
+    """Light of a day between hazy and clear, never near noon.
+
+    sun: the unit vector (x, y, z) to it. shadow: the way (x, y) from a point to its shadow on the
+    ground, for each meter of height. direct, around: sunlight and skylight from a white surface on
+    flat open ground, (3,). haze: light that the air adds, (3,). exposure: the value of a white
+    surface.
+    """
+
+    def __init__(self, rng: Rng):
+        azimuth, elevation = rng.uniform(0, 2 * math.pi), rng.uniform(0.44, 1.05)
+        flat, up = math.cos(elevation), math.sin(elevation)
+        self.sun = np.array((flat * math.cos(azimuth), flat * math.sin(azimuth), up), np.float32)
+        self.shadow = -self.sun[:2] / self.sun[2]
+        share = rng.uniform(0.25, 0.75)
+        warm = rng.uniform(0.0, 1.0) * share
+        cast = np.exp(rng.normal(0, 0.03, 3))
+        self.direct = (share * cast * (1 + 0.10 * warm, 1, 1 - 0.16 * warm)).astype(np.float32)
+        self.around = ((1 - share) * cast * (0.88, 0.97, 1.16)).astype(np.float32)
+        self.haze = rng.uniform(0.5, 1.5) * np.array((0.010, 0.012, 0.016), np.float32)
+        self.exposure = 1.2 * math.exp(rng.normal(0, 0.18))
 
 
 class Scene:
@@ -56,7 +77,7 @@ class Scene:
         rows = [np.column_stack([light.reshape(-1, 6), rest]) for light in (shaded, lit)]
         return np.stack(rows, axis=1).reshape(-1, 12).astype(np.float32)
 
-    def picture(self, corner: Point, pixels: int, rng: Rng) -> tuple[Array, Array]:
+    def picture(self, corner: Array, pixels: int, rng: Rng) -> tuple[Array, Array]:
         """Return linear RGB (3, H, W) float32 and where cars are seen (H, W) bool.
 
         corner: of the upper left, along the turned axes.
@@ -67,7 +88,9 @@ class Scene:
         broad, mid, fine, _ = noise
 
         names = np.arange(len(self.kind))
-        face = self.seen.draw(np.zeros((pixels, pixels), np.int32), corner, self.natural, names)
+        face = self.seen.draw(
+            np.zeros((pixels, pixels), np.int32), corner, self.natural, names, GSD
+        )
         strays = [_RAGGED / GSD * (0.7 * mid + 0.5 * side) for side in (fine, fine.T)]
         rows, columns = np.indices(face.shape) + np.rint(strays).astype(int)
         face = face[rows.clip(0, pixels - 1), columns.clip(0, pixels - 1)]
@@ -77,9 +100,9 @@ class Scene:
         for kind in (CAR, TALL):
             shadow = self.shadows.draw(shadow, corner, self.kind == kind, self.kind, GSD / _FINER)
 
-        parts = self.table.take(2 * face + (shadow <= self.kind[face]), axis=0)
-        parts = (parts[::_FINER] + parts[1::_FINER]) / _FINER
-        parts = (parts[:, ::_FINER] + parts[:, 1::_FINER]) / _FINER
+        row = 2 * face + (shadow <= self.kind[face])
+        cells = [row[i::_FINER, j::_FINER] for i, j in np.ndindex(_FINER, _FINER)]
+        parts = np.asarray(sum(self.table.take(cell, axis=0) for cell in cells)) / _FINER**2
         parts = np.ascontiguousarray(np.moveaxis(parts, -1, 0))
         first, second, contrast, (car, tall) = parts[:3], parts[3:6], parts[6:10], parts[10:]
         color = first + np.clip(0.5 + 0.5 * mid + 0.4 * broad, 0, 1) * (second - first)
@@ -98,9 +121,7 @@ class _Outlines:
         x, y = np.ascontiguousarray(corners.T)
         self.bounds = np.stack([x.min(axis=0), y.min(axis=0), -x.max(axis=0), -y.max(axis=0)])
 
-    def draw(
-        self, image: Array, start: Point, which: Array, values: Array, side: float = GSD
-    ) -> Array:
+    def draw(self, image: Array, start: Array, which: Array, values: Array, side: float) -> Array:
         """Return an image with values in some faces. side: of its pixels; start: its corner."""
         (x, y), length = start, len(image) * side
         ends = np.array(((x + length,), (y + length,), (-x,), (-y,)))

@@ -4,129 +4,94 @@ Roads run along x, a block apart in y, and are lined by lots on both sides.
 """
 
 import math
-from bisect import bisect
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import numpy as np
 
-from rawdrift.data.synthetic.buildings import Building
-from rawdrift.data.synthetic.cars import KINDS, Car, bodies
-from rawdrift.data.synthetic.faces import GROUND, Color, Contrast, Faces, faces, joined
-from rawdrift.data.synthetic.light import Daylight
+from rawdrift.data.synthetic.cars import bodies
+from rawdrift.data.synthetic.faces import GROUND, Faces, faces, joined, rectangle
+from rawdrift.data.synthetic.tall import built, crowns
 from rawdrift.data.synthetic.texture import Array, Rng
-from rawdrift.data.synthetic.trees import Tree, crowns
 
 Span = tuple[float, float]
-_Kind = TypeVar("_Kind")
 
 
-class Material(NamedTuple):
-    """Ground that changes between two colors over meters. built: 1 over natural ground."""
-
-    color: Color
-    other: Color
-    contrast: Contrast
-    built: int = 0
-
-
+# Of each material of the ground: the two colors between which it changes over meters, the contrast
+# of its texture, and its order: what is built is over natural ground.
 MATERIALS = {
-    "lawn": Material((0.045, 0.067, 0.019), (0.072, 0.076, 0.03), (0.1, 0.13, 0.12, 1.1)),
-    "meadow": Material((0.062, 0.075, 0.027), (0.105, 0.095, 0.05), (0.14, 0.2, 0.2, 1.4)),
-    "gravel": Material((0.19, 0.175, 0.15), (0.14, 0.13, 0.1), (0.08, 0.12, 0.1, 1.2)),
-    "crop": Material((0.05, 0.078, 0.024), (0.072, 0.088, 0.034), (0.1, 0.1, 0.2, 1)),
-    "soil": Material((0.105, 0.078, 0.055), (0.125, 0.096, 0.07), (0.1, 0.1, 0.1, 1)),
-    "stubble": Material((0.2, 0.165, 0.095), (0.15, 0.13, 0.075), (0.1, 0.1, 0.1, 1)),
-    "asphalt": Material((0.063, 0.063, 0.067), (0.078, 0.076, 0.075), (0.07, 0.07, 0.06, 0.8), 1),
-    "slabs": Material((0.20, 0.19, 0.175), (0.16, 0.155, 0.145), (0.06, 0.08, 0.07, 0.6), 1),
-    "curb": Material((0.24, 0.235, 0.225), (0.24, 0.235, 0.225), (0.04, 0.08, 0.1, 0.4), 1),
-    "paint": Material((0.32, 0.32, 0.31), (0.5, 0.5, 0.48), (0.1, 0.15, 0.22, 0.3), 1),
+    "lawn": ((0.045, 0.067, 0.019), (0.072, 0.076, 0.03), (0.1, 0.13, 0.12, 1.1), -2),
+    "meadow": ((0.062, 0.075, 0.027), (0.105, 0.095, 0.05), (0.14, 0.2, 0.2, 1.4), -2),
+    "gravel": ((0.19, 0.175, 0.15), (0.14, 0.13, 0.1), (0.08, 0.12, 0.1, 1.2), -2),
+    "crop": ((0.05, 0.078, 0.024), (0.072, 0.088, 0.034), (0.1, 0.1, 0.2, 1), -2),
+    "soil": ((0.105, 0.078, 0.055), (0.125, 0.096, 0.07), (0.1, 0.1, 0.1, 1), -2),
+    "stubble": ((0.2, 0.165, 0.095), (0.15, 0.13, 0.075), (0.1, 0.1, 0.1, 1), -2),
+    "asphalt": ((0.063, 0.063, 0.067), (0.078, 0.076, 0.075), (0.07, 0.07, 0.06, 0.8), -1),
+    "slabs": ((0.20, 0.19, 0.175), (0.16, 0.155, 0.145), (0.06, 0.08, 0.07, 0.6), -1),
+    "curb": ((0.24, 0.235, 0.225), (0.24, 0.235, 0.225), (0.04, 0.08, 0.1, 0.4), -1),
+    "paint": ((0.32, 0.32, 0.31), (0.5, 0.5, 0.48), (0.1, 0.15, 0.22, 0.3), -1),
 }
-APART = 5.0  # meters from car to car, except side by side
-_PAINTS: dict[Color, float] = {
-    (0.84, 0.85, 0.86): 0.24,  # white
-    (0.46, 0.47, 0.49): 0.17,  # silver
-    (0.13, 0.135, 0.15): 0.19,  # gray
-    (0.025, 0.026, 0.03): 0.17,  # black
-    (0.035, 0.075, 0.22): 0.09,  # blue
-    (0.36, 0.035, 0.03): 0.08,  # red
-    (0.03, 0.12, 0.06): 0.02,  # green
-    (0.38, 0.30, 0.20): 0.02,  # beige
-    (0.55, 0.36, 0.03): 0.02,  # yellow
-}
-_TILES = ((0.20, 0.085, 0.055), (0.13, 0.075, 0.06), (0.07, 0.072, 0.078), (0.10, 0.10, 0.10))
-_FELTS = ((0.24, 0.23, 0.21), (0.14, 0.14, 0.14), (0.34, 0.34, 0.34), (0.09, 0.10, 0.09))
-_WALLS = ((0.55, 0.50, 0.42), (0.60, 0.58, 0.54), (0.30, 0.15, 0.10), (0.42, 0.40, 0.36))
-_LEAVES = ((0.038, 0.062, 0.024), (0.03, 0.05, 0.024), (0.055, 0.072, 0.028), (0.045, 0.06, 0.03))
 
 
 @dataclass
 class Town:
-    """Things as they are put there; rng draws how each looks. Later ground covers earlier ground.
+    """Things as they are put there, in rows of numbers. Later ground covers earlier ground.
 
     y is counted from `start`, and grows with `side` (1 or -1).
     """
 
     rng: Rng
-    ground: list[tuple[Any, ...]] = field(default_factory=list)  # material, x, y and brightness
-    cars: list[Car] = field(default_factory=list)
-    buildings: list[Building] = field(default_factory=list)
-    trees: list[Tree] = field(default_factory=list)
+    ground: list[tuple[Any, ...]] = field(
+        default_factory=list
+    )  # material, ends in x and y, brightness
+    cars: list[tuple[float, ...]] = field(default_factory=list)  # places for them, see `parked`
+    buildings: list[tuple[float, ...]] = field(default_factory=list)  # see `built`
+    trees: list[tuple[float, ...]] = field(default_factory=list)  # see `crowns`
     start: float = 0.0
     side: int = 1
 
-    def faces(self, light: Daylight, rng: Rng) -> Faces:
-        """Return the faces of everything; rng draws roofs and leaves."""
-        buildings = [building.faces(light, rng) for building in self.buildings]
-        return joined([self._floor(), bodies(self.cars), *buildings, crowns(self.trees, rng)])
+    def faces(self, cars: Array, shadow: Array) -> Faces:
+        """Return the faces of everything, with cars (N, 3) as `parked` gives them.
 
-    def _floor(self) -> Faces:
-        names, spans, tints = zip(*self.ground, strict=True)
-        color, other, contrast, built = zip(*(MATERIALS[name] for name in names), strict=True)
-        left, right, near, far = np.array(spans).T
-        x, y, tint = (left, right, right, left), (near, near, far, far), np.array(tints)[:, None]
-        corners = np.stack([x, y, np.zeros((4, len(left)))]).T
-        order = np.array(built) - 2.0
-        return faces(corners, tint * color, contrast, tint * other, GROUND, order)
+        shadow: see `Daylight.shadow`.
+        """
+        names, *numbers = zip(*self.ground, strict=True)
+        (left, right, near, far), tint = np.array(numbers[:4]), np.array(numbers[4])[:, None]
+        corners = rectangle((left + right) / 2, (near + far) / 2, right - left, far - near)
+        color, other, contrast, order = zip(*(MATERIALS[name] for name in names), strict=True)
+        ground = faces(corners, tint * color, contrast, tint * other, GROUND, order)
+        buildings, trees = np.reshape(self.buildings, (-1, 6)), np.reshape(self.trees, (-1, 4))
+        things = bodies(cars, self.rng), built(buildings, shadow, self.rng)
+        return joined([ground, *things, crowns(trees, self.rng)])
 
     def patch(self, material: str, x: Span, y: Span, tint: float = 1.0) -> None:
         """Put a rectangle of ground there. tint: its brightness."""
         near, far = sorted(self.start + self.side * end for end in y)
-        self.ground.append((material, (*x, near, far), tint))
+        self.ground.append((material, *x, near, far, tint))
 
     def lay(self, material: str, x: Span, y: Span) -> None:
         """Put ground of some brightness there. Asphalt was opened and closed again in places."""
         rng = self.rng
         self.patch(material, x, y, rng.uniform(0.8, 1.25))
-        for _ in range(rng.poisson((x[1] - x[0]) * (y[1] - y[0]) / 130)):
-            if material == "asphalt":
+        if material == "asphalt":
+            for _ in range(rng.poisson((x[1] - x[0]) * (y[1] - y[0]) / 130)):
                 (a, b), (long, wide) = rng.uniform(*np.transpose((x, y))), rng.uniform(0.6, (9, 2))
                 mended = (a, min(a + long, x[1])), (b, min(b + wide, y[1]))
                 self.patch(material, *mended, rng.uniform(0.62, 1.3))
 
     def car(self, x: float, y: float, heading: float | None = None, spread: float = 0.15) -> None:
         """Put a car near (x, y); by default across the road."""
-        rng = self.rng
-        x, y = x + rng.normal(0, spread), self.start + self.side * y + rng.normal(0, spread / 2)
-        heading = math.pi / 2 * rng.choice((-1, 1)) if heading is None else heading
-        paint = np.multiply(drawn(rng, _PAINTS), rng.uniform(0.8, 1.2))
-        self.cars.append(Car(x, y, heading + rng.normal(0, 0.03), drawn(rng, KINDS), paint))
+        if heading is None:
+            heading = math.pi * (self.rng.integers(2) - 0.5)
+        self.cars.append((x, self.start + self.side * y, heading, spread))
 
     def building(self, x: float, y: float, sides: Span, height: float, gable: bool) -> None:
-        """Put a building about (x, y). Its ridge is along its longer side."""
-        rng, heading = self.rng, 0.0 if sides[0] > sides[1] else math.pi / 2
-        roof, wall = rng.choice(_TILES if gable else _FELTS), rng.choice(_WALLS)
-        place = x, self.start + self.side * y, height, heading, max(sides), min(sides)
-        self.buildings.append(Building(*place, gable, roof, wall))
+        """Put a building about (x, y)."""
+        self.buildings.append((x, self.start + self.side * y, *sides, height, gable))
 
     def tree(self, x: float, y: float, radius: Span) -> None:
-        """Put a tree at (x, y)."""
-        rng = self.rng
-        size, leaves = rng.uniform(*radius), rng.choice(_LEAVES) * rng.uniform(0.75, 1.3)
-        place = x, self.start + self.side * y, size * rng.uniform(1.6, 2.6)
-        self.trees.append(Tree(*place, size, leaves))
+        """Put a tree at (x, y), whose radius is in a range."""
+        self.trees.append((x, self.start + self.side * y, *radius))
 
 
 # What stands on a lot, from left to right, and from the road at y = 0 to y = depth.
@@ -164,7 +129,9 @@ def parking(town: Town, left: float, right: float, depth: float) -> None:
         town.building((left + right) / 2, (17 + depth) / 2, sides, height, gable=False)
         depth = 17.0
     town.lay("curb", (left + 0.6, right - 0.6), (0, depth))
-    town.lay(drawn(rng, {"asphalt": 4, "slabs": 1}), (left + 0.75, right - 0.75), (0, depth))
+    town.lay(
+        rng.choice(("asphalt", "slabs"), p=(0.8, 0.2)), (left + 0.75, right - 0.75), (0, depth)
+    )
     full, stall, begin = rng.uniform(0.35, 0.9), rng.uniform(2.4, 2.6), left + rng.uniform(1.5, 3.5)
     count = int((right - 1.5 - begin) / stall)
     for y in (0.7, 11.5, 16.8, 27.6):  # with an aisle before every second row
@@ -210,14 +177,16 @@ def street(town: Town, left: float, right: float, depth: float) -> None:
         town.car(x, town.rng.uniform(3, depth))
 
 
-LOTS: dict[Callable[..., None], Span] = {  # what stands there, and how wide
+LOTS: dict[Any, Span] = {  # what stands there, and how wide
     house: (13, 22),
     parking: (18, 42),
     green: (8, 26),
     farmland: (26, 50),
     street: (6, 8),
 }
-_STYLES = (  # shares of lots in a suburb, a business park and the country
+_STYLES: tuple[
+    dict[Any, float], ...
+] = (  # shares of lots in a suburb, a business park, the country
     {house: 0.65, parking: 0.15, green: 0.1, street: 0.1},
     {parking: 0.75, green: 0.15, street: 0.1},
     {farmland: 0.45, house: 0.25, parking: 0.25, street: 0.05},
@@ -252,33 +221,13 @@ def plan(rng: Rng, reach: float) -> Town:
             lots = replace(beside, start=y + side * (half + walk))
             right = -reach - rng.uniform(0, 20)
             while right < reach:
-                build = drawn(rng, shares)
+                build = rng.choice(list(shares), p=list(shares.values()))
                 left, right = right, right + rng.uniform(*LOTS[build])
                 build(lots, left, right, block / 2 - half - walk)
-    return replace(town, cars=_apart(town.cars))
+    return town
 
 
 def _places(rng: Rng, reach: float, least: float, most: float) -> Array:
     """Return places along a road, a random distance from one to the next."""
     places = -reach + np.cumsum(rng.uniform(least, most, int(2 * reach / least)))
     return places[places < reach]
-
-
-def _apart(cars: list[Car]) -> list[Car]:
-    """Return cars less those in the way of an earlier one: near it both along and beside it."""
-    x, y, heading = np.array([car[:3] for car in cars], np.float32).reshape(-1, 3).T
-    place, way = x + 1j * y, np.exp(1j * heading)
-    apart = (place[:, None] - place) / way
-    beside = np.where(np.abs((way[:, None] / way).real) > 0.7, 2.2, APART)
-    touch = (np.abs(apart.real) < APART) & (np.abs(apart.imag) < beside)
-    return [
-        car
-        for car, crowded in zip(cars, np.tril(touch, -1).any(axis=1), strict=True)
-        if not crowded
-    ]
-
-
-def drawn(rng: Rng, shares: Mapping[_Kind, float]) -> _Kind:
-    """Draw one of the kinds, as likely as its share."""
-    ends = list(accumulate(shares.values()))
-    return list(shares)[bisect(ends, ends[-1] * rng.random())]
