@@ -7,6 +7,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from matplotlib.colors import to_rgb
 
 from rawdrift.camera.camera import Camera
 from rawdrift.cfa import PATTERNS, offsets
@@ -16,6 +17,7 @@ from rawdrift.data.duplicates import Duplicates
 from rawdrift.data.frame import Frame, Row
 from rawdrift.data.noise import NoiseCurve
 from rawdrift.report.dataset import sample_sheet
+from rawdrift.report.style import TRUTH
 
 from conftest import write_folder
 
@@ -224,7 +226,9 @@ def test_the_sheet_shows_the_pictures_and_the_outlines_of_masks(label, tmp_path)
     shown = {tuple(pixel) for pixel in pixels.tolist()}
     first = next(iter(samples(made, 1)))
     assert tuple(np.uint8(first.picture[-1, -1] * 255).tolist()) in shown
-    assert ((0, 255, 0) in shown) == (label == "")  # only where there is no label to tell
+    assert (tuple(np.uint8(255 * np.array(to_rgb(TRUTH)))) in shown) == (
+        label == ""
+    )  # only where there is no label to tell
 
 
 def test_the_sheet_is_written_by_the_command(folder, tmp_path, capsys):

@@ -15,6 +15,7 @@ from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
 from rawdrift.data.spec import Data
 from rawdrift.models.case import Case
 from rawdrift.models.spec import Task
+from rawdrift.report.pictures import read_picture
 from rawdrift.runs.compute import Compute
 from rawdrift.runs.store import Store
 
@@ -157,6 +158,18 @@ def test_masks_are_segmented(tmp_path):
     pixels = [torch.tensor(record.outcomes["isp/bi,s,me"]) for record in records]
     shared, found, there = torch.cat(pixels).sum(0)[0].tolist()
     assert result.cells[0].mean == pytest.approx(shared / (found + there - shared))
+    for _, worst in result.worst.items():
+        for image in worst.images:
+            truth = read_picture(tmp_path / "run", image.truth) > 0
+            for mask, score in (
+                (image.matched_mask, image.matched_score),
+                (image.mask, image.score),
+            ):
+                answer = read_picture(tmp_path / "run", mask) > 0
+                if score is None:
+                    assert not (truth | answer).any()
+                else:
+                    assert score == pytest.approx((truth & answer).sum() / (truth | answer).sum())
 
 
 def test_a_plan_says_what_is_left_and_changes_nothing(tmp_path, capsys):

@@ -113,7 +113,8 @@ def _target(out: Path, raw: Path, name: str, format: str) -> Path:
 
 
 def encode(picture: NDArray[np.float32], format: str = "png", bits: int = 16) -> bytes:
-    """(H, W, 3) in [0, 1] as a PNG or TIFF of 8 or 16 bits a channel, rounded to nearest."""
+    """A picture in [0, 1], (H, W, 3) or gray (H, W), as a PNG or TIFF of 8 or 16 bits a channel,
+    rounded to nearest."""
     import imagecodecs
 
     scaled = picture * np.float32(2**bits - 1)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rawdrift.corruptions.apply import corrupt
 from rawdrift.data.dataset import RawDataset
+from rawdrift.isp.develop import encode
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.yuv import Channels
 from rawdrift.models.case import Case
@@ -23,11 +24,13 @@ class Answers(NamedTuple):
     """Answers to n images by the key of each case.
 
     outcomes: (n,) classes, or (n, C, 3) pixels of masks; see `Targets.outcome`.
+    masks: answers that are masks, as PNG files (see `Targets.masks`); empty if they are none.
     distance: from the matched views to those of the case, means over a few images: "dssim", 1 -
         SSIM (Wang et al. 2004), and "mse", the mean squared error of values in [0, 1].
     """
 
     outcomes: dict[str, Tensor]
+    masks: dict[str, list[bytes]]
     distance: dict[str, dict[str, float]]
 
 
@@ -60,6 +63,7 @@ def evaluate(
     isps = {name: pipeline.to(device) for name, pipeline in (isps or {}).items()}
     net.eval().to(device).to(memory_format=layout(net))
     outcomes: dict[str, list[Tensor]] = {case.key: [] for case in cases}
+    masks: dict[str, list[bytes]] = {}
     distances: dict[str, list[Tensor]] = {case.key: [] for case in cases}
     names = list(dict.fromkeys([own, *(case.name for case in cases if case.kind == "isp")]))
     compared = set(indices[:: max(1, len(indices) // SIMILAR)][:SIMILAR].tolist())
@@ -81,12 +85,17 @@ def evaluate(
                     f"developed as {case.name}" if case.kind == "isp" else f"with {case.name}",
                 )
                 outcomes[case.key].append(targets.outcome(logits, truth).cpu())
+                drawn = targets.masks(logits)
+                if drawn is not None:
+                    files = [encode(mask, bits=8) for mask in drawn.cpu().numpy()]
+                    masks.setdefault(case.key, []).extend(files)
                 if measured.any():
                     pair = view[measured], developed[own][measured]
                     distances[case.key].append(_distances(*pair))
             on_batch()
     return Answers(
         {key: torch.cat(parts) for key, parts in outcomes.items()},
+        masks,
         {
             key: dict(zip(("dssim", "mse"), torch.cat(parts).mean(0).tolist(), strict=True))
             for key, parts in distances.items()

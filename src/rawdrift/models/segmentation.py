@@ -69,6 +69,14 @@ class Segmentation(Targets):
         classes = range(logits.shape[1])
         return torch.stack([_overlap(predicted == c, values == c) for c in classes], dim=1)
 
+    def masks(self, logits: Tensor) -> Tensor:
+        if logits.shape[1] == 1:
+            return (logits.squeeze(1) > 0).float()
+        return logits.argmax(dim=1) / (self.outputs - 1)
+
+    def mask(self, index: int) -> Tensor:
+        return self.values[index] / max(self.outputs - 1, 1)
+
     def table(self) -> dict[str, Measure]:
         return measures.segmentation()
 

@@ -68,6 +68,15 @@ class Targets(ABC):
         """Return the right answer for one image in words, if answers are words."""
         return None
 
+    def masks(self, logits: Tensor) -> Tensor | None:
+        """Return the answers to n images as gray pictures (n, H, W) in [0, 1], a level for each
+        class; None for answers that are no masks."""
+        return None
+
+    def mask(self, index: int) -> Tensor | None:
+        """Return the right answer for one image as such a picture (H, W), if answers are masks."""
+        return None
+
     def more_scores(self, outcomes: Outcomes, images: NDArray[Any]) -> Mapping[str, float]:
         """Return scores beside the metrics, for results.csv."""
         return {}

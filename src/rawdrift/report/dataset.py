@@ -9,11 +9,11 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from rawdrift.report import style
 from rawdrift.report.contact_sheet import fit, pixel_sheet
+from rawdrift.report.pictures import outline
 
 if TYPE_CHECKING:
     from rawdrift.data.describe import Sample
@@ -26,7 +26,6 @@ _MARGIN = 28
 _TITLE = 46
 _HEAD = 40  # above the images of a class
 _NAME = 24  # below an image
-_OUTLINE = "#00ff00"  # of masks: a green that no scene has
 _SETS = 8  # of duplicates that are listed, and images of each; JSON has all
 
 
@@ -141,8 +140,5 @@ def _shown(sample: Sample) -> NDArray[np.floating]:
     shown = fit(sample.picture, _SIDE).clip(0, 1)
     if sample.label or sample.mask is None:
         return shown
-    inside = fit((sample.mask > 0)[..., None].astype(np.float32), _SIDE)[..., 0] > 0.5
-    core = np.pad(inside, 1, mode="edge")
-    core = core[:-2, 1:-1] & core[2:, 1:-1] & core[1:-1, :-2] & core[1:-1, 2:]
-    shown[inside & ~core] = to_rgb(_OUTLINE)
+    outline(shown, sample.mask > 0)
     return shown

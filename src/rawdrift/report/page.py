@@ -69,6 +69,7 @@ def render(template: Path, **values: Any) -> str:
         g=lambda value: style.number(value, 12).rstrip("0").rstrip("."),
         percent=_percent,
     )
+    environment.globals["outlines"] = {"truth": style.TRUTH, "answer": style.ANSWER}
     return environment.get_template(template.name).render(**values)
 
 

@@ -1,27 +1,30 @@
 """Pictures of a run, as a figure and as data inside a page."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread, imsave
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from rawdrift.checks import InputError
 from rawdrift.report import style
 from rawdrift.report.contact_sheet import fit
 from rawdrift.report.sample import SampleImage
-from rawdrift.report.style import INK, MUTED, RULE, WRONG, plain
+from rawdrift.report.style import ANSWER, INK, MUTED, RULE, TRUTH, WRONG, plain
 
 # Lengths are inches.
 _BETWEEN, _LEFT = 0.14, 0.12
 _MOST = 6
-_PICTURE = 220  # pixels of a picture's long side on a page
+_PICTURE, _FINE = 220, 440  # pixels of a picture's long side on a page and in a figure
 
 
 class Verdict(NamedTuple):
@@ -37,11 +40,12 @@ class Verdict(NamedTuple):
 
 class Embedded(NamedTuple):
     """An image on a page: data URIs of the views before and after and of their difference, and
-    verdicts on the first two. The macro `samples` shows it."""
+    verdicts on the first two; whether masks are outlined. The macro `samples` shows it."""
 
     name: str
     pictures: tuple[str, str, str]
     verdicts: tuple[Verdict, Verdict]
+    has_masks: bool
 
 
 def verdict(metric: str, label: str | None, prediction: str | None, score: float | None) -> Verdict:
@@ -67,11 +71,12 @@ def embed(run: Path, metric: str, images: Sequence[SampleImage]) -> list[Embedde
         Embedded(
             image.image,
             (
-                data_uri(run, image.matched_view),
-                data_uri(run, image.view),
+                data_uri(run, image.matched_view, image.truth, image.matched_mask),
+                data_uri(run, image.view, image.truth, image.mask),
                 data_uri(run, image.change),
             ),
             verdicts(metric, image),
+            image.truth is not None,
         )
         for image in images
     ]
@@ -90,13 +95,13 @@ def compared(
     before, after: titles of the first two rows. metric: names the score of masks.
     """
     images = images[:_MOST]
-    rows = {
-        before: [image.matched_view for image in images],
-        after: [image.view for image in images],
-        f"What changed, {amplified} times; gray is no change": [image.change for image in images],
+    rows: dict[str, list[tuple[Any, ...]]] = {
+        before: [(image.matched_view, image.truth, image.matched_mask) for image in images],
+        after: [(image.view, image.truth, image.mask) for image in images],
+        f"What changed, {amplified} times; gray is no change": [(i.change,) for i in images],
     }
     answers = [verdicts(metric, image) for image in images]
-    views = [[read_picture(run, name) for name in names] for names in rows.values()]
+    views = [[outlined(run, _FINE, *names) for names in row] for row in rows.values()]
     side = (style.WIDTH - 2 * _LEFT - (_MOST - 1) * _BETWEEN) / _MOST
     slimmest = max(view.shape[0] / view.shape[1] for row in views for view in row)
     tall = side * min(slimmest, 1.5)
@@ -108,6 +113,8 @@ def compared(
     for row, title in enumerate(rows):
         has_answers = row < 2
         axes.text(_LEFT, y + 0.24, title, color=MUTED)
+        if row == 0 and images[0].truth is not None:
+            draw_key(axes, wide - _LEFT, y + 0.24)
         y += head
         for j, view in enumerate(views[row]):
             x = _LEFT + j * (side + _BETWEEN)
@@ -131,6 +138,13 @@ def compared(
     return figure
 
 
+def draw_key(axes: Axes, right: float, y: float) -> None:
+    """Say, up to `right`, whose the outlines are; see `outlined`."""
+    for words, color, x in (("right mask", TRUTH, right - 2.0), ("answer", ANSWER, right - 0.8)):
+        axes.plot([x, x + 0.22], [y - 0.05, y - 0.05], color=color, lw=3)
+        axes.text(x + 0.3, y, words, color=INK)
+
+
 def read_picture(run: Path, name: str) -> NDArray[np.floating]:
     """Read a picture of a run: (H, W, 3) in [0, 1].
 
@@ -149,11 +163,48 @@ def read_picture(run: Path, name: str) -> NDArray[np.floating]:
     return view[..., :3] if view.ndim == 3 else np.stack([view] * 3, axis=-1)
 
 
-def data_uri(run: Path, name: str) -> str:
-    """Return a picture of a run, reduced to the size that a page needs, as a data URI."""
+def outlined(
+    run: Path, side: int, name: str, truth: str | None = None, answer: str | None = None
+) -> NDArray[np.floating]:
+    """Read a picture of a run and reduce it to `side` pixels; outline its masks, if there are any.
+
+    truth, answer: pictures of the right mask and of the answer, with a gray level for each class.
+        The first is outlined outside, the second inside, so that both are seen where they agree.
+    """
     view = read_picture(run, name)
-    # The page enlarges small ones.
-    view = fit(view, _PICTURE) if max(view.shape) > _PICTURE else view
+    if max(view.shape) > side or truth or answer:  # the page enlarges others
+        view = fit(view, side)
+    for mask, color, neighbor in ((truth, TRUTH, maximum_filter), (answer, ANSWER, minimum_filter)):
+        if mask is not None:
+            outline(view, read_picture(run, mask)[..., 0], color, neighbor)
+    return view
+
+
+def outline(
+    view: NDArray[np.floating],
+    mask: NDArray[Any],
+    color: str = TRUTH,
+    neighbor: Callable[..., NDArray[Any]] = maximum_filter,
+) -> None:
+    """Draw the borders of a mask (h, w) of any size on a view (H, W, 3), in place.
+
+    neighbor: maximum_filter draws outside of the higher class, minimum_filter inside.
+    """
+    rows, columns = (
+        ((np.arange(few) + 0.5) * many / few).astype(int)
+        for few, many in zip(view.shape[:2], mask.shape, strict=True)
+    )
+    nearest = mask[np.ix_(rows, columns)]
+    width = max(1, round(max(view.shape) / 110))
+    view[neighbor(nearest, 2 * width + 1) != nearest] = to_rgb(color)
+
+
+def data_uri(run: Path, name: str, truth: str | None = None, answer: str | None = None) -> str:
+    """Return a picture of a run, reduced to the size that a page needs, as a data URI.
+
+    truth, answer: see `outlined`.
+    """
+    view = outlined(run, _PICTURE, name, truth, answer)
     content = BytesIO()
     imsave(content, np.ascontiguousarray(view), format="png")
     return f"data:image/png;base64,{b64encode(content.getvalue()).decode()}"

@@ -9,6 +9,8 @@ class SampleImage(msgspec.Struct, frozen=True, kw_only=True):
     matched_view, view, change: pictures of the view before, of the view after and of their
         difference, as paths within the run folder.
     label, matched_prediction, prediction: names of classes; None for masks.
+    truth, matched_mask, mask: pictures of the right mask, and of the answers before and after; a
+        gray level for each class. None unless answers are masks.
     matched_score, score: the metric of this image alone; None where it is not defined.
     """
 
@@ -19,5 +21,8 @@ class SampleImage(msgspec.Struct, frozen=True, kw_only=True):
     label: str | None = None
     matched_prediction: str | None = None
     prediction: str | None = None
+    truth: str | None = None
+    matched_mask: str | None = None
+    mask: str | None = None
     matched_score: float | None = None
     score: float | None = None

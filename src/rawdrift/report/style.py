@@ -24,6 +24,9 @@ PAPER = "#ffffff"
 ACCENT = "#2b5c8a"
 SPREAD = "#77838f"
 WRONG = "#b0352b"
+TRUTH, ANSWER = "#56b4e9", "#d55e00"
+"""Outlines of right masks and of answers: sky blue and vermilion, which color-blind readers tell
+apart (Okabe and Ito 2008)."""
 
 _THEME = {
     INK: "ink",

@@ -72,7 +72,8 @@ def illustrate(
             for column, (regularization, found) in enumerate(by_regularization.items())
         ]
         image = shown[number]
-        strips.append(Strip(image.image, image.label, image.matched_view, views))
+        masks = image.truth, image.matched_mask
+        strips.append(Strip(image.image, image.label, image.matched_view, views, *masks))
     pictures = Pictures(AMPLIFIED, shown, strips, painter.stages(own, at_worst, images))
     return msgspec.structs.replace(result, pictures=pictures)
 
@@ -92,13 +93,16 @@ class _Painter:
     def image(self, number: int, index: int, own: Pipeline, drifted: Pipeline) -> SampleImage:
         """The image before and after, what changed, and both answers."""
         before, after = self._view(own, index), self._view(drifted, index)
-        matched_prediction, matched_score = self._answer(index, before)
-        prediction, score = self._answer(index, after)
+        matched_prediction, matched_score, matched_mask = self._answer(index, before)
+        prediction, score, mask = self._answer(index, after)
         return SampleImage(
             image=self.data.images[index],
             matched_view=self.write(f"worst/{number}-matched", before),
             view=self.write(f"worst/{number}-drifted", after),
             change=self.write_change(f"worst/{number}-change", before, after),
+            truth=self._mask(f"worst/{number}-truth", self.targets.mask(index)),
+            matched_mask=self._mask(f"worst/{number}-matched-mask", matched_mask),
+            mask=self._mask(f"worst/{number}-mask", mask),
             label=self.targets.label(index),
             matched_prediction=matched_prediction,
             prediction=prediction,
@@ -108,7 +112,9 @@ class _Painter:
 
     def strip_view(self, name: str, index: int, regularization: float, isp: Pipeline) -> StripView:
         view = self._view(isp, index)
-        return StripView(regularization, self.write(name, view), *self._answer(index, view))
+        prediction, score, mask = self._answer(index, view)
+        drawn = self._mask(f"{name}-mask", mask)
+        return StripView(regularization, self.write(name, view), prediction, score, drawn)
 
     def stages(self, own: Pipeline, drifted: Pipeline, indices: Sequence[int]) -> list[StagePair]:
         """The first image after every step, each stretched to its range with the camera's own
@@ -145,13 +151,17 @@ class _Painter:
             view: Tensor = isp(self.data.mosaics[index]).float()
             return view
 
-    def _answer(self, index: int, view: Tensor) -> tuple[str | None, float | None]:
-        """The predicted class of a view, or the metric of its mask alone."""
+    def _mask(self, name: str, mask: Tensor | None) -> str | None:
+        return None if mask is None else self.write(name, mask)
+
+    def _answer(self, index: int, view: Tensor) -> tuple[str | None, float | None, Tensor | None]:
+        """The predicted class of a view; or the metric of its mask alone, and the mask."""
         with torch.inference_mode():
             values = self.targets.values[index][None]
-            outcome = self.targets.outcome(self.net(view[None].clone()), values)
+            logits = self.net(view[None].clone())
+            outcome, masks = self.targets.outcome(logits, values), self.targets.masks(logits)
         answer = self.targets.answer(outcome[0])
         if answer is not None:
-            return answer, None
+            return answer, None, None
         score = float(self.measure.value(outcome.numpy(), self.targets.truth[index][None]))
-        return None, None if np.isnan(score) else score
+        return None, None if np.isnan(score) else score, None if masks is None else masks[0]

@@ -232,22 +232,28 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
 class StripView(msgspec.Struct, frozen=True):
     """An image at the setting that a regularization led to, and the model's answer.
 
-    view: its picture. prediction: a class; score: the metric of a mask.
+    view: its picture. prediction: a class; score: the metric of a mask. mask: its picture.
     """
 
     regularization: float
     view: str
     prediction: str | None
     score: float | None
+    mask: str | None = None
 
 
 class Strip(msgspec.Struct, frozen=True):
-    """One image with the camera's own setting and with every regularization, the weakest first."""
+    """One image with the camera's own setting and with every regularization, the weakest first.
+
+    truth, matched_mask: pictures of the right mask and of the answer with the own setting.
+    """
 
     image: str
     label: str | None
     matched_view: str
     views: list[StripView]
+    truth: str | None = None
+    matched_mask: str | None = None
 
 
 class StagePicture(msgspec.Struct, frozen=True):

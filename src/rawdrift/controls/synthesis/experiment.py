@@ -11,21 +11,24 @@ from copy import deepcopy
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from rawdrift import configurations, imports
 from rawdrift.controls import training
 from rawdrift.controls.experiment import Experiment, Progress
-from rawdrift.controls.gallery import Gallery
+from rawdrift.controls.gallery import Gallery, most_harmed
 from rawdrift.controls.material import isp_inputs, read, read_isp, training_seed
 from rawdrift.controls.synthesis.analysis import analyze
 from rawdrift.controls.synthesis.grid import Grid
-from rawdrift.controls.synthesis.result import SynthesisRecord, SynthesisResult
+from rawdrift.controls.synthesis.result import MaskPair, SynthesisRecord, SynthesisResult
 from rawdrift.controls.synthesis.samples import illustrate
 from rawdrift.controls.synthesis.spec import SynthesisSpec
 from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
 from rawdrift.models import networks
+from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Develop
 from rawdrift.models.evaluate import Answers, evaluate
 from rawdrift.models.train import resolve_precision, train
@@ -122,7 +125,26 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
             repeat=unit.repeat,
             outcomes={key: outcomes.tolist() for key, outcomes in answers.outcomes.items()},
             distance=answers.distance,
+            masks=self._masks(answers, Case("isp", unit.train), test.numpy()),
         )
+
+    def _masks(
+        self, answers: Answers, own: Case, test: NDArray[np.int64]
+    ) -> dict[str, dict[int, MaskPair]]:
+        """Return the masks of the images that lose most in each case, if answers are masks."""
+        targets, files = self.material.targets, answers.masks
+        measure, truth = next(iter(targets.measures.values())), targets.truth[test]
+        alone = {
+            key: measure.of(measure.features(answers.outcomes[key].numpy(), truth)) for key in files
+        }
+        return {
+            key: {
+                int(test[i]): MaskPair(files[own.key][i], files[key][i])
+                for i in most_harmed(alone[own.key], alone[key])
+            }
+            for key in files
+            if key != own.key
+        }
 
     def _test(
         self,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rawdrift.controls.material import Material
-from rawdrift.controls.synthesis.result import SynthesisRecord
+from rawdrift.controls.synthesis.result import MaskPair, SynthesisRecord
 from rawdrift.models.case import Case, Kind
 from rawdrift.statistics.estimates import Estimates, estimate
 from rawdrift.statistics.measures import Array, Measure, Outcomes
@@ -20,6 +20,7 @@ class Grid:
     trained: names of the T pipelines, all of whose folds are done; records of others are skipped.
     outcomes: (R, T, U, N, ...), see `measures.Outcomes`. truth: (N,) labels; zeros for masks.
     distance: between views, by its measure: (T, U), means over trainings.
+    masks: of the images that lose most, by training pipeline, `Case.key` and number of the image.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Grid:
         of_image = targets.right_outcomes().shape[1:]
         self.outcomes: Outcomes = np.empty((repeats, *shape, len(data), *of_image), dtype=np.int64)
         self.distance = {kind: np.zeros(shape) for kind in ("dssim", "mse")}
+        self.masks: dict[tuple[str, str], dict[int, MaskPair]] = {}
         self.fold = np.empty(len(data), dtype=np.int64)
         for number, split in enumerate(splits):
             self.fold[split.test] = number
@@ -51,6 +53,8 @@ class Grid:
                 for kind, values in self.distance.items():
                     distance = record.distance[case.key][kind]
                     values[row, column] += distance / (self.folds * repeats)
+            for key, masks in record.masks.items():  # of several repeats, the first one's
+                self.masks[record.train, key] = masks | self.masks.get((record.train, key), {})
         self.clusters, self.seed = clusters(len(data), data.groups), seed
 
     @property

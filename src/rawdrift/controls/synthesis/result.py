@@ -18,12 +18,20 @@ CERTAIN = 0.05
 T = TypeVar("T")
 
 
+class MaskPair(msgspec.Struct, frozen=True):
+    """The masks that a model answered to an image's own view and to a test's, as PNG files."""
+
+    matched: bytes
+    mask: bytes
+
+
 class SynthesisRecord(Record, frozen=True, kw_only=True):
     """The tests of one model.
 
     outcomes: answers to the fold's n test images by `Case.key`: classes (n,), or for masks counts
         of pixels (n, C, 3), see `statistics.measures.Outcomes`.
     distance: between the case's views and the matched ones, by `Case.key`: "dssim" and "mse".
+    masks: by `Case.key` and number of the image in the data, of the images that lose most.
     """
 
     train: str
@@ -31,6 +39,7 @@ class SynthesisRecord(Record, frozen=True, kw_only=True):
     repeat: int = 0
     outcomes: dict[str, list[int | list[list[int]]]]
     distance: dict[str, dict[str, float]]
+    masks: dict[str, dict[int, MaskPair]] = {}
 
 
 class ByKind(msgspec.Struct, Generic[T], frozen=True, kw_only=True):

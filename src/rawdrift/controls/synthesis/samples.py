@@ -63,11 +63,13 @@ class _Samples:
         row, column = grid.trained.index(worst.train), grid.cases.index(worst.case)
         own = int(grid.own[row])
         matched, drifted = (grid.per_image(row, at) for at in (own, column))
-        targets = self.material.targets
+        targets, write_png = self.material.targets, self.pictures.write_png
+        masks = grid.masks.get((worst.train, worst.case.key), {})
         images = []
         for number, index in enumerate(most_harmed(matched, drifted)):
             before, after = self._views(worst.train, worst.case, index)
             name = f"{worst.kind}/{number}"
+            truth, pair = targets.mask(index), masks.get(index)
             image = SampleImage(
                 image=self.material.data.images[index],
                 matched_view=self.pictures.write(f"{name}-matched", before),
@@ -75,6 +77,9 @@ class _Samples:
                 change=self.pictures.write_change(f"{name}-change", before, after),
                 matched_score=_number(matched[index]),
                 score=_number(drifted[index]),
+                truth=None if truth is None else self.pictures.write(f"{name}-truth", truth),
+                matched_mask=write_png(f"{name}-matched-mask", pair.matched) if pair else None,
+                mask=write_png(f"{name}-mask", pair.mask) if pair else None,
                 label=targets.label(index),
                 matched_prediction=targets.answer(grid.outcomes[0, row, own, index]),
                 prediction=targets.answer(grid.outcomes[0, row, column, index]),
