@@ -1,14 +1,19 @@
 """Laws over the results of all controls."""
 
+import csv
 import json
+from pathlib import Path
 
 import jsonschema
 import pytest
+from msgspec import structs
 
 import rawdrift as rd
 from rawdrift.controls import CONTROLS
-from rawdrift.controls.result import schema, schema_file
+from rawdrift.controls.result import schema, schema_file, without_paths
 from rawdrift.controls.run import write_page
+from rawdrift.report.tables import Column, Table
+from rawdrift.report.tables import write as write_table
 
 from conftest import write_folder
 
@@ -52,6 +57,34 @@ def test_a_result_that_is_read_and_saved_has_the_same_bytes(finished, tmp_path):
     loaded.save(tmp_path / "copy.json")
     assert (tmp_path / "copy.json").read_bytes() == (run / "summary.json").read_bytes()
     assert rd.load_result(tmp_path / "copy.json") == loaded
+
+
+def test_a_result_does_not_say_where_the_user_keeps_files(finished, tmp_path):
+    _, run, result = finished
+    write_page(run)
+    shared = [run / "report.html", run / "summary.json", *run.glob("tables/*"), run / "results.csv"]
+    for path in shared:
+        text = path.read_text()
+        for private in (run, Path.cwd(), Path.home()):
+            assert str(private) not in text, (path.name, private)
+    assert result.data.root == "data"
+    reasons = {
+        "a": f"{run}/x.tif: {Path.home()}/b.tif, {Path.cwd()}/c d.tif and '{run}', n/a {run}s"
+    }
+    clean = without_paths(structs.replace(result, failed=reasons), [run])
+    assert clean.failed == {
+        "a": f"run/x.tif: ~/b.tif, ./c d.tif and 'run', n/a {run}s".replace(str(Path.home()), "~")
+    }
+    assert without_paths(result, []) == result
+
+
+def test_tables_hold_no_formulas_and_no_control_characters(tmp_path):
+    column = Column("label", "Label")
+    texts = ["=1+1", "+x", "-x", "@x", "-3.5", "a=b", "\x1b[31mred\r", "plain"]
+    write_table(Table("t", "T", [column], [[text] for text in texts]), tmp_path)
+    with (tmp_path / "t.csv").open(newline="") as file:
+        cells = [row[0] for row in csv.reader(file)][1:]
+    assert cells == ["'=1+1", "'+x", "'-x", "'@x", "-3.5", "a=b", "\ufffd[31mred\ufffd", "plain"]
 
 
 def test_a_result_is_told_as_numbers_rows_figure_lines_and_page(finished):

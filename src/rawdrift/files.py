@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -114,6 +115,16 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise
     finally:
         lock.release()
+
+
+def plain_cell(value: object) -> object:
+    """Return a value for a table: text that a spreadsheet would run as a formula is quoted, and
+    control characters are replaced."""
+    if not isinstance(value, str):
+        return value
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
+    is_number = re.fullmatch(r"[+-]?\d+(\.\d+)?", text)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) and not is_number else text
 
 
 def check_no_links(folder: Path) -> None:

@@ -21,7 +21,7 @@ from rawdrift.controls.material import Material, notes
 from rawdrift.controls.result import Result
 from rawdrift.runs.compute import Compute
 from rawdrift.runs.executor import Failed
-from rawdrift.runs.spec import to_dict, to_yaml
+from rawdrift.runs.spec import texts, to_dict, to_yaml
 from rawdrift.runs.store import Environment, Finished, Record, Store
 from rawdrift.runs.tracker import tracker
 
@@ -159,6 +159,8 @@ def run(
         store.check_complete(name for name, unit in units.items() if unit.label not in failed)
         store.write_results(units)
         result: Result = experiment.analyze(records, failed)
+        named = [Path(text) for text in texts(to_dict(spec)) if Path(text).is_absolute()]
+        result = results.without_paths(result, [*named, store.folder.resolve()])
         result = experiment.illustrate(result, records, Gallery(store.folder))
         experiment.deliver(result, records, store.folder)
         store.check_exists()

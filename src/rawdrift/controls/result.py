@@ -2,10 +2,12 @@
 
 import inspect
 import json
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -114,6 +116,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
         files.write(Path(path), codec.encode(self))
 
 
+R = TypeVar("R", bound=Result)
+
+
 def load_result(path: str | Path) -> Result:
     """Read the result of a run folder, or of a JSON file that `Result.save` wrote.
 
@@ -150,6 +155,33 @@ def _unreadable(error: InputError, file: str, version: object) -> str:
         f"{file} was written by rawdrift {version}, and {__version__} can't read it; start the "
         f"same command again in a new folder"
     )
+
+
+def without_paths(result: R, folders: Iterable[Path]) -> R:
+    """Return a result to be shared: texts name files without saying where this user keeps them.
+
+    What lies in one of these folders, in the working folder or in Python's is named relative to it,
+    and what lies in the user's home begins with "~".
+    """
+    places = {folder: folder.name for folder in folders}
+    places |= {Path.cwd(): "", Path(sys.prefix): "", Path.home(): "~"}
+    patterns = [
+        (re.compile(rf"(?<![\w.~/-]){re.escape(str(place))}(?=/|(?![\w.-]))"), name or ".")
+        for place, name in sorted(places.items(), key=lambda item: -len(str(item[0])))
+        if place != Path(place.anchor)
+    ]
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {clean(key): clean(part) for key, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [clean(part) for part in value]
+        if isinstance(value, str):
+            for pattern, name in patterns:
+                value = pattern.sub(name, value)
+        return value
+
+    return msgspec.convert(clean(msgspec.to_builtins(result)), type(result))
 
 
 def schema(control: str) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def to_csv(table: Table) -> str:
         values: list[Any] = []
         for value, span in zip(row, spans, strict=True):
             values += (value or (None, None)) if span else [value]
-        writer.writerow(values)
+        writer.writerow(map(files.plain_cell, values))
     return text.getvalue()
 
 

@@ -36,6 +36,15 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def texts(value: Any) -> list[str]:
+    """Return every text in nested dictionaries and lists."""
+    if isinstance(value, Mapping):
+        value = [*value.values()]
+    if isinstance(value, list | tuple):
+        return [text for part in value for text in texts(part)]
+    return [value] if isinstance(value, str) else []
+
+
 def isp_reference(name: str, value: str) -> str:
     """Return a configuration, or the absolute path of an ISP file, that a field names."""
     if is_file(value):

@@ -169,7 +169,7 @@ class Store(Generic[C]):
         writer = csv.DictWriter(text, self.columns, extrasaction="ignore", lineterminator="\n")
         if header:
             writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({k: files.plain_cell(v) for k, v in row.items()} for row in rows)
         return text.getvalue().encode()
 
     @property
