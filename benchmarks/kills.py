@@ -1,0 +1,94 @@
+"""Kill runs at random instants, start them again, and compare with undisturbed runs.
+
+    python -m benchmarks.kills [--kills 100] [--seed 0] [--controls synthesis ...]
+
+Small experiments of the controls run inline and in two processes. A run is killed (SIGKILL) after a
+random part of the time that the undisturbed one took, a few times over, and is then left to end.
+results.csv and everything in summary.json but times must be the same. Exits with 1 if they differ.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+SETTINGS = {
+    "synthesis": "--synthesis.train ['bi,s,ga','ma,u,me'] --synthesis.folds 2 "
+    "--synthesis.corruptions [fog] --synthesis.severities [1]",
+    "forensics": "--forensics.folds 2 --forensics.models 1 --forensics.groups [all] "
+    "--forensics.regularizations [0] --forensics.restarts 1 --forensics.steps 2 "
+    "--forensics.samples 8 --forensics.cameras 5 --forensics.max_drop 0.5",
+    "optimization": "--optimization.settings [frozen,learned] --optimization.intensities [1.0] "
+    "--optimization.folds 2",
+}
+DATA = (
+    "--data.name synthetic-microscopy --data.images 60 --data.size 32 --data.balanced true "
+    "--task.epochs 3 --task.lr 1e-3 --task.precision 32 --task.batch_size 16"
+)
+TIMES = ("created", "duration_s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Kill and resume runs.")
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--controls", nargs="+", default=list(SETTINGS), choices=SETTINGS)
+    args = parser.parse_args()
+    ways = [(control, compute) for control in args.controls for compute in ("inline", "processes")]
+    draws, kills, differing = random.Random(args.seed), 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        whole = {way: _undisturbed(Path(folder), *way) for way in ways}
+        while kills < args.kills:
+            for way in ways:
+                out = Path(folder) / "killed"
+                shutil.rmtree(out, ignore_errors=True)
+                took, expected = whole[way]
+                count = min(draws.randint(1, 4), max(args.kills - kills, 1))
+                for _ in range(count):
+                    _killed(_command(*way, out), draws.uniform(0.1, 1.0) * took)
+                subprocess.run(_command(*way, out), check=True, capture_output=True)
+                kills, same = kills + count, _findings(out) == expected
+                differing += not same
+                print(*way, f"{count} kills:", "same" if same else "DIFFERS", flush=True)
+                if kills >= args.kills:
+                    break
+    print(f"{kills} kills, {differing} runs differ")
+    sys.exit(differing > 0)
+
+
+def _command(control: str, compute: str, out: Path) -> list[str]:
+    how = "--threads 1" + (" --compute processes --workers 2" if compute == "processes" else "")
+    words = f"{control} {SETTINGS[control]} {DATA} {how} --out".split()
+    return [sys.executable, "-m", "rawdrift.cli", *words, str(out)]
+
+
+def _undisturbed(folder: Path, control: str, compute: str) -> tuple[float, Any]:
+    """Return how long a run takes, and what it finds."""
+    out = folder / f"{control}-{compute}"
+    started = time.monotonic()
+    subprocess.run(_command(control, compute, out), check=True, capture_output=True)
+    return time.monotonic() - started, _findings(out)
+
+
+def _killed(command: list[str], after: float) -> None:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            process.wait(after)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+
+
+def _findings(out: Path) -> Any:
+    summary = json.loads((out / "summary.json").read_text("utf-8"))
+    return (out / "results.csv").read_bytes(), {k: v for k, v in summary.items() if k not in TIMES}
+
+
+if __name__ == "__main__":
+    main()
