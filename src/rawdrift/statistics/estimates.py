@@ -42,10 +42,11 @@ class Estimates:
         with the correction of HC2 (MacKinnon and White, "Some heteroskedasticity-
         consistent covariance matrix estimators", Journal of Econometrics 29, 1985).
     own: of each cluster alone, (..., G).
-    weight: w, the share of the value that one cluster has: 1 / (C n) for C classes, n Kish's
-        effective number of clusters of the class that has fewest, (...).
+    weight: w, the share of the value that one cluster has, (...): 1 / n, n being Kish's effective
+        number of clusters; of C classes, 1 / (C n) of the class with fewest, if that is more.
     least, most: between which the quantities lie. bounded: whether that is for certain.
-    reference: what is expected without evidence; None if it is the nearer of `least` and `most`.
+    reference: 0 for differences, which are of no cluster if nothing changes; beside it, and for
+        metrics alone, all clusters may be alike at `least` and `most`.
     """
 
     values: Array
@@ -157,11 +158,11 @@ class Estimates:
     def bounds(self, t: float) -> tuple[Array, Array]:
         """Return lower and upper bounds (...) for a critical value."""
         at, span = self.values, self.most - self.least
-        if self.reference is None:
-            nearest = np.where(self.most - at < at - self.least, self.most, self.least)
-        else:
-            nearest, span = np.full_like(at, self.reference), span / 2
-        away = at - nearest
+        ends = [self.least, self.most]
+        if self.reference is not None:
+            ends, span = [self.least, self.reference, self.most], span / 2
+        distance = np.stack([np.abs(at - end) for end in ends])
+        nearest = np.array(ends)[distance.argmin(0)]
         if not np.isfinite(t):
             return np.full_like(at, self.least), np.full_like(at, self.most)
         variance, weight = (self.influence**2).sum(-1), self.weight * self._quantum(span)
@@ -174,7 +175,8 @@ class Estimates:
             b = t**2 * k * (weight * most - variance / most)
             return (b + np.sqrt(b**2 + 4 * a * t**2 * variance)) / (2 * a)
 
-        low, high = at - error(span + away, away > 0), at + error(span - away, away < 0)
+        low = at - error(np.where(nearest == self.least, span, at - self.least), at > nearest)
+        high = at + error(np.where(nearest == self.most, span, self.most - at), at < nearest)
         if self.bounded:
             low, high = np.maximum(low, self.least), np.minimum(high, self.most)
         return np.minimum(low, at), np.maximum(high, at)
@@ -238,8 +240,10 @@ def cluster_sums(features: Array, clusters: Clusters) -> Array:
 
 
 def _weight(measure: Measure, sums: Array, sizes: NDArray[Any]) -> float:
-    """Return 1 / (C n) for cluster sums (G, K); see `Estimates.weight`."""
+    """Return the weight of clusters with sums (G, K); see `Estimates.weight`."""
     of_classes = measure.wholes(sums) if measure.wholes else sizes[:, None]
     totals = of_classes.sum(0)
     shares = of_classes[:, totals > 0] / totals[totals > 0]
-    return float((shares**2).sum(0).max(initial=0) / max(1, shares.shape[1]))
+    count = max(1, shares.shape[1])
+    of_one_class, of_all = (shares**2).sum(0) / count, ((shares.sum(1) / count) ** 2).sum()
+    return float(of_one_class.max(initial=of_all))
