@@ -103,8 +103,8 @@ BAD = {
     "other size": (lambda root: (resize(root / "3.tif"), resize(root / "3-mask.tif")), "32x40 pixels but 0.tif has 40x40"),
     "mask size": (lambda root: resize(root / "3-mask.tif"), "3-mask.tif has 32x40.*40x40"),
     "deep mask": (
-        lambda root: tifffile.imwrite(root / "3-mask.tif", np.zeros((40, 40), np.uint16)),
-        "uint16 values, expected 8-bit",
+        lambda root: tifffile.imwrite(root / "3-mask.tif", np.full((40, 40), 256, np.uint16)),
+        "uint16 values from 256 to 256",
     ),
     "mixed types": (
         lambda root: tifffile.imwrite(root / "3.tif", np.zeros((40, 40), np.float32)),

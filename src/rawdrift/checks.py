@@ -47,25 +47,32 @@ class Failures:
         )
 
     def causes(self) -> str:
-        """Return what was wrong: reasons that differ only in names and numbers count as one."""
-        by_cause = defaultdict(list)
-        for name, reason in self.reasons.items():
-            cause = _NAMES_AND_NUMBERS.sub("", reason.replace(name, ""))
-            by_cause[cause].append(name)
-        groups = sorted(by_cause.values(), key=len, reverse=True)
-        texts = []
-        for first, *others in groups[:_CAUSES]:
-            text = self.reasons[first]
-            text = text if len(text) <= _LONG else f"{text[:_LONG]}..."
-            if others:
-                examples = others[: _EXAMPLES - 1]
-                more = len(others) - len(examples)
-                named = ", ".join(examples) + (f" and {more} more" if more else "")
-                text += f" (so {'is' if len(others) == 1 else 'are'} {named})"
-            texts.append(text)
-        if len(groups) > _CAUSES:
-            texts.append(f"and {sum(map(len, groups[_CAUSES:]))} for other reasons")
-        return "; ".join(texts)
+        """Return what was wrong, each cause once."""
+        return "; ".join(grouped(self.reasons.items()))
+
+
+def grouped(texts: Iterable[tuple[str, str]]) -> list[str]:
+    """Return what is said of names, given as (name, text): like texts once, with examples.
+
+    Texts that differ only in names and numbers are alike. The most frequent come first.
+    """
+    by_cause = defaultdict(list)
+    for name, text in texts:
+        cause = _NAMES_AND_NUMBERS.sub("", text.replace(name, ""))
+        by_cause[cause].append((name, text))
+    groups = sorted(by_cause.values(), key=len, reverse=True)
+    said = []
+    for (_, text), *others in groups[:_CAUSES]:
+        text = text if len(text) <= _LONG else f"{text[:_LONG]}..."
+        if others:
+            examples = [name for name, _ in others[: _EXAMPLES - 1]]
+            more = len(others) - len(examples)
+            text += f" (so {'is' if len(others) == 1 else 'are'} {', '.join(examples)}"
+            text += f" and {more} more)" if more else ")"
+        said.append(text)
+    if len(groups) > _CAUSES:
+        said.append(f"and {sum(map(len, groups[_CAUSES:]))} for other reasons")
+    return said
 
 
 def choose(kind: str, name: object, valid: Iterable[str]) -> str:

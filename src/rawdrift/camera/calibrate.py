@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rawdrift.camera.camera import Camera, Noise
-from rawdrift.camera.decode import decode, normalize
 from rawdrift.camera.photon_transfer import Fit, Level, fit, measure
+from rawdrift.camera.shot import read
 from rawdrift.cfa import SITES
 from rawdrift.checks import InputError
 
@@ -119,19 +119,18 @@ class _Frames:
     """Read the DN of frames of one size and depth."""
 
     def __init__(self, first: Path, camera: Camera | None):
-        decoded = decode(first)
-        described = Camera.described_by(decoded.metadata, first)
-        camera = camera or described
+        shot = read(first, camera)
+        camera = shot.camera
         if camera is None:
             raise InputError(
                 f"{first} carries no camera metadata; give a camera file, or the color filter array"
             )
         self.camera, self.first = camera, first
-        self.kind = decoded.mosaic.shape, decoded.mosaic.dtype
+        self.kind = shot.mosaic.shape, shot.mosaic.dtype
 
     def read(self, paths: Sequence[Path]) -> Iterator[NDArray[Any]]:
         for path in paths:
-            mosaic = decode(path).mosaic
+            mosaic = read(path, self.camera).mosaic
             if mosaic.dtype.kind == "f":
                 raise InputError(f"{path} holds floats, expected the whole DN of a camera")
             if (mosaic.shape, mosaic.dtype) != self.kind:
@@ -139,7 +138,7 @@ class _Frames:
                     f"{path} holds {mosaic.shape} pixels of {mosaic.dtype}, but {self.first} "
                     f"{self.kind[0]} of {self.kind[1]}; expected frames of one camera and mode"
                 )
-            yield normalize(mosaic, self.camera.bit_depth, path)
+            yield mosaic
 
     def survey(self, paths: Sequence[Path]) -> tuple[int, list[float]]:
         """Return the bits that are set in any value, and the mean of each frame."""

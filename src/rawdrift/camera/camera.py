@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import tomli_w
 
@@ -15,6 +15,7 @@ from rawdrift.cfa import PATTERNS, Pattern
 from rawdrift.checks import InputError, choose, is_number, numbers, positive
 
 T = TypeVar("T")
+Trust = Literal["camera", "file"]  # which one holds where they contradict each other
 Matrix = tuple[tuple[float, ...], ...]
 
 _SHIPPED = resources.files("rawdrift.camera") / "files"

@@ -2,16 +2,17 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rawdrift.camera.dng import noise_profile
+from rawdrift.camera import dng, pixels, tiff
+from rawdrift.camera.tiff import Page, Tiff
 from rawdrift.cfa import PATTERNS, Pattern, offsets
 from rawdrift.checks import InputError
 
@@ -31,53 +32,56 @@ _XYZ_FROM_RGB = np.array(
 class Decoded:
     """The content of a raw file. mosaic: (H, W) uint8 or uint16 DN, or float32 in [0, 1].
 
+    bits: of its integers. cfa: the color filter array that it states, None if it states none.
     metadata: fields of `Camera` as the file states them, None if it describes no camera; see
-    `Camera.described_by`.
+    `Camera.described_by`. notes: what the user should know of how it was read.
     """
 
     mosaic: NDArray[Any]
+    bits: int
+    cfa: Pattern | None = None
     metadata: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def decode(path: Path) -> Decoded:
     """Decode a raw mosaic: TIFF, PNG and NPY with one gray channel, or Bayer files for LibRaw.
 
-    Raises InputError for a file that is missing, empty, broken, RGB, too small, or not finite.
+    The content decides how a file is read. Mosaics lie as on the sensor, with all pixels of the
+    active area. Raises InputError for a file that is missing, empty, broken, RGB, too small, not
+    finite, or of another kind than its name says.
     """
-    if not path.is_file():
-        raise InputError(
-            f"raw file {path} " + ("is a folder" if path.is_dir() else "does not exist")
-        )
-    if path.stat().st_size == 0:
-        raise InputError(f"raw file {path} is empty")
-    reader = _READERS.get(path.suffix.lower(), _libraw)
+    kind = pixels.kind(path, "raw file", pixels.RAW)
     try:
-        decoded = reader(path)
+        if kind == "PNG":
+            decoded = _plain(pixels.png(path))
+        elif kind == "NPY":
+            decoded = _plain(pixels.npy(path))
+        elif kind == "TIFF" and path.suffix.lower() in (".tif", ".tiff", ".dng"):
+            decoded = _tiff(path)
+        else:
+            decoded = _libraw(path)
     except (InputError, PermissionError):
         raise
     except Exception as error:  # decoders raise whatever they like on broken files
-        message = error.args[0] if error.args else ""  # bytes from LibRaw
-        text = message.decode(errors="replace") if isinstance(message, bytes) else str(error)
-        reason = text.strip().split("\n")[0] or type(error).__name__
         raise InputError(
-            f"raw file {path} can't be decoded ({reason}); expected a whole TIFF, PNG, NPY, DNG "
-            f"or another raw format that LibRaw reads"
+            f"raw file {path} can't be decoded ({pixels.reason(error)}); {pixels.RAW}"
         ) from error
-    return Decoded(_checked(decoded.mosaic, path), decoded.metadata)
+    return replace(decoded, mosaic=_checked(decoded.mosaic, path))
 
 
-def normalize(mosaic: NDArray[Any], bit_depth: int, path: Path) -> NDArray[Any]:
+def normalize(decoded: Decoded, bit_depth: int, path: Path) -> NDArray[Any]:
     """Return DN as uint16, checked against the container's depth; floats are not changed."""
+    mosaic = decoded.mosaic
     if mosaic.dtype.kind == "f":
         return mosaic
-    container = mosaic.dtype.itemsize * 8
-    if bit_depth > container:
+    if bit_depth > decoded.bits:
         raise InputError(
-            f"{path} holds {container}-bit values but the camera has bit_depth {bit_depth}; "
-            f"use a camera with bit_depth = {container}"
+            f"{path} holds {decoded.bits}-bit values but the camera has bit_depth {bit_depth}; "
+            f"use a camera with bit_depth = {decoded.bits}"
         )
     full_scale = 2**bit_depth - 1
-    if bit_depth < container and (peak := int(mosaic.max())) > full_scale:
+    if bit_depth < decoded.bits and (peak := int(mosaic.max())) > full_scale:
         raise InputError(
             f"{path} holds the value {peak}, above the {full_scale} of the camera's "
             f"bit_depth {bit_depth}; expected the bit depth of the file's container"
@@ -109,42 +113,46 @@ def _checked(mosaic: NDArray[Any], path: Path) -> NDArray[Any]:
     return np.ascontiguousarray(mosaic.astype(mosaic.dtype.newbyteorder("="), copy=False))
 
 
+def _plain(mosaic: NDArray[Any]) -> Decoded:
+    return Decoded(mosaic, mosaic.dtype.itemsize * 8)
+
+
 def _tiff(path: Path) -> Decoded:
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
-        if len(file.pages) != 1:
+    with path.open("rb") as file:
+        opened = Tiff(file, str(path))
+        if dng.VERSION in opened.pages[0].entries:
+            return _dng(path, opened.only())
+        page = opened.only()
+        if path.suffix.lower() == ".dng":
+            raise InputError(f"{path} is no DNG: it has no DNGVersion; if it is a TIFF, name it so")
+        if page.photometric not in ("MINISBLACK", "CFA", "RGB"):
             raise InputError(
-                f"{path} is a stack of {len(file.pages)} pages, expected one mosaic; save the raw "
-                f"page alone"
+                f"{path} stores its values as {page.photometric}, expected the plain numbers of a "
+                f"mosaic (MINISBLACK or CFA)"
             )
-        page: Any = file.pages.first
-        if page.photometric.name not in ("MINISBLACK", "CFA", "RGB"):
-            raise InputError(
-                f"{path} stores its values as {page.photometric.name}, expected the plain numbers "
-                f"of a mosaic (MINISBLACK or CFA)"
-            )
-        # tifffile reads a truncated strip as zeros: a raw file with a silent black half.
-        end = max(
-            (a + n for a, n in zip(page.dataoffsets, page.databytecounts, strict=True)), default=0
-        )
-        if end > path.stat().st_size:
-            raise InputError(f"raw file {path} is truncated: {path.stat().st_size} of {end} bytes")
-        return Decoded(file.asarray())
+        pixels.check_upright(page)
+        mosaic, bits = page.decode(), page.value(tiff.BITS, 1)
+        if bits < 8:
+            raise InputError(f"{path} holds values of {bits} bits, expected at least 8")
+        return Decoded(mosaic, bits, cfa=dng.pattern(page))
 
 
-def _png(path: Path) -> Decoded:
-    import imagecodecs
+def _dng(path: Path, page: Page) -> Decoded:
+    import rawpy
 
-    content = path.read_bytes()
-    depth, color = content[24:25], content[25:26]  # of the header, at a fixed place
-    if color == b"\x03" or (color == b"\x00" and depth not in (b"\x08", b"\x10")):
-        raise InputError(f"{path} has a palette or under 8 bits, expected 8 or 16 bits of gray")
-    return Decoded(imagecodecs.png_decode(content))
-
-
-def _npy(path: Path) -> Decoded:
-    return Decoded(np.load(path, allow_pickle=False))
+    dng.check(page)
+    with _libraw_quiet(), rawpy.imread(str(path)) as raw:
+        # LibRaw alone knows JPEG, and it has applied the linearization table; it also fills what
+        # is missing with zeros.
+        values = page.decode() if page.decodable else raw.raw_image.copy()
+        if values.shape != page.size[:2]:
+            raise InputError(f"{path} has {page.size} pixels, but LibRaw reads {values.shape}")
+        levels = dng.levels(page, values, linear=not page.decodable)
+        colors = dng.planes(page)
+        metadata = _metadata(path, raw, colors, levels.cfa, levels.black, levels.white)
+    green = (levels.black[1] + levels.black[2]) / 2
+    metadata["noise"] = dng.noise_profile(page, green, levels.white)
+    return Decoded(levels.mosaic, 16, levels.cfa, metadata, levels.notes)
 
 
 def _libraw(path: Path) -> Decoded:
@@ -161,7 +169,10 @@ def _libraw(path: Path) -> Decoded:
                 f"{path} has the color filter array {pattern}, expected a Bayer mosaic"
             )
         mosaic = raw.raw_image_visible.copy()
-        return Decoded(mosaic, _metadata(path, raw, pattern, sites))
+        black = tuple(float(raw.black_level_per_channel[sites[at]]) for at in offsets(pattern))
+        colors = [raw.color_desc.decode().index(color) for color in "RGB"]
+        metadata = _metadata(path, raw, colors, pattern, black, raw.white_level)
+        return Decoded(mosaic, 16, pattern, metadata)
 
 
 @contextmanager
@@ -178,20 +189,24 @@ def _libraw_quiet() -> Iterator[None]:
         os.close(stderr)
 
 
-def _metadata(path: Path, raw: Any, pattern: Pattern, sites: NDArray[Any]) -> dict[str, Any]:
-    """Describe the camera of an open LibRaw file, whose container is LibRaw's 16-bit words."""
-    full_scale = 2**16 - 1
-    colors = [sites[at] for at in offsets(pattern)]  # R, G in red rows, G in blue rows, B
-    red, green, _, blue = colors
+def _metadata(
+    path: Path,
+    raw: Any,
+    colors: list[int],
+    pattern: Pattern,
+    black: tuple[float, ...],
+    white: float | None,
+) -> dict[str, Any]:
+    """Describe the camera of an open LibRaw file, whose container is LibRaw's 16-bit words.
 
-    gains = np.asarray(raw.camera_whitebalance, float)[[red, green, blue]]
+    colors: which of LibRaw's are red, green, blue.
+    """
+    full_scale = 2**16 - 1
+    gains = np.asarray(raw.camera_whitebalance, float)[colors]
     as_shot = bool(np.isfinite(gains).all() and (gains > 0).all())
-    matrix = _color_matrix(raw)
+    matrix = _color_matrix(raw, colors)
     calibrated = matrix is not None
     matrix = np.eye(3) if matrix is None else matrix
-    black = [float(raw.black_level_per_channel[color]) for color in colors]
-    green = (black[1] + black[2]) / 2
-    noise = noise_profile(path, green, raw.white_level) if raw.white_level else None
     provenance = f"metadata of {path.name}"
     provenance += "" if as_shot else "; no as-shot white balance in it: ones"
     provenance += "" if calibrated else "; no color matrix in it: identity"
@@ -199,36 +214,27 @@ def _metadata(path: Path, raw: Any, pattern: Pattern, sites: NDArray[Any]) -> di
         "name": path.stem,
         "cfa": pattern,
         "black_level": tuple(level / full_scale for level in black),
-        "white_level": raw.white_level / full_scale if raw.white_level else None,
+        "white_level": white / full_scale if white else None,
         "white_balance": tuple((gains / gains[1]).tolist()) if as_shot else (1.0, 1.0, 1.0),
         "color_matrix": tuple(tuple(row) for row in matrix.tolist()),
         "provenance": provenance,
-        "noise": noise,
     }
 
 
-def _color_matrix(raw: Any) -> NDArray[Any] | None:
+def _color_matrix(raw: Any, colors: list[int]) -> NDArray[Any] | None:
     """Return the matrix from white-balanced camera RGB to linear sRGB, whose rows sum to one.
 
     LibRaw holds either the camera's response to XYZ, from its own tables, or a matrix derived from
-    those in a DNG. Returns None if it holds neither.
+    those in a DNG. Returns None if it holds neither. colors: the places of its red, green, blue.
     """
-    camera_from_xyz = np.asarray(raw.rgb_xyz_matrix, float)[:3]
+    camera_from_xyz = np.asarray(raw.rgb_xyz_matrix, float)[colors]
     if _invertible(camera_from_xyz):
         camera_from_rgb = camera_from_xyz @ _XYZ_FROM_RGB
         # White balance has made white (1, 1, 1), and rows that sum to one keep it.
         return np.linalg.inv(camera_from_rgb / camera_from_rgb.sum(axis=1, keepdims=True))
-    rgb_from_camera = np.asarray(raw.color_matrix, float)[:, :3]
+    rgb_from_camera = np.asarray(raw.color_matrix, float)[:, colors]
     return rgb_from_camera if _invertible(rgb_from_camera) else None
 
 
 def _invertible(matrix: NDArray[Any]) -> bool:
     return bool(np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) > 1e-6)
-
-
-_READERS: dict[str, Callable[[Path], Decoded]] = {
-    ".tif": _tiff,
-    ".tiff": _tiff,
-    ".png": _png,
-    ".npy": _npy,
-}

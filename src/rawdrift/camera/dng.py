@@ -1,12 +1,168 @@
-"""Noise profiles of DNG files, which LibRaw does not pass on."""
+"""What a DNG says about its raw values (Adobe DNG 1.7), which LibRaw passes on in part.
 
-from pathlib import Path
-from typing import Any
+A black level there is a cell of any size that repeats, plus a number for each row and each column.
+A camera has one for each of the four sites: what differs beyond them is subtracted here, as the
+specification asks. That lowers the white level by the largest difference.
+"""
 
-NOISE_PROFILE = 51041  # DNG 1.3
+import struct
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rawdrift.camera.tiff import BITS, CFA, CFA_DIM, Page
+from rawdrift.cfa import PATTERNS, Pattern, offsets
+from rawdrift.checks import InputError
+
+VERSION = 50706
+_PLANES = 50710
+_TABLE, _BLACK_DIM, _BLACK, _BLACK_COLUMNS, _BLACK_ROWS = 50712, 50713, 50714, 50715, 50716
+_WHITE, _ACTIVE, _OPCODES, _NOISE = 50717, 50829, (51008, 51009), 51041
+_OPCODE_NAMES = {
+    3: "FixVignetteRadial", 4: "FixBadPixelsConstant", 5: "FixBadPixelsList", 6: "TrimBounds",
+    7: "MapTable", 8: "MapPolynomial", 9: "GainMap", 10: "DeltaPerRow", 11: "DeltaPerColumn",
+    12: "ScalePerRow", 13: "ScalePerColumn",
+}  # fmt: skip
+_CHANGE_LEVELS = ("MapTable", "MapPolynomial", "DeltaPerRow", "DeltaPerColumn", "ScalePerRow",
+                  "ScalePerColumn", "TrimBounds")  # fmt: skip
 
 
-def noise_profile(path: Path, black: float, white: float) -> dict[str, float] | None:
+def planes(page: Page) -> list[int]:
+    """Return which planes are red, green, blue: the matrix and the neutral are in their order."""
+    colors = [int(color) for color in page.values(_PLANES) or (0, 1, 2)]
+    if sorted(colors) != [0, 1, 2]:
+        raise InputError(
+            f"{page.file.name} has planes of the colors {colors}, expected red, green and blue"
+        )
+    return [colors.index(color) for color in range(3)]
+
+
+class Levels(NamedTuple):
+    """The active area. mosaic: (H, W) uint16 DN. black: of R, G in red rows, G in blue rows, B."""
+
+    mosaic: NDArray[np.uint16]
+    cfa: Pattern
+    black: tuple[float, ...]
+    white: float
+    notes: tuple[str, ...]
+
+
+def pattern(page: Page) -> Pattern | None:
+    """Return the color filter array that a page states, None if it states none.
+
+    Raises InputError for one that is no Bayer pattern.
+    """
+    cell = bytes(int(value) & 255 for value in page.values(CFA))
+    letters = "".join("RGBCMYW"[color] if color < 7 else "?" for color in cell)
+    dim = page.values(CFA_DIM)
+    if not letters and not dim:
+        return None
+    if dim != (2, 2) or letters not in PATTERNS:
+        size = "x".join(map(str, dim)) or "unknown size"
+        raise InputError(
+            f"{page.file.name} has the color filter array {letters} of {size}, expected a Bayer "
+            f"mosaic of 2x2"
+        )
+    return next(known for known in PATTERNS if known == letters)
+
+
+def check(page: Page) -> None:
+    """Raise InputError unless a page of a DNG holds a mosaic that can be read as it is meant."""
+    name = page.file.name
+    if page.photometric != "CFA":
+        raise InputError(
+            f"{name} holds {page.photometric} values, expected a Bayer mosaic (CFA): a developed "
+            f"picture is not raw"
+        )
+    if page.value(BITS, 1) < 8 or page.value(BITS, 1) > 16 or page.value(339, 1) != 1:
+        raise InputError(f"{name} holds no whole numbers of 8 to 16 bits, which are expected")
+    page.segments()
+
+
+def levels(page: Page, values: NDArray[Any], linear: bool) -> Levels:
+    """Return the active area of raw values (H, W) with its levels.
+
+    linear: the values have been through the linearization table already.
+    """
+    name, cfa = page.file.name, pattern(page)
+    if cfa is None:
+        raise InputError(f"{name} does not state its color filter array; convert it anew")
+    table = page.values(_TABLE)
+    if table and not linear:
+        values = np.asarray(table, np.uint16)[np.minimum(values, len(table) - 1)]
+    height, width = values.shape
+    top, left, bottom, right = page.values(_ACTIVE) or (0, 0, height, width)
+    if not (0 <= top < bottom <= height and 0 <= left < right <= width):
+        raise InputError(f"{name} has an active area outside of its {height}x{width} pixels")
+    mosaic = np.array(values[top:bottom, left:right], np.uint16)
+    black, extra = _black(page, mosaic.shape, cfa)
+    white = float((page.values(_WHITE) or (2 ** page.value(BITS, 16) - 1,))[0])
+    notes = [*_opcodes(page)]
+    if extra is not None:
+        steps = np.rint(extra).astype(np.uint16)
+        mosaic -= np.minimum(mosaic, steps)
+        white -= float(extra.max())
+        notes.append(
+            f"its black level differs by row, column or cell by up to {extra.max():g} DN, which "
+            f"are subtracted"
+        )
+    return Levels(mosaic, cfa, black, white, tuple(notes))
+
+
+def _black(
+    page: Page, shape: tuple[int, ...], cfa: Pattern
+) -> tuple[tuple[float, ...], NDArray[np.float32] | None]:
+    """Return the lowest level of each site, and what pixels have beyond it if it is not the same.
+
+    The differences of all rows and columns are at least zero.
+    """
+    name, (height, width) = page.file.name, shape
+    rows, columns = page.values(_BLACK_DIM) or (1, 1)
+    cell = np.array(page.values(_BLACK) or (0,) * rows * columns, float)
+    across = np.array(page.values(_BLACK_COLUMNS) or (0,) * width, float)
+    down = np.array(page.values(_BLACK_ROWS) or (0,) * height, float)
+    if (cell.size, across.size, down.size) != (rows * columns, width, height) or not cell.size:
+        raise InputError(
+            f"{name} has impossible metadata: {cell.size} black levels for cells of {rows}x"
+            f"{columns}, {across.size} for {width} columns, {down.size} for {height} rows"
+        )
+    if not all(np.isfinite(part).all() for part in (cell, across, down)):
+        raise InputError(f"{name} has impossible metadata: a black level that is no number")
+    repeats = -(-height // rows), -(-width // columns)
+    level = np.tile(cell.reshape(rows, columns).astype(np.float32), repeats)[:height, :width]
+    level += across.astype(np.float32)
+    level += down.astype(np.float32)[:, None]
+    sites = []
+    for row, column in offsets(cfa):
+        of_site = level[row::2, column::2]
+        sites.append(float(of_site.min()))
+        of_site -= sites[-1]
+    return tuple(sites), level if level.max() > 0 else None
+
+
+def _opcodes(page: Page) -> list[str]:
+    """Return what the DNG asks to do to raw values; InputError for what changes their levels."""
+    notes = []
+    for tag in _OPCODES:
+        data = bytes(page.values(tag))
+        at, count = 4, struct.unpack_from(">I", data)[0] if data else 0
+        names = []
+        for _ in range(min(count, len(data) // 16)):
+            number, _, _, size = struct.unpack_from(">4I", data, at)
+            names.append(_OPCODE_NAMES.get(number, f"opcode {number}"))
+            at += 16 + size
+        if refused := [name for name in names if name in _CHANGE_LEVELS]:
+            raise InputError(
+                f"{page.file.name} asks for {', '.join(sorted(set(refused)))} on its raw values, "
+                f"which rawdrift does not do; expected a DNG without: convert it to one"
+            )
+        if names:
+            notes.append(f"it asks for {', '.join(sorted(set(names)))}, which is not done")
+    return notes
+
+
+def noise_profile(page: Page, black: float, white: float) -> dict[str, float] | None:
     """Return the photon transfer that the tag NoiseProfile of a DNG describes, None without it.
 
     Returns fields of `camera.Noise`.
@@ -22,30 +178,14 @@ def noise_profile(path: Path, black: float, white: float) -> dict[str, float] | 
 
     A profile of three planes is read from the second, green.
     """
-    import tifffile
-
-    if path.suffix.lower() != ".dng":
+    pages = (page, *page.file.pages)
+    profile = next((values for page in pages if (values := page.values(_NOISE))), ())
+    if len(profile) not in (2, 6):
         return None
-    try:
-        with tifffile.TiffFile(path) as file:
-            profile = _find(file.pages.first)
-    except tifffile.TiffFileError:  # not a DNG despite its name, but LibRaw can read it
-        return None
-    if profile is None or len(profile) not in (2, 6):
-        return None
-    scale, offset = profile[2:4] if len(profile) == 6 else profile
+    scale, offset = map(float, profile[2:4] if len(profile) == 6 else profile)
     distance = white - black
     if not (scale > 0 and distance > 0):
         return None
     gain = distance * scale
     read_noise = max(distance**2 * offset - 1 / 12, 0.0) ** 0.5 / gain
     return {"gain": gain, "read_noise": read_noise}
-
-
-def _find(first: Any) -> tuple[float, ...] | None:
-    """Return the values of the tag, which is on the first page or on one of its sub-pages."""
-    for page in (first, *(first.pages or ())):
-        tag = page.tags.get(NOISE_PROFILE)
-        if tag is not None and isinstance(tag.value, tuple):
-            return tuple(float(value) for value in tag.value)
-    return None

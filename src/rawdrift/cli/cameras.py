@@ -1,6 +1,7 @@
 """Commands on cameras: develop raw files, list and calibrate cameras, check signatures."""
 
 import json
+import sys
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from rawdrift.camera.camera import Camera, shipped
-from rawdrift.checks import Failures, InputError
+from rawdrift.checks import Failures, InputError, grouped
 
 
 def _develop(args: Namespace) -> int:
@@ -21,14 +22,18 @@ def _develop(args: Namespace) -> int:
     camera = Camera.load(args.camera) if args.camera else None
     out = Path(args.out)
     failures = Failures()
-    views = develop(raws, camera, names, out, failures, args.format, args.channels)
+    notes: list[tuple[str, str]] = []
+    views = develop(raws, camera, names, out, failures, args.format, args.channels, args.trust)
     bar = tqdm(views, total=len(raws) * len(names), unit="view", disable=None)
-    for raw, developed in groupby(bar, key=lambda view: view.raw):
+    for (raw, told), developed in groupby(bar, key=lambda view: (view.raw, view.notes)):
+        notes += [(str(raw), f"{raw}: {note}") for note in told]
         if args.isp == "all":
             from rawdrift.report.contact_sheet import contact_sheet
 
             pictures = ((view.name, view.picture) for view in developed)
             contact_sheet(pictures, out / f"{raw.stem}_contact-sheet.png", title=raw.name)
+    for note in grouped(notes):
+        print(f"rawdrift: check: {note}", file=sys.stderr)
     failures.check(len(raws), "raw files")
     print(f"{len(raws)} raw file{'s' * (len(raws) > 1)} developed into {out}")
     return 0

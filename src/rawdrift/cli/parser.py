@@ -35,6 +35,9 @@ def build() -> Parser:
     develop.add_argument("--out", required=True, help="folder for the pictures")
     develop.add_argument("--format", default="png", help="png or tiff")
     develop.add_argument("--channels", help="sharpen and denoise luma (the default) or yuv")
+    develop.add_argument(
+        "--trust", help="camera or file: which one holds where a file's metadata contradict it"
+    )
     _add_imports(develop)
     commands.add_subcommand("develop", develop, help="raw files to pictures")
 

@@ -14,7 +14,9 @@ from torch import Tensor
 from rawdrift import files
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
+from rawdrift.data.bits import BitsInUse
 from rawdrift.data.frame import Frame, Row
+from rawdrift.data.names import look_alike, shown
 
 _CHUNK = 64  # images that are hashed at once
 
@@ -62,6 +64,7 @@ class RawDataset:
     left_out: labels that were left out, with how many images each had and why.
     intensity: of the light, as a share of the full intensity.
     mapped: the files that mosaics and masks are mapped from, with their SHA-256.
+    notes: what the user should know of how the images were read.
     """
 
     mosaics: Images
@@ -75,6 +78,7 @@ class RawDataset:
     left_out: Mapping[str, str] = field(default_factory=dict)
     intensity: float = 1.0
     mapped: Mapping[Path, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.mosaics)
@@ -169,6 +173,20 @@ class RawDataset:
             masks=None if self.masks is None else _select(self.masks, indices),
             groups=None if self.groups is None else tuple(self.groups[i] for i in index),
         )
+
+    def findings(self) -> list[str]:
+        """Return what the user should check: how images were read, idle bits, look-alike names."""
+        found = list(self.notes)
+        for number, camera in enumerate(self.cameras):
+            bits = BitsInUse(camera)
+            indices = torch.nonzero(self.camera_index == number).flatten()
+            for part in indices.split(_CHUNK):
+                bits.add(self.mosaics[part].numpy())
+            if self.intensity == 1.0 and (idle := bits.upper()):
+                found.append(idle)
+        for what, names in (("labels", self.classes), ("groups", self.groups or ())):
+            found += [f"{what} look alike: {shown(names)}" for names in look_alike(names)]
+        return found
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of all that results depend on, to notice data that have changed.

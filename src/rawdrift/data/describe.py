@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from rawdrift import isp
 from rawdrift.camera.camera import Camera
 from rawdrift.cfa import offsets
-from rawdrift.checks import Failures, InputError
+from rawdrift.checks import Failures, InputError, grouped
+from rawdrift.data.bits import BitsInUse
 from rawdrift.data.duplicates import Duplicates
 from rawdrift.data.frame import Cameras, Frame, Frames, Row, progress, size
+from rawdrift.data.names import look_alike, shown
 from rawdrift.data.noise import NoiseCurve
 from rawdrift.isp.develop import picture
 
@@ -30,6 +32,7 @@ def describe(frames: Frames) -> dict[str, Any]:
     clipping: the share of sites at or above `white` (white level) and at or below `black` (black
         level), mean over images, and the worst with its name.
     noise: by camera, as `NoiseEstimate`; null where images are too small or all clipped.
+    notes: what to check: how images were read, bits that are not used, names that look alike.
     duplicates: sets of names, `exact` and `near` (see `Duplicates`; exact ones are not repeated).
     leaks: sets of duplicates that stand in several groups, and so in training and test.
     contradictions: sets of duplicates with several labels.
@@ -60,6 +63,7 @@ def describe(frames: Frames) -> dict[str, Any]:
             "white": _worst(seen.rows, seen.white),
             "black": _worst(seen.rows, seen.black),
         },
+        "notes": seen.found(),
         "noise": [
             None if (estimate := curve.estimate()) is None else asdict(estimate)
             for curve in seen.noise
@@ -109,6 +113,8 @@ class _Seen:
         self.white: list[float] = []
         self.black: list[float] = []
         self.noise: list[NoiseCurve] = []
+        self.bits: list[BitsInUse] = []
+        self.notes: list[tuple[str, str]] = []
         self.duplicates = Duplicates()
 
     def add(self, row: Row, frame: Frame) -> None:
@@ -121,11 +127,24 @@ class _Seen:
         self.by_camera[which] += 1
         if which == len(self.noise):
             self.noise.append(NoiseCurve(camera))
+            self.bits.append(BitsInUse(camera))
+        self.bits[which].add(mosaic)
+        self.notes += [(row.image, f"{row.image}: {note}") for note in frame.notes]
         self.noise[which].add(mosaic)
         white, black = clipped(mosaic, camera)
         self.white.append(white)
         self.black.append(black)
         self.duplicates.add(mosaic)
+
+    def found(self) -> list[str]:
+        """Return what the user should check."""
+        notes = grouped(self.notes)
+        for bits in self.bits:
+            notes += filter(None, (bits.upper(), bits.lower()))
+        for what in ("label", "group"):
+            for names in look_alike(getattr(row, what) for row in self.rows):
+                notes.append(f"{what}s look alike: {shown(names)}")
+        return notes
 
 
 def clipped(mosaic: NDArray[Any], camera: Camera) -> tuple[float, float]:

@@ -28,11 +28,15 @@ class Row:
 
 
 class Frame(NamedTuple):
-    """A raw image. mosaic: (H, W) uint16 DN, or float32 in [0, 1]. mask: (H, W) uint8, or None."""
+    """A raw image. mosaic: (H, W) uint16 DN, or float32 in [0, 1]. mask: (H, W) uint8, or None.
+
+    notes: what the user should know of how it was read.
+    """
 
     mosaic: NDArray[Any]
     camera: Camera
     mask: NDArray[np.uint8] | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Frames(Protocol):

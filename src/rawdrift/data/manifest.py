@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rawdrift.camera.camera import Camera
-from rawdrift.camera.decode import decode, normalize
-from rawdrift.checks import Failures, InputError
+from rawdrift.camera.camera import Camera, Trust
+from rawdrift.camera.shot import read
+from rawdrift.checks import Failures, InputError, grouped
 from rawdrift.data.dataset import RawDataset, in_order
 from rawdrift.data.frame import Cameras, Frame, Frames, Row, check_alike, memory, progress, size
+from rawdrift.data.masks import read as read_mask
 
 COLUMNS = ("image", "label", "mask", "group", "camera")
 
@@ -32,6 +33,7 @@ def collect(frames: Frames) -> RawDataset:
     """
     rows = frames.rows
     cameras = Cameras()
+    notes: list[tuple[str, str]] = []
     camera_index = torch.empty(len(rows), dtype=torch.long)
     for i, row in enumerate(progress(rows, "reading")):
         frame = frames.read(i)
@@ -39,17 +41,19 @@ def collect(frames: Frames) -> RawDataset:
             first = frame
             _check_room(frame, len(rows))
             mosaics = np.empty((len(rows), *frame.mosaic.shape), frame.mosaic.dtype)
-            masks = None if frame.mask is None else np.empty(mosaics.shape, np.uint8)
+            truth = None if frame.mask is None else np.empty(mosaics.shape, np.uint8)
         check_alike(frame, row.image, first, rows[0].image)
         mosaics[i] = frame.mosaic
         camera_index[i] = cameras.index(frame.camera)
-        if masks is not None and frame.mask is not None:
-            masks[i] = frame.mask
+        if truth is not None and frame.mask is not None:
+            truth[i] = frame.mask
+        notes += [(row.image, f"{row.image}: {note}") for note in frame.notes]
     return RawDataset(
         mosaics=torch.from_numpy(mosaics),
         cameras=tuple(cameras.unique),
         camera_index=camera_index,
-        masks=None if masks is None else torch.from_numpy(masks),
+        masks=None if truth is None else torch.from_numpy(truth),
+        notes=tuple(grouped(notes)),
         **described(rows),
     )
 
@@ -71,13 +75,13 @@ class Folder:
 
     Its columns: image (path relative to the manifest), label or mask or both, and optionally group
     and camera (a shipped name, or the path of a .toml file). `root/camera.toml` is the camera of
-    images that name none; raw formats with metadata (DNG) need neither.
+    images that name none; raw formats with metadata (DNG) need neither. trust: see `shot.read`.
     """
 
     rows: list[Row]
 
-    def __init__(self, root: Path):
-        self.root = root
+    def __init__(self, root: Path, trust: Trust | None = None):
+        self.root, self.trust = root, trust
         self.rows = read_manifest(root / "manifest.csv")
         default = root / "camera.toml"
         self._cameras = {"": Camera.load(default) if default.exists() else None}
@@ -85,18 +89,16 @@ class Folder:
     def read(self, index: int) -> Frame:
         """Read image `index`. InputError if its file, mask or camera is missing or broken."""
         row = self.rows[index]
-        decoded = decode(self.root / row.image)
         if row.camera not in self._cameras:
             self._cameras[row.camera] = _camera(self.root, row)
-        described = Camera.described_by(decoded.metadata, self.root / row.image)
-        camera = self._cameras[row.camera] or described
-        if camera is None:
+        shot = read(self.root / row.image, self._cameras[row.camera], self.trust)
+        if shot.camera is None:
             raise InputError(
                 f"no camera for {row.image}: put a camera.toml into {self.root}, or add a column "
                 f"camera"
             )
-        mosaic = normalize(decoded.mosaic, camera.bit_depth, self.root / row.image)
-        return Frame(mosaic, camera, _mask(self.root, row, mosaic) if row.mask else None)
+        mask = _mask(self.root, row, shot.mosaic) if row.mask else None
+        return Frame(shot.mosaic, shot.camera, mask, shot.notes)
 
 
 def _check_room(first: Frame, count: int) -> None:
@@ -208,12 +210,10 @@ def _mask(root: Path, row: Row, mosaic: NDArray[Any]) -> NDArray[np.uint8]:
     path = root / row.mask
     if not path.is_file():
         raise InputError(f"mask {path} of {row.image} does not exist")
-    mask = decode(path).mosaic
+    mask = read_mask(path)
     if mask.shape != mosaic.shape:
         raise InputError(
             f"mask {path} has {size(mask)} pixels but {row.image} has {size(mosaic)}; expected the "
             f"same size"
         )
-    if mask.dtype != np.uint8:
-        raise InputError(f"mask {path} holds {mask.dtype} values, expected 8-bit integers")
     return mask

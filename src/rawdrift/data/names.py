@@ -2,7 +2,9 @@
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+_MOST = 5  # of names that look alike are shown
 
 # Cyrillic and Greek letters with the shape of a Latin one (Unicode Technical Standard 39).
 _LATIN = str.maketrans(
@@ -17,6 +19,11 @@ def look_alike(names: Iterable[str]) -> list[list[str]]:
     for name in names:
         by_look[_look(name)].add(name)
     return sorted(sorted(alike) for alike in by_look.values() if len(alike) > 1)
+
+
+def shown(names: Sequence[str]) -> str:
+    """Return names with the signs that set them apart written out."""
+    return ", ".join(ascii(name) for name in names[:_MOST]) + ", ..." * (len(names) > _MOST)
 
 
 def _look(name: str) -> str:

@@ -85,7 +85,7 @@ def write(frames: Frames, out: Path) -> Failures:
 def open_folder(spec: Data) -> Frames:
     """Return the images of a folder: packed ones mapped, others to be read one by one."""
     root = Path(str(spec.root))
-    return load(root) if (root / INDEX).exists() else Folder(root)
+    return load(root) if (root / INDEX).exists() else Folder(root, spec.trust)
 
 
 def load(root: Path) -> RawDataset:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rawdrift.camera import shot
 from rawdrift.camera.camera import Camera
-from rawdrift.camera.decode import decode, normalize
 from rawdrift.checks import InputError
 from rawdrift.data.frame import progress, size
 from rawdrift.data.intensity import check_dimmable
@@ -67,7 +67,7 @@ def intensity_to_read(intensity: float, camera: Camera, have: Collection[float])
 
 def read(path: Path, camera: Camera) -> NDArray[np.uint16]:
     """Read a mosaic (H, W) in DN. InputError if it can't be read or holds floats."""
-    mosaic = normalize(decode(path).mosaic, camera.bit_depth, path)
+    mosaic = shot.read(path, camera).mosaic
     if mosaic.dtype != np.uint16:
         raise InputError(f"{path} holds {mosaic.dtype} values, expected 16-bit integers")
     return mosaic

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.frame import progress
+from rawdrift.data.masks import values as mask_values
 from rawdrift.data.published import (
     find,
     intensity_to_read,
@@ -182,19 +183,7 @@ def _cut_frames(pairs: Pairs, camera: Camera) -> _Cut:
 
 def _read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Return 1 where a mask (a picture of any depth) is above 0 in any color, else 0."""
-    try:
-        if path.suffix.lower() == ".png":
-            import imagecodecs
-
-            mask: NDArray[Any] = imagecodecs.png_decode(path.read_bytes())
-        else:
-            import tifffile
-
-            mask = tifffile.imread(path)
-    except OSError:
-        raise
-    except Exception as error:  # decoders raise whatever they like on broken files
-        raise InputError(f"mask {path} can't be decoded ({error}); get the file again") from error
+    mask = mask_values(path)
     if mask.ndim == 3:
         alpha = mask.shape[-1] in (2, 4)
         mask = np.any(mask[..., :-1] if alpha else mask, axis=-1)

@@ -4,6 +4,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rawdrift.camera.camera import Trust
 from rawdrift.checks import InputError, choose, is_number, whole
 from rawdrift.imports import is_import
 
@@ -39,6 +40,9 @@ class Data:
         images: number of synthetic images.
         size: height and width of synthetic images in pixels.
         seed: seed of the synthetic images.
+        trust: "camera" or "file": which one holds where a raw file's own metadata (DNG) contradict
+            its camera file; without it, another color filter array is refused, and other levels
+            are pointed out.
         balanced: for synthetic-microscopy: all classes equally often, instead of as often as in
             Raw-Microscopy.
     """
@@ -51,6 +55,7 @@ class Data:
     size: int | None = None
     seed: int | None = None
     balanced: bool | None = None
+    trust: Trust | None = None
 
     def __post_init__(self) -> None:
         own = is_import(self.name)
@@ -72,6 +77,10 @@ class Data:
         if on_disk and self.root is None:
             holds = "manifest.csv" if self.name == "folder" else f"the files of {self.name}"
             raise InputError(f"data.root is missing: give the folder that holds {holds}")
+        if self.trust is not None:
+            choose("data.trust", self.trust, ("camera", "file"))
+            if self.name != "folder":
+                raise InputError("data.trust is for data.name folder alone")
         if self.root is not None:
             if not on_disk and not own:
                 raise InputError(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rawdrift import files
-from rawdrift.camera.camera import Camera
+from rawdrift.camera.camera import Camera, Trust
 from rawdrift.camera.read import read_raw
 from rawdrift.checks import Failures, InputError, choose
 from rawdrift.configurations import CONFIGURATIONS, check, is_file, label
@@ -24,11 +24,15 @@ FORMATS = ("png", "tiff")
 
 
 class Developed(NamedTuple):
-    """One view of a raw file: its ISP, and the picture, (H, W, 3) float32 in [0, 1]."""
+    """One view of a raw file: its ISP, and the picture, (H, W, 3) float32 in [0, 1].
+
+    notes: what the user should know of how the file was read.
+    """
 
     raw: Path
     name: str
     picture: NDArray[np.float32]
+    notes: tuple[str, ...]
 
 
 def plan(raws: Sequence[Path], name: str) -> tuple[str, ...]:
@@ -60,11 +64,13 @@ def develop(
     failures: Failures,
     format: str = "png",
     channels: Channels | None = None,
+    trust: Trust | None = None,
 ) -> Iterator[Developed]:
     """Develop raw files, one after the other, to 16-bit pictures `out/STEM_bi-s-me.png`.
 
     camera: of all files; None takes it from each file's own metadata (DNG).
     names: configurations, or one ISP file, which has its own camera and channels.
+    trust: as in `read_raw`.
     failures: collects the files that can't be read; the others are developed.
 
     Raises InputError if two of the pictures would have one name, or the name of a raw file.
@@ -91,7 +97,7 @@ def develop(
         )
     for path in raws:
         try:
-            raw = read_raw(path, camera)
+            raw = read_raw(path, camera, trust)
             if raw.camera is None:
                 raise InputError(f"{path} carries no camera metadata; give a camera")
         except (InputError, PermissionError) as error:
@@ -105,7 +111,7 @@ def develop(
                     view = isp(raw.mosaic)
                 pixels = picture(view)
             files.write(_target(out, path, name, format), encode(pixels, format))
-            yield Developed(path, name, pixels)
+            yield Developed(path, name, pixels, raw.notes)
 
 
 def _target(out: Path, raw: Path, name: str, format: str) -> Path:

@@ -57,6 +57,8 @@ def dataset_text(description: Mapping[str, Any]) -> str:
                 f"{share['mean']:.3%} of the sites, most {share['worst']:.3%} in {share['image']}"
             )
             lines += _line(words, worst if share["worst"] else "no site")
+    for note in description["notes"]:
+        lines += _line("check", style.plain(note, 1000))
     lines += _sets("duplicates", description["duplicates"]["exact"], "exact")
     lines += _sets("", description["duplicates"]["near"], "near")
     for kind, what, words in (

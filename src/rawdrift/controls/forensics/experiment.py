@@ -98,10 +98,11 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         self.material = read(spec.data, spec.task, folds, spec.seed)
         data, targets, splits = self.material
         if len(data.cameras) > 1:
-            names = ", ".join(camera.name for camera in data.cameras)
+            names = ", ".join(camera.name for camera in data.cameras[:3])
             raise InputError(
-                f"forensics takes the data of one camera, got those of {names}; put the "
-                f"images of each camera into a folder of its own"
+                f"forensics takes the data of one camera, got {len(data.cameras)} ({names}, ...); "
+                f"for raw files of one camera with their own white balance, put a camera.toml that "
+                f"serves all into the folder; put images of other cameras into other folders"
             )
         if configurations.is_file(settings.isp):
             self.camera, isp = read_isp(settings.isp, data.cameras)
