@@ -7,6 +7,7 @@ its pixels.
 
 import math
 import struct
+from functools import cached_property
 from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
@@ -203,7 +204,7 @@ class Page(NamedTuple):
 
 
 class Tiff:
-    """An open TIFF file. name: what errors call it. order: "<" or ">". pages: all, in order."""
+    """An open TIFF file. name: what errors call it. order: "<" or ">"."""
 
     def __init__(self, file: IO[bytes], name: str):
         self.file, self.name = file, name
@@ -213,7 +214,16 @@ class Tiff:
             raise InputError(f"{name} can't be decoded: it does not begin as a TIFF")
         self.order: Literal["<", ">"] = "<" if head[:1] == b"I" else ">"
         self.big = b"+" in head
-        self.pages: list[Page] = []
+
+    @property
+    def first(self) -> Page:
+        """The first page."""
+        return self._page(self._number(8 if self.big else 4))[0]
+
+    @cached_property
+    def pages(self) -> list[Page]:
+        """All pages in order, those below a page after it."""
+        pages: list[Page] = []
         waiting = [self._number(8 if self.big else 4)]
         seen: set[int] = set()
         entries = 0
@@ -223,14 +233,15 @@ class Tiff:
             entries += len(page.entries)
             subpages = page.entries.get(_SUBPAGES, (0, 0, 0))[1]
             if place in seen or 12 * entries > self.size:
-                raise InputError(f"{name} has pages in a loop; get an undamaged file")
+                raise InputError(f"{self.name} has pages in a loop; get an undamaged file")
             if len(seen) + subpages >= MAX_PAGES:
                 raise InputError(
-                    f"{name} is a stack of {MAX_PAGES} pages or more, expected one image"
+                    f"{self.name} is a stack of {MAX_PAGES} pages or more, expected one image"
                 )
             seen.add(place)
-            self.pages.append(page)
+            pages.append(page)
             waiting += [int(at) for at in (*page.values(_SUBPAGES), following) if at]
+        return pages
 
     def read(self, place: int, size: int) -> bytes:
         """Return bytes of the file. InputError if it ends before."""
@@ -241,7 +252,9 @@ class Tiff:
     def check_end(self, end: int) -> None:
         """Raise InputError if the file ends before."""
         if end > self.size:
-            raise InputError(f"{self.name} is truncated: {self.size} of {end} bytes")
+            raise InputError(
+                f"{self.name} can't be decoded: it is truncated, {self.size} of {end} bytes"
+            )
 
     def values(self, kind: int, count: int, place: int) -> tuple[Any, ...]:
         """Return values in the file: numbers, fractions as floats, the bytes of a text."""

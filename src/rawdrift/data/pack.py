@@ -13,13 +13,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import tifffile
 import torch
 from torch import Tensor
 
 from rawdrift import files
 from rawdrift.camera.camera import Camera
-from rawdrift.checks import Failures, InputError
+from rawdrift.camera.tiff import BITS, Tiff
+from rawdrift.checks import Failures, InputError, grouped
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.frame import Cameras, Frame, Frames, Row, check_alike, progress
 from rawdrift.data.manifest import COLUMNS, Folder, described, read_manifest
@@ -41,6 +43,7 @@ def write(frames: Frames, out: Path) -> Failures:
     failures = Failures()
     cameras = Cameras()
     packed: list[Row] = []
+    notes: list[tuple[str, str]] = []
     first: Frame | None = None
     with files.new_folder(out) as folder:
         with ExitStack() as open_files:
@@ -55,6 +58,7 @@ def write(frames: Frames, out: Path) -> Failures:
                     failures.add(row.image, error)
                     continue
                 first = first or frame
+                notes += [(row.image, f"{row.image}: {note}") for note in frame.notes]
                 for name, page in ((_MOSAICS, frame.mosaic), (_MASKS, frame.mask)):
                     if page is not None:
                         if name not in stacks:
@@ -76,6 +80,7 @@ def write(frames: Frames, out: Path) -> Failures:
             "shape": [len(packed), *first.mosaic.shape],
             "dtype": first.mosaic.dtype.name,
             "left_out": failures.reasons,
+            "notes": grouped(notes),
             "files": {path.relative_to(folder).as_posix(): _stamp(path) for path in written},
         }
         files.write(folder / INDEX, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
@@ -123,6 +128,7 @@ def load(root: Path) -> RawDataset:
         camera_index=torch.tensor([places[row.camera] for row in rows]),
         masks=_mapped(root / _MASKS, index.shape, "uint8") if _MASKS in stacks else None,
         mapped={root / name: index.files[name]["sha256"] for name in stacks},
+        notes=index.notes,
         **described(rows),
     )
 
@@ -134,11 +140,12 @@ def verify(root: Path) -> None:
 
 
 class _Index(NamedTuple):
-    """pack.json. shape: N, H, W. files: bytes and sha256 by name."""
+    """pack.json. shape: N, H, W. files: bytes and sha256 by name. notes: of reading."""
 
     shape: tuple[int, ...]
     dtype: str
     files: dict[str, dict[str, Any]]
+    notes: tuple[str, ...]
 
 
 def _index(root: Path) -> _Index:
@@ -150,12 +157,13 @@ def _index(root: Path) -> _Index:
             str(name): {"bytes": int(stamp["bytes"]), "sha256": str(stamp["sha256"])}
             for name, stamp in held["files"].items()
         }
-        index = _Index(tuple(map(int, held["shape"])), str(held["dtype"]), stamps)
+        notes = tuple(map(str, held.get("notes", ())))
+        index = _Index(tuple(map(int, held["shape"])), str(held["dtype"]), stamps, notes)
     except FileNotFoundError:
         raise InputError(
             f"{root} is not a packed dataset: it has no {INDEX}, and no checksums to compare with"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{path} is not the index of a packed dataset; {_AGAIN}") from None
     if version != _FORMAT:
         raise InputError(
@@ -179,11 +187,14 @@ def _check(path: Path, stamp: dict[str, Any]) -> None:
 def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> Tensor:
     """Map the pages of a stack (N, H, W). Writing to them changes no file (copy on write)."""
     try:
-        pages = tifffile.memmap(path, mode="c").reshape(shape)  # tifffile drops an axis of one
-        if pages.dtype != dtype:
-            raise ValueError(f"{pages.dtype} values, not {dtype}")
-        return torch.from_numpy(pages)
-    except (tifffile.TiffFileError, ValueError, TypeError) as error:
+        with path.open("rb") as file:
+            first = Tiff(file, str(path)).first
+            found, place = first.size[:2], first.segments()[0].place
+        if found != shape[1:] or first.value(BITS, 1) != 8 * np.dtype(dtype).itemsize:
+            raise ValueError(f"pages of {found} pixels, not {shape[1:]} of {dtype}")
+        order = np.dtype(dtype).newbyteorder(first.file.order)
+        return torch.from_numpy(np.memmap(path, order, "c", place, shape))
+    except (InputError, ValueError, TypeError, OverflowError) as error:
         raise InputError(f"{path} can't be mapped ({error}); {_AGAIN}") from None
 
 
