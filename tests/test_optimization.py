@@ -33,6 +33,7 @@ from rawdrift.models.chain import Develop
 from rawdrift.models.fronts import NeuralISP, Packed, Upsampled, widen
 from rawdrift.models.spec import Task
 from rawdrift.models.train import Course
+from rawdrift.report.pictures import read_picture
 from rawdrift.runs.compute import Compute
 
 from conftest import random_camera, random_mosaic, write_folder
@@ -124,6 +125,13 @@ def test_the_command_compares_all_settings_at_each_intensity(tmp_path, capsys):
         assert [stage.name for stage in entry.stages][::7] == ["raw", "gamma"]
     pictures = [p for s in result.samples for v in s.views.values() for p in (v.before, v.after)]
     assert len(pictures) == 2 * 4 * 4 * 2
+    dark, full = sorted(result.less_light, key=lambda light: light.intensity)
+    assert (dark.intensity, full.intensity) == tuple(sorted(result.intensities))
+    for light, brightest in ((dark, dark.intensity / full.intensity), (full, 1)):
+        shown, stretched = (read_picture(run, p) for p in (light.view, light.stretched))
+        assert (stretched.min(), stretched.max()) == (0, 1)
+        assert shown.max() == pytest.approx(brightest, abs=0.25)
+        pictures += [light.view, light.stretched]
     assert all((run / p).read_bytes().startswith(b"\x89PNG") for p in pictures)
     means = {(row["intensity"], row["setting"]): row["mean"] for row in result.rows()}
     assert means == {(row.intensity, row.setting): row.mean for row in result.table}
@@ -451,7 +459,8 @@ def test_masks_are_segmented_in_every_setting(channels, tmp_path):
         ),
         Task(
             "import:nets.pixels",
-            kind="segmentation", loss="cross_entropy", epochs=1, batch_size=8, precision="32",
+            kind="segmentation", loss="cross_entropy", epochs=2, batch_size=8, precision="32",
+            lr=0.1,
         ),
     )  # fmt: skip
     result = rd.run(one, tmp_path / "run")
@@ -459,6 +468,18 @@ def test_masks_are_segmented_in_every_setting(channels, tmp_path):
     assert {row.setting for row in result.table} == {"frozen", "learned", "direct"}
     assert result.data.groups == 2
     assert {sample.label for sample in result.samples} == {None}
+
+    def mask(name):
+        return read_picture(tmp_path / "run", name)[..., 0]
+
+    for sample in result.samples:
+        assert mask(sample.truth).shape == (one.data.size, one.data.size)
+        assert set(sample.masks) == {"frozen", "learned", "direct"}
+        for masks in sample.masks.values():
+            assert set(np.unique(mask(masks.last))) <= {0.0, 1.0}
+    pairs = [m for sample in result.samples for m in sample.masks.values()]
+    assert any((mask(m.first) != mask(m.last)).any() for m in pairs)  # it learns meanwhile
+    assert result.less_light == []  # at one intensity
 
 
 def test_several_cameras_have_an_isp_each_of_their_own(tmp_path):

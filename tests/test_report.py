@@ -191,7 +191,7 @@ def test_heatmap_holds_every_name_value_rank_and_star(written):
 def test_figures_and_tables_are_those_of_the_run(written):
     run, result, _ = written
     several, corrupted = len(result.train) > 1, bool(result.corruptions)
-    figures = {"heatmap", "worst-isp", "ranking" if several else "losses"}
+    figures = {"heatmap", "views", "worst-isp", "ranking" if several else "losses"}
     tables = {"measurements", "drops", "splits", "recall-isp"}
     if several:
         tables |= {"ranking-isp", "order-isp"}

@@ -12,6 +12,7 @@ import rawdrift as rd
 from rawdrift.controls.run import write_page
 from rawdrift.controls.synthesis import experiment
 from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
+from rawdrift.corruptions import NAMES
 from rawdrift.data.spec import Data
 from rawdrift.models.case import Case
 from rawdrift.models.spec import Task
@@ -104,7 +105,12 @@ def test_an_isp_file_is_trained_on_and_tested_as_the_twelve_are(tmp_path):
     result = rd.run(with_isps(path), run)
     assert result.train == ["ma,u,me", "learned"]
     assert result.test == [*rd.isp.CONFIGURATIONS, "learned"]
-    assert list(result.views.views) == result.test
+    views = result.views
+    assert list(views.views) == result.test
+    assert list(views.tested) == result.corruptions
+    assert sorted([*views.tested, *views.others]) == sorted(NAMES[1:])
+    names = [*views.views.values(), *views.tested.values(), *views.others.values()]
+    assert len({read_picture(run, name).tobytes() for name in names}) == len(names) - 1
 
     def numbers(train, case):
         cell = result.cell(train, case)

@@ -1,6 +1,14 @@
 """The names of the common corruptions, and where each is. No torch."""
 
+from collections.abc import Sequence
+
 LEVELS = (1, 2, 3, 4, 5)
+
+
+def middle(severities: Sequence[int]) -> int:
+    """Return the severity that pictures show: the middle one."""
+    return sorted(severities)[len(severities) // 2]
+
 
 TABLES = ("small", "imagenet")
 """Two tables of severities by D. Hendrycks and T. Dietterich, "Benchmarking Neural Network

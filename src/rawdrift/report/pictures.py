@@ -1,7 +1,7 @@
 """Pictures of a run, as a figure and as data inside a page."""
 
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -135,6 +135,52 @@ def compared(
             axes.text(x, y + tall + 0.33, note, fontsize=8, color=MUTED)
         y += tall + (caption if has_answers else 0)
     axes.set(xlim=(0, wide), ylim=(height, 0))
+    return figure
+
+
+class Shown(NamedTuple):
+    """A picture of a run with its caption; truth, answer: see `outlined`."""
+
+    caption: str
+    picture: str
+    truth: str | None = None
+    answer: str | None = None
+
+
+def album(run: Path, bands: Sequence[Mapping[str, Sequence[Shown]]], columns: int = 8) -> Figure:
+    """Draw pictures below each other in bands, each of blocks side by side, by their titles.
+
+    columns: of pictures in a band, over all of its blocks.
+    """
+    sides = (style.WIDTH - 2 * _LEFT - 0.3) / columns
+    head, caption = 0.36, 0.3
+    figure = style.sheet(style.WIDTH, 1)
+    axes = style.inches(figure, 0, 0, style.WIDTH, 1)
+    bottom = 0.0
+    for band in bands:
+        each = max(1, columns // len(band))
+        top = bottom + head
+        for i, (title, shown) in enumerate(band.items()):
+            left = _LEFT + i * (each * sides + 0.3)
+            axes.text(left, top - 0.12, title, weight="bold", color=INK, fontsize=10)
+            y, lines = top, -(-len(shown) // each)
+            length = -(-len(shown) // lines)  # so that no line is much shorter than others
+            for first in range(0, len(shown), length):
+                line = shown[first : first + length]
+                row = [(one, outlined(run, _FINE, *one[1:])) for one in line]
+                side = sides - _BETWEEN / 2
+                tall = side * max(view.shape[0] / view.shape[1] for _, view in row)
+                for j, (one, view) in enumerate(row):
+                    x, high = left + j * sides, side * view.shape[0] / view.shape[1]
+                    box = (x, x + side, y + high, y)
+                    axes.imshow(view, interpolation="nearest", extent=box, aspect="auto")
+                    axes.add_patch(Rectangle((x, y), side, high, fill=False, ec=RULE, lw=0.8))
+                    longest = int(side / 0.066)
+                    axes.text(x, y + high + 0.15, plain(one.caption, longest), fontsize=7.5)
+                y += tall + caption
+            bottom = max(bottom, y)
+    figure.set_size_inches(style.WIDTH, bottom)
+    axes.set(xlim=(0, style.WIDTH), ylim=(bottom, 0))
     return figure
 
 

@@ -126,8 +126,8 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         front = front_of(unit, what, material, choice.chosen if choice else None, seed)
         start = states(front, data, test)
         signals = [signal(data, train_images, camera) for camera in range(len(data.cameras))]
-        course = course_of(unit, what, task, material, front, signals)
         shown = pictures.choose(material, split.test) if unit.fold == unit.repeat == 0 else []
+        course = course_of(unit, what, task, material, front, signals, shown)
         before = pictures.views(material, shown, front) if shown else []
         diverged, net = None, None
         try:
@@ -146,6 +146,8 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
                 before=before,
                 after=pictures.views(material, shown, front),
                 stages=pictures.through(material, shown[0], front, net),
+                first=course.history[0]["masks"],
+                last=course.history[-1]["masks"],
             )
         record = OptimizationRecord(
             **unit._asdict(),
@@ -201,7 +203,14 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
             views, gradients = pictures.write(records, material, gallery)
             samples += views
             stages += gradients
-        return structs.replace(result, samples=samples, stages=stages)
+        image = pictures.choose(self.material, self.material.splits[0].test)[0]
+        several = len(self.materials) > 1
+        return structs.replace(
+            result,
+            samples=samples,
+            stages=stages,
+            less_light=pictures.in_less_light(self.materials, image, gallery) if several else [],
+        )
 
     def deliver(
         self,

@@ -1,6 +1,7 @@
 """Figures of how the settings of a drift optimization run learn, and of how they differ."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
@@ -8,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rawdrift.controls.optimization.findings import gain, reference
-from rawdrift.controls.optimization.result import OptimizationResult, Point
-from rawdrift.report import style
+from rawdrift.controls.optimization.result import OptimizationResult, Point, Sample
+from rawdrift.report import pictures, style
 from rawdrift.report.figures import LETTER, grid, interval, plain_axes, rows, same_scale
 from rawdrift.report.style import ACCENT, INK, MUTED, RULE, SPREAD, WRONG, plain
 
@@ -173,3 +174,28 @@ def _panels(intensities: Sequence[float], right: float) -> tuple[Figure, list[Ax
         axes.tick_params(labelleft=i % columns == 0)
         axes.set_xlabel("Optimizer step" if i + columns >= count else "")
     return figure, panels
+
+
+def masks(result: OptimizationResult, samples: Sequence[Sample], run: Path) -> Figure:
+    """Draw the right masks of samples, and each setting's after the first and after the last epoch
+    (Table 3 of the paper)."""
+    names = [name for name in result.settings if all(name in sample.masks for sample in samples)]
+    right = [pictures.Shown(sample.image, str(sample.truth)) for sample in samples]
+    views = [pictures.Shown("", sample.views[names[0]].before, sample.truth) for sample in samples]
+    bands = [{"Right masks": right, f"The views of {names[0]} before the training": views}]
+    for name in names:
+        answers = [sample.masks[name] for sample in samples]
+        first = [pictures.Shown("", answer.first) for answer in answers]
+        last = [pictures.Shown("", answer.last) for answer in answers]
+        bands.append({f"{name}, after epoch 1": first, f"after epoch {result.epochs}": last})
+    return pictures.album(run, bands, 2 * len(samples))
+
+
+def intensities(result: OptimizationResult, run: Path) -> Figure:
+    """Draw the raw colors of an image at each intensity, in one scale and stretched (Figure 14b of
+    the paper)."""
+    shown = result.less_light
+    in_scale = [pictures.Shown(f"intensity {one.intensity:g}", one.view) for one in shown]
+    stretched = [pictures.Shown(f"intensity {one.intensity:g}", one.stretched) for one in shown]
+    bands = {"In one scale": in_scale, "Each from its own minimum to its maximum": stretched}
+    return pictures.album(run, [bands], max(8, 2 * len(shown)))

@@ -25,7 +25,7 @@ def write(run: Path, result: OptimizationResult) -> str:
         Path(__file__).with_name("page.html.j2"),
         run,
         result,
-        _figures(result),
+        _figures(result, run),
         tables(result),
         headline=findings.headline(result),
         lead=findings.lead(result),
@@ -57,7 +57,7 @@ def lines(result: OptimizationResult, run: Path) -> Iterator[str]:
     return findings.lines(result)
 
 
-def _figures(result: OptimizationResult) -> Mapping[str, Callable[[], Figure]]:
+def _figures(result: OptimizationResult, run: Path) -> Mapping[str, Callable[[], Figure]]:
     drawn: dict[str, Callable[[], Figure]] = {}
     if result.curves:
         drawn["learning"] = partial(figures.learning, result)
@@ -68,6 +68,12 @@ def _figures(result: OptimizationResult) -> Mapping[str, Callable[[], Figure]]:
         drawn[f"parameters-{number}"] = partial(parameters.paths, result, camera)
         if parameters.kernel_names(result):
             drawn[f"kernels-{number}"] = partial(parameters.kernels, result, camera)
+    for number, intensity in enumerate(result.intensities, 1):
+        samples = [s for s in result.samples if s.intensity == intensity and s.masks]
+        if samples:
+            drawn[f"masks-{number}"] = partial(figures.masks, result, samples, run)
+    if result.less_light:
+        drawn["intensities"] = partial(figures.intensities, result, run)
     return drawn
 
 

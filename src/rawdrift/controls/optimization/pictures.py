@@ -4,21 +4,30 @@ They are made while the networks are there, kept in the unit's record, and writt
 folder when all units are done.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rawdrift.camera.read import to_unit
 from rawdrift.controls.gallery import Gallery
 from rawdrift.controls.material import Material
 from rawdrift.controls.optimization.records import (
     OptimizationRecord,
     StagePictures,
 )
-from rawdrift.controls.optimization.result import Sample, Stages, StageView, Views
+from rawdrift.controls.optimization.result import (
+    IntensityView,
+    Masks,
+    Sample,
+    Stages,
+    StageView,
+    Views,
+)
 from rawdrift.controls.stages import stages
+from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.develop import encode, picture
 from rawdrift.models.chain import Develop, Front
 
@@ -48,7 +57,18 @@ def views(material: Material, indices: list[int], front: Front) -> list[bytes]:
         module.training = mode
     if front.factor == 2:  # raw, which is dark: all alike brightened, by what is the brightest
         developed = developed / _white(developed)
-    return [_png(view) for view in developed]
+    return [_png(view, MIDDLE // front.factor) for view in developed]
+
+
+def masks(material: Material, indices: Sequence[int], front: Front, net: nn.Module) -> list[bytes]:
+    """Return the answers to these images as PNG files, if they are masks."""
+    data, device = material.data, next(net.parameters()).device
+    if not indices or not material.targets.of_pixels:
+        return []
+    taken = torch.tensor(indices)
+    views = front(data.mosaics[taken].to(device), data.camera_index[taken])
+    drawn = material.targets.masks(net(views.contiguous(memory_format=torch.channels_last)))
+    return [] if drawn is None else [_png(mask) for mask in drawn.cpu()]
 
 
 def through(material: Material, index: int, front: Front, net: nn.Module) -> list[StagePictures]:
@@ -85,6 +105,7 @@ def write(
     """
     data, targets, _ = material
     shown: dict[int, dict[str, Views]] = {}
+    answers: dict[int, dict[str, Masks]] = {}
     rows = []
     intensity = 0.0
     for record in records:
@@ -96,6 +117,11 @@ def write(
             shown.setdefault(index, {})[setting] = Views(
                 gallery.write_png(f"{folder}-{number}-before", pictures.before[number]),
                 gallery.write_png(f"{folder}-{number}-after", pictures.after[number]),
+            )
+        for number, (first, last) in enumerate(zip(pictures.first, pictures.last, strict=True)):
+            answers.setdefault(pictures.images[number], {})[setting] = Masks(
+                gallery.write_png(f"{folder}-{number}-mask-first", first),
+                gallery.write_png(f"{folder}-{number}-mask-last", last),
             )
         if pictures.stages:
             views = [
@@ -112,13 +138,46 @@ def write(
             image = data.images[pictures.images[0]]
             rows.append(Stages(intensity=intensity, setting=setting, image=image, stages=views))
 
-    samples = [
-        Sample(
-            intensity=intensity, image=data.images[index], label=targets.label(index), views=views
+    samples = []
+    for number, (index, views_of_image) in enumerate(shown.items()):
+        mask = targets.mask(index)
+        truth = f"{intensity:g}/truth-{number}"
+        samples.append(
+            Sample(
+                intensity=intensity,
+                image=data.images[index],
+                label=targets.label(index),
+                views=views_of_image,
+                truth=None if mask is None else gallery.write_png(truth, _png(mask)),
+                masks=answers.get(index, {}),
+            )
         )
-        for index, views in shown.items()
-    ]
     return samples, rows
+
+
+def in_less_light(
+    materials: Mapping[float, Material], index: int, gallery: Gallery
+) -> list[IntensityView]:
+    """Write the raw colors of an image at each intensity, all in one scale, and each stretched."""
+    raws = {}
+    for intensity, material in materials.items():
+        data = material.data
+        camera = data.cameras[int(data.camera_index[index])]
+        mosaic = to_unit(data.mosaics[index], camera.bit_depth)
+        raws[intensity] = _middle(Bilinear(camera.cfa)(mosaic))
+    white = max(float(raw.max()) for raw in raws.values()) or 1.0
+    return [
+        IntensityView(
+            intensity,
+            data.images[index],
+            gallery.write(f"intensities/{intensity:g}", raw / white),
+            gallery.write(
+                f"intensities/{intensity:g}-stretched",
+                (raw - raw.min()) / (raw.max() - raw.min()).clamp(min=1e-12),
+            ),
+        )
+        for intensity, raw in raws.items()
+    ]
 
 
 def _upright(values: Tensor) -> Tensor:
@@ -134,13 +193,16 @@ def _white(values: Tensor) -> float:
     return float(magnitudes.kthvalue(rank).values) or 1.0
 
 
-def _png(view: Tensor) -> bytes:
+def _png(view: Tensor, side: int = MIDDLE) -> bytes:
     """Return the middle of a view (H, W) or (3 or 4, H, W) as a PNG; of 4 channels, both greens are
     averaged."""
     if view.ndim == 2:
         view = view.expand(3, -1, -1)
     elif len(view) == 4:
         view = torch.stack([view[0], (view[1] + view[2]) / 2, view[3]])
-    top, left = (max(0, (length - MIDDLE) // 2) for length in view.shape[-2:])
-    middle = view[:, top : top + MIDDLE, left : left + MIDDLE].float().clamp(0, 1)
-    return encode(picture(middle), bits=8)
+    return encode(picture(_middle(view, side).float().clamp(0, 1)), bits=8)
+
+
+def _middle(view: Tensor, side: int = MIDDLE) -> Tensor:
+    top, left = (max(0, (length - side) // 2) for length in view.shape[-2:])
+    return view[:, top : top + side, left : left + side]

@@ -76,14 +76,17 @@ class StagePictures(msgspec.Struct, frozen=True, kw_only=True):
 class Pictures(msgspec.Struct, frozen=True, kw_only=True):
     """Some test images as the network saw them before and after the training, as PNG files.
 
-    images: their numbers in the data. stages: the first of them on its way through the trained
-    ISP; empty without an ISP.
+    images: their numbers in the data. first, last: the masks that were answered after the first
+    epoch and after the last; empty unless answers are masks. stages: the first of these images on
+    its way through the trained ISP; empty without an ISP.
     """
 
     images: list[int]
     before: list[bytes]
     after: list[bytes]
     stages: list[StagePictures]
+    first: list[bytes] = []
+    last: list[bytes] = []
 
 
 class OptimizationRecord(Record, frozen=True, kw_only=True):

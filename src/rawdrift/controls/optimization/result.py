@@ -205,13 +205,37 @@ class Views(msgspec.Struct, frozen=True):
     after: str
 
 
+class Masks(msgspec.Struct, frozen=True):
+    """Paths of the pictures of the masks that were answered after the first and the last epoch."""
+
+    first: str
+    last: str
+
+
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """A test image of the first fold as the network sees it, by setting. label: None for masks."""
+    """A test image of the first fold as the network sees it, by setting.
+
+    label: None for masks. truth, masks: the picture of the right mask, and the answers by setting.
+    """
 
     intensity: float
     image: str
     label: str | None
     views: dict[str, Views]
+    truth: str | None = None
+    masks: dict[str, Masks] = {}
+
+
+class IntensityView(msgspec.Struct, frozen=True):
+    """The raw colors of an image at an intensity: paths of pictures.
+
+    view: in the scale that all intensities share. stretched: from its own minimum to its maximum.
+    """
+
+    intensity: float
+    image: str
+    view: str
+    stretched: str
 
 
 class StageView(msgspec.Struct, frozen=True, kw_only=True):
@@ -246,7 +270,7 @@ class OptimizationResult(Result, frozen=True, kw_only=True, tag="optimization"):
     isps, violations: of the learned ISPs. labels: what readers call their parameters, and those of
     their elements that have names. units: of parameters that have one.
     choices: of static-best. diverged: trainings without a result. samples, stages: pictures of the
-    first fold.
+    first fold. less_light: one of its images at each intensity, if there are several.
     """
 
     settings: list[str]
@@ -265,6 +289,7 @@ class OptimizationResult(Result, frozen=True, kw_only=True, tag="optimization"):
     diverged: list[Diverged]
     samples: list[Sample] = []
     stages: list[Stages] = []
+    less_light: list[IntensityView] = []
 
     def headline(self) -> dict[str, float]:
         return {f"{row.setting} {row.intensity:g} {self.metric}": row.mean for row in self.table}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rawdrift.camera.camera import Camera
 from rawdrift.controls.material import Material
-from rawdrift.controls.optimization import learned
+from rawdrift.controls.optimization import learned, pictures
 from rawdrift.controls.optimization.physics import clipped
 from rawdrift.controls.optimization.records import Unit
 from rawdrift.controls.optimization.spec import Optimization
@@ -52,16 +52,18 @@ def course_of(
     material: Material,
     front: Front,
     signals: Sequence[Sequence[float]],
+    shown: Sequence[int] = (),
 ) -> Course:
     """Return how the front is learned, if it is, and tested after each epoch.
 
-    signals: of each camera's training images, see `physics.signal`.
+    signals: of each camera's training images, see `physics.signal`. shown: the images whose masks
+    are kept of each epoch.
     """
     cameras = material.data.cameras
     course = Course(
         schedule=what.isp_schedule or task.schedule,
         running=is_running(unit.setting, what),
-        follow=partial(_follow, unit, material, material.splits[unit.fold]),
+        follow=partial(_follow, unit, material, material.splits[unit.fold], shown),
     )
     if isinstance(front, NeuralISP):
         course.lr = {name: task.lr for name, _ in front.named_parameters()}
@@ -92,7 +94,13 @@ def states(front: Front, data: RawDataset, test: Tensor) -> list[dict[str, Any]]
 
 
 def _follow(
-    unit: Unit, material: Material, split: Split, front: Front, net: nn.Module, loss: nn.Module
+    unit: Unit,
+    material: Material,
+    split: Split,
+    shown: Sequence[int],
+    front: Front,
+    net: nn.Module,
+    loss: nn.Module,
 ) -> dict[str, Any]:
     data, targets, _ = material
     test = torch.from_numpy(split.test)
@@ -103,6 +111,7 @@ def _follow(
         "outcomes": outcomes.tolist(),
         "test": {"loss": value, **targets.scores(outcomes, test)},
         "isps": states(front, data, test) if unit.setting == "learned" else [],
+        "masks": pictures.masks(material, shown, front, net),
     }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rawdrift.controls.optimization.result import OptimizationResult, StageView
+from rawdrift.controls.optimization.result import OptimizationResult, Sample, StageView
 from rawdrift.report import pictures, style
 
 
@@ -39,8 +39,14 @@ def views(result: OptimizationResult, run: Path) -> list[ViewTable]:
             if not all(name in sample.views for sample in samples):
                 continue
             pairs = [sample.views[name] for sample in samples]
-            before = tuple(pictures.data_uri(run, pair.before) for pair in pairs)
-            after = tuple(pictures.data_uri(run, pair.after) for pair in pairs)
+            before = tuple(
+                pictures.data_uri(run, pair.before, sample.truth)
+                for pair, sample in zip(pairs, samples, strict=True)
+            )
+            after = tuple(
+                pictures.data_uri(run, pair.after, sample.truth, _last(sample, name))
+                for pair, sample in zip(pairs, samples, strict=True)
+            )
             if before == after:
                 columns.setdefault(after, []).append(name)
             else:
@@ -54,6 +60,10 @@ def views(result: OptimizationResult, run: Path) -> list[ViewTable]:
             names = [" = ".join(same) for same in columns.values()]
             tables.append(ViewTable(intensity, names, images))
     return tables
+
+
+def _last(sample: Sample, setting: str) -> str | None:
+    return sample.masks[setting].last if setting in sample.masks else None
 
 
 class StageCell(NamedTuple):

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from rawdrift.controls.synthesis.result import SynthesisResult, Worst
+from rawdrift.controls.synthesis.result import SynthesisResult, Views, Worst
 from rawdrift.models.case import Case
 from rawdrift.report import pictures, style
 from rawdrift.report.figures import LETTER, grid, interval, key, plain_axes, rows, same_scale
@@ -152,6 +152,18 @@ def _upright(axes: Axes, x: float, drop: Interval) -> None:
 def _beside(axes: Axes, y: float, text: str) -> None:
     where: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center_baseline"}
     axes.text(1.01, y, text, fontsize=8.5, **where)
+
+
+def views(shown: Views, run: Path) -> Figure:
+    """Draw one image as all pipelines develop it beside its corruptions, those that were tested and
+    the others (Figure 12 of the paper)."""
+    blocks = {
+        title: [pictures.Shown(style.case(name), path) for name, path in block.items()]
+        for title, block in shown.blocks().items()
+    }
+    beside = dict(list(blocks.items())[:2])
+    below = dict(list(blocks.items())[2:])
+    return pictures.album(run, [band for band in (beside, below) if band])
 
 
 def worst_case(result: SynthesisResult, worst: Worst, run: Path) -> Figure:

@@ -3,6 +3,7 @@
 from matplotlib.figure import Figure
 
 from rawdrift.controls.synthesis.result import SynthesisResult
+from rawdrift.corruptions import table
 from rawdrift.models.case import Case, Kind
 from rawdrift.report import panels, style
 from rawdrift.report.panels import Cell, Panel, Scale
@@ -31,8 +32,7 @@ def severities(result: SynthesisResult) -> Figure:
 
 def middle(result: SynthesisResult) -> int:
     """Return the severity that `heatmap` shows."""
-    levels = sorted(result.severities)
-    return levels[len(levels) // 2]
+    return table.middle(result.severities)
 
 
 def others(result: SynthesisResult) -> list[int]:

@@ -21,7 +21,7 @@ from rawdrift.report.tables import span
 
 def write(run: Path, result: SynthesisResult) -> str:
     """Draw figures/ and tables/ into the run folder; return the page."""
-    views = result.views.views if result.views else {}
+    blocks = result.views.blocks() if result.views else {}
     return compose(
         Path(__file__).with_name("page.html.j2"),
         run,
@@ -39,9 +39,13 @@ def write(run: Path, result: SynthesisResult) -> str:
         ],
         middle=middle(result) if result.severities else None,
         glossary=GLOSSARY if {*result.train, *result.test} <= {*CONFIGURATIONS} else (),
-        pictures=[
-            (name, in_words(name), pictures.data_uri(run, path)) for name, path in views.items()
-        ],
+        blocks={
+            title: [
+                (style.case(name), _words(name), pictures.data_uri(run, path))
+                for name, path in block.items()
+            ]
+            for title, block in blocks.items()
+        },
     )
 
 
@@ -87,10 +91,16 @@ def _figures(result: SynthesisResult, run: Path) -> Mapping[str, Callable[[], Fi
         drawn["drops"] = partial(figures.drops, result)
         if others(result):
             drawn["heatmap-severities"] = partial(severities, result)
+    if result.views:
+        drawn["views"] = partial(figures.views, result.views, run)
     for kind, worst in result.worst.items():
         if worst.images:
             drawn[f"worst-{kind}"] = partial(figures.worst_case, result, worst, run)
     return drawn
+
+
+def _words(name: str) -> str:
+    return in_words(name) if name in CONFIGURATIONS else ""
 
 
 def _case(result: SynthesisResult, worst: Worst, run: Path) -> dict[str, Any]:

@@ -234,14 +234,30 @@ class WorstCases(ByKind[Worst], frozen=True, kw_only=True):
 
 
 class Views(msgspec.Struct, frozen=True, kw_only=True):
-    """One image as all pipelines develop it: paths of pictures by pipeline.
+    """One image as all pipelines develop it, and corrupted: paths of pictures by name.
 
-    cropped: whether they show its middle alone.
+    cropped: whether they show its middle alone. tested, others: views of the pipeline `own` with
+    the corruptions that models were tested under, and with the rest of the common corruptions, all
+    of this severity; empty without corruptions.
     """
 
     image: str
     cropped: bool
     views: dict[str, str]
+    own: str = ""
+    severity: int = 0
+    tested: dict[str, str] = {}
+    others: dict[str, str] = {}
+
+    def blocks(self) -> dict[str, dict[str, str]]:
+        """Return the pictures by title and name."""
+        corrupted = f"{self.own}, severity {self.severity}"
+        blocks = {
+            "Pipelines (ISP)": self.views,
+            f"Corruptions of {corrupted}": self.tested,
+            f"Corruptions that were not tested, of {corrupted}": self.others,
+        }
+        return {title: pictures for title, pictures in blocks.items() if pictures}
 
 
 class SynthesisResult(Result, frozen=True, kw_only=True, tag="synthesis", dict=True):

@@ -1,6 +1,6 @@
 """Pictures for the page: the images that lose most, and all views of one image."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from msgspec.structs import replace
@@ -17,6 +17,7 @@ from rawdrift.controls.synthesis.result import (
 )
 from rawdrift.controls.synthesis.spec import SynthesisSpec
 from rawdrift.corruptions.apply import corrupt
+from rawdrift.corruptions.table import NAMES, middle
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.case import Case
 from rawdrift.models.chain import developed
@@ -33,7 +34,8 @@ def illustrate(
     isps: Mapping[str, Pipeline],
     pictures: Gallery,
 ) -> SynthesisResult:
-    """Return the result with samples of the worst cases and all views of the first image.
+    """Return the result with samples of the worst cases, and the first image as all pipelines
+    develop it and with all corruptions.
 
     isps: pipelines of files by name, beside the configurations.
     """
@@ -43,7 +45,7 @@ def illustrate(
         isp=samples.with_images(result.worst.isp, grid),
         corruption=None if corruption is None else samples.with_images(corruption, grid),
     )
-    return replace(result, worst=worst, views=samples.every_view(0))
+    return replace(result, worst=worst, views=samples.every_view(0, result.train[0]))
 
 
 class _Samples:
@@ -87,21 +89,41 @@ class _Samples:
             images.append(image)
         return replace(worst, amplified=AMPLIFIED, images=images)
 
-    def every_view(self, index: int) -> Views:
-        """Return the middle of an image as every pipeline develops it."""
-        data = self.material.data
+    def every_view(self, index: int, own: str) -> Views:
+        """Return the middle of an image as every pipeline develops it, and corrupted.
+
+        own: the pipeline whose view is corrupted.
+        """
+        data, synthesis = self.material.data, self.spec.synthesis
         top, left = (max(0, (length - MIDDLE) // 2) for length in data.size)
-        views = self._developed(index, self.spec.synthesis.pipelines)
+        views = {
+            name: view[:, top : top + MIDDLE, left : left + MIDDLE]
+            for name, view in self._developed(index, synthesis.pipelines).items()
+        }
+        severity = middle(synthesis.severities) if synthesis.corruptions else 0
+
+        def corrupted(names: Iterable[str]) -> dict[str, str]:
+            seeds, table, clean = [(self.spec.seed, index)], synthesis.severity_table, views[own]
+            return {
+                name: self.pictures.write(
+                    f"corruptions/{name.rpartition('.')[2]}",
+                    corrupt(clean.float(), name, severity, seeds, table),
+                )
+                for name in names
+            }
+
+        others = [name for name in NAMES[1:] if name not in synthesis.corruptions]
         return Views(
             image=data.images[index],
             cropped=max(data.size) > MIDDLE,
             views={
-                name: self.pictures.write(
-                    f"views/{name.replace(',', '-')}",
-                    view[:, top : top + MIDDLE, left : left + MIDDLE],
-                )
+                name: self.pictures.write(f"views/{name.replace(',', '-')}", view)
                 for name, view in views.items()
             },
+            own=own,
+            severity=severity,
+            tested=corrupted(synthesis.corruptions),
+            others=corrupted(others if severity else []),
         )
 
     def _views(self, train: str, case: Case, index: int) -> tuple[Tensor, Tensor]:
