@@ -3,7 +3,6 @@
 import math
 
 import pytest
-
 from benchmarks.coverage import CLAIMS, measure, table
 
 

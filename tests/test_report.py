@@ -357,10 +357,11 @@ def test_a_large_drop_of_too_few_groups_is_not_put_down_to_chance(a_run):
 def test_the_terminal_tells_average_and_largest_drops(a_run):
     result = load_result(a_run)
     one, other = lines(result, a_run)
-    drop = result.average_drops.isp
+    drop, worst = result.average_drops.isp, result.worst.isp
     assert one == (
         f"on other pipelines, accuracy drops by {three(drop.value)} "
-        f"({span(drop.low, drop.high, 3)}) on average; the largest drop, from 0.923 to 0.683, is "
+        f"({span(drop.low, drop.high, 3)}) on average; the largest drop, "
+        f"{three(worst.drop)} ({span(worst.low, worst.high, 3)}), from 0.923 to 0.683, is "
         f"that of a model of ma,u,me on me,s,me"
     )
     assert other.endswith("is that of a model of ma,u,me on gaussian noise 5")

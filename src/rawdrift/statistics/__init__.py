@@ -3,8 +3,6 @@
 from rawdrift.statistics.basics import (
     Interval,
     Spread,
-    effective_size,
-    paired_difference,
     spread,
     wilson,
 )
@@ -21,12 +19,10 @@ __all__ = [
     "Resampling",
     "Spread",
     "drop",
-    "effective_size",
     "estimate",
     "holm",
     "kendall_tau",
     "largest_drop",
-    "paired_difference",
     "spread",
     "wilson",
 ]

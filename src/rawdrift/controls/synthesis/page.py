@@ -64,7 +64,8 @@ def lines(result: SynthesisResult, run: Path) -> Iterator[str]:
         tested = style.case(worst.test, worst.severity)
         remark = "" if worst.is_drop else f", {doubt(result)}"
         yield (
-            f"{tests}, {metric} drops by {drop} on average; the largest drop, from "
+            f"{tests}, {metric} drops by {drop} on average; the largest drop, "
+            f"{style.number(worst.drop, 3)} ({span(worst.low, worst.high, 3)}), from "
             f"{worst.matched:.3f} to {worst.mean:.3f}, is that of a model of {worst.train} on "
             f"{tested}{remark}"
         )
