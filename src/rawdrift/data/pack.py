@@ -189,9 +189,10 @@ def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> Tensor:
     try:
         with path.open("rb") as file:
             first = Tiff(file, str(path)).first
-            found, place = first.size[:2], first.segments()[0].place
-        if found != shape[1:] or first.value(BITS, 1) != 8 * np.dtype(dtype).itemsize:
-            raise ValueError(f"pages of {found} pixels, not {shape[1:]} of {dtype}")
+            found = first.size[:2], first.value(BITS, 1)
+            place = first.segments()[0].place
+        if found != (shape[1:], 8 * np.dtype(dtype).itemsize):
+            raise ValueError(f"pages of {found[0]} pixels, not {shape[1:]} of {dtype}")
         order = np.dtype(dtype).newbyteorder(first.file.order)
         return torch.from_numpy(np.memmap(path, order, "c", place, shape))
     except (InputError, ValueError, TypeError, OverflowError) as error:
