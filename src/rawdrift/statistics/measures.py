@@ -18,6 +18,25 @@ Outcomes = NDArray[np.int64]
 each class in the intersection, in the prediction and in the mask."""
 
 
+class Limits(NamedTuple):
+    """What is known of the wholes of a metric before any answer is given; see `guarantees`.
+
+    Parts are from 0 to their wholes.
+
+    least: maps outcomes and right answers (N,), of which the former may be any, to the smallest
+        wholes (N, K) that answers to these images can have. is_fixed: whether all answers have
+        these wholes. is_share: whether wholes are 1 and parts 0 or 1. of_pixels: whether
+        wholes count pixels, else they are at most 1. touched: by how much one changed answer can
+        lower parts relative to wholes, all classes added up.
+    """
+
+    least: Callable[[Outcomes, NDArray[Any]], Array]
+    is_fixed: bool = False
+    is_share: bool = False
+    of_pixels: bool = False
+    touched: float = 1.0
+
+
 class Measure(NamedTuple):
     """A metric of a set of images; a larger value is better.
 
@@ -28,12 +47,15 @@ class Measure(NamedTuple):
     bounded: whether values are always in [0, 1].
     wholes: maps features to how much an image counts for each of C classes, (..., C), if the metric
         is a mean over classes; None if all images count alike.
+    limits: for tests that hold for any number of images; features are then K parts, followed by K
+        wholes, and the metric is the mean of their ratios. None if they are not known.
     """
 
     features: Callable[[Outcomes, NDArray[Any]], Array]
     of: Callable[[Array], Array]
     bounded: bool = False
     wholes: Callable[[Array], Array] | None = None
+    limits: Limits | None = None
 
     def value(self, outcomes: Outcomes, truth: NDArray[Any]) -> Array:
         """Return the metric of all images, (...)."""
@@ -76,10 +98,17 @@ def classification(classes: int) -> dict[str, Measure]:
         predicted = _one_hot(outcomes, classes)
         return np.concatenate([own * predicted, (own + predicted) / 2], axis=-1)
 
+    def own(_: Outcomes, truth: NDArray[Any]) -> Array:
+        return _one_hot(truth, classes)
+
+    every = Limits(lambda _, truth: np.ones((len(truth), 1)), is_fixed=True, is_share=True)
+    half = Limits(lambda _, truth: _one_hot(truth, classes) / 2, touched=1.5)
     return {
-        "accuracy": Measure(_right, _mean_of_ratios, True, _wholes),
-        "balanced_accuracy": Measure(recalls, _mean_of_ratios, True, _wholes),
-        "macro_f1": Measure(hits, _mean_of_ratios, True, _wholes),
+        "accuracy": Measure(_right, _mean_of_ratios, True, _wholes, every),
+        "balanced_accuracy": Measure(
+            recalls, _mean_of_ratios, True, _wholes, Limits(own, is_fixed=True)
+        ),
+        "macro_f1": Measure(hits, _mean_of_ratios, True, _wholes, half),
     }
 
 
@@ -96,8 +125,20 @@ def segmentation() -> dict[str, Measure]:
         return _pixels(outcomes, lambda i, p, m: (p + m) / 2)
 
     return {
-        "iou": Measure(union, _mean_of_ratios, True, _wholes),
-        "dice": Measure(mean_size, _mean_of_ratios, True, _wholes),
+        "iou": Measure(
+            union,
+            _mean_of_ratios,
+            True,
+            _wholes,
+            Limits(lambda x, _: x[..., 2].astype(np.float64), of_pixels=True, touched=2.0),
+        ),
+        "dice": Measure(
+            mean_size,
+            _mean_of_ratios,
+            True,
+            _wholes,
+            Limits(lambda x, _: x[..., 2] / 2, of_pixels=True, touched=1.5),
+        ),
     }
 
 
@@ -130,7 +171,8 @@ def mean_over_images(
             found[at] = np.stack([np.where(defined, values, 0), defined], axis=-1)
         return found
 
-    return Measure(features, _mean_of_ratios, wholes=_wholes)
+    limits = Limits(lambda _, truth: np.zeros((len(truth), 1)))
+    return Measure(features, _mean_of_ratios, wholes=_wholes, limits=limits)
 
 
 def _mean_of_ratios(sums: Array) -> Array:

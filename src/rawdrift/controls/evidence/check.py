@@ -56,7 +56,7 @@ class Verdict:
 
     outside: the parameters outside the envelope. moved: axes on which the camera differs. together:
     whether these were compared with the joint box, because they are several. notes: what the
-    signature says nothing about.
+    signature states, and what it says nothing about.
     """
 
     outside: tuple[Outside, ...]
@@ -288,6 +288,7 @@ def _fixed(content: Mapping[str, Any], camera: Camera) -> Iterator[Outside]:
 
 
 def _notes(content: Mapping[str, Any]) -> Iterator[str]:
+    yield from content.get("claims", ())
     kinds = [step["kind"] for step in content["isp"]["steps"]]
     if SENSOR not in kinds:
         yield "the signature does not speak of the sensor's noise and optics"

@@ -95,7 +95,9 @@ def analyze(
     )
 
 
-def _signed(content: Mapping[str, Any]) -> Signed:
+def _signed(content: Mapping[str, Any] | None) -> Signed | None:
+    if content is None:
+        return None
     return Signed(
         file=SIGNATURE,
         checksum=content["checksum"],

@@ -1,11 +1,13 @@
 """The chain from mosaics through an ISP to a frozen net, and the score of its answers."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from contextlib import contextmanager
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -23,6 +25,7 @@ from rawdrift.models.losses import CrossEntropy
 from rawdrift.models.segmentation import Segmentation
 from rawdrift.models.similarity import ssim
 from rawdrift.models.targets import Targets
+from rawdrift.statistics.guarantees import DropTest
 from rawdrift.statistics.measures import Array
 from rawdrift.statistics.resampling import DRAWS
 
@@ -136,6 +139,29 @@ class Chain:
         if not torch.isfinite(gradient).all():
             raise InputError(f"the net's gradient is not finite at {space.named(setting)}")
         return Slope(self._total(parts, space, setting), gradient.cpu().numpy())
+
+    def take(self, images: NDArray[np.int64]) -> "Chain":
+        """Return the chain with some of the images (n,)."""
+        part = copy(self)
+        part.mosaics, part.truth = self.mosaics[images], self.truth[images]
+        part.clusters = np.unique(self.clusters[images], return_inverse=True)[1]
+        part.batches = torch.arange(len(images)).split(len(self.batches[0]))
+        part.targets = self.targets.take(torch.from_numpy(images))
+        part.answers, part._default, part.asked = part.targets.truth, {}, 0
+        part.baseline = part.score(None)
+        return part
+
+    def drop_test(self) -> DropTest:
+        """Return the test of how much the metric drops from that of the camera's own setting."""
+        limits, values = self.measure.limits, self.targets.values
+        right = self.targets.right_outcomes()
+        return DropTest(
+            self.measure,
+            self.baseline.features,
+            np.zeros((0, 0)) if limits is None else limits.least(right, self.answers),
+            self.clusters,
+            values[0].numel() if self.targets.of_pixels else 1,
+        )
 
     def uncertainty(self, seed: int, level: float = 0.025) -> Uncertainty:
         """The uncertainty of the metric over these images.

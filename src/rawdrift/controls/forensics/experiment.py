@@ -232,12 +232,15 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
             confidence=settings.confidence, cameras=settings.cameras, seed=self.spec.seed,
             **self.asked(unit.fold),
         )  # fmt: skip
+        signature = None
+        if not safe.is_empty:
+            signature = dict(sign(safe, net, self.isp, data, self.camera, self.spec).content)
         return EnvelopeRecord(
             fold=unit.fold,
             rows=list(envelope_rows({"fold": unit.fold, "n": len(data)}, safe)),
             precision=self.precision,
             envelope=safe,
-            signature=dict(sign(safe, net, self.isp, data, self.camera, self.spec).content),
+            signature=signature,
         )
 
     @property
@@ -257,9 +260,11 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
                 return f"{fold}, sensitivity: the same at every setting"
             return f"{fold}, sensitivity: {record.sensitivity.by_importance()[0]} matters most"
         safe = record.envelope
+        if safe.is_empty:
+            return f"{fold}, envelope: {safe.warnings[0]}"
         return (
-            f"{fold}, envelope: {len(safe.box)} axes; all together may go {safe.scale:.2f} times "
-            f"as far as each alone"
+            f"{fold}, envelope: {len(safe.box)} axes; all together may go at least "
+            f"{safe.scale:.2f} times as far as each alone"
         )
 
     def analyze(
@@ -283,7 +288,7 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
     ) -> None:
         """Write signature.json, the signature of the envelope."""
         for unit in units:
-            if isinstance(unit.record, EnvelopeRecord):
+            if isinstance(unit.record, EnvelopeRecord) and unit.record.signature is not None:
                 Signature(unit.record.signature).save(folder / SIGNATURE)
 
     def about(self) -> str:
@@ -313,7 +318,7 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         if unit.kind == "sensitivity":
             return (settings.samples + 10) * (axes + 2)
         if unit.kind == "envelope":
-            return 28 * axes + 300 + settings.cameras
+            return 50 * axes + 2 * min(2**axes, 256) + 100 + settings.cameras
         methods = 1 + len(settings.rivals) * (unit.group == next(iter(self.groups)))
         ascents = settings.restarts * (3 * settings.steps + 1) + settings.restarts // 2 * PROBES
         return methods * (ascents + 2 * len(self.groups[unit.group]))

@@ -41,11 +41,11 @@ class SensitivityRecord(Record, frozen=True, kw_only=True, tag_field="kind", tag
 
 
 class EnvelopeRecord(Record, frozen=True, kw_only=True, tag_field="kind", tag="envelope"):
-    """The envelope of the model of a fold. signature: the content of its file."""
+    """The envelope of the model of a fold. signature: the content of its file, if it is signed."""
 
     fold: int
     envelope: Envelope
-    signature: dict[str, Any]
+    signature: dict[str, Any] | None
 
 
 ForensicsRecord = SearchRecord | SensitivityRecord | EnvelopeRecord

@@ -1,5 +1,6 @@
 """What drift forensics finds: shared by searches, records of units, the result and its page."""
 
+import math
 from typing import Any, Literal
 
 import msgspec
@@ -90,36 +91,47 @@ class Sensitivity(msgspec.Struct, frozen=True, kw_only=True):
 class Tolerance(msgspec.Struct, frozen=True):
     """How far one axis may go alone.
 
-    by_low, by_high: what ends the interval, a "drop" of the metric, or the "space" that was
-    searched.
+    by_low, by_high: what ends the interval: a "drop" of the metric that is not ruled out, the
+    "space" that was searched, or too few "images" for any setting.
     """
 
     default: float
     low: float
     high: float
-    by_low: Literal["drop", "space"]
-    by_high: Literal["drop", "space"]
+    by_low: Literal["drop", "space", "images"]
+    by_high: Literal["drop", "space", "images"]
 
 
 class Validation(msgspec.Struct, frozen=True):
-    """Cameras drawn uniformly from the joint box, and how many lose more than `max_drop`.
+    """Tests of the joint box with images that it was not built with.
 
-    share: of violations, with Wilson's interval. worst_drop: the largest that was seen.
+    cameras: drawn uniformly from the box; 0 without a box. violations: cameras for which the test
+    does not rule out that they lose more than `max_drop`. share: of violations; high bounds the
+    share of cameras in the box that do lose more. worst_drop: the largest that these images show.
+    corners: that were tried, all of which passed their test. strength: any so many axes take all
+    their corners; as many as there are axes if every corner was tried. worst_corner_drop,
+    worst_corner: the largest drop at a corner, and this setting. held_out: images or groups.
     """
 
     cameras: int
     violations: int
     share: Interval
     worst_drop: float
+    corners: int
+    strength: int
+    worst_corner_drop: float
+    worst_corner: dict[str, float]
+    held_out: int
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings at which the metric drops by `max_drop` at most.
+    """The settings at which the metric drops by less than `max_drop`.
 
     baseline: the metric of the ISP as it is. axes: of the space. tolerances: by axis, of each
-    alone. box: (low, high) by axis, of all together. scale: of the box, relative to the tolerances.
-    level: the chance at which each bound is exceeded; see `envelope`. draws: of the bootstrap.
-    images, groups: how many; groups are what is resampled. evaluations: passes of all images
+    alone. box: (low, high) by axis, of all together. scale: the smallest share of a tolerance's
+    reach that the box keeps; 0 if there is no box. level: the p-value that the first setting of
+    each axis needs. images, groups: how many; groups are what is independent. needed: images or
+    groups it takes for a setting at which no answer changes. evaluations: passes of all images
     through the net. warnings: what a reader must know.
     """
 
@@ -133,12 +145,50 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     scale: float
     validation: Validation
     level: float
-    draws: int
     seed: int
     images: int
     groups: int
+    needed: int
     evaluations: int
     warnings: tuple[str, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are too few images to sign anything."""
+        return self.groups < self.needed
+
+    @property
+    def unit(self) -> str:
+        """What is independent, in the plural."""
+        return "images" if self.groups == self.images else "groups of images"
+
+    def claims(self) -> list[str]:
+        """Return what the envelope states, in sentences."""
+        if self.is_empty:
+            return []
+        confidence, checked = f"{100 * self.confidence:g} % confidence", self.validation
+        metric, drop = self.metric.replace("_", " "), f"{self.max_drop:g}"
+        alone = (
+            f"if one parameter differs and stays within its tolerance, {metric} drops by at most "
+            f"{drop} at both ends of the tolerance, with {confidence} for all ends together"
+        )
+        if not checked.cameras:
+            return [alone, "nothing is stated for cameras that differ in several parameters"]
+        every = checked.corners == 2**checked.strength
+        corners = f"all {checked.corners} corners" if every else f"the {checked.corners} corners"
+        return [
+            alone,
+            f"of cameras drawn uniformly from this box, at most {_percent_up(checked.share.high)} "
+            f"lose more than {drop}, with {confidence}",
+            f"at {corners} of the box that were tried, {metric} drops by at most {drop}, with "
+            f"{confidence}; the most that {checked.held_out} held-out {self.unit} show there is "
+            f"{max(0.0, checked.worst_corner_drop):.3f}",
+        ]
+
+
+def _percent_up(share: float | None) -> str:
+    """A share in percent, rounded up to a tenth."""
+    return f"{math.ceil(1000 * (1.0 if share is None else share)) / 10:g} %"
 
 
 class Visited(msgspec.Struct, frozen=True):

@@ -25,13 +25,15 @@ from rawdrift.runs.spec import to_yaml
 __all__ = ["Outside", "Signature", "Verdict", "check", "fingerprint", "sign"]
 
 BOUNDS = (
-    "percentile bootstrap over groups of images, one-sided, Bonferroni over both ends of every "
-    "axis and the box; joint box shrunk until random settings, corners and an adversarial search "
-    "find none that exceeds max_drop"
+    "finite-sample tests of the drop in the population, for images or groups drawn from it: exact "
+    "for the accuracy of images, by betting for other metrics and for groups; settings of an axis "
+    "are tested from the camera's own outward up to the first that fails, both ends of all axes "
+    "together (fixed sequences, Holm); the box is built with a quarter of the images or groups and "
+    "tested with the others, at its corners and for cameras drawn from it"
 )
 
 SIGNED = (
-    "metric", "baseline", "max_drop", "confidence", "tolerances", "box", "scale", "validation"
+    "metric", "baseline", "max_drop", "confidence", "tolerances", "box", "scale", "validation",
 )  # fmt: skip
 
 
@@ -46,8 +48,11 @@ def sign(
     """Return the signature of an envelope: `save` writes it, `rawdrift check` reads it.
 
     net, isp, data: those that the envelope was made with. camera: whose numbers the ISP has.
-    spec: of the experiment, to be hashed. Raises InputError if the ISP is not this camera's.
+    spec: of the experiment, to be hashed. Raises InputError if the ISP is not this camera's, and if
+    the envelope is empty because there were too few images.
     """
+    if envelope.is_empty:
+        raise InputError(f"nothing can be signed: {envelope.warnings[0]}")
     safe = to_builtins(envelope)
     signature = Signature.seal(
         {
@@ -69,7 +74,7 @@ def sign(
             **{key: safe[key] for key in SIGNED},
             "method": {
                 "bounds": BOUNDS,
-                **{key: safe[key] for key in ("level", "draws", "seed", "evaluations")},
+                **{key: safe[key] for key in ("level", "seed", "evaluations")},
             },
             "libraries": {
                 "python": platform.python_version(),
@@ -78,6 +83,7 @@ def sign(
             "spec_sha256": None
             if spec is None
             else hashlib.sha256(to_yaml(spec).encode()).hexdigest(),
+            "claims": envelope.claims(),
             "warnings": safe["warnings"],
         }
     )

@@ -1,7 +1,7 @@
 """The envelope: the settings of a camera that keep the metric, with a stated confidence."""
 
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -10,13 +10,16 @@ from torch import nn
 from rawdrift.checks import InputError, is_number
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.controls.forensics.fit import axes_of, check_seed
-from rawdrift.controls.forensics.joint import Box, joint_box, reach, validate
-from rawdrift.controls.forensics.result import Envelope, Tolerance, Validation
+from rawdrift.controls.forensics.joint import Box, Joint, joint_box, nothing
+from rawdrift.controls.forensics.result import Envelope, Tolerance
 from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.targets import Targets
+from rawdrift.statistics.guarantees import DropTest
+
+STEPS = 20  # settings from the default to a bound, closer together near the default
 
 
 def envelope(
@@ -34,20 +37,24 @@ def envelope(
     seed: int = 0,
     targets: Targets | None = None,
 ) -> Envelope:
-    """Find the largest intervals, and box, in which the metric drops by `max_drop` at most.
+    """Find the settings at which the metric drops by less than `max_drop` in the population.
 
-    A setting holds if the upper confidence bound of its drop is at most `max_drop`, by bootstrap
-    over images or their groups. All bounds hold at once with `confidence`: each leaves out a share
-    (1 - confidence) / (2 D + 1) of draws (Bonferroni's correction for the two ends of D axes and
-    the box). Settings on the way to an end are tested from the inside out, up to the first that
-    does not hold, which needs no further correction (fixed-sequence testing, Maurer et al. 1995).
+    Two statements hold with `confidence` each, for any number of images (`guarantees`):
 
-    Alone, an axis reaches as far as its settings hold. Together, all intervals are scaled around
-    the default until neither random settings and corners nor an adversarial search inside finds
-    one that does not hold; then `cameras` others are drawn uniformly from the box to validate it.
+    Alone: at the end of every axis, and at all settings tested on the way there, the metric drops
+    by less than `max_drop`. Settings are tested from the default outward, up to the first that is
+    not shown to (fixed-sequence testing, as in Angelopoulos et al., "Learn then Test", 2021). The
+    ends share the chance of an error; an axis that reaches its bound passes its share on (Holm).
+
+    Together: the box is built with a quarter of the images, or groups, and tested with the others;
+    see `joint`.
+
+    If so few images could not even show that the camera's own setting is safe, the envelope is that
+    setting alone, and `needed` says how many it would take.
 
     net, isp, data, space, metric, parameters, loss, targets: as for `search`.
-    Raises InputError as `search` does, and if the metric is too low to drop by `max_drop`.
+    Raises InputError as `search` does, if the metric is too low to drop by `max_drop`, and if no
+    bound is known for it.
     """
     for name, value, least in (("max_drop", max_drop, 0.0), ("confidence", confidence, 0.5)):
         if not is_number(value) or not least < value < 1:
@@ -62,76 +69,123 @@ def envelope(
             f"the {chain.metric} of the camera's own views is {chain.baseline.metric:.3f}, which "
             f"can't drop by max_drop {max_drop:g}; choose another metric or a smaller max_drop"
         )
-    level = (1 - confidence) / (2 * len(space) + 1)
-    uncertainty = chain.uncertainty(seed, level)
+    test, error = chain.drop_test(), 1 - confidence
+    bounds = [
+        (number, bound)
+        for number, axis in enumerate(space.axes)
+        for bound in (axis.low, axis.high)
+        if bound != axis.default
+    ]
+    level = error / len(bounds)
+    is_enough = test.p_value(chain.baseline.features, max_drop) <= level
 
-    def holds(setting: Vector) -> bool:
-        return uncertainty.largest_drop(chain.score(space, setting).features, level) <= max_drop
+    def p_value(setting: Vector) -> float:
+        return test.p_value(chain.score(space, setting).features, max_drop)
 
+    ends = _ends(space, bounds, p_value, error) if is_enough else {}
     tolerances = {
-        axis.name: _tolerance(space, number, holds) for number, axis in enumerate(space.axes)
+        axis.name: _tolerance(space, number, ends, is_enough)
+        for number, axis in enumerate(space.axes)
     }
     alone = Box(
         np.array([t.low for t in tolerances.values()]),
         np.array([t.high for t in tolerances.values()]),
     )
-    rng = np.random.default_rng([seed, 0])
-    box, scale = joint_box(chain, space, alone, holds, rng)
-    validation = validate(chain, space, box, max_drop, cameras, rng)
+    joint = nothing(space)
+    if is_enough:
+        joint = joint_box(chain, test, space, alone, max_drop, error, cameras, seed)
+    needed = test.needed(max_drop, level)
+    few = _few(test, len(chain.truth), needed, max_drop, joint)
     return Envelope(
         metric=chain.metric,
-        baseline=uncertainty.interval(chain.baseline.features, confidence),
+        baseline=chain.uncertainty(seed).interval(chain.baseline.features, confidence),
         max_drop=max_drop,
         confidence=confidence,
         axes=space.axes,
         tolerances=tolerances,
-        box={name: (float(a), float(b)) for name, a, b in zip(space.names, *box, strict=True)},
-        scale=scale,
-        validation=validation,
+        box={name: (float(a), float(b)) for name, a, b in zip(space.names, *joint.box, strict=True)},
+        scale=_scale(space.default, alone, joint.box),
+        validation=joint.validation,
         level=level,
-        draws=uncertainty.draws,
         seed=seed,
         images=len(chain.truth),
-        groups=uncertainty.resampling.count,
-        evaluations=chain.asked,
-        warnings=tuple(
-            _warnings(uncertainty.resampling.count, max_drop, confidence, level, validation)
-        ),
+        groups=test.count,
+        needed=needed,
+        evaluations=round(chain.asked + joint.evaluations),
+        warnings=() if few is None else (few,),
     )
 
 
-def _tolerance(space: ParameterSpace, number: int, holds: Callable[[Vector], bool]) -> Tolerance:
+def _ends(
+    space: ParameterSpace,
+    bounds: Sequence[tuple[int, float]],
+    p_value: Callable[[Vector], float],
+    error: float,
+) -> dict[tuple[int, float], float]:
+    """Return how far each axis may go toward each of its bounds, by axis and bound.
+
+    In each direction the first setting that loses too much is accepted with a chance of `error`
+    over the number of directions that are still tested, which includes all that lead to one.
+    """
+    reached = dict.fromkeys(bounds, 0)
+
+    def place(end: tuple[int, float], step: int) -> float:
+        (number, bound), own = end, space.axes[end[0]].default
+        return bound if step == STEPS else own + (step / STEPS) ** 2 * (bound - own)
+
+    @cache
+    def p_at(end: tuple[int, float], step: int) -> float:
+        setting = space.default
+        setting[end[0]] = place(end, step)
+        return p_value(setting)
+
+    tested: list[tuple[int, float]] = []
+    while (still := [end for end in bounds if reached[end] < STEPS]) != tested:
+        tested = still
+        for end in tested:
+            while reached[end] < STEPS and p_at(end, reached[end] + 1) <= error / len(tested):
+                reached[end] += 1
+    return {end: place(end, step) for end, step in reached.items()}
+
+
+def _tolerance(
+    space: ParameterSpace, number: int, ends: Mapping[tuple[int, float], float], is_enough: bool
+) -> Tolerance:
     axis = space.axes[number]
 
-    def end(bound: float) -> tuple[float, Literal["drop", "space"]]:
+    def side(bound: float) -> tuple[float, Literal["drop", "space", "images"]]:
         """How far the axis may go toward a bound of the space, and what ends it."""
-        setting = space.default
-        setting[number] = bound
-        if bound == axis.default:
-            return bound, "space"
-        share = reach(space.default, setting, holds)
-        if share == 1:
-            return bound, "space"
-        return axis.default + share * (bound - axis.default), "drop"
+        end = ends.get((number, bound), axis.default)
+        if end == bound:
+            return end, "space"
+        return end, "drop" if is_enough else "images"
 
-    (low, by_low), (high, by_high) = end(axis.low), end(axis.high)
+    (low, by_low), (high, by_high) = side(axis.low), side(axis.high)
     return Tolerance(axis.default, low, high, by_low, by_high)
 
 
-def _warnings(
-    groups: int, max_drop: float, confidence: float, level: float, validation: Validation
-) -> Iterator[str]:
-    # What none of n shows may still be in -ln(level) / n of them (Hanley and Lippman-Hand, "If
-    # nothing goes wrong, is everything all right?", JAMA 249, 1983).
-    unseen = min(1.0, -math.log(level) / groups)
-    if unseen > max_drop:
-        yield (
-            f"{groups} images or groups are few: a flaw that none of them shows may be in "
-            f"{unseen:.1%} of others; {math.ceil(-math.log(level) / max_drop)} or more would rule "
-            f"out a drop of {max_drop:g}"
+def _scale(own: Vector, alone: Box, box: Box) -> float:
+    """The smallest share of a tolerance's reach that the box keeps, 0 for no box."""
+    reach, kept = np.abs(np.concatenate(alone) - np.tile(own, 2)), np.concatenate(box)
+    shares = np.abs(kept - np.tile(own, 2))[reach > 0] / reach[reach > 0]
+    return float(min(1.0, shares.min())) if len(shares) else 0.0
+
+
+def _few(
+    test: DropTest, images: int, needed: int, max_drop: float, joint: Joint
+) -> str | None:
+    """Say what too few images keep from being signed."""
+    unit = "images" if test.count == images else "groups of images"
+    if test.count < needed or not joint.needed:
+        return (
+            f"{test.count} {unit} are too few to sign anything: even if no answer changes, a drop "
+            f"of {max_drop:g} is ruled out from {needed} {unit} on"
         )
-    if validation.share.value > 1 - confidence:
-        yield (
-            f"{validation.violations} of {validation.cameras} cameras drawn from the box lose more "
-            f"than {max_drop:g}, more than confidence {confidence:g} allows: do not rely on the box"
+    if test.count < joint.needed:
+        return (
+            f"{test.count} {unit} are too few to sign settings of several parameters together: "
+            f"that takes {joint.needed} {unit}"
         )
+    if not joint.validation.cameras:
+        return "no box of all parameters together passed its tests with held-out images"
+    return None
