@@ -1,5 +1,6 @@
 """Statistics of the controls: metrics, intervals and tests. No torch, no files."""
 
+from rawdrift.statistics.acceptance import Acceptance, accept
 from rawdrift.statistics.basics import (
     Interval,
     Spread,
@@ -8,16 +9,21 @@ from rawdrift.statistics.basics import (
 )
 from rawdrift.statistics.drops import drop, largest_drop
 from rawdrift.statistics.estimates import Estimates, estimate
-from rawdrift.statistics.measures import Measure
+from rawdrift.statistics.guarantees import DropTest
+from rawdrift.statistics.measures import Limits, Measure
 from rawdrift.statistics.rankings import kendall_tau
 from rawdrift.statistics.resampling import Resampling, holm
 
 __all__ = [
+    "Acceptance",
+    "DropTest",
     "Estimates",
     "Interval",
+    "Limits",
     "Measure",
     "Resampling",
     "Spread",
+    "accept",
     "drop",
     "estimate",
     "holm",

@@ -1,7 +1,7 @@
 """Drops of a metric between two answers to the same images, with confidence intervals."""
 
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from rawdrift.checks import InputError
 from rawdrift.statistics import measures
 from rawdrift.statistics.basics import Interval
 from rawdrift.statistics.estimates import Estimates, estimate
-from rawdrift.statistics.measures import Measure, Outcomes
+from rawdrift.statistics.measures import Array, Measure, Outcomes
 
 CLASSES = (*measures.classification(2),)
 MASKS = (*measures.segmentation(),)
@@ -76,17 +76,42 @@ def _drops(
     """Estimate the drops of M answers, (M,)."""
     if not isinstance(confidence, (int, float)) or not 0 < confidence < 1:
         raise InputError(f"confidence must be between 0 and 1, such as 0.95, got {confidence!r}")
+    given = read_answers(truth, before, after, metric, groups)
+    values = estimate(given.measure, given.features, given.clusters)
+    return values[:1] - values[1:]
+
+
+class Answers(NamedTuple):
+    """Several answers to N images. outcomes, features: (M, N, ...). labels: right answers (N,) that
+    go with them. clusters: (N,). pixels: of an image; 1 of classes."""
+
+    measure: Measure
+    outcomes: Outcomes
+    labels: NDArray[np.int64]
+    features: Array
+    clusters: NDArray[np.int64]
+    pixels: int
+
+
+def read_answers(
+    truth: Any,
+    before: Any,
+    after: Sequence[Any],
+    metric: str,
+    groups: Sequence[Hashable] | None,
+) -> Answers:
+    """Return answers before, then those after. Raises InputError that names the argument."""
     right = _numbers("truth", truth, None)
     answers = [_numbers("before", before, right.shape)]
     answers += [_numbers("after", one, right.shape) for one in after]
     if len(answers) == 1:
         raise InputError("after holds no answers; give at least one array")
     measure, outcomes, labels = _outcomes(metric, right, answers)
-    values = estimate(measure, measure.features(outcomes, labels), _clusters(groups, len(right)))
-    undefined = np.flatnonzero(np.isnan(values.values))
-    if len(undefined):
+    features = measure.features(outcomes, labels)
+    if np.isnan(measure.of(features.sum(-2))).any():
         raise InputError(f"{metric} is not defined for these answers: no image counts")
-    return values[:1] - values[1:]
+    pixels = int(np.prod(right.shape[1:]))
+    return Answers(measure, outcomes, labels, features, _clusters(groups, len(right)), pixels)
 
 
 def _numbers(name: str, values: Any, shape: tuple[int, ...] | None) -> NDArray[np.int64]:

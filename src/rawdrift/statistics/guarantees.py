@@ -45,9 +45,14 @@ class DropTest:
     """
 
     def __init__(
-        self, measure: Measure, before: Array, least: Array, clusters: Clusters, pixels: int = 1
+        self,
+        measure: Measure,
+        before: Array,
+        least: Array | None,
+        clusters: Clusters,
+        pixels: int = 1,
     ):
-        if measure.limits is None:
+        if measure.limits is None or least is None:
             raise InputError(
                 "no bound that holds for any number of images is known for this metric; give a "
                 "rawdrift.statistics.Measure with limits, or a function with values from 0 to 1"
@@ -76,7 +81,10 @@ class DropTest:
             lost, won = int((right & ~still).sum()), int((still & ~right).sum())
             return lost_and_won(lost, won, self.count, margin)
         changed = self._before != after
-        before, after = cluster_sums(self._before, self.clusters), cluster_sums(after, self.clusters)
+        before, after = (
+            cluster_sums(self._before, self.clusters),
+            cluster_sums(after, self.clusters),
+        )
         return self._p(before, after, bool(changed.any()), margin, 1.0)
 
     def needed(self, margin: float, level: float) -> int:
@@ -143,7 +151,9 @@ def _p_of(gains: Array, most: float, copies: float = 1.0) -> float:
     """
     with np.errstate(divide="ignore"):
         growth = np.stack([np.log1p(share * np.maximum(gains / most, -1)) for share in _SHARES])
-        capital = copies * growth.sum(axis=-1) + np.log(_STAKES).reshape(-1, *[1] * (gains.ndim - 1))
+        capital = copies * growth.sum(axis=-1) + np.log(_STAKES).reshape(
+            -1, *[1] * (gains.ndim - 1)
+        )
     if gains.ndim > 1:
         capital = np.minimum(capital[:, :-1], capital[:, 1:])
     poorest = float(np.min(np.logaddexp.reduce(capital, axis=0)))
@@ -160,9 +170,7 @@ def _of_ratio(
     return _p_of(gains if len(gains) > 1 else gains[0], (1 - margin) * most, copies)
 
 
-def _largest_losses(
-    p: Array, w: Array, q: Array, v: Array, largest: Array, most: float
-) -> Array:
+def _largest_losses(p: Array, w: Array, q: Array, v: Array, largest: Array, most: float) -> Array:
     """Bound the contributions (G, K) to the drop of each class from above.
 
     Weights 1 / E w' and ratios E p / E w are unknown: in all of their intervals at once with a

@@ -1,8 +1,8 @@
 """The chain from mosaics through an ISP to a frozen net, and the score of its answers."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
 from contextlib import contextmanager
+from copy import copy
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -158,7 +158,7 @@ class Chain:
         return DropTest(
             self.measure,
             self.baseline.features,
-            np.zeros((0, 0)) if limits is None else limits.least(right, self.answers),
+            None if limits is None else limits.least(right, self.answers),
             self.clusters,
             values[0].numel() if self.targets.of_pixels else 1,
         )

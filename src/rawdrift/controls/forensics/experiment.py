@@ -318,7 +318,8 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         if unit.kind == "sensitivity":
             return (settings.samples + 10) * (axes + 2)
         if unit.kind == "envelope":
-            return 50 * axes + 2 * min(2**axes, 256) + 100 + settings.cameras
+            corners = min(1 << axes, 256)
+            return 50 * axes + 2 * corners + 100 + settings.cameras
         methods = 1 + len(settings.rivals) * (unit.group == next(iter(self.groups)))
         ascents = settings.restarts * (3 * settings.steps + 1) + settings.restarts // 2 * PROBES
         return methods * (ascents + 2 * len(self.groups[unit.group]))

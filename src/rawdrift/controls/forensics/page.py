@@ -59,14 +59,19 @@ def lines(result: ForensicsResult, run: Path) -> Iterator[str]:
             f"worst setting found: {metric} falls from {before:.3f} to {worst.metric.value:.3f} "
             f"at {_some(axes.moved(result))}{fold}"
         )
-    if result.envelope is None or result.signature is None:
+    if result.envelope is None:
         return
+    if result.envelope.is_empty or result.signature is None:
+        yield f"nothing is signed: {result.envelope.warnings[0]}"
+        return
+    yield from result.envelope.claims()
     box = [
         f"{axis.label} {axes.value(low, axis)} to {axes.value(high, axis)}"
         for axis in result.space
         for low, high in [result.envelope.box[axis.name]]
     ]
-    yield f"safe together, with a drop of at most {result.envelope.max_drop:g}: {_some(box)}"
+    if result.envelope.validation.cameras:
+        yield f"the box: {_some(box)}"
     file = run / result.signature.file
     yield f"is another camera inside? rawdrift check {file} --camera CAMERA"
 
@@ -99,7 +104,7 @@ def _figures(result: ForensicsResult, run: Path) -> Mapping[str, Callable[[], Fi
     if result.sensitivity:
         drawn["sobol"] = partial(safety.sobol, result.space, result.sensitivity)
         drawn["curves"] = partial(safety.curves, result.space, result.sensitivity, result.envelope)
-    if result.envelope:
+    if result.envelope and not result.envelope.is_empty:
         drawn["envelope"] = partial(safety.envelope, result.space, result.envelope)
     return drawn
 

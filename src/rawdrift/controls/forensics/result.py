@@ -155,7 +155,14 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_empty(self) -> bool:
         """Whether there are too few images to sign anything."""
-        return self.groups < self.needed
+        return any("images" in (t.by_low, t.by_high) for t in self.tolerances.values())
+
+    @property
+    def most_lose(self) -> str:
+        """The bound on the share of cameras in the box that lose too much, in percent, rounded up
+        to a tenth."""
+        share = self.validation.share.high
+        return f"{math.ceil(1000 * (1.0 if share is None else share)) / 10:g} %"
 
     @property
     def unit(self) -> str:
@@ -178,17 +185,12 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
         corners = f"all {checked.corners} corners" if every else f"the {checked.corners} corners"
         return [
             alone,
-            f"of cameras drawn uniformly from this box, at most {_percent_up(checked.share.high)} "
+            f"of cameras drawn uniformly from this box, at most {self.most_lose} "
             f"lose more than {drop}, with {confidence}",
             f"at {corners} of the box that were tried, {metric} drops by at most {drop}, with "
             f"{confidence}; the most that {checked.held_out} held-out {self.unit} show there is "
             f"{max(0.0, checked.worst_corner_drop):.3f}",
         ]
-
-
-def _percent_up(share: float | None) -> str:
-    """A share in percent, rounded up to a tenth."""
-    return f"{math.ceil(1000 * (1.0 if share is None else share)) / 10:g} %"
 
 
 class Visited(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ def tables(result: ForensicsResult) -> dict[str, Table]:
         contents.append(_methods(result))
     if result.sensitivity:
         contents.append(_sensitivity(result.sensitivity))
-    if result.envelope:
+    if result.envelope and not result.envelope.is_empty:
         contents.append(_envelope(result.envelope))
     return {table.name: table for table in contents}
 

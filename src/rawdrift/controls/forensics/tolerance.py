@@ -1,6 +1,6 @@
 """The envelope: the settings of a camera that keep the metric, with a stated confidence."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Literal
 
@@ -91,11 +91,10 @@ def envelope(
         np.array([t.low for t in tolerances.values()]),
         np.array([t.high for t in tolerances.values()]),
     )
-    joint = nothing(space)
+    needed, joint = test.needed(max_drop, level), nothing(space)
     if is_enough:
+        needed = min(needed, test.count)
         joint = joint_box(chain, test, space, alone, max_drop, error, cameras, seed)
-    needed = test.needed(max_drop, level)
-    few = _few(test, len(chain.truth), needed, max_drop, joint)
     return Envelope(
         metric=chain.metric,
         baseline=chain.uncertainty(seed).interval(chain.baseline.features, confidence),
@@ -103,7 +102,9 @@ def envelope(
         confidence=confidence,
         axes=space.axes,
         tolerances=tolerances,
-        box={name: (float(a), float(b)) for name, a, b in zip(space.names, *joint.box, strict=True)},
+        box={
+            name: (float(a), float(b)) for name, a, b in zip(space.names, *joint.box, strict=True)
+        },
         scale=_scale(space.default, alone, joint.box),
         validation=joint.validation,
         level=level,
@@ -112,7 +113,7 @@ def envelope(
         groups=test.count,
         needed=needed,
         evaluations=round(chain.asked + joint.evaluations),
-        warnings=() if few is None else (few,),
+        warnings=tuple(_warnings(test, len(chain.truth), needed, max_drop, joint)),
     )
 
 
@@ -130,7 +131,8 @@ def _ends(
     reached = dict.fromkeys(bounds, 0)
 
     def place(end: tuple[int, float], step: int) -> float:
-        (number, bound), own = end, space.axes[end[0]].default
+        number, bound = end
+        own = space.axes[number].default
         return bound if step == STEPS else own + (step / STEPS) ** 2 * (bound - own)
 
     @cache
@@ -171,21 +173,23 @@ def _scale(own: Vector, alone: Box, box: Box) -> float:
     return float(min(1.0, shares.min())) if len(shares) else 0.0
 
 
-def _few(
+def _warnings(
     test: DropTest, images: int, needed: int, max_drop: float, joint: Joint
-) -> str | None:
-    """Say what too few images keep from being signed."""
+) -> Iterator[str]:
+    """Say what is not signed, and how many images it would take."""
     unit = "images" if test.count == images else "groups of images"
-    if test.count < needed or not joint.needed:
-        return (
-            f"{test.count} {unit} are too few to sign anything: even if no answer changes, a drop "
-            f"of {max_drop:g} is ruled out from {needed} {unit} on"
+    if test.count < needed:
+        yield (
+            f"{test.count} {unit} are too few to sign anything: even if no answer changes, it "
+            f"takes {needed} {unit} like these to rule out a drop of {max_drop:g}"
         )
-    if test.count < joint.needed:
-        return (
-            f"{test.count} {unit} are too few to sign settings of several parameters together: "
-            f"that takes {joint.needed} {unit}"
+    elif test.count < joint.needed:
+        yield (
+            f"{test.count} {unit} are too few to sign settings of several parameters together: it "
+            f"takes {joint.needed} {unit} like these"
         )
-    if not joint.validation.cameras:
-        return "no box of all parameters together passed its tests with held-out images"
-    return None
+    elif not joint.validation.cameras:
+        yield (
+            "no settings of several parameters together are signed: held-out images did not "
+            "confirm any box that was tried"
+        )

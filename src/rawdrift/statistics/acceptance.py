@@ -1,0 +1,70 @@
+"""The question of a release: may this camera, firmware or processing replace the one before?"""
+
+from collections.abc import Hashable, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from rawdrift.checks import InputError, is_number
+from rawdrift.statistics.basics import Interval
+from rawdrift.statistics.drops import drop, read_answers
+from rawdrift.statistics.guarantees import DropTest
+
+
+class Acceptance(msgspec.Struct, frozen=True):
+    """Whether the metric is shown to drop by less than a margin.
+
+    decision: "accept" if it is, "reject" if a drop of more is shown, else "undecided".
+    p: p-value of "the metric drops by `margin` or more in the population"; `alpha` or less accepts.
+    drop: with its two-sided interval of confidence 1 - alpha, by a method of its own.
+    needed: images, or groups, it would take to accept if no answer changed.
+    """
+
+    decision: Literal["accept", "reject", "undecided"]
+    p: float
+    drop: Interval
+    needed: int
+    margin: float
+    alpha: float
+
+
+def accept(
+    truth: Any,
+    before: Any,
+    after: Any,
+    margin: float = 0.02,
+    alpha: float = 0.05,
+    groups: Sequence[Hashable] | None = None,
+    metric: str = "accuracy",
+) -> Acceptance:
+    """Decide whether a metric drops by less than `margin` between two answers to the same images.
+
+    If it does drop by `margin` or more in the population of the images, or of their groups, it is
+    accepted with a chance of at most `alpha`, for any number of images (`guarantees`). Likewise it
+    is rejected with at most this chance if it drops by less.
+
+    Args:
+        truth, before, after, groups, metric: see `drop`. No group of the population is taken to be
+            larger than the largest of these.
+        margin: the drop that must not be reached, between 0 and 1.
+        alpha: the largest chance of a wrong decision, below 0.5.
+
+    Raises InputError for arguments that don't fit together, and for a metric without known bounds.
+    """
+    for name, value, most in (("margin", margin, 1.0), ("alpha", alpha, 0.5)):
+        if not is_number(value) or not 0 < value < most:
+            raise InputError(f"{name} must be above 0 and below {most:g}, got {value!r}")
+    given = read_answers(truth, before, [after], metric, groups)
+    limits = given.measure.limits
+    least = None if limits is None else limits.least(given.outcomes[0], given.labels)
+
+    def test(which: int) -> DropTest:
+        features, clusters = given.features[which], given.clusters
+        return DropTest(given.measure, features, least, clusters, given.pixels)
+
+    p = test(0).p_value(given.features[1], margin)
+    decision: Literal["accept", "reject", "undecided"] = "accept" if p <= alpha else "undecided"
+    if decision == "undecided" and test(1).p_value(given.features[0], -margin) <= alpha:
+        decision = "reject"
+    interval = drop(truth, before, after, metric, groups, 1 - alpha)
+    return Acceptance(decision, p, interval, test(0).needed(margin, alpha), margin, alpha)
