@@ -4,6 +4,7 @@ import warnings
 from copy import deepcopy
 from dataclasses import replace
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,12 +18,11 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 import rawdrift as rd
 from planted import CAMERA, ISP, RANGES, Threshold, brightness, planted
-from rawdrift.controls.forensics import joint
+from rawdrift.controls.forensics import joint, tolerance
 from rawdrift.controls.forensics.chain import Chain
-from rawdrift.controls.forensics.uncertainty import Uncertainty
 from rawdrift.data.dataset import RawDataset
 from rawdrift.statistics import Interval
-from rawdrift.statistics.measures import classification
+from rawdrift.statistics.guarantees import lost_and_won
 
 from conftest import random_camera, random_mosaic
 
@@ -287,30 +287,33 @@ def test_bounds_that_no_slope_leads_to_are_found(bright):
 @pytest.fixture(scope="module")
 def enveloped(case):
     kind, (net, data, parameter) = case
-    found = rd.forensics.envelope(net, ISP, data, SPACE, max_drop=0.05, cameras=30)
+    found = rd.forensics.envelope(net, ISP, data, SPACE, max_drop=0.1, cameras=30)
     return kind, net, data, parameter, found
 
 
 def test_the_edges_of_the_envelope_are_those_of_brute_force(enveloped):
     kind, net, data, parameter, found = enveloped
     axis = SPACE.names.index(parameter)
-    uncertainty = Chain(net, ISP, data).uncertainty(found.seed, found.level)
     baseline = right(net, ISP, data)
     assert found.baseline.value == baseline.mean()
-    width = (SPACE.high - SPACE.low)[axis]
-    for end, side in (("low", -1), ("high", 1)):
-        reach = 0.0
-        for step in np.arange(1, 51) / 50:
+    directions = 6  # two ends of three axes, less those that reach their bound
+    directions -= sum(
+        by == "space" for one in found.tolerances.values() for by in (one.by_low, one.by_high)
+    )
+    for end in ("low", "high"):
+        default, bound = SPACE.default[axis], getattr(SPACE, end)[axis]
+        expected = default
+        for step in np.arange(1, tolerance.STEPS + 1) / tolerance.STEPS:
             setting = SPACE.default
-            setting[axis] += side * step * width / 2
+            setting[axis] += step**2 * (bound - default)
             correct = right(net, turned(setting), data)
-            features = np.stack([correct, np.ones_like(correct)], axis=-1)
-            if uncertainty.largest_drop(features, found.level) > 0.05:
+            lost, won = (baseline > correct).sum(), (correct > baseline).sum()
+            if lost_and_won(int(lost), int(won), 80, 0.1) > 0.05 / directions:
                 break
-            reach = step
-        edge = abs(getattr(found.tolerances[parameter], end) - SPACE.default[axis]) / (width / 2)
-        assert edge == pytest.approx(reach, abs=0.02)
-        assert 0 < edge < 1
+            expected = setting[axis]
+        edge = getattr(found.tolerances[parameter], end)
+        assert edge == pytest.approx(expected, rel=1e-9)
+        assert 0 < (edge - default) / (bound - default) < 1
         assert getattr(found.tolerances[parameter], f"by_{end}") == "drop"
     for name in IRRELEVANT[kind]:
         free = found.tolerances[name]
@@ -333,8 +336,17 @@ def test_a_joint_box_withstood_the_last_attack_on_it(monkeypatch, edges, scale):
         edge = edges[len(attacked) - 1]
         return bool((setting <= default + edge * (SPACE.high - default)).all())
 
+    class Scores:
+        """A chain whose metric is 1 at settings that hold, and else 0."""
+
+        baseline = SimpleNamespace(metric=1.0)
+
+        def score(self, space, setting):
+            return SimpleNamespace(metric=float(not attacked or holds(setting)))
+
     monkeypatch.setattr(joint, "_attacks", attacks)
-    box, found = joint.joint_box(None, SPACE, joint.Box(SPACE.low, SPACE.high), holds, None)
+    box = joint._build(Scores(), SPACE, joint.Box(SPACE.low, SPACE.high), 0.1, None)
+    found = ((box.high - default) / (SPACE.high - default)).min()
     assert found == pytest.approx(scale, abs=0.1)
     if scale:
         assert (box.high == attacked[-1]).all()
@@ -349,7 +361,7 @@ def test_nothing_in_the_joint_box_loses_more(enveloped):
     baseline = right(net, ISP, data).mean()
     grid = [np.linspace(*bounds, 4) for bounds in found.box.values()]
     drops = [baseline - right(net, turned(setting), data).mean() for setting in product(*grid)]
-    assert max(drops) <= 0.05
+    assert max(drops) <= 0.1
     assert 0 < found.scale <= 1
     for name, (low, high) in found.box.items():
         alone = found.tolerances[name]
@@ -359,6 +371,10 @@ def test_nothing_in_the_joint_box_loses_more(enveloped):
     checked = found.validation
     assert checked.violations / checked.cameras == checked.share.value <= 1 - found.confidence
     assert checked.share.low <= checked.share.value <= checked.share.high
+    assert (checked.corners, checked.strength, checked.held_out) == (8, 3, 64)
+    one = found.claims()[1]
+    assert one.startswith("of cameras drawn uniformly from this box, at most ")
+    assert one.endswith("% lose more than 0.1, with 95 % confidence")
 
 
 def test_sobol_indices_and_curves_show_what_matters(case):
@@ -392,21 +408,6 @@ def test_a_metric_that_nothing_changes_has_indices_of_zero(bright, wrong):
     assert all(sobol.total == Interval(0, 0, 0) for sobol in found.indices.values())
 
 
-def test_the_upper_bound_of_a_drop_is_exceeded_as_seldom_as_it_promises():
-    rng = np.random.default_rng(0)
-    measure = classification(2)["accuracy"]
-    groups = np.repeat(np.arange(100), 3)
-    truth, exceeded = 0.097, []
-    for seed in range(100):
-        before = np.ones(300)
-        after = 1 - (rng.random(100) < truth)[groups].astype(float)  # groups fail as a whole
-        features = [np.stack([x, np.ones(300)], axis=-1) for x in (before, after)]
-        uncertainty = Uncertainty("accuracy", measure, groups, features[0], seed)
-        bound = uncertainty.largest_drop(features[1], 0.05)
-        exceeded.append(bound < truth)
-    assert 0.01 < np.mean(exceeded) < 0.09
-
-
 def test_groups_are_resampled_and_few_of_them_are_told(bright):
     mosaics = torch.stack([mosaic for mosaic, _ in bright.data])
     data = RawDataset(
@@ -421,15 +422,36 @@ def test_groups_are_resampled_and_few_of_them_are_told(bright):
     space = SPACE.only(["gamma.gamma"])
     found = rd.forensics.envelope(bright.net, ISP, data, space, cameras=5, metric="macro_f1")
     assert (found.images, found.groups, found.metric) == (40, 10, "macro_f1")
-    assert "10 images or groups are few" in found.warnings[0]
+    assert found.is_empty
+    assert found.claims() == []
+    assert found.needed > 10
+    assert "10 groups of images are too few to sign anything" in found.warnings[0]
+    assert f"it takes {found.needed} groups of images" in found.warnings[0]
+    own = found.tolerances["gamma.gamma"]
+    assert own.low == own.high == own.default == found.box["gamma.gamma"][0]
+    with pytest.raises(rd.InputError, match="nothing can be signed: 10 groups"):
+        rd.forensics.sign(found, bright.net, ISP, data, CAMERA)
     alone = rd.forensics.envelope(bright.net, ISP, bright.data, space, cameras=5, max_drop=0.3)
     assert alone.groups == 40
     assert alone.warnings == ()
 
 
+@pytest.mark.parametrize("axes", range(1, 20))
+def test_corners_are_all_or_any_so_many_axes_take_all_of_theirs(axes):
+    box = joint.Box(np.zeros(axes + 1), np.append(np.ones(axes), 0.0))
+    corners, strength = joint._corners(box)
+    assert len(np.unique(corners, axis=0)) == len(corners) == min(2**axes, 256)
+    assert strength == (axes if axes <= 8 else 4 if axes <= 17 else 3)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        some = corners[:, rng.permutation(axes)[: min(strength, 4)]]
+        counts = np.unique(some, axis=0, return_counts=True)[1]
+        assert (len(counts), len(set(counts))) == (2 ** some.shape[1], 1)
+
+
 def test_segmentation(bright):
     """Pixels above a brightness: masks of files, 0 and 255, and of one logit."""
-    mosaics = torch.from_numpy(np.stack([random_mosaic(i, 16, 16) for i in range(12)])).float()
+    mosaics = torch.from_numpy(np.stack([random_mosaic(i, 16, 16) for i in range(80)])).float()
 
     class Pixels(nn.Module):
         def forward(self, view):
@@ -443,12 +465,12 @@ def test_segmentation(bright):
     assert found.metric < 0.8
     space = SPACE.only(["gamma"])
     safe = rd.forensics.envelope(
-        Pixels(), ISP, data, space, max_drop=0.03, cameras=5, metric="dice"
+        Pixels(), ISP, data, space, max_drop=0.15, cameras=5, metric="dice"
     )
-    tolerance = safe.tolerances["gamma.gamma"]
-    assert tolerance.low < 2.2 < tolerance.high
-    assert (tolerance.by_low, tolerance.by_high) == ("drop", "drop")
-    assert safe.validation.worst_drop <= 0.03
+    alone = safe.tolerances["gamma.gamma"]
+    assert alone.low < 2.2 < alone.high
+    assert (alone.by_low, alone.by_high) == ("drop", "drop")
+    assert safe.validation.worst_drop <= 0.15
 
 
 # Parameter spaces

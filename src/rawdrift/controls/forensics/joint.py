@@ -1,8 +1,9 @@
 """The box of all axes together: built with some of the images, and tested with the others.
 
-A quarter of the images, or of their groups, is for building: each axis goes as far as the metric
-drops by half of what is allowed, and the box shrinks until an attack finds no setting inside that
-loses more. The others test the box, and if that fails, smaller ones, of three sizes in all:
+A fifth of the images, or of their groups, is for building: each axis goes as far as the metric
+drops by three quarters of what is allowed, at most to the end of its tolerance, and the box shrinks
+until an attack finds no setting inside that loses more. The others test the box, and if that fails,
+smaller ones, of three sizes in all:
 
 - every corner, or with more than 8 axes those of an orthogonal array, must be shown to lose less
   than `max_drop`;
@@ -26,9 +27,9 @@ from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.statistics.basics import Interval
 from rawdrift.statistics.guarantees import DropTest, largest_share
 
-BUILDING = 4  # one cluster of images in so many
-SHARE = 0.5  # of max_drop, that settings may cost the images that the box is built with
-SIZES = (1.0, 0.7, 0.4)  # of the box that was built, that are tested with the other images
+BUILDING = 5  # one cluster of images in so many
+SHARE = 0.75  # of max_drop, that settings may cost the images that the box is built with
+SIZES = (1.0, 0.5, 0.2)  # of the box that was built, that are tested with the other images
 SCAN = 8  # settings between the default and a bound of the space, tried from the inside out
 HALVINGS = 6  # of the gap between the last setting that holds and the first that does not: 0.2 %
 ROUNDS = 8  # of attacks on the joint box
@@ -226,7 +227,8 @@ def _corners(box: Box) -> tuple[Vector, int]:
         bits, strength, columns = EVERY, 4, _independent(EVERY)
         if len(columns) < len(wide):
             bits, strength = max(EVERY, 1 + int(np.ceil(np.log2(len(wide))))), 3
-            columns = [(1 << (bits - 1)) + i for i in range(len(wide))]
+            columns = [(1 << (bits - 1)) + i for i in range(1 << (bits - 1))]
+        columns.sort(key=lambda column: column.bit_count())  # the first ones span all bits
     number = np.arange(1 << bits)[:, None] & np.array(columns[: len(wide)], dtype=np.int64)
     is_high = np.zeros((1 << bits, len(box.low)), dtype=bool)
     is_high[:, wide] = np.bitwise_count(number) % 2 == 1

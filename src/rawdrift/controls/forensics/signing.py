@@ -28,7 +28,7 @@ BOUNDS = (
     "finite-sample tests of the drop in the population, for images or groups drawn from it: exact "
     "for the accuracy of images, by betting for other metrics and for groups; settings of an axis "
     "are tested from the camera's own outward up to the first that fails, both ends of all axes "
-    "together (fixed sequences, Holm); the box is built with a quarter of the images or groups and "
+    "together (fixed sequences, Holm); the box is built with a fifth of the images or groups and "
     "tested with the others, at its corners and for cameras drawn from it"
 )
 

@@ -46,7 +46,7 @@ def envelope(
     not shown to (fixed-sequence testing, as in Angelopoulos et al., "Learn then Test", 2021). The
     ends share the chance of an error; an axis that reaches its bound passes its share on (Holm).
 
-    Together: the box is built with a quarter of the images, or groups, and tested with the others;
+    Together: the box is built with a fifth of the images, or groups, and tested with the others;
     see `joint`.
 
     If so few images could not even show that the camera's own setting is safe, the envelope is that
