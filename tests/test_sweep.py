@@ -67,7 +67,7 @@ def constant(classes):
 """
 SETTINGS = Forensics(
     folds=2, space={"gamma.gamma": 0.3, "white_balance.gains": 0.3}, groups=["all", "gamma"],
-    regularizations=[0, 10], restarts=1, steps=2, samples=2, cameras=3, max_drop=0.3,
+    regularizations=[0, 10], restarts=1, steps=2, samples=2, cameras=3, max_drop=0.8,
     metric="macro_f1",
 )  # fmt: skip
 TASK = Task("import:sweep_nets.blocks", epochs=12, batch_size=8, lr=3e-2, precision="32")
