@@ -23,11 +23,10 @@ from rawdrift.controls.forensics.result import (
     Trajectory,
     Worst,
 )
-from rawdrift.controls.forensics.uncertainty import Uncertainty
 from rawdrift.controls.material import about
 from rawdrift.runs.store import Finished
 from rawdrift.statistics.basics import spread
-from rawdrift.statistics.measures import Array
+from rawdrift.statistics.estimates import Estimates, estimate
 from rawdrift.statistics.resampling import clusters
 
 if TYPE_CHECKING:
@@ -140,15 +139,14 @@ def _over_folds(
     found: Sequence[Found],
 ) -> dict[str, Any]:
     """The fields of `Searched`. which: settings were `found`, of the features in the records."""
-    after = _features(folds, which)
-    uncertainty = _uncertainty(experiment, folds)
+    before, after = (_estimate(experiment, folds, answers) for answers in ("default", which))
     confidence = experiment.spec.forensics.confidence
     return {
         "group": folds[0].group,
         "regularization": folds[0].regularization,
-        "metric": uncertainty.interval(after, confidence),
+        "metric": after.interval(confidence),
         "std": spread([setting.metric for setting in found]).std,
-        "drop": uncertainty.drop(after, confidence),
+        "drop": (before - after).interval(confidence),
     }
 
 
@@ -156,29 +154,21 @@ def _baseline(experiment: "DriftForensics", searches: Sequence[SearchRecord]) ->
     """The metric of each model that was searched, with the camera's own setting."""
     by_fold = {record.fold: record for record in reversed(searches)}
     folds = [by_fold[fold] for fold in sorted(by_fold)]
-    features = _features(folds, "default")
     values = [record.search.default for record in folds]
-    interval = _uncertainty(experiment, folds).interval(
-        features, experiment.spec.forensics.confidence
-    )
-    return Baseline(interval, spread(values).std, values, len(features))
+    baseline = _estimate(experiment, folds, "default")
+    interval = baseline.interval(experiment.spec.forensics.confidence)
+    images = sum(len(experiment.tests[record.fold]) for record in folds)
+    return Baseline(interval, spread(values).std, values, images)
 
 
-def _uncertainty(experiment: "DriftForensics", folds: Sequence[SearchRecord]) -> Uncertainty:
-    """The uncertainty over the test images of some folds together."""
+def _estimate(
+    experiment: "DriftForensics",
+    folds: Sequence[SearchRecord],
+    which: Literal["default", "gradient", "worst"],
+) -> Estimates:
+    """Estimate the metric over the test images of some folds together."""
     index = [i for record in folds for i in experiment.tests[record.fold]]
     groups = experiment.material.data.groups
     named = None if groups is None else [groups[i] for i in index]
-    return Uncertainty(
-        experiment.metric,
-        experiment.measure_of_metric,
-        clusters(len(index), named),
-        _features(folds, "default"),
-        experiment.spec.seed,
-    )
-
-
-def _features(
-    folds: Sequence[SearchRecord], which: Literal["default", "gradient", "worst"]
-) -> Array:
-    return np.concatenate([np.array(getattr(record.features, which)) for record in folds])
+    features = np.concatenate([np.array(getattr(record.features, which)) for record in folds])
+    return estimate(experiment.measure_of_metric, features, clusters(len(index), named))

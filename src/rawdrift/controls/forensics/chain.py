@@ -15,7 +15,6 @@ from rawdrift.checks import InputError, choose
 from rawdrift.controls.forensics.fit import check_fit
 from rawdrift.controls.forensics.samples import Samples, read
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
-from rawdrift.controls.forensics.uncertainty import Uncertainty
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.chain import layout
@@ -25,16 +24,15 @@ from rawdrift.models.losses import CrossEntropy
 from rawdrift.models.segmentation import Segmentation
 from rawdrift.models.similarity import ssim
 from rawdrift.models.targets import Targets
+from rawdrift.statistics.basics import Interval
+from rawdrift.statistics.estimates import estimate
 from rawdrift.statistics.guarantees import DropTest
 from rawdrift.statistics.measures import Array
-from rawdrift.statistics.resampling import DRAWS
 
 Distance = Literal["l2", "ssim"]
 BATCH = 64  # images in the net, at most
 PIXELS = 2**19  # of a batch on a CPU: the activations of the net then stay in its cache
 CACHED = 2**28  # bytes of default views that are cached
-BEYOND = 20  # draws of the bootstrap beyond a bound that make it steady
-MOST_DRAWS = 20_000
 
 
 class Score(NamedTuple):
@@ -163,20 +161,15 @@ class Chain:
             values[0].numel() if self.targets.of_pixels else 1,
         )
 
-    def uncertainty(self, seed: int, level: float = 0.025) -> Uncertainty:
-        """The uncertainty of the metric over these images.
-
-        level: the smallest share of draws that a one-sided bound leaves out.
-        """
+    def interval(self, features: Array, confidence: float) -> Interval:
+        """Return the metric of answers with these features (N, K) to the images, with its
+        two-sided interval."""
         if int(self.clusters.max()) == 0:
             raise InputError(
                 "all images are of one group, so nothing can be said about other groups; "
                 "give images of several groups"
             )
-        draws = int(min(MOST_DRAWS, max(DRAWS, np.ceil(BEYOND / level))))
-        return Uncertainty(
-            self.metric, self.measure, self.clusters, self.baseline.features, seed, draws
-        )
+        return estimate(self.measure, features, self.clusters).interval(confidence)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

@@ -52,7 +52,6 @@ def sensitivity(
     space = axes_of(isp, space, parameters)
     chain = Chain(net, isp, data, metric, loss, targets=targets)
     variance, indices = _sobol(chain, space, samples, confidence, seed)
-    uncertainty = chain.uncertainty(seed)
     curves: dict[str, list[Point]] = {}
     for number, axis in enumerate(space.axes):
         curves[axis.name] = []
@@ -60,7 +59,7 @@ def sensitivity(
             setting = space.default
             setting[number] = at
             features = chain.score(space, setting).features
-            curves[axis.name].append(Point(float(at), uncertainty.interval(features, confidence)))
+            curves[axis.name].append(Point(float(at), chain.interval(features, confidence)))
     return Sensitivity(
         metric=chain.metric,
         confidence=confidence,

@@ -97,7 +97,7 @@ def envelope(
         joint = joint_box(chain, test, space, alone, max_drop, error, cameras, seed)
     return Envelope(
         metric=chain.metric,
-        baseline=chain.uncertainty(seed).interval(chain.baseline.features, confidence),
+        baseline=chain.interval(chain.baseline.features, confidence),
         max_drop=max_drop,
         confidence=confidence,
         axes=space.axes,
