@@ -505,6 +505,31 @@ def test_a_reader_that_stops_reading_ends_the_command():
         assert subprocess.run(command, stdout=nobody, timeout=60).returncode == 141
 
 
+def test_a_class_path_in_a_config_file_is_no_field(tmp_path, capsys):
+    config = tmp_path / "config.yaml"
+    config.write_text("data:\n  class_path: os.system\n  init_args: {name: x}\n")
+    command = ["synthesis", "--config", config, "--out", tmp_path / "run", "--dry_run"]
+    assert "class_path is not a field; a configuration gives" in fails(command, capsys)
+
+
+def test_an_import_that_is_not_allowed_is_refused_by_the_name_of_the_option(tmp_path, capsys):
+    isp = tmp_path / "isp.toml"
+    rd.isp.save(rd.isp.static("bi,s,me", rd.Camera.load("raw-drone")), isp)
+    isp.write_text(isp.read_text().replace('"Gamma"', '"import:mine.steps.Gamma"'))
+    raw = tmp_path / "raw.tif"
+    tifffile.imwrite(raw, np.zeros((8, 8), np.uint16))
+    error = fails(["develop", raw, "--isp", isp, "--out", tmp_path / "out"], capsys)
+    assert "if you trust it, add --allow_import import:mine.steps.Gamma" in error
+
+
+@pytest.mark.parametrize("command", ["demo", "synthesis"])
+def test_a_folder_that_cannot_be_written_to_is_refused_at_once(command, capsys, monkeypatch):
+    monkeypatch.setattr("rawdrift.data.synthetic.microscopy.make", None)  # not even called
+    given = [] if command == "demo" else ["--data.name", "synthetic-microscopy"]
+    error = fails([command, *given, "--out", "/proc/rawdrift/run"], capsys)
+    assert "/proc/rawdrift/run can't be written to: /proc: " in error
+
+
 def test_version_and_help(capsys):
     assert main(["--version"]) == 0
     assert rd.__version__ in capsys.readouterr().out

@@ -198,3 +198,10 @@ def test_the_engine_of_a_gpu():
     torch.testing.assert_close(view, eager(isp, x), rtol=0, atol=1e-3)
     view.sum().backward()
     assert all(p.grad is not None for p in isp.parameters())
+
+
+def test_second_derivatives_are_refused():
+    isp = rd.isp.parametrized("bi,s,ga", CAMERA)
+    view = develop(isp.to(DEVICE), noise(4, 4))
+    with pytest.raises(rd.InputError, match=r'rd.isp.engine\("eager"\)'):
+        torch.autograd.grad(view.sum(), [*isp.parameters()], create_graph=True)

@@ -282,6 +282,28 @@ def test_gradients_of_values_that_are_put_in_for_a_call():
     assert all(p.grad is None for p in isp.parameters())
 
 
+@pytest.mark.parametrize("name", ["bi,s,ga", "ma,u,me", "me,s,me"])
+def test_second_derivatives_are_those_of_the_steps(name):
+    """Of a sum, whose first gradient is no function of the view, and of a square."""
+    x = (0.3 + 0.4 * noise(6, 8)).requires_grad_()  # where the slope of gamma is not steep
+    isp = rd.isp.parametrized(name, CAMERA)
+    given = {
+        key: value.detach().clone().requires_grad_() for key, value in isp.state_dict().items()
+    }
+    for numbers in (dict(isp.named_parameters()), given):
+        for loss in (torch.sum, lambda view: view.square().sum()):
+            second = {}
+            for engine in ("fused", "eager"):
+                with rd.isp.engine(engine):
+                    view = torch.func.functional_call(isp, numbers, (x,))
+                wanted = [x, numbers["white_balance.gains"], numbers["gamma.gamma"]]
+                first = torch.autograd.grad(loss(view), wanted, create_graph=True)
+                penalty = sum(g.square().sum() for g in first)
+                second[engine] = torch.autograd.grad(penalty, wanted)
+            for fused, eager in zip(second["fused"], second["eager"], strict=True):
+                assert (fused - eager).abs().max() <= 1e-3 * eager.abs().max()
+
+
 def test_numbers_of_every_precision():
     isp = rd.isp.static("me,s,me", CAMERA).replace(
         gamma=rd.isp.Gamma(nn.Parameter(torch.tensor(2.0)))

@@ -309,7 +309,7 @@ def test_what_was_trained_is_exported_and_answers_as_the_run_did(tmp_path, capsy
     assert main(["export", str(run), "learned-1-fold1", *options, str(path)]) == 2
     assert "save_networks" in capsys.readouterr().err
     assert main(["export", str(tmp_path), "learned-1-fold1", *options, str(path)]) == 2
-    assert "no run folder" in capsys.readouterr().err
+    assert "is not a run folder: it has no spec.yaml" in capsys.readouterr().err
 
 
 def test_running_normalization_follows_the_isp_and_frozen_matched_has_it_too(tmp_path):

@@ -66,6 +66,20 @@ def make_folder(path: Path) -> None:
         raise InputError(f"{path} can't be made: a part of it is a file; choose another") from None
 
 
+def check_writable(folder: Path) -> None:
+    """Raise InputError unless a folder can be made or written to; nothing is left behind."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        make_folder(folder)
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{folder} can't be written to: {there}: {error.strerror}; choose another folder"
+        ) from None
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Make a folder, with everything that is written into it inside the context, atomically.

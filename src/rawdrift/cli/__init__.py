@@ -128,5 +128,6 @@ def _with_presets(arguments: Sequence[str]) -> list[str]:
 def _fail(message: str, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"rawdrift: error: {' '.join(message.split())}", file=sys.stderr)
+    message = " ".join(message.split()).replace("allow it: allow_import=", "add --allow_import ")
+    print(f"rawdrift: error: {message}", file=sys.stderr)
     return 2

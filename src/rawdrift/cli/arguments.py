@@ -24,7 +24,12 @@ class Parser(ArgumentParser):
         message = re.sub(r'Parser key "([\w.]+)":', r"\1:", message)
         message = re.sub(r"typing\.Literal\[(.*?)\]", r"choice of \1", message)
         message = re.sub(r"<class '(\w+)'>", r"\1", message)
-        if re.search("unrecognized|not accept|not expected", message):
+        if "class_path" in message:
+            message = (
+                "class_path is not a field; a configuration gives the fields themselves and their "
+                "values, as --print_config writes them"
+            )
+        elif re.search("unrecognized|not accept|not expected", message):
             command = re.search(r"Subcommand '(\w+)'", message)
             parser = self.commands.get(command[1], self) if command else self
             message += f"; expected one of {', '.join(parser.flags()) or 'its own arguments'}"

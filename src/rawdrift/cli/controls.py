@@ -90,7 +90,7 @@ def _report(args: Namespace) -> int:
 def _export(args: Namespace) -> int:
     path = Path(args.run) / "spec.yaml"
     if not path.is_file():
-        raise InputError(f"{args.run} is no run folder; expected one with a spec.yaml")
+        raise InputError(f"{args.run} is not a run folder: it has no spec.yaml")
     control = next((c for c in CONTROLS.values() if c.export and c.name in _keys(path)), None)
     if control is None or control.export is None:
         able = [control.name for control in CONTROLS.values() if control.export]

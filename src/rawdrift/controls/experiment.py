@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import torch
 from tqdm import tqdm
 
-from rawdrift import imports
+from rawdrift import files, imports
 from rawdrift.checks import InputError
 from rawdrift.controls import result as results
 from rawdrift.controls.control import Control
@@ -136,6 +136,7 @@ def run(
     executor = compute.executor()
     kind = control.load_experiment()
     store = kind.store(spec, out)
+    files.check_writable(store.folder)
     experiment = _experiment(kind, spec, anew=True)
     for note in notes(experiment.material):
         tqdm.write(note)

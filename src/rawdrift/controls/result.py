@@ -124,6 +124,7 @@ def load_result(path: str | Path) -> Result:
 
     Raises InputError if there is none, or if it is damaged or of another release.
     """
+    from rawdrift import __version__
     from rawdrift.controls import CONTROLS
 
     path = Path(path)
@@ -140,6 +141,8 @@ def load_result(path: str | Path) -> Result:
         head = codec.decode(content, dict[str, Any], str(file))
         control = CONTROLS[choose(f"kind of run in {file}:", head.get("kind"), CONTROLS)]
         result: Result = codec.decode(content, control.load_result(), str(file))
+        if result.version.split(".")[:2] != __version__.split(".")[:2]:
+            raise InputError("another release")
         return result
     except InputError as error:
         raise InputError(_unreadable(error, str(file), head.get("version"))) from None
@@ -152,8 +155,8 @@ def _unreadable(error: InputError, file: str, version: object) -> str:
     if version in (None, __version__):
         return f"{error}; restore it, or start the same command again to write it anew"
     return (
-        f"{file} was written by rawdrift {version}, and {__version__} can't read it; start the "
-        f"same command again in a new folder"
+        f"{file} was written by rawdrift {version}, and {__version__} can't read it: its numbers "
+        f"may mean something else; start the same command again in a new folder"
     )
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.func import functional_call
 
+from rawdrift.camera.read import to_unit
 from rawdrift.isp.fused import driver, menon, plan, rows
 from rawdrift.isp.fused.black_level import Sites
 from rawdrift.isp.fused.color import Color
@@ -63,13 +64,16 @@ def develop(pipelines: Sequence[Fusable], mosaic: Tensor, bit_depth: int) -> lis
         views = _views(plans, mosaic, bit_depth)
     if views is None or not learns:
         return views
-    numbers, saved = plan.numbers(*first), tuple(first.values.values())
-    view: Tensor = _Developed.apply(views[0], plans[0], bit_depth, saved, mosaic, *numbers)
+    numbers, values = plan.numbers(first.layout, first.values), first.values.values()
+    view: Tensor = _Developed.apply(views[0], plans[0], bit_depth, first, mosaic, *numbers, *values)
     return [view]
 
 
 class _Developed(torch.autograd.Function):
-    """A view that was developed, made differentiable in the mosaic and in `plan.Numbers`."""
+    """A view that was developed, made differentiable in the mosaic and in `plan.Numbers`.
+
+    The values of the steps, from which these numbers were made, take part in second derivatives.
+    """
 
     @staticmethod
     def forward(
@@ -77,27 +81,45 @@ class _Developed(torch.autograd.Function):
         view: Tensor,
         plan: Plan,
         bit_depth: int,
-        values: tuple[Tensor, ...],
+        steps: Fusable,
         mosaic: Tensor,
-        *numbers: Tensor,
+        *numbers_and_values: Tensor,
     ) -> Tensor:
-        ctx.plan, ctx.bit_depth = plan, bit_depth
-        ctx.taps = numbers[Numbers._fields.index("blur")].numel()
-        ctx.save_for_backward(mosaic, *values)  # values: an error if they change until then
+        ctx.plan, ctx.bit_depth, ctx.steps = plan, bit_depth, steps
+        ctx.taps = numbers_and_values[Numbers._fields.index("blur")].numel()
+        # An error if the values change until then.
+        ctx.save_for_backward(mosaic, *numbers_and_values[len(Numbers._fields) :])
         ctx.mark_dirty(view)
         return view
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        mosaic = ctx.saved_tensors[0]
+        mosaic, *values = ctx.saved_tensors
         names = ("mosaic", *Numbers._fields)
-        needs = dict(zip(names, ctx.needs_input_grad[4:], strict=True))
-        wanted = {name for name, needed in needs.items() if needed}
+        needs = ctx.needs_input_grad[4:]
+        if torch.is_grad_enabled():  # create_graph=True: the steps can be differentiated again
+            view = _one_by_one(ctx.steps, values, to_unit(mosaic, ctx.bit_depth))
+            needs = needs[0], *needs[len(names) :]
+            inputs = [x for x, need in zip((mosaic, *values), needs, strict=True) if need]
+            gradient = iter(torch.autograd.grad(view, inputs, grad, create_graph=True))
+            first, *rest = (next(gradient) if need else None for need in needs)
+            return (*(None,) * 4, first, *(None,) * len(Numbers._fields), *rest)
+        wanted = {name for name, need in zip(names, needs, strict=False) if need}
         found = gradients(ctx.plan, mosaic, ctx.bit_depth, grad, wanted)
         # The kernels' Gaussian has more taps, of which the last are zero.
         found["blur"] = found["blur"][: ctx.taps]
-        return (None,) * 4 + tuple(found[name] if name in wanted else None for name in names)
+        of_numbers = (found[name] if name in wanted else None for name in names)
+        return (*(None,) * 4, *of_numbers, *(None,) * len(values))
+
+
+def _one_by_one(steps: Fusable, values: Sequence[Tensor], x: Tensor) -> Tensor:
+    """The view of a mosaic by the steps as they are written, with these values for their own."""
+    value = dict(zip(steps.values, values, strict=True))
+    for step in steps.steps:
+        own = {name: value[f"{step.stage}.{name}"] for name in step.numbers}
+        with torch.autocast(x.device.type, enabled=False):
+            x = functional_call(step, own, (x,))
+    return x
 
 
 # Forward

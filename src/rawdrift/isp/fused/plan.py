@@ -91,6 +91,7 @@ class Fusable(NamedTuple):
 
     layout: Layout
     values: dict[str, Tensor]  # their numbers, learnable or not, by stage and name: "gamma.gamma"
+    steps: Sequence[Step]
 
 
 def fusable(steps: Sequence[Step]) -> Fusable:
@@ -115,7 +116,7 @@ def fusable(steps: Sequence[Step]) -> Fusable:
         black_cfa=black.cfa if black is not None else None,
         white=black.white if black is not None else None,
     )
-    return Fusable(layout, values)
+    return Fusable(layout, values, steps)
 
 
 def is_plain(x: Tensor) -> bool:
@@ -219,7 +220,7 @@ class Plan:
 
 def plan(steps: Fusable) -> Plan:
     """The plan of steps on the CPU; CannotFuseError where there is none."""
-    layout, values = steps
+    layout, values, _ = steps
     if any(value.device.type != "cpu" for value in values.values()):
         raise CannotFuseError("its numbers are not on the CPU, as the mosaic is")
     flat = b"".join(value.detach().double().numpy().tobytes() for value in values.values())

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from rawdrift.checks import InputError
 from rawdrift.isp.fused.gpu.filters import adjoint, correlate, median_adjoint, taps_gradient
 from rawdrift.isp.fused.gpu.finish import from_planes, from_views, to_planes, to_views
 from rawdrift.isp.fused.gpu.linear import corrected, table_adjoint, table_gradient
@@ -54,8 +54,12 @@ class _Developed(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # create_graph=True
+            raise InputError(
+                "the fused engine has no second derivatives on a GPU; develop with "
+                'rd.isp.engine("eager") where create_graph=True'
+            )
         images, *numbers = ctx.saved_tensors
         names = ("mosaic", *Numbers._fields)
         needed = {name for name, need in zip(names, ctx.needs_input_grad[2:], strict=True) if need}

@@ -56,7 +56,7 @@ def numbers_of(steps: Fusable, device: torch.device) -> tuple[Layout, Numbers]:
     parts = steps.layout
     if not parts.gamma:
         raise CannotFuseError("it has no gamma, which kernels on a GPU need")
-    given = plan.numbers(*steps)
+    given = plan.numbers(steps.layout, steps.values)
     unsharp = parts.sharpen is UnsharpMask
     if len(given.blur) > _REACH + 1:
         raise CannotFuseError(f"its unsharp mask reaches farther than {_REACH} pixels")
