@@ -6,7 +6,8 @@ A net is planted that fails on the views of one camera, drawn at random from the
 the more the closer a camera comes to it. So the worst is known in any number of dimensions:
 accuracy 0, there. Each method runs until a camera that it tries has an accuracy of 2 points or
 less. Evaluations are passes of all images through the net, one with a gradient counted as three;
-seconds are those of one core. The gradient search restarts until it is stopped.
+seconds are those of one core. All but the grid begin
+with the same probes; refinement is left out.
 """
 
 import argparse
@@ -22,9 +23,8 @@ import torch
 from torch import Tensor, nn
 
 import rawdrift as rd
+from rawdrift.controls.forensics import methods
 from rawdrift.controls.forensics.chain import Chain, Score, Slope
-from rawdrift.controls.forensics.gradient_search import search_chain
-from rawdrift.controls.forensics.rivals import RIVALS
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
 
 CAMERA = rd.Camera(
@@ -184,16 +184,14 @@ class Watched(Chain):
 Method = Callable[[Watched, ParameterSpace, int], None]
 
 
-def gradient(chain: Watched, space: ParameterSpace, seed: int) -> None:
-    search_chain(chain, space, restarts=int(chain.budget), seed=seed)
-
-
-def rival(name: str) -> Method:
+def method(name: str) -> Method:
     def ask(chain: Watched, space: ParameterSpace, seed: int) -> None:
-        rng = np.random.default_rng([seed, 1])
-        RIVALS[name](
-            lambda setting: chain.score(space, setting).loss, space, int(chain.budget), rng
-        )
+        budget = methods.Budget.of(max(1, int(chain.budget) // 61), 20, len(space), chain.per_step)
+        probing, own = (np.random.default_rng([seed, number]) for number in range(2))
+        first = methods.Trial(chain, space, 0.0, probing, budget.probes)
+        methods.probe(first)
+        trial = methods.Trial(chain, space, 0.0, own, budget.own, first.visits)
+        methods.METHODS[name](trial, 20)
 
     return ask
 
@@ -214,12 +212,7 @@ def places(dimensions: int) -> Iterator[tuple[float, ...]]:
         known.update(values)
 
 
-SEARCHES: dict[str, Method] = {
-    "gradient": gradient,
-    "cma-es": rival("cma-es"),
-    "random": rival("random"),
-    "grid": grid,
-}
+SEARCHES: dict[str, Method] = {name: method(name) for name in methods.METHODS} | {"grid": grid}
 
 
 def draw(found: dict[str, list[list[Cost]]], budget: int, path: Path) -> None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from rawdrift.controls.evidence.check import Outside, Verdict, check
     from rawdrift.controls.evidence.signature import Signature
     from rawdrift.controls.forensics.axis import Axis
-    from rawdrift.controls.forensics.gradient_search import SearchResult, Visit, search
+    from rawdrift.controls.forensics.gradient_search import SearchResult, search
+    from rawdrift.controls.forensics.methods import Visit
     from rawdrift.controls.forensics.result import (
         Envelope,
         ForensicsResult,
@@ -50,7 +51,8 @@ control = Control(
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "gradient_search": ["SearchResult", "Visit", "search"],
+        "gradient_search": ["SearchResult", "search"],
+        "methods": ["Visit"],
         "result": [
             "Envelope",
             "ForensicsResult",

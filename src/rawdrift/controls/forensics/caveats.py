@@ -23,9 +23,11 @@ def caveats(result: ForensicsResult) -> Iterator[Caveat]:
     beaten = [fold for fold in compared if fold.warnings]
     if beaten:
         yield (
-            f"The gradient was beaten in {len(beaten)} of {len(compared)} searches.",
-            "Another method found a worse setting with as many evaluations, so worse settings "
-            "than any shown here may exist: give the search more restarts or steps.",
+            f"Another method found a worse setting in {len(beaten)} of {len(compared)} searches."
+            if len(compared) > 1
+            else "Another method found a worse setting than the gradient search.",
+            "It had as many evaluations, so worse settings than any shown here may exist: give the "
+            "search more restarts or steps.",
         )
     of_model = " of a model" if result.models > 1 else ""
     for headline, explanation in few_images(result, result.tested[0], f"test images{of_model}"):

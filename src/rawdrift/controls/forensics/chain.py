@@ -13,6 +13,7 @@ from torch.func import functional_call
 
 from rawdrift.checks import InputError, choose
 from rawdrift.controls.forensics.fit import check_fit
+from rawdrift.controls.forensics.objectives import MeanLoss, SoftOverlap
 from rawdrift.controls.forensics.samples import Samples, read
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.data.dataset import RawDataset
@@ -38,8 +39,8 @@ CACHED = 2**28  # bytes of default views that are cached
 class Score(NamedTuple):
     """The score of one setting.
 
-    loss: mean over images. metric: of all images. distance: between its views and the default
-    ones, mean over images; see `Chain`. features: (N, K), see `measures`.
+    loss, metric: of all images. distance: between its views and the default ones, mean over images.
+    See `Chain`. features: (N, K), see `measures`.
     """
 
     loss: float
@@ -62,7 +63,8 @@ class Chain:
         unchanged. data: see `Samples`; they are held in memory.
     metric: "accuracy", "balanced_accuracy" or "macro_f1"; for masks "iou" or "dice"; or
         "import:package.module.name", see `measures.resolve`. None: the first one.
-    loss: (logits, targets) to a number. None: cross entropy, binary for one channel.
+    loss: (logits, targets) to a number, whose mean over images is the loss. None: cross entropy;
+        for masks 1 - IoU of soft masks, or Dice, which follows the metric; see `SoftOverlap`.
     distance: "l2", the root mean square over the values of a view; "ssim", 1 - SSIM (Wang et al.
         2004). Neither grows with the size of the image.
     targets: the right answers of the images, of any kind of task. None: classes or masks as the
@@ -87,19 +89,27 @@ class Chain:
         self.net, self.isp, self.distance = net, isp, distance
         self.mosaics, self.truth, self.clusters = read(data, targets)
         self.device = next((v.device for v in isp.state_dict().values()), torch.device("cpu"))
-        self.loss = (loss or CrossEntropy()).to(self.device)
+        of_pixels = self.truth.ndim == 3 if targets is None else targets.of_pixels
+        self.loss: MeanLoss | SoftOverlap = MeanLoss(loss or CrossEntropy()).to(self.device)
         few = PIXELS // self.mosaics[0].numel() if self.device.type == "cpu" else BATCH
         self.batches = torch.arange(len(self.truth)).split(max(1, min(BATCH, few)))
         self._default: dict[int, Tensor] = {}  # views by batch, if there is room for all
-        self.asked = 0  # passes of all images through the net; one with a gradient counts as three
-        outputs = self._outputs(targets)
+        self.asked = 0  # passes of all images through the net; see `per_step`
+        outputs, temperature = self._outputs(targets)
         if targets is None:
             kind = Segmentation if self.truth.ndim == 3 else Classification
             targets = kind(tuple(map(str, range(outputs))), self.truth)
         self.targets, self.answers = targets, targets.truth
         self.metric, self.measure = next(iter(targets.measures_by(metric).items()))
+        if of_pixels and loss is None:
+            self.loss = SoftOverlap(self.metric, temperature)
         self.baseline = self.score(None)
         self._check_baseline()
+
+    @property
+    def per_step(self) -> int:
+        """How many passes a gradient counts for. A loss that is no mean needs its sums before."""
+        return 4 if self.loss.pooled and len(self.batches) > 1 else 3
 
     def score(self, space: ParameterSpace | None, setting: Vector | None = None) -> Score:
         """The score of a setting; without one, of the ISP as it is."""
@@ -121,19 +131,22 @@ class Chain:
         """The score of a setting, and the direction in which it gets worse."""
         theta = torch.from_numpy(space.clip(setting)).to(self.device).requires_grad_()
         gradient = torch.zeros_like(theta)
+        slopes = self._slopes(space, setting)
         parts = []
         for batch in self.batches:
             with torch.enable_grad():
                 values = space.values(self.isp, theta)
-                loss, far, outcomes = self._part(batch, values, far=True)
+                sums, far, outcomes = self._part(batch, values, far=True)
+                share = len(batch) / len(self.truth)
+                objective = (sums * slopes).sum() if slopes is not None else self.loss(sums) * share
                 # A distance without weight is computed, but has no part in the gradient.
-                objective = loss - regularization * far if regularization > 0 else loss
-                objective = objective * (len(batch) / len(self.truth))
+                if regularization > 0:
+                    objective = objective - regularization * share * far
             if objective.requires_grad:
                 (part,) = torch.autograd.grad(objective, theta, allow_unused=True)
                 gradient += 0 if part is None else part
-            parts.append((loss.detach(), far.detach(), outcomes))
-        self.asked += 3
+            parts.append((sums.detach(), far.detach(), outcomes))
+        self.asked += self.per_step
         if not torch.isfinite(gradient).all():
             raise InputError(f"the net's gradient is not finite at {space.named(setting)}")
         return Slope(self._total(parts, space, setting), gradient.cpu().numpy())
@@ -189,6 +202,17 @@ class Chain:
     def _values(self, space: ParameterSpace, setting: Vector) -> dict[str, Tensor]:
         return space.values(self.isp, torch.from_numpy(space.clip(setting)).to(self.device))
 
+    def _slopes(self, space: ParameterSpace, setting: Vector) -> Tensor | None:
+        """The slopes of a pooled loss by its sums, if these are of several batches."""
+        if not (self.loss.pooled and len(self.batches) > 1):
+            return None
+        with torch.inference_mode():
+            values = self._values(space, setting)
+            sums = sum(self._part(batch, values, far=False)[0] for batch in self.batches)
+        total = torch.as_tensor(sums).clone().requires_grad_()
+        (slopes,) = torch.autograd.grad(self.loss(total), total)
+        return slopes
+
     def _part(
         self,
         batch: Tensor,
@@ -197,7 +221,8 @@ class Chain:
         far: bool,
         isp: Pipeline | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss, distance and outcomes (n, ...) of a batch. far: whether to compute the distance."""
+        """Sums of the loss, distance and outcomes (n, ...) of a batch. far: whether to compute the
+        distance."""
         mosaics, truth = self.mosaics[batch].to(self.device), self.truth[batch].to(self.device)
         developed = functional_call(isp or self.isp, dict(values), (mosaics,))
         with self.frozen():
@@ -206,9 +231,10 @@ class Chain:
         distance = torch.zeros((), device=self.device)
         if far:
             distance = _distance(developed, self._default_view(batch, mosaics), self.distance)
-        finite = bool(torch.isfinite(logits).all())
-        loss = self.loss(logits, truth) if finite else torch.full_like(distance, torch.nan)
-        return loss, distance, self.targets.outcome(logits.detach(), truth).cpu()
+        sums = self.loss.sums(logits, truth)
+        if not torch.isfinite(logits).all():
+            sums = torch.full_like(sums, torch.nan)
+        return sums, distance, self.targets.outcome(logits.detach(), truth).cpu()
 
     def _default_view(self, batch: Tensor, mosaics: Tensor) -> Tensor:
         first = int(batch[0])
@@ -227,7 +253,7 @@ class Chain:
         setting: Vector | None,
     ) -> Score:
         share = [len(batch) / len(self.truth) for batch in self.batches]
-        loss = sum(float(part[0]) * n for part, n in zip(parts, share, strict=True))
+        loss = float(self.loss(torch.stack([part[0].double() for part in parts]).sum(0)))
         far = sum(float(part[1]) * n for part, n in zip(parts, share, strict=True))
         outcomes = torch.cat([part[2] for part in parts]).numpy()
         features = self.measure.features(outcomes, self.answers)
@@ -241,11 +267,16 @@ class Chain:
             raise InputError(f"the metric {self.metric} is {metric} at {where}; expected a number")
         return Score(loss, metric, far, features)
 
-    def _outputs(self, targets: Targets | None) -> int:
-        """The number of channels of the logits, from those of two images."""
+    def _outputs(self, targets: Targets | None) -> tuple[int, float]:
+        """The number of channels of the logits, and an eighth of the mean by which the highest
+        one is above the next, or a single one beside 0; of two images."""
         with torch.inference_mode(), self.frozen():
             view = self.isp(self.mosaics[:2].to(self.device)).float()
-            return check_fit(self.net, self.loss, view, self.truth.to(self.device), targets)
+            loss = getattr(self.loss, "loss", self.loss)
+            outputs = check_fit(self.net, loss, view, self.truth.to(self.device), targets)
+            logits = self.net(view.clone()).float()
+            margin = logits.abs() if outputs == 1 else logits.topk(2, dim=1).values.diff(dim=1)
+            return outputs, max(float(margin.abs().mean()) / 8, 1e-6)
 
     def _check_baseline(self) -> None:
         """Raise InputError if the model is no better than a constant answer: it can't get worse."""

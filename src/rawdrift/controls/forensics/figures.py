@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rawdrift.controls.forensics.axes import group
-from rawdrift.controls.forensics.result import GRADIENT, ForensicsResult, StagePair
+from rawdrift.controls.forensics.result import GRADIENT, FoldSearch, ForensicsResult, StagePair
 from rawdrift.report import style
 from rawdrift.report.figures import LETTER, grid, interval, key, plain_axes, rows, same_scale
 from rawdrift.report.style import ACCENT, INK, MUTED, PAPER, RULE, SPREAD, WRONG, plain
@@ -19,6 +19,7 @@ _ROW = 0.3
 _PER_LINE = 4
 _NAMED = 0.25  # of the largest drop: groups that lose more are named
 METHODS = {"gradient": ("o", WRONG), "random": ("s", SPREAD), "cma-es": ("D", ACCENT)}
+PARTS = {"probes": MUTED, "ascents": WRONG, "cma-es": ACCENT, "refinement": INK}
 _DASHED: Any = {"color": INK, "lw": 1, "ls": (0, (4, 3)), "zorder": 0}
 
 
@@ -124,9 +125,17 @@ def methods(result: ForensicsResult) -> Figure:
         for name, found in one.methods.items():
             size, order = (6.5, 3) if name == GRADIENT else (8, 2)
             axes.plot(found.metric, y, mew=1.6, ms=size, zorder=order, **looks[name])
+        beside: Any = {"xytext": (7, 0), "textcoords": "offset points", "fontsize": 8.5}
+        at = (max([one.default, *(found.metric for found in one.methods.values())]), y)
+        axes.annotate(credit(one), at, color=MUTED, va="center", **beside)
     axes.set_yticks(range(len(lines)), labels)
     axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
-    axes.set_xlabel(f"{style.metric(result.metric)} at the setting that was found")
+    low, high = axes.get_xlim()
+    axes.set_xlim(low, high + 0.2 * (high - low))
+    label = (
+        f"{style.metric(result.metric)} at the setting that was found. Words: what found that of"
+    )
+    axes.set_xlabel(f"{label} the gradient search")
     keys = [
         Line2D([], [], lw=0, label=method(name), **looks[name])
         for name in METHODS
@@ -139,28 +148,51 @@ def methods(result: ForensicsResult) -> Figure:
 
 def method(name: str) -> str:
     """A method of search in words."""
-    return {"random": "random search", "cma-es": "CMA-ES"}.get(name, name)
+    return {
+        "gradient": "gradient search", "random": "random search", "cma-es": "CMA-ES"
+    }.get(name, name)  # fmt: skip
+
+
+def credit(search: FoldSearch) -> str:
+    """The part of the gradient search that found its setting."""
+    found = search.gradient
+    part = found.part if found.metric < search.default else ""
+    return {"cma-es": "CMA-ES", "": "nothing"}.get(part, part)
 
 
 def trajectories(result: ForensicsResult) -> Figure:
-    """The metric along every ascent of the gradient searches, a line for each restart."""
+    """The metric of every setting that the gradient search tried, in order, by part."""
     ordered = sorted(result.trajectories, key=lambda trajectory: trajectory.regularization)
-    figure, panels = _grid(len(ordered), 1.5, 0.65, bottom=0.55)
+    figure, panels = _grid(len(ordered), 1.7, 0.65, bottom=0.55, top=0.3)
     for i, (axes, trajectory) in enumerate(zip(panels, ordered, strict=True)):
         title = f"λ = {trajectory.regularization:g}"
         axes.set_title(title, loc="left", fontsize=10, weight="bold")
         axes.axhline(result.worst.search.default, **_DASHED)
+        numbered = list(enumerate(trajectory.visits, start=1))
+        for part, color in PARTS.items():
+            of_part = [(n, visit.metric) for n, visit in numbered if visit.part == part]
+            if of_part:
+                axes.plot(*zip(*of_part, strict=True), ".", color=color, ms=3.5, mew=0)
         for start in sorted({visit.start for visit in trajectory.visits} - {-1}):
-            y = [visit.metric for visit in trajectory.visits if visit.start == start]
-            color = WRONG if start == 0 else ACCENT if start == 1 else SPREAD
-            axes.plot(range(len(y)), y, color=color, lw=1.3, alpha=0.9)
+            line = [(n, visit.metric) for n, visit in numbered if visit.start == start]
+            axes.plot(*zip(*line, strict=True), color=PARTS["ascents"], lw=1.2)
+        n, lowest = min(numbered, key=lambda one: one[1].metric)
+        if lowest.metric < result.worst.search.default:
+            axes.plot(n, lowest.metric, "o", mfc="none", mec=INK, mew=1.2, ms=8)
         plain_axes(axes)
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.tick_params(labelleft=i % _PER_LINE == 0)
     same_scale(panels, "y")
     wide, tall = figure.get_size_inches()
-    label = f"Step of a restart. Vertical: {style.metric(result.metric, inside=True)}"
+    metric = style.metric(result.metric, inside=True)
+    label = f"Settings in the order in which they were tried. Vertical: {metric}"
     figure.text(0.65 / wide, 0.08 / tall, label, fontsize=9)
+    keys = [
+        Line2D([], [], color=color, marker="o", ms=4, lw=0, label=method(part))
+        for part, color in PARTS.items()
+    ]
+    keys.append(Line2D([], [], marker="o", mfc="none", mec=INK, lw=0, ms=8, label="lowest"))
+    key(figure, 0.65, keys)
     return figure
 
 
@@ -183,6 +215,8 @@ def leverage(stages: Sequence[StagePair]) -> Figure:
     return figure
 
 
-def _grid(count: int, tall: float, left: float, bottom: float) -> tuple[Figure, list[Axes]]:
+def _grid(
+    count: int, tall: float, left: float, bottom: float, top: float = 0.0
+) -> tuple[Figure, list[Axes]]:
     layout = {"right": 0.15, "gap": 0.25, "head": 0.35, "between": 0.45}
-    return grid(count, _PER_LINE, 5.0, tall, left=left, bottom=bottom, **layout)
+    return grid(count, _PER_LINE, 5.0, tall, left=left, bottom=bottom, top=top, **layout)

@@ -6,7 +6,7 @@ from math import isclose
 import torch
 from torch import Tensor, nn
 
-from rawdrift.checks import InputError, choose
+from rawdrift.checks import InputError, choose, is_number
 from rawdrift.controls.forensics.quantities import candidates
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.isp.pipeline import Pipeline
@@ -41,6 +41,12 @@ def check_seed(seed: int) -> None:
     """Raise InputError unless NumPy's generators take the seed."""
     if type(seed) is not int or seed < 0:
         raise InputError(f"seed must be a whole number from 0 on, got {seed!r}")
+
+
+def check_confidence(confidence: float) -> None:
+    """Raise InputError unless intervals can have this confidence."""
+    if not is_number(confidence) or not 0.5 < confidence < 1:
+        raise InputError(f"confidence must be above 0.5 and below 1, got {confidence!r}")
 
 
 def check_fit(

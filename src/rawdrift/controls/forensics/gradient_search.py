@@ -1,56 +1,48 @@
 """The adversarial search for the setting of a camera that harms a model most (section 2.2)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import nn
 
 from rawdrift.checks import InputError, choose, is_number
-from rawdrift.controls.forensics.chain import Chain, Score
-from rawdrift.controls.forensics.fit import axes_of, check_seed
-from rawdrift.controls.forensics.result import Found
-from rawdrift.controls.forensics.rivals import RIVALS
+from rawdrift.controls.forensics.chain import Chain
+from rawdrift.controls.forensics.fit import axes_of, check_confidence, check_seed
+from rawdrift.controls.forensics.held_out import FEWEST_GROUPS, FEWEST_IMAGES, Halves, halve
+from rawdrift.controls.forensics.methods import (
+    CMA_ES,
+    LEAST,
+    METHODS,
+    RANDOM,
+    Budget,
+    Trial,
+    Visit,
+    probe,
+    refine,
+)
+from rawdrift.controls.forensics.result import GRADIENT, Found
 from rawdrift.controls.forensics.samples import Samples
-from rawdrift.controls.forensics.space import ParameterSpace, Vector
+from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.targets import Targets
+from rawdrift.statistics.basics import Interval
+from rawdrift.statistics.estimates import estimate
+from rawdrift.statistics.measures import Array
 
-STEP = 0.1  # first step, as a share of the box's width; more if few steps would not cross the box
-PROBES = 8  # places that a restart chooses from; together they cost less than three steps
-LEAST = 1e-9  # metrics that differ by less are equal
-
-
-class Visit(NamedTuple):
-    """A setting that a search has tried.
-
-    start: the number of the ascent that it belongs to, or -1 where one might have begun.
-    """
-
-    start: int
-    setting: Vector
-    loss: float
-    metric: float
-    distance: float
+RIVALS = (RANDOM, CMA_ES)
 
 
 @dataclass(frozen=True)
-class SearchResult:
-    """What an adversarial search found, by gradients and by the methods it is compared with.
+class Trials:
+    """What the gradient and its rivals found on some images.
 
-    gradient: the setting that the gradient found, with the axes that don't matter put back.
-    rivals: what the other methods found with as many evaluations, by name.
-    baseline: the metric of the ISP as it is. trajectory: all that the gradient search tried.
-    warnings: what a reader must know.
+    gradient: the setting that the gradient search found. rivals: what the other methods found with
+    as many evaluations, by name. trajectory: all that the gradient search tried. warnings: what a
+    reader must know.
     """
 
-    metric_name: str
-    baseline: float
-    regularization: float
-    distance_name: str
     gradient: Found
     rivals: dict[str, Found]
     trajectory: list[Visit]
@@ -58,23 +50,39 @@ class SearchResult:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """The setting that the gradient found."""
+        """The setting that the gradient search found."""
         return self.gradient.parameters
-
-    @property
-    def metric(self) -> float:
-        """The metric at that setting, on the exact static pipeline."""
-        return self.gradient.metric
-
-    @property
-    def distance(self) -> float:
-        """The distance between the views at that setting and the default ones."""
-        return self.gradient.distance
 
     @property
     def worst(self) -> Found:
         """The worst setting of all methods; of equal ones that of the gradient."""
         return min([self.gradient, *self.rivals.values()], key=lambda found: found.metric)
+
+
+@dataclass(frozen=True)
+class SearchResult(Trials):
+    """What an adversarial search found.
+
+    Settings are searched, and compared, with half of the images: `gradient`, `rivals` and
+    `trajectory` are of these. The other half only shows what the setting costs: `drop`.
+
+    baseline: the metric of the ISP as it is, of all images. metric: at the setting that the
+        gradient search found, of all images, and so as optimistic as half of them.
+    distance: between the views at that setting and the default ones, of all images.
+    drop: of the metric at that setting, with a confidence interval, of the images that the search
+        did not use. Of few images, all are searched and `drop` is of all, without an interval.
+    searched, held_out: numbers of the images that were searched with, and of the others.
+    """
+
+    metric_name: str
+    regularization: float
+    distance_name: str
+    baseline: float
+    metric: float
+    distance: float
+    drop: Interval
+    searched: list[int]
+    held_out: list[int]
 
 
 def search(
@@ -90,27 +98,36 @@ def search(
     loss: nn.Module | None = None,
     restarts: int = 4,
     steps: int = 20,
-    rivals: Sequence[str] = ("random", "cma-es"),
+    rivals: Sequence[str] = RIVALS,
+    confidence: float = 0.95,
     seed: int = 0,
     targets: Targets | None = None,
 ) -> SearchResult:
     """Search the box for the setting of the ISP that harms a frozen net most.
 
-    This is projected gradient ascent of loss - regularization * distance over the box, with Adam
-    (Kingma and Ba 2015) in units of the box's width. The first ascent starts at the ISP's own
-    setting. The next ones start in turn at the worst of a few other settings (one across the box
-    from where the last ascent ended, the rest random), and in smaller steps at the setting with the
-    highest objective so far. Of all settings whose gain in loss is worth their distance, the one
-    with the lowest metric is taken. Then each axis is tried at its bounds, and at the ISP's own
-    value, which stays if it does no less harm. The result is evaluated on the exact static
-    pipeline.
+    All methods begin with the same probes, settings all over the box, and end with the same
+    refinement: each axis of the best setting is tried at its bounds, beside where it is, and at the
+    ISP's own value, which stays if it does no less harm. In between, each has as many evaluations:
+
+    gradient: projected ascents of loss - regularization * distance over the box, with Adam (Kingma
+        and Ba 2015), and CMA-ES in turns; the one that finds something worse goes on. So where
+        there is no slope, or none that helps, the search is CMA-ES.
+    random: settings drawn uniformly from the box.
+    cma-es: Hansen and Ostermeier (2001), on the same objective.
+
+    Of all settings whose gain in loss is worth their distance, the one with the lowest metric is
+    taken, and evaluated on the exact static pipeline. `Found.parts` says which part found it.
+
+    The search uses half of the images, or of their groups, drawn by the seed and stratified by
+    class; the other half gives `drop`, which therefore holds although the setting was searched for.
+    Of fewer than 60 images or 16 groups, all are searched, and the drop has no interval.
 
     net: (n, 3, H, W) to logits; see `chain.Chain`, also for data, metric, loss, distance and
         targets.
     parameters: names of axes, whole parameters or steps, if not all are to be searched.
-    rivals: methods to compare with: "random", uniform in the box; "cma-es" (Hansen and Ostermeier
-        2001). They ascend the same objective with as many evaluations.
-    restarts: number of ascents. steps: of each. seed: of the random settings and the rivals.
+    rivals: methods to compare with, "random" and "cma-es".
+    restarts, steps: the evaluations of a method suffice for so many ascents of so many steps.
+    confidence: of the interval of the drop. seed: of everything random.
 
     Raises InputError if net, data and space do not fit together, if the net has nothing to lose,
     or if it makes NaN.
@@ -122,10 +139,53 @@ def search(
             raise InputError(f"{name} must be a whole number from 1 on, got {value!r}")
     for rival in rivals:
         choose("rival", rival, RIVALS)
+    check_confidence(confidence)
     check_seed(seed)
     space = axes_of(isp, space, parameters)
     chain = Chain(net, isp, data, metric, loss, distance, targets)
-    return search_chain(chain, space, regularization, restarts, steps, rivals, seed)
+    halves = halve(chain.clusters, chain.truth, seed)
+    trials = search_chain(
+        chain.take(halves.searched), space, regularization, restarts, steps, rivals, seed
+    )
+    score = chain.exact(space, np.array([*trials.parameters.values()]))
+    drop = _drop(chain, score.features, halves, confidence)
+    warnings = list(trials.warnings)
+    if drop.low is None:
+        warnings.append(
+            f"the drop has no interval: {len(chain.truth)} images of {chain.clusters.max() + 1} "
+            f"groups are too few to keep half of them from the search; give at least "
+            f"{2 * FEWEST_IMAGES} images, of {2 * FEWEST_GROUPS} groups or more"
+        )
+    return SearchResult(
+        gradient=trials.gradient,
+        rivals=trials.rivals,
+        trajectory=trials.trajectory,
+        warnings=tuple(warnings),
+        metric_name=chain.metric,
+        regularization=regularization,
+        distance_name=chain.distance,
+        baseline=chain.baseline.metric,
+        metric=score.metric,
+        distance=score.distance,
+        drop=drop,
+        searched=halves.searched.tolist(),
+        held_out=halves.held_out.tolist(),
+    )
+
+
+def _drop(chain: Chain, features: Array, halves: Halves, confidence: float) -> Interval:
+    """The drop of images that the search did not use; of all, without an interval, if there are
+    none or if the metric is not defined for them."""
+    held = halves.held_out
+    if len(held):
+        clusters = np.unique(chain.clusters[held], return_inverse=True)[1]
+        pair = np.stack([chain.baseline.features[held], features[held]])
+        metrics = estimate(chain.measure, pair, clusters)
+        drop = metrics[0] - metrics[1]
+        if np.isfinite(drop.values):
+            return drop.interval(confidence)
+    after_all = float(chain.measure.of(features.sum(0)))
+    return Interval(chain.baseline.metric - after_all, None, None)
 
 
 def search_chain(
@@ -136,155 +196,42 @@ def search_chain(
     steps: int = 20,
     rivals: Sequence[str] = (),
     seed: int = 0,
-    targets: Targets | None = None,
-) -> SearchResult:
-    """Do `search` on a chain."""
-    starts = np.random.default_rng([seed, 0])
-    before = chain.asked
-    visits: list[Visit] = []
+) -> Trials:
+    """Do `search` with all images of a chain."""
+    budget = Budget.of(restarts, steps, len(space), chain.per_step)
 
-    def gain(visit: Visit) -> float:
-        return visit.loss - regularization * visit.distance
-
-    first = reach = max(STEP, 2 / steps)
-    before_that = -np.inf
-    for start in range(restarts):
-        at, step = space.default, first
-        if start % 2:
-            visits += [
-                _visit(-1, place, chain.score(space, place))
-                for place in _probes(space, visits[-1].setting, starts)
-            ]
-            at = min(visits[-PROBES:], key=lambda visit: (visit.metric, -gain(visit))).setting
-        elif start:
-            best = max(visits, key=gain)
-            reach *= 0.5 if start == 2 or gain(best) <= before_that else 1.0
-            at, step, before_that = best.setting, reach, gain(best)
-        visits += _ascend(chain, space, at, regularization, steps, start, step)
-    best = _refined(chain, space, _chosen(visits, chain, space, regularization), regularization)
-    gradient = _found("gradient", chain, space, best, before)
-    others = {}
-    for number, name in enumerate(rivals, start=1):
-        before = chain.asked
+    def trial(number: int, left: int, probes: Sequence[Visit] = ()) -> Trial:
         rng = np.random.default_rng([seed, number])
-        tried: list[Visit] = []
+        return Trial(chain, space, regularization, rng, left, probes)
 
-        def objective(setting: Vector, tried: list[Visit] = tried) -> float:
-            visit = _visit(0, setting, chain.score(space, setting))
-            tried.append(visit)
-            return visit.loss - regularization * visit.distance
-
-        RIVALS[name](objective, space, gradient.evaluations, rng)
-        chosen = _chosen(tried, chain, space, regularization)
-        others[name] = _found(name, chain, space, chosen, before)
-    return SearchResult(
-        chain.metric,
-        chain.baseline.metric,
-        regularization,
-        chain.distance,
+    probing = trial(0, budget.probes)
+    probe(probing)
+    found, trials = {}, {}
+    for number, name in enumerate((GRADIENT, *rivals), start=1):
+        one = trials[name] = trial(number, budget.own, probing.visits)
+        METHODS[name](one, steps)
+        one.left = budget.refinement
+        refine(one)
+        score = chain.exact(space, one.best.setting)
+        found[name] = Found(
+            method=name,
+            parameters=space.named(one.best.setting),
+            metric=score.metric,
+            loss=score.loss,
+            distance=score.distance,
+            evaluations=sum(budget),
+            parts=one.lowest(),
+        )
+    gradient, *others = found.values()
+    return Trials(
         gradient,
-        others,
-        visits,
+        {rival.method: rival for rival in others},
+        trials[GRADIENT].visits,
         tuple(
-            _beaten(gradient, rival, chain.metric)
-            for rival in others.values()
+            f"{rival.method} found a worse setting ({chain.metric} {rival.metric:.3g}) than the "
+            f"gradient search ({gradient.metric:.3g}) with as many evaluations: give the search "
+            f"more restarts or steps"
+            for rival in others
             if rival.metric < gradient.metric - LEAST
         ),
-    )
-
-
-def _ascend(
-    chain: Chain,
-    space: ParameterSpace,
-    setting: Vector,
-    regularization: float,
-    steps: int,
-    start: int,
-    reach: float,
-) -> Iterator[Visit]:
-    place = torch.from_numpy(space.unit(setting)).requires_grad_()
-    optimizer = torch.optim.Adam([place], lr=reach, maximize=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in range(steps):
-        setting = space.at(place.detach().numpy())
-        score, gradient = chain.slope(space, setting, regularization)
-        yield _visit(start, setting, score)
-        place.grad = torch.from_numpy(gradient * (space.high - space.low))
-        optimizer.step()
-        schedule.step()
-        with torch.no_grad():
-            place.clamp_(0, 1)
-    setting = space.at(place.detach().numpy())
-    yield _visit(start, setting, chain.score(space, setting))
-
-
-def _probes(space: ParameterSpace, last: Vector, rng: np.random.Generator) -> list[Vector]:
-    """Places to start from: one across the box from `last`, then random ones.
-
-    Every other one is in a corner, since settings that harm most are often at bounds.
-    """
-    places = rng.random((PROBES, len(space)))
-    places[0] = 1 - space.unit(last)
-    places[1::2] = places[1::2].round()
-    return [space.at(place) for place in places]
-
-
-def _chosen(
-    visits: Sequence[Visit], chain: Chain, space: ParameterSpace, regularization: float
-) -> Visit:
-    """Return the visit, or the default, with the lowest metric among those worth their distance;
-    of equal ones, the one with the highest loss."""
-    default = _visit(0, space.default, chain.baseline)
-    worth = [visit for visit in visits if _is_worth(visit, chain.baseline, regularization)]
-    return min([default, *worth], key=lambda visit: (visit.metric, -visit.loss))
-
-
-def _is_worth(visit: Visit, baseline: Score, regularization: float) -> bool:
-    gain = visit.loss - baseline.loss
-    return regularization == 0 or gain >= regularization * visit.distance
-
-
-def _refined(chain: Chain, space: ParameterSpace, visit: Visit, regularization: float) -> Visit:
-    """Improve a setting axis by axis.
-
-    An axis is moved to a bound if that lowers the metric itself, for which the loss only stands in,
-    or back to its default if that does no less harm.
-    """
-    for axis in range(len(space)):
-        for value, least in (
-            (space.low, LEAST),
-            (space.high, LEAST),
-            (space.default, -LEAST),
-        ):
-            setting = visit.setting.copy()
-            setting[axis] = value[axis]
-            if setting[axis] == visit.setting[axis]:
-                continue
-            other = _visit(visit.start, setting, chain.score(space, setting))
-            harms = visit.metric - other.metric >= least
-            if harms and _is_worth(other, chain.baseline, regularization):
-                visit = other
-    return visit
-
-
-def _visit(start: int, setting: Vector, score: Score) -> Visit:
-    return Visit(start, setting.copy(), score.loss, score.metric, score.distance)
-
-
-def _found(method: str, chain: Chain, space: ParameterSpace, visit: Visit, before: int) -> Found:
-    score = chain.exact(space, visit.setting)
-    return Found(
-        method,
-        space.named(visit.setting),
-        score.metric,
-        score.loss,
-        score.distance,
-        chain.asked - before,
-    )
-
-
-def _beaten(gradient: Found, rival: Found, metric: str) -> str:
-    return (
-        f"{rival.method} found a worse setting ({metric} {rival.metric:.3f}) than the gradient "
-        f"({gradient.metric:.3f}) with as many evaluations: give the search more restarts or steps"
     )

@@ -1,5 +1,6 @@
 """The page of a drift forensics run, and its findings for a terminal."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from rawdrift.configurations import CONFIGURATIONS, in_words
 from rawdrift.controls.forensics import axes, figures, safety
 from rawdrift.controls.forensics.caveats import caveats
+from rawdrift.controls.forensics.held_out import FEWEST_GROUPS, FEWEST_IMAGES
 from rawdrift.controls.forensics.result import ForensicsResult
 from rawdrift.controls.forensics.tables import tables
 from rawdrift.report import pictures, style
@@ -33,6 +35,8 @@ def write(run: Path, result: ForensicsResult) -> str:
         caveats=caveats(result),
         isp_words=in_words(result.isp) if result.isp in CONFIGURATIONS else "of a file",
         moved=axes.moved(result),
+        drop_in_words=drop_in_words(result),
+        credits=_credits(result),
         group_words=partial(axes.group, result.space),
         images=pictures.embed(run, result.metric, shown.images if shown else []),
         picture=partial(pictures.data_uri, run),
@@ -50,15 +54,18 @@ def plot(result: ForensicsResult) -> Figure:
 def lines(result: ForensicsResult, run: Path) -> Iterator[str]:
     """The worst setting, and the settings that are safe together."""
     metric, worst = style.metric(result.metric, inside=True), result.worst
-    if worst.drop.value <= 0:
+    setting = worst.setting
+    if not setting.metric < worst.search.default:
         yield f"no setting was found that lowers {metric}, {result.baseline.metric.value:.3f}"
     else:
         fold = f" (fold {worst.search.fold + 1})" if result.models > 1 else ""
-        before = worst.metric.value + worst.drop.value
+        after = worst.metric.value
+        held_out = "of images that the search did not use, " if result.baseline.held_out else ""
         yield (
-            f"worst setting found: {metric} falls from {before:.3f} to {worst.metric.value:.3f} "
-            f"at {_some(axes.moved(result))}{fold}"
+            f"worst setting found: {_some(axes.moved(result))}{fold}; there, {held_out}{metric} "
+            f"is {after:.3f} instead of {after + worst.drop.value:.3f}"
         )
+        yield drop_in_words(result) + "."
     if result.envelope is None:
         return
     if result.envelope.is_empty or result.signature is None:
@@ -74,6 +81,24 @@ def lines(result: ForensicsResult, run: Path) -> Iterator[str]:
         yield f"the box: {_some(box)}"
     file = run / result.signature.file
     yield f"is another camera inside? rawdrift check {file} --camera CAMERA"
+
+
+def drop_in_words(result: ForensicsResult) -> str:
+    """What can be said about other images at the worst setting, as a sentence without its stop."""
+    metric, drop = style.metric(result.metric, inside=True), result.worst.drop
+    if drop.low is None or drop.high is None:
+        return (
+            "Too few images to keep some from the search, so nothing is said about other images: "
+            f"give at least {2 * FEWEST_IMAGES} test images, of {2 * FEWEST_GROUPS} groups or more"
+        )
+    sure = f"with {figures.percent(result.confidence)} confidence"
+    if drop.low > 0:
+        low, high = style.number(drop.low, 3), style.number(drop.high, 3)
+        return f"Other images lose {low} to {high} {metric} there, {sure}"
+    if drop.high > 0:
+        high = style.number(drop.high, 3)
+        return f"No drop is shown for other images; one of more than {high} is ruled out, {sure}"
+    return f"Other images lose no {metric} there, {sure}"
 
 
 def _some(settings: Sequence[str]) -> str:
@@ -115,3 +140,9 @@ def _reasons(failed: Mapping[str, str]) -> dict[str, list[str]]:
     for label, reason in failed.items():
         labels.setdefault(reason, []).append(label)
     return labels
+
+
+def _credits(result: ForensicsResult) -> dict[str, int]:
+    """How many gradient searches each of their parts decided, the most frequent part first."""
+    counts = Counter(figures.credit(fold) for search in result.searches for fold in search.folds)
+    return dict(counts.most_common())

@@ -1,7 +1,6 @@
 """The worst setting in pictures: the images that lose most, and one of them stage by stage."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -18,6 +17,7 @@ from rawdrift.controls.forensics.result import (
     Strip,
     StripView,
 )
+from rawdrift.controls.forensics.setup import Setup
 from rawdrift.controls.gallery import AMPLIFIED, Gallery, most_harmed
 from rawdrift.controls.stages import Stage, stages
 from rawdrift.isp.pipeline import Pipeline
@@ -25,14 +25,11 @@ from rawdrift.models.chain import BATCH
 from rawdrift.report.sample import SampleImage
 from rawdrift.runs.store import Finished
 
-if TYPE_CHECKING:
-    from rawdrift.controls.forensics.experiment import DriftForensics
-
 STRIPS = 3  # images that are shown for every regularization
 
 
 def illustrate(
-    experiment: "DriftForensics",
+    setup: Setup,
     result: ForensicsResult,
     units: Iterable[Finished[ForensicsRecord]],
     gallery: Gallery,
@@ -47,23 +44,23 @@ def illustrate(
         and unit.record.regularization == worst.regularization
     )
     before, after = (
-        experiment.measure_of_metric.of(np.array(features))
+        setup.measure.of(np.array(features))
         for features in (record.features.default, record.features.worst)
     )
-    images = [experiment.tests[fold][i] for i in most_harmed(before, after)]
+    images = [setup.tests[fold][i] for i in most_harmed(before, after)]
     by_regularization = {
         search.regularization: one.gradient
         for search in sorted(result.searches, key=lambda search: search.regularization)
         for one in search.folds
         if (search.group, one.fold) == (worst.group, fold)
     }
-    space = experiment.groups[worst.group]
+    space = setup.groups[worst.group]
 
     def drifted(found: Found) -> Pipeline:
-        return space.pipeline(experiment.isp, np.array([*found.parameters.values()])).cpu()
+        return space.pipeline(setup.isp, np.array([*found.parameters.values()])).cpu()
 
-    own, at_worst = experiment.isp.cpu(), drifted(worst.setting)
-    painter = _Painter(experiment, fold, gallery)
+    own, at_worst = setup.isp.cpu(), drifted(worst.setting)
+    painter = _Painter(setup, fold, gallery)
     shown = [painter.image(number, index, own, at_worst) for number, index in enumerate(images)]
     strips = []
     for number, index in enumerate(images[:STRIPS]):
@@ -81,12 +78,12 @@ def illustrate(
 class _Painter:
     """Draws images of a fold, with the answers of its model, on the CPU."""
 
-    def __init__(self, experiment: "DriftForensics", fold: int, gallery: Gallery):
-        self.data, self.targets, _ = experiment.material
-        self.net: nn.Module = experiment.models[fold].get(gallery.run)
+    def __init__(self, setup: Setup, fold: int, gallery: Gallery):
+        self.data, self.targets, _ = setup.material
+        self.net: nn.Module = setup.models[fold].get(gallery.run)
         everything = torch.arange(len(self.data))
-        self.loss = self.targets.loss(experiment.spec.task, everything)
-        self.measure = experiment.measure_of_metric
+        self.loss = self.targets.loss(setup.spec.task, everything)
+        self.measure = setup.measure
         self.write = gallery.write
         self.write_change = gallery.write_change
 

@@ -52,7 +52,8 @@ ForensicsRecord = SearchRecord | SensitivityRecord | EnvelopeRecord
 
 
 def search_rows(shared: Row, metric: str, loss: float, search: FoldSearch) -> Iterator[Row]:
-    """The numbers of a search by method. shared: group, regularization and n. loss: before."""
+    """The numbers of a search by method, of the images searched with. shared: group, regularization
+    and n. loss: before."""
     numbers = {"default": {metric: search.default, "loss": loss}} | {
         method: {
             metric: found.metric,

@@ -16,9 +16,10 @@ GRADIENT = "gradient"
 class Found(msgspec.Struct, frozen=True):
     """The worst setting that a method found.
 
-    method: "gradient", "random" or "cma-es". parameters: values by axis. metric, loss, distance:
-    see `chain.Score`. evaluations: passes of all images through the net; one with a gradient counts
-    as three.
+    method: "gradient", "random" or "cma-es". parameters: values by axis. metric, loss, distance: of
+    the images that were searched with; see `chain.Score`. evaluations: passes of these images
+    through the net; one with a gradient counts as three, or four of masks.
+    parts: the lowest metric that each part of the method found, in their order.
     """
 
     method: str
@@ -27,12 +28,19 @@ class Found(msgspec.Struct, frozen=True):
     loss: float
     distance: float
     evaluations: int
+    parts: dict[str, float]
+
+    @property
+    def part(self) -> str:
+        """The part that found the lowest metric, the first of equal ones; "" if none did."""
+        return min(self.parts, key=lambda part: self.parts[part], default="")
 
 
 class FoldSearch(msgspec.Struct, frozen=True):
     """The search for the model of one fold, by gradients and by rivals with as many evaluations.
 
-    default: the metric with the camera's own setting. methods: what each found, by its name.
+    default: the metric of the images searched with, at the camera's own setting. methods: what each
+    found, by its name.
     """
 
     fold: int
@@ -196,9 +204,11 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 class Visited(msgspec.Struct, frozen=True):
     """A setting that a gradient search tried.
 
-    start: the number of the ascent that it belongs to, or -1 where one might have begun.
+    part: of the search: "probes", "ascents", "cma-es" or "refinement". start: the number of the
+    ascent that it belongs to, or -1.
     """
 
+    part: str
     start: int
     loss: float
     metric: float
@@ -206,10 +216,11 @@ class Visited(msgspec.Struct, frozen=True):
 
 
 class Searched(msgspec.Struct, frozen=True, kw_only=True):
-    """The metric over the test images of some folds, each with its own model and setting.
+    """The metric over the held-out images of some folds, each with its own model and setting.
 
     regularization: weight of the distance. std: of the metric over folds; None of a single one.
-    drop: from the metric of the same images with the camera's own setting.
+    drop: from the metric of the same images with the camera's own setting. Without held-out images,
+    of those that were searched with, and without intervals.
     """
 
     group: str
@@ -227,7 +238,8 @@ class Searched(msgspec.Struct, frozen=True, kw_only=True):
 class Search(Searched, frozen=True, kw_only=True):
     """The searches of a group of parameters in all folds.
 
-    metric, std, drop, distance: at the settings that the gradient found; distance: mean over folds.
+    metric, std, drop, distance: at the settings that the gradient search found; distance: mean over
+    folds. The intervals of all searches' drops hold together.
     """
 
     distance: float
@@ -235,9 +247,11 @@ class Search(Searched, frozen=True, kw_only=True):
 
 
 class Worst(Searched, frozen=True, kw_only=True):
-    """The search that costs most, at the worst settings of all methods.
+    """The search that costs most the images that were searched with, at the worst settings of all
+    methods.
 
-    folds: how many. search: of the fold that loses most.
+    It is chosen without the held-out images, so the interval of its drop holds by itself. folds:
+    how many. search: of the fold that loses most of the images searched with.
     """
 
     folds: int
@@ -250,12 +264,16 @@ class Worst(Searched, frozen=True, kw_only=True):
 
 
 class Baseline(msgspec.Struct, frozen=True):
-    """The metric with the camera's own setting, over all models that were searched. n: images."""
+    """The metric with the camera's own setting, over all models that were searched.
+
+    n: images. held_out: whether these were not searched with.
+    """
 
     metric: Interval
     std: float | None
     by_fold: list[float]
     n: int
+    held_out: bool
 
 
 class Trajectory(msgspec.Struct, frozen=True):
@@ -394,7 +412,8 @@ class ForensicsResult(Result, frozen=True, kw_only=True, tag="forensics"):
         return [(s, fold) for s in self.searches for fold in s.folds if len(fold.methods) > 1]
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row for each search, fold and method; `value` is the metric at its setting."""
+        """A row for each search, fold and method; `value` is the metric of the images that were
+        searched with, at its setting; `part` what found it."""
         return [
             {
                 "group": search.group,
@@ -407,6 +426,7 @@ class ForensicsResult(Result, frozen=True, kw_only=True, tag="forensics"):
                 "loss": found.loss,
                 "distance": found.distance,
                 "evaluations": found.evaluations,
+                "part": found.part,
                 **{axis.name: found.parameters.get(axis.name, axis.default) for axis in self.space},
             }
             for search in self.searches

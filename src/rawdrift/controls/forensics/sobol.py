@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 from torch import nn
 
-from rawdrift.checks import InputError, is_number
+from rawdrift.checks import InputError
 from rawdrift.controls.forensics.chain import Chain
-from rawdrift.controls.forensics.fit import axes_of, check_seed
+from rawdrift.controls.forensics.fit import axes_of, check_confidence, check_seed
 from rawdrift.controls.forensics.result import Point, Sensitivity, Sobol
 from rawdrift.controls.forensics.samples import Samples
 from rawdrift.controls.forensics.space import ParameterSpace
@@ -46,8 +46,7 @@ def sensitivity(
         raise InputError(f"samples must be a power of 2, got {samples!r}")
     if type(points) is not int or points < 2:
         raise InputError(f"points must be a whole number from 2 on, got {points!r}")
-    if not is_number(confidence) or not 0.5 < confidence < 1:
-        raise InputError(f"confidence must be above 0.5 and below 1, got {confidence!r}")
+    check_confidence(confidence)
     check_seed(seed)
     space = axes_of(isp, space, parameters)
     chain = Chain(net, isp, data, metric, loss, targets=targets)

@@ -35,7 +35,8 @@ class Forensics:
             is no penalty.
         distance: distance between views: "l2", root mean square, or "ssim", 1 - SSIM.
         metric: metric to use instead of task.metric, with the same choices.
-        restarts: number of ascents of the gradient search.
+        restarts: number of ascents that the evaluations of a search suffice for; it spends some of
+            them without the gradient.
         steps: number of steps of each ascent.
         rivals: methods to compare the searches of the first group with, at as many evaluations:
             "random", "cma-es".

@@ -1,7 +1,7 @@
 """The tables of a drift forensics run."""
 
 from rawdrift.controls.forensics.axes import digits
-from rawdrift.controls.forensics.figures import method, percent
+from rawdrift.controls.forensics.figures import credit, method, percent
 from rawdrift.controls.forensics.result import Envelope, ForensicsResult, Sensitivity
 from rawdrift.report import style
 from rawdrift.report.tables import Column, Columns, Table, table
@@ -28,10 +28,15 @@ def _searches(result: ForensicsResult) -> Table:
         (Column(result.metric, share, 3), lambda search: (search.metric.low, search.metric.high)),
         *([(Column("std", "Std", 3), lambda search: search.std)] if result.models > 1 else []),
         (Column("drop", "Drop", 3), lambda search: search.drop.value),
-        (Column("drop", share, 3), lambda search: (search.drop.low, search.drop.high)),
+        (
+            Column("drop", f"{share}, all together", 3),
+            lambda search: (search.drop.low, search.drop.high),
+        ),
         (Column("distance", "Distance", 4), lambda search: search.distance),
     ]
-    return table("searches", f"{metric} after each gradient search", columns, result.searches)
+    of = " of held-out images" if result.baseline.held_out else ""
+    title = f"{metric}{of} after each gradient search"
+    return table("searches", title, columns, result.searches)
 
 
 def _setting(result: ForensicsResult) -> Table:
@@ -62,9 +67,10 @@ def _methods(result: ForensicsResult) -> Table:
             )
             for name in names
         ),
+        (Column("found_by", "Gradient search found it by"), lambda line: credit(line[1])),
         (Column("evaluations", "Evaluations each"), lambda line: line[1].gradient.evaluations),
     ]
-    title = f"{style.metric(result.metric)} that each method found"
+    title = f"{style.metric(result.metric)} that each method found, of the images searched with"
     return table("methods", title, columns, lines)
 
 
