@@ -59,12 +59,14 @@ def lines(result: ForensicsResult, run: Path) -> Iterator[str]:
         yield f"no setting was found that lowers {metric}, {result.baseline.metric.value:.3f}"
     else:
         fold = f" (fold {worst.search.fold + 1})" if result.models > 1 else ""
-        after = worst.metric.value
-        held_out = "of images that the search did not use, " if result.baseline.held_out else ""
-        yield (
-            f"worst setting found: {_some(axes.moved(result))}{fold}; there, {held_out}{metric} "
-            f"is {after:.3f} instead of {after + worst.drop.value:.3f}"
-        )
+        at = f"{_some(axes.moved(result))}{fold}"
+        after = f"{worst.metric.value:.3f}"
+        before = f"{worst.metric.value + worst.drop.value:.3f}"
+        others = "of images that the search did not use, " if result.baseline.held_out else ""
+        if worst.drop.value > 0 and before != after:
+            yield f"worst setting found: {others}{metric} falls from {before} to {after} at {at}"
+        else:
+            yield f"worst setting found: {at}; there, {others}{metric} does not fall, {after}"
         yield drop_in_words(result) + "."
     if result.envelope is None:
         return
