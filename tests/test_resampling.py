@@ -1,4 +1,4 @@
-"""Resampling against closed forms, independent packages and simulation."""
+"""Metrics and permutation tests against closed forms, independent packages and simulation."""
 
 import sys
 
@@ -11,11 +11,11 @@ from sklearn import metrics
 from rawdrift.checks import InputError
 from rawdrift.models.classification import Classification
 from rawdrift.models.segmentation import Segmentation
-from rawdrift.statistics import Interval, Resampling, holm, measures
+from rawdrift.statistics import holm, measures
 from rawdrift.statistics.measures import classification, segmentation
-from rawdrift.statistics.resampling import clusters
+from rawdrift.statistics.resampling import clusters, p_values
 
-ACCURACY, BALANCED_ACCURACY, MACRO_F1 = classification(4).values()
+ACCURACY = classification(4)["accuracy"]
 
 
 def right_features(predicted, labels):
@@ -90,10 +90,6 @@ def test_a_users_function_is_a_measure(mine):
     assert own.value(predicted, labels) == pytest.approx(expected)
     several = np.stack([predicted, labels, predicted]).reshape(3, 1, 60)
     np.testing.assert_allclose(own.value(several, labels), [[expected], [3], [expected]])
-    resampling = Resampling(np.arange(60), draws=20)
-    draws = resampling.bootstrap(own.features(predicted, labels), own)
-    held = np.repeat(np.arange(60), resampling.weights[0].astype(int))
-    assert draws[0] == pytest.approx(own.value(predicted[held], labels[held]))
 
 
 def test_a_users_function_of_masks_is_a_measure(mine):
@@ -131,99 +127,34 @@ def test_what_is_no_metric_is_refused(mine, name, complaint):
         measures.resolve(name, "classification", table, 1).value(np.arange(2), np.arange(2))
 
 
-def test_draws_are_those_of_the_images_that_they_hold():
-    """A draw's value is the measure of the images that it holds, each as often as it holds it."""
-    rng = np.random.default_rng(0)
-    predicted, labels = answers(rng, 30)
-    groups = rng.integers(0, 7, 30)
-    groups[:7] = np.arange(7)
-    resampling = Resampling(groups, draws=20)
-    found = resampling.bootstrap(MACRO_F1.features(predicted, labels), MACRO_F1)
-    for weights, value in zip(resampling.weights, found, strict=True):
-        held = np.repeat(np.arange(30), weights[groups].astype(int))
-        expected = metrics.f1_score(
-            labels[held],
-            predicted[held],
-            average="macro",
-            labels=sorted({*labels[held], *predicted[held]}),
-        )
-        assert value == pytest.approx(expected, abs=1e-12)
-
-
 def test_clusters_are_groups_or_images():
     assert clusters(3, None).tolist() == [0, 1, 2]
     assert clusters(4, ["b", "a", "b", "c"]).tolist() == [1, 0, 1, 2]
 
 
-@pytest.mark.parametrize(("groups", "each"), [(150, 1), (30, 8), (10, 20)])
-def test_intervals_of_paired_differences_cover_what_they_promise(groups, each):
-    """Two answers to images of groups that differ in difficulty, 800 times."""
-    rng = np.random.default_rng(1)
-    held = np.repeat(np.arange(groups), each)
-    resampling = Resampling(held, draws=1000)
-    hard = rng.beta(4, 2, (800, groups)) if each > 1 else np.full((800, groups), 0.7)
-    loss = 0.15
-    one = rng.random((800, len(held))) < hard[:, held]
-    both = one & (rng.random(one.shape) >= loss)
-    truth = loss * 4 / 6 if each > 1 else loss * 0.7
-    covered = 0
-    for first, second in zip(one, both, strict=True):
-        features = [np.stack([x, np.ones_like(x)], -1).astype(float) for x in (first, second)]
-        draws = [resampling.bootstrap(x, ACCURACY) for x in features]
-        value = float(first.mean() - second.mean())
-        found = resampling.interval(value, draws[0] - draws[1])
-        covered += found.low <= truth <= found.high
-    assert 0.93 <= covered / 800 <= 0.98
-
-
-def test_intervals_of_macro_f1_cover_what_they_promise():
-    rng = np.random.default_rng(2)
-    resampling = Resampling(np.arange(200), draws=400)
-    predicted, labels = answers(rng, 400_000)
-    truth = metrics.f1_score(labels, predicted, average="macro")
-    covered = 0
-    for _ in range(300):
-        features = MACRO_F1.features(*answers(rng, 200))
-        draws = resampling.bootstrap(features, MACRO_F1)
-        found = resampling.interval(float(MACRO_F1.of(features.sum(0))), draws)
-        covered += found.low <= truth <= found.high
-    assert 0.92 <= covered / 300 <= 0.98
-
-
-def test_one_cluster_tells_nothing():
-    resampling = Resampling(np.zeros(20, dtype=np.int64), draws=50)
-    features = right_features(np.arange(20) % 2, np.zeros(20))
-    draws = resampling.bootstrap(features, ACCURACY)
-    assert resampling.interval(0.5, draws) == Interval(0.5, -1, 1)
-    assert resampling.interval(0.5, draws, bounds=None) == Interval(0.5, None, None)
-    assert resampling.interval(0.5, np.zeros(0), bounds=(0, 1)) == Interval(0.5, 0, 1)
-
-
 def test_p_values_are_uniform_where_nothing_differs_and_small_where_it_does():
     rng = np.random.default_rng(3)
     held = np.repeat(np.arange(25), 4)
-    resampling = Resampling(held)
     found = []
     for _ in range(300):
         level = rng.random(25)[held]
         one, other = (right_features(rng.random(100) < level, True) for _ in range(2))
-        found.append(resampling.p_values(one, other, ACCURACY, flips=199))
+        found.append(p_values(one, other, ACCURACY, held, flips=199))
     rejected = np.mean(np.array(found) <= 0.05)
     assert 0.02 <= rejected <= 0.08
     worse = right_features(np.arange(100) % 3 == 0, True)
-    assert resampling.p_values(right_features(np.ones(100), 1), worse, ACCURACY) < 0.001
+    assert p_values(right_features(np.ones(100), 1), worse, ACCURACY, held) < 0.001
 
 
 def test_p_values_of_independent_images_are_those_of_the_exact_sign_test():
     lost, won = 14, 4  # McNemar's exact test is a sign test of the images that changed
     before = np.array([1] * lost + [0] * won + [1] * 40)
     after = np.array([0] * lost + [1] * won + [1] * 40)
-    found = Resampling(np.arange(58)).p_values(
-        right_features(before, 1), right_features(after, 1), ACCURACY
-    )
+    features = right_features(before, 1), right_features(after, 1)
+    found = p_values(*features, ACCURACY, np.arange(58))
     assert found == pytest.approx(stats.binomtest(lost, lost + won).pvalue, abs=0.006)
     same = right_features(before, 1)
-    assert Resampling(np.arange(58)).p_values(same, same, ACCURACY) == 1
+    assert p_values(same, same, ACCURACY, np.arange(58)) == 1
 
 
 def test_holm_is_that_of_a_worked_example():
@@ -233,7 +164,8 @@ def test_holm_is_that_of_a_worked_example():
     assert holm([]) == []
 
 
-def test_the_same_seed_gives_the_same_draws():
-    one, other, another = (Resampling(np.arange(9), seed=seed).weights for seed in (1, 1, 2))
-    assert np.array_equal(one, other)
-    assert not np.array_equal(one, another)
+def test_the_same_seed_swaps_the_same_clusters():
+    rng = np.random.default_rng(5)
+    one, other = (right_features(rng.random(40) < 0.7, True) for _ in range(2))
+    found = [p_values(one, other, ACCURACY, np.arange(40), 999, seed) for seed in (1, 1, 2)]
+    assert found[0] == found[1] != found[2]

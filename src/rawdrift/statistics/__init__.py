@@ -1,18 +1,13 @@
 """Statistics of the controls: metrics, intervals and tests. No torch, no files."""
 
 from rawdrift.statistics.acceptance import Acceptance, accept
-from rawdrift.statistics.basics import (
-    Interval,
-    Spread,
-    spread,
-    wilson,
-)
+from rawdrift.statistics.basics import Interval, Spread, spread
 from rawdrift.statistics.drops import drop, largest_drop
 from rawdrift.statistics.estimates import Estimates, estimate
 from rawdrift.statistics.guarantees import DropTest
 from rawdrift.statistics.measures import Limits, Measure
 from rawdrift.statistics.rankings import kendall_tau
-from rawdrift.statistics.resampling import Resampling, holm
+from rawdrift.statistics.resampling import holm
 
 __all__ = [
     "Acceptance",
@@ -21,7 +16,6 @@ __all__ = [
     "Interval",
     "Limits",
     "Measure",
-    "Resampling",
     "Spread",
     "accept",
     "drop",
@@ -30,5 +24,4 @@ __all__ = [
     "kendall_tau",
     "largest_drop",
     "spread",
-    "wilson",
 ]

@@ -1,6 +1,6 @@
 """Metrics of a task, each as a function of sums over images.
 
-A metric of many resampled sets of images is then one matrix product; see `resampling`.
+The influence of an image, and a metric of other sets of images, follow from sums alone.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Learning curves of the settings at one intensity, compared by resampling of images."""
+"""Learning curves of the settings at one intensity, compared on the same images."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -16,7 +16,7 @@ from rawdrift.controls.optimization.result import Difference, Moment, Reached, R
 from rawdrift.statistics.basics import Interval, spread
 from rawdrift.statistics.estimates import Clusters, estimate
 from rawdrift.statistics.measures import Array
-from rawdrift.statistics.resampling import FLIPS, Resampling, clusters, holm
+from rawdrift.statistics.resampling import clusters, holm, p_values
 
 CERTAIN = 0.05  # corrected p-values below it are called a difference
 MOST = 0.9  # of the best value, at which a setting has learned most of what it will
@@ -143,8 +143,7 @@ class Curves:
         groups = self._clusters(answered)
         both = estimate(self.measure, np.stack([one, other]), groups)
         interval = (both[0] - both[1]).interval()
-        resampling = Resampling(groups, self.seed)
-        p = float(resampling.p_values(one[None], other[None], self.measure, FLIPS)[0])
+        p = float(p_values(one, other, self.measure, groups, seed=self.seed))
         return Difference(
             intensity=self.intensity,
             when=when,

@@ -11,7 +11,7 @@ from rawdrift.controls.synthesis.result import MaskPair, SynthesisRecord
 from rawdrift.models.case import Case, Kind
 from rawdrift.statistics.estimates import Estimates, estimate
 from rawdrift.statistics.measures import Array, Measure, Outcomes
-from rawdrift.statistics.resampling import FLIPS, Resampling, clusters
+from rawdrift.statistics.resampling import FLIPS, clusters, p_values
 
 
 class Grid:
@@ -120,14 +120,18 @@ class Grid:
     def p_values(self) -> Array:
         """P-values of the difference from the matched value, (T, U); NaN for the own views."""
         found = np.full(self.values.shape, np.nan)
-        resampling = Resampling(self.clusters, self.seed)
         # The least p-value must stay small when it is corrected for all comparisons.
         flips = max(FLIPS, 100 * found.size)
         for row, own in enumerate(self.own):
             others = np.arange(len(self.cases)) != own
             matched = np.broadcast_to(self.features[row, own], self.features[row, others].shape)
-            found[row, others] = resampling.p_values(
-                matched, self.features[row, others], self.measure, flips
+            found[row, others] = p_values(
+                matched,
+                self.features[row, others],
+                self.measure,
+                self.clusters,
+                flips,
+                self.seed,
             )
         return found
 
