@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgb
 from rawdrift.camera.camera import Camera
 from rawdrift.cfa import PATTERNS, offsets
 from rawdrift.cli import main
+from rawdrift.data.bits import BitsInUse
 from rawdrift.data.describe import clipped, describe, samples
 from rawdrift.data.duplicates import Duplicates
 from rawdrift.data.frame import Frame, Row
@@ -90,6 +91,30 @@ def test_a_left_justified_adc_saturates_at_its_highest_code():
     assert clipped(mosaic, camera) == (0.01, 0)
 
 
+def finding(values, **camera):
+    bits = BitsInUse(Camera(name="x", cfa="RGGB", **camera))
+    bits.add(np.asarray(values, np.uint16))
+    return bits.upper(), bits.lower()
+
+
+def test_bits_that_no_value_uses_are_pointed_out():
+    twelve = np.random.default_rng(0).integers(64, 4000, 9999)
+    upper, lower = finding(twelve)
+    assert "values use 12 of 16 bits" in upper
+    assert "set bit_depth = 12" in upper
+    assert lower is None
+    assert finding(twelve, bit_depth=12) == (None, None)
+    assert finding(twelve, white_level=4095 / 65535) == (None, None)
+    assert "use 15 of 16" in finding([3, 32767])[0]
+    assert finding([3, 32766]) == (None, None)  # half of the light
+    upper, lower = finding(twelve * 16)
+    assert upper is None
+    assert "lower 4 bits" in lower
+    assert "adc_bits = 12" in lower
+    assert finding(twelve * 16, adc_bits=12) == (None, None)
+    assert finding(np.zeros(4)) == (None, None)
+
+
 def scene(seed, noise=0.0, exposure=1.0, size=64):
     rng = np.random.default_rng(seed)
     coarse = rng.uniform(5000, 40000, (8, 8)).repeat(size // 8, 0).repeat(size // 8, 1)
@@ -109,6 +134,14 @@ def test_duplicates_are_found_in_other_noise_and_light():
         duplicates.add(image)
     assert duplicates.exact() == [[0, 2]]
     assert duplicates.near() == [[0, 2], [1, 3, 5]]
+
+
+def test_many_images_that_are_alike_are_one_set():
+    image = scene(0, size=16)
+    duplicates = Duplicates()
+    for i in range(700):
+        duplicates.add(image if i % 7 else image + np.uint16(i))
+    assert duplicates.near() == [list(range(700))]
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (3, 9), (17, 33), (40, 500)])

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -12,7 +13,7 @@ from rawdrift import files
 from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
 from rawdrift.data.spec import Data
 from rawdrift.models.spec import Task
-from rawdrift.runs.spec import to_dict, to_yaml
+from rawdrift.runs.spec import read_yaml, to_dict, to_yaml
 from rawdrift.runs.store import Environment, Finished, Record, Store
 
 SPEC = SynthesisSpec(data=Data("synthetic-microscopy", images=20, size=32))
@@ -295,3 +296,23 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
         files.make_folder(target)
     with pytest.raises(rd.InputError, match="a part of it is a file"):
         files.make_folder(target / "below")
+
+
+def test_a_spec_takes_memory_in_proportion_to_its_file(tmp_path):
+    path = tmp_path / "spec.yaml"
+    bomb = ["a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    bomb += [f"{b}: &{b} [{', '.join(['*' + a] * 9)}]" for a, b in pairwise("abcdefgh")]
+    bad = {
+        "alias \\*a": "\n".join(bomb),
+        "nested more": "[" * 50 + "]" * 50,
+        "spec:": "[" * 5000,
+        "larger": "#" * 300_000,
+        "spec": "\0",
+    }
+    for message, text in bad.items():
+        path.write_text(text)
+        with pytest.raises(rd.InputError, match=message) as caught:
+            read_yaml(path)
+        assert len(str(caught.value)) < 500
+    path.write_text("data: {name: folder}\n")
+    assert read_yaml(path) == {"data": {"name": "folder"}}

@@ -18,6 +18,8 @@ T = TypeVar("T")
 Trust = Literal["camera", "file"]  # which one holds where they contradict each other
 Matrix = tuple[tuple[float, ...], ...]
 
+_MAX_CHARACTERS = 1 << 18
+_LONG_KEY = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++\s*+\.\s*+){20}""")
 _SHIPPED = resources.files("rawdrift.camera") / "files"
 
 
@@ -179,10 +181,7 @@ class Camera:
 
         source: what errors call the file.
         """
-        try:
-            table = tomllib.loads(text)
-        except (ValueError, RecursionError) as error:  # also of a number of thousands of digits
-            raise InputError(f"{source} is not a camera file: {error}") from None
+        table = read_toml(text, source)
         table.pop("isp", None)
         try:
             for section, kind in (("noise", Noise), ("optics", Optics)):
@@ -204,6 +203,17 @@ def toml(table: Mapping[str, Any]) -> str:
     """Return a table as TOML, each row of numbers on its own line."""
     numbers = re.compile(r"\[\n([^\[\]\"]*),\n *\]")  # in strings, a line break is escaped
     return numbers.sub(lambda row: f"[{' '.join(row[1].split())}]", tomli_w.dumps(table))
+
+
+def read_toml(text: str, source: str) -> dict[str, Any]:
+    """Return the table of a camera or ISP file. source: what errors call it."""
+    # Keys of very many parts take time with the square of their number.
+    if len(text) > _MAX_CHARACTERS or _LONG_KEY.search(text):
+        raise InputError(f"{source} is not a camera file: it is too large or too deep")
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also of a number of thousands of digits
+        raise InputError(f"{source} is not a camera file: {error}") from None
 
 
 def _read_text(path: Path) -> str:

@@ -21,6 +21,8 @@ from rawdrift import imports
 from rawdrift.checks import InputError
 from rawdrift.cli import cameras, controls, data, parser
 from rawdrift.controls import CONTROLS, presets
+from rawdrift.controls.control import Control
+from rawdrift.runs.spec import check_yaml
 
 _COMMANDS = {**controls.COMMANDS, **cameras.COMMANDS, **data.COMMANDS}
 
@@ -119,10 +121,17 @@ def _with_presets(arguments: Sequence[str]) -> list[str]:
         return found
     for i, argument in enumerate(arguments):
         if argument.startswith("--config="):
-            found[i] = f"--config={presets.find(control, argument.removeprefix('--config='))}"
+            found[i] = f"--config={_config(control, argument.removeprefix('--config='))}"
         elif argument == "--config" and i + 1 < len(arguments):
-            found[i + 1] = str(presets.find(control, arguments[i + 1]))
+            found[i + 1] = _config(control, arguments[i + 1])
     return found
+
+
+def _config(control: Control, name: str) -> str:
+    """Return the path of a configuration file or preset."""
+    path = presets.find(control, name)
+    check_yaml(path)
+    return str(path)
 
 
 def _fail(message: str, debug: bool) -> int:

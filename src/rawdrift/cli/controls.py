@@ -6,7 +6,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import Namespace
 
 from rawdrift import imports
@@ -15,7 +14,7 @@ from rawdrift.cli.arguments import command
 from rawdrift.controls import CONTROLS
 from rawdrift.controls.control import Control, load
 from rawdrift.runs.compute import Compute
-from rawdrift.runs.spec import to_dict
+from rawdrift.runs.spec import read_yaml, to_dict
 
 
 def _demo(args: Namespace) -> int:
@@ -107,10 +106,7 @@ def _export(args: Namespace) -> int:
 
 
 def _keys(path: Path) -> list[str]:
-    try:
-        tree = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        tree = None
+    tree = read_yaml(path)
     return list(tree) if isinstance(tree, dict) else []
 
 

@@ -4,31 +4,29 @@ pooch's processors unpack whatever an archive holds. These functions refuse link
 that lead outside, encrypted entries and bombs.
 """
 
-import lzma
 import shutil
 import stat
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, Self
 
 from rawdrift.checks import InputError
 
 # Raw images shrink to a half or a tenth, and masks are a small part. What grows more is a bomb.
 MAX_RATIO = 100
 MAX_FILES = 200_000
+MAX_HEADER = 1 << 20  # bytes
 
 _SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-_BROKEN = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    NotImplementedError,  # a compression that zipfile does not know
+_EXTENDING = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
 )
 _DISTRUST = ": do not trust it"
 
@@ -36,11 +34,12 @@ OnBytes = Callable[[int], object]
 
 
 class _Entry(NamedTuple):
-    """A file in an archive. content: None for links, devices and pipes."""
+    """A file or folder in an archive. content: None for links, devices and pipes."""
 
     name: str
     size: int
     content: IO[bytes] | None
+    folder: bool = False
 
 
 class _Budget:
@@ -88,9 +87,11 @@ def _unpack(
             for entry in _zipped(archive) if archive.suffix.lower() == ".zip" else _tarred(archive):
                 # A reader gives at most the bytes that an entry declares.
                 budget.spend(archive, entry.size)
-                if _write(entry, archive, staging):
+                if not entry.folder and _write(entry, archive, staging):
                     on_bytes(entry.size)
-        except _BROKEN as error:
+        except Exception as error:  # readers raise whatever they like on broken archives
+            if isinstance(error, InputError) or getattr(error, "errno", None) is not None:
+                raise
             raise InputError(
                 f"{archive.name} can't be unpacked ({error}); expected a whole zip or tar archive"
             ) from error
@@ -109,16 +110,26 @@ def _zipped(archive: Path) -> Iterator[_Entry]:
             if info.flag_bits & 1:
                 raise InputError(f"{archive.name} is encrypted: unpack it by hand")
             plain = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
-            if not info.is_dir():
-                yield _Entry(info.filename, info.file_size, opened.open(info) if plain else None)
+            content = opened.open(info) if plain and not info.is_dir() else None
+            yield _Entry(info.filename, info.file_size, content, info.is_dir())
 
 
 def _tarred(archive: Path) -> Iterator[_Entry]:
-    with tarfile.open(archive) as opened:
+    with tarfile.open(archive, tarinfo=_Header) as opened:
         for member in opened:
-            if not member.isdir():
-                content = opened.extractfile(member) if member.isfile() else None
-                yield _Entry(member.name, member.size, content)
+            content = opened.extractfile(member) if member.isfile() else None
+            yield _Entry(member.name, member.size, content, member.isdir())
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a tar archive. What extends a name or header is read into memory: bounded."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in _EXTENDING and header.size > MAX_HEADER:
+            raise InputError(f"it holds a header of {header.size} bytes{_DISTRUST}")
+        return header
 
 
 def _write(entry: _Entry, archive: Path, staging: Path) -> bool:

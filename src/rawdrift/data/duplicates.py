@@ -2,15 +2,16 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 SIDE = 16  # pixels of a thumbnail
 ALIKE = 0.995  # correlation of two thumbnails from which on their images are near-duplicates
-_CHUNK = 1024  # thumbnails that are compared with all others at once
+_CHUNK = 256  # thumbnails that are compared with all others at once
 
 
 class Duplicates:
@@ -44,18 +45,29 @@ class Duplicates:
         """Return sets of indices of images that are alike, exact duplicates among them.
 
         Images of a set are connected by links between two that are alike. The cost grows with the
-        square of the number of images: a few seconds for 20,000.
+        square of the number of images: a few seconds for 20,000, whether they are alike or not.
         """
         if not self._thumbnails:
             return []
         thumbnails = np.stack(self._thumbnails)
-        links: list[tuple[int, int]] = []
+        sets = np.arange(len(thumbnails))  # of each image, named after one of its images
+        for first, *others in self.exact():
+            sets[others] = first
         for start in range(0, len(thumbnails), _CHUNK):
             alike = thumbnails[start : start + _CHUNK] @ thumbnails[start:].T >= ALIKE
-            rows, columns = np.nonzero(np.triu(alike, 1))
-            links.extend(zip((rows + start).tolist(), (columns + start).tolist(), strict=True))
-        links.extend((first, other) for first, *others in self.exact() for other in others)
-        return _linked(len(thumbnails), links)
+            # Of those that are alike, only the pairs of two sets tell something new.
+            alike &= sets[start : start + _CHUNK, None] != sets[start:]
+            rows, columns = np.nonzero(alike)
+            if len(rows):
+                pairs = sets[rows + start], sets[columns + start]
+                links = coo_array((np.ones(len(rows), bool), pairs), (len(sets),) * 2)
+                _, joined = connected_components(links, directed=False)
+                _, first_of = np.unique(joined, return_index=True)
+                sets = first_of[joined[sets]]
+        by_set = defaultdict(list)
+        for index, name in enumerate(sets.tolist()):
+            by_set[name].append(index)
+        return [indices for indices in by_set.values() if len(indices) > 1]
 
 
 def _thumbnail(mosaic: NDArray[Any]) -> NDArray[np.float32]:
@@ -72,21 +84,3 @@ def _thumbnail(mosaic: NDArray[Any]) -> NDArray[np.float32]:
     length = np.linalg.norm(image)
     thumbnail: NDArray[np.float32] = (image / length if length > 0 else image).astype(np.float32)
     return thumbnail
-
-
-def _linked(count: int, links: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Return the connected sets of two or more."""
-    parents = list(range(count))
-
-    def root(index: int) -> int:
-        while parents[index] != index:
-            parents[index] = parents[parents[index]]
-            index = parents[index]
-        return index
-
-    for a, b in links:
-        parents[max(root(a), root(b))] = min(root(a), root(b))
-    by_root = defaultdict(list)
-    for index in range(count):
-        by_root[root(index)].append(index)
-    return [indices for indices in by_root.values() if len(indices) > 1]

@@ -78,15 +78,15 @@ class Cameras:
 
     def __init__(self) -> None:
         self.unique = []
-        self._calibrations: list[Camera] = []
+        self._calibrations: dict[Camera, int] = {}
 
     def index(self, camera: Camera) -> int:
         """Return the index of a camera. Those that differ only in name develop alike, as DNGs'."""
         calibration = replace(camera, name="any", provenance="")
-        if calibration not in self._calibrations:
-            self._calibrations.append(calibration)
+        index = self._calibrations.setdefault(calibration, len(self.unique))
+        if index == len(self.unique):
             self.unique.append(camera)
-        return self._calibrations.index(calibration)
+        return index
 
 
 def progress(items: Sequence[Item], what: str) -> Iterable[Item]:

@@ -20,7 +20,6 @@
 A file holds numbers and the names of steps, and no code.
 """
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +29,7 @@ import torch
 from torch import Tensor
 
 from rawdrift import __version__, configurations, files, imports
-from rawdrift.camera.camera import Camera, toml
+from rawdrift.camera.camera import Camera, read_toml, toml
 from rawdrift.checks import InputError, choose, is_number
 from rawdrift.configurations import CONFIGURATIONS, is_file
 from rawdrift.isp.number import Number, Option
@@ -147,7 +146,7 @@ def to_toml(isp: Pipeline, camera: Camera | None = None, name: str = "isp") -> s
 def from_toml(text: str, source: str, *, parametrized: bool = False) -> tuple[Camera, Pipeline]:
     """Return camera and pipeline of an ISP file's text; see `load`. source: for errors."""
     camera = Camera.from_toml(text, source)
-    table = tomllib.loads(text).get("isp")
+    table = read_toml(text, source).get("isp")
     if table is None:
         raise InputError(
             f"{source} is a camera file and holds no ISP; expected a table [isp], as rd.isp.save "

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import IO, Any, Generic, Self, TypeVar
 
 import msgspec
-import yaml
 from filelock import FileLock, Timeout
 
 from rawdrift import files
 from rawdrift.checks import InputError
 from rawdrift.runs import codec
-from rawdrift.runs.spec import flat, to_dict, to_yaml
+from rawdrift.runs.spec import flat, read_yaml, to_dict, to_yaml
 
 Row = dict[str, Any]
 """One measurement: a line of results.csv, by column."""
@@ -124,7 +123,7 @@ class Store(Generic[C]):
                 return None
             finished: Finished[C] = msgspec.json.decode(held.finished, type=self._type)
             return finished
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, msgspec.DecodeError, RecursionError):
             return None
 
     def check_exists(self) -> None:
@@ -190,10 +189,7 @@ class Store(Generic[C]):
                     f"{self.folder} is not empty and no run of rawdrift; choose a new folder"
                 )
             return
-        try:
-            held = yaml.safe_load(path.read_text("utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError):
-            held = None
+        held = read_yaml(path)
         self._check_release()
         if held == spec:
             return

@@ -42,7 +42,7 @@ class Scores:
         """Return what is in the file; nothing if it is missing."""
         try:
             content = msgspec.json.decode(self.path.read_bytes(), type=_Content)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, msgspec.DecodeError, RecursionError):
             return {}
         return content.scores if content.inputs == self.inputs else {}
 
