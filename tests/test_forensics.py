@@ -695,11 +695,32 @@ class Broken(nn.Module):
 def test_nan_of_a_drifted_view_is_told_with_its_setting_and_a_run_goes_on(bright):
     mean = float(ISP(torch.stack([mosaic for mosaic, _ in bright.data])).mean())
     net = Broken(bright.net, 0.9 * mean).train()
-    with pytest.raises(rd.InputError, match=r"NaN or infinity at .*gamma\.gamma"):
+    with pytest.raises(
+        rd.InputError, match=r"answers image '\d+' with NaN or infinity at .*gamma\.gamma"
+    ):
         rd.forensics.search(net, ISP, bright.data, SPACE, restarts=1, steps=8)
     assert net.training
     found = rd.forensics.search(bright.net, ISP, bright.data, SPACE, restarts=1, steps=1)
     assert found.baseline == 1
+
+
+class Viewing(nn.Module):
+    """A net that flattens its hidden layer by `view`, which takes one memory layout alone."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, view):
+        return self.net(view.view(len(view), -1).reshape(view.shape))
+
+
+def test_a_net_that_flattens_by_view_is_searched_like_any_other(bright):
+    one, other = (
+        rd.forensics.search(net, ISP, bright.data, SPACE, restarts=1, steps=1)
+        for net in (bright.net, Viewing(bright.net))
+    )
+    assert (one.parameters, one.metric) == (other.parameters, other.metric)
 
 
 def test_a_metric_that_is_nowhere_defined_is_told(bright, tmp_path, monkeypatch):

@@ -87,7 +87,11 @@ class Chain:
             raise InputError(f"net must be an nn.Module, got {type(net).__name__}")
         choose("distance", distance, get_args(Distance))
         self.net, self.isp, self.distance = net, isp, distance
+        self.layout = layout(net)
         self.mosaics, self.truth, self.clusters = read(data, targets)
+        numbered = map(str, range(len(self.truth)))
+        self.names = data.images if isinstance(data, RawDataset) else tuple(numbered)
+        self.broken = ""  # the last image whose logits were not finite
         self.device = next((v.device for v in isp.state_dict().values()), torch.device("cpu"))
         of_pixels = self.truth.ndim == 3 if targets is None else targets.of_pixels
         self.loss: MeanLoss | SoftOverlap = MeanLoss(loss or CrossEntropy()).to(self.device)
@@ -155,6 +159,7 @@ class Chain:
         """Return the chain with some of the images (n,)."""
         part = copy(self)
         part.mosaics, part.truth = self.mosaics[images], self.truth[images]
+        part.names = tuple(self.names[i] for i in images)
         part.clusters = np.unique(self.clusters[images], return_inverse=True)[1]
         part.batches = torch.arange(len(images)).split(len(self.batches[0]))
         part.targets = self.targets.take(torch.from_numpy(images))
@@ -227,12 +232,14 @@ class Chain:
         developed = functional_call(isp or self.isp, dict(values), (mosaics,))
         with self.frozen():
             # The clone is for nets that change their input; they convolve faster channels-last.
-            logits = self.net(developed.float().clone(memory_format=layout(self.net)))
+            logits = self.net(developed.float().clone(memory_format=self.layout))
         distance = torch.zeros((), device=self.device)
         if far:
             distance = _distance(developed, self._default_view(batch, mosaics), self.distance)
         sums = self.loss.sums(logits, truth)
-        if not torch.isfinite(logits).all():
+        is_finite = torch.isfinite(logits).flatten(1).all(1)
+        if not is_finite.all():
+            self.broken = self.names[int(batch[int(is_finite.int().argmin())])]
             sums = torch.full_like(sums, torch.nan)
         return sums, distance, self.targets.outcome(logits.detach(), truth).cpu()
 
@@ -262,7 +269,8 @@ class Chain:
         if space is not None and setting is not None:
             where = str(space.named(setting))
         if not np.isfinite(loss):
-            raise InputError(f"the net makes NaN or infinity at {where}; expected finite logits")
+            image = f"answers image {self.broken!r} with NaN or infinity"
+            raise InputError(f"the net {image} at {where}; expected finite logits")
         if not np.isfinite(metric):
             raise InputError(f"the metric {self.metric} is {metric} at {where}; expected a number")
         return Score(loss, metric, far, features)
@@ -275,6 +283,10 @@ class Chain:
             loss = getattr(self.loss, "loss", self.loss)
             outputs = check_fit(self.net, loss, view, self.truth.to(self.device), targets)
             logits = self.net(view.clone()).float()
+            try:
+                self.net(view.clone(memory_format=self.layout))
+            except RuntimeError:  # such as a net that flattens by `view`
+                self.layout = torch.contiguous_format
             margin = logits.abs() if outputs == 1 else logits.topk(2, dim=1).values.diff(dim=1)
             return outputs, max(float(margin.abs().mean()) / 8, 1e-6)
 
