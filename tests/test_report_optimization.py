@@ -77,10 +77,11 @@ def invented(run, settings=LEARNED, intensities=(0.05, 1.0), folds=3, masks=Fals
         failed={},
         intensities=list(intensities),
         folds=folds,
+        repeats=2,
         epochs=len(STEPS),
         table=[_row(i, s, end, folds) for (i, s), end in ends.items()],
         differences=[
-            difference(i, when, one, other, ends[i, one] - ends[i, other])
+            difference(i, when, one, other, ends[i, one], ends[i, other])
             for i in intensities
             for when in ("final", "mean")
             for one, other in combinations(settings, 2)
@@ -141,6 +142,7 @@ def _row(intensity, setting, end, folds):
         intensity=intensity,
         setting=setting,
         folds=folds,
+        trainings=2 * folds,
         epochs=3,
         mean=end - 0.1,
         std=0.123,
@@ -155,17 +157,21 @@ def _row(intensity, setting, end, folds):
     )
 
 
-def difference(intensity, when, one, other, value):
+def difference(intensity, when, one, other, of_first, of_second):
+    value = of_first - of_second
     certain = abs(value) > 0.15
     return Difference(
         intensity=intensity,
         when=when,
         first=one,
         second=other,
+        of_first=of_first,
+        of_second=of_second,
         value=value,
         low=value - 0.05,
         high=value + 0.04,
         n=300,
+        of_seeds=True,
         p=0.0004 if certain else 0.21,
         p_holm=0.0008 if certain else 0.42,
         is_difference=certain,
@@ -275,26 +281,89 @@ def test_headline_tells_gains_losses_and_none(tmp_path):
         for each in result.differences:
             for intensity, value, certain in changes:
                 if (each.intensity, each.first, each.second) == (intensity, "frozen", "learned"):
-                    each = change(each, value=-value, is_difference=certain)
+                    each = with_gain(each, value, certain)
             changed.append(each)
         return lines(change(result, differences=changed))[0]
 
-    none, loss = (1.0, 0.2, False), (1.0, -0.2, True)
-    assert headline(none).endswith("; at intensity 1 nothing is gained beyond chance.")
-    assert "0.05; it costs: from 0.60 to 0.80 at intensity 1." in headline(loss)
-    none_in_the_dark = (0.05, 0.2, False)
+    none, loss = (1.0, 0.01, False), (1.0, -0.2, True)
+    ruled_out = "(a gain of more than 0.070 and a loss of more than 0.030 are ruled out)"
+    shown = f"shows no gain or loss of accuracy beyond chance at intensity 1 {ruled_out}"
+    assert headline(none).endswith(f"from 0.50 to 0.70 at intensity 0.05; it {shown}.")
+    assert headline(loss).endswith("0.05; it lowers it from 0.60 to 0.40 at intensity 1.")
+    none_in_the_dark = (0.05, 0.01, False)
     assert headline(loss, none_in_the_dark).startswith(
-        "Learning the ISP with the task costs accuracy: from 0.60"
+        "Learning the ISP with the task lowers accuracy from 0.60 to 0.40 at intensity 1; it shows"
     )
-    assert headline(none, none_in_the_dark) == (
-        "Learning the ISP with the task gains no accuracy beyond chance at intensity 0.05 or 1."
+    for start in ("Learning the ISP with the task shows no", f"; it {shown}."):
+        assert start in headline(none, none_in_the_dark)
+
+
+def with_gain(each, value, certain):
+    """The difference, frozen less learned, with another gain of learned."""
+    low, high = -value - 0.06, -value + 0.04
+    of_second = each.of_first + value
+    return change(
+        each, of_second=of_second, value=-value, low=low, high=high, is_difference=certain
+    )
+
+
+def of_learned(result, final, overall=None, **fields):
+    """The result with other gains of learned in the end and over all epochs."""
+    gains = {"final": final, "mean": overall or final}
+    changed = [
+        change(with_gain(each, *gains[each.when]), **fields)
+        if (each.first, each.second) == ("frozen", "learned")
+        else each
+        for each in result.differences
+    ]
+    return change(result, differences=changed)
+
+
+def test_no_gain_in_the_end_does_not_hide_a_loss_over_all_epochs(tmp_path):
+    result = invented(tmp_path, ("frozen", "learned"), (1.0,))
+    result = of_learned(result, (-0.01, False), (-0.028, True))
+    assert lines(result)[0].endswith("are ruled out), but over all epochs together it loses 0.028.")
+    shown = text(tmp_path, result)
+    assert "it loses 0.010, which may be chance" in shown
+    assert "Over all epochs together, it loses 0.028 (" in shown
+    assert "Here the learned one loses 0.028 at intensity 1, with a standard deviation" in shown
+
+
+@pytest.mark.parametrize("value", [0.0, 4e-5, -4e-5, 0.0004, -0.0004, 0.004, -0.028, 0.5, -0.5])
+@pytest.mark.parametrize("certain", [True, False])
+def test_sentences_read_well_at_every_value(value, certain, tmp_path):
+    result = of_learned(invented(tmp_path, ("frozen", "learned"), (1.0,)), (value, certain))
+    shown = "\n".join([*lines(result), text(tmp_path, result)])
+    assert not re.search(r"[-\N{MINUS SIGN}+]0\.0+\b|(gains|loses) 0\.0+\b", shown)
+    assert not re.search(r"(gains|loses|takes|lowers) [-\N{MINUS SIGN}]", shown)
+    assert not re.search(r"from (\S+) to \1 ", shown) or abs(value) < 5e-5
+    assert "no difference" not in shown
+    if not certain:
+        assert "are ruled out" in lines(result)[0]
+
+
+def test_a_single_seed_is_told_in_the_sentence_that_compares(tmp_path):
+    result = change(invented(tmp_path), repeats=1)
+    single = change(result, differences=[change(d, of_seeds=False) for d in result.differences])
+    assert lines(single)[0] == (
+        "With one training of each fold, learning the ISP with the task takes accuracy from 0.50 "
+        "to 0.70 at intensity 0.05 and from 0.60 to 0.80 at intensity 1; another seed could give "
+        "another order."
+    )
+    shown = text(tmp_path, single)
+    assert "but not other seeds: each fold was trained once" in shown
+    assert "set task.repeats to 3 or more" in shown
+    assert "another seed" not in text(tmp_path, change(invented(tmp_path), folds=3))
+    alone = change(invented(tmp_path, ("direct", "neural")), repeats=1)
+    assert lines(alone)[0].endswith(
+        "with one training of each fold; another seed could give another order."
     )
 
 
 def test_differences_are_turned_to_what_learned_gains(tmp_path):
     # The result holds frozen less learned, -0.2 (-0.25 to -0.16).
     shown = text(tmp_path, invented(tmp_path))
-    assert "ends at 0.700 and frozen at 0.500: a difference of 0.200 (" in shown
+    assert "ends at 0.700 and frozen at 0.500: it gains 0.200 (" in shown
     assert "(0.160\N{EN DASH}0.250; p < 0.001)" in shown.replace("\N{NO-BREAK SPACE}", " ")
     assert lines(invented(tmp_path))[1] == (
         "at intensity 0.05, accuracy in the end: learned 0.700 ± 0.031, direct 0.600 ± 0.031, "
@@ -332,7 +401,7 @@ def test_page_holds_the_numbers_of_the_record(tmp_path):
         tuple(text_of(cell).strip() for cell in re.findall(r"<td.*?</td>", row))
         for row in re.findall(r"<tr[^>]*>(.*?)</tr>", page, flags=re.DOTALL)
     }
-    learned = ["0.05", "learned", "0.600", "0.500\N{EN DASH}0.700", "0.123", "0.031", "0.234", "3"]
+    learned = ["0.05", "learned", "0.600", "0.500\N{EN DASH}0.700", "0.123", "0.031", "0.234", "6"]
     assert tuple(learned) in rows
     assert (
         "1",
@@ -345,17 +414,17 @@ def test_page_holds_the_numbers_of_the_record(tmp_path):
         "9",
         "0",
         "\N{EN DASH}",
-        "0 of 3",
+        "0 of 6",
     ) in rows
     minus = "\N{MINUS SIGN}"
     assert (
         "0.05", "in the end", "frozen", "learned", f"{minus}0.200", f"{minus}0.250 to {minus}0.160",
         "< 0.001", "< 0.001", "300",
     ) in rows  # fmt: skip
-    assert ("1", "2", "gamma", "", "2.200", "1.891") in rows
-    assert ("0.05", "3", "bi,s,me", "12", "0.62", "\N{EN DASH}") in rows
+    assert ("1", "2", "1", "gamma", "", "2.200", "1.891") in rows
+    assert ("0.05", "3", "1", "bi,s,me", "12", "0.62", "\N{EN DASH}") in rows
     assert (
-        "0.05", "2", "black level", "4", f"R: {minus}0.0103 is below zero", "back within physics",
+        "0.05", "2", "1", "black level", "4", f"R: {minus}0.0103 is below zero", "back within physics",
     ) in rows  # fmt: skip
     shown = text_of(page)
     for fact in (
@@ -416,7 +485,7 @@ def test_all_diverged_but_one(tmp_path):
         if (i, s, f) != (1.0, "frozen", 0)
     ]
     table = [
-        change(row, folds=1, low=None, high=None)
+        change(row, folds=1, trainings=1)
         for row in result.table
         if (row.intensity, row.setting) == (1.0, "frozen")
     ]
@@ -429,7 +498,9 @@ def test_all_diverged_but_one(tmp_path):
     assert "Without a result: learned, direct and static-best." in shown
     assert "The only setting with a result is frozen: at intensity 1, accuracy 0.60." in shown
     assert "At intensity 0.05, no training finished." in shown
-    assert "Not of all folds. Failed and diverged trainings are left out of frozen at 1" in shown
+    assert (
+        "Not of all trainings. Failed and diverged trainings are left out of frozen at 1" in shown
+    )
     assert not re.search(r"\b(None|nan|NaN)\b", shown)
     assert all(f"<b>{name}</b> at intensity" in page for name in gone)
     assert "No training finished." in text(tmp_path, change(result, table=[]))

@@ -162,6 +162,12 @@ def number(value: float | None, digits: int) -> str:
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
+def apart(one: float, other: float, digits: int = 2) -> tuple[str, str]:
+    """Write two numbers with `digits` decimals, or with up to 3 more if they read alike."""
+    texts = [(number(one, n), number(other, n)) for n in range(digits, digits + 4)]
+    return next((pair for pair in texts if pair[0] != pair[1]), texts[0])
+
+
 class Ticks(Formatter):
     """Numbers at the ticks of an axis, with as many decimals as they need, at least two."""
 

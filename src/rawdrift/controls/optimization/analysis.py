@@ -9,9 +9,10 @@ from rawdrift.checks import InputError
 from rawdrift.controls.experiment import common
 from rawdrift.controls.forensics.quantities import labels
 from rawdrift.controls.material import Material, about
-from rawdrift.controls.optimization.curves import Curves
+from rawdrift.controls.optimization.curves import Curves, Pair
 from rawdrift.controls.optimization.records import OptimizationRecord
 from rawdrift.controls.optimization.result import (
+    CERTAIN,
     Choice,
     Curve,
     Difference,
@@ -21,11 +22,13 @@ from rawdrift.controls.optimization.result import (
     Point,
     Row,
     Violation,
+    key,
 )
 from rawdrift.controls.optimization.spec import OptimizationSpec
 from rawdrift.isp.step import Step
 from rawdrift.runs.store import Finished
 from rawdrift.statistics.basics import spread
+from rawdrift.statistics.resampling import holm
 
 
 def analyze(
@@ -45,7 +48,7 @@ def analyze(
     computed = [setting for setting in what.settings if setting not in what.same]
     metric = ""
     table: list[Row] = []
-    differences: list[Difference] = []
+    pairs: list[Pair] = []
     curves: list[Curve] = []
     isps: list[LearnedISP] = []
     violations: list[Violation] = []
@@ -55,7 +58,7 @@ def analyze(
         records = [unit.record for unit in units if unit.record.intensity == intensity]
         if not records:
             continue
-        compared = Curves(material, intensity, computed, records, spec.seed)
+        compared = Curves(material, intensity, computed, records, spec.task.repeats)
         metric = compared.metric
         rows = list(compared.table())
         copies = [
@@ -65,7 +68,7 @@ def analyze(
             if row.setting == original
         ]
         table += [*rows, *copies]
-        differences += compared.differences()
+        pairs += compared.pairs()
         curves += _curves(intensity, records)
         isps += [isp for record in records for isp in record.isps]
         violations += [violation for record in records for violation in record.violations]
@@ -83,9 +86,10 @@ def analyze(
         same=what.same,
         intensities=list(materials),
         folds=what.folds,
+        repeats=spec.task.repeats,
         epochs=spec.task.epochs,
         table=table,
-        differences=differences,
+        differences=_differences(pairs),
         curves=curves,
         isps=isps,
         labels=labels(steps),
@@ -101,6 +105,35 @@ def analyze(
     )
 
 
+def _differences(pairs: Sequence[Pair]) -> list[Difference]:
+    """Return the differences of pairs, the first less the second, corrected for their number."""
+    changes = [one - other for *_, (one, other) in pairs]
+    p_values = [change.p_value() for change in changes]
+    differences = []
+    for pair, change, p, p_holm in zip(pairs, changes, p_values, holm(p_values), strict=True):
+        interval = change.interval(1 - CERTAIN / len(pairs))
+        one, other = (float(of.values) for of in pair.values)
+        differences.append(
+            Difference(
+                intensity=pair.intensity,
+                when=pair.when,
+                first=pair.first,
+                second=pair.second,
+                of_first=one,
+                of_second=other,
+                value=interval.value,
+                low=interval.low,
+                high=interval.high,
+                n=pair.n,
+                of_seeds=change.freedom > 0,
+                p=p,
+                p_holm=p_holm,
+                is_difference=p_holm < CERTAIN,
+            )
+        )
+    return differences
+
+
 def _curves(intensity: float, records: Sequence[OptimizationRecord]) -> Iterator[Curve]:
     """Yield the curve of each setting, split and metric, of the folds that got so far."""
     by_epoch: dict[tuple[str, Any, str], dict[int, list[dict[str, Any]]]] = {}
@@ -109,13 +142,13 @@ def _curves(intensity: float, records: Sequence[OptimizationRecord]) -> Iterator
             metric = row["metric"]
             if metric == "diverged" or metric.startswith("recall:"):
                 continue
-            key = row["setting"], row["split"], metric
-            by_epoch.setdefault(key, {}).setdefault(row["epoch"], []).append(row)
+            curve = row["setting"], row["split"], metric
+            by_epoch.setdefault(curve, {}).setdefault(row["epoch"], []).append(row)
     for (setting, split, metric), epochs in by_epoch.items():
         points = []
         for epoch, rows in sorted(epochs.items()):
             mean = spread([row["value"] for row in rows])
-            folds = {str(row["fold"]): row["value"] for row in rows}
+            folds = {key(row["fold"], row["repeat"]): row["value"] for row in rows}
             points.append(
                 Point(epoch=epoch, step=rows[0]["step"], mean=mean.mean, std=mean.std, folds=folds)
             )

@@ -20,14 +20,15 @@ def caveats(result: OptimizationResult) -> Iterator[Caveat]:
             f"the time, and not above that in the end are {'; '.join(weak)}. Differences between "
             "such trainings say nothing: train longer, or check the labels.",
         )
+    trainings = folds * result.repeats
     part = [
-        f"{row.setting} at {row.intensity:g} ({row.folds} of {folds})"
+        f"{row.setting} at {row.intensity:g} ({row.trainings} of {trainings})"
         for row in result.table
-        if row.folds < folds
+        if row.trainings < trainings
     ]
     if part:
         yield (
-            "Not of all folds.",
+            "Not of all trainings.",
             f"Failed and diverged trainings are left out of {listed(part)}, which flatters "
             "settings that diverge. Differences compare the images that both have answered.",
         )

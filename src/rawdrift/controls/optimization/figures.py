@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rawdrift.controls.optimization.findings import gain, reference
 from rawdrift.controls.optimization.result import OptimizationResult, Point, Sample
+from rawdrift.controls.optimization.result import key as training
 from rawdrift.report import pictures, style
 from rawdrift.report.figures import LETTER, grid, interval, plain_axes, rows, same_scale
 from rawdrift.report.style import ACCENT, INK, MUTED, RULE, SPREAD, WRONG, plain
@@ -97,13 +98,14 @@ def _curve(axes: Axes, points: Sequence[Point], name: str) -> None:
 def _crosses(
     axes: Axes, points: Sequence[Point], result: OptimizationResult, intensity: float, name: str
 ) -> None:
-    """Mark where folds diverged."""
+    """Mark where trainings diverged."""
     for lost in result.diverged:
         if (lost.intensity, lost.setting) != (intensity, name):
             continue
-        last = [p for p in points if str(lost.fold) in p.folds]
+        which = training(lost.fold, lost.repeat)
+        last = [p for p in points if which in p.folds]
         if last:
-            value = last[-1].folds[str(lost.fold)]
+            value = last[-1].folds[which]
             axes.plot(last[-1].step, value, "x", color=WRONG, ms=7, mew=1.8, zorder=4)
 
 

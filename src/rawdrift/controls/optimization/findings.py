@@ -1,5 +1,6 @@
 """The findings of drift optimization in sentences, for its page and for a terminal."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -10,13 +11,15 @@ from rawdrift.statistics.basics import Interval
 
 FIRST, SECOND = "learned", "frozen"
 """The comparison that the experiment is about: what the first gains over the second."""
+OTHER_SEED = "another seed could give another order"
 
 
 class Gain(NamedTuple):
     """What one setting gains over another at an intensity.
 
-    before, after: the metric of the other setting, and of this one. interval: their difference.
-    p: corrected for all pairs. certain: whether the difference is more than chance.
+    before, after: the metric of the other setting, and of this one. interval: of their difference.
+    p: corrected for all differences. certain: whether the difference is more than chance.
+    of_seeds: whether that covers other seeds.
     """
 
     intensity: float
@@ -25,6 +28,7 @@ class Gain(NamedTuple):
     interval: Interval
     p: float
     certain: bool
+    of_seeds: bool
 
     @property
     def value(self) -> float:
@@ -44,19 +48,17 @@ def gain(
 
     when: "final", after the last epoch, or "mean", over all of them.
     """
-    rows = {row.setting: row for row in result.at(intensity)}
-    for difference in result.differences:
-        if (difference.intensity, difference.when) != (intensity, when):
+    for change in result.differences:
+        if (change.intensity, change.when) != (intensity, when):
             continue
-        if {difference.first, difference.second} != {of, over} or not {of, over} <= set(rows):
+        if {change.first, change.second} != {of, over}:
             continue
-        before, after = (
-            rows[name].final.mean if when == "final" else rows[name].mean for name in (over, of)
-        )
-        change = Interval(difference.value, difference.low, difference.high)
-        if difference.first != of:
-            change = _negative(change)
-        return Gain(intensity, before, after, change, difference.p_holm, difference.is_difference)
+        interval = Interval(change.value, change.low, change.high)
+        before, after = change.of_second, change.of_first
+        if change.first != of:
+            interval, before, after = _negative(interval), after, before
+        certain, of_seeds = change.is_difference, change.of_seeds
+        return Gain(intensity, before, after, interval, change.p_holm, certain, of_seeds)
     return None
 
 
@@ -80,33 +82,50 @@ def headline(result: OptimizationResult) -> str:
         return _without_pair(result)
     lifted = [each for each in pairs if each.certain and each.value > 0]
     lowered = [each for each in pairs if each.certain and each.value < 0]
-    level = [each for each in pairs if each not in lifted and each not in lowered]
-    if not lifted and not lowered:
-        return f"Learning the ISP with the task gains no {metric} beyond chance {_lights(level)}."
     parts = []
     if lifted:
-        parts.append(f"Learning the ISP with the task takes {metric} {_moves(lifted)}")
+        parts.append(f"takes {metric} {_moves(lifted)}")
     if lowered:
-        begin = "it costs: from" if lifted else f"Learning the ISP with the task costs {metric}:"
-        parts.append(f"{begin} {_moves(lowered).removeprefix('from ' if lifted else '')}")
-    if level:
-        parts.append(f"{_lights(level)} nothing is gained beyond chance")
-    return "; ".join(parts) + "."
+        parts.append(f"lowers {'it' if lifted else metric} {_moves(lowered)}")
+    for each in pairs:
+        if not each.certain:
+            parts.append(_nothing_shown(result, metric, each))
+    subject = "learning the ISP with the task"
+    if all(each.of_seeds for each in pairs):
+        return f"{_capital(subject)} {'; it '.join(parts)}."
+    return f"With one training of each fold, {subject} {'; it '.join(parts)}; {OTHER_SEED}."
+
+
+def _nothing_shown(result: OptimizationResult, metric: str, final: Gain) -> str:
+    """Say what the data rule out where no gain or loss is shown in the end."""
+    where = light(final.intensity).lower()
+    text = f"shows no gain or loss of {metric} beyond chance {where} ({ruled_out(final)})"
+    overall = gain(result, final.intensity, FIRST, SECOND, "mean")
+    if overall and overall.certain:
+        text += f", but over all epochs together it {_change(overall.value)}"
+    return text
 
 
 def lead(result: OptimizationResult) -> list[str]:
-    """Return a sentence or two on each intensity."""
-    return [" ".join(_lead(result, intensity)) for intensity in result.intensities]
+    """Return a sentence or two on each intensity, and what a single seed leaves open."""
+    sentences = [" ".join(_lead(result, intensity)) for intensity in result.intensities]
+    if result.repeats == 1 and result.differences:
+        sentences.append(
+            "Each fold was trained once with each setting, so this compares trainings rather than "
+            "settings: set task.repeats to 3 or more to know how much other seeds change."
+        )
+    return sentences
 
 
 def _lead(result: OptimizationResult, intensity: float) -> Iterator[str]:
     final, overall = (gain(result, intensity, FIRST, SECOND, when) for when in ("final", "mean"))
     if final:
-        throughout = f"; over all epochs together it is {difference(overall)}" if overall else ""
         yield (
             f"{light(intensity)}, {FIRST} ends at {_n(final.after)} and {SECOND} at "
-            f"{_n(final.before)}: a difference of {difference(final)}{throughout}."
+            f"{_n(final.before)}: it {verdict(final)}."
         )
+    if overall:
+        yield f"Over all epochs together, it {verdict(overall)}."
     rows = ranked(result, intensity)
     if not rows:
         yield f"{light(intensity)}, no training finished."
@@ -116,7 +135,7 @@ def _lead(result: OptimizationResult, intensity: float) -> Iterator[str]:
         yield (
             f"{'Highest' if final else f'{light(intensity)}, the highest'} in the end is "
             f"{best.setting}, {_n(best.final.mean)}"
-            + (f"; its difference from {base} is {difference(ahead)}." if ahead else ".")
+            + (f"; against {base} it {verdict(ahead)}." if ahead else ".")
         )
 
 
@@ -129,15 +148,16 @@ def beside_paper(result: OptimizationResult) -> str:
         if change:
             one, other = (_n(rows[name].std) for name in (FIRST, SECOND))
             parts.append(
-                f"{_n(change.value)} {light(intensity).lower()}, with a standard deviation of "
-                f"{one} against {other}" + ("" if change.certain else " (the gain may be chance)")
+                f"{_change(change.value)} {light(intensity).lower()}"
+                + ("" if change.certain else " (which may be chance)")
+                + f", with a standard deviation of {one} against {other}"
             )
     if not parts:
         return ""
     return (
         "The paper finds up to 25 % more accuracy with the learned ISP than with the frozen one, "
         "and less variance, where images are classified, and no gain where they are segmented. "
-        f"Here the learned one gains {listed(parts)}."
+        f"Here the learned one {listed(parts)}."
     )
 
 
@@ -161,16 +181,36 @@ def lines(result: OptimizationResult) -> Iterator[str]:
             yield f"{light(intensity).lower()}, {metric} in the end: {values}"
         change = gain(result, intensity, FIRST, SECOND)
         if change:
-            yield f"  {FIRST} minus {SECOND}: {difference(change)}"
+            yield f"  {FIRST} against {SECOND}: {verdict(change)}"
     if result.diverged:
         count = len(result.diverged)
         yield f"diverged, and left out of every mean: {count} training{'s' * (count > 1)}"
 
 
-def difference(change: Gain) -> str:
-    """Write a difference with its interval and p-value, and whether it may be chance."""
-    doubt = "" if change.certain else ", which may be chance"
-    return f"{_n(change.value)} ({interval(change.interval)}; {p_value(change.p)}){doubt}"
+def verdict(change: Gain) -> str:
+    """Say what a setting gains or loses, or what is ruled out where neither is shown."""
+    seen = _change(change.value)
+    if change.certain:
+        at = interval(_negative(change.interval) if change.value < 0 else change.interval)
+        return f"{seen} ({at}; {p_value(change.p)})"
+    doubt = ", which may be chance" if change.value else ""
+    return f"{seen}{doubt} ({p_value(change.p)}; {ruled_out(change)})"
+
+
+def _change(value: float) -> str:
+    """Write a difference as a gain or a loss."""
+    if value == 0:
+        return "neither gains nor loses"
+    return f"{'gains' if value > 0 else 'loses'} {style.apart(abs(value), 0, 3)[0]}"
+
+
+def ruled_out(change: Gain) -> str:
+    """Say which gain and which loss the data rule out: what lies outside the interval."""
+    low, high = change.interval.low, change.interval.high
+    if low is None or high is None:
+        return "nothing is ruled out"
+    loss, gain = (_n(max(0.0, math.ceil(1000 * end) / 1000)) for end in (-low, high))
+    return f"a gain of more than {gain} and a loss of more than {loss} are ruled out"
 
 
 def interval(of: Interval) -> str:
@@ -196,14 +236,14 @@ def listed(names: Iterable[str], last: str = "and") -> str:
 
 def _moves(gains: Sequence[Gain]) -> str:
     return listed(
-        f"from {style.number(each.before, 2)} to {style.number(each.after, 2)} "
-        f"{light(each.intensity).lower()}"
+        f"from {before} to {after} {light(each.intensity).lower()}"
         for each in gains
+        for before, after in [style.apart(each.before, each.after)]
     )
 
 
-def _lights(gains: Sequence[Gain]) -> str:
-    return f"at intensity {listed((f'{each.intensity:g}' for each in gains), 'or')}"
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _without_pair(result: OptimizationResult) -> str:
@@ -215,7 +255,8 @@ def _without_pair(result: OptimizationResult) -> str:
     where = f"{light(best.intensity).lower()}, {metric} {style.number(best.final.mean, 2)}"
     if len({row.setting for row in rows}) == 1:
         return f"The only setting with a result is {best.setting}: {where}."
-    return f"The highest in the end is {best.setting}: {where}."
+    single = f", with one training of each fold; {OTHER_SEED}" if result.repeats == 1 else ""
+    return f"The highest in the end is {best.setting}: {where}{single}."
 
 
 def _n(value: float | None) -> str:

@@ -103,8 +103,9 @@ def _tiles(result: OptimizationResult) -> Iterator[Tile]:
         else:
             number, small = style.number(gain.value, 3), findings.interval(gain.interval)
             number = f"+{number}" if round(gain.value, 3) > 0 else number
+            doubt = "" if gain.certain else ", which may be chance"
             note = (
-                f"{metric} in the end, {FIRST} minus {SECOND}; {findings.p_value(gain.p)}. "
+                f"{metric} in the end, {FIRST} minus {SECOND}; {findings.p_value(gain.p)}{doubt}. "
                 f"Highest: {highest.setting}, {style.number(highest.final.mean, 3)}"
             )
         yield Tile(f"Intensity {intensity:g}", number, small, note)
@@ -121,7 +122,7 @@ class Left(NamedTuple):
 
 def _left(result: OptimizationResult) -> Left:
     def count(entries: Iterable[LearnedISP | Violation]) -> int:
-        return len({(entry.intensity, entry.fold, entry.camera) for entry in entries})
+        return len({(x.intensity, x.fold, x.repeat, x.camera) for x in entries})
 
     by_parameter: dict[str, list[Violation]] = {}
     for violation in result.violations:

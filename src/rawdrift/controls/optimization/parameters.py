@@ -35,7 +35,7 @@ def _of_camera(result: OptimizationResult, camera: str) -> list[LearnedISP]:
 
 
 def paths(result: OptimizationResult, camera: str) -> Figure:
-    """Every number of a camera's ISP but its kernels, by optimizer step: a line for each fold."""
+    """Every number of a camera's ISP but its kernels, by step: a line for each training."""
     isps = _of_camera(result, camera)
     start = {
         element: number
@@ -100,8 +100,11 @@ def kernel_names(result: OptimizationResult) -> list[str]:
 
 
 def kernels(result: OptimizationResult, camera: str) -> Figure:
-    """The kernels of a camera's ISP as it begins, and what each training has changed of them."""
-    isps = _of_camera(result, camera)
+    """The kernels of a camera's ISP as it begins, and what a training of each fold has changed."""
+    by_fold: dict[tuple[float, int], LearnedISP] = {}
+    for isp in _of_camera(result, camera):
+        by_fold.setdefault((isp.intensity, isp.fold), isp)
+    isps = list(by_fold.values())
     titles = ["at the start", *(f"{isp.intensity:g}\nfold {isp.fold + 1}" for isp in isps)]
     shown = [
         (

@@ -1,7 +1,7 @@
 """What drift optimization found. No torch.
 
-Means, and standard deviations over folds, leave out trainings that diverged or failed; intervals
-and p-values are of images, or of their groups.
+Means and standard deviations leave out trainings that diverged or failed. Intervals and p-values
+cover other images, or groups of them, and, where trainings were repeated, other seeds.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,17 @@ import msgspec
 from rawdrift.controls.result import Result, to_builtins
 from rawdrift.runs.spec import flat
 
+CERTAIN = 0.05
+"""Differences are claimed only if their p-values, corrected for all differences, are below this."""
+
 Values = dict[str, Any]
 """Parameters of an ISP by name, such as "gamma.gamma": a number, or nested lists of numbers."""
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric after an epoch: its mean and standard deviation over folds.
+    """A metric after an epoch, over all test images, and its standard deviation over trainings.
 
-    std: None of a single fold. epoch: from 1. step: of the optimizer.
+    std: None of a single training. epoch: from 1. step: of the optimizer.
     """
 
     mean: float
@@ -31,8 +34,8 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 class Reached(msgspec.Struct, frozen=True, kw_only=True):
     """The optimizer step after which a metric first reached a level.
 
-    mean, std: over folds; None unless all folds reached it. reached: how many folds did.
-    folds: the step of each fold, None where it was never reached.
+    mean, std: over trainings; None unless all reached it. reached: how many trainings did.
+    folds: the step of each training, by fold and repeat; None where it was never reached.
     """
 
     mean: float | None
@@ -44,18 +47,19 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A setting at an intensity: a row of the paper's Table 4, and how fast it is learned.
 
-    folds: how many were trained to the end. mean, std: of the metric on test images, over folds
-    and epochs. low, high: 95 % interval of the mean; None where it is unknown.
-    std_over_folds: of the folds' means over epochs. std_over_steps: of the epochs' means over
-    folds.
+    folds, trainings: how many were trained to the end. mean: of the metric over all test images
+    and epochs. low, high: its 95 % interval. std: of the metric over trainings and epochs.
+    std_over_folds: of the trainings' means over epochs. std_over_steps: of the epochs' means over
+    trainings.
     final: after the last epoch. best: after the epoch with the highest mean, which was chosen by
-    the test images. steps_to_90: until each fold reached 90 % of its own best value.
+    the test images. steps_to_90: until each training reached 90 % of its own best value.
     steps_to_90_of_best: until it reached 90 % of the highest mean of any setting.
     """
 
     intensity: float
     setting: str
     folds: int
+    trainings: int
     epochs: int
     mean: float
     std: float | None
@@ -72,26 +76,38 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """The metric of one setting less that of another, on the images that both answered.
 
-    when: after the last epoch ("final"), or the mean over all epochs. low, high: 95 % interval;
-    None where it is unknown. n: images. p: by permutation. p_holm: corrected for all pairs of
-    settings at this intensity. is_difference: whether p_holm is below 0.05.
+    when: after the last epoch ("final"), or the mean over all epochs. of_first, of_second: the
+    metric of both. low, high: the intervals of all differences hold together with 95 % confidence.
+    n: images. of_seeds: whether interval and p-values cover other seeds, too. p_holm: corrected
+    for all differences. is_difference: whether it is claimed; see `CERTAIN`.
     """
 
     intensity: float
     when: Literal["final", "mean"]
     first: str
     second: str
+    of_first: float
+    of_second: float
     value: float
     low: float | None
     high: float | None
     n: int
+    of_seeds: bool
     p: float
     p_holm: float
     is_difference: bool
 
 
+def key(fold: int, repeat: int) -> str:
+    """Name a training as `Point` does."""
+    return f"{fold} repeat {repeat}" if repeat else f"{fold}"
+
+
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """A point of a learning curve. folds: values by the number of the fold, from "0"."""
+    """A point of a learning curve, a mean over trainings.
+
+    folds: values by fold, from "0", and for its repeats "0 repeat 1".
+    """
 
     epoch: int
     step: int
@@ -265,7 +281,8 @@ class Stages(msgspec.Struct, frozen=True, kw_only=True):
 class OptimizationResult(Result, frozen=True, kw_only=True, tag="optimization"):
     """What drift optimization found.
 
-    same: settings that equal another one to the last bit, and that one. epochs: of a training.
+    same: settings that equal another one to the last bit, and that one. repeats: how often each
+    fold was trained. epochs: of a training.
     table, differences, curves: of the settings at each intensity; empty where none finished.
     isps, violations: of the learned ISPs. labels: what readers call their parameters, and those of
     their elements that have names. units: of parameters that have one.
@@ -277,6 +294,7 @@ class OptimizationResult(Result, frozen=True, kw_only=True, tag="optimization"):
     same: dict[str, str]
     intensities: list[float]
     folds: int
+    repeats: int
     epochs: int
     table: list[Row]
     differences: list[Difference]

@@ -12,7 +12,6 @@ from rawdrift.report.tables import Column, Columns, Table, table
 
 _INTENSITY = (Column("intensity", "Intensity"), lambda item: f"{item.intensity:g}")
 _SETTING = (Column("setting", "Setting"), lambda item: item.setting)
-_FOLD = (Column("fold", "Fold"), lambda item: item.fold + 1)
 _PERCENT_95 = "95\N{NO-BREAK SPACE}%"
 _PERCENT_90 = "90\N{NO-BREAK SPACE}%"
 
@@ -42,7 +41,7 @@ def _settings(result: OptimizationResult) -> Table:
         (Column("std", "Std", 3), lambda row: row.std),
         (Column("std_over_folds", "over folds", 3), lambda row: row.std_over_folds),
         (Column("std_over_steps", "over steps", 3), lambda row: row.std_over_steps),
-        (Column("folds", "Folds", 0), lambda row: row.folds),
+        (Column("trainings", "Trainings", 0), lambda row: row.trainings),
     ]
     return table("settings", f"{metric} over folds and steps", columns, result.table)
 
@@ -61,8 +60,8 @@ def _learning(result: OptimizationResult) -> Table:
         (Column("steps_to_90_std", "Std", 0), lambda row: row.steps_to_90.std),
         (Column("steps_to_90_of_best", best, 0), lambda row: row.steps_to_90_of_best.mean),
         (
-            Column("steps_to_90_of_best_folds", "reached in folds"),
-            lambda row: f"{row.steps_to_90_of_best.reached} of {row.folds}",
+            Column("steps_to_90_of_best_folds", "reached in trainings"),
+            lambda row: f"{row.steps_to_90_of_best.reached} of {row.trainings}",
         ),
     ]
     return table("learning", "How far and how fast each setting learns", columns, result.table)
@@ -146,7 +145,14 @@ def _violations(result: OptimizationResult) -> Table:
 def _training(result: OptimizationResult) -> Columns:
     """Return the columns that name a training, and the camera if there are several."""
     camera = (Column("camera", "Camera"), lambda item: item.camera)
-    return [_INTENSITY, _FOLD, *([camera] if len(result.data.cameras) > 1 else [])]
+    return [*_fold(result), *([camera] if len(result.data.cameras) > 1 else [])]
+
+
+def _fold(result: OptimizationResult) -> Columns:
+    """Return the columns of intensity and fold, and of the repeat if there are several."""
+    fold = (Column("fold", "Fold"), lambda item: item.fold + 1)
+    repeat = (Column("repeat", "Repeat"), lambda item: item.repeat + 1)
+    return [_INTENSITY, fold, *([repeat] if result.repeats > 1 else [])]
 
 
 def _signed(text: str) -> str:
@@ -160,8 +166,7 @@ def _signed(text: str) -> str:
 def _choices(result: OptimizationResult) -> Table:
     names = dict.fromkeys(name for choice in result.choices for name in choice.validation)
     columns: Columns = [
-        _INTENSITY,
-        _FOLD,
+        *_fold(result),
         (Column("chosen", "Chosen"), lambda choice: choice.chosen),
         (Column("images", "Images", 0), lambda choice: choice.images),
         *((Column(name, name, 2), partial(_score, name)) for name in names),
