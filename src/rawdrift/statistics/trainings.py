@@ -1,65 +1,56 @@
-"""Settings compared by trainings that were repeated with other seeds.
+"""Estimates from trainings that were repeated with other seeds.
 
-What one setting gains over another varies with the images and with the trainings. The images' part
-is an interval of `estimates`. The trainings' part comes from folds that were trained again with
-other seeds, by Student's t. If folds still differ by more than that, training images matter too;
-folds share most of these, so this part counts as much more as Nadeau and Bengio say ("Inference for
-the generalization error", Machine Learning 52, 2003). Both parts are added in squares at each end
-(Zou and Donner, "Construction of confidence limits about effect measures: a general approach",
-Statistics in Medicine 27, 2008).
+What a network answers varies with the images and with its training. The images' part is that of
+`estimates`. The trainings' part comes from folds that were trained again with other seeds, by
+Student's t. If folds still differ by more than that, training images matter too; folds share most
+of these, so this part counts as much more as Nadeau and Bengio say ("Inference for the
+generalization error", Machine Learning 52, 2003). Both parts are added in squares at each end of an
+interval (Zou and Donner, "Construction of confidence limits about effect measures: a general
+approach", Statistics in Medicine 27, 2008).
 
 If each fold was trained once, nothing is known of other seeds, and the images' part is all.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rawdrift.statistics.basics import Interval
 from rawdrift.statistics.estimates import Clusters, Estimates, cluster_sums, estimate
 from rawdrift.statistics.measures import Array, Measure
 
 _STEP = 1e-3  # of a numerical derivative
 _LEAST_P = 1e-12
-_HALVINGS = 32  # of the interval in which a p-value is searched
+_HALVINGS = 32  # of the range in which a p-value is searched
 
 
-@dataclass(frozen=True)
-class Trainings:
+@dataclass(frozen=True, kw_only=True)
+class Trainings(Estimates):
     """Quantities (...) that are estimated from G clusters of images in F folds, trained R times.
 
-    images: the values, and how they vary with images and with what trainings make of each.
     slopes: by how much the answers of a repeat to a cluster move the values, (..., G, R).
-    member: which clusters each fold tests, (F, G). sizes: of clusters, as shares of the images.
-    trained: which folds each repeat has trained, (F, R); slopes of others are 0.
+    member: (F, G), 1 where a fold tests a cluster. sizes: of clusters, as shares of the images.
+    trained: (F, R), which folds each repeat has trained; slopes of others are 0.
     """
 
-    images: Estimates
     slopes: Array
     member: Array
     sizes: Array
     trained: NDArray[np.bool_]
 
-    def __getitem__(self, index: Any) -> Self:
-        """Return some of the quantities."""
-        return replace(self, images=self.images[index], slopes=self.slopes[index])
-
     def __sub__(self, other: Self) -> Self:
         """Return the differences of settings that were trained on the same folds."""
-        images, slopes = self.images - other.images, self.slopes - other.slopes
-        return replace(self, images=images, slopes=slopes)
+        return replace(super().__sub__(other), slopes=self.slopes - other.slopes)
 
-    def mean(self) -> Self:
-        """Return the mean over the first axis."""
-        return replace(self, images=self.images.mean(), slopes=self.slopes.mean(axis=0))
+    def stack(self, *others: Self) -> Self:
+        slopes = np.stack([one.slopes for one in (self, *others)])
+        return replace(super().stack(*others), slopes=slopes)
 
-    @property
-    def values(self) -> Array:
-        return self.images.values
+    def _each(self, function: Callable[[Array], Any]) -> Self:
+        return replace(super()._each(function), slopes=np.asarray(function(self.slopes)))
 
     @property
     def freedom(self) -> int:
@@ -67,51 +58,66 @@ class Trainings:
         return int((self.trained.sum(1) - 1).sum())
 
     def variance(self) -> Array:
-        """Return the variance (...) by seeds and training images, beyond that of `images`."""
+        """Return the variance (...) by seeds and training images, beyond that of images."""
         member, folds = self.member, len(self.member)
         repeats, shares = self.trained.sum(1), member @ self.sizes
         mean = self.slopes.sum(-1) / (repeats @ member)
         trained = (member.T @ self.trained) > 0  # (G, R)
         moved = np.where(trained, self.slopes - mean[..., None], 0)
         by_seed = (member @ moved) / shares[:, None]  # (..., F, R)
+        seeds = (by_seed**2).sum((-2, -1)) / self.freedom * (shares**2 / repeats).sum()
+        # What a training makes of single images is part of the images' variance already.
         alone = moved - self.sizes[:, None] * (member.T @ by_seed)
-        seed = (by_seed**2).sum((-2, -1)) / self.freedom * (shares**2 / repeats).sum()
         clusters = member.sum(1)
         counts = (clusters - 1) * (repeats - 1) * repeats
-        noise = (alone**2).sum(-1) @ member.T @ (clusters / counts.clip(1) * (counts > 0))
-        seed = np.maximum(0, seed - noise)
+        known = (alone**2).sum(-1) @ member.T @ (clusters / counts.clip(1) * (counts > 0))
+        seeds = np.maximum(0, seeds - known)
         last = folds / (folds - 1)
         by_fold = ((mean @ member.T) ** 2).sum(-1) * last
-        left = np.maximum(0, by_fold - (self.images.influence**2).sum(-1) - seed)
-        return np.asarray(seed + left * (1 + last))
+        left = np.maximum(0, by_fold - (self.influence**2).sum(-1) - seeds)
+        return np.asarray(seeds + left * (1 + last))
 
-    def bounds(self, confidence: float = 0.95) -> tuple[Array, Array]:
-        """Return lower and upper bounds (...), of each quantity alone."""
-        from scipy.special import stdtrit  # not for commands that compute nothing
-
-        tail = 0.5 + confidence / 2
-        low, high = self.images.bounds(self.images.critical(tail))
+    def critical_of_all(self, confidence: float, two_sided: bool = True, seed: int = 0) -> float:
+        """Return Bonferroni's t where trainings vary: how they do so together is hardly known."""
         if not self.freedom:
+            return super().critical_of_all(confidence, two_sided, seed)
+        count = max(1, self.values.size)
+        return self.critical(1 - (1 - confidence) / ((2 if two_sided else 1) * count))
+
+    def bounds(self, t: float) -> tuple[Array, Array]:
+        """Return lower and upper bounds (...) for a critical value of images, see `critical`."""
+        low, high = super().bounds(t)
+        if not (self.freedom and np.isfinite(t)):
             return low, high
-        values, least, most = self.values, self.images.least, self.images.most
-        trained = float(stdtrit(self.freedom, tail)) * np.sqrt(self.variance())
-        low = values - np.hypot(values - low, trained)
-        high = values + np.hypot(high - values, trained)
-        return (low.clip(least), high.clip(None, most)) if self.images.bounded else (low, high)
+        from scipy.special import stdtr, stdtrit  # not for commands that compute nothing
 
-    def interval(self, confidence: float = 0.95) -> Interval:
-        """Return the two-sided interval of a single quantity."""
-        low, high = self.bounds(confidence)
-        return Interval(float(self.values), float(low), float(high))
+        of_trainings = float(stdtrit(self.freedom, stdtr(self._groups, t)))
+        error = of_trainings * np.sqrt(self.variance())
+        at = self.values
+        low, high = at - np.hypot(at - low, error), at + np.hypot(high - at, error)
+        if self.bounded:
+            low, high = np.maximum(low, self.least), np.minimum(high, self.most)
+        return low, high
 
-    def p_value(self) -> float:
-        """Return the p-value of a single quantity: 1 - confidence where its interval ends at 0."""
-        least, most = math.log(_LEAST_P), 0.0
+    def p_values(self) -> Array:
+        """Return p-values (...) of being zero, by Student's t for either part."""
+        from scipy.special import stdtrit
+
+        least, most = np.full(self.values.shape, math.log(_LEAST_P)), np.zeros(self.values.shape)
+        of_images, of_trainings = (self.influence**2).sum(-1), self.variance()
         for _ in range(_HALVINGS):
             middle = (least + most) / 2
-            low, high = self.bounds(1 - math.exp(middle))
-            least, most = (middle, most) if low <= 0 <= high else (least, middle)
-        return math.exp(most)
+            tail = 1 - np.exp(middle) / 2
+            error = stdtrit(self._groups, tail) ** 2 * of_images
+            error += stdtrit(self.freedom, tail) ** 2 * of_trainings
+            beyond = self.values**2 > error
+            least, most = np.where(beyond, least, middle), np.where(beyond, middle, most)
+        return np.exp(most)
+
+    @property
+    def _groups(self) -> int:
+        """Degrees of freedom of the images' part."""
+        return int(self.influence.shape[-1]) - 1
 
 
 def repeated(
@@ -132,10 +138,7 @@ def repeated(
     fold_of[clusters] = folds
     member = (np.arange(fold_of.max() + 1)[:, None] == fold_of).astype(float)
     there = np.ones((len(member), len(repeats)), bool) if trained is None else trained
-    weights = (there / there.sum(1, keepdims=True))[folds]  # (N, R)
-    mean = np.zeros(repeats[0].shape)
-    for features, weight in zip(repeats, weights.T, strict=True):
-        mean += features * weight[:, None]
+    mean = mean_answers(repeats, there[folds])
     total = mean.sum(-2)[..., None, :]
     slopes = np.empty((*mean.shape[:-2], len(sizes), len(repeats)))
     for repeat, features in enumerate(repeats):
@@ -143,4 +146,16 @@ def repeated(
         moved = (measure.of(total + sums) - measure.of(total - sums)) / (2 * _STEP)
         slopes[..., repeat] = moved * there[fold_of, repeat]
     images = estimate(measure, mean, clusters)
-    return Trainings(images, slopes, member, sizes / len(folds), there)
+    values = {field.name: getattr(images, field.name) for field in fields(images)}
+    return Trainings(
+        **values, slopes=slopes, member=member, sizes=sizes / len(folds), trained=there
+    )
+
+
+def mean_answers(repeats: Sequence[Array], there: NDArray[np.bool_]) -> Array:
+    """Return the mean of features (..., N, K) over the repeats that there are, (N, R)."""
+    weights = there / there.sum(1, keepdims=True)
+    mean = np.zeros(repeats[0].shape)
+    for features, weight in zip(repeats, weights.T, strict=True):
+        mean += features * weight[:, None]
+    return mean

@@ -58,7 +58,7 @@ def analyze(
         records = [unit.record for unit in units if unit.record.intensity == intensity]
         if not records:
             continue
-        compared = Curves(material, intensity, computed, records, spec.task.repeats)
+        compared = Curves(material, intensity, computed, records, spec.seed, spec.task.repeats)
         metric = compared.metric
         rows = list(compared.table())
         copies = [
@@ -107,26 +107,25 @@ def analyze(
 
 def _differences(pairs: Sequence[Pair]) -> list[Difference]:
     """Return the differences of pairs, the first less the second, corrected for their number."""
-    changes = [one - other for *_, (one, other) in pairs]
-    p_values = [change.p_value() for change in changes]
     differences = []
-    for pair, change, p, p_holm in zip(pairs, changes, p_values, holm(p_values), strict=True):
+    for pair, p_holm in zip(pairs, holm([pair.p for pair in pairs]), strict=True):
+        one, other = pair.values
+        change = one - other
         interval = change.interval(1 - CERTAIN / len(pairs))
-        one, other = (float(of.values) for of in pair.values)
         differences.append(
             Difference(
                 intensity=pair.intensity,
                 when=pair.when,
                 first=pair.first,
                 second=pair.second,
-                of_first=one,
-                of_second=other,
+                of_first=float(one.values),
+                of_second=float(other.values),
                 value=interval.value,
                 low=interval.low,
                 high=interval.high,
                 n=pair.n,
                 of_seeds=change.freedom > 0,
-                p=p,
+                p=pair.p,
                 p_holm=p_holm,
                 is_difference=p_holm < CERTAIN,
             )

@@ -14,15 +14,18 @@ from rawdrift.controls.optimization.records import OptimizationRecord
 from rawdrift.controls.optimization.result import Moment, Reached, Row
 from rawdrift.statistics.basics import spread
 from rawdrift.statistics.measures import Array
-from rawdrift.statistics.resampling import clusters
-from rawdrift.statistics.trainings import Trainings, repeated
+from rawdrift.statistics.resampling import clusters, p_values
+from rawdrift.statistics.trainings import Trainings, mean_answers, repeated
 
 MOST = 0.9  # of the best value, at which a setting has learned most of what it will
 When = Literal["final", "mean"]
 
 
 class Pair(NamedTuple):
-    """Two settings on the n images that both have answered, after trainings with the same seeds."""
+    """Two settings on the n images that both have answered, after trainings with the same seeds.
+
+    p: of their difference, not corrected.
+    """
 
     intensity: float
     when: When
@@ -30,6 +33,7 @@ class Pair(NamedTuple):
     second: str
     n: int
     values: tuple[Trainings, Trainings]
+    p: float
 
 
 class Curves:
@@ -45,12 +49,14 @@ class Curves:
         intensity: float,
         settings: Sequence[str],
         records: Iterable[OptimizationRecord],
+        seed: int,
         repeats: int,
     ):
         data, targets, splits = material
         self.intensity = intensity
         self.metric, self.measure = next(iter(targets.measures.items()))
         self.truth = targets.truth
+        self.seed = seed
         self.groups = clusters(len(data), data.groups)
         self.splits = splits
         self.fold = np.empty(len(data), np.int64)
@@ -99,7 +105,7 @@ class Curves:
         for setting in self.settings:
             values, trained = self.by_training[setting], self.trained[setting]
             steps = np.array([at for _, at in sorted(self.steps[setting].items())])
-            interval = self._trainings(slice(None), setting, trained).interval()
+            interval = self._trainings(slice(None), setting).interval()
             last, best_epoch = values.shape[1] - 1, int(values.mean(0).argmax())
             final, at_best = (
                 self._moment(epoch, setting, values, steps) for epoch in (last, best_epoch)
@@ -128,31 +134,59 @@ class Curves:
         for when, epochs in whens.items():
             for first, second in combinations(self.settings, 2):
                 both = self.trained[first] & self.trained[second]
-                if both.any():
-                    n = int(np.asarray(both.any(1))[self.fold].sum())
-                    one, other = (self._trainings(epochs, s, both) for s in (first, second))
-                    yield Pair(self.intensity, when, first, second, n, (one, other))
+                if not both.any():
+                    continue
+                answers = _Answers(self, epochs, both)
+                one, other = (answers.estimate(setting) for setting in (first, second))
+                p = answers.p_value(first, second)
+                if (one - other).freedom:
+                    p = max(p, float((one - other).p_values()))
+                n = len(answers.images)
+                yield Pair(self.intensity, when, first, second, n, (one, other), p)
 
     def _moment(self, epoch: int, setting: str, values: Array, steps: NDArray[Any]) -> Moment:
         """Summarize the values (J, E) of all trainings after an epoch, from 0."""
-        of_epoch = self._trainings(slice(epoch, epoch + 1), setting, self.trained[setting])
+        of_epoch = self._trainings(slice(epoch, epoch + 1), setting)
         std = spread(values[:, epoch].tolist()).std
         mean, step = float(of_epoch.values), int(steps[0, epoch])
         return Moment(mean=mean, std=std, epoch=epoch + 1, step=step)
 
-    def _trainings(self, epochs: slice, setting: str, trained: NDArray[np.bool_]) -> Trainings:
-        """Estimate the metric of these trainings (F, R), the mean over some epochs."""
+    def _trainings(self, epochs: slice, setting: str) -> Trainings:
+        """Estimate the metric of a setting, the mean over some epochs."""
+        return _Answers(self, epochs, self.trained[setting]).estimate(setting)
+
+
+class _Answers:
+    """Answers after some epochs, of these trainings (F, R)."""
+
+    def __init__(self, curves: Curves, epochs: slice, trained: NDArray[np.bool_]):
         tested = np.asarray(trained.any(1))
-        answered = tested[self.fold]
-        features = [
-            self.measure.features(outcomes[epochs, answered], self.truth[answered]).mean(0)
-            for outcomes in self.outcomes[setting]
-        ]
-        groups, folds = (
-            np.unique(numbers[answered], return_inverse=True)[1]
-            for numbers in (self.groups, self.fold)
+        self.curves, self.epochs, self.trained = curves, epochs, trained[tested]
+        self.images = np.flatnonzero(tested[curves.fold])
+        self.groups, self.folds = (
+            np.unique(numbers[self.images], return_inverse=True)[1]
+            for numbers in (curves.groups, curves.fold)
         )
-        return repeated(self.measure, features, groups, folds, trained[tested])
+
+    def estimate(self, setting: str) -> Trainings:
+        """Estimate the metric, the mean over epochs."""
+        features, measure = self._features(setting), self.curves.measure
+        return repeated(measure, features, self.groups, self.folds, self.trained)
+
+    def p_value(self, first: str, second: str) -> float:
+        """Test by permutation of images whether two settings differ."""
+        there = self.trained[self.folds]
+        one, other = (mean_answers(self._features(s), there) for s in (first, second))
+        measure, seed = self.curves.measure, self.curves.seed
+        return float(p_values(one, other, measure, self.groups, seed=seed))
+
+    def _features(self, setting: str) -> list[Array]:
+        """Return features (n, K) of each repeat, means over epochs."""
+        measure, truth = self.curves.measure, self.curves.truth[self.images]
+        return [
+            np.asarray(measure.features(outcomes[self.epochs, self.images], truth).mean(0))
+            for outcomes in self.curves.outcomes[setting]
+        ]
 
 
 def _reached(values: Array, steps: NDArray[Any], levels: Array) -> Reached:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from rawdrift.controls.material import Material
 from rawdrift.controls.synthesis.result import MaskPair, SynthesisRecord
 from rawdrift.models.case import Case, Kind
-from rawdrift.statistics.estimates import Estimates, estimate
 from rawdrift.statistics.measures import Array, Measure, Outcomes
 from rawdrift.statistics.resampling import FLIPS, clusters, p_values
+from rawdrift.statistics.trainings import Trainings, repeated
 
 
 class Grid:
@@ -89,9 +89,10 @@ class Grid:
         )
 
     @cached_property
-    def levels(self) -> Estimates:
-        """The measure, with its uncertainty, (T, U)."""
-        return estimate(self.measure, self.features, self.clusters)
+    def levels(self) -> Trainings:
+        """The measure, with its uncertainty by images and, if trainings repeat, seeds, (T, U)."""
+        features = [self.measure.features(outcomes, self.truth) for outcomes in self.outcomes]
+        return repeated(self.measure, features, self.clusters, self.fold)
 
     @cached_property
     def own(self) -> NDArray[np.int64]:
@@ -99,7 +100,7 @@ class Grid:
         return np.array([self.cases.index(Case("isp", name)) for name in self.trained])
 
     @cached_property
-    def drops(self) -> Estimates:
+    def drops(self) -> Trainings:
         """The matched value minus the value, (T, U)."""
         matched = self.levels[np.arange(len(self.trained)), self.own]
         return matched[:, None] - self.levels
@@ -133,7 +134,7 @@ class Grid:
                 flips,
                 self.seed,
             )
-        return found
+        return np.maximum(found, self.drops.p_values()) if self.drops.freedom else found
 
     def further(self) -> Mapping[str, Array]:
         """The other measures over all images by name, (T, U)."""
