@@ -74,6 +74,7 @@ def analyze(
         severities=spec.synthesis.severities if spec.synthesis.corruptions else [],
         severity_table=table,
         folds=grid.folds,
+        repeats=spec.task.repeats,
         cells=cells,
         rankings=Rankings(**{kind: _ranking(grid, kind) for kind in kinds}),
         orders=_orders(grid),

@@ -11,6 +11,13 @@ def caveats(result: SynthesisResult) -> Iterator[Caveat]:
     data = result.data
     if result.trained_here:
         yield from few_folds(result.folds, "pipelines")
+        if result.repeats == 1:
+            yield (
+                "Each fold was trained once.",
+                "The intervals cover other images, but not other seeds: another seed could give "
+                "other drops and another order of the pipelines. Set task.repeats to 3 or more to "
+                "compare pipelines rather than trainings.",
+            )
     yield from few_images(result, data.images)
     nothing = (
         f" No drop, however large, could be claimed among {result.compared} comparisons: test "

@@ -263,7 +263,8 @@ class Views(msgspec.Struct, frozen=True, kw_only=True):
 class SynthesisResult(Result, frozen=True, kw_only=True, tag="synthesis", dict=True):
     """What drift synthesis found.
 
-    trained_here: False for a trained model of the user's own.
+    trained_here: False for a trained model of the user's own. repeats: how often each fold was
+    trained.
     train: training pipelines all of whose folds were done. test: pipelines they were tested on.
     corruptions, severities, severity_table: of the corruptions they were tested under.
     matched: the metric on own views, mean and standard deviation over pipelines and folds.
@@ -289,6 +290,7 @@ class SynthesisResult(Result, frozen=True, kw_only=True, tag="synthesis", dict=T
     matched: Spread
     worst: WorstCases
     views: Views | None = None
+    repeats: int = 1
 
     def headline(self) -> dict[str, float]:
         values = {f"matched {self.metric}": self.matched.mean}
