@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 import rawdrift as rd
 from rawdrift.statistics import Estimates, Interval, estimate, measures
 from rawdrift.statistics.rankings import order, rank_bounds, ratio
+from rawdrift.statistics.trainings import Trainings, repeated
 
 DOC = Path(__file__).parents[1] / "docs" / "coverage.md"
 CONFIDENCE = 0.95
@@ -259,6 +260,38 @@ def metric_of_groups(rng: Rng, groups: Groups) -> bool:
     return covers(estimate(accuracy, features, group).interval(), 0.9)
 
 
+# Settings that were trained with several seeds.
+
+
+class Seeds(NamedTuple):
+    """Settings in folds that are trained several times. Whether an answer is right depends on the
+    image, on luck, on the seed of its training, and on the training images of its fold."""
+
+    images: int
+    folds: int
+    repeats: int
+    seeds: float
+    sets: float = 0.0
+
+    def draw(self, rng: Rng, ability: Array) -> Trainings:
+        """Estimate the accuracy of a setting on images of this ability to be recognized."""
+        fold = np.arange(self.images) % self.folds
+        of_fold = self.sets * rng.standard_normal(self.folds)
+        accuracy, features = measures.classification(2)["accuracy"], []
+        for _ in range(self.repeats):
+            moved = of_fold + self.seeds * rng.standard_normal(self.folds)
+            right = ability + moved[fold] + 0.5 * rng.standard_normal(self.images) > 0
+            features.append(accuracy.features(right.astype(int), np.ones(self.images, int)))
+        return repeated(accuracy, features, np.arange(self.images), fold)
+
+
+def no_gain(rng: Rng, seeds: Seeds) -> bool:
+    """Two settings that differ by nothing but their seeds, and what they made of their sets."""
+    ability = rng.normal(1.3, 1, seeds.images)
+    gain = seeds.draw(rng, ability) - seeds.draw(rng, ability)
+    return covers(gain.interval(), 0)
+
+
 SHARES = [  # right before, of these lost, of the wrong ones won
     (0.98, 0.02, 0.2), (0.99, 0.0, 0.0), (0.9, 0.05, 0.0), (0.8, 0.1, 0.4), (0.95, 0.3, 0.1),
     (1.0, 0.03, 0.0),
@@ -277,6 +310,11 @@ RARE = [  # images of each class, right before, lost, won
 MASKS = [
     ("iou", Areas(0.5, 0.1, 0.0)), ("iou", Areas(1.0, 0.05, 0.03)), ("iou", Areas(1.0, 0.0, 0.03)),
     ("iou", Areas(1.5, 0.1, 0.0)), ("iou", Areas(1.5, 0.05, 0.1)), ("dice", Areas(1.5, 0.1, 0.05)),
+]  # fmt: skip
+SEEDS = [  # standard deviations by seeds and training images; by images it is 1
+    Seeds(200, 5, 3, 0.0), Seeds(200, 5, 2, 0.1), Seeds(200, 5, 3, 0.4), Seeds(200, 5, 2, 0.4),
+    Seeds(200, 2, 3, 0.4), Seeds(60, 3, 5, 0.4), Seeds(1000, 5, 2, 0.3), Seeds(200, 5, 3, 0.1, 0.3),
+    Seeds(200, 10, 2, 0.1, 0.3),
 ]  # fmt: skip
 GROUPS = [("equal", 0.1, 0.1), ("uneven", 0.3, 0.1), ("equal", 1.0, 0.1), ("uneven", 1.0, 0.05)]
 TESTS = [
@@ -343,6 +381,10 @@ def _claims() -> Iterator[Claim]:
     yield Claim(
         "ratio of two drops, 300 images", partial(ratio_of_drops, images=300, one=0.2, other=0.1)
     )
+    for x in SEEDS:
+        what = f"no gain by another seed, {x.images} images, {x.folds} folds, {x.repeats} repeats: "
+        what += f"seeds {x.seeds:g}, training images {x.sets:g}"
+        yield Claim(what, partial(no_gain, seeds=x))
 
 
 CLAIMS = [*_claims()]
