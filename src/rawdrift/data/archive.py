@@ -10,6 +10,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from errno import EINVAL
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, NamedTuple, Self
 
@@ -90,7 +91,7 @@ def _unpack(
                 if not entry.folder and _write(entry, archive, staging):
                     on_bytes(entry.size)
         except Exception as error:  # readers raise whatever they like on broken archives
-            if isinstance(error, InputError) or getattr(error, "errno", None) is not None:
+            if isinstance(error, InputError) or getattr(error, "errno", None) not in (None, EINVAL):
                 raise
             raise InputError(
                 f"{archive.name} can't be unpacked ({error}); expected a whole zip or tar archive"
@@ -128,7 +129,7 @@ class _Header(tarfile.TarInfo):
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         header = super().frombuf(buf, encoding, errors)
         if header.type in _EXTENDING and header.size > MAX_HEADER:
-            raise InputError(f"it holds a header of {header.size} bytes{_DISTRUST}")
+            raise tarfile.ReadError(f"it holds a header of {header.size} bytes")
         return header
 
 
