@@ -172,7 +172,7 @@ def trajectories(result: ForensicsResult) -> Figure:
         for part, color in PARTS.items():
             of_part = [(n, visit.metric) for n, visit in numbered if visit.part == part]
             if of_part:
-                axes.plot(*zip(*of_part, strict=True), ".", color=color, ms=3.5, mew=0)
+                axes.plot(*zip(*of_part, strict=True), ".", color=color, ms=6, mew=0)
         for start in sorted({visit.start for visit in trajectory.visits} - {-1}):
             line = [(n, visit.metric) for n, visit in numbered if visit.start == start]
             axes.plot(*zip(*line, strict=True), color=PARTS["ascents"], lw=1.2)

@@ -58,7 +58,7 @@ def lines(result: ForensicsResult, run: Path) -> Iterator[str]:
     if not setting.metric < worst.search.default:
         yield f"no setting was found that lowers {metric}, {result.baseline.metric.value:.3f}"
     else:
-        fold = f" (fold {worst.search.fold + 1})" if result.models > 1 else ""
+        fold = f" (fold {worst.search.fold + 1}; each model has its own)" * (result.models > 1)
         at = f"{_some(axes.moved(result))}{fold}"
         after = f"{worst.metric.value:.3f}"
         before = f"{worst.metric.value + worst.drop.value:.3f}"
@@ -96,11 +96,11 @@ def drop_in_words(result: ForensicsResult) -> str:
     sure = f"with {figures.percent(result.confidence)} confidence"
     if drop.low > 0:
         low, high = style.number(drop.low, 3), style.number(drop.high, 3)
-        return f"Other images lose {low} to {high} {metric} there, {sure}"
+        return f"There, {metric} of other images drops by {low} to {high}, {sure}"
     if drop.high > 0:
         high = style.number(drop.high, 3)
         return f"No drop is shown for other images; one of more than {high} is ruled out, {sure}"
-    return f"Other images lose no {metric} there, {sure}"
+    return f"There, {metric} of other images does not drop, {sure}"
 
 
 def _some(settings: Sequence[str]) -> str:
