@@ -21,6 +21,8 @@ import rawdrift as rd
 from rawdrift.cfa import PATTERNS
 from rawdrift.isp import fused
 
+from own_steps import with_own
+
 pytest.importorskip("numba")
 
 CAMERA = rd.Camera.load("raw-drone")
@@ -170,35 +172,6 @@ def test_views_without_gamma_are_not_clipped(dtype):
     assert view.min() < 0
     assert view.max() > 1
     assert_same(isp, dn)
-
-
-class Shading(rd.isp.Step):
-    """Mosaic to mosaic: darker to the right, by the user's own number."""
-
-    takes = gives = "mosaic"
-    numbers = {"strength": rd.isp.Number(default=0.2)}
-
-    def forward(self, x):
-        return x * (1 - self.strength.to(x) * torch.linspace(0, 1, x.shape[-1]))
-
-
-class Saturation(rd.isp.Step):
-    """View to view: colors farther from gray, by the user's own number."""
-
-    numbers = {"factor": rd.isp.Number(default=1.3)}
-
-    def forward(self, x):
-        gray = x.mean(-3, keepdim=True)
-        return gray + self.factor.to(x) * (x - gray)
-
-
-def with_own(isp, place):
-    """The pipeline with a step of the user's before the step at this place, or behind the last."""
-    names = list(isp.steps)
-    own = Shading() if place <= names.index("demosaic") else Saturation()
-    if place == len(names):
-        return isp.insert("own", own, after=names[-1])
-    return isp.insert("own", own, before=names[place])
 
 
 @pytest.mark.parametrize("place", range(8))

@@ -17,6 +17,7 @@ import rawdrift as rd
 from rawdrift.cfa import PATTERNS
 
 from conftest import random_camera
+from own_steps import with_own
 
 pytest.importorskip("numba")
 
@@ -24,6 +25,7 @@ CAMERA = dataclasses.replace(
     rd.Camera.load("raw-drone"), black_level=(0.01, 0.02, 0.03, 0.04), white_level=0.9
 )
 LINEAR = dataclasses.replace(CAMERA, gamma=1.0)
+NUMBER = nn.Parameter(torch.tensor(0.7, dtype=torch.float64))
 MEDIANS = [name for name in rd.isp.CONFIGURATIONS if name.endswith("me")]
 
 
@@ -129,40 +131,10 @@ def test_a_missing_step_changes_no_gradient(missing):
             assert_same(learned(isp), noise(*shape))
 
 
-class Shading(rd.isp.Step):
-    """Mosaic to mosaic: darker to the right, by the user's own number."""
-
-    takes = gives = "mosaic"
-    numbers = {"strength": rd.isp.Number(default=0.2)}
-
-    def forward(self, x):
-        return x * (1 - self.strength.to(x) * torch.linspace(0, 1, x.shape[-1]).to(x))
-
-
-class Saturation(rd.isp.Step):
-    """View to view: colors farther from gray, by the user's own number."""
-
-    numbers = {"factor": rd.isp.Number(default=1.3)}
-
-    def forward(self, x):
-        gray = x.mean(-3, keepdim=True)
-        return gray + self.factor.to(x) * (x - gray)
-
-
-def with_own(isp, place):
-    """The pipeline with a step of the user's before the step at this place, or behind the last."""
-    names = list(isp.steps)
-    number = nn.Parameter(torch.tensor(0.7, dtype=torch.float64))
-    own = Shading(number) if place <= names.index("demosaic") else Saturation(number)
-    if place == len(names):
-        return isp.insert("own", own, after=names[-1])
-    return isp.insert("own", own, before=names[place])
-
-
 @pytest.mark.parametrize("place", range(8))
 @pytest.mark.parametrize("name", ["bi,s,ga", "ma,u,me", "me,s,me"])
 def test_own_steps_around_those_that_are_fused_are_learned(name, place):
-    isp = with_own(rd.isp.parametrized(name, LINEAR), place)
+    isp = with_own(rd.isp.parametrized(name, LINEAR), place, NUMBER)
     assert_same(isp, noise(2, 9, 20))
     isp.requires_grad_(False)
     isp.own.requires_grad_(True)
@@ -190,7 +162,7 @@ def test_own_steps_may_write_to_the_view_that_they_are_given():
 )
 def test_any_pipeline(name, channels, missing, place, shape):
     isp = learned(rd.isp.parametrized(name, LINEAR, channels).remove(*missing))
-    assert_same(with_own(isp, min(place, len(isp.steps))), noise(*shape), 2e-3)
+    assert_same(with_own(isp, min(place, len(isp.steps)), NUMBER), noise(*shape), 2e-3)
 
 
 @pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)

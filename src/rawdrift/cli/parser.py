@@ -1,4 +1,4 @@
-"""What the command line takes."""
+"""The arguments of the command line."""
 
 from rawdrift import __version__
 from rawdrift.cli.arguments import Parser, command

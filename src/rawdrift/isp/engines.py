@@ -33,7 +33,7 @@ def current() -> str:
 
 
 def one_by_one(steps: Iterable[Step], x: Tensor) -> Iterator[Tensor]:
-    """What each step gives in turn."""
+    """Yield the result of each step in turn."""
     for step in steps:
         # A raw pixel has more digits than a half-precision float.
         with torch.autocast(x.device.type, enabled=False):

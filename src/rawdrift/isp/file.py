@@ -228,7 +228,7 @@ def _claims(isp: Pipeline) -> dict[str, dict[str, str]]:
 
 
 def _values(step: Step) -> dict[str, Any]:
-    """What the file holds of a step, unless the camera's fields do: options and numbers."""
+    """The options and numbers of a step that its row holds, unless the camera's fields do."""
     values = {
         name: getattr(step, name) for name, option in step.options.items() if not option.camera
     }

@@ -52,7 +52,7 @@ _A_FIFTH = relative(0.2)
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Quantity:
-    """What numbers and knobs have in common.
+    """The common part of numbers and knobs.
 
     unit: for readers. drift: the default range of drift forensics; a fifth unless a step knows
     better. above, least: the lower bound of every element, exclusive and inclusive. most: the upper

@@ -59,7 +59,7 @@ def _read(s, even, row, n):
 
 @exact
 def _read_integers(s, even, row, n, unit):
-    """The same of integers. unit: DN at full scale."""
+    """A row of n integers to its even and odd columns. unit: DN at full scale."""
     odd = even + 1
     for j in range(n // 2):
         s[even, PAD + j] = f32(row[2 * j]) / unit

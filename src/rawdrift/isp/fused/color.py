@@ -36,7 +36,7 @@ def to_planes(s, at, r, numbers, n):
 
 @inlined
 def split(s, at, r, numbers, n):
-    """The same, leaving in place of the colors what is not in the planes.
+    """Row r of the planes, with margins; in place of the colors stays what the planes lack.
 
     That is what red, green and blue differ from Y; or red, green and blue, where nothing filters.
     """

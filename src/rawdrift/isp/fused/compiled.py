@@ -245,7 +245,7 @@ def store_line(context, out, i, source, j):
 
 @intrinsic
 def fence(context):
-    """What was stored is seen by other threads from here on."""
+    """Let other threads see from here on what was stored."""
 
     def generate(context, builder, signature, arguments):
         builder.fence("seq_cst")

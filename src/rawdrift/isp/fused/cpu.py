@@ -141,7 +141,7 @@ def _views(plans: list[Plan], mosaic: Tensor, bit_depth: int) -> list[Tensor] | 
     def work(part: Part) -> bool:
         return task(read, views, part, sites, kernels, numbers)
 
-    threads, reach = torch.get_num_threads(), stage.reach + _reach(numbers)
+    threads, reach = torch.get_num_threads(), stage.delay + _reach(numbers)
     strips = 1 if threads == 1 else max(1, min(height // 64, -(-4 * threads // len(images))))
     ends = [height * i // strips for i in range(strips + 1)]
     # Whole lines of the cache: no two parts write to the same.
@@ -311,7 +311,7 @@ def gradients(
             totals,
         )
 
-    threads, reach = torch.get_num_threads(), 2 * (stage.reach + _reach(numbers))
+    threads, reach = torch.get_num_threads(), 2 * (stage.delay + _reach(numbers))
     strips = 1 if threads == 1 else max(1, min(blocks // 2, -(-4 * threads // len(images))))
     ends = [min(height, blocks * i // strips * rows.BLOCK) for i in range(strips + 1)]
     for_each(work, _parts(images.shape, ends, 2, reach))
@@ -322,7 +322,7 @@ def gradients(
 
 
 def _wanted(names: Set[str]) -> driver.Wanted:
-    """What tasks have to add up for gradients of these names."""
+    """The sums that tasks have to make for gradients of these names."""
     return driver.Wanted(
         gamma="exponent" in names,
         color="color" in names,

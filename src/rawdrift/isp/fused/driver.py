@@ -93,44 +93,28 @@ class Demosaicing(NamedTuple):
     forward: Any
     kept: Any  # `forward`, keeping what `back` needs
     back: Any
-    delay: int  # rows that colors are behind the mosaic
+    delay: int  # rows that colors are behind the mosaic: as far as a color reaches to each side
     back_delay: int  # rows that the mosaic's gradient is behind that of colors
-    reach: int  # rows and columns to each side that a color depends on
     rings: tuple[int, int]  # rows of the mosaic in work at a time, and halves of each
     kept_halves: int  # for each row, or 0 if what is kept is the mosaic itself
     rings_back: tuple[int, int]  # as `rings`, of the gradient of colors
 
 
+def _linear(forward: Any, back: Any, reach: int) -> Demosaicing:
+    size = 2 * reach + 1
+    rings = (size, 2), 0, (size, linear.GRADIENTS)
+    return Demosaicing(forward, forward, back, reach, reach, *rings)
+
+
 DEMOSAICING: dict[type[Step], Demosaicing] = {
-    Bilinear: Demosaicing(
-        forward=linear.bilinear,
-        kept=linear.bilinear,
-        back=linear.bilinear_back,
-        delay=linear.BILINEAR_DELAY,
-        back_delay=linear.BILINEAR_DELAY,
-        reach=1,
-        rings=(3, 2),
-        kept_halves=0,
-        rings_back=(3, linear.GRADIENTS),
-    ),
-    Malvar2004: Demosaicing(
-        forward=linear.malvar,
-        kept=linear.malvar,
-        back=linear.malvar_back,
-        delay=linear.MALVAR_DELAY,
-        back_delay=linear.MALVAR_DELAY,
-        reach=2,
-        rings=(5, 2),
-        kept_halves=0,
-        rings_back=(5, linear.GRADIENTS),
-    ),
+    Bilinear: _linear(linear.bilinear, linear.bilinear_back, linear.BILINEAR_DELAY),
+    Malvar2004: _linear(linear.malvar, linear.malvar_back, linear.MALVAR_DELAY),
     Menon2007: Demosaicing(
         forward=menon.menon,
         kept=menon.menon_kept,
         back=menon.menon_back,
         delay=menon.DELAY,
         back_delay=menon.BACK_DELAY,
-        reach=menon.DELAY,
         rings=(menon.SLOTS, menon.SLOT),
         kept_halves=menon.KEPT,
         rings_back=(menon.GRADIENT_SLOTS, menon.GRADIENTS),
@@ -182,7 +166,7 @@ def rows_of(numbers, back):
 
 @exact
 def halves_of(numbers, back, rings, kept_halves, rings_back, back_delay):
-    """The same of halves. The last arguments are those of `Demosaicing`."""
+    """Where halves are, and how many there are. The last arguments are those of `Demosaicing`."""
     behind = 2 * (numbers.sharpen.reach + numbers.denoise.reach)  # rows, of the colors' gradient
     size, each = rings
     mosaic = Ring(0, size + behind if back and kept_halves == 0 else size, each)
@@ -281,7 +265,9 @@ def write(out, r, part, s, at, after, numbers):
         if numbers.gamma.on:
             to_view(to, before, s, at.work + 1, first, difference, after, numbers.gamma.power)
         else:
-            to_linear_view(to, before, s, at.work + 1, first, difference, after)
+            to_linear_view(
+                to, before, s, at.work + 1, first, difference, after, numbers.gamma.power
+            )
 
 
 # Back
@@ -321,7 +307,7 @@ def backward(mosaic, grad, strides, part, sites, kernels, kinds, numbers, wants,
 
 @allocating
 def finish_back(s, at, grad, strides, t, part, kinds, numbers, wants, totals):
-    """What can be done once row t of the planes is there.
+    """Do all that is possible once row t of the planes is there.
 
     Returns the row whose gradients of colors are complete, at at.of_colors; it may be outside.
     """

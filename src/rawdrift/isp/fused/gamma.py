@@ -3,7 +3,7 @@
 The power function is for SIMD: x ** e of a clipped x with no branch, no table and no call.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,7 +44,7 @@ Power = tuple[np.float32, ...]  # the numbers of a power function, see `power_of
 
 
 def power_of(exponent: float) -> Power:
-    """What `power` takes for x ** exponent, which is from 0.02 to 50.
+    """The numbers that `power` takes for x ** exponent, which is from 0.02 to 50.
 
     The logarithm's numbers times the exponent, and the largest x that is taken for 0: its power is
     2**-126, or it is the smallest normal float32.
@@ -106,7 +106,7 @@ def normal_exp2(s):
 
 @fast
 def exp2(s):
-    """The same, where s under -126 counts as -126."""
+    """2 ** s of a float32 up to 127, where s under -126 counts as -126."""
     return normal_exp2(f32(-126) if s < f32(-126) else s)
 
 
@@ -124,42 +124,38 @@ def power(x, numbers):
 
 
 @fast
-def to_view(out, before, s, work, first, difference, luma, numbers):
-    """out = power(difference + luma), a row of a view, from column `first` of two rows of scratch.
-
-    before: columns of `out` before its first line of the cache begins; work: a row of scratch.
-    """
-    n, scratch = len(out), s[work]
-    begin = min(before, n)
-    lines = (n - begin) // 64 * 64
-    at = (PAD + first + begin) & SURE
-    for j in range(0, lines, 64):
-        for i in range(64):
-            s[work, i] = power(s[difference, at + j + i] + s[luma, at + j + i], numbers)
-        for i in range(0, 64, LINE):
-            store_line(out, begin + j + i, scratch, i)
-    for start, end in ((0, begin), (begin + lines, n)):
-        at = (PAD + first + start) & SURE
-        for j in range(end - start):
-            out[start + j] = power(s[difference, at + j] + s[luma, at + j], numbers)
+def _as_it_is(x, numbers):
+    return x
 
 
-@fast
-def to_linear_view(out, before, s, work, first, difference, luma):
-    """The same without a power, and without clipping."""
-    n, scratch = len(out), s[work]
-    begin = min(before, n)
-    lines = (n - begin) // 64 * 64
-    at = (PAD + first + begin) & SURE
-    for j in range(0, lines, 64):
-        for i in range(64):
-            s[work, i] = s[difference, at + j + i] + s[luma, at + j + i]
-        for i in range(0, 64, LINE):
-            store_line(out, begin + j + i, scratch, i)
-    for start, end in ((0, begin), (begin + lines, n)):
-        at = (PAD + first + start) & SURE
-        for j in range(end - start):
-            out[start + j] = s[difference, at + j] + s[luma, at + j]
+def _writer(curve: Any) -> Any:
+    """The part that writes a row of a view, which is a curve of linear values."""
+
+    @fast
+    def to_view(out, before, s, work, first, difference, luma, numbers):
+        """out = curve(difference + luma), a row of a view, from column `first` of two rows.
+
+        before: columns of `out` before its first line of the cache begins; work: a row of scratch.
+        """
+        n, scratch = len(out), s[work]
+        begin = min(before, n)
+        lines = (n - begin) // 64 * 64
+        at = (PAD + first + begin) & SURE
+        for j in range(0, lines, 64):
+            for i in range(64):
+                s[work, i] = curve(s[difference, at + j + i] + s[luma, at + j + i], numbers)
+            for i in range(0, 64, LINE):
+                store_line(out, begin + j + i, scratch, i)
+        for start, end in ((0, begin), (begin + lines, n)):
+            at = (PAD + first + start) & SURE
+            for j in range(end - start):
+                out[start + j] = curve(s[difference, at + j] + s[luma, at + j], numbers)
+
+    return to_view
+
+
+to_view = _writer(power)
+to_linear_view = _writer(_as_it_is)
 
 
 _FLOOR = f32(SLOPE_FLOOR)

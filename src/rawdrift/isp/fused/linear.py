@@ -144,7 +144,7 @@ def bilinear_back(s, colors, halves, at, t, part, sites, kernels, totals, wants_
 
 @exact
 def bilinear_sums(totals, s, at, gradient, r, part, sites):
-    """What row r gives to the gradients of kernels: each on the samples of its color."""
+    """Add row r to the totals of the kernels, each on the samples of its color."""
     rows, n = part.bottom - part.top, part.last_column - part.first_column
     q, h = sites.chroma[r % 2], (part.first_column - part.left) // 2
     p = 1 - q
@@ -222,7 +222,7 @@ def add_rest(s, out, a, b, d, e, q, k, first, n):
 
 @exact
 def malvar(s, colors, halves, at, t, rows, n, sites, kernels):
-    """As `bilinear`, of row t - 2.
+    """Once row t of the mosaic is there: row t - 2 of red, green, blue; see `bilinear`.
 
     kernels: (9, 5, 5), four kernels; one that is zero where nothing but a diamond of 13 samples
     counts; and four for `malvar_back`.
@@ -275,7 +275,7 @@ def malvar_split(halves, gradient, s, colors, r, n, sites):
 
 @allocating
 def malvar_back(s, colors, halves, at, t, part, sites, kernels, totals, wants_kernels):
-    """As `bilinear_back`, of row t - 2.
+    """Do the same as `bilinear_back`, for row t - 2.
 
     The last four kernels are the taps on samples at the row's color and at green, of the first and
     of the second two halves of `malvar_split`.
@@ -306,7 +306,7 @@ def malvar_back(s, colors, halves, at, t, part, sites, kernels, totals, wants_ke
 
 @exact
 def malvar_sums(totals, s, at, gradient, r, part, sites):
-    """What row r gives to the gradients of kernels."""
+    """Add row r to the totals of the kernels."""
     rows, n = part.bottom - part.top, part.last_column - part.first_column
     q, h = sites.chroma[r % 2], (part.first_column - part.left) // 2
     places = five(at.mosaic, r, rows)

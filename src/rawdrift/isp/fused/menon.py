@@ -199,10 +199,10 @@ def other_at_color(s, ring, r, rows, n, q, taps, center, scratch):
 
 @exact
 def menon(out, colors, s, at, t, rows, n, sites, kernels):
-    """All that can be done once row t of the mosaic is there; at last row t - 8 of the colors.
+    """Do all that is possible once row t of the mosaic is there, at last row t - 8 of the colors.
 
-    As `bilinear`, with `out` for the rows of colors and `s` for the halves; kernels: (3, 5), see
-    Menon2007.taps.
+    Arguments as of `bilinear`, but `out` has the rows of colors, and `s` the halves. kernels:
+    (3, 5), see Menon2007.
     """
     ring, scratch = at.mosaic, at.work
     m = (n + 1) // 2
@@ -268,7 +268,7 @@ def copy_half(s, out, row, n):
 
 @exact
 def menon_kept(out, colors, s, at, t, rows, n, sites, kernels):
-    """As `menon`, keeping what the way back needs."""
+    """Do the same as `menon`, and keep what the way back needs."""
     m = (n + 1) // 2
     # Before `menon` writes over it:
     r = t - 6
@@ -473,7 +473,7 @@ def mosaic_back(s, at, r, part, q, taps):
 
 @allocating
 def menon_back(out, colors, s, at, t, part, sites, kernels, totals, wants_kernels):
-    """As `bilinear_back`: all that can be done once row t of the gradient of colors is there.
+    """Do all that is possible once row t of the gradient of colors is there; see `bilinear_back`.
 
     Returns the halves of row t - 7 of the mosaic's gradient, and of the corrected mosaic.
     """

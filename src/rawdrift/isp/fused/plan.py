@@ -69,7 +69,7 @@ def _is_own(step: Step) -> bool:
 
 
 class Layout(NamedTuple):
-    """What a pipeline is made of, besides its numbers."""
+    """The steps and options of a pipeline, without its numbers."""
 
     demosaic: type[Step]
     sharpen: type[Step] | None
@@ -134,7 +134,7 @@ def is_plain(x: Tensor) -> bool:
 
 
 class Numbers(NamedTuple):
-    """What the kernels of every engine compute with, float64; empty without such a stage."""
+    """The numbers of the kernels of every engine, float64; empty without such a stage."""
 
     black: Tensor  # (2, 2), by row and column parity
     span: Tensor  # (2, 2): white minus black, or ones

@@ -89,7 +89,7 @@ def place(ring, r):
 
 @exact
 def mirrored(ring, r, rows):
-    """The same of an image with this many rows, mirrored at its borders."""
+    """The first row of scratch of row r, mirrored at the borders of an image of so many rows."""
     return ring.first + reflect(r, rows) % ring.size * ring.each
 
 

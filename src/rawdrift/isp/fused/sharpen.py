@@ -75,7 +75,7 @@ def _filter3(s, out, up, row, down, kernel, first, n):
 
 @fast
 def _cross3(s, out, up, row, down, kernel, n):
-    """The same with a kernel whose corners are zero."""
+    """Correlation with a kernel (3, 3) whose corners are zero."""
     a, b, c, d, e = kernel[0, 1], kernel[1, 0], kernel[1, 1], kernel[1, 2], kernel[2, 1]
     for j in range((n + 63) // 64 * 64):
         t = b * s[row, PAD - 1 + j] + c * s[row, PAD + j] + d * s[row, PAD + 1 + j]
@@ -139,7 +139,7 @@ def _blur_line(s, out, row, taps, first, n):
 
 @fast
 def _add_beside(s, out, row, tap, d, first, n):
-    """What is d columns before and behind, weighted, added to n columns from `first`."""
+    """Add to n columns from `first` what is d columns before and behind, weighted."""
     at, before, behind = (PAD + first) & SURE, (PAD + first - d) & SURE, (PAD + first + d) & SURE
     for j in range((n + 63) // 64 * 64):
         s[out, at + j] += tap * (s[row, before + j] + s[row, behind + j])
@@ -166,7 +166,7 @@ def _unsharp(s, out, row, blurred, amount, n):
 
 @exact
 def sharpen_sums(s, at, r, p, kind, part, reach, totals):
-    """What row r gives to the gradients of sharpening's numbers."""
+    """Add row r to the totals of sharpening's numbers."""
     rows = part.bottom - part.top
     first, own = part.first_column - part.left, part.last_column - part.first_column
     g, row = place(at.of_sharp, r) + p, place(at.planes, r) + p

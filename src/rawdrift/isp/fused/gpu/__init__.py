@@ -92,7 +92,7 @@ def _parts(images: Tensor) -> Iterator[slice]:
 
 
 class _Stages(NamedTuple):
-    """What there is before the views. P planes are filtered, see finish.py."""
+    """The results of the stages before the views. P planes are filtered, see finish.py."""
 
     mosaics: Tensor  # (N, H, W), black level corrected
     menon: Planes | None

@@ -133,7 +133,7 @@ def _table_adjoint(out, grad, table, rows, columns, SIZE: tl.constexpr):
 
 @triton.jit
 def _table_gradient(parts, grad, mosaics, rows, columns, SIZE: tl.constexpr, TAPS: tl.constexpr):
-    """As `_taps_gradient`, over the pixels of one site of the cell."""
+    """The gradient of taps over the pixels of one site of the cell, see filters._taps_gradient."""
     site = tl.program_id(1)
     image, first, cell = strip((rows + 1) // 2, (columns + 1) // 2, _STRIP)
     c = 2 * cell + site % 2

@@ -24,7 +24,7 @@ _REACH = 16  # of the unsharp mask, at most: beyond, kernels would grow without 
 
 
 class Layout(NamedTuple):
-    """What a pipeline is made of."""
+    """The stages of a pipeline."""
 
     size: int  # K of the table (4, 3, K, K) of linear demosaicing, see linear.py; 0 for Menon2007
     red: tuple[int, int]  # row and column of red in the cell
@@ -34,7 +34,7 @@ class Layout(NamedTuple):
 
 
 class Numbers(NamedTuple):
-    """What its kernels compute with: float32."""
+    """The numbers of its kernels, float32."""
 
     black: Tensor  # (2, 2) by row and column of the cell
     span: Tensor  # (2, 2): white minus black, or ones

@@ -1,4 +1,4 @@
-"""What every kernel shares: tiles of an image, mirrored neighbors, and the launch.
+"""Shared by all kernels: tiles of an image, mirrored neighbors, and the launch.
 
 Kernels see images as planes (rows, columns) one behind the other in memory. A program works on one
 tile of one image. A tile is a tuple: the index of its image, 64-bit; its rows and its columns,
@@ -63,7 +63,7 @@ def tile(rows, columns):
 
 @triton.jit
 def half_tile(rows, columns):
-    """As `tile`, of rows of one parity only: that of the program's second index."""
+    """The tile of this program, of rows of one parity only: that of its second index."""
     image, first, c = strip((rows + 1) // 2, columns, ROWS // 2)
     return image, 2 * (first + tl.arange(0, ROWS // 2)) + tl.program_id(1), c, rows, columns
 
