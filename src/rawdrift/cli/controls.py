@@ -48,10 +48,10 @@ def _spec(control: Control, args: Namespace, source: str) -> Any:
 
 
 def _run_spec(spec: Any, out: str, compute: Compute | None = None, tracker: str = "none") -> int:
-    from rawdrift.controls.run import control_of, run, write_page
+    from rawdrift.controls.run import lines, run, write_page
 
     result = run(spec, out, compute, tracker, imports.allowed())
-    for line in control_of(spec).load_page().lines(result, Path(out)):
+    for line in lines(result, out):
         print(line)
     print(f"report: {write_page(out)}")
     if result.failed:

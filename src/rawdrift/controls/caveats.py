@@ -2,14 +2,54 @@
 
 from collections.abc import Iterator
 
-from rawdrift.controls.result import Result
+from rawdrift.controls.result import Finding, Result
 from rawdrift.report import style
+from rawdrift.report.tables import span
 
 Caveat = tuple[str, str]
 
 _FEW_FOLDS = 3
 _FEW_IMAGES = 100
 _FEW_GROUPS = 10
+
+
+def line(finding: Finding) -> str:
+    """Write a finding for a terminal."""
+    return f"check first: {finding.headline} {finding.explanation}"
+
+
+def remarks(result: Result) -> Iterator[str]:
+    """Yield what a reader must know beside the headline, for a terminal."""
+    if result.expected is not None and result.expected.agrees:
+        yield as_expected(result)
+    for headline, explanation in alike(result):
+        yield f"{headline} {explanation}"
+
+
+def as_expected(result: Result) -> str:
+    """Say that the metric agrees with `Task.expected`."""
+    assert result.expected is not None  # the caller looked
+    value, measured = result.expected.value, result.expected.measured
+    return (
+        f"the {style.metric(result.metric, inside=True)} on the matched views, "
+        f"{measured.value:.3f}, agrees with the expected {value:g} (99 % interval "
+        f"{span(measured.low, measured.high, 3)})"
+    )
+
+
+def alike(result: Result) -> Iterator[Caveat]:
+    """Yield the caveat of near-duplicates."""
+    found = result.alike
+    if found is None:
+        return
+    where = "stand in several groups" if found.of_groups else "are in training and in test"
+    examples = "; ".join(", ".join(names) for names in found.examples)
+    yield (
+        f"{found.images} images are nearly the same as others and {where}.",
+        f"They count as independent, so the intervals are too narrow and a model may know its test "
+        f"images. Among {found.compared} images compared: {examples}. Look at them "
+        f"(rawdrift data describe), and give images of one scene the same group.",
+    )
 
 
 def few_folds(folds: int, compared: str) -> Iterator[Caveat]:

@@ -14,11 +14,14 @@ from tqdm import tqdm
 
 from rawdrift import files, imports
 from rawdrift.checks import InputError
+from rawdrift.controls import caveats, trust
 from rawdrift.controls import result as results
 from rawdrift.controls.control import Control
 from rawdrift.controls.gallery import Gallery
 from rawdrift.controls.material import Material, notes
 from rawdrift.controls.result import Result
+from rawdrift.controls.trust import Matched
+from rawdrift.models.chain import Develop
 from rawdrift.runs.compute import Compute
 from rawdrift.runs.executor import Failed
 from rawdrift.runs.spec import texts, to_dict, to_yaml
@@ -99,6 +102,19 @@ class Experiment(ABC, Generic[U, C, R]):
         failed: reasons by the label of a unit. Raises InputError if nothing was finished.
         """
 
+    def views(self) -> Mapping[str, Develop]:
+        """Return the views that a checkpoint is tested on as its own, by the pipeline's name, and
+        after them others that it may have been trained on. Empty for models trained here."""
+        return {}
+
+    def matched(self, units: Iterable[Finished[C]]) -> Mapping[str, Matched]:
+        """Return the answers of each model to its own views, each image once."""
+        return {}
+
+    def withhold(self, result: R) -> R:
+        """Return a result that can't be trusted, see `Result.findings`, without what is signed."""
+        return result
+
     def illustrate(self, result: R, units: Iterable[Finished[C]], pictures: Gallery) -> R:
         """Return the result with the pictures that its page shows."""
         return result
@@ -140,6 +156,9 @@ def run(
     experiment = _experiment(kind, spec, anew=True)
     for note in notes(experiment.material):
         tqdm.write(note)
+    evidence = trust.gather(experiment, spec)
+    for finding in evidence.findings:
+        tqdm.write(caveats.line(finding))
     units = {unit.name: unit for unit in experiment.units}
     records = store.records(units)
     with store, _threads(compute.unit_threads):
@@ -159,7 +178,7 @@ def run(
         experiment.material.data.check_unchanged()
         store.check_complete(name for name, unit in units.items() if unit.label not in failed)
         store.write_results(units)
-        result: Result = experiment.analyze(records, failed)
+        result: Result = _analyzed(experiment, evidence, records, failed)
         named = [Path(text) for text in texts(to_dict(spec)) if Path(text).is_absolute()]
         result = results.without_paths(result, [*named, store.folder.resolve()])
         result = experiment.illustrate(result, records, Gallery(store.folder))
@@ -168,6 +187,24 @@ def run(
         result.save(store.folder / results.SUMMARY)
         tracked.finish(result.headline())
         return result
+
+
+def _analyzed(
+    experiment: Experiment[U, C, R],
+    evidence: trust.Evidence,
+    records: Iterable[Finished[C]],
+    failed: Mapping[str, str],
+) -> R:
+    """Compute the result, with what was found about its trustworthiness."""
+    try:
+        result: R = experiment.analyze(records, failed)
+    except InputError as error:
+        reasons = [finding.headline for finding in evidence.findings]
+        raise InputError(" ".join([f"{error}.", *reasons]) if reasons else str(error)) from error
+    result = trust.examine(experiment, result, evidence, experiment.matched(records))
+    if result.findings:
+        result = experiment.withhold(result)
+    return result
 
 
 def _compute(

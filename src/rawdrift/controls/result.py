@@ -14,6 +14,7 @@ import msgspec
 from rawdrift import files
 from rawdrift.checks import InputError, choose
 from rawdrift.runs import codec
+from rawdrift.statistics.basics import Interval
 
 if TYPE_CHECKING:
     import pandas
@@ -34,6 +35,59 @@ class Split(msgspec.Struct, frozen=True):
 
     train: int
     test: int
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A reason not to trust a test: it stands in place of the headline.
+
+    kind: what was checked, see `controls.trust`. headline: a sentence. explanation: the evidence,
+    and what to check.
+    """
+
+    kind: str
+    headline: str
+    explanation: str
+
+
+class ClassScore(msgspec.Struct, frozen=True):
+    """The answers to a class. n: its images. answered: images that were given this answer.
+
+    recall, precision: with 95 % intervals; None without images, or without such answers.
+    """
+
+    label: str
+    n: int
+    answered: int
+    recall: Interval | None
+    precision: Interval | None
+
+
+class Confusion(msgspec.Struct, frozen=True):
+    """The answers of a model to its own views, by class. counts: by right class, then answer."""
+
+    model: str
+    counts: list[list[int]]
+    classes: list[ClassScore]
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """The value of the metric that the user expects, and the measured one with 99 % interval."""
+
+    value: float
+    measured: Interval
+    agrees: bool
+
+
+class Alike(msgspec.Struct, frozen=True):
+    """Images that are nearly the same and stand on both sides of a split, or in several groups.
+
+    images: how many, of those `compared`. examples: sets of names.
+    """
+
+    images: int
+    compared: int
+    of_groups: bool
+    examples: list[list[str]]
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +122,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     version: of rawdrift. spec: every setting, as plain values. metric: of the task, by which
     models are compared. failed: reasons by the label of a unit that failed.
     created, duration_s, device, precision, threads, torch: when and how units were computed.
+    findings: why the test can't be trusted, if so. confusions: of each model on its own views;
+    empty for masks. expected: see `Task.expected`. alike: near-duplicates, if there are any.
     """
 
     version: str
@@ -81,6 +137,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     precision: str
     threads: str
     torch: str
+    findings: list[Finding] = []
+    confusions: list[Confusion] = []
+    expected: Expected | None = None
+    alike: Alike | None = None
 
     @property
     def kind(self) -> str:

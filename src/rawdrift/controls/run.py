@@ -1,12 +1,12 @@
 """Run any control by its spec."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from rawdrift import files, imports
 from rawdrift.checks import InputError
-from rawdrift.controls import CONTROLS
+from rawdrift.controls import CONTROLS, caveats
 from rawdrift.controls.control import Control
 from rawdrift.controls.plan import Plan
 from rawdrift.controls.result import Result, load_result
@@ -41,6 +41,18 @@ def plan(spec: Any, out: str | Path, allow_import: Iterable[str] = ()) -> Plan:
 
     with imports.allowing([*imports.references(to_dict(spec)), *allow_import]):
         return plan.plan(control_of(spec), spec, out)
+
+
+def lines(result: Result, run: str | Path) -> Iterator[str]:
+    """Yield the findings of a run in a few lines: those of its control only if the test can be
+    trusted."""
+    for finding in result.findings:
+        yield caveats.line(finding)
+    if result.findings:
+        yield "until then no drop is reported; the page shows the measurements"
+    else:
+        yield from control_of_result(result).load_page().lines(result, Path(run))
+    yield from caveats.remarks(result)
 
 
 def control_of(spec: Any) -> Control:

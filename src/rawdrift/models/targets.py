@@ -60,6 +60,11 @@ class Targets(ABC):
     def right_outcomes(self) -> Outcomes:
         """Return the outcomes of a model that makes no mistake."""
 
+    def constant_outcomes(self) -> Outcomes | None:
+        """Return the outcomes of answers that are the same for every image, (K, N, ...), of which
+        one has the highest metric; None where such answers are not known."""
+        return None
+
     def answer(self, outcome: Any) -> str | None:
         """Return the answer to one image in words; None for an answer that has only a score."""
         return None

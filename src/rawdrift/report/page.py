@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from rawdrift.configurations import DEMOSAICING, DENOISING, SHARPENING
-from rawdrift.report import style, tables
+from rawdrift.report import confusion, style, tables
 from rawdrift.report.tables import Table, span
 
 GLOSSARY = (
@@ -35,9 +36,14 @@ def compose(
     The template has the fields of the result by name, `figure` and `table` by name, `measured`
     (the metric inside a sentence), `settings` and `has_results`, and what else is given.
     """
+    fields = msgspec.structs.asdict(result)
+    if fields["confusions"]:
+        first = fields["confusions"][0]
+        labels = [score.label for score in first.classes]
+        figures = {**figures, "confusion": partial(confusion.draw, first.counts, labels)}
+        contents = {**contents, "classes": confusion.classes(fields["confusions"])}
     for table in contents.values():
         tables.write(table, run / "tables")
-    fields = msgspec.structs.asdict(result)
     shared = {
         "figure": draw(figures, run),
         "table": contents,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rawdrift.controls.caveats import Caveat, few_groups, few_images
+from rawdrift.controls.caveats import Caveat, alike, few_groups, few_images
 from rawdrift.controls.forensics.result import ForensicsResult
 
 _FEW_SAMPLES = 32
@@ -33,6 +33,7 @@ def caveats(result: ForensicsResult) -> Iterator[Caveat]:
     for headline, explanation in few_images(result, result.tested[0], f"test images{of_model}"):
         yield headline, f"{explanation} An envelope that must hold with confidence is narrow."
     yield from few_groups(data.groups)
+    yield from alike(result)
     samples = 0 if result.sensitivity is None else result.sensitivity.samples
     if 0 < samples < _FEW_SAMPLES:
         yield (

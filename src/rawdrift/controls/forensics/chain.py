@@ -28,7 +28,7 @@ from rawdrift.models.targets import Targets
 from rawdrift.statistics.basics import Interval
 from rawdrift.statistics.estimates import estimate
 from rawdrift.statistics.guarantees import DropTest
-from rawdrift.statistics.measures import Array
+from rawdrift.statistics.measures import Array, Outcomes
 
 Distance = Literal["l2", "ssim"]
 BATCH = 64  # images in the net, at most
@@ -41,12 +41,14 @@ class Score(NamedTuple):
 
     loss, metric: of all images. distance: between its views and the default ones, mean over images.
     See `Chain`. features: (N, K), see `measures`.
+    outcomes: (N, ...), see `Targets.outcome`.
     """
 
     loss: float
     metric: float
     distance: float
     features: Array
+    outcomes: Outcomes
 
 
 class Slope(NamedTuple):
@@ -273,7 +275,7 @@ class Chain:
             raise InputError(f"the net {image} at {where}; expected finite logits")
         if not np.isfinite(metric):
             raise InputError(f"the metric {self.metric} is {metric} at {where}; expected a number")
-        return Score(loss, metric, far, features)
+        return Score(loss, metric, far, features, outcomes)
 
     def _outputs(self, targets: Targets | None) -> tuple[int, float]:
         """The number of channels of the logits, and an eighth of the mean by which the highest

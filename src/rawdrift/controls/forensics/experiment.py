@@ -9,11 +9,13 @@ images.
 import re
 import time
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
+from msgspec import structs
 from torch import nn
 
 from rawdrift import configurations, imports
@@ -42,7 +44,9 @@ from rawdrift.controls.forensics.spec import ForensicsSpec
 from rawdrift.controls.forensics.tolerance import envelope
 from rawdrift.controls.gallery import Gallery
 from rawdrift.controls.material import isp_inputs
+from rawdrift.controls.trust import Matched, joined
 from rawdrift.models import networks
+from rawdrift.models.chain import Develop
 from rawdrift.models.train import resolve_precision
 from rawdrift.runs.store import Finished
 
@@ -161,6 +165,7 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
             trajectory=[
                 Visited(v.part, v.start, v.loss, v.metric, v.distance) for v in trials.trajectory
             ],
+            outcomes=chain.baseline.outcomes.tolist(),
             features=Features(
                 default=chain.baseline.features.tolist(),
                 gradient=features(search.gradient),
@@ -231,6 +236,33 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
     ) -> ForensicsResult:
         return analyze(self.setup, units, failed)
 
+    def views(self) -> Mapping[str, Develop]:
+        if self.setup.trained_here:
+            return {}
+        own, channels = self.spec.forensics.isp, self.spec.forensics.channels
+        others = () if configurations.is_file(own) else configurations.CONFIGURATIONS
+        return {
+            configurations.label(own): Develop([deepcopy(self.setup.isp)]),
+            **{
+                name: Develop.static(name, [self.setup.camera], channels)
+                for name in others
+                if name != own
+            },
+        }
+
+    def matched(self, units: Iterable[Finished[ForensicsRecord]]) -> Mapping[str, Matched]:
+        folds = {
+            unit.record.fold: Matched(
+                np.array(self.setup.tests[unit.record.fold]), np.array(unit.record.outcomes)
+            )
+            for unit in units
+            if isinstance(unit.record, SearchRecord)
+        }
+        return {"own setting": joined(list(folds.values()))}
+
+    def withhold(self, result: ForensicsResult) -> ForensicsResult:
+        return structs.replace(result, envelope=None, signature=None)
+
     def illustrate(
         self,
         result: ForensicsResult,
@@ -246,9 +278,11 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         folder: Path,
     ) -> None:
         """Write signature.json, the signature of the envelope."""
+        (folder / SIGNATURE).unlink(missing_ok=True)  # of an earlier result
         for unit in units:
-            if isinstance(unit.record, EnvelopeRecord) and unit.record.signature is not None:
-                Signature(unit.record.signature).save(folder / SIGNATURE)
+            signature = getattr(unit.record, "signature", None)
+            if signature is not None and result.signature is not None:
+                Signature(signature).save(folder / SIGNATURE)
 
     def about(self) -> str:
         counts = ", ".join(str(len(test)) for test in self.setup.tests)

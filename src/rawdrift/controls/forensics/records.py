@@ -19,13 +19,17 @@ class Features(msgspec.Struct, frozen=True):
 
 
 class SearchRecord(Record, frozen=True, kw_only=True, tag_field="kind", tag="search"):
-    """The search of a group of parameters in one fold."""
+    """The search of a group of parameters in one fold.
+
+    outcomes: (n, ...) of the fold's images with the camera's own setting, see `Targets.outcome`.
+    """
 
     group: str
     regularization: float
     search: FoldSearch
     trajectory: list[Visited]
     features: Features
+    outcomes: list[Any]
 
     @property
     def fold(self) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rawdrift.controls.caveats import Caveat, few_folds, few_groups, few_images
+from rawdrift.controls.caveats import Caveat, alike, few_folds, few_groups, few_images
 from rawdrift.controls.optimization.findings import listed
 from rawdrift.controls.optimization.result import OptimizationResult
 
@@ -35,6 +35,7 @@ def caveats(result: OptimizationResult) -> Iterator[Caveat]:
     yield from few_folds(folds, "settings")
     yield from few_images(result, data.images)
     yield from few_groups(data.groups)
+    yield from alike(result)
     if result.epochs < _FEW_EPOCHS:
         yield (
             f"Only {result.epochs} epoch{'s' * (result.epochs > 1)}.",

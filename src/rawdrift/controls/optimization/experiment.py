@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 from msgspec import structs
 from torch import nn
@@ -39,6 +40,7 @@ from rawdrift.controls.optimization.result import Diverged, OptimizationResult
 from rawdrift.controls.optimization.settings import course_of, front_of, states
 from rawdrift.controls.optimization.spec import OptimizationSpec
 from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
+from rawdrift.controls.trust import Matched, joined
 from rawdrift.models import networks, weights
 from rawdrift.models.evaluate import answer
 from rawdrift.models.fronts import NeuralISP
@@ -190,6 +192,18 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         self, units: Iterable[Finished[OptimizationRecord]], failed: Mapping[str, str]
     ) -> OptimizationResult:
         return analyze(self.spec, self.materials, self.isp_steps, units, failed)
+
+    def matched(self, units: Iterable[Finished[OptimizationRecord]]) -> Mapping[str, Matched]:
+        """The answers after the last epoch at the highest intensity."""
+        highest = max(self.materials)
+        found: dict[str, list[Matched]] = {}
+        for unit in units:
+            record = unit.record
+            if record.intensity == highest and record.repeat == 0 and record.diverged is None:
+                test = self.materials[highest].splits[record.fold].test
+                answers = np.array(record.history[-1].outcomes)
+                found.setdefault(record.setting, []).append(Matched(test, answers))
+        return {setting: joined(parts) for setting, parts in found.items()}
 
     def illustrate(
         self,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rawdrift.controls.caveats import Caveat, few_folds, few_groups, few_images
+from rawdrift.controls.caveats import Caveat, alike, few_folds, few_groups, few_images
 from rawdrift.controls.synthesis.result import CERTAIN, SynthesisResult
 
 
@@ -19,6 +19,7 @@ def caveats(result: SynthesisResult) -> Iterator[Caveat]:
                 "compare pipelines rather than trainings.",
             )
     yield from few_images(result, data.images)
+    yield from alike(result)
     nothing = (
         f" No drop, however large, could be claimed among {result.compared} comparisons: test "
         f"on fewer pipelines and corruptions, or get more groups."

@@ -27,6 +27,7 @@ from rawdrift.controls.synthesis.result import MaskPair, SynthesisRecord, Synthe
 from rawdrift.controls.synthesis.samples import illustrate
 from rawdrift.controls.synthesis.spec import SynthesisSpec
 from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
+from rawdrift.controls.trust import Matched, joined
 from rawdrift.models import networks
 from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Develop
@@ -190,6 +191,21 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
         if name in self.isps:
             return Develop([deepcopy(self.isps[name])])  # whoever trains may move it
         return Develop.static(name, self.material.data.cameras, self.spec.synthesis.channels)
+
+    def views(self) -> Mapping[str, Develop]:
+        own = self.spec.synthesis.train[0]
+        names = () if self.trained_here else (own, *self.spec.synthesis.pipelines)
+        return {name: self._develop(name) for name in names}
+
+    def matched(self, units: Iterable[Finished[SynthesisRecord]]) -> Mapping[str, Matched]:
+        found: dict[str, list[Matched]] = {}
+        for unit in units:
+            record = unit.record
+            if record.repeat == 0:
+                answers = np.array(record.outcomes[Case("isp", record.train).key])
+                test = self.material.splits[record.fold].test
+                found.setdefault(record.train, []).append(Matched(test, answers))
+        return {train: joined(parts) for train, parts in found.items()}
 
     def line(self, record: SynthesisRecord) -> str:
         metric = next(iter(self.material.targets.measures))

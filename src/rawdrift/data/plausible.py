@@ -1,0 +1,105 @@
+"""Whether images fit their camera: the bits that they use, and the sites that are green."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rawdrift.camera.camera import Camera
+from rawdrift.cfa import PATTERNS, offsets
+from rawdrift.data.dataset import RawDataset
+
+UNUSED = 3
+"""Bits of the container that dark images may leave unused without being pointed out."""
+COMPARED = 64  # images whose green sites are compared
+MANY = 2048  # images whose largest value is looked up
+_APART = 1.5  # how much less alike the green sites of a wrong pattern are
+_AGREE = 0.9  # the share of images that must show it
+
+
+class Unused(NamedTuple):
+    """A camera whose images use the lower bits of their container only.
+
+    largest: value, in DN. bits: that hold it. of: of the container, `bit_depth`.
+    """
+
+    camera: str
+    largest: int
+    bits: int
+    of: int
+
+
+class Greens(NamedTuple):
+    """A camera whose pattern calls sites green that are less alike than the two others.
+
+    alike: the patterns that the images fit. ratio: the difference between the sites that are called
+    green, relative to that between the others; median over images.
+    """
+
+    camera: str
+    cfa: str
+    alike: tuple[str, ...]
+    ratio: float
+
+
+def unused_bits(data: RawDataset) -> Iterator[Unused]:
+    """Yield the cameras whose images leave bits of their container unused.
+
+    Either the largest value is the largest of an ADC of fewer bits, or at least `UNUSED` bits below
+    the camera's white level are never used. A camera with `adc_bits` states what is used.
+    """
+    for number, camera in enumerate(data.cameras):
+        images = _of_camera(data, number, MANY)
+        if camera.adc_bits is not None or data.mosaics.dtype.is_floating_point or not len(images):
+            continue
+        largest = max(int(data.mosaics[i].numpy().max()) for i in images)
+        largest = round(largest / data.intensity)  # of images that were dimmed
+        bits = largest.bit_length()
+        white = (camera.white_level or 1.0) * (2**camera.bit_depth - 1)
+        is_full = largest == 2**bits - 1 and data.intensity == 1 and bits > 1
+        if (is_full and largest < white - 1) or 0 < largest * 2**UNUSED <= white:
+            yield Unused(camera.name, largest, bits, camera.bit_depth)
+
+
+def wrong_greens(data: RawDataset) -> Iterator[Greens]:
+    """Yield the cameras whose two green sites are less alike than the two others.
+
+    The difference of two sites is the mean of |a - b| over cells, relative to the mean of a + b,
+    above the black level. The pairs lie on the two diagonals of a cell, so the scene makes them
+    differ equally; the green pair also has equal colors. Gray images show nothing, and where red
+    and blue are exchanged the green sites are the same.
+    """
+    for number, camera in enumerate(data.cameras):
+        images = _of_camera(data, number, COMPARED)
+        pairs = np.array([_differences(data.mosaics[i].numpy(), camera) for i in images])
+        pairs = pairs[(pairs > 0).all(1)] if len(pairs) else pairs
+        if not len(pairs):
+            continue
+        ratios = pairs[:, 0] / pairs[:, 1]
+        if np.median(ratios) > _APART and np.mean(ratios > 1) >= _AGREE:
+            greens = {*offsets(camera.cfa)[1:3]}
+            alike = tuple(p for p in PATTERNS if {*offsets(p)[1:3]} != greens)
+            yield Greens(camera.name, camera.cfa, alike, float(np.median(ratios)))
+
+
+def _of_camera(data: RawDataset, number: int, most: int) -> NDArray[np.int64]:
+    """Return the numbers of at most so many of a camera's images, spread evenly."""
+    images = np.flatnonzero(data.camera_index.numpy() == number)
+    spread = np.linspace(0, len(images) - 1, min(most, len(images)))
+    return np.asarray(images[spread.round().astype(int)])
+
+
+def _differences(mosaic: NDArray[np.generic], camera: Camera) -> tuple[float, float]:
+    """Return the difference of the sites that the camera calls green, and of the others."""
+    full = 1.0 if mosaic.dtype.kind == "f" else 2.0**camera.bit_depth - 1
+    height, width = mosaic.shape[0] // 2 * 2, mosaic.shape[1] // 2 * 2
+    cells = mosaic[:height, :width].astype(np.float64)
+    red, green, other, blue = (
+        cells[row::2, column::2] - level * full
+        for (row, column), level in zip(offsets(camera.cfa), camera.black_level, strict=True)
+    )
+    light = red.mean() + blue.mean(), green.mean() + other.mean()
+    if min(light) <= 0:
+        return 0.0, 0.0
+    return abs(green - other).mean() / light[1], abs(red - blue).mean() / light[0]
