@@ -91,7 +91,7 @@ def examine(
         findings += _of_order(material, matched)
     if not any(finding.kind == "order" for finding in findings):
         findings += _of_guesses(material, matched)
-        if material.targets.of_classes:
+        if material.targets.of_classes and not findings:
             findings += _of_recall(material, matched)
     value = spec.get("task", {}).get("expected")
     expected = None if value is None else _expected(material, float(value), matched)

@@ -295,11 +295,10 @@ class Chain:
     def _check_baseline(self) -> None:
         """Raise InputError if the model is no better than a constant answer: it can't get worse."""
         constant = 0.0
-        if self.targets.of_classes:
-            classes = np.arange(self.targets.outputs)
-            answers = classes[:, None] + np.zeros(len(self.truth), dtype=np.int64)
+        answers = self.targets.constant_outcomes()
+        if answers is not None:
             features = self.measure.features(answers, self.answers)
-            constant = float(np.max(self.measure.of(features.sum(-2))))
+            constant = float(np.nanmax(self.measure.of(features.sum(-2))))
         if not self.baseline.metric > constant:
             raise InputError(
                 f"the net reaches {self.metric} {self.baseline.metric:.3f} on the camera's own "
