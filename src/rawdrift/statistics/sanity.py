@@ -5,11 +5,12 @@ the images that would tell as much if they were independent, tests count only so
 """
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rawdrift.statistics.basics import Interval, wilson
+from rawdrift.statistics.basics import Interval
 
 Counts = NDArray[np.int64]
 
@@ -103,9 +104,14 @@ def recall_and_precision(
     """
 
     def share(right: int, of: int) -> Interval | None:
+        """Wilson's score interval (JASA 22, 1927)."""
         if not of:
             return None
-        return Interval(right / of, *wilson(right / of, max(1.0, of * size)))
+        p, n, z = right / of, max(1.0, of * size), NormalDist().inv_cdf(0.975)
+        center, half = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+        scale = 1 + z**2 / n
+        low, high = (center - half) / scale, (center + half) / scale
+        return Interval(p, max(0.0, min(p, low)), min(1.0, max(p, high)))
 
     return [
         (share(right, images), share(right, answered))
