@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 import rawdrift as rd
 from rawdrift.statistics import Estimates, Interval, estimate, measures
@@ -237,6 +239,84 @@ def ratio_of_drops(rng: Rng, images: int, one: float, other: float) -> bool:
     return interval is None or covers(interval, one / other)
 
 
+# Releases and envelopes.
+
+
+def refuses_classes(rng: Rng, changes: Changes, metric: str) -> bool:
+    """A drop of exactly the margin is not accepted."""
+    before, after = metric_before_and_after(changes, metric)
+    answers = changes.draw(rng)
+    return rd.statistics.accept(*answers, before - after, metric=metric).decision != "accept"
+
+
+def refuses_masks(rng: Rng, areas: Areas, images: int) -> bool:
+    before, after = found_of_masks(areas)
+    answers = areas.masks(rng, images)
+    return rd.statistics.accept(*answers, before - after, metric="iou").decision != "accept"
+
+
+def refuses_groups(rng: Rng, groups: Groups) -> bool:
+    before, after, group = groups.draw(rng)
+    found = rd.statistics.accept(
+        np.ones(len(group), int), before, after, 0.9 * groups.lost, groups=group.tolist()
+    )
+    return found.decision != "accept"
+
+
+class Gains(nn.Module):
+    """Is wrong where a gain of R, G or B is beyond what the two corners of the image allow, (of
+    mosaics of `with_limits`)."""
+
+    def forward(self, view: Tensor) -> Tensor:
+        x = view.clamp(min=1e-6) ** 2.2
+        fails = (x[:, :, 1, 1] > 0.3).any(1) | (x[:, :, 6, 6] < 0.3).any(1)
+        answer = torch.where(x[:, 1, 1, 6] > 0.3, 1.0, -1.0) * torch.where(fails, -1.0, 1.0)
+        return torch.stack([-answer, answer], 1)
+
+
+FLAT = rd.Camera("flat", "RGGB", (0.0,) * 4, white_balance=(1.0,) * 3, gamma=2.2)
+FLAT_ISP = rd.isp.static("bi,s,ga", FLAT).remove("sharpen").remove("denoise")
+FAILING = 0.3  # of the images, by a change of a gain of 0.2, for each gain and direction
+
+
+def with_limits(rng: Rng, images: int) -> list[tuple[Tensor, int]]:
+    """Draw mosaics that fail above a gain, and below one, for each of R, G and B."""
+    labels = np.arange(images) % 2
+    above, below = rng.random((2, images, 3))
+    high = 0.3 / np.where(above < FAILING, 1 + 0.2 * above / FAILING + 1e-5, 2.0)
+    low = 0.3 / np.where(below < FAILING, 1 - 0.2 * below / FAILING - 1e-5, 0.5)
+    mosaics = np.full((images, 8, 8), 0.1, np.float32)
+    for channel, row, column in ((0, 0, 0), (1, 0, 1), (1, 1, 0), (2, 1, 1)):
+        mosaics[:, row:4:2, column:4:2] = high[:, channel, None, None]
+        mosaics[:, 4 + row :: 2, 4 + column :: 2] = low[:, channel, None, None]
+    mosaics[:, :4, 4:] = np.where(labels, 0.7, 0.1)[:, None, None]
+    return [*zip(torch.from_numpy(mosaics), labels.tolist(), strict=True)]
+
+
+def envelope_holds(rng: Rng, images: int, axes: int, max_drop: float) -> bool:
+    """All ends, the corners of the box and the share of cameras that lose too much."""
+    names = [f"white_balance.gains[{i}]" for i in range(axes)]
+    space = rd.forensics.ParameterSpace.around(FLAT_ISP, dict.fromkeys(names, (0.8, 1.2)))
+    safe = rd.forensics.envelope(
+        Gains(), FLAT_ISP, with_limits(rng, images), space, max_drop=max_drop, cameras=60,
+        seed=int(rng.integers(2**31)),
+    )  # fmt: skip
+
+    def loss(gains: Array) -> Array:
+        """The drop of the population at gains (..., D)."""
+        return 1 - (1 - FAILING * np.abs(gains - 1) / 0.2).prod(-1)
+
+    most = max_drop + 1e-4
+    ends = [end for one in safe.tolerances.values() for end in (one.low, one.high)]
+    low, high = np.array([*safe.box.values()]).T
+    drawn = rng.uniform(low, high, (5000, axes))
+    return bool(
+        loss(np.array(ends)[:, None]).max() <= most
+        and loss(np.where(high - 1 > 1 - low, high, low)) <= most
+        and (loss(drawn) > most).mean() <= safe.validation.share.high
+    )
+
+
 def metric_of_classes(rng: Rng, changes: Changes, metric: str) -> bool:
     truth, before, _ = changes.draw(rng)
     of_classes = measures.classification(max(2, len(changes.counts)))[metric]
@@ -322,6 +402,15 @@ def drop_of_search(rng: Rng, images: int) -> bool:
     return covers(found.drop, 0.0)
 
 
+RELEASES = [
+    ("accuracy", Changes((300,), 0.95, 0.02, 0.0)),
+    ("accuracy", Changes((1000,), 0.9, 0.05, 0.25)),
+    ("balanced accuracy", Changes((300, 20), 0.95, (0.0, 0.2), 0.0)),
+    ("balanced accuracy", Changes((300, 8), 0.95, (0.0, 0.3), 0.0)),
+    ("balanced accuracy", Changes((200, 200), 0.9, (0.2, 0.0), (0.0, 0.1))),
+    ("macro F1", Changes((200, 200), 0.9, 0.1, 0.0)),
+    ("macro F1", Changes((300, 20), 0.95, (0.0, 0.3), 0.0)),
+]
 SHARES = [  # right before, of these lost, of the wrong ones won
     (0.98, 0.02, 0.2), (0.99, 0.0, 0.0), (0.9, 0.05, 0.0), (0.8, 0.1, 0.4), (0.95, 0.3, 0.1),
     (1.0, 0.03, 0.0),
@@ -418,6 +507,25 @@ def _claims() -> Iterator[Claim]:
     for n in (60, 100, 300):
         what = f"drop at a setting that was searched for, {n} images, none harms the network"
         yield Claim(what, partial(drop_of_search, images=n), 400)
+
+    for metric, x in RELEASES:
+        name = metric.replace(" ", "_").lower()
+        what = f"a drop of {metric} of the margin is not accepted, {_images(x.counts)} images: "
+        what += f"{_percent(x.lost)} of right ones lost, {_percent(x.won)} of others won"
+        yield Claim(what, partial(refuses_classes, changes=x, metric=name))
+    for metric, x in MASKS[:4]:
+        what = f"a drop of {metric} of the margin is not accepted, 150 masks of area ({x.sigma:g}):"
+        what += f" each loses up to {_percent(x.each)}, {_percent(x.rare)} all"
+        yield Claim(what, partial(refuses_masks, areas=x, images=150), 1000)
+    for sizes, alike, lost in GROUPS:
+        x = Groups(45, sizes, alike, lost)
+        what = f"45 {sizes} groups, intraclass correlation {alike:g}"
+        what = f"a drop of accuracy of the margin is not accepted, {what}: {_percent(lost)} lost"
+        yield Claim(what, partial(refuses_groups, groups=x))
+    for images, axes, most in ((210, 1, 0.02), (250, 3, 0.02), (120, 2, 0.1)):
+        what = f"envelope of {axes} gains with a drop of {most:g}, {images} images"
+        holds = partial(envelope_holds, images=images, axes=axes, max_drop=most)
+        yield Claim(what, holds, 400)
 
 
 CLAIMS = [*_claims()]

@@ -136,7 +136,7 @@ DEMO = ForensicsSpec(
         folds=3, models=1, images=80, groups=["all"], regularizations=[0], restarts=2, steps=4,
         space={"white_balance.gains[2]": 0.2, "color_correction.hue": [-20, 20],
                "gamma.gamma": 0.2},
-        rivals=["random"], samples=0, max_drop=0.15, cameras=100,
+        rivals=["random"], samples=0, max_drop=0.15, cameras=50,
     ),
     task=Task(epochs=8, lr=1e-3),
 )  # fmt: skip
