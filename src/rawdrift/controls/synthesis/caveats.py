@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from rawdrift.controls.caveats import Caveat, alike, few_folds, few_groups, few_images
-from rawdrift.controls.synthesis.result import CERTAIN, SynthesisResult
+from rawdrift.controls.synthesis.result import CERTAIN, SynthesisResult, Worst
+from rawdrift.report import style
 
 
 def caveats(result: SynthesisResult) -> Iterator[Caveat]:
@@ -53,9 +54,12 @@ def is_too_few(result: SynthesisResult) -> bool:
     return result.compared * 2.0 ** (1 - units) >= CERTAIN
 
 
-def doubt(result: SynthesisResult) -> str:
-    """What to say about a drop that is not claimed."""
+def doubt(result: SynthesisResult, worst: Worst) -> str:
+    """What to say about a drop that is not claimed, and what the data rule out."""
+    said = "which is not shown to be more than chance"
     if is_too_few(result):
         units = "images" if result.data.groups is None else "groups"
-        return f"which so few {units} cannot tell from chance"
-    return "which may be chance"
+        said = f"which so few {units} cannot tell from chance"
+    if worst.high is None or worst.high >= 1:
+        return f"{said}; no drop is ruled out"
+    return f"{said}; one of more than {style.number(worst.high, 3)} is ruled out"

@@ -31,7 +31,7 @@ def write(run: Path, result: SynthesisResult) -> str:
         caveats=caveats(result),
         cases={kind: _case(result, worst, run) for kind, worst in result.worst.items()},
         compared=result.compared,
-        doubt=doubt(result),
+        doubt=partial(doubt, result),
         left_out_pipelines=[
             name
             for name in result.spec.get("synthesis", {}).get("train", ())
@@ -62,7 +62,7 @@ def lines(result: SynthesisResult, run: Path) -> Iterator[str]:
         mean = average[kind]
         drop = f"{style.number(mean.value, 3)} ({span(mean.low, mean.high, 3)})"
         tested = style.case(worst.test, worst.severity)
-        remark = "" if worst.is_drop else f", {doubt(result)}"
+        remark = "" if worst.is_drop else f", {doubt(result, worst)}"
         yield (
             f"{tests}, {metric} drops by {drop} on average; the largest drop, "
             f"{style.number(worst.drop, 3)} ({span(worst.low, worst.high, 3)}), from "
