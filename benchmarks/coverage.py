@@ -378,8 +378,6 @@ def no_gain(rng: Rng, seeds: Seeds) -> bool:
 def drop_of_search(rng: Rng, images: int) -> bool:
     """Search for a setting that harms a network which none harms: it is right for 4 of 5 images at
     every setting, for others at each. Whether the drop is said to be 0, which it is."""
-    import torch
-    from torch import nn
 
     class Hashed(nn.Module):
         def forward(self, view: Any) -> Any:

@@ -442,7 +442,10 @@ BAD = {
     "pipeline": (["--forensics.isp", "xx"], "bi,s,me"),
     "nothing to lose": (["--task.model", "import:sweep_nets.constant"], "there is nothing to lose"),
     "NaN": (["--task.model", "import:sweep_nets.broken"], "NaN or infinity"),
-    "a net for others": (["--task.model", "import:sweep_nets.pixels"], "expected logits of shape (1, 2)"),
+    "a net for others": (
+        ["--task.model", "import:sweep_nets.pixels"],
+        "expected logits of shape (1, 2)",
+    ),
 }
 
 
