@@ -42,7 +42,7 @@ class Setup:
         if len(data.cameras) > 1:
             names = ", ".join(camera.name for camera in data.cameras[:3])
             raise InputError(
-                f"forensics takes the data of one camera, got {len(data.cameras)} ({names}, ...); "
+                f"forensics takes the data of one camera, got those of {names}, ...; "
                 f"for raw files of one camera with their own white balance, put a camera.toml that "
                 f"serves all into the folder; put images of other cameras into other folders"
             )
