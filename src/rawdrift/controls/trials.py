@@ -114,6 +114,8 @@ def _better(given: Trial, others: list[Trial]) -> Trial | None:
     """Return the trial with the best answers, if they are better than the given input's."""
 
     def is_better(trial: Trial) -> bool:
+        if given.divergence is not None and (trial.divergence or 0.0) > given.divergence:
+            return False  # the network knows the given input better: something else is wrong
         if trial.low > 0 and trial.value - given.value >= GAIN:
             return True
         if trial.kind == "pipeline" or given.divergence is None or trial.divergence is None:
