@@ -34,6 +34,7 @@ DIVERGENCE = 0.3
 """The divergence of the input of the first batch normalization from what it remembers, in nats,
 from which on the input is another; trained networks have less than 0.05 on what they know."""
 CLOSER = 0.1  # the divergence of an input that fits, relative to the present one
+SAME = 0.05  # by how much divergences of inputs that are known equally well differ
 _FEW_GROUPS = 8  # fewer count as images
 
 Kind = Literal["given", "normalization", "cfa", "bits", "pipeline"]
@@ -114,7 +115,7 @@ def _better(given: Trial, others: list[Trial]) -> Trial | None:
     """Return the trial with the best answers, if they are better than the given input's."""
 
     def is_better(trial: Trial) -> bool:
-        if given.divergence is not None and (trial.divergence or 0.0) > given.divergence:
+        if given.divergence is not None and (trial.divergence or 0.0) > given.divergence + SAME:
             return False  # the network knows the given input better: something else is wrong
         if trial.low > 0 and trial.value - given.value >= GAIN:
             return True
