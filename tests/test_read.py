@@ -292,3 +292,11 @@ def test_no_camera_in_a_file_without_metadata(tmp_path):
     np.save(tmp_path / "raw.npy", mosaic())
     with pytest.raises(rd.InputError, match="no camera metadata"):
         rd.Camera.from_file(tmp_path / "raw.npy")
+
+
+def test_a_camera_is_not_taken_by_its_name(tmp_path):
+    np.save(tmp_path / "a.npy", mosaic())
+    with pytest.raises(
+        rd.InputError, match="must be a rawdrift.Camera, got 'raw-drone'.*Camera.load"
+    ):
+        rd.read_raw(tmp_path / "a.npy", camera="raw-drone")

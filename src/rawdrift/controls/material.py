@@ -77,7 +77,7 @@ def notes(material: Material) -> list[str]:
     more = f", and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     order = [f"outputs of the network, in order: {', '.join(names[:_NAMED])}{more}"]
     left_out = [f"left out: label {name!r}, {why}" for name, why in material.data.left_out.items()]
-    return [*(order if len(names) > 1 else ()), *left_out]
+    return [*(order if len(names) > 1 else ()), *left_out, *material.data.to_check()]
 
 
 def training_seed(seed: int, fold: int, repeat: int = 0) -> int:
@@ -104,6 +104,7 @@ def about(spec: Data, material: Material) -> Dataset:
         task=targets.kind,
         classes=counts,
         outputs=list(targets.names),
+        to_check=data.to_check(),
         left_out=dict(data.left_out),
         groups=None if data.groups is None else len(set(data.groups)),
         cameras=[camera.name for camera in data.cameras],

@@ -94,7 +94,8 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     """The images, classes and folds of an experiment in numbers.
 
     task: "classification" or "segmentation". classes: images by label. outputs: names of the
-    network's outputs, in order. left_out: reasons by label.
+    network's outputs, in order. left_out: reasons by label. to_check: what to check about how files
+    were read, and about names.
     groups: how many, None without groups. majority: of classification alone.
     """
 
@@ -112,6 +113,7 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     majority: Majority | None
     splits: list[Split]
     outputs: list[str] = []
+    to_check: list[str] = []
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):

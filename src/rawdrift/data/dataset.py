@@ -14,7 +14,6 @@ from torch import Tensor
 from rawdrift import files
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
-from rawdrift.data.bits import BitsInUse
 from rawdrift.data.frame import Frame, Row
 from rawdrift.data.names import look_alike, shown
 
@@ -174,19 +173,13 @@ class RawDataset:
             groups=None if self.groups is None else tuple(self.groups[i] for i in index),
         )
 
-    def findings(self) -> list[str]:
-        """Return what the user should check: how images were read, idle bits, look-alike names."""
-        found = list(self.notes)
-        for number, camera in enumerate(self.cameras):
-            bits = BitsInUse(camera)
-            indices = torch.nonzero(self.camera_index == number).flatten()
-            for part in indices.split(_CHUNK):
-                bits.add(self.mosaics[part].numpy())
-            if self.intensity == 1.0 and (idle := bits.upper()):
-                found.append(idle)
-        for what, names in (("labels", self.classes), ("groups", self.groups or ())):
-            found += [f"{what} look alike: {shown(names)}" for names in look_alike(names)]
-        return found
+    def to_check(self) -> list[str]:
+        """Return what the user should check: how images were read, and names that look alike."""
+        named = (("labels", self.classes), ("groups", self.groups or ()))
+        alike = [
+            f"{what} look alike: {shown(n)}" for what, names in named for n in look_alike(names)
+        ]
+        return [*self.notes, *alike]
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of all that results depend on, to notice data that have changed.
