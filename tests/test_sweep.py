@@ -41,6 +41,9 @@ from torch import nn
 def pixels(classes):
     return nn.Conv2d(3, classes, 3, padding=1)
 
+def wider(classes):
+    return nn.Sequential(nn.Conv2d(3, 8, 7, padding=3), nn.ReLU(), nn.Conv2d(8, classes, 7, padding=3))
+
 def blocks(classes):
     return nn.Sequential(nn.Conv2d(3, 4, 3, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
                          nn.Flatten(), nn.Linear(4, classes))
@@ -365,14 +368,14 @@ def test_a_metric_of_ones_own_is_searched_shown_and_signed(tmp_path):
 
 def test_masks_are_searched_too(tmp_path):
     spec = ForensicsSpec(
-        Data("synthetic-drone", images=24, size=32),
+        Data("synthetic-microscopy", images=24, size=32),
         replace(
             SETTINGS, metric="dice", groups=["each"], regularizations=[0], images=8,
             models=1, samples=0, envelope=False,
         ),
         Task(
-            "import:sweep_nets.pixels",
-            kind="segmentation", loss="cross_entropy", epochs=4, batch_size=8, lr=3e-2,
+            "import:sweep_nets.wider",
+            kind="segmentation", loss="cross_entropy", epochs=40, batch_size=8, lr=3e-2,
             precision="32",
         ),
     )  # fmt: skip
@@ -537,6 +540,7 @@ def test_the_page_has_all_figures_and_tables_and_is_the_same_every_time(finished
     assert (run / "report.html").read_text() == page
     names = {path.stem for path in (run / "figures").glob("*.svg")}
     assert names == {
+        "confusion",
         "regularization", "distance", "samples", "stages", "trajectory", "methods", "sobol",
         "curves", "envelope",
     }  # fmt: skip

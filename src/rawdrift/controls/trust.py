@@ -251,7 +251,7 @@ def _guess(material: Material, one: Matched) -> str | None:
     many = values.influence.shape[-1] >= _FEW_GROUPS
     if value > guess and (not many or (gain.low or 0) > 0):
         return None
-    return f"The {name} is {value:.3f}; the same mask for every image gets {guess:.3f}."
+    return f"The {name} is {value:.3f}; a mask that ignores the image gets {guess:.3f}."
 
 
 def _of_recall(material: Material, matched: Mapping[str, Matched]) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from rawdrift.statistics import measures
 from rawdrift.statistics.measures import Measure, Outcomes
 
 _LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+_AT_ONCE = 64  # images
 
 
 @final
@@ -88,23 +89,25 @@ class Segmentation(Targets):
         return pixels.unsqueeze(-1).expand(-1, -1, 3).numpy()
 
     def constant_outcomes(self) -> Outcomes:
-        """A class everywhere, and the most frequent class at each pixel. Binary: where the object
-        is more frequent than some share."""
+        """A class everywhere, and the most frequent class of all other images at each pixel.
+        Binary: where the object is more frequent there than some share."""
         numbers = range(max(2, self.outputs))
-        share = torch.stack([(self.values == c).float().mean(0) for c in numbers])
-        if self.outputs == 1:
-            masks = [(share[1] > level).long() for level in (-1, *_LEVELS)]
-        else:
-            everywhere = [torch.full_like(share[0], c).long() for c in numbers]
-            masks = [*everywhere, share.argmax(0)]
-        return np.stack([self._outcomes_of(mask) for mask in masks])
+        total = torch.stack([(self.values == c).sum(0) for c in numbers])[:, None]
+        others = max(1, len(self.values) - 1)
+        parts = []
+        for values in self.values.split(_AT_ONCE):
+            share = (total - torch.stack([values == c for c in numbers]).int()) / others
+            if self.outputs == 1:
+                masks = [(share[1] > level).long() for level in (-1, *_LEVELS)]
+            else:
+                masks = [*(torch.full_like(values, c) for c in numbers), share.argmax(0)]
+            parts.append(torch.stack([self._outcomes_of(mask, values) for mask in masks]))
+        return torch.cat(parts, dim=1).numpy()
 
-    def _outcomes_of(self, mask: Tensor) -> Outcomes:
-        """Return the outcomes (N, C, 3) of the same mask (H, W) for every image."""
+    def _outcomes_of(self, masks: Tensor, values: Tensor) -> Tensor:
+        """Return the outcomes (n, C, 3) of masks (n, H, W), where `values` are right."""
         classes = [1] if self.outputs == 1 else range(self.outputs)
-        predicted = mask.expand_as(self.values)
-        parts = [_overlap(predicted == c, self.values == c) for c in classes]
-        return torch.stack(parts, dim=1).numpy()
+        return torch.stack([_overlap(masks == c, values == c) for c in classes], dim=1)
 
     def more_scores(self, outcomes: Outcomes, images: NDArray[Any]) -> dict[str, float]:
         """IoU and Dice with 1 for an empty mask that was predicted empty, and image_iou and

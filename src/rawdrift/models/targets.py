@@ -61,8 +61,8 @@ class Targets(ABC):
         """Return the outcomes of a model that makes no mistake."""
 
     def constant_outcomes(self) -> Outcomes | None:
-        """Return the outcomes of answers that are the same for every image, (K, N, ...), of which
-        one has the highest metric; None where such answers are not known."""
+        """Return the outcomes of answers that ignore the image, (K, N, ...), of which one has the
+        highest metric; None where such answers are not known."""
         return None
 
     def answer(self, outcome: Any) -> str | None:

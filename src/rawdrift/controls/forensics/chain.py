@@ -302,7 +302,7 @@ class Chain:
         if not self.baseline.metric > constant:
             raise InputError(
                 f"the net reaches {self.metric} {self.baseline.metric:.3f} on the camera's own "
-                f"views, no more than an answer that is always the same ({constant:.3f}): there "
+                f"views, no more than an answer that ignores the image ({constant:.3f}): there "
                 f"is nothing to lose; check the net, its normalization and the labels"
             )
 
