@@ -452,19 +452,43 @@ def test_a_hostile_archive_from_a_record_ends_in_one_line(server, tmp_path, caps
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
-def test_every_kind_of_tar_is_unpacked_and_what_is_there_is_replaced(mode, tmp_path):
+def test_every_kind_of_tar_is_unpacked_beside_what_is_there(mode, tmp_path):
     name = "a.tar" + mode[1:].replace(":", ".")
     archive = a_tar(
         tmp_path / name, ("d/", b"", tarfile.DIRTYPE, ""), ("d/f", FILLER, PLAIN, ""), mode=mode
     )
     (tmp_path / "to/d").mkdir(parents=True)
-    (tmp_path / "to/d/f").write_text("old")
+    (tmp_path / "to/d/f").write_bytes(FILLER)  # of an attempt that was killed
     (tmp_path / "to/d/other").write_text("stays")
     told = []
     unpack(archive, tmp_path / "to", tmp_path, told.append)
     assert (tmp_path / "to/d/f").read_bytes() == FILLER
     assert files_below(tmp_path / "to") == {"d/f", "d/other"}
     assert sum(told) == len(FILLER)
+
+
+@pytest.mark.parametrize("what", ["file", "folder link", "work folder", "work link", "lock"])
+def test_nothing_of_the_users_is_replaced_or_removed(what, server, microscopy, tmp_path, capsys):
+    root, other = tmp_path / "root", tmp_path / "other"
+    root.mkdir()
+    other.mkdir()
+    mine = {
+        "file": root / "microscopy/README.bin",
+        "work folder": root / ".fetch-raw-microscopy/notes.txt",
+        "lock": root / ".fetch-raw-microscopy.lock",
+    }.get(what, other / "notes.txt")
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_bytes(b"mine")
+    if what == "folder link":
+        (root / "microscopy").symlink_to(other)
+    if what == "work link":
+        (root / ".fetch-raw-microscopy").symlink_to(other)
+    server.hold(microscopy__zip=microscopy)
+    code = command("raw-microscopy", root, server.record)
+    error = capsys.readouterr().err
+    assert (code, error.count("\n")) == ((0, 0) if what == "work folder" else (2, 1)), error
+    assert mine.read_bytes() == b"mine"
+    assert [path.name for path in other.iterdir()] == ["notes.txt"] * ("link" in what)
 
 
 def test_what_macos_adds_is_left_out(tmp_path):

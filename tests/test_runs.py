@@ -192,7 +192,10 @@ def test_nothing_is_written_through_a_link(name, tmp_path):
     path = run / name
     path.unlink(missing_ok=True) if not path.is_dir() else path.rmdir()
     path.symlink_to(other / "a.json" if path.suffix or name == ".lock" else other)
-    with pytest.raises(rd.InputError, match=f"{name} is a link to .*other"), store(run):
+    with (
+        pytest.raises(rd.InputError, match=f"{name} is (a link to .*other|in the way)"),
+        store(run),
+    ):
         pass
     assert [path.name for path in other.iterdir()] == ["a.json"]
     assert (other / "a.json").read_text() == "mine"
@@ -200,7 +203,7 @@ def test_nothing_is_written_through_a_link(name, tmp_path):
 
 def test_a_lock_of_somebody_else_is_left_alone(tmp_path):
     (tmp_path / ".lock").write_text("mine")
-    with pytest.raises(rd.InputError, match="is not empty and no run"):
+    with pytest.raises(rd.InputError, match="lock is in the way and was not made"):
         store(tmp_path)
     assert (tmp_path / ".lock").read_text() == "mine"
 

@@ -1,5 +1,6 @@
 """Write files and folders that are either complete or absent."""
 
+import filecmp
 import hashlib
 import os
 import re
@@ -9,9 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from rawdrift.checks import InputError
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 _OURS = ".rawdrift-"
 """What the names of temporary files begin with."""
@@ -89,7 +93,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     and is not an empty folder, if another process is writing it, or if somebody else's folder has
     the name of the hidden one.
     """
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
     path = path.absolute()
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
@@ -106,9 +110,9 @@ def new_folder(path: Path) -> Iterator[Path]:
                 f"{partial} is in the way and was not made by rawdrift; rename it, or choose "
                 f"another name than {path.name}"
             ) from None
-    lock = FileLock(marker, timeout=0)
+    held = lock(marker)
     try:
-        lock.acquire()
+        held.acquire()
     except Timeout:
         raise InputError(f"another process is writing {path}; wait for it") from None
     try:
@@ -128,7 +132,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         _name(error, path)
         raise
     finally:
-        lock.release()
+        held.release()
 
 
 def plain_cell(value: object) -> object:
@@ -139,6 +143,30 @@ def plain_cell(value: object) -> object:
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
     is_number = re.fullmatch(r"[+-]?\d+(\.\d+)?", text)
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) and not is_number else text
+
+
+def place(path: Path, root: Path, name: Path) -> None:
+    """Move a file to `root / name`, in one step. Raises InputError if something else is there, or
+    if a link leads elsewhere; the same bytes may be there already."""
+    target = root / name
+    make_folder(target.parent)
+    if not target.parent.resolve().is_relative_to(root.resolve()):
+        raise InputError(f"{target.parent} is a link to another place; remove it")
+    if target.is_symlink() or (target.exists() and not filecmp.cmp(path, target, shallow=False)):
+        raise InputError(
+            f"{target} exists already, and is not the file that would be written there; choose an "
+            f"empty folder, or move it away"
+        )
+    path.replace(target)
+
+
+def lock(path: Path) -> "FileLock":
+    """Return the lock of a file, which is empty. Raises InputError if something else is there."""
+    from filelock import FileLock  # not for commands that write nothing
+
+    if path.is_symlink() or (path.exists() and (not path.is_file() or path.stat().st_size)):
+        raise InputError(f"{path} is in the way and was not made by rawdrift; rename it")
+    return FileLock(path, timeout=0)
 
 
 def check_no_links(folder: Path) -> None:

@@ -14,12 +14,14 @@ from errno import EINVAL
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, NamedTuple, Self
 
+from rawdrift import files
 from rawdrift.checks import InputError
 
 # Raw images shrink to a half or a tenth, and masks are a small part. What grows more is a bomb.
 MAX_RATIO = 100
 MAX_FILES = 200_000
 MAX_HEADER = 1 << 20  # bytes
+SCRATCH = ".rawdrift-"  # what the names of folders to unpack in begin with
 
 _SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _EXTENDING = (
@@ -82,7 +84,7 @@ def unpack(archive: Path, folder: Path, scratch: Path, on_bytes: OnBytes = lambd
 def _unpack(
     archive: Path, folder: Path, scratch: Path, on_bytes: OnBytes, budget: _Budget, depth: int
 ) -> None:
-    with tempfile.TemporaryDirectory(dir=scratch) as temporary:
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=scratch) as temporary:
         staging = Path(temporary)
         try:
             for entry in _zipped(archive) if archive.suffix.lower() == ".zip" else _tarred(archive):
@@ -157,11 +159,9 @@ def _write(entry: _Entry, archive: Path, staging: Path) -> bool:
 
 
 def _merge(source: Path, target: Path) -> None:
-    """Move all files of a folder into another, each in one step."""
+    """Move all files of a folder into another, each in one step; see `files.place`."""
     for path in sorted(path for path in source.rglob("*") if path.is_file()):
-        destination = target / path.relative_to(source)
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(destination)
+        files.place(path, target, path.relative_to(source))
 
 
 def _stem(archive: Path) -> str:

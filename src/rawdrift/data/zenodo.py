@@ -7,7 +7,7 @@ neither mirrors nor retries, and trusts the names in a record.
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -15,16 +15,17 @@ from urllib.parse import urljoin, urlsplit
 
 import pooch
 import requests
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from tqdm import tqdm
 
 from rawdrift import files
 from rawdrift.checks import InputError, choose
 from rawdrift.data import raw_drone, raw_microscopy
-from rawdrift.data.archive import is_archive, unpack
+from rawdrift.data.archive import SCRATCH, is_archive, unpack
 from rawdrift.data.download import TIMEOUT, Resuming, explain, open_session
 
 RECORD = "https://zenodo.org/api/records/5235536"
+FILES = "files"  # the folder, in that of a fetch, of what is downloaded
 _PAGE = "https://doi.org/10.5281/zenodo.5235536"
 
 # Parts of the names of a dataset's files: the names in the record are not known here.
@@ -65,6 +66,9 @@ def fetch(dataset: str, root: Path, record: str = RECORD) -> bool:
         with _or_by_hand(dataset, root):
             remote = read_record(session, record)
         files.make_folder(work)
+        files.check_no_links(work)
+        if work.is_symlink():
+            raise InputError(f"{work} is a link to another place; remove it")
         for candidates in _candidates(remote, dataset):
             missing = [file for file in candidates if not _done(work, file).exists()]
             _check_room(missing, work)
@@ -79,8 +83,20 @@ def fetch(dataset: str, root: Path, record: str = RECORD) -> bool:
         with _or_by_hand(dataset, root):
             if why := _missing(dataset, root):
                 raise InputError(f"{record} has been fetched, but {why}")
-        shutil.rmtree(work)
+        _clean(work)
     return True
+
+
+def _clean(work: Path) -> None:
+    """Remove what fetching has left in its folder, and the folder if nothing else is in it."""
+    for path in work.iterdir():
+        if path.suffix in (".part", ".done"):
+            path.unlink()
+        elif path.name.startswith(SCRATCH):
+            shutil.rmtree(path)
+    for folder in (work / FILES, work):
+        with suppress(OSError):  # something of the user's is in it
+            folder.rmdir()
 
 
 def read_record(session: requests.Session, url: str) -> list[RemoteFile]:
@@ -143,7 +159,7 @@ def _download(session: requests.Session, file: RemoteFile, work: Path) -> Path:
     pooch.get_logger().setLevel("WARNING")  # there is a progress bar
     with _bar(file.size, file.name) as bar:
         download = Resuming(session, _part(work, file), file.size, bar.update)
-        folder = work / "files"
+        folder = work / FILES
         try:
             path = pooch.retrieve(file.url, file.checksum, file.name, folder, downloader=download)
             return Path(path)
@@ -163,7 +179,7 @@ def _place(path: Path, root: Path, work: Path) -> None:
         with _bar(None, f"unpacking {path.name}") as bar:
             unpack(path, root, work, bar.update)
     else:
-        path.replace(root / path.name)
+        files.place(path, root, Path(path.name))
 
 
 def _part(work: Path, file: RemoteFile) -> Path:
@@ -210,7 +226,7 @@ def _or_by_hand(dataset: str, root: Path) -> Iterator[None]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    lock = FileLock(path, timeout=0)
+    lock = files.lock(path)
     try:
         lock.acquire()
     except Timeout:

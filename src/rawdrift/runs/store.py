@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any, Generic, Self, TypeVar
 
 import msgspec
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from rawdrift import files
 from rawdrift.checks import InputError
@@ -78,7 +78,7 @@ class Store(Generic[C]):
         self.spec = spec
         self.columns = tuple(columns)
         self._type = Finished[record]  # type: ignore[valid-type]
-        self._lock = FileLock(folder / ".lock", timeout=0)
+        self._lock = files.lock(folder / ".lock")
         self._check(to_dict(spec))
 
     def __enter__(self) -> Self:
@@ -229,5 +229,4 @@ class Records(Generic[C]):
 
 def _is_ours(path: Path) -> bool:
     """What a run that was killed at its very beginning may have left."""
-    lock = path.name == ".lock" and path.is_file() and path.stat().st_size == 0
-    return lock or files.is_leftover(path)
+    return path.name == ".lock" or files.is_leftover(path)
