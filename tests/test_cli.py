@@ -508,7 +508,7 @@ def test_a_class_path_in_a_config_file_is_no_field(tmp_path, capsys):
     config = tmp_path / "config.yaml"
     config.write_text("data:\n  class_path: os.system\n  init_args: {name: x}\n")
     command = ["synthesis", "--config", config, "--out", tmp_path / "run", "--dry_run"]
-    assert "class_path is not a field; a configuration gives" in fails(command, capsys)
+    assert "class_path is not a field of a spec" in fails(command, capsys)
 
 
 def test_an_import_that_is_not_allowed_is_refused_by_the_name_of_the_option(tmp_path, capsys):
@@ -534,3 +534,38 @@ def test_version_and_help(capsys):
     assert rd.__version__ in capsys.readouterr().out
     assert main(["--help"]) == 0
     assert "synthesis" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: {class_path: trap.Data}", "class_path is not a field"),
+        ("data: trap.Data", "data is 'trap.Data'; expected its fields"),
+        ("task: other.yaml", "task is 'other.yaml'; expected its fields"),
+        ("config: other.yaml", "config is not a field"),
+        ("seed: 0x_", "is not readable as a spec"),
+        ("seed: !foo 1", "is not readable as a spec"),
+        ("[1, 2]", "holds no fields"),
+    ],
+)
+def test_a_file_of_settings_imports_nothing_and_names_no_other_file(
+    text, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "trap.py").write_text("open('trace', 'w')")
+    (tmp_path / "other.yaml").write_text("a: &a [1]\nb: *a\n")
+    (tmp_path / "spec.yaml").write_text(f"{text}\noptimization: {{folds: 2}}\n")
+    (tmp_path / "c.yaml").write_text(text)
+    assert message in fails(
+        ["synthesis", "--config", "c.yaml", "--dry_run", "--out", "run"], capsys
+    )
+    if text != "[1, 2]":
+        assert message in fails(["export", ".", "frozen-1-fold1", "--out", "m.onnx"], capsys)
+    assert "takes no value" in fails(["synthesis", "--data", "other.yaml", "--out", "run"], capsys)
+    assert not (tmp_path / "trace").exists()
+
+
+def test_code_of_the_user_that_exits_is_an_error(own_module, capsys):
+    own_module("leaving", "import sys\ndef images(spec):\n    sys.exit(0)\n")
+    command = ["data", "describe", "--data.name", "import:leaving.images"]
+    assert "ended the program: sys.exit(0)" in fails(command, capsys)

@@ -149,6 +149,22 @@ def test_a_ratio_is_bounded_where_its_divisor_is_above_zero():
     assert ratio(drops[0], (right - right)[0]) is None
 
 
+def test_a_ratio_of_drops_whose_weights_differ_has_an_interval_or_none():
+    """One prediction that is much larger than all masks makes the weight of one drop alone grow."""
+    found = []
+    for size in (100, 1000, 20_000):
+        counts = np.zeros((3, 60, 1, 3), np.int64)
+        counts[..., 2], counts[0] = 100, 100  # masks of 100 pixels, and they are all found
+        counts[1, :, :, :2], counts[2, :, :, :2] = 85, 80
+        counts[2, 0, :, 1] = size
+        iou = measures.segmentation()["iou"]
+        values = estimate(iou, iou.features(counts, np.zeros(60, int)), np.arange(60))
+        drops = [(values[:1] - values[k : k + 1])[0] for k in (2, 1)]
+        found.append(ratio(*drops))
+    assert found[0].low < found[0].value < found[0].high
+    assert found[-1] is None
+
+
 def test_intervals_hold_their_value_and_grow_with_confidence():
     rng = np.random.default_rng(3)
     for share in (0.0, 0.02, 0.5, 1.0):

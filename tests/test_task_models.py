@@ -12,7 +12,7 @@ from torch import nn
 import rawdrift as rd
 from rawdrift import files
 from rawdrift.models import networks, weights
-from rawdrift.models.chain import layout
+from rawdrift.models.chain import Normalize, layout
 from rawdrift.models.classification import Classification
 from rawdrift.models.segmentation import Segmentation
 from rawdrift.models.spec import Task
@@ -311,6 +311,37 @@ def test_an_infinite_mask_of_the_network_itself_is_no_flaw(tmp_path, own_module)
     networks.load_checkpoint(
         Task("import:masked.net", checkpoint=str(tmp_path / "c.pt")), labels(3)
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: {f"module.{k}": v for k, v in state.items()}, None),
+        (lambda state: {**state, "0.mean": state["0.mean"].reshape(1, 3, 1, 1)}, None),
+        (lambda state: {**state, "0.std": torch.zeros(3)}, "0.mean without a usable"),
+        (lambda state: {k: v for k, v in state.items() if k != "0.std"}, "0.mean without a usable"),
+        (lambda state: {"norm.mean": state["0.mean"], **{k: v for k, v in state.items() if k[0] == "1"}}, "first 'norm.mean'"),
+    ],
+)  # fmt: skip
+def test_no_normalization_of_a_checkpoint_is_dropped(change, message, tmp_path):
+    net = nn.Sequential(Normalize.fixed("imagenet"), networks.build("resnet18", 3)).eval()
+    torch.save(change(net.state_dict()), tmp_path / "c.pt")
+    task = Task(checkpoint=str(tmp_path / "c.pt"))
+    if message:
+        with pytest.raises(rd.InputError, match=message):
+            networks.load_checkpoint(task, labels(3))
+        return
+    x = torch.rand(1, 3, 32, 32)
+    assert torch.equal(networks.load_checkpoint(task, labels(3))(x), net(x))
+
+
+def test_wrappers_in_wrappers_end(tmp_path):
+    content: dict = {}
+    for _ in range(30):
+        content = dict.fromkeys(weights.WRAPPERS, content)
+    torch.save(content, tmp_path / "c.pt")
+    with pytest.raises(rd.InputError, match="hold no state dict"):
+        weights.read(tmp_path / "c.pt")
 
 
 class Code:

@@ -114,6 +114,15 @@ def test_one_training_gives_the_interval_of_its_images(name):
     assert twice.values == pytest.approx(alone.values)
 
 
+def test_one_fold_alone_has_an_interval():
+    rng = np.random.default_rng(5)
+    features = [
+        ACCURACY.features((rng.random(60) < 0.8).astype(int), np.ones(60, int)) for _ in range(2)
+    ]
+    one = repeated(ACCURACY, features, np.arange(60), np.zeros(60, int)).interval()
+    assert one.low < one.value < one.high
+
+
 def test_a_missing_repeat_of_a_fold_is_left_out():
     rng = np.random.default_rng(4)
     fold = np.arange(90) % 3

@@ -110,6 +110,24 @@ def test_an_order_with_classes_that_the_data_lack():
     assert sanity.better_order(counts) == (3, 1, 2, 0)
 
 
+@pytest.mark.parametrize(("groups", "images"), [(20, 50), (10, 100), (8, 30)])
+def test_good_answers_to_alike_images_are_no_guesses(groups, images):
+    """The accuracy of groups differs, so images count as fewer, but all groups show the same."""
+    rng = np.random.default_rng(0)
+    group = np.arange(groups * images) // images
+    truth = np.arange(groups * images) % 2
+    right = rng.random(groups * images) < np.linspace(0.75, 1.0, groups)[group]
+    for given, order in (
+        (np.where(right, truth, 1 - truth), None),
+        (np.where(right, 1 - truth, truth), (1, 0)),
+    ):
+        counts = sanity.confusion(truth, given, 2)
+        size = sanity.independent_share(truth, given, group)
+        assert size < 0.7
+        assert sanity.better_order(counts, size) == order
+        assert (sanity.p_guessing(counts, size) < 0.01) == (order is None)
+
+
 def test_alike_images_count_as_fewer():
     """Twelve groups that are right or wrong as a whole are 12 observations."""
     truth = np.arange(240) % 2

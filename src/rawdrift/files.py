@@ -45,6 +45,13 @@ def write(path: Path, content: bytes | str | Callable[[IO[bytes]], object]) -> N
         raise
 
 
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """Return the text of a file. Raises InputError for a device or pipe, which may never end."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is not a file with an end; expected a text file")
+    return path.read_text(encoding)
+
+
 def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file, as hexadecimal digits.
 
@@ -149,9 +156,9 @@ def place(path: Path, root: Path, name: Path) -> None:
     """Move a file to `root / name`, in one step. Raises InputError if something else is there, or
     if a link leads elsewhere; the same bytes may be there already."""
     target = root / name
-    make_folder(target.parent)
     if not target.parent.resolve().is_relative_to(root.resolve()):
         raise InputError(f"{target.parent} is a link to another place; remove it")
+    make_folder(target.parent)
     if target.is_symlink() or (target.exists() and not filecmp.cmp(path, target, shallow=False)):
         raise InputError(
             f"{target} exists already, and is not the file that would be written there; choose an "

@@ -218,7 +218,7 @@ def read_toml(text: str, source: str) -> dict[str, Any]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return files.read_text(path)
     except FileNotFoundError:
         raise InputError(f"camera file {path} does not exist") from None
     except UnicodeDecodeError:

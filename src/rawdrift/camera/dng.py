@@ -119,6 +119,8 @@ def _black(
     """
     name, (height, width) = page.file.name, shape
     rows, columns = page.values(_BLACK_DIM) or (1, 1)
+    if rows * columns > height * width:
+        raise InputError(f"{name} declares black levels for cells of {rows}x{columns} pixels")
     cell = np.array(page.values(_BLACK) or (0,) * rows * columns, float)
     across = np.array(page.values(_BLACK_COLUMNS) or (0,) * width, float)
     down = np.array(page.values(_BLACK_ROWS) or (0,) * height, float)

@@ -12,6 +12,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from rawdrift.checks import InputError
 from rawdrift.cli import cameras, controls, data, parser
 from rawdrift.controls import CONTROLS, presets
 from rawdrift.controls.control import Control
-from rawdrift.runs.spec import check_yaml
+from rawdrift.runs.spec import read_spec, spec_parts
 
 _COMMANDS = {**controls.COMMANDS, **cameras.COMMANDS, **data.COMMANDS}
 
@@ -30,17 +31,22 @@ _COMMANDS = {**controls.COMMANDS, **cameras.COMMANDS, **data.COMMANDS}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. argv: the arguments without the program's name."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, TextIOWrapper):  # names that the locale can't write
+        sys.stdout.reconfigure(errors="backslashreplace")
     debug = "--debug" in arguments
     try:
         # An import that the user names in this command is allowed wherever it stands.
         with _terminable(), imports.allowing(_imports(arguments)):
-            args = _parse([argument for argument in arguments if argument != "--debug"])
+            try:
+                args = _parse([argument for argument in arguments if argument != "--debug"])
+            except SystemExit as done:  # --help, --version, --print_config
+                return int(done.code or 0)
             given = args[args.command]
             if args.command in CONTROLS:
                 return controls.run_control(CONTROLS[args.command], given)
             return _COMMANDS[args.command](given)
-    except SystemExit as done:  # --help, --version, --print_config
-        return int(done.code or 0)
+    except SystemExit as error:
+        return _fail(f"code of yours ended the program: sys.exit({error.code!r})", debug)
     except InputError as error:
         return _fail(str(error), debug)
     except KeyboardInterrupt as stop:
@@ -106,6 +112,11 @@ def _imports(arguments: Sequence[str]) -> set[str]:
 
 def _parse(arguments: list[str]) -> Namespace:
     reader = parser.build()
+    parts = {part for control in CONTROLS.values() for part in spec_parts(control.spec)}
+    for argument in arguments:
+        name = argument.removeprefix("--").partition("=")[0]
+        if argument.startswith("--") and name in parts:
+            raise InputError(f"--{name} takes no value; give its fields, as --{name}.FIELD VALUE")
     try:
         args: Namespace = reader.instantiate(reader.parse_args(_with_presets(arguments)))
         return args
@@ -130,7 +141,7 @@ def _with_presets(arguments: Sequence[str]) -> list[str]:
 def _config(control: Control, name: str) -> str:
     """Return the path of a configuration file or preset."""
     path = presets.find(control, name)
-    check_yaml(path)
+    read_spec(path, control.spec)
     return str(path)
 
 

@@ -15,7 +15,7 @@ from rawdrift.checks import Failures, InputError, grouped
 def _develop(args: Namespace) -> int:
     from tqdm import tqdm
 
-    from rawdrift.isp.develop import develop, plan
+    from rawdrift.isp.develop import CONTACT_SHEET, develop, plan
 
     raws = [Path(raw) for raw in args.raws]
     names = plan(raws, args.isp)
@@ -31,7 +31,7 @@ def _develop(args: Namespace) -> int:
             from rawdrift.report.contact_sheet import contact_sheet
 
             pictures = ((view.name, view.picture) for view in developed)
-            contact_sheet(pictures, out / f"{raw.stem}_contact-sheet.png", title=raw.name)
+            contact_sheet(pictures, out / f"{raw.stem}{CONTACT_SHEET}", title=raw.name)
     for note in grouped(notes):
         print(f"rawdrift: check: {note}", file=sys.stderr)
     failures.check(len(raws), "raw files")

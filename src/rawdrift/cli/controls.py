@@ -14,7 +14,7 @@ from rawdrift.cli.arguments import command
 from rawdrift.controls import CONTROLS
 from rawdrift.controls.control import Control, load
 from rawdrift.runs.compute import Compute
-from rawdrift.runs.spec import read_yaml, to_dict
+from rawdrift.runs.spec import read_spec, read_yaml, to_dict
 
 
 def _demo(args: Namespace) -> int:
@@ -96,7 +96,8 @@ def _export(args: Namespace) -> int:
         raise InputError(f"{args.run} can't be exported; expected a run of {' or '.join(able)}")
     parser = command("A spec.")
     parser.add_class_arguments(control.spec, None)
-    spec = _spec(control, parser.instantiate(parser.parse_path(str(path))), str(path))
+    fields = parser.parse_object(read_spec(path, control.spec))
+    spec = _spec(control, parser.instantiate(fields), str(path))
     export = load(control.export)
     for name, value in export(spec, args.run, args.training, args.out, args.any_size).items():
         if name != "isp":  # the whole file

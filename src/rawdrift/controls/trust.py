@@ -94,7 +94,9 @@ def examine(
         if material.targets.of_classes and not findings:
             findings += _of_recall(material, matched)
     value = spec.get("task", {}).get("expected")
-    expected = None if value is None else _expected(material, float(value), matched)
+    expected = None
+    if value is not None:
+        expected = _expected(material, float(value), matched, result.metric)
     if expected is not None and not expected.agrees:
         findings.append(_of_expected(style.metric(result.metric, inside=True), expected))
     return replace(
@@ -187,7 +189,7 @@ def _of_order(material: Material, matched: Mapping[str, Matched]) -> Iterator[Fi
     orders = set()
     for one in matched.values():
         counts, size = _counts(material, one)
-        orders.add(sanity.better_order(counts, size))
+        orders.add(sanity.better_order(counts, size if _has_groups(material, one) else 1.0))
     if len(orders) != 1 or (order := orders.pop()) is None:
         return
     before = after = images = 0
@@ -232,7 +234,7 @@ def _guess(material: Material, one: Matched) -> str | None:
     name = style.metric(metric, inside=True)
     if material.targets.of_classes:
         counts, size = _counts(material, one)
-        p = sanity.p_guessing(counts, size)
+        p = sanity.p_guessing(counts, size if _has_groups(material, one) else 1.0)
         if p < sanity.CERTAIN:
             return None
         return (
@@ -245,7 +247,9 @@ def _guess(material: Material, one: Matched) -> str | None:
         return None
     features = measure.features(np.concatenate([one.outcomes[None], constants]), part.truth)
     values = estimate(measure, features, _clusters(material, one.images))
-    best = int(np.argmax(values.values[1:])) + 1
+    if np.isnan(values.values[1:]).all():
+        return None
+    best = int(np.nanargmax(values.values[1:])) + 1
     value, guess = float(values.values[0]), float(values.values[best])
     gain = (values[:1] - values[best : best + 1])[0].interval(0.9)
     many = values.influence.shape[-1] >= _FEW_GROUPS
@@ -271,9 +275,11 @@ def _of_recall(material: Material, matched: Mapping[str, Matched]) -> Iterator[F
         )
 
 
-def _expected(material: Material, value: float, matched: Mapping[str, Matched]) -> Expected | None:
+def _expected(
+    material: Material, value: float, matched: Mapping[str, Matched], metric: str
+) -> Expected | None:
     """Compare with the model whose metric is closest to the expected value."""
-    metric, measure = next(iter(material.targets.measures.items()))
+    measure = material.targets.measures_by(metric)[metric]
     intervals = [_value(material, metric, measure, one) for one in matched.values()]
     if not intervals:
         return None
@@ -327,6 +333,11 @@ def _counts(material: Material, one: Matched) -> tuple[NDArray[np.int64], float]
         groups = _clusters(material, one.images)
     counts = sanity.confusion(truth, one.outcomes, material.targets.outputs)
     return counts, sanity.independent_share(truth, one.outcomes, groups)
+
+
+def _has_groups(material: Material, one: Matched) -> bool:
+    """Whether there are so many groups that they show something; fewer count as images."""
+    return len(np.unique(_clusters(material, one.images))) >= _FEW_GROUPS
 
 
 def _clusters(material: Material, images: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rawdrift import files
 from rawdrift.camera.camera import Camera, Trust
 from rawdrift.camera.shot import read
 from rawdrift.checks import Failures, InputError, grouped
@@ -115,7 +116,7 @@ def _check_room(first: Frame, count: int) -> None:
 def read_manifest(path: Path) -> list[Row]:
     """Return the rows of a manifest. InputError if it is wrong; its files are not looked at."""
     try:
-        text = path.read_text("utf-8-sig")
+        text = files.read_text(path, "utf-8-sig")
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist; expected a CSV file with the columns image and label or mask"
@@ -150,12 +151,17 @@ def read_manifest(path: Path) -> list[Row]:
     return rows
 
 
+_MOST_COLUMNS = 500
+
+
 def _check_columns(path: Path, columns: list[str]) -> None:
     if "image" not in columns or not {"label", "mask"} & set(columns):
         raise InputError(
             f"{path} has the columns {columns}, expected image and label or mask (or both), "
             f"optionally group and camera"
         )
+    if len(columns) > _MOST_COLUMNS:
+        raise InputError(f"{path} has {len(columns)} columns, expected a few, such as image, label")
     for name in columns:
         if columns.count(name) > 1:
             raise InputError(f"{path} has the column {name!r} twice")

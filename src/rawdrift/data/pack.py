@@ -159,11 +159,13 @@ def _index(root: Path) -> _Index:
         }
         notes = tuple(map(str, held.get("notes", ())))
         index = _Index(tuple(map(int, held["shape"])), str(held["dtype"]), stamps, notes)
+        if len(index.shape) != 3 or index.dtype not in ("uint8", "uint16", "float32"):
+            raise ValueError(index.shape, index.dtype)
     except FileNotFoundError:
         raise InputError(
             f"{root} is not a packed dataset: it has no {INDEX}, and no checksums to compare with"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
         raise InputError(f"{path} is not the index of a packed dataset; {_AGAIN}") from None
     if version != _FORMAT:
         raise InputError(

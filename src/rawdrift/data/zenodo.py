@@ -116,9 +116,9 @@ def read_record(session: requests.Session, url: str) -> list[RemoteFile]:
         raise InputError(f"{url} is not a record of Zenodo: it is not JSON") from None
     except requests.RequestException as error:
         raise InputError(f"{url} can't be read: {explain(error)}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
         raise InputError(
             f"{url} is not a record of Zenodo: expected files with key, size, checksum and links"
         ) from None

@@ -23,6 +23,10 @@ from rawdrift.isp.yuv import Channels
 FORMATS = ("png", "tiff")
 
 
+CONTACT_SHEET = "_contact-sheet.png"
+"""What the name of a raw file's contact sheet ends in, beside its pictures."""
+
+
 class Developed(NamedTuple):
     """One view of a raw file: its ISP, and the picture, (H, W, 3) float32 in [0, 1].
 
@@ -88,7 +92,9 @@ def develop(
         camera, isp = file.read(names[0])
     targets = [_target(out, path, name, format) for path in raws for name in names]
     twice = [target for target, count in Counter(targets).items() if count > 1]
-    replaced = {target.resolve() for target in targets} & {path.resolve() for path in raws}
+    sheets = [out / f"{path.stem}{CONTACT_SHEET}" for path in raws]
+    written = {target.resolve() for target in (*targets, *sheets)}
+    replaced = written & {path.resolve() for path in raws}
     if twice or replaced:
         raise InputError(
             f"{[*twice, *replaced][0]} would be written "

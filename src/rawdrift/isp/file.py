@@ -101,7 +101,7 @@ def read(path: str | Path, *, parametrized: bool = False) -> tuple[Camera, Pipel
     path = Path(path)
     _check_suffix(path)
     try:
-        text = path.read_text("utf-8")
+        text = files.read_text(path)
     except FileNotFoundError:
         raise InputError(f"ISP file {path} does not exist") from None
     except UnicodeDecodeError:

@@ -91,13 +91,20 @@ def load_checkpoint(task: Task, targets: Targets, size: Size = (64, 64)) -> nn.S
         )
     state = read(Path(task.checkpoint))
     normalize = Normalize.fixed(task.normalize or "none")
-    if {"0.mean", "0.std"} <= set(state):  # rawdrift has written it
+    own = [name for name in state if name == "0.mean" or name.endswith(".0.mean")]
+    if len(own) == 1 and "0.mean" not in inner.state_dict():  # rawdrift has written it
+        mean, std = (state.get(own[0].removesuffix("mean") + part) for part in ("mean", "std"))
+        state = {name: t for name, t in state.items() if t is not mean and t is not std}
+        if mean is None or std is None or not (mean.isfinite().all() and (std > 0).all()):
+            raise InputError(
+                f"{task.checkpoint} holds {own[0]} without a usable standard deviation beside it"
+            )
         if task.normalize not in (None, "none"):
             raise InputError(
                 f"{task.checkpoint} holds the normalization of its network; leave out "
                 f"task.normalize"
             )
-        normalize = Normalize(state["0.mean"], state["0.std"])
+        normalize = Normalize(mean.flatten(), std.flatten())
     try:
         load(inner, state, task.checkpoint)
     except InputError as error:

@@ -79,9 +79,11 @@ def _state_dict(content: object, path: Path) -> Mapping[str, Tensor]:
     )
 
 
-def _holds_one(content: object) -> bool:
+def _holds_one(content: object, depth: int = 2) -> bool:
     return _is_state_dict(content) or (
-        isinstance(content, Mapping) and any(_holds_one(content.get(key)) for key in WRAPPERS)
+        depth > 0
+        and isinstance(content, Mapping)
+        and any(_holds_one(content.get(key), depth - 1) for key in WRAPPERS)
     )
 
 
@@ -252,4 +254,4 @@ def _without_prefix(state: Mapping[str, Tensor], names: Sequence[str]) -> Mappin
     if names[0] in state or len(prefixes) != 1:
         return state
     prefix = prefixes[0]
-    return {name[len(prefix) :]: t for name, t in state.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items()}

@@ -1,9 +1,9 @@
 """Specs as plain values and as YAML."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 
@@ -31,7 +31,35 @@ def to_yaml(spec: Any) -> str:
 def read_yaml(path: Path) -> Any:
     """Return the content of a YAML file of plain values; see `check_yaml`."""
     check_yaml(path)
-    return yaml.safe_load(path.read_bytes())
+    try:
+        return yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{path} is not readable as a spec: {reason}") from None
+
+
+def spec_parts(spec: type) -> list[str]:
+    """Return the fields of a spec that have fields themselves."""
+    return [name for name, kind in get_type_hints(spec).items() if is_dataclass(kind)]
+
+
+def read_spec(path: Path, spec: type) -> dict[str, Any]:
+    """Return the content of a YAML file of a spec.
+
+    Raises InputError unless its parts are mappings: a text would be taken for another file, or for
+    a class to import, and so would `class_path`.
+    """
+    tree = read_yaml(path)
+    if not isinstance(tree, dict):
+        raise InputError(f"{path} holds no fields; expected those of a spec, such as data and task")
+    for name in spec_parts(spec):
+        if not isinstance(tree.get(name, {}), dict):
+            raise InputError(f"{path}: {name} is {tree[name]!r}; expected its fields, one a line")
+    for name in flat(tree):
+        for word in ("class_path", "init_args", "dict_kwargs", "config"):
+            if word in str(name).split("."):
+                raise InputError(f"{path}: {word} is not a field of a spec")
+    return tree
 
 
 def check_yaml(path: Path) -> None:

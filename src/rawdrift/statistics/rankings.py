@@ -67,15 +67,21 @@ def ratio(above: Estimates, below: Estimates, confidence: float = 0.95) -> Inter
 
     both = above.stack(below)
 
-    def bound(side: int) -> float:
+    def bound(side: int) -> float | None:
         def at(angle: float) -> float:
             difference = both.combined([np.cos(angle), -np.sin(angle)])
             return float(difference.bounds(difference.critical(0.5 + confidence / 2))[side])
 
-        value = np.arctan2(above.values, below.values)
-        return float(np.tan(brentq(at, value, np.pi / 2 if side else -np.pi / 2)))
+        value = float(np.arctan2(above.values, below.values))
+        end = np.pi / 2 if side else -np.pi / 2
+        if at(value) * at(end) > 0:  # together with `above`, the below may be 0
+            return None
+        return float(np.tan(brentq(at, value, end)))
 
-    return Interval(float(above.values / below.values), bound(0), bound(1))
+    low, high = bound(0), bound(1)
+    if low is None or high is None:
+        return None
+    return Interval(float(above.values / below.values), low, high)
 
 
 def kendall_tau(one: Array, other: Array) -> Array:

@@ -72,7 +72,7 @@ class Trainings(Estimates):
         counts = (clusters - 1) * (repeats - 1) * repeats
         known = (alone**2).sum(-1) @ member.T @ (clusters / counts.clip(1) * (counts > 0))
         seeds = np.maximum(0, seeds - known)
-        last = folds / (folds - 1)
+        last = folds / (folds - 1) if folds > 1 else 0  # one fold tells nothing of others
         by_fold = ((mean @ member.T) ** 2).sum(-1) * last
         left = np.maximum(0, by_fold - (self.influence**2).sum(-1) - seeds)
         return np.asarray(seeds + left * (1 + last))

@@ -163,19 +163,21 @@ class Pool:
         )
         return before - after
 
-    def by_fold(self, folds: Sequence[SearchRecord], which: Which) -> list[float]:
-        """The metric of each fold's images that are held out."""
+    def by_fold(self, folds: Sequence[SearchRecord], which: Which) -> list[float | None]:
+        """The metric of each fold's images that are held out, None where it is not defined."""
         values = []
         for record in folds:
             features = np.array(getattr(record.features, which))
             held = self.setup.halves[record.fold].held_out
             taken = features[held] if self.is_held_out and len(held) else features
-            values.append(float(self.setup.measure.of(taken.sum(0))))
+            value = float(self.setup.measure.of(taken.sum(0)))
+            values.append(None if np.isnan(value) else value)
         return values
 
     def std(self, folds: Sequence[SearchRecord], which: Which) -> float | None:
         """The standard deviation of the metric over folds."""
-        return spread(self.by_fold(folds, which)).std
+        values = [value for value in self.by_fold(folds, which) if value is not None]
+        return spread(values).std if values else None
 
     @property
     def baseline(self) -> Baseline:

@@ -271,7 +271,7 @@ class Baseline(msgspec.Struct, frozen=True):
 
     metric: Interval
     std: float | None
-    by_fold: list[float]
+    by_fold: list[float | None]
     n: int
     held_out: bool
 

@@ -29,7 +29,7 @@ from rawdrift.controls.optimization.result import (
 from rawdrift.controls.stages import stages
 from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.develop import encode, picture
-from rawdrift.models.chain import Develop, Front
+from rawdrift.models.chain import Develop, Front, layout
 
 SHOWN = 4  # images
 MIDDLE = 256  # pixels of an image that are shown
@@ -67,7 +67,7 @@ def masks(material: Material, indices: Sequence[int], front: Front, net: nn.Modu
         return []
     taken = torch.tensor(indices)
     views = front(data.mosaics[taken].to(device), data.camera_index[taken])
-    drawn = material.targets.masks(net(views.contiguous(memory_format=torch.channels_last)))
+    drawn = material.targets.masks(net(views.contiguous(memory_format=layout(net))))
     return [] if drawn is None else [_png(mask) for mask in drawn.cpu()]
 
 

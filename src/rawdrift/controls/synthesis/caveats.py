@@ -60,6 +60,6 @@ def doubt(result: SynthesisResult, worst: Worst) -> str:
     if is_too_few(result):
         units = "images" if result.data.groups is None else "groups"
         said = f"which so few {units} cannot tell from chance"
-    if worst.high is None or worst.high >= 1:
+    if worst.high is None or worst.high >= worst.matched:
         return f"{said}; no drop is ruled out"
     return f"{said}; one of more than {style.number(worst.high, 3)} is ruled out"

@@ -28,6 +28,7 @@ def compare(runs: Sequence[str | Path], out: str | Path | None = None) -> Path:
     if not 2 <= len(runs) <= len(_LETTERS):
         raise InputError(f"a comparison takes 2 to {len(_LETTERS)} runs, got {len(runs)}")
     out = Path(out or runs[-1])
+    files.check_no_links(out)
     results = dict(zip(_LETTERS, map(_load, runs), strict=False))
     first = results["A"]
     figures = {

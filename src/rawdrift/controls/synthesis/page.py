@@ -63,6 +63,8 @@ def lines(result: SynthesisResult, run: Path) -> Iterator[str]:
         drop = f"{style.number(mean.value, 3)} ({span(mean.low, mean.high, 3)})"
         tested = style.case(worst.test, worst.severity)
         remark = "" if worst.is_drop else f", {doubt(result, worst)}"
+        if result.trained_here and result.repeats == 1:
+            remark += "; for one training of each fold"
         yield (
             f"{tests}, {metric} drops by {drop} on average; the largest drop, "
             f"{style.number(worst.drop, 3)} ({span(worst.low, worst.high, 3)}), from "

@@ -102,14 +102,14 @@ class _Samples:
         }
         severity = middle(synthesis.severities) if synthesis.corruptions else 0
 
-        def corrupted(names: Iterable[str]) -> dict[str, str]:
+        def corrupted(names: Iterable[str], folder: str) -> dict[str, str]:
             seeds, table, clean = [(self.spec.seed, index)], synthesis.severity_table, views[own]
             return {
                 name: self.pictures.write(
-                    f"corruptions/{name.rpartition('.')[2]}",
+                    f"{folder}/{number}-{name.rpartition('.')[2]}",
                     corrupt(clean.float(), name, severity, seeds, table),
                 )
-                for name in names
+                for number, name in enumerate(names)
             }
 
         others = [name for name in NAMES[1:] if name not in synthesis.corruptions]
@@ -122,8 +122,8 @@ class _Samples:
             },
             own=own,
             severity=severity,
-            tested=corrupted(synthesis.corruptions),
-            others=corrupted(others if severity else []),
+            tested=corrupted(synthesis.corruptions, "corruptions"),
+            others=corrupted(others if severity else [], "others"),
         )
 
     def _views(self, train: str, case: Case, index: int) -> tuple[Tensor, Tensor]:
