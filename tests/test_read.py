@@ -300,3 +300,20 @@ def test_a_camera_is_not_taken_by_its_name(tmp_path):
         rd.InputError, match="must be a rawdrift.Camera, got 'raw-drone'.*Camera.load"
     ):
         rd.read_raw(tmp_path / "a.npy", camera="raw-drone")
+
+
+@pytest.mark.parametrize("bits", [16, 12])
+def test_levels_of_a_file_of_few_bits_are_compared_in_its_range(bits, tmp_path):
+    """A DNG of 12 bits: what is little of a container of 16 bits is much of its values."""
+    write_dng(tmp_path / "a.dng", mosaic(12, (32, 32)), black=(256,) * 4, white=4095)
+    full = 2**bits - 1
+    camera = rd.Camera("mine", "RGGB", (0.0,) * 4, 3500 / full, bit_depth=bits)
+    raw = rd.read_raw(tmp_path / "a.dng", camera)
+    assert "black_level" in raw.notes[-1]
+    assert "the camera holds" in raw.notes[-1]
+    assert raw.camera == camera
+    held = rd.read_raw(tmp_path / "a.dng", camera, trust="file").camera
+    assert np.array(held.black_level) * full == pytest.approx(256)
+    assert held.white_level * full == pytest.approx(4095)
+    right = rd.Camera("mine", "RGGB", (256 / full,) * 4, 4095 / full, bit_depth=bits)
+    assert not any("holds" in note for note in rd.read_raw(tmp_path / "a.dng", right).notes)

@@ -10,7 +10,7 @@ from rawdrift.camera.camera import Camera, Trust
 from rawdrift.camera.decode import Decoded, decode, normalize
 from rawdrift.checks import InputError, choose
 
-APART = 0.01  # of full scale: levels that differ by more are another calibration, or a mistake
+APART = 0.01  # of the file's range: levels that differ by more are a mistake, or not this camera's
 
 
 class Shot(NamedTuple):
@@ -52,9 +52,14 @@ def _agreed(
 ) -> tuple[Camera, tuple[str, ...]]:
     """Return the camera that holds, and what its file says otherwise."""
     stated: dict[str, Any] = {} if decoded.cfa is None else {"cfa": decoded.cfa}
-    if described is not None and camera.bit_depth == described.bit_depth:
-        stated |= {"black_level": described.black_level, "white_level": described.white_level}
-    other = {name: value for name, value in stated.items() if _differs(camera, name, value)}
+    apart = APART
+    if described is not None:
+        scale = (2**described.bit_depth - 1) / (2**camera.bit_depth - 1)
+        black = tuple(scale * level for level in described.black_level)
+        white = None if described.white_level is None else scale * described.white_level
+        stated |= {"black_level": black, "white_level": white}
+        apart *= (scale if white is None else white) - min(black)
+    other = {name: value for name, value in stated.items() if _differs(camera, name, value, apart)}
     if not other:
         return camera, ()
     told = " and ".join(
@@ -71,14 +76,14 @@ def _agreed(
     return (replace(camera, **other) if holds == "file" else camera), (note,)
 
 
-def _differs(camera: Camera, name: str, value: Any) -> bool:
+def _differs(camera: Camera, name: str, value: Any, apart: float) -> bool:
     own = getattr(camera, name)
     if name == "cfa":
         return bool(own != value)
     if own is None or value is None:  # without a white level, nothing is rescaled: no contradiction
         return False
     pairs = zip(own, value, strict=True) if name == "black_level" else [(own, value)]
-    return any(abs(a - b) > APART for a, b in pairs)
+    return any(abs(a - b) > apart for a, b in pairs)
 
 
 def _shown(value: Any) -> str:
