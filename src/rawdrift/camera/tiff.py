@@ -62,8 +62,8 @@ class Page(NamedTuple):
 
     def value(self, tag: int, default: int) -> int:
         """Return the first value of a tag."""
-        values = self.values(tag)
-        return int(values[0]) if values else default
+        kind, count, place = self.entries.get(tag, (0, 0, 0))
+        return int(self.file.values(kind, 1, place)[0]) if count else default
 
     @property
     def reduced(self) -> bool:
@@ -108,7 +108,8 @@ class Page(NamedTuple):
         row_bytes = math.ceil(columns * samples // planes * bits / 8)
         down, across = math.ceil(height / rows), math.ceil(width / columns)
         count = planes * down * across
-        check_size(name, count * rows * row_bytes, self.file.size)
+        room = columns * samples // planes * math.ceil(bits / 8)  # of a row, unpacked
+        check_size(name, count * rows * max(row_bytes, room), self.file.size)
         places, sizes = (self.values(tag) for tag in (_TILES if tiled else _STRIPS))
         if not len(places) == len(sizes) == count:
             raise InputError(
