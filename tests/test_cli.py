@@ -569,3 +569,18 @@ def test_code_of_the_user_that_exits_is_an_error(own_module, capsys):
     own_module("leaving", "import sys\ndef images(spec):\n    sys.exit(0)\n")
     command = ["data", "describe", "--data.name", "import:leaving.images"]
     assert "ended the program: sys.exit(0)" in fails(command, capsys)
+
+
+def test_a_sheet_and_a_camera_replace_no_input(tmp_path, capsys):
+    root = write_folder(tmp_path / "data", labelled(4), size=(32, 32))
+    for name in ("0.tif", "manifest.csv", "camera.toml"):
+        before = (root / name).read_bytes()
+        sheet = ["--sheet", root / name]
+        error = fails(["data", "describe", "--data.root", root, *sheet], capsys)
+        assert "is a file of the data set" in error
+        assert (root / name).read_bytes() == before
+    isp = tmp_path / "isp.toml"
+    camera = rd.Camera.load(root / "camera.toml")
+    rd.isp.save(rd.isp.static("bi,s,ga", camera), isp, camera)
+    fit = ["cameras", "fit", "--dark", root / "0.tif", "--flat", root / "1.tif", "--out", isp]
+    assert "is an ISP file" in fails([*fit, "--cfa", "RGGB"], capsys)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
+from rawdrift import files
 from rawdrift.camera.camera import Camera, shipped
 from rawdrift.checks import Failures, InputError, grouped
 
@@ -65,6 +66,8 @@ def _fit_camera(args: Namespace) -> int:
         raise InputError(f"--out must name a camera file (.toml), got {args.out!r}")
     if args.camera and args.cfa:
         raise InputError("--camera already says the color filter array; leave out --cfa")
+    if out.is_file() and "[isp]" in files.read_text(out):
+        raise InputError(f"--out {out} is an ISP file, whose steps would be lost; choose another")
     camera = Camera.load(args.camera) if args.camera else None
     if args.cfa:
         camera = Camera(name=out.stem, cfa=args.cfa)
