@@ -98,10 +98,10 @@ def tiff_image(path: Path, expected: str) -> NDArray[Any]:
     """Return the numbers of the only image of a TIFF, (H, W) or (H, W, samples)."""
     with path.open("rb") as file:
         page = Tiff(file, str(path)).only()
-        # tifffile writes bool as 1 bit with MINISWHITE, and means the bits.
-        of_bits = page.photometric == "MINISWHITE" and page.value(tiff.BITS, 1) == 1
-        if page.photometric not in ("MINISBLACK", "RGB", "PALETTE") and not of_bits:
-            raise InputError(f"{path} stores its values as {page.photometric}; {expected}")
+        if page.photometric not in ("MINISBLACK", "RGB", "PALETTE"):
+            # Programs disagree on whether 0 or 1 is the object then.
+            remedy = "; save bool as numpy.uint8" if page.photometric == "MINISWHITE" else ""
+            raise InputError(f"{path} stores its values as {page.photometric}; {expected}{remedy}")
         check_upright(page)
         return page.decode()
 
