@@ -68,9 +68,9 @@ def _state_dict(content: object, path: Path) -> Mapping[str, Tensor]:
             f"names with tensors"
         )
     inside = [key for key, value in content.items() if _holds_one(value)]
-    named = [key for key in WRAPPERS if key in inside] or inside
-    if len(inside) == 1 or any(key in inside for key in WRAPPERS):
-        return _state_dict(content[named[0]], path)
+    named = [key for key in WRAPPERS if key in inside]
+    if named or len(inside) == 1:
+        return _state_dict(content[[*named, *inside][0]], path)
     keys = ", ".join(f"{key!r} ({type(value).__name__})" for key, value in content.items())
     wanted = "several hold one; name the" if inside else "none holds one; expected a"
     raise InputError(
