@@ -392,3 +392,12 @@ def test_near_duplicates_of_several_groups_are_reported():
         found = trust._alike(Material(among, None, splits))
         assert (found.images, found.examples) == (2, [["1", "4"]])
     assert trust._alike(Material(replace(data, groups=("a",) * 6), None, splits)) is None
+
+
+def test_a_page_that_says_first_that_the_model_guesses_does_not_say_it_again():
+    majority = SimpleNamespace(label="a", share=0.5)
+    data = SimpleNamespace(majority=majority)
+    guesses = trust.Finding("guessing", "The model is not better than guessing.", "")
+    for findings, metric, beaten in (([], "accuracy", majority), ([guesses], "accuracy", None), ([], "iou", None)):  # fmt: skip
+        result = SimpleNamespace(findings=findings, metric=metric, data=data)
+        assert caveats.majority_to_beat(result) is beaten

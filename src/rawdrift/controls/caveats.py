@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rawdrift.controls.result import Finding, Result
+from rawdrift.controls.result import Finding, Majority, Result
 from rawdrift.report import style
 from rawdrift.report.tables import span
 
@@ -50,6 +50,15 @@ def alike(result: Result) -> Iterator[Caveat]:
         f"images. Among {found.compared} images compared: {examples}. Look at them "
         f"(rawdrift data describe), and give images of one scene the same group.",
     )
+
+
+def majority_to_beat(result: Result) -> Majority | None:
+    """Return the most frequent class, if always answering it is what an accuracy compares with.
+
+    None for other metrics, and where a finding says already that the model guesses.
+    """
+    is_told = any(finding.kind == "guessing" for finding in result.findings)
+    return None if is_told or result.metric != "accuracy" else result.data.majority
 
 
 def few_folds(folds: int, compared: str) -> Iterator[Caveat]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rawdrift.controls.caveats import Caveat, alike, few_groups, few_images
+from rawdrift.controls.caveats import Caveat, alike, few_groups, few_images, majority_to_beat
 from rawdrift.controls.forensics.result import ForensicsResult
 
 _FEW_SAMPLES = 32
@@ -11,8 +11,8 @@ _FEW_SAMPLES = 32
 def caveats(result: ForensicsResult) -> Iterator[Caveat]:
     """Yield a headline and an explanation for each."""
     data = result.data
-    majority, value = data.majority, result.baseline.metric.value
-    if majority and result.metric == "accuracy" and value <= majority.share:
+    majority, value = majority_to_beat(result), result.baseline.metric.value
+    if majority and value <= majority.share:
         yield (
             "No better than guessing.",
             f"Always answering “{majority.label}” would be right {majority.share:.2f} of the "

@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator
 
-from rawdrift.controls.caveats import Caveat, alike, few_folds, few_groups, few_images
+from rawdrift.controls.caveats import (
+    Caveat,
+    alike,
+    few_folds,
+    few_groups,
+    few_images,
+    majority_to_beat,
+)
 from rawdrift.controls.optimization.findings import listed
 from rawdrift.controls.optimization.result import OptimizationResult
 
@@ -12,13 +19,13 @@ _FEW_EPOCHS = 5
 def caveats(result: OptimizationResult) -> Iterator[Caveat]:
     """Yield a headline and an explanation for each."""
     data, folds = result.data, result.folds
-    weak = _no_better(result)
-    if weak and data.majority:
+    majority = majority_to_beat(result)
+    if majority and (weak := _no_better(result, majority.share)):
         yield (
             "No better than guessing.",
-            f"Always answering “{data.majority.label}” would be right {data.majority.share:.2f} of "
-            f"the time, and not above that in the end are {'; '.join(weak)}. Differences between "
-            "such trainings say nothing: train longer, or check the labels.",
+            f"Always answering “{majority.label}” would be right {majority.share:.2f} of the time, "
+            f"and not above that in the end are {'; '.join(weak)}. Differences between such "
+            "trainings say nothing: train longer, or check the labels.",
         )
     trainings = folds * result.repeats
     part = [
@@ -43,15 +50,12 @@ def caveats(result: OptimizationResult) -> Iterator[Caveat]:
         )
 
 
-def _no_better(result: OptimizationResult) -> list[str]:
-    """Return the settings at each intensity that are no better than the most frequent class."""
-    majority = result.data.majority
-    if majority is None or result.metric != "accuracy":
-        return []
+def _no_better(result: OptimizationResult, share: float) -> list[str]:
+    """Return the settings at each intensity that are right no more often than this share."""
     phrases = []
     for intensity in result.intensities:
         rows = result.at(intensity)
-        weak = [row.setting for row in rows if row.final.mean <= majority.share]
+        weak = [row.setting for row in rows if row.final.mean <= share]
         if weak:
             names = "all settings" if len(weak) == len(rows) > 1 else listed(weak)
             phrases.append(f"{names} at intensity {intensity:g}")

@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator
 
-from rawdrift.controls.caveats import Caveat, alike, few_folds, few_groups, few_images
+from rawdrift.controls.caveats import (
+    Caveat,
+    alike,
+    few_folds,
+    few_groups,
+    few_images,
+    majority_to_beat,
+)
 from rawdrift.controls.synthesis.result import CERTAIN, SynthesisResult, Worst
 from rawdrift.report import style
 
@@ -26,8 +33,8 @@ def caveats(result: SynthesisResult) -> Iterator[Caveat]:
         f"on fewer pipelines and corruptions, or get more groups."
     )
     yield from few_groups(data.groups, nothing if is_too_few(result) else "")
-    majority = data.majority
-    if majority is None or result.metric != "accuracy":
+    majority = majority_to_beat(result)
+    if majority is None:
         return
     weak = [name for name in result.train if result.own(name).mean <= majority.share]
     if weak:
