@@ -257,6 +257,25 @@ def test_a_parameter_is_learned_and_a_number_is_not():
     assert not list(rd.isp.Gamma(2.2).parameters())
 
 
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+def test_a_name_with_a_dash_leaves_the_step_out(engine, camera):
+    full = rd.isp.static("ma,u,ga", camera)
+    mosaic = torch.rand(2, 18, 20, generator=torch.Generator().manual_seed(0))
+    left_out = {
+        "ma,-,ga": ["sharpen"],
+        "ma,u,-": ["denoise"],
+        "ma,-,-": ["sharpen", "denoise"],
+        "ma,u,ga": [],
+    }
+    with rd.isp.engine(engine):
+        views = rd.isp.views(mosaic, camera, list(left_out))
+        for name, steps in left_out.items():
+            expected = full.remove(*steps)(mosaic)
+            assert list(rd.isp.parametrized(name, camera).steps) == list(full.remove(*steps).steps)
+            torch.testing.assert_close(rd.isp.open(name, camera)(mosaic), expected)
+            torch.testing.assert_close(views[name], expected, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -280,8 +299,9 @@ def test_a_parameter_is_learned_and_a_number_is_not():
         ),
         (
             lambda isp: rd.isp.static("bi,x,me", rd.Camera.load("raw-drone")),
-            "choose one of bi,s,me",
+            "choose one of bi,s,me.*leaves a step out",
         ),
+        (lambda isp: rd.isp.open("-,s,me", rd.Camera.load("raw-drone")), "unknown ISP '-,s,me'"),
         (
             lambda isp: isp.replace(denoise=rd.isp.MedianDenoising("rgb"))(torch.rand(4, 4)),
             "luma; yuv",

@@ -127,6 +127,25 @@ def test_an_isp_file_is_trained_on_and_tested_as_the_twelve_are(tmp_path):
         rd.run(with_isps(path), run)
 
 
+def test_pipelines_without_steps_and_files_are_named_in_train(tmp_path):
+    camera = rd.Camera.load("raw-microscopy")
+    path, run = tmp_path / "plain.toml", tmp_path / "run"
+    rd.isp.save(rd.isp.static("bi,-,-", camera), path, camera)
+    of = Synthesis(["bi,-,-", str(path)], folds=2, corruptions=[])
+    assert of.train == ["bi,-,-", "plain"]
+    assert of.isps == ["bi,-,-", str(path)]
+    assert Synthesis(of.train, folds=2, corruptions=[], isps=of.isps) == of  # as in spec.yaml
+    result = rd.run(replace(SPEC, synthesis=of), run)
+    assert result.test == [*rd.isp.CONFIGURATIONS, "bi,-,-", "plain"]
+    for case in result.cases():
+        cells = [result.cell(train, case) for train in of.train]
+        assert cells[0].mean == cells[1].mean
+    with pytest.raises(
+        rd.InputError, match="unknown pipeline in synthesis.train 'bi,-,x'.*step out"
+    ):
+        Synthesis(["bi,-,x"])
+
+
 def test_isp_files_that_do_not_fit(tmp_path):
     for cfa, name in [("BGGR", "other"), ("RGGB", "bi,s,ga")]:
         camera = rd.Camera("camera", cfa)

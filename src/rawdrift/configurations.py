@@ -1,9 +1,11 @@
 """The paper's twelve static data models (Table 1), in names and words. Facts alone: no torch.
 
-An ISP reference is one of these names, or the path of an ISP file (.toml).
+An ISP reference is one of these names, such a name with "-" in place of a step that is left out
+("bi,-,ga", "bi,-,-"), or the path of an ISP file (.toml).
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 from rawdrift.checks import InputError, choose
@@ -12,23 +14,51 @@ DEMOSAICING = {"bi": "bilinear", "me": "Menon2007", "ma": "Malvar2004"}
 SHARPENING = {"s": "sharpening filter", "u": "unsharp mask"}
 DENOISING = {"me": "median", "ga": "Gaussian"}
 
-CONFIGURATIONS = tuple(
-    f"{dm},{sh},{dn}" for dm in DEMOSAICING for sh in SHARPENING for dn in DENOISING
-)
+LEFT_OUT = "-"
+
+CONFIGURATIONS = tuple(map(",".join, product(DEMOSAICING, SHARPENING, DENOISING)))
 """In the order of Table 1; the paper's "bi,s,me" is bilinear, sharpening filter, median."""
+
+REDUCED = tuple(
+    name
+    for name in map(",".join, product(DEMOSAICING, (*SHARPENING, LEFT_OUT), (*DENOISING, LEFT_OUT)))
+    if LEFT_OUT in name
+)
+"""Those without sharpening, denoising or both: "bi,s,-", "bi,-,me", "bi,-,-"."""
+
+NAMES = (*CONFIGURATIONS, *REDUCED)
+
+
+def steps(name: str) -> tuple[str, str | None, str | None]:
+    """Return the short names of demosaicing, sharpening and denoising; None for one left out.
+
+    Raises InputError for an unknown name.
+    """
+    demosaicing, sharpening, denoising = check_name(name).split(",")
+    return (
+        demosaicing,
+        None if sharpening == LEFT_OUT else sharpening,
+        None if denoising == LEFT_OUT else denoising,
+    )
 
 
 def in_words(name: str) -> str:
-    """Return "bilinear, unsharp mask, median" for "bi,u,me"; "" for a name not in Table 1."""
-    if name not in CONFIGURATIONS:
+    """Return "bilinear, unsharp mask, no denoising" for "bi,u,-"; "" for what is not a name."""
+    if name not in NAMES:
         return ""
-    demosaicing, sharpening, denoising = name.split(",")
-    return f"{DEMOSAICING[demosaicing]}, {SHARPENING[sharpening]}, {DENOISING[denoising]}"
+    demosaicing, sharpening, denoising = steps(name)
+    return ", ".join(
+        (
+            DEMOSAICING[demosaicing],
+            SHARPENING[sharpening] if sharpening else "no sharpening",
+            DENOISING[denoising] if denoising else "no denoising",
+        )
+    )
 
 
 def position(name: str) -> int:
-    """Return the place of a configuration in Table 1; other names come after all of them."""
-    return CONFIGURATIONS.index(name) if name in CONFIGURATIONS else len(CONFIGURATIONS)
+    """Return the place of a name, those of Table 1 first; others come after all of them."""
+    return NAMES.index(name) if name in NAMES else len(NAMES)
 
 
 def is_file(reference: str) -> bool:
@@ -36,12 +66,22 @@ def is_file(reference: str) -> bool:
     return Path(reference).suffix == ".toml"
 
 
-def check(reference: str, others: Iterable[str] = ()) -> str:
+def check_name(name: str, what: str = "ISP", others: Sequence[str] = ()) -> str:
+    """Return a name, or one of `others`. Raises InputError for any other, with the choices."""
+    if name in NAMES or name in others:
+        return name
+    try:
+        return choose(what, name, (*CONFIGURATIONS, *others))
+    except InputError as error:
+        raise InputError(f'{error}; "-" leaves a step out, as in bi,-,ga') from None
+
+
+def check(reference: str, others: Sequence[str] = ()) -> str:
     """Return an ISP reference. Raises InputError for an unknown name; `others` are valid too."""
     if is_file(reference):
         return reference
     try:
-        return choose("ISP", reference, (*CONFIGURATIONS, *others))
+        return check_name(reference, others=others)
     except InputError as error:
         raise InputError(f"{error}; or give the path of a .toml file") from None
 

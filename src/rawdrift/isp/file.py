@@ -4,7 +4,7 @@
     ...                           # color matrix and gamma are the pipeline's
     [isp]
     format = 1
-    configuration = "ma,s,ga"     # if it is one of Table 1
+    configuration = "ma,s,ga"     # if its steps have a name
     [[isp.steps]]                 # in order
     name = "black_level"
     kind = "BlackLevel"           # without numbers here: the camera's
@@ -31,7 +31,7 @@ from torch import Tensor
 from rawdrift import __version__, configurations, files, imports
 from rawdrift.camera.camera import Camera, read_toml, toml
 from rawdrift.checks import InputError, choose, is_number
-from rawdrift.configurations import CONFIGURATIONS, is_file
+from rawdrift.configurations import check_name, is_file
 from rawdrift.isp.number import Number, Option
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import configuration, static
@@ -51,6 +51,7 @@ def open(  # noqa: A001
 ) -> Pipeline:
     """Return the static pipeline that a reference names: one of `CONFIGURATIONS`, or an ISP file.
 
+    reference: in a name, "-" leaves a step out, as in "bi,-,ga".
     camera: whose numbers a configuration has; an ISP file (.toml) has its own camera. channels: of
     a configuration. allow_import: see `load`.
 
@@ -135,8 +136,8 @@ def to_toml(isp: Pipeline, camera: Camera | None = None, name: str = "isp") -> s
         provenance = f"A pipeline saved by rawdrift {__version__}{origin}"
         written = replace(written, provenance=provenance)
     table: dict[str, Any] = {"format": FORMAT}
-    if in_table_1 := configuration(isp.steps):
-        table["configuration"] = in_table_1
+    if name_of_steps := configuration(isp.steps):
+        table["configuration"] = name_of_steps
     text = f"{written.to_toml()}\n{toml({'isp': table | {'steps': rows}})}"
     with imports.allowing(row["kind"] for row in rows if imports.is_import(row["kind"])):
         from_toml(text, "the pipeline")
@@ -178,11 +179,11 @@ def from_toml(text: str, source: str, *, parametrized: bool = False) -> tuple[Ca
             steps[row["name"]] = _step(row, camera, parametrized)
         isp = Pipeline(steps, camera.bit_depth)
         if "configuration" in table:
-            claimed = choose("[isp] configuration", table["configuration"], CONFIGURATIONS)
+            claimed = check_name(table["configuration"], "[isp] configuration")
             if claimed != (actual := configuration(isp.steps)):
                 raise InputError(
                     f"[isp] configuration is {claimed!r}, but its steps are "
-                    f"{actual or 'none of Table 1'}; correct it, or leave it out"
+                    f"{actual or 'of no name'}; correct it, or leave it out"
                 )
     except InputError as error:
         raise InputError(f"{source}: {error}") from None

@@ -1,4 +1,4 @@
-"""The twelve configurations of Table 1, static and parametrized."""
+"""The configurations of Table 1, and those without some of their steps, static and parametrized."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -7,9 +7,9 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from rawdrift import configurations
 from rawdrift.camera.camera import Camera
-from rawdrift.checks import choose
-from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.configurations import CONFIGURATIONS, NAMES
 from rawdrift.isp import fused
 from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.black_level import BlackLevel
@@ -34,6 +34,7 @@ _DENOISING: dict[str, type[Step]] = {"me": MedianDenoising, "ga": GaussianDenois
 def static(name: str, camera: Camera, channels: Channels = "luma") -> Pipeline:
     """Return the static data model (eq. 11) of one of `CONFIGURATIONS`, with a camera's numbers.
 
+    name: "-" leaves a step out, as in "bi,-,ga" and "bi,-,-".
     channels: what sharpening and denoising act on, Y alone or all of YUV.
     """
     return _pipeline(name, camera, channels, parametrized=False)
@@ -59,25 +60,29 @@ def views(
 
     Work that configurations share is done once.
     """
-    # Neighbors in the order of `CONFIGURATIONS` share the most steps.
-    ordered = sorted(
-        set(names), key=lambda name: CONFIGURATIONS.index(choose("ISP", name, CONFIGURATIONS))
-    )
+    # Neighbors share the most steps; those of a group have the same stages.
+    ordered = sorted(set(map(configurations.check_name, names)), key=_stages)
     views: dict[str, Tensor] = {}
-    for _, group in groupby(ordered, key=lambda name: name.split(",")[0]):
+    for _, group in groupby(ordered, key=lambda name: _stages(name)[:-1]):
         isps = {name: _shared(name, camera, channels, mosaic.device) for name in group}
         views |= _together(isps, mosaic)
     return {name: views[name] for name in names}
 
 
-@lru_cache(maxsize=2 * len(CONFIGURATIONS))
+def _stages(name: str) -> tuple[str, bool, bool, int]:
+    """The demosaicing, whether there is sharpening and denoising, and the place among `NAMES`."""
+    demosaicing, sharpening, denoising = configurations.steps(name)
+    return demosaicing, sharpening is None, denoising is None, configurations.position(name)
+
+
+@lru_cache(maxsize=2 * len(NAMES))
 def _shared(name: str, camera: Camera, channels: Channels, device: torch.device) -> Pipeline:
     """A static pipeline that nobody changes: twelve take as long to make as a view."""
     return static(name, camera, channels).to(device)
 
 
 def _together(isps: dict[str, Pipeline], mosaic: Tensor) -> dict[str, Tensor]:
-    """Views by pipelines of the same demosaicing."""
+    """Views by pipelines of the same demosaicing and the same stages."""
     first = next(iter(isps.values()))
     first.check(mosaic)
     fast = fused.develop(
@@ -101,24 +106,24 @@ def _together(isps: dict[str, Pipeline], mosaic: Tensor) -> dict[str, Tensor]:
 
 
 def configuration(steps: Mapping[str, Step]) -> str | None:
-    """Return the name in Table 1 of a pipeline with these steps in this order, or None."""
+    """Return the name of a pipeline with these steps in this order, or None if it has none."""
     classes = [(name, type(step)) for name, step in steps.items()]
-    return next((name for name in CONFIGURATIONS if [*kinds(name).items()] == classes), None)
+    return next((name for name in NAMES if [*kinds(name).items()] == classes), None)
 
 
 def kinds(name: str) -> dict[str, type[Step]]:
     """Return the classes of a configuration's steps, by the steps' names."""
-    demosaicing, sharpening, denoising = choose("ISP", name, CONFIGURATIONS).split(",")
-    classes: tuple[type[Step], ...] = (
+    demosaicing, sharpening, denoising = configurations.steps(name)
+    classes = (
         BlackLevel,
         _DEMOSAICING[demosaicing],
         WhiteBalance,
         ColorCorrection,
-        _SHARPENING[sharpening],
-        _DENOISING[denoising],
+        _SHARPENING[sharpening] if sharpening else None,
+        _DENOISING[denoising] if denoising else None,
         Gamma,
     )
-    return {str(step.stage): step for step in classes}
+    return {str(step.stage): step for step in classes if step is not None}
 
 
 def _pipeline(name: str, camera: Camera, channels: Channels, parametrized: bool) -> Pipeline:

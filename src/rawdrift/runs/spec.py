@@ -1,14 +1,14 @@
 """Specs as plain values and as YAML."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import yaml
 
-from rawdrift.checks import InputError, choose
-from rawdrift.configurations import CONFIGURATIONS, is_file
+from rawdrift.checks import InputError
+from rawdrift.configurations import CONFIGURATIONS, check_name, is_file
 
 _MAX_BYTES, _MAX_DEPTH = 1 << 18, 40
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # built with libyaml: ten times as fast
@@ -105,11 +105,14 @@ def texts(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def isp_reference(name: str, value: str) -> str:
-    """Return a configuration, or the absolute path of an ISP file, that a field names."""
+def isp_reference(name: str, value: str, others: Iterable[str] = ()) -> str:
+    """Return the ISP that a field names: a name, or the absolute path of an ISP file.
+
+    others: names that are also valid.
+    """
     if is_file(value):
         return existing_file(name, value, "a configuration, or an ISP file (.toml)")
-    return choose(name, value, CONFIGURATIONS)
+    return check_name(value, name, [other for other in others if other not in CONFIGURATIONS])
 
 
 def existing_file(name: str, value: str, expected: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from rawdrift.configurations import CONFIGURATIONS, in_words
+from rawdrift.configurations import in_words
 from rawdrift.controls.forensics import axes, figures, safety
 from rawdrift.controls.forensics.caveats import caveats
 from rawdrift.controls.forensics.held_out import FEWEST_GROUPS, FEWEST_IMAGES
@@ -33,7 +33,7 @@ def write(run: Path, result: ForensicsResult) -> str:
         compared=result.compared(),
         far=figures.distance(result),
         caveats=caveats(result),
-        isp_words=in_words(result.isp) if result.isp in CONFIGURATIONS else "of a file",
+        isp_words=in_words(result.isp) or "of a file",
         moved=axes.moved(result),
         drop_in_words=drop_in_words(result),
         credits=_credits(result),

@@ -69,7 +69,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
         data, targets, splits = self.material
         self.isps = {
             configurations.label(path): read_isp(path, data.cameras)[1]
-            for path in spec.synthesis.isps or ()
+            for path in spec.synthesis.files
         }
         self.cases = spec.synthesis.cases
         self.units = [
@@ -79,7 +79,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
             for repeat in range(spec.task.repeats)
         ]
         self.inputs = [data.fingerprint(), networks.fingerprint(spec.task, targets, data.size)]
-        for path in spec.synthesis.isps or ():
+        for path in spec.synthesis.files:
             self.inputs += isp_inputs(path, self.isps[configurations.label(path)])
         own = filter(imports.is_import, spec.synthesis.corruptions)
         self.inputs += [imports.checksum(name, "synthesis.corruptions") for name in own]

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from rawdrift.configurations import CONFIGURATIONS, in_words
+from rawdrift.configurations import NAMES, in_words
 from rawdrift.controls.synthesis import figures
 from rawdrift.controls.synthesis.caveats import caveats, doubt
 from rawdrift.controls.synthesis.compare import compare as compare
@@ -38,7 +38,7 @@ def write(run: Path, result: SynthesisResult) -> str:
             if name not in result.train
         ],
         middle=middle(result) if result.severities else None,
-        glossary=GLOSSARY if {*result.train, *result.test} <= {*CONFIGURATIONS} else (),
+        glossary=GLOSSARY if {*result.train, *result.test} <= {*NAMES} else (),
         blocks={
             title: [
                 (style.case(name), _words(name), pictures.data_uri(run, path))
@@ -76,7 +76,7 @@ def lines(result: SynthesisResult, run: Path) -> Iterator[str]:
 def changes(worst: Worst) -> list[str]:
     """List the steps in which the training pipeline and the tested one differ."""
     one, other = worst.train, worst.test
-    if worst.kind != "isp" or not {one, other} <= {*CONFIGURATIONS}:
+    if worst.kind != "isp" or not {one, other} <= {*NAMES}:
         return []
     steps = ("demosaicing", "sharpening", "denoising")
     pairs = zip(steps, in_words(one).split(", "), in_words(other).split(", "), strict=True)
@@ -103,7 +103,7 @@ def _figures(result: SynthesisResult, run: Path) -> Mapping[str, Callable[[], Fi
 
 
 def _words(name: str) -> str:
-    return in_words(name) if name in CONFIGURATIONS else ""
+    return in_words(name)
 
 
 def _case(result: SynthesisResult, worst: Worst, run: Path) -> dict[str, Any]:

@@ -1,18 +1,18 @@
 """The spec of drift synthesis."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from rawdrift.checks import InputError, choose, choose_literals, distinct, whole
-from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.configurations import CONFIGURATIONS, is_file, label
 from rawdrift.controls.spec import Spec
 from rawdrift.corruptions.table import LEVELS, NAMES, PAPER
 from rawdrift.data.spec import Data
 from rawdrift.imports import is_import
 from rawdrift.models.case import Case
 from rawdrift.models.spec import Task
-from rawdrift.runs.spec import existing_file
+from rawdrift.runs.spec import isp_reference
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Synthesis:
     """The pipelines to train on. Tests are on all twelve pipelines and on corruptions.
 
     Args:
-        train: names of training pipelines, such as "bi,s,ga". With task.checkpoint, the one
+        train: training pipelines: names such as "bi,s,ga", in which "-" leaves a step out as in
+            "bi,-,-", or ISP files (.toml) of the data's camera. With task.checkpoint, the one
             pipeline whose views that model was trained on.
-        isps: ISP files (.toml) of the data's camera to test beside the twelve. `train` names them
-            by the file's name without .toml.
+        isps: names and ISP files to test beside the twelve. Those of `train` are added.
         precision: precision of the network in tests: "32", or "bf16", which is twice as fast on
             processors with bfloat16, but may change answers that are close calls.
         folds: number of folds of the cross-validation, at least 2.
@@ -46,8 +46,13 @@ class Synthesis:
 
     @property
     def pipelines(self) -> tuple[str, ...]:
-        """Names of all tested pipelines: the twelve, then those of files."""
-        return (*CONFIGURATIONS, *(Path(path).stem for path in self.isps or ()))
+        """Names of all tested pipelines: the twelve, then those of `isps`; a file by its stem."""
+        return (*CONFIGURATIONS, *map(label, self.isps or ()))
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of the ISP files that are tested."""
+        return [isp for isp in self.isps or () if is_file(isp)]
 
     @property
     def cases(self) -> list[Case]:
@@ -60,19 +65,18 @@ class Synthesis:
         ]
 
     def __post_init__(self) -> None:
-        if self.isps is not None:
-            paths = [
-                existing_file("synthesis.isps", path, "ISP files (.toml)") for path in self.isps
-            ]
-            object.__setattr__(self, "isps", paths or None)
-        names = self.pipelines
-        for name in names:
-            if names.count(name) > 1:
-                raise InputError(
-                    f"two pipelines are called {name!r}; rename a file of synthesis.isps"
-                )
-        for name in self.train:
-            choose("pipeline in synthesis.train", name, names)
+        others = [isp_reference("synthesis.isps", isp) for isp in self.isps or ()]
+        _check_labels([*CONFIGURATIONS, *map(label, others)])
+        known = [*CONFIGURATIONS, *map(label, others)]
+        train = []
+        for isp in self.train:
+            if isp not in known:
+                isp = isp_reference("pipeline in synthesis.train", isp, known)
+                others += [isp] if isp not in others else []
+            train.append(label(isp))
+        _check_labels([*CONFIGURATIONS, *map(label, others)])
+        object.__setattr__(self, "train", train)
+        object.__setattr__(self, "isps", others or None)
         whole("synthesis.folds", self.folds, 2)
         choose_literals("synthesis", self)
         for name in self.corruptions:
@@ -86,6 +90,12 @@ class Synthesis:
             raise InputError("synthesis.severities is empty; name one, or no corruptions")
         for name, least in (("train", 1), ("corruptions", 0), ("severities", 0)):
             distinct(f"synthesis.{name}", getattr(self, name), least)
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    for name in labels:
+        if labels.count(name) > 1:
+            raise InputError(f"two pipelines are called {name!r}; rename a file of synthesis.isps")
 
 
 @dataclass(frozen=True)
