@@ -91,7 +91,7 @@ def resize(path: Path, size=(32, 40)) -> None:
 
 
 BAD = {
-    "no manifest": (lambda root: (root / "manifest.csv").unlink(), r"manifest.csv does not exist"),
+    "no manifest": (lambda root: (root / "manifest.csv").unlink(), "no manifest.csv, and its images"),
     "no rows": (lambda root: (root / "manifest.csv").write_text("image,label\n"), "lists no images"),
     "empty": (lambda root: (root / "manifest.csv").write_text(""), "has the columns"),
     "missing column": (lambda root: edit(root / "manifest.csv", "image,", "file,"), "expected image"),

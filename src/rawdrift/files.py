@@ -21,11 +21,15 @@ _OURS = ".rawdrift-"
 """What the names of temporary files begin with."""
 
 
-def write(path: Path, content: bytes | str | Callable[[IO[bytes]], object]) -> None:
+def write(
+    path: Path, content: bytes | str | Callable[[IO[bytes]], object], replaces: bool = True
+) -> None:
     """Write a file atomically: readers see the old file or the new one, also after a kill.
 
     content: bytes, text (UTF-8), or a function that writes to the open binary file. A missing
     folder is made. The bytes reach the disk before the name does.
+
+    replaces: whether to replace an existing file, instead of raising InputError.
     """
     make_folder(path.parent)
     handle, temporary = tempfile.mkstemp(prefix=_OURS, suffix=".tmp", dir=path.parent)
@@ -38,11 +42,29 @@ def write(path: Path, content: bytes | str | Callable[[IO[bytes]], object]) -> N
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_UMASK)
-        Path(temporary).replace(path)
+        if replaces:
+            Path(temporary).replace(path)
+        else:
+            _publish(Path(temporary), path)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         _name(error, path)
         raise
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Give a file its name, unless another file has it, in one step where the disk has links."""
+    there = f"{path} exists already; remove it, or choose another name"
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise InputError(there) from None
+    except OSError:  # a disk without hard links
+        if os.path.lexists(path):
+            raise InputError(there) from None
+        temporary.replace(path)
+    else:
+        temporary.unlink()
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:

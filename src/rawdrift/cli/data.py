@@ -1,4 +1,4 @@
-"""Commands on data: fetch, pack and describe."""
+"""Commands on data: fetch, pack, describe and manifest."""
 
 import json
 from collections.abc import Callable
@@ -16,6 +16,8 @@ def _pack(args: Namespace) -> int:
     failures = pack.write(frames, Path(args.out))
     count = len(frames.rows) - len(failures.reasons)
     print(f"{count} image{'s' * (count > 1)} packed into {args.out}")
+    for note in getattr(frames, "notes", ()):
+        print(f"note: {note}")
     failures.check(len(frames.rows), "images")
     return 0
 
@@ -45,6 +47,21 @@ def _describe(args: Namespace) -> int:
     return 0
 
 
+def _manifest(args: Namespace) -> int:
+    from rawdrift.data import manifest
+
+    path, rows, notes = manifest.write(Path(args.root).expanduser())
+    labels = {row.label for row in rows} - {""}
+    counts = [f"{len(rows)} images"]
+    counts += [f"{len(labels)} label{'s' * (len(labels) > 1)}"] if labels else []
+    counts += ["masks"] if rows[0].mask else []
+    counts += ["a split"] if rows[0].split else []
+    print(f"{path}: {', '.join(counts)}")
+    for note in notes:
+        print(note)
+    return 0
+
+
 def _fetch(args: Namespace) -> int:
     from rawdrift.data import zenodo
 
@@ -62,6 +79,7 @@ _ACTIONS: dict[str, Callable[[Namespace], int]] = {
     "fetch": _fetch,
     "pack": _pack,
     "describe": _describe,
+    "manifest": _manifest,
 }
 
 

@@ -82,8 +82,8 @@ def build() -> Parser:
     _add_imports(check)
     commands.add_subcommand("check", check, help="is a camera inside a signature's envelope?")
 
-    data = command("Raw images with their labels: fetch, store and describe them.")
-    commands.add_subcommand("data", data, help="fetch, store and describe data")
+    data = command("Raw images with their labels: fetch, list, store and describe them.")
+    commands.add_subcommand("data", data, help="fetch, list, store and describe data")
     actions = data.add_subcommands(required=True, dest="action", metavar="ACTION")
     fetch = command("Fetch a published dataset (Zenodo record 5235536), or resume its download.")
     fetch.add_argument("name", metavar="DATASET", help=" or ".join(PUBLISHED))
@@ -106,6 +106,10 @@ def build() -> Parser:
     _add_imports(describe)
     actions.add_subcommand("describe", describe, help="counts, clipping, noise, duplicates")
     parser.commands["describe"] = describe
+
+    listing = command("Write a manifest.csv for a folder whose sub-folders are labels.")
+    listing.add_argument("root", metavar="ROOT", help="folder of images in sub-folders")
+    actions.add_subcommand("manifest", listing, help="write a manifest of images in sub-folders")
 
     cameras = command("The cameras that come with rawdrift, and your own.")
     commands.add_subcommand("cameras", cameras, help="list, show or calibrate cameras")

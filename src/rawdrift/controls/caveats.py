@@ -63,9 +63,15 @@ def majority_to_beat(result: Result) -> Majority | None:
 
 def few_folds(folds: int, compared: str) -> Iterator[Caveat]:
     """Yield the caveat of few folds. compared: what is trained in each, in the plural."""
-    if folds < _FEW_FOLDS:
+    if folds == 1:
         yield (
-            f"Only {folds} fold{'s' * (folds > 1)}.",
+            "One split.",
+            f"Other training images could change the order, and nothing here shows how much. "
+            f"Without the column split, folds compare {compared} more safely.",
+        )
+    elif folds < _FEW_FOLDS:
+        yield (
+            f"Only {folds} folds.",
             "The spread over folds is hardly known: another seed or split could change the order. "
             f"Use {_FEW_FOLDS} folds or more to compare {compared}.",
         )

@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from rawdrift import files, imports
 from rawdrift.camera.camera import Camera
@@ -14,12 +16,13 @@ from rawdrift.controls.result import Dataset, Majority
 from rawdrift.data import datasets
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.spec import Data
-from rawdrift.data.splits import Split, fit_for_folds, k_fold
+from rawdrift.data.splits import Split, by_column, fit_for_folds, k_fold
 from rawdrift.isp import file
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.spec import Task
 from rawdrift.models.targets import Targets, class_order, targets_of
 
+FOLDS = 5
 _NAMED = 20  # outputs that are named in a line
 
 
@@ -30,19 +33,40 @@ class Material(NamedTuple):
     targets: Targets
     splits: Sequence[Split]
 
+    @property
+    def tested(self) -> NDArray[np.int64]:
+        """The numbers of the images that are in a test, sorted: all of them with folds."""
+        return np.sort(np.concatenate([split.test for split in self.splits]))
+
 
 def read(data: Data, task: Task, folds: int | None, seed: int) -> Material:
-    """The data and its folds; without folds, all images are one split's test."""
+    """The data and its folds, by default `FOLDS`; a checkpoint is tested with all images.
+
+    If the data state a split, its test images are held out in place of folds, and a checkpoint is
+    tested with these alone. Raises InputError if folds are asked for all the same.
+    """
     images = datasets.load(data).without(data.exclude, "excluded")
+    if images.splits is not None and folds is not None:
+        raise InputError(
+            f"folds is {folds}, but the data have a column split, whose test images are held out "
+            f"in place of folds; leave out one of them"
+        )
     targets = targets_of(images, task)
     if targets.of_pixels:
         images = replace(images, labels=None, classes=())  # splits need not care
     elif order := class_order(task):
         images = images.ordered(order)
         targets = targets_of(images, task)
-    if folds is None:
+    if images.splits is not None:
+        held_out = by_column(images)
+        if task.checkpoint is None:
+            return Material(images, targets, [held_out])
+        images = images.take(held_out.test.tolist())
+        targets = targets.take(torch.from_numpy(held_out.test))
+    if task.checkpoint is not None:
         everything = np.arange(len(images))
         return Material(images, targets, [Split(everything[:0], everything)])
+    folds = FOLDS if folds is None else folds
     fit = fit_for_folds(images, folds)
     if fit is not images:  # without rare labels
         targets = targets_of(fit, task)
@@ -89,11 +113,11 @@ def training_seed(seed: int, fold: int, repeat: int = 0) -> int:
 def about(spec: Data, material: Material) -> Dataset:
     """The images, classes and folds in numbers."""
     data, targets, splits = material
-    counts = data.counts()
-    majority = None
+    tested = data.take(material.tested.tolist())
+    counts, majority = tested.counts(), None
     if targets.of_classes and counts:
         label = max(counts, key=lambda label: counts[label])
-        majority = Majority(label, counts[label] / len(data))
+        majority = Majority(label, counts[label] / len(tested))
     return Dataset(
         name=spec.name,
         root=spec.root,
@@ -102,11 +126,11 @@ def about(spec: Data, material: Material) -> Dataset:
         height=data.size[0],
         width=data.size[1],
         task=targets.kind,
-        classes=counts,
+        classes=data.counts(),
         outputs=list(targets.names),
         to_check=data.to_check(),
         left_out=dict(data.left_out),
-        groups=None if data.groups is None else len(set(data.groups)),
+        groups=None if tested.groups is None else len(set(tested.groups)),
         cameras=[camera.name for camera in data.cameras],
         majority=majority,
         splits=[results.Split(len(split.train), len(split.test)) for split in splits],

@@ -96,7 +96,8 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     task: "classification" or "segmentation". classes: images by label. outputs: names of the
     network's outputs, in order. left_out: reasons by label. to_check: what to check about how files
     were read, and about names.
-    groups: how many, None without groups. majority: of classification alone.
+    groups: how many are tested, None without groups. majority: of the tested images, in
+    classification alone. splits: of folds; a single one is that of the data, or without training.
     """
 
     name: str
@@ -114,6 +115,11 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     splits: list[Split]
     outputs: list[str] = []
     to_check: list[str] = []
+
+    @property
+    def tested(self) -> int:
+        """How many images are in a test."""
+        return sum(split.test for split in self.splits)
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):

@@ -348,16 +348,16 @@ def _clusters(material: Material, images: NDArray[np.int64]) -> NDArray[np.int64
 def _alike(material: Material) -> Alike | None:
     """Return near-duplicates in several groups, or without groups in training and test."""
     data, _, splits = material
-    if data.groups is None and len(splits) < 2:
+    fold = np.full(len(data), -1)
+    for number, split in enumerate(splits):
+        fold[split.test] = number
+    sides = fold.tolist() if data.groups is None else data.groups
+    if len({*sides}) < 2:
         return None
     chosen = np.linspace(0, len(data) - 1, min(COMPARED, len(data))).round().astype(int).tolist()
     duplicates = Duplicates()
     for index in chosen:
         duplicates.add(data.mosaics[index].numpy())
-    fold = np.zeros(len(data), dtype=np.int64)
-    for number, split in enumerate(splits):
-        fold[split.test] = number
-    sides = fold.tolist() if data.groups is None else data.groups
     sets = [[chosen[k] for k in indices] for indices in duplicates.near()]
     apart = [images for images in sets if len({sides[i] for i in images}) > 1]
     if not apart:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rawdrift import files
@@ -60,6 +62,7 @@ class RawDataset:
         each image's, (N,) int64.
     masks: (N, H, W) uint8.
     groups: N names of groups of images that belong together (slide, flight, patient).
+    splits: for each of the N images "train" or "test", in place of folds.
     left_out: labels that were left out, with how many images each had and why.
     intensity: of the light, as a share of the full intensity.
     mapped: the files that mosaics and masks are mapped from, with their SHA-256.
@@ -74,6 +77,7 @@ class RawDataset:
     labels: Tensor | None = None
     masks: Images | None = None
     groups: tuple[str, ...] | None = None
+    splits: tuple[str, ...] | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
     intensity: float = 1.0
     mapped: Mapping[Path, str] = field(default_factory=dict)
@@ -99,6 +103,7 @@ class RawDataset:
                 label=self.classes[labels[i]] if labels else "",
                 mask=image if self.masks is not None else "",
                 group=self.groups[i] if self.groups else "",
+                split=self.splits[i] if self.splits else "",
             )
             for i, image in enumerate(self.images)
         ]
@@ -160,7 +165,7 @@ class RawDataset:
         )
         return replace(self, classes=tuple(classes), labels=number[self.labels])
 
-    def take(self, index: Sequence[int]) -> "RawDataset":
+    def take(self, index: Sequence[int] | NDArray[np.int64]) -> "RawDataset":
         """Return the dataset of these images alone, in this order."""
         indices = torch.as_tensor(index, dtype=torch.long)
         return replace(
@@ -171,6 +176,7 @@ class RawDataset:
             labels=None if self.labels is None else self.labels[indices],
             masks=None if self.masks is None else _select(self.masks, indices),
             groups=None if self.groups is None else tuple(self.groups[i] for i in index),
+            splits=None if self.splits is None else tuple(self.splits[i] for i in index),
         )
 
     def to_check(self) -> list[str]:
@@ -189,6 +195,8 @@ class RawDataset:
         digest = hashlib.sha256()
         for part in (self.images, self.classes, self.groups, self.cameras):
             digest.update(repr(part).encode())
+        if self.splits is not None:
+            digest.update(repr(self.splits).encode())
         for tensor in (self.camera_index, self.labels):
             if tensor is not None:
                 digest.update(tensor.contiguous().numpy().data)

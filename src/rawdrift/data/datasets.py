@@ -3,6 +3,7 @@
 import torch
 
 from rawdrift.checks import InputError
+from rawdrift.data.columns import SPLITS
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.frame import Excluding, Frames
 from rawdrift.data.intensity import dimmed
@@ -53,7 +54,7 @@ def _at_intensity(images: Frames, spec: Data) -> RawDataset:
 def _check(data: RawDataset, name: str) -> None:
     """Raise InputError unless the parts of a user's dataset fit together."""
     count, kinds = len(data.images), (torch.uint16, torch.float32)
-    parts = (data.mosaics, data.camera_index, data.labels, data.masks, data.groups)
+    parts = (data.mosaics, data.camera_index, data.labels, data.masks, data.groups, data.splits)
     lengths = [len(part) for part in parts if part is not None]
     if len(data.mosaics.shape) != 3 or data.mosaics.dtype not in kinds:
         problem = (
@@ -71,6 +72,8 @@ def _check(data: RawDataset, name: str) -> None:
         problem = f"a camera_index that does not fit its {len(data.cameras)} cameras"
     elif data.labels is not None and not _is_index(data.labels, len(data.classes)):
         problem = f"labels that do not fit its {len(data.classes)} classes"
+    elif not {*(data.splits or ())} <= {*SPLITS}:
+        problem = f"splits {sorted({*(data.splits or ())})}, expected train and test"
     else:
         return
     raise InputError(f"data.name {name} returned {problem}")

@@ -39,7 +39,7 @@ def describe(frames: Frames) -> dict[str, Any]:
     """
     rows = frames.rows
     failures = Failures()
-    seen = _Seen()
+    seen = _Seen(getattr(frames, "notes", ()))
     for index in progress(range(len(rows)), "describing"):
         try:
             frame = frames.read(index)
@@ -103,7 +103,8 @@ def samples(frames: Frames, each: int) -> Iterator[Sample]:
 class _Seen:
     """What is counted, image by image."""
 
-    def __init__(self) -> None:
+    def __init__(self, notes: Sequence[str]) -> None:
+        self.of_folder = notes
         self.rows: list[Row] = []
         self.sizes: Counter[str] = Counter()
         self.values: Counter[str] = Counter()
@@ -138,7 +139,7 @@ class _Seen:
 
     def found(self) -> list[str]:
         """Return what the user should check."""
-        notes = grouped(self.notes)
+        notes = [*self.of_folder, *grouped(self.notes)]
         for bits in self.bits:
             notes += filter(None, (bits.upper(), bits.lower()))
         for what in ("label", "group"):

@@ -23,6 +23,7 @@ class Row:
     label: str = ""
     mask: str = ""
     group: str = ""
+    split: str = ""
     camera: str = ""
     line: int = 0
 
@@ -60,6 +61,7 @@ class Excluding:
         for label in labels if valid != [""] else ():
             choose("label", label, valid)
         self._frames = frames
+        self.notes = getattr(frames, "notes", ())
         self._indices = [i for i, row in enumerate(frames.rows) if row.label not in labels]
         self.rows = [frames.rows[i] for i in self._indices]
 

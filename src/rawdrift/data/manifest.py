@@ -7,9 +7,8 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,11 +18,13 @@ from rawdrift import files
 from rawdrift.camera.camera import Camera, Trust
 from rawdrift.camera.shot import read
 from rawdrift.checks import Failures, InputError, grouped
+from rawdrift.data import subfolders
+from rawdrift.data.columns import COLUMNS, SPLITS, check
 from rawdrift.data.dataset import RawDataset, in_order
 from rawdrift.data.frame import Cameras, Frame, Frames, Row, check_alike, memory, progress, size
 from rawdrift.data.masks import read as read_mask
 
-COLUMNS = ("image", "label", "mask", "group", "camera")
+NAME = "manifest.csv"
 
 
 def collect(frames: Frames) -> RawDataset:
@@ -54,7 +55,7 @@ def collect(frames: Frames) -> RawDataset:
         cameras=tuple(cameras.unique),
         camera_index=camera_index,
         masks=None if truth is None else torch.from_numpy(truth),
-        notes=tuple(grouped(notes)),
+        notes=(*getattr(frames, "notes", ()), *grouped(notes)),
         **described(rows),
     )
 
@@ -68,22 +69,27 @@ def described(rows: Sequence[Row]) -> dict[str, Any]:
         "classes": classes,
         "labels": torch.tensor([index[row.label] for row in rows]) if classes else None,
         "groups": tuple(row.group for row in rows) if rows[0].group else None,
+        "splits": tuple(row.split for row in rows) if rows[0].split else None,
     }
 
 
 class Folder:
-    """The images that `root/manifest.csv` lists, read from their files one by one.
+    """The images that `root/manifest.csv` lists, or without it `subfolders.find`, read one by one.
 
-    Its columns: image (path relative to the manifest), label or mask or both, and optionally group
-    and camera (a shipped name, or the path of a .toml file). `root/camera.toml` is the camera of
-    images that name none; raw formats with metadata (DNG) need neither. trust: see `shot.read`.
+    Its columns: image (path relative to the manifest), label or mask or both, and optionally group,
+    split ("train" or "test") and camera (a shipped name, or the path of a .toml file).
+    `root/camera.toml` is the camera of images that name none; raw formats with metadata (DNG) need
+    neither. trust: see `shot.read`. notes: what the user should know of the folder.
     """
 
     rows: list[Row]
 
     def __init__(self, root: Path, trust: Trust | None = None):
         self.root, self.trust = root, trust
-        self.rows = read_manifest(root / "manifest.csv")
+        path = root / NAME
+        self.rows, self.notes = (
+            read_manifest(path) if os.path.lexists(path) else subfolders.find(root)
+        )
         default = root / "camera.toml"
         self._cameras = {"": Camera.load(default) if default.exists() else None}
 
@@ -113,8 +119,15 @@ def _check_room(first: Frame, count: int) -> None:
         )
 
 
-def read_manifest(path: Path) -> list[Row]:
-    """Return the rows of a manifest. InputError if it is wrong; its files are not looked at."""
+class Manifest(NamedTuple):
+    """The rows of a manifest. notes: what the user should know of it."""
+
+    rows: list[Row]
+    notes: tuple[str, ...] = ()
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest. InputError if it is wrong; its files are not looked at."""
     try:
         text = files.read_text(path, "utf-8-sig")
     except FileNotFoundError:
@@ -128,7 +141,7 @@ def read_manifest(path: Path) -> list[Row]:
     wrong = Failures()
     try:
         columns = [name.strip() for name in next(reader, [])]
-        _check_columns(path, columns)
+        notes = check(path, columns)
         for values in filter(None, reader):
             try:
                 rows.append(_row(reader.line_num, columns, values))
@@ -148,27 +161,36 @@ def read_manifest(path: Path) -> list[Row]:
         several = len(wrong.reasons) > 1
         count = f"has {len(wrong.reasons)} wrong lines: " if several else ""
         raise InputError(f"{path} {count}{wrong.causes()}")
-    return rows
+    return Manifest(rows, notes)
 
 
-_MOST_COLUMNS = 500
+def table(rows: Sequence[Row]) -> str:
+    """Return a manifest with the columns that the rows fill."""
+    columns = [name for name in COLUMNS if getattr(rows[0], name)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([getattr(row, name) for name in columns] for row in rows)
+    return text.getvalue()
 
 
-def _check_columns(path: Path, columns: list[str]) -> None:
-    if "image" not in columns or not {"label", "mask"} & set(columns):
-        raise InputError(
-            f"{path} has the columns {columns}, expected image and label or mask (or both), "
-            f"optionally group and camera"
-        )
-    if len(columns) > _MOST_COLUMNS:
-        raise InputError(f"{path} has {len(columns)} columns, expected a few, such as image, label")
-    for name in columns:
-        if columns.count(name) > 1:
-            raise InputError(f"{path} has the column {name!r} twice")
-        # Other columns are welcome, but with a misspelt group, groups would straddle unnoticed.
-        meant = get_close_matches(name.lower(), COLUMNS, n=1, cutoff=0.7)
-        if meant and name not in COLUMNS:
-            raise InputError(f"{path} has a column {name!r}; did you mean {meant[0]!r}? Rename it")
+def write(root: Path) -> tuple[Path, list[Row], tuple[str, ...]]:
+    """Write `root/manifest.csv` for a folder without one; see `subfolders`.
+
+    Returns its path, its rows, and what the user should know, such as files that were skipped.
+    Raises InputError if there is one, or if labels are not clear.
+    """
+    path = root / NAME
+    if os.path.lexists(path):
+        raise InputError(f"{path} exists already; remove it, or edit it")
+    rows, notes = subfolders.find(root)
+    for name in (name for row in rows for name in (row.image, row.mask)):
+        if name != name.strip():
+            raise InputError(
+                f"{root} holds {name!r}, whose blanks at the end a manifest can't keep; rename it"
+            )
+    files.write(path, table(rows), replaces=False)
+    return path, rows, notes
 
 
 def _row(line: int, columns: list[str], values: list[str]) -> Row:
@@ -180,9 +202,14 @@ def _row(line: int, columns: list[str], values: list[str]) -> Row:
     fields = dict(zip(columns, values, strict=True))
     row = Row(**{name: fields[name].strip() for name in COLUMNS if name in fields}, line=line)
     row = replace(row, label=_composed(row.label), group=_composed(row.group))
-    for name in ("image", "label", "mask", "group"):
+    for name in ("image", "label", "mask", "group", "split"):
         if name in columns and not getattr(row, name):
             raise InputError(f"line {line} has no {name}; fill the column")
+    if row.split and row.split not in SPLITS:
+        raise InputError(
+            f"line {line} has the split {row.split!r}, expected train or test: validation images "
+            f"are held out of the training images where they are needed"
+        )
     for name in (row.image, row.mask, row.camera):
         _check_name(name, line)
     return row

@@ -5,11 +5,9 @@ image, uncompressed and contiguous, so that they can be mapped into memory), man
 page i), cameras/*.toml, and pack.json with the size and the SHA-256 of each file.
 """
 
-import csv
-import io
 import json
-from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +22,7 @@ from rawdrift.camera.tiff import BITS, Tiff
 from rawdrift.checks import Failures, InputError, grouped
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.frame import Cameras, Frame, Frames, Row, check_alike, progress
-from rawdrift.data.manifest import COLUMNS, Folder, described, read_manifest
+from rawdrift.data.manifest import Folder, described, read_manifest, table
 from rawdrift.data.spec import Data
 
 INDEX = "pack.json"
@@ -67,20 +65,20 @@ def write(frames: Frames, out: Path) -> Failures:
                         stacks[name].write(page, contiguous=True, photometric="minisblack")
                 toml = f"cameras/{cameras.index(frame.camera)}.toml"
                 mask = "" if frame.mask is None else _MASKS
-                packed.append(Row(row.image, row.label, mask, row.group, toml))
+                packed.append(replace(row, mask=mask, camera=toml))
         if first is None:
             failures.check(len(rows), "images")
             raise InputError("the dataset has no images, expected at least one to pack")
         for number, camera in enumerate(cameras.unique):
             camera.save(folder / f"cameras/{number}.toml")
-        files.write(folder / _MANIFEST, _table(packed))
+        files.write(folder / _MANIFEST, table(packed))
         written = sorted(path for path in folder.rglob("*.*") if path.name[0] != ".")
         content = {
             **_FORMAT,
             "shape": [len(packed), *first.mosaic.shape],
             "dtype": first.mosaic.dtype.name,
             "left_out": failures.reasons,
-            "notes": grouped(notes),
+            "notes": [*getattr(frames, "notes", ()), *grouped(notes)],
             "files": {path.relative_to(folder).as_posix(): _stamp(path) for path in written},
         }
         files.write(folder / INDEX, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
@@ -110,7 +108,7 @@ def load(root: Path) -> RawDataset:
                 f"{path} has {path.stat().st_size} bytes, not {stamp['bytes']}; {_AGAIN}"
             )
         _check(path, stamp)
-    rows = read_manifest(root / _MANIFEST)
+    rows = read_manifest(root / _MANIFEST).rows
     if len(rows) != index.shape[0]:
         raise InputError(
             f"{root / _MANIFEST} lists {len(rows)} images, not {index.shape[0]}; {_AGAIN}"
@@ -199,13 +197,3 @@ def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> Tensor:
         return torch.from_numpy(np.memmap(path, order, "c", place, shape))
     except (InputError, ValueError, TypeError, OverflowError) as error:
         raise InputError(f"{path} can't be mapped ({error}); {_AGAIN}") from None
-
-
-def _table(rows: Sequence[Row]) -> str:
-    """Return a manifest with the columns that the rows fill."""
-    columns = [name for name in COLUMNS if getattr(rows[0], name)]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([getattr(row, name) for name in columns] for row in rows)
-    return text.getvalue()

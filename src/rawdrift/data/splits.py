@@ -1,4 +1,4 @@
-"""Cross-validation splits: stratified by label, groups never straddling."""
+"""Splits: folds, stratified by label, or the one that the data state; groups never straddle."""
 
 import warnings
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from rawdrift.checks import InputError
+from rawdrift.data.columns import SPLITS
 from rawdrift.data.dataset import RawDataset
 
 # The paper dropped a class that could not be in every fold. We drop one by ourselves only if hardly
@@ -72,6 +73,40 @@ def k_fold(data: RawDataset, folds: int, seed: int) -> list[Split]:
                 f"are in the groups that are tested; use more groups, fewer folds or data.exclude"
             )
     return splits
+
+
+def by_column(data: RawDataset) -> Split:
+    """Return the split that the data state, whose test images are held out in place of folds.
+
+    Raises InputError if a part is empty, a group straddles, or a label is never trained on.
+    """
+    train, test = (
+        np.flatnonzero([split == name for split in data.splits or ()]) for name in SPLITS
+    )
+    if not len(train) or not len(test):
+        raise InputError(
+            f"the data have {len(train)} images of the split train and {len(test)} of test, "
+            f"expected some of both; fill the column split, or leave it out"
+        )
+    if data.groups is not None:
+        sides = [{data.groups[i] for i in part.tolist()} for part in (train, test)]
+        if both := sorted(sides[0] & sides[1]):
+            raise InputError(
+                f"the group {both[0]!r} has images of the splits train and test"
+                f"{f', and so have {len(both) - 1} more' if len(both) > 1 else ''}; a group must "
+                f"never straddle: correct the column split or group"
+            )
+    if data.labels is not None:
+        if len(data.classes) < 2:
+            raise InputError(f"the data have the labels {list(data.classes)}, expected at least 2")
+        labels = data.labels.numpy()
+        if unseen := sorted({*labels[test].tolist()} - {*labels[train].tolist()}):
+            raise InputError(
+                f"no image of the split train has the labels {[data.classes[i] for i in unseen]}, "
+                f"which images of test have; correct the column split, or leave these labels out "
+                f"with data.exclude"
+            )
+    return Split(train, test)
 
 
 def validation(data: RawDataset, train: Indices, seed: int) -> Split:

@@ -36,8 +36,7 @@ class Setup:
         self.spec = spec
         settings = spec.forensics
         self.trained_here = spec.task.checkpoint is None
-        folds = settings.folds if self.trained_here else None
-        self.material = read(spec.data, spec.task, folds, spec.seed)
+        self.material = read(spec.data, spec.task, settings.folds, spec.seed)
         data, targets, splits = self.material
         if len(data.cameras) > 1:
             names = ", ".join(camera.name for camera in data.cameras[:3])
@@ -60,6 +59,10 @@ class Setup:
         by_name = targets.measures_by(settings.metric or targets.metric)
         self.metric, self.measure = next(iter(by_name.items()))
         count = (settings.models or len(splits)) if self.trained_here else 1
+        if count > len(splits):
+            raise InputError(
+                f"forensics.models must be at most the number of folds ({len(splits)}), got {count}"
+            )
         self.tests = [_some(split.test, data, settings.images) for split in splits[:count]]
         self.models = [
             Kept(self.material, fold, isp, spec.task, spec.seed) for fold in range(count)

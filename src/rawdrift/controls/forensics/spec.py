@@ -20,7 +20,8 @@ class Forensics:
         isp: the pipeline to train on and to drift, such as "bi,s,ga", or an ISP file (.toml) of the
             data's camera; with task.checkpoint, the ISP that this model was trained on.
         channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
-        folds: number of folds of the cross-validation, at least 2.
+        folds: number of folds of the cross-validation, at least 2, by default 5. Not for data with
+            a column split, whose test images are held out instead.
         models: number of folds, the first ones, for which a model is trained; by default all.
             Sensitivity, envelope and signature are those of the first model.
         images: largest number of test images of each fold, drawn evenly from all labels; by default
@@ -50,7 +51,7 @@ class Forensics:
 
     isp: str = "bi,s,ga"
     channels: Literal["luma", "yuv"] = "luma"
-    folds: int = 5
+    folds: int | None = None
     models: int | None = None
     images: int | None = None
     space: Literal["default"] | dict[str, float | list[float]] = "default"
@@ -71,16 +72,11 @@ class Forensics:
     def __post_init__(self) -> None:
         object.__setattr__(self, "isp", isp_reference("forensics.isp", self.isp))
         choose_literals("forensics", self)
-        for name, least in (("folds", 2), ("restarts", 1), ("steps", 1), ("cameras", 1)):
+        for name, least in (("restarts", 1), ("steps", 1), ("cameras", 1)):
             whole(f"forensics.{name}", getattr(self, name), least)
-        for name, least in (("models", 1), ("images", 2)):
+        for name, least in (("folds", 2), ("models", 1), ("images", 2)):
             if getattr(self, name) is not None:
                 whole(f"forensics.{name}", getattr(self, name), least)
-        if self.models is not None and self.models > self.folds:
-            raise InputError(
-                f"forensics.models must be at most forensics.folds ({self.folds}), "
-                f"got {self.models}"
-            )
         if self.space != "default" and (not isinstance(self.space, dict) or not self.space):
             raise InputError(
                 f'forensics.space must be "default" or ranges by parameter, such as '

@@ -85,7 +85,7 @@ def analyze(
         settings=what.settings,
         same=what.same,
         intensities=list(materials),
-        folds=what.folds,
+        folds=len(next(iter(materials.values())).splits),
         repeats=spec.task.repeats,
         epochs=spec.task.epochs,
         table=table,

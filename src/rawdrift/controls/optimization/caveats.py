@@ -40,7 +40,7 @@ def caveats(result: OptimizationResult) -> Iterator[Caveat]:
             "settings that diverge. Differences compare the images that both have answered.",
         )
     yield from few_folds(folds, "settings")
-    yield from few_images(result, data.images)
+    yield from few_images(result, data.tested)
     yield from few_groups(data.groups)
     yield from alike(result)
     if result.epochs < _FEW_EPOCHS:

@@ -39,6 +39,7 @@ class Pair(NamedTuple):
 class Curves:
     """Answers of each setting after each of E epochs to N images, which each fold tests in turn.
 
+    images: their numbers in the dataset, (N,), all of them with folds.
     outcomes: (E, N, ...) of each of R repeats. trained: (F, R), which trainings came to an end;
     answers of others are missing.
     """
@@ -55,13 +56,14 @@ class Curves:
         data, targets, splits = material
         self.intensity = intensity
         self.metric, self.measure = next(iter(targets.measures.items()))
-        self.truth = targets.truth
+        self.images = material.tested
+        self.truth = targets.truth[self.images]
         self.seed = seed
-        self.groups = clusters(len(data), data.groups)
-        self.splits = splits
-        self.fold = np.empty(len(data), np.int64)
-        for number, split in enumerate(splits):
-            self.fold[split.test] = number
+        self.groups = clusters(len(self.images), data.take(self.images).groups)
+        self.tests = [np.searchsorted(self.images, split.test) for split in splits]
+        self.fold = np.empty(len(self.images), np.int64)
+        for number, test in enumerate(self.tests):
+            self.fold[test] = number
         self.outcomes: dict[str, list[NDArray[np.int64]]] = {}
         self.trained: dict[str, NDArray[np.bool_]] = {}
         self.steps: dict[str, dict[tuple[int, int], list[int]]] = {}
@@ -70,10 +72,10 @@ class Curves:
                 continue
             answers = np.array([epoch.outcomes for epoch in record.history])
             if record.setting not in self.outcomes:
-                shape = (len(answers), len(data), *answers.shape[2:])
+                shape = (len(answers), len(self.images), *answers.shape[2:])
                 self.outcomes[record.setting] = [np.zeros(shape, np.int64) for _ in range(repeats)]
                 self.trained[record.setting] = np.zeros((len(splits), repeats), bool)
-            self.outcomes[record.setting][record.repeat][:, splits[record.fold].test] = answers
+            self.outcomes[record.setting][record.repeat][:, self.tests[record.fold]] = answers
             self.trained[record.setting][record.fold, record.repeat] = True
             steps = self.steps.setdefault(record.setting, {})
             steps[record.fold, record.repeat] = [epoch.step for epoch in record.history]
@@ -88,7 +90,7 @@ class Curves:
                 [
                     self.measure.value(self.outcomes[setting][repeat][:, test], self.truth[test])
                     for fold, repeat in sorted(self.steps[setting])
-                    for test in [self.splits[fold].test]
+                    for test in [self.tests[fold]]
                 ]
             )
             if np.isnan(values[setting]).any():

@@ -84,7 +84,7 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
             for intensity in what.intensities
             for setting in what.settings
             if setting not in what.same
-            for fold in range(what.folds)
+            for fold in range(len(first.splits))
             for repeat in range(spec.task.repeats)
         ]
         self.inputs = [
@@ -184,7 +184,7 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         metric = next(row["metric"] for row in last if row["metric"] != "loss")
         value = [row["value"] for row in last if row["metric"] == metric][-1]
         chosen = f" with {record.choice.chosen}" if record.choice else ""
-        which = training.label(unit.fold, unit.repeat, self.spec.optimization.folds)
+        which = training.label(unit.fold, unit.repeat, len(self.material.splits))
         where = f"{unit.setting} at {unit.intensity:g} {which}"
         return f"{where}{chosen}: {style.metric(metric, inside=True)} {value:.3f}"
 

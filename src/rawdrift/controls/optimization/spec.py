@@ -60,7 +60,8 @@ class Optimization:
             with the normalization of learned.
         intensities: light intensities to compare, each one of 0.01, 0.05, 0.1, 0.25, 0.5, 0.75 or
             1.
-        folds: number of folds of the cross-validation, at least 2.
+        folds: number of folds of the cross-validation, at least 2, by default 5. Not for data with
+            a column split, whose test images are held out instead.
         isp: configuration of the ISP, such as "bi,s,ga", or an ISP file (.toml) of the data's one
             camera, whose numbers then stand for the camera's values.
         channels: what sharpening and denoising of a configuration act on: "luma", as the authors'
@@ -88,7 +89,7 @@ class Optimization:
 
     settings: list[str] = field(default_factory=lambda: ["frozen", "learned", "direct"])
     intensities: list[float] = field(default_factory=lambda: [0.01, 1.0])
-    folds: int = 5
+    folds: int | None = None
     isp: str = "bi,s,ga"
     channels: Literal["luma", "yuv"] = "luma"
     learn: list[str] | None = None
@@ -113,7 +114,8 @@ class Optimization:
                     f"got {intensity!r}"
                 )
         object.__setattr__(self, "intensities", [float(i) for i in self.intensities])
-        whole("optimization.folds", self.folds, 2)
+        if self.folds is not None:
+            whole("optimization.folds", self.folds, 2)
         object.__setattr__(self, "isp", isp_reference("optimization.isp", self.isp))
         choose_literals("optimization", self)
         if self.learn == []:

@@ -26,7 +26,7 @@ def caveats(result: SynthesisResult) -> Iterator[Caveat]:
                 "other drops and another order of the pipelines. Set task.repeats to 3 or more to "
                 "compare pipelines rather than trainings.",
             )
-    yield from few_images(result, data.images)
+    yield from few_images(result, data.tested)
     yield from alike(result)
     nothing = (
         f" No drop, however large, could be claimed among {result.compared} comparisons: test "
@@ -57,7 +57,7 @@ def is_too_few(result: SynthesisResult) -> bool:
 
     The least p-value that permuting them can give, corrected for all comparisons, is too large.
     """
-    units = result.data.images if result.data.groups is None else result.data.groups
+    units = result.data.tested if result.data.groups is None else result.data.groups
     return result.compared * 2.0 ** (1 - units) >= CERTAIN
 
 

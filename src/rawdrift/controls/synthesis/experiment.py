@@ -64,8 +64,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
     def __init__(self, spec: SynthesisSpec) -> None:
         self.spec = spec
         self.trained_here = spec.task.checkpoint is None
-        folds = spec.synthesis.folds if self.trained_here else None
-        self.material = read(spec.data, spec.task, folds, spec.seed)
+        self.material = read(spec.data, spec.task, spec.synthesis.folds, spec.seed)
         data, targets, splits = self.material
         self.isps = {
             configurations.label(path): read_isp(path, data.cameras)[1]

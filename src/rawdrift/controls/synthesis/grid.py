@@ -15,8 +15,9 @@ from rawdrift.statistics.trainings import Trainings, repeated
 
 
 class Grid:
-    """Answers of T training pipelines' models on U cases, to each of N images, in R repeats.
+    """Answers of T training pipelines' models on U cases, to each of N tested images, in R repeats.
 
+    images: their numbers in the dataset, (N,), all of them with folds.
     trained: names of the T pipelines, all of whose folds are done; records of others are skipped.
     outcomes: (R, T, U, N, ...), see `measures.Outcomes`. truth: (N,) labels; zeros for masks.
     distance: between views, by its measure: (T, U), means over trainings.
@@ -34,20 +35,24 @@ class Grid:
     ):
         data, targets, splits = material
         self.cases, self.trained, self.folds = list(cases), list(trained), len(splits)
-        self.measures, self.truth = targets.measures, targets.truth
+        self.images = material.tested
+        self.measures, self.truth = targets.measures, targets.truth[self.images]
         shape = (len(trained), len(cases))
         of_image = targets.right_outcomes().shape[1:]
-        self.outcomes: Outcomes = np.empty((repeats, *shape, len(data), *of_image), dtype=np.int64)
+        self.outcomes: Outcomes = np.empty(
+            (repeats, *shape, len(self.images), *of_image), dtype=np.int64
+        )
         self.distance = {kind: np.zeros(shape) for kind in ("dssim", "mse")}
         self.masks: dict[tuple[str, str], dict[int, MaskPair]] = {}
-        self.fold = np.empty(len(data), dtype=np.int64)
-        for number, split in enumerate(splits):
-            self.fold[split.test] = number
+        self.fold = np.empty(len(self.images), dtype=np.int64)
+        places = [np.searchsorted(self.images, split.test) for split in splits]
+        for number, place in enumerate(places):
+            self.fold[place] = number
         for record in records:
             if record.train not in self.trained:
                 continue
             row = self.trained.index(record.train)
-            of_repeat, test = self.outcomes[record.repeat, row], splits[record.fold].test
+            of_repeat, test = self.outcomes[record.repeat, row], places[record.fold]
             for column, case in enumerate(self.cases):
                 of_repeat[column, test] = record.outcomes[case.key]
                 for kind, values in self.distance.items():
@@ -55,7 +60,7 @@ class Grid:
                     values[row, column] += distance / (self.folds * repeats)
             for key, masks in record.masks.items():  # of several repeats, the first one's
                 self.masks[record.train, key] = masks | self.masks.get((record.train, key), {})
-        self.clusters, self.seed = clusters(len(data), data.groups), seed
+        self.clusters, self.seed = clusters(len(self.images), data.take(self.images).groups), seed
 
     @property
     def metric(self) -> str:

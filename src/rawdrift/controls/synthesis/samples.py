@@ -68,7 +68,8 @@ class _Samples:
         targets, write_png = self.material.targets, self.pictures.write_png
         masks = grid.masks.get((worst.train, worst.case.key), {})
         images = []
-        for number, index in enumerate(most_harmed(matched, drifted)):
+        for number, place in enumerate(most_harmed(matched, drifted)):
+            index = int(grid.images[place])
             before, after = self._views(worst.train, worst.case, index)
             name = f"{worst.kind}/{number}"
             truth, pair = targets.mask(index), masks.get(index)
@@ -77,14 +78,14 @@ class _Samples:
                 matched_view=self.pictures.write(f"{name}-matched", before),
                 view=self.pictures.write(f"{name}-drifted", after),
                 change=self.pictures.write_change(f"{name}-change", before, after),
-                matched_score=_number(matched[index]),
-                score=_number(drifted[index]),
+                matched_score=_number(matched[place]),
+                score=_number(drifted[place]),
                 truth=None if truth is None else self.pictures.write(f"{name}-truth", truth),
                 matched_mask=write_png(f"{name}-matched-mask", pair.matched) if pair else None,
                 mask=write_png(f"{name}-mask", pair.mask) if pair else None,
                 label=targets.label(index),
-                matched_prediction=targets.answer(grid.outcomes[0, row, own, index]),
-                prediction=targets.answer(grid.outcomes[0, row, column, index]),
+                matched_prediction=targets.answer(grid.outcomes[0, row, own, place]),
+                prediction=targets.answer(grid.outcomes[0, row, column, place]),
             )
             images.append(image)
         return replace(worst, amplified=AMPLIFIED, images=images)

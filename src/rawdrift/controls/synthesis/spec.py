@@ -26,7 +26,8 @@ class Synthesis:
         isps: names and ISP files to test beside the twelve. Those of `train` are added.
         precision: precision of the network in tests: "32", or "bf16", which is twice as fast on
             processors with bfloat16, but may change answers that are close calls.
-        folds: number of folds of the cross-validation, at least 2.
+        folds: number of folds of the cross-validation, at least 2, by default 5. Not for data with
+            a column split, whose test images are held out instead.
         channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
         corruptions: corruptions of the training pipeline's views to test on, by name or as
             import:package.module.name; by default the ten of the paper.
@@ -36,7 +37,7 @@ class Synthesis:
     """
 
     train: list[str] = field(default_factory=lambda: list(CONFIGURATIONS))
-    folds: int = 5
+    folds: int | None = None
     channels: Literal["luma", "yuv"] = "luma"
     corruptions: list[str] = field(default_factory=lambda: [n for n in PAPER if n != "identity"])
     severities: list[int] = field(default_factory=lambda: [1, 3, 5])
@@ -77,7 +78,8 @@ class Synthesis:
         _check_labels([*CONFIGURATIONS, *map(label, others)])
         object.__setattr__(self, "train", train)
         object.__setattr__(self, "isps", others or None)
-        whole("synthesis.folds", self.folds, 2)
+        if self.folds is not None:
+            whole("synthesis.folds", self.folds, 2)
         choose_literals("synthesis", self)
         for name in self.corruptions:
             # The identity is the test on the training pipeline itself.
