@@ -344,7 +344,7 @@ BAD_COMMANDS = {
     "missing raw": (["develop", "none.tif", *DEVELOP], "none.tif does not exist"),
     "a raw twice": (["develop", "RAW", "RAW", *DEVELOP], "same name"),
     "no run": (["report", "OUT"], "is not a run folder"),
-    "no folder": (["synthesis", "--data.root", "nowhere", "--out", "OUT"], "manifest.csv does not exist"),
+    "no folder": (["synthesis", "--data.root", "nowhere", "--out", "OUT"], "is not a folder"),
 }  # fmt: skip
 
 

@@ -302,7 +302,7 @@ def test_a_folder_beyond_the_memory_is_to_be_packed(folder, monkeypatch, tmp_pat
     ("arguments", "message"),
     [
         (["pack", "--out", "OUT"], "data.root is missing"),
-        (["pack", "--data.root", "none", "--out", "OUT"], "manifest.csv does not exist"),
+        (["pack", "--data.root", "none", "--out", "OUT"], "is not a folder"),
         (["pack", "--data.rot", "x", "--out", "OUT"], "--data.root"),
         (["describe", "--data.root", "FOLDER", "--data.exclude", "[c]"], "unknown label 'c'"),
         (["describe", "--data.name", "synthetic-microscopy", "--verify"], "not a packed dataset"),
