@@ -5,6 +5,9 @@ from typing import Literal, get_args
 Pattern = Literal["RGGB", "BGGR", "GRBG", "GBRG"]
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
 
+PERIOD = 2
+"""Rows and columns after which a pattern repeats."""
+
 # The four sites of a cell, in the order in which per-site numbers are given everywhere.
 SITES = ("R", "G in red rows", "G in blue rows", "B")
 

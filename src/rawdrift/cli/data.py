@@ -12,6 +12,12 @@ from rawdrift.checks import Failures, InputError
 def _pack(args: Namespace) -> int:
     from rawdrift.data import datasets, pack
 
+    if args.data.tile is not None:
+        raise InputError(
+            "data pack stores whole frames: leave out data.tile here, and set it where the packed "
+            "folder is used; frames of several sizes can't be packed, but need not be, since tiles "
+            "are cut from their files as they are"
+        )
     frames = datasets.frames(args.data)
     failures = pack.write(frames, Path(args.out))
     count = len(frames.rows) - len(failures.reasons)

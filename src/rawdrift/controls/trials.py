@@ -215,7 +215,7 @@ def _answers(
             x = normalize(develop(mosaics.to(device), cameras).float())
             at_input.append(_moments(x))
             logits = net(x.contiguous(memory_format=layout(net)))
-            outcomes.append(targets.outcome(logits.float(), targets.values[batch].to(device)).cpu())
+            outcomes.append(targets.outcomes_of(logits.float(), batch).cpu())
     if hook is not None:
         hook.remove()
     mean, square = torch.stack(at_input).mean(0)

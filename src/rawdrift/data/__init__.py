@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rawdrift.data.dataset import RawDataset
     from rawdrift.data.datasets import frames, load
     from rawdrift.data.spec import Data
+    from rawdrift.data.tiles import cut, stitch
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
@@ -15,5 +16,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "dataset": ["RawDataset"],
         "datasets": ["frames", "load"],
         "spec": ["Data"],
+        "tiles": ["cut", "stitch"],
     },
 )

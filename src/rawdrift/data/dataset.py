@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import final
+from typing import Protocol, final
 
 import numpy as np
 import torch
@@ -18,15 +18,16 @@ from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.data.frame import Frame, Row
 from rawdrift.data.names import look_alike, shown
+from rawdrift.data.tiles import Tiling
 
 _CHUNK = 64  # images that are hashed at once
 
 
 @final
 class Selection:
-    """Some images (n, H, W) of a tensor (N, H, W), read when they are indexed."""
+    """Some images (n, H, W) of others (N, H, W), read when they are indexed."""
 
-    def __init__(self, tensor: Tensor, index: Tensor):
+    def __init__(self, tensor: "Tensor | Cut", index: Tensor):
         self.tensor = tensor
         self.index = index
 
@@ -47,7 +48,21 @@ class Selection:
         return self.tensor.dtype
 
 
-Images = Tensor | Selection
+class Cut(Protocol):
+    """Images (N, H, W) that are cut from larger ones when they are indexed; see `tiled.Windows`."""
+
+    dtype: torch.dtype
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int | slice | Tensor, /) -> Tensor: ...
+
+    @property
+    def shape(self) -> torch.Size:
+        """(N, H, W)."""
+
+
+Images = Tensor | Selection | Cut
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,7 @@ class RawDataset:
     intensity: of the light, as a share of the full intensity.
     mapped: the files that mosaics and masks are mapped from, with their SHA-256.
     notes: what the user should know of how the images were read.
+    tiling: of images that are tiles, where each was cut.
     """
 
     mosaics: Images
@@ -82,6 +98,7 @@ class RawDataset:
     intensity: float = 1.0
     mapped: Mapping[Path, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    tiling: Tiling | None = None
 
     def __len__(self) -> int:
         return len(self.mosaics)
@@ -177,6 +194,7 @@ class RawDataset:
             masks=None if self.masks is None else _select(self.masks, indices),
             groups=None if self.groups is None else tuple(self.groups[i] for i in index),
             splits=None if self.splits is None else tuple(self.splits[i] for i in index),
+            tiling=None if self.tiling is None else self.tiling.take(index),
         )
 
     def to_check(self) -> list[str]:
@@ -197,6 +215,8 @@ class RawDataset:
             digest.update(repr(part).encode())
         if self.splits is not None:
             digest.update(repr(self.splits).encode())
+        if self.tiling is not None:
+            digest.update(repr((self.tiling.size, self.tiling.stride)).encode())
         for tensor in (self.camera_index, self.labels):
             if tensor is not None:
                 digest.update(tensor.contiguous().numpy().data)

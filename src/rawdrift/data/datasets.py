@@ -1,14 +1,17 @@
 """Opening a dataset by its name, or one that a function of the user makes."""
 
+from dataclasses import replace
+
 import torch
 
 from rawdrift.checks import InputError
 from rawdrift.data.columns import SPLITS
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.frame import Excluding, Frames
-from rawdrift.data.intensity import dimmed
+from rawdrift.data.intensity import Dimmed, dimmed
 from rawdrift.data.manifest import collect
 from rawdrift.data.spec import DATASETS, Data
+from rawdrift.data.tiled import tiled
 from rawdrift.imports import resolve
 
 
@@ -18,7 +21,15 @@ def load(spec: Data) -> RawDataset:
     Images of a packed folder are read when they are used; all others are in memory.
     Raises InputError if the images or their labels can't be used.
     """
-    return _at_intensity(_open(spec), spec)
+    images = _open(spec)
+    if spec.tile is None:
+        return _at_intensity(images, spec)
+    if isinstance(images, RawDataset):
+        images = _at_intensity(images, spec)
+    elif spec.intensity != 1.0:
+        images = Dimmed(images, spec.intensity)
+    cut = tiled(images, spec.tile, spec.stride, bool(spec.drop_empty))
+    return replace(cut, intensity=spec.intensity)
 
 
 def frames(spec: Data) -> Frames:
@@ -26,7 +37,7 @@ def frames(spec: Data) -> Frames:
 
     Images in files are not held in memory, so there may be any number of them.
     """
-    images = _open(spec)
+    images = load(spec) if spec.tile is not None else _open(spec)
     if isinstance(images, RawDataset) or spec.intensity != 1.0:
         return _at_intensity(images, spec).without(spec.exclude)
     return Excluding(images, spec.exclude)

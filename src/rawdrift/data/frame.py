@@ -97,12 +97,14 @@ def progress(items: Sequence[Item], what: str) -> Iterable[Item]:
     return bar
 
 
-def check_alike(frame: Frame, name: str, first: Frame, first_name: str) -> None:
+def check_alike(
+    frame: Frame, name: str, first: Frame, first_name: str, of_one_size: bool = True
+) -> None:
     """Raise InputError if an image has another size or type than the first, or only one a mask."""
-    if frame.mosaic.shape != first.mosaic.shape:
+    if of_one_size and frame.mosaic.shape != first.mosaic.shape:
         raise InputError(
             f"{name} has {size(frame.mosaic)} pixels but {first_name} has {size(first.mosaic)}; "
-            f"expected images of one size: crop or tile them"
+            f"expected images of one size: crop them, or cut them into tiles (data.tile)"
         )
     if frame.mosaic.dtype != first.mosaic.dtype:
         raise InputError(

@@ -5,12 +5,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from rawdrift import sensor
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.read import to_unit
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
+from rawdrift.data.frame import Frame, Frames
 
 
 def check_dimmable(intensity: float, camera: Camera, have: Iterable[float] = ()) -> None:
@@ -44,11 +46,30 @@ def dimmed(data: RawDataset, intensity: float) -> RawDataset:
     mosaics = torch.empty((len(data), *data.size), dtype=data.mosaics.dtype)
     for i, name in enumerate(data.images):
         camera = data.cameras[int(data.camera_index[i])]
-        seed = hashlib.sha256(f"{name} {intensity}".encode()).digest()[:8]
-        generator = torch.Generator().manual_seed(int.from_bytes(seed, "big") % 2**63)
-        unit = to_unit(data.mosaics[i], camera.bit_depth)
-        dark = sensor.dim(unit, camera, intensity=intensity, generator=generator)
-        if not mosaics.is_floating_point():
-            dark = dark.mul(2**camera.bit_depth - 1).round()
-        mosaics[i] = dark.to(mosaics.dtype)
+        mosaics[i] = _dim(data.mosaics[i], camera, name, intensity)
     return replace(data, mosaics=mosaics, intensity=intensity, mapped={})
+
+
+class Dimmed:
+    """Images as their cameras would take them with less light, one by one; see `dimmed`."""
+
+    def __init__(self, frames: Frames, intensity: float):
+        self.rows, self.notes = frames.rows, getattr(frames, "notes", ())
+        self._frames, self._intensity = frames, intensity
+
+    def read(self, index: int) -> Frame:
+        """Read image `index`."""
+        frame = self._frames.read(index)
+        check_dimmable(self._intensity, frame.camera)
+        name, mosaic = self.rows[index].image, torch.from_numpy(frame.mosaic)
+        return frame._replace(mosaic=_dim(mosaic, frame.camera, name, self._intensity).numpy())
+
+
+def _dim(mosaic: Tensor, camera: Camera, name: str, intensity: float) -> Tensor:
+    seed = hashlib.sha256(f"{name} {intensity}".encode()).digest()[:8]
+    generator = torch.Generator().manual_seed(int.from_bytes(seed, "big") % 2**63)
+    unit = to_unit(mosaic, camera.bit_depth)
+    dark = sensor.dim(unit, camera, intensity=intensity, generator=generator)
+    if not mosaic.is_floating_point():
+        dark = dark.mul(2**camera.bit_depth - 1).round()
+    return dark.to(mosaic.dtype)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rawdrift.camera.camera import Trust
 from rawdrift.checks import InputError, choose, is_number, whole
+from rawdrift.data.tiles import check
 from rawdrift.imports import is_import
 
 DATASETS = {
@@ -43,6 +44,11 @@ class Data:
         trust: "camera" or "file": which one holds where a raw file's own metadata (DNG) contradict
             its camera file; without it, another color filter array is refused, and other levels
             are pointed out.
+        tile: cut frames, which may be of several sizes, into square tiles of this many pixels. The
+            tiles of a frame are one group.
+        stride: distance of tiles in pixels, by default data.tile; if it is smaller, tiles overlap,
+            and each pixel counts in the one in which it lies farther from the edge.
+        drop_empty: leave out tiles whose mask is 0 everywhere.
         balanced: for synthetic-microscopy: all classes equally often, instead of as often as in
             Raw-Microscopy.
     """
@@ -56,6 +62,9 @@ class Data:
     seed: int | None = None
     balanced: bool | None = None
     trust: Trust | None = None
+    tile: int | None = None
+    stride: int | None = None
+    drop_empty: bool | None = None
 
     def __post_init__(self) -> None:
         own = is_import(self.name)
@@ -77,6 +86,10 @@ class Data:
         if on_disk and self.root is None:
             holds = "manifest.csv" if self.name == "folder" else f"the files of {self.name}"
             raise InputError(f"data.root is missing: give the folder that holds {holds}")
+        if self.tile is not None:
+            check(self.tile, self.stride, "data.")
+        elif self.stride is not None or self.drop_empty is not None:
+            raise InputError("data.stride and data.drop_empty are for tiles: set data.tile")
         if self.trust is not None:
             choose("data.trust", self.trust, ("camera", "file"))
             if self.name != "folder":

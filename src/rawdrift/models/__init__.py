@@ -4,6 +4,7 @@
 - `fronts`, `chain`: what comes before a network: an ISP, packed raw values, normalization.
 - `targets`, `classification`, `segmentation`: what is learned of an image, and how it is scored.
 - `losses`, `augment`, `train`: how it is learned. `evaluate`: answers to many kinds of views.
+- `predict`: whole frames by tiles.
 - `deploy`: an ISP and its network as one file, ONNX or `torch.export`.
 """
 
@@ -13,6 +14,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(  # specs are read without to
     __name__,
     submodules=[
         "augment", "case", "chain", "classification", "deploy", "evaluate", "fronts", "losses",
-        "networks", "segmentation", "spec", "targets", "train", "weights",
+        "networks", "predict", "segmentation", "spec", "targets", "train", "weights",
     ],
 )  # fmt: skip

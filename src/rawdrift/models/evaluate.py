@@ -69,7 +69,6 @@ def evaluate(
     compared = set(indices[:: max(1, len(indices) // SIMILAR)][:SIMILAR].tolist())
     with torch.inference_mode():
         for batch in indices.split(BATCH):
-            truth = targets.values[batch].to(device)
             seeds = [(seed, index) for index in batch.tolist()]
             measured = torch.tensor([index in compared for index in batch.tolist()])
             developed = dict(views(data, batch, names, channels, device, isps))
@@ -84,7 +83,7 @@ def evaluate(
                     [data.images[i] for i in batch.tolist()],
                     f"developed as {case.name}" if case.kind == "isp" else f"with {case.name}",
                 )
-                outcomes[case.key].append(targets.outcome(logits, truth).cpu())
+                outcomes[case.key].append(targets.outcomes_of(logits, batch).cpu())
                 drawn = targets.masks(logits)
                 if drawn is not None:
                     files = [encode(mask, bits=8) for mask in drawn.cpu().numpy()]
@@ -129,7 +128,7 @@ def answer(
             views = front(data.mosaics[batch].to(device), data.camera_index[batch])
             logits = net(views.contiguous(memory_format=layout(net)))
             check_finite(logits, [data.images[i] for i in batch.tolist()], "developed")
-            outcomes.append(targets.outcome(logits, truth).cpu())
+            outcomes.append(targets.outcomes_of(logits, batch).cpu())
             total += 0.0 if loss is None else float(loss(logits, truth)) * len(batch)
     return torch.cat(outcomes), total / len(indices)
 

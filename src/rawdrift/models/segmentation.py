@@ -1,6 +1,6 @@
 """Segmentation: the class of each pixel."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, final
 
 import numpy as np
@@ -28,7 +28,12 @@ class Segmentation(Targets):
     Logits (N, C, H, W). Binary masks have one name, "object", and one channel, which predicts the
     object where its logit is above 0. Outcomes: the pixels of each class in the intersection, in
     the prediction and in the mask, (N, C, 3).
+
+    own: of tiles, the pixels that count: first row, end row, first column, end column, (N, 4). Each
+    pixel of a frame then counts once, however tiles overlap.
     """
+
+    own: Tensor | None = None
 
     kind = "segmentation"
     of_pixels = True
@@ -41,8 +46,9 @@ class Segmentation(Targets):
                 "manifest.csv"
             )
         masks = data.masks[torch.arange(len(data))]  # into memory, if they are mapped from a file
+        own = None if data.tiling is None else torch.from_numpy(data.tiling.own)
         if task.mask == "binary":
-            return cls(("object",), (masks != 0).to(torch.uint8))
+            return cls(("object",), (masks != 0).to(torch.uint8), own=own)
         values = masks.unique().tolist()
         names = class_order(task) or tuple(map(str, values))
         if unknown := {str(value) for value in values} - {*names}:
@@ -55,7 +61,7 @@ class Segmentation(Targets):
         number = torch.zeros(256, dtype=torch.uint8)
         for value in values:
             number[value] = names.index(str(value))
-        return cls(names, number[masks.long()])
+        return cls(names, number[masks.long()], own=own)
 
     def loss(self, task: Task, images: Tensor) -> nn.Module:
         if task.loss == "dice":
@@ -65,12 +71,33 @@ class Segmentation(Targets):
             return cross_entropy
         return Sum([cross_entropy, Dice(self.outputs)])
 
+    def take(self, images: Any) -> Self:
+        own = None if self.own is None else self.own[images]
+        return replace(super().take(images), own=own)
+
     def outcome(self, logits: Tensor, values: Tensor) -> Tensor:
+        return self._outcome(logits, values, None)
+
+    def outcomes_of(self, logits: Tensor, images: Tensor) -> Tensor:
+        counts = self._counts(images, logits.device)
+        return self._outcome(logits, self.values[images].to(logits.device), counts)
+
+    def _outcome(self, logits: Tensor, values: Tensor, counts: Tensor | None) -> Tensor:
         if logits.shape[1] == 1:
-            return _overlap(logits.squeeze(1) > 0, values != 0).unsqueeze(1)
+            return _overlap(logits.squeeze(1) > 0, values != 0, counts).unsqueeze(1)
         predicted = logits.argmax(dim=1)
         classes = range(logits.shape[1])
-        return torch.stack([_overlap(predicted == c, values == c) for c in classes], dim=1)
+        return torch.stack([_overlap(predicted == c, values == c, counts) for c in classes], dim=1)
+
+    def _counts(self, images: Tensor, device: Any = "cpu") -> Tensor | None:
+        """Return which pixels of these images (n,) count, (n, H, W); None if all do."""
+        if self.own is None:
+            return None
+        own = self.own[images].to(device)
+        rows, columns = (torch.arange(n, device=device) for n in self.values.shape[1:])
+        in_rows = (rows >= own[:, :1]) & (rows < own[:, 1:2])
+        in_columns = (columns >= own[:, 2:3]) & (columns < own[:, 3:])
+        return in_rows[:, :, None] & in_columns[:, None]
 
     def masks(self, logits: Tensor) -> Tensor:
         if logits.shape[1] == 1:
@@ -84,9 +111,11 @@ class Segmentation(Targets):
         return measures.segmentation()
 
     def right_outcomes(self) -> Outcomes:
-        classes = [1] if self.outputs == 1 else range(self.outputs)
-        pixels = torch.stack([(self.values == c).sum(dim=(1, 2)) for c in classes], dim=1)
-        return pixels.unsqueeze(-1).expand(-1, -1, 3).numpy()
+        pixels = []
+        for images in torch.arange(len(self.values)).split(_AT_ONCE):
+            values = self.values[images]
+            pixels.append(self._outcomes_of(values, values, self._counts(images)))
+        return torch.cat(pixels).numpy()
 
     def constant_outcomes(self) -> Outcomes:
         """A class everywhere, and the most frequent class of all other images at each pixel.
@@ -95,19 +124,20 @@ class Segmentation(Targets):
         total = torch.stack([(self.values == c).sum(0) for c in numbers])[:, None]
         others = max(1, len(self.values) - 1)
         parts = []
-        for values in self.values.split(_AT_ONCE):
+        for images in torch.arange(len(self.values)).split(_AT_ONCE):
+            values, counts = self.values[images], self._counts(images)
             share = (total - torch.stack([values == c for c in numbers]).int()) / others
             if self.outputs == 1:
                 masks = [(share[1] > level).long() for level in (-1, *_LEVELS)]
             else:
                 masks = [*(torch.full_like(values, c) for c in numbers), share.argmax(0)]
-            parts.append(torch.stack([self._outcomes_of(mask, values) for mask in masks]))
+            parts.append(torch.stack([self._outcomes_of(mask, values, counts) for mask in masks]))
         return torch.cat(parts, dim=1).numpy()
 
-    def _outcomes_of(self, masks: Tensor, values: Tensor) -> Tensor:
+    def _outcomes_of(self, masks: Tensor, values: Tensor, counts: Tensor | None) -> Tensor:
         """Return the outcomes (n, C, 3) of masks (n, H, W), where `values` are right."""
         classes = [1] if self.outputs == 1 else range(self.outputs)
-        return torch.stack([_overlap(masks == c, values == c) for c in classes], dim=1)
+        return torch.stack([_overlap(masks == c, values == c, counts) for c in classes], dim=1)
 
     def more_scores(self, outcomes: Outcomes, images: NDArray[Any]) -> dict[str, float]:
         """IoU and Dice with 1 for an empty mask that was predicted empty, and image_iou and
@@ -120,6 +150,11 @@ class Segmentation(Targets):
         return scores
 
 
-def _overlap(predicted: Tensor, mask: Tensor) -> Tensor:
-    """Return the pixels (N, 3) in both, in the prediction, and in the mask: (N, H, W) booleans."""
+def _overlap(predicted: Tensor, mask: Tensor, counts: Tensor | None) -> Tensor:
+    """Return the pixels (N, 3) in both, in the prediction, and in the mask: (N, H, W) booleans.
+
+    counts: which pixels count; None: all.
+    """
+    if counts is not None:
+        predicted, mask = predicted & counts, mask & counts
     return torch.stack([x.sum(dim=(-2, -1)) for x in (predicted & mask, predicted, mask)], dim=-1)

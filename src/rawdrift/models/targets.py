@@ -52,6 +52,10 @@ class Targets(ABC):
     def outcome(self, logits: Tensor, values: Tensor) -> Tensor:
         """Return what metrics need of the answers to n images, (n, ...) int64."""
 
+    def outcomes_of(self, logits: Tensor, images: Tensor) -> Tensor:
+        """Return the outcomes of the answers to these images (n,), as tests count them."""
+        return self.outcome(logits, self.values[images].to(logits.device))
+
     @abstractmethod
     def table(self) -> dict[str, Measure]:
         """Return the metrics of the kind by name; models are compared by the first one."""

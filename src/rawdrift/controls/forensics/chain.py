@@ -243,7 +243,7 @@ class Chain:
         if not is_finite.all():
             self.broken = self.names[int(batch[int(is_finite.int().argmin())])]
             sums = torch.full_like(sums, torch.nan)
-        return sums, distance, self.targets.outcome(logits.detach(), truth).cpu()
+        return sums, distance, self.targets.outcomes_of(logits.detach(), batch).cpu()
 
     def _default_view(self, batch: Tensor, mosaics: Tensor) -> Tensor:
         first = int(batch[0])

@@ -154,9 +154,9 @@ class _Painter:
     def _answer(self, index: int, view: Tensor) -> tuple[str | None, float | None, Tensor | None]:
         """The predicted class of a view; or the metric of its mask alone, and the mask."""
         with torch.inference_mode():
-            values = self.targets.values[index][None]
             logits = self.net(view[None].clone())
-            outcome, masks = self.targets.outcome(logits, values), self.targets.masks(logits)
+            outcome = self.targets.outcomes_of(logits, torch.tensor([index]))
+            masks = self.targets.masks(logits)
         answer = self.targets.answer(outcome[0])
         if answer is not None:
             return answer, None, None
