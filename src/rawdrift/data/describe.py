@@ -16,6 +16,7 @@ from rawdrift.checks import Failures, InputError, grouped
 from rawdrift.data.bits import BitsInUse
 from rawdrift.data.duplicates import Duplicates
 from rawdrift.data.frame import Cameras, Frame, Frames, Row, progress, size
+from rawdrift.data.levels import Levels
 from rawdrift.data.names import look_alike, shown
 from rawdrift.data.noise import NoiseCurve
 from rawdrift.isp.develop import picture
@@ -31,6 +32,10 @@ def describe(frames: Frames) -> dict[str, Any]:
     classes, groups: how many images each has. cameras: name, cfa and how many images.
     clipping: the share of sites at or above `white` (white level) and at or below `black` (black
         level), mean over images, and the worst with its name.
+    levels: by camera, of the values of all its images, in DN or in the units of floats: min, max,
+        `full` scale, bits that hold max (null for floats), and for each site of the color filter
+        array its name, black level and mean, and the values below which 1, 50 and 99 % of a sample
+        lie. misfits: by camera, what in these images contradicts it.
     noise: by camera, as `NoiseEstimate`; null where images are too small or all clipped.
     notes: what to check: how images were read, bits that are not used, names that look alike.
     duplicates: sets of names, `exact` and `near` (see `Duplicates`; exact ones are not repeated).
@@ -63,6 +68,9 @@ def describe(frames: Frames) -> dict[str, Any]:
             "white": _worst(seen.rows, seen.white),
             "black": _worst(seen.rows, seen.black),
         },
+        "levels": [levels.found() for levels in seen.levels],
+        "misfits": [levels.misfits() for levels in seen.levels],
+        "splits": _counted(row.split for row in seen.rows),
         "notes": seen.found(),
         "noise": [
             None if (estimate := curve.estimate()) is None else asdict(estimate)
@@ -115,6 +123,7 @@ class _Seen:
         self.black: list[float] = []
         self.noise: list[NoiseCurve] = []
         self.bits: list[BitsInUse] = []
+        self.levels: list[Levels] = []
         self.notes: list[tuple[str, str]] = []
         self.duplicates = Duplicates()
 
@@ -129,7 +138,9 @@ class _Seen:
         if which == len(self.noise):
             self.noise.append(NoiseCurve(camera))
             self.bits.append(BitsInUse(camera))
+            self.levels.append(Levels(camera))
         self.bits[which].add(mosaic)
+        self.levels[which].add(mosaic)
         self.notes += [(row.image, f"{row.image}: {note}") for note in frame.notes]
         self.noise[which].add(mosaic)
         white, black = clipped(mosaic, camera)

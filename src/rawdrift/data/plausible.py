@@ -1,6 +1,6 @@
 """Whether images fit their camera: the bits that they use, and the sites that are green."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,15 +72,26 @@ def wrong_greens(data: RawDataset) -> Iterator[Greens]:
     """
     for number, camera in enumerate(data.cameras):
         images = _of_camera(data, number, COMPARED)
-        pairs = np.array([_differences(data.mosaics[i].numpy(), camera) for i in images])
-        pairs = pairs[(pairs > 0).all(1)] if len(pairs) else pairs
-        if not len(pairs):
-            continue
-        ratios = pairs[:, 0] / pairs[:, 1]
-        if np.median(ratios) > _APART and np.mean(ratios > 1) >= _AGREE:
-            greens = {*offsets(camera.cfa)[1:3]}
-            alike = tuple(p for p in PATTERNS if {*offsets(p)[1:3]} != greens)
-            yield Greens(camera.name, camera.cfa, alike, float(np.median(ratios)))
+        found = unlike_greens(
+            camera, [differences(data.mosaics[i].numpy(), camera) for i in images]
+        )
+        if found is not None:
+            yield found
+
+
+def unlike_greens(camera: Camera, differences: Sequence[tuple[float, float]]) -> Greens | None:
+    """Return that green sites are less alike than the others, by what `differences` gives of some
+    images, else None."""
+    pairs = np.array(differences).reshape(-1, 2)
+    pairs = pairs[(pairs > 0).all(1)]
+    if not len(pairs):
+        return None
+    ratios = pairs[:, 0] / pairs[:, 1]
+    if np.median(ratios) <= _APART or np.mean(ratios > 1) < _AGREE:
+        return None
+    greens = {*offsets(camera.cfa)[1:3]}
+    alike = tuple(p for p in PATTERNS if {*offsets(p)[1:3]} != greens)
+    return Greens(camera.name, camera.cfa, alike, float(np.median(ratios)))
 
 
 def _of_camera(data: RawDataset, number: int, most: int) -> NDArray[np.int64]:
@@ -90,7 +101,7 @@ def _of_camera(data: RawDataset, number: int, most: int) -> NDArray[np.int64]:
     return np.asarray(images[spread.round().astype(int)])
 
 
-def _differences(mosaic: NDArray[np.generic], camera: Camera) -> tuple[float, float]:
+def differences(mosaic: NDArray[np.generic], camera: Camera) -> tuple[float, float]:
     """Return the difference of the sites that the camera calls green, and of the others."""
     full = 1.0 if mosaic.dtype.kind == "f" else 2.0**camera.bit_depth - 1
     height, width = mosaic.shape[0] // 2 * 2, mosaic.shape[1] // 2 * 2

@@ -31,8 +31,8 @@ def predict(
             if answer.ndim != 4 or answer.shape[-2:] != (tile, tile):
                 raise InputError(
                     f"net gives logits {tuple(answer.shape)} for {len(part)} tiles of {tile}x"
-                    f"{tile} pixels, expected (n, classes, {tile}, {tile}): only answers of pixels can be "
-                    f"stitched together"
+                    f"{tile} pixels, expected (n, classes, {tile}, {tile}): only answers of pixels "
+                    f"can be stitched together"
                 )
             logits.append(answer.float().cpu().numpy())
     return torch.from_numpy(stitch(np.concatenate(logits), mosaic.shape, stride))

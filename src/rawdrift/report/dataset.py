@@ -47,8 +47,22 @@ def dataset_text(description: Mapping[str, Any]) -> str:
         lines += _line("groups", f"{len(groups)}, of {min(counts)} to {max(counts)} images")
     else:
         lines += _line("groups", "none")
-    for camera, noise in zip(description["cameras"], description["noise"], strict=True):
+    if splits := description["splits"]:
+        lines += _line("split", ", ".join(f"{name} {count}" for name, count in splits.items()))
+    unused = " ".join(description["notes"])
+    for camera, noise, levels, misfits in zip(
+        description["cameras"],
+        description["noise"],
+        description["levels"],
+        description["misfits"],
+        strict=True,
+    ):
         lines += _line("camera", f"{camera['name']}, {camera['cfa']}, {camera['images']} images")
+        lines += _levels(levels)
+        fits = "nothing in these images contradicts it"
+        if f"camera {camera['name']!r}: values use" in unused:
+            misfits = [*misfits, "bits are not used, see below"]
+        lines += _line("  fits", "no: " + "; ".join(misfits) if misfits else fits)
         lines += _line("  noise", _noise(noise))
     for kind, words in (("white", "at white"), ("black", "at black")):
         share = description["clipping"][kind]
@@ -79,6 +93,20 @@ def dataset_text(description: Mapping[str, Any]) -> str:
 def _line(name: str, words: str) -> list[str]:
     indent = " " * 15
     return wrap(f"{name:15}{words}", 100, subsequent_indent=indent, drop_whitespace=True)
+
+
+def _levels(levels: Mapping[str, Any]) -> list[str]:
+    low, high, full = (f"{levels[name]:.6g}" for name in ("min", "max", "full"))
+    of = int(levels["full"]).bit_length()
+    bits = "" if levels["bits"] is None else f", {levels['bits']} of {of} bits in use"
+    lines = _line("  values", f"{low} to {high} of {full}{bits}")
+    lines += _line(
+        "  levels", "median (1 % to 99 %) of the values of each color, and its black level"
+    )
+    for site in levels["sites"]:
+        spread = f"{site['median']:.5g} ({site['low']:.5g} to {site['high']:.5g})"
+        lines += _line("", f"{site['site']}: {spread}, black {site['black_level']:.5g}")
+    return lines
 
 
 def _noise(noise: Mapping[str, Any] | None) -> str:
