@@ -2,8 +2,8 @@
 
     python -m benchmarks.corruptions [--size 256] [--repeat 5]
 
-One core, CPU time of the fastest run. Needs `pip install imagecorruptions`, which was written for
-older NumPy and scikit-image: `peer` gives it the names that they no longer have.
+One core, CPU time of the fastest run. Needs `pip install ".[bench]"`. The peer was written
+for older NumPy and scikit-image: `peer` gives it the names that they no longer have.
 """
 
 import argparse

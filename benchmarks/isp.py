@@ -3,8 +3,8 @@
     python -m benchmarks.isp [--size 1024] [--repeat 7] [--only SECTION...] [--figure isp.svg]
 
 Prints tables of megapixels a second, and what was wanted beside what was found; ratios within one
-run are what counts, because machines differ and are noisy. Needs the test extra
-(colour-demosaicing, scikit-image, SciPy); shows OpenCV and kornia where they are installed.
+run are what counts, because machines differ and are noisy. Needs `pip install
+".[bench]"`.
 """
 
 import argparse

@@ -5,7 +5,7 @@
 That way: colour-demosaicing, scikit-image and SciPy develop, and `imagecorruptions` corrupts, one
 image at a time in a DataLoader, in float32, for each test anew. On one core it is the processor's
 time that counts, with no workers; on more it is the clock's, with a worker for each, and says
-nothing while other programs compute. Needs the test extra and `pip install imagecorruptions`.
+nothing while other programs compute. Needs `pip install ".[bench]"`.
 """
 
 import argparse

@@ -20,7 +20,15 @@ _BEGINNINGS = {
     "gzip archive": (b"\x1f\x8b",),
     "HDF5": (b"\x89HDF",),
 }
-_SUFFIXES = {".tif": "TIFF", ".tiff": "TIFF", ".dng": "TIFF", ".png": "PNG", ".npy": "NPY"}
+_SUFFIXES = {
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".dng": "TIFF",
+    ".png": "PNG",
+    ".npy": "NPY",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+}
 _GRAY, _PALETTE = 0, 3  # color types of PNG
 _CHANNELS = {_GRAY: 1, 2: 3, _PALETTE: 1, 4: 2, 6: 4}
 

@@ -20,12 +20,12 @@ from jsonargparse import Namespace
 
 from rawdrift import imports
 from rawdrift.checks import InputError
-from rawdrift.cli import cameras, controls, data, parser
+from rawdrift.cli import cameras, controls, data, isp, parser
 from rawdrift.controls import CONTROLS, presets
 from rawdrift.controls.control import Control
 from rawdrift.runs.spec import read_spec, spec_parts
 
-_COMMANDS = {**controls.COMMANDS, **cameras.COMMANDS, **data.COMMANDS}
+_COMMANDS = {**controls.COMMANDS, **cameras.COMMANDS, **data.COMMANDS, **isp.COMMANDS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -111,6 +111,40 @@ def build() -> Parser:
     listing.add_argument("root", metavar="ROOT", help="folder of images in sub-folders")
     actions.add_subcommand("manifest", listing, help="write a manifest of images in sub-folders")
 
+    isps = command("Image signal processors, as rawdrift knows them.")
+    commands.add_subcommand("isp", isps, help="show an ISP, or find the one that made pictures")
+    actions = isps.add_subcommands(required=True, dest="action", metavar="ACTION")
+    show_isp = command("Print the steps of an ISP with their numbers.")
+    show_isp.add_argument("isp", metavar="ISP", help="such as bi,s,ga, or an ISP file (.toml)")
+    show_isp.add_argument("--camera", help="shipped name or .toml file; an ISP file has its own")
+    _add_imports(show_isp)
+    actions.add_subcommand("show", show_isp, help="print an ISP")
+    match = command("Rank the known ISPs by how well they reproduce pictures of raw files.")
+    match.add_argument("raws", metavar="RAWS", help="folder of raw files, or one file")
+    match.add_argument(
+        "pictures",
+        metavar="PICTURES",
+        help="folder of pictures with the same names (PNG, TIFF, JPEG), or one picture",
+    )
+    match.add_argument(
+        "--camera",
+        help="shipped name or .toml file; by default camera.toml in RAWS, or that of each raw file",
+    )
+    match.add_argument(
+        "--isp", action="append", metavar="FILE", help="ISP file to rank too; repeat the option"
+    )
+    match.add_argument("--channels", default="luma", help="sharpen and denoise luma or yuv")
+    match.add_argument(
+        "--gain", action="store_true", help="multiply all views of an ISP by the best factor"
+    )
+    match.add_argument("--images", type=int, default=16, help="largest number of pairs to compare")
+    match.add_argument(
+        "--trust", help="camera or file: which one holds where a file's metadata contradict it"
+    )
+    match.add_argument("--json", action="store_true", help="print JSON instead of text")
+    _add_imports(match)
+    actions.add_subcommand("match", match, help="which ISP made these pictures?")
+
     cameras = command("The cameras that come with rawdrift, and your own.")
     commands.add_subcommand("cameras", cameras, help="list, show or calibrate cameras")
     actions = cameras.add_subcommands(required=True, dest="action", metavar="ACTION")

@@ -12,6 +12,7 @@ from rawdrift.isp.file import load, open, save  # noqa: A004
 from rawdrift.isp.gamma import Gamma
 from rawdrift.isp.gaussian import GaussianDenoising
 from rawdrift.isp.malvar import Malvar2004
+from rawdrift.isp.match import Match, Matches, match, match_files
 from rawdrift.isp.median import MedianDenoising
 from rawdrift.isp.menon import Menon2007
 from rawdrift.isp.number import Drift, Knob, Number, Option, absolute, relative
@@ -32,6 +33,8 @@ __all__ = [
     "GaussianDenoising",
     "Knob",
     "Malvar2004",
+    "Match",
+    "Matches",
     "MedianDenoising",
     "Menon2007",
     "Number",
@@ -44,6 +47,8 @@ __all__ = [
     "absolute",
     "engine",
     "load",
+    "match",
+    "match_files",
     "open",
     "parametrized",
     "relative",
