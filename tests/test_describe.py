@@ -1,6 +1,7 @@
 """What a description finds: each planted fault, and closed-form noise."""
 
 import json
+import re
 import weakref
 
 import imagecodecs
@@ -13,10 +14,12 @@ from rawdrift.camera.camera import Camera
 from rawdrift.cfa import PATTERNS, offsets
 from rawdrift.cli import main
 from rawdrift.data.bits import BitsInUse
-from rawdrift.data.describe import clipped, describe, samples
+from rawdrift.data.describe import Sample, clipped, describe, samples
 from rawdrift.data.duplicates import Duplicates
 from rawdrift.data.frame import Frame, Row
+from rawdrift.data.levels import Levels
 from rawdrift.data.noise import NoiseCurve
+from rawdrift.report import dataset
 from rawdrift.report.dataset import sample_sheet
 from rawdrift.report.style import TRUTH
 
@@ -270,3 +273,61 @@ def test_the_sheet_is_written_by_the_command(folder, tmp_path, capsys):
     height, width = imagecodecs.png_decode(path.read_bytes()).shape[:2]
     assert height > 3 * 160
     assert width > 3 * 128
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+@pytest.mark.parametrize("cfa", PATTERNS)
+def test_levels_are_those_of_each_color(cfa, dtype):
+    mosaic = np.zeros((40, 60), dtype)
+    full = 1.0 if dtype == np.float32 else 65535
+    for site, (row, column) in enumerate(offsets(cfa)):
+        mosaic[row::2, column::2] = (site + 1) * 0.1 * full
+    levels = Levels(Camera("x", cfa, black_level=(0.05, 0.1, 0.15, 0.2)))
+    levels.add(mosaic)
+    levels.add(mosaic // 2 if dtype == np.uint16 else mosaic / 2)
+    found = levels.found()
+    assert (found["min"], found["max"]) == pytest.approx((0.05 * full, 0.4 * full), abs=1)
+    assert found["bits"] == (None if dtype == np.float32 else 15)
+    for number, site in enumerate(found["sites"]):
+        assert site["mean"] == pytest.approx((number + 1) * 0.075 * full, abs=1)
+        assert site["high"] == pytest.approx((number + 1) * 0.1 * full, abs=1)
+        assert site["black_level"] == pytest.approx((number + 1) * 0.05 * full)
+
+
+MISFITS = {
+    "fits": ({}, None),
+    "cfa": ({"cfa": "GRBG"}, "calls green differ .*RGGB or BGGR"),
+    "black": ({"black_level": (0.9,) * 4}, "100% of the values of R lie below its black level of 5.898e.04"),
+    "white": ({"white_level": 0.05}, "lie above the white level of 3276.75; check white_level"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_what_contradicts_the_camera_is_said(name, tmp_path, capsys):
+    change, message = MISFITS[name]
+    rng = np.random.default_rng(0)
+    root = write_folder(tmp_path, [{"image": f"{i}.tif", "label": "ab"[i]} for i in range(2)])
+    for i in range(2):
+        mosaic = rng.normal(9000, 100, (40, 40))
+        mosaic[::2, ::2] += 9000
+        mosaic[1::2, 1::2] -= 3000
+        tifffile.imwrite(root / f"{i}.tif", mosaic.astype(np.uint16))
+    Camera(**{"name": "x", "cfa": "RGGB", **change}).save(root / "camera.toml")
+    assert main(["data", "describe", "--data.root", str(root)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert ("fits nothing in these images contradicts it" in text) == (message is None)
+    if message:
+        assert re.search(f"fits no: .*{message}", text)
+
+
+def test_large_pictures_have_a_part_pixel_by_pixel_beside_them():
+    noise = np.random.default_rng(0).random((700, 900, 3)).astype(np.float32)
+    mask = np.zeros((700, 900), np.uint8)
+    mask[600:650, 800:820] = 1
+    shown = dataset._shown(Sample("a", "1", noise, None))
+    np.testing.assert_array_equal(shown[:160, -160:], noise[270:430, 370:530])
+    around = dataset._shown(Sample("", "1", noise, mask))[:160, -160:]
+    same = (around == noise[540:700, 720:880]).all(-1)
+    assert same[100:120, 90:].any()  # inside of the outline
+    assert same.mean() > 0.9
+    assert dataset._shown(Sample("a", "1", noise[:40, :40], None)).shape == (160, 160, 3)

@@ -598,7 +598,7 @@ def packed(colors: np.ndarray) -> np.ndarray:
         ((120, 90), (480, 360)),
         ((256, 200), (512, 400)),
         ((480, 300), (480, 300)),
-        ((600, 900), (320, 480)),
+        ((600, 900), (320, 724)),  # with a part at 1:1
     ],
 )
 def test_sheet_is_three_rows_of_four_views_large_enough(tmp_path, size, shown):

@@ -36,7 +36,7 @@ class Windows:
         return len(self.tiling.frame)
 
     def __getitem__(self, index: int | slice | Tensor) -> Tensor:
-        numbers = np.arange(len(self))[index if isinstance(index, int | slice) else index.numpy()]
+        numbers = np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index)]
         if numbers.ndim == 0:
             return torch.from_numpy(self._cut(int(numbers)))
         out = np.empty((len(numbers), *self.shape[1:]), self.frames[0].dtype)

@@ -18,6 +18,8 @@ from rawdrift.report import style
 # Lengths are pixels.
 _COLUMNS = 4
 _SIDE = 480  # of a view's long side, about
+_CROP = 240  # of the width of the part at 1:1
+_BETWEEN = 4
 _NARROWEST = 200  # that a label needs
 _GAP = 16
 _LABEL = 52
@@ -36,7 +38,7 @@ def contact_sheet(
 
     views: (H, W, 3) in [0, 1] by configuration, or pairs of both, of which only what is drawn stays
     in memory. Other names and fewer views are accepted. Small views are enlarged by a whole factor
-    and large ones reduced by averaging, to about 480 pixels.
+    and large ones reduced by averaging, to about 480 pixels, with their middle at 1:1 beside them.
     """
     pairs = views.items() if isinstance(views, Mapping) else views
     fitted = {name: _fitted(_checked(name, view)) for name, view in pairs}
@@ -138,7 +140,35 @@ def _average_strip(samples: NDArray[np.floating], few: int) -> NDArray[np.floati
 def _fitted(view: NDArray[np.floating]) -> tuple[NDArray[np.floating], str]:
     """Return a view as it is shown, and its scale in words."""
     shown = fit(view, _SIDE)
-    return shown, _scale(view, shown)
+    scale = _scale(view, shown)
+    if shown.shape[0] < view.shape[0]:
+        shown, scale = beside(shown, middle(view, shown.shape[0], _CROP)), f"{scale} and 1:1"
+    return shown, scale
+
+
+def middle(
+    picture: NDArray[Any], height: int, width: int, at: tuple[int, int] | None = None
+) -> NDArray[Any]:
+    """Return the part of a picture (H, W, ...) of at most this size around its middle.
+
+    at: row and column of another middle; the part stays within the picture.
+    """
+    starts = []
+    for length, part, center in zip(
+        picture.shape, (height, width), at or (picture.shape[0] // 2, picture.shape[1] // 2),
+        strict=False,
+    ):  # fmt: skip
+        starts.append(min(max(0, center - part // 2), max(0, length - part)))
+    return picture[starts[0] :, starts[1] :][:height, :width]
+
+
+def beside(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
+    """Return two pictures (H, W, 3) side by side on white, at their upper edges."""
+    height = max(left.shape[0], right.shape[0])
+    sheet = np.ones((height, left.shape[1] + _BETWEEN + right.shape[1], 3), left.dtype)
+    sheet[: left.shape[0], : left.shape[1]] = left
+    sheet[: right.shape[0], left.shape[1] + _BETWEEN :] = right
+    return sheet
 
 
 def _checked(name: str, view: NDArray[np.floating]) -> NDArray[np.floating]:

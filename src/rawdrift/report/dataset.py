@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rawdrift.report import style
-from rawdrift.report.contact_sheet import fit, pixel_sheet
+from rawdrift.report.contact_sheet import beside, fit, middle, pixel_sheet
 from rawdrift.report.pictures import outline
 
 if TYPE_CHECKING:
@@ -100,9 +100,7 @@ def _levels(levels: Mapping[str, Any]) -> list[str]:
     of = int(levels["full"]).bit_length()
     bits = "" if levels["bits"] is None else f", {levels['bits']} of {of} bits in use"
     lines = _line("  values", f"{low} to {high} of {full}{bits}")
-    lines += _line(
-        "  levels", "median (1 % to 99 %) of the values of each color, and its black level"
-    )
+    lines += _line("  levels", "median (1 % to 99 %) of each color, and its black level")
     for site in levels["sites"]:
         spread = f"{site['median']:.5g} ({site['low']:.5g} to {site['high']:.5g})"
         lines += _line("", f"{site['site']}: {spread}, black {site['black_level']:.5g}")
@@ -166,9 +164,23 @@ def sample_sheet(
 
 
 def _shown(sample: Sample) -> NDArray[np.floating]:
-    """Return a picture as it is drawn; without a label, the mask is outlined."""
-    shown = fit(sample.picture, _SIDE).clip(0, 1)
-    if sample.label or sample.mask is None:
+    """Return a picture as it is drawn, large ones with a part at 1:1 beside them.
+
+    Without a label, the mask is outlined, and the part is around its object.
+    """
+    picture, mask = sample.picture.clip(0, 1), None if sample.label else sample.mask
+    shown = fit(picture, _SIDE).clip(0, 1)
+    is_reduced = shown.shape[0] < picture.shape[0]
+    at = None
+    if mask is not None:
+        outline(shown, mask > 0)
+        rows, columns = np.nonzero(mask)
+        if len(rows):
+            among = len(rows) // 2
+            at = int(rows[among]), int(columns[among])
+    if not is_reduced:
         return shown
-    outline(shown, sample.mask > 0)
-    return shown
+    part = middle(picture, _SIDE, _SIDE, at).copy()
+    if mask is not None:
+        outline(part, middle(mask, _SIDE, _SIDE, at) > 0)
+    return beside(shown, part)
