@@ -5,8 +5,9 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -162,6 +163,28 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise
     finally:
         held.release()
+
+
+def without_paths(folders: Iterable[Path]) -> Callable[[str], str]:
+    """Return a function of a text that names files without saying where this user keeps them.
+
+    What lies in one of these folders, in the working folder or in Python's is named relative to it,
+    and what lies in the user's home begins with "~".
+    """
+    places = {folder: folder.name for folder in folders}
+    places |= {Path.cwd(): "", Path(sys.prefix): "", Path.home(): "~"}
+    patterns = [
+        (re.compile(rf"(?<![\w.~/-]){re.escape(str(place))}(?=/|(?![\w.-]))"), name or ".")
+        for place, name in sorted(places.items(), key=lambda item: -len(str(item[0])))
+        if place != Path(place.anchor)
+    ]
+
+    def clean(text: str) -> str:
+        for pattern, name in patterns:
+            text = pattern.sub(name, text)
+        return text
+
+    return clean
 
 
 def plain_cell(value: object) -> object:

@@ -8,14 +8,12 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from rawdrift import files
+from rawdrift import files, progress
 from rawdrift.camera.camera import Camera, shipped
 from rawdrift.checks import Failures, InputError, grouped
 
 
 def _develop(args: Namespace) -> int:
-    from tqdm import tqdm
-
     from rawdrift.isp.develop import CONTACT_SHEET, develop, plan
 
     raws = [Path(raw) for raw in args.raws]
@@ -25,8 +23,8 @@ def _develop(args: Namespace) -> int:
     failures = Failures()
     notes: list[tuple[str, str]] = []
     views = develop(raws, camera, names, out, failures, args.format, args.channels, args.trust)
-    bar = tqdm(views, total=len(raws) * len(names), unit="view", disable=None)
-    for (raw, told), developed in groupby(bar, key=lambda view: (view.raw, view.notes)):
+    counted = progress.over(views, "developing", "view", len(raws) * len(names))
+    for (raw, told), developed in groupby(counted, key=lambda view: (view.raw, view.notes)):
         notes += [(str(raw), f"{raw}: {note}") for note in told]
         if args.isp == "all":
             from rawdrift.report.contact_sheet import contact_sheet

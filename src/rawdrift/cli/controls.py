@@ -1,5 +1,6 @@
 """Commands that run an experiment, and those on its run folder."""
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -86,6 +87,19 @@ def _report(args: Namespace) -> int:
     return 0
 
 
+def _runs(args: Namespace) -> int:
+    import msgspec
+
+    from rawdrift.controls import listing
+
+    found = listing.runs(args.folder)
+    if args.json:
+        print(json.dumps([msgspec.to_builtins(one) for one in found], indent=1))
+    else:
+        print("\n".join(listing.lines(found)) if found else f"no runs in {args.folder}")
+    return 0
+
+
 def _export(args: Namespace) -> int:
     path = Path(args.run) / "spec.yaml"
     if not path.is_file():
@@ -114,5 +128,6 @@ def _keys(path: Path) -> list[str]:
 COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "demo": _demo,
     "report": _report,
+    "runs": _runs,
     "export": _export,
 }

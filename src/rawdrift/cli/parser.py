@@ -59,6 +59,11 @@ def build() -> Parser:
     report.add_argument("--out", help="folder for the comparison; by default that of the last run")
     commands.add_subcommand("report", report, help="rewrite reports, and compare runs")
 
+    listed = command("List the runs in a folder: state, progress and headline, the newest first.")
+    listed.add_argument("folder", nargs="?", default="runs", metavar="DIR", help="by default runs")
+    listed.add_argument("--json", action="store_true", help="print JSON instead of text")
+    commands.add_subcommand("runs", listed, help="list runs with state, progress and headline")
+
     export = command("Write a learned ISP with its network as one file that takes raw mosaics.")
     export.add_argument(
         "run", metavar="RUN", help="folder of a run with optimization.save_networks"

@@ -3,25 +3,26 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
-from tqdm import tqdm
 
-from rawdrift import files, imports
+from rawdrift import files, imports, progress
 from rawdrift.checks import InputError
 from rawdrift.controls import caveats, trust
 from rawdrift.controls import result as results
 from rawdrift.controls.control import Control
 from rawdrift.controls.gallery import Gallery
+from rawdrift.controls.live import Live
 from rawdrift.controls.material import Material, notes
 from rawdrift.controls.result import Result
 from rawdrift.controls.trust import Matched
 from rawdrift.models.chain import Develop
+from rawdrift.runs import status
 from rawdrift.runs.compute import Compute
 from rawdrift.runs.executor import Failed
 from rawdrift.runs.spec import texts, to_dict, to_yaml
@@ -153,40 +154,68 @@ def run(
     kind = control.load_experiment()
     store = kind.store(spec, out)
     files.check_writable(store.folder)
+    named = [Path(text) for text in texts(to_dict(spec)) if Path(text).is_absolute()]
+    folders = [*named, store.folder.resolve()]
+    live = Live(control.name, spec, store.folder, files.without_paths(folders))
+    with store, _threads(compute.unit_threads):
+        try:
+            with live:
+                result: Result = _run(kind, spec, store, executor, compute, tracking, folders, live)
+        except Exception:
+            if not live.is_planned:  # spec and data do not fit
+                store.withdraw()
+            raise
+    return result
+
+
+def _run(
+    kind: type[Experiment[U, C, R]],
+    spec: Any,
+    store: Store[C],
+    executor: Any,
+    compute: Compute,
+    tracking: str,
+    folders: Iterable[Path],
+    live: Live,
+) -> R:
+    """Run an experiment in its folder. folders: that its result does not name."""
     experiment = _experiment(kind, spec, anew=True)
     for note in notes(experiment.material):
-        tqdm.write(note)
+        progress.say(note)
     evidence = trust.gather(experiment, spec)
     for finding in evidence.findings:
-        tqdm.write(caveats.line(finding))
+        progress.say(caveats.line(finding))
     units = {unit.name: unit for unit in experiment.units}
     records = store.records(units)
-    with store, _threads(compute.unit_threads):
-        for finished in records:
-            _check_inputs(finished.environment, experiment, store.folder)
-        tracked = tracker(tracking, store.folder, spec)
-        todo = dict(units)
-        for name in units:
-            held = store.read(name)
-            if held is not None:
-                tracked.log(name, held)
-                del todo[name]
-        store.write_results(units)
-        if len(todo) < len(units):
-            tqdm.write(f"{len(units) - len(todo)} of {len(units)} units are done already")
-        failed = _compute(experiment, kind, spec, store, executor, compute, todo, tracked)
-        experiment.material.data.check_unchanged()
-        store.check_complete(name for name, unit in units.items() if unit.label not in failed)
-        store.write_results(units)
-        result: Result = _analyzed(experiment, evidence, records, failed)
-        named = [Path(text) for text in texts(to_dict(spec)) if Path(text).is_absolute()]
-        result = results.without_paths(result, [*named, store.folder.resolve()])
+    for finished in records:
+        _check_inputs(finished.environment, experiment, store.folder)
+    tracked = tracker(tracking, store.folder, spec)
+    done = {}
+    for name in units:
+        held = store.read(name)
+        if held is not None:
+            tracked.log(name, held)
+            done[name] = experiment.line(held.record), held.environment.seconds
+    todo = {name: unit for name, unit in units.items() if name not in done}
+    store.write_results(units)
+    labels = {name: unit.label for name, unit in units.items()}
+    live.plan(labels, {name: experiment.cost(unit) for name, unit in todo.items()}, done)
+    if done:
+        progress.say(f"{len(done)} of {len(units)} units are done already")
+    failed = _compute(experiment, kind, spec, store, executor, compute, todo, tracked, live)
+    experiment.material.data.check_unchanged()
+    store.check_complete(name for name, unit in units.items() if unit.label not in failed)
+    store.write_results(units)
+    with progress.step("summarizing"):
+        result = _analyzed(experiment, evidence, records, failed)
+    result = results.without_paths(result, folders)
+    with progress.step("drawing pictures"):
         result = experiment.illustrate(result, records, Gallery(store.folder))
-        experiment.deliver(result, records, store.folder)
-        store.check_exists()
-        result.save(store.folder / results.SUMMARY)
-        tracked.finish(result.headline())
-        return result
+    experiment.deliver(result, records, store.folder)
+    store.check_exists()
+    result.save(store.folder / results.SUMMARY)
+    tracked.finish(result.headline())
+    return result
 
 
 def _analyzed(
@@ -216,38 +245,28 @@ def _compute(
     compute: Compute,
     todo: Mapping[str, U],
     tracked: Any,
+    live: Live,
 ) -> dict[str, str]:
     """Compute the missing units. Returns the reasons of those that failed, by label."""
     failed: dict[str, str] = {}
-    cost_left = sum(map(experiment.cost, todo.values()))
-    cost_done = seconds = 0.0
-    total = sum(map(experiment.steps, todo.values()))
-    with tqdm(total=total, unit=experiment.step, disable=None) as bar:
-        progress = bar.update if compute.kind == "inline" else None
-        work = partial(
-            _work, kind, spec, store.folder, compute.unit_threads, imports.allowed(), progress
-        )
-        results = executor.map(work, list(todo.values()))
-        for count, (unit, outcome) in enumerate(results, start=1):
-            cost_left -= experiment.cost(unit)
-            if progress is None:
-                bar.update(experiment.steps(unit))
-            if isinstance(outcome, Failed):
-                failed[unit.label] = outcome.reason
-                tqdm.write(f"{unit.label} failed: {outcome.reason}")
-                continue
-            finished: Finished[C] = outcome.result
-            _check_inputs(finished.environment, experiment, store.folder)
-            store.append(unit.name, finished)
-            _checkpoint(store.folder, unit).unlink(missing_ok=True)
-            tracked.log(unit.name, finished)
-            took = finished.environment.seconds
-            seconds, cost_done = seconds + took, cost_done + experiment.cost(unit)
-            minutes = cost_left * seconds / cost_done / compute.at_a_time / 60
-            tqdm.write(
-                f"{experiment.line(finished.record)} ({took:.0f} s; {len(todo) - count} to go, "
-                f"about {minutes:.1f} min)"
-            )
+    quiet = compute.kind != "inline"
+    work = partial(_work, kind, spec, store.folder, compute.unit_threads, imports.allowed(), quiet)
+    outcomes = executor.map(work, list(todo.values()))
+    for count, (unit, outcome) in enumerate(outcomes, start=1):
+        if isinstance(outcome, Failed):
+            failed[unit.label] = outcome.reason
+            live.failed(unit.name, outcome.reason)
+            progress.say(f"{unit.label} failed: {outcome.reason}")
+            continue
+        finished: Finished[C] = outcome.result
+        _check_inputs(finished.environment, experiment, store.folder)
+        store.append(unit.name, finished)
+        _checkpoint(store.folder, unit).unlink(missing_ok=True)
+        tracked.log(unit.name, finished)
+        line, took = experiment.line(finished.record), finished.environment.seconds
+        live.finished(unit.name, line, took)
+        left = progress.duration(live.seconds_left or 0.0)
+        progress.say(f"{line} ({took:.0f} s; {len(todo) - count} to go, about {left})")
     return failed
 
 
@@ -272,16 +291,23 @@ def _work(
     folder: Path,
     threads: int | None,
     allowed: Iterable[str],
-    progress: Progress | None,
+    quiet: bool,
     unit: U,
 ) -> Finished[C]:
-    """Compute a unit, in whatever process."""
+    """Compute a unit, in whatever process. quiet: print nothing."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    with _threads(threads), imports.allowing(allowed):
+    with ExitStack() as stack:
+        if quiet:
+            stack.enter_context(progress.quiet())
+        stack.enter_context(_threads(threads))
+        stack.enter_context(imports.allowing(allowed))
+        one = stack.enter_context(progress.step(unit.label))
+        stack.enter_context(status.unit(folder, unit.name, one))
         experiment = _experiment(kind, spec)
         started = time.monotonic()
         checkpoint = _checkpoint(folder, unit)
-        record = experiment.compute(unit, device, checkpoint, progress or (lambda: None))
+        one.begin(experiment.steps(unit), experiment.step)
+        record = experiment.compute(unit, device, checkpoint, one.advance)
         experiment.material.data.check_unchanged()
         environment = Environment(
             inputs=experiment.inputs,

@@ -2,8 +2,6 @@
 
 import inspect
 import json
-import re
-import sys
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -229,30 +227,17 @@ def _unreadable(error: InputError, file: str, version: object) -> str:
 
 
 def without_paths(result: R, folders: Iterable[Path]) -> R:
-    """Return a result to be shared: texts name files without saying where this user keeps them.
+    """Return a result to be shared, whose texts went through `files.without_paths`."""
+    clean = files.without_paths(folders)
 
-    What lies in one of these folders, in the working folder or in Python's is named relative to it,
-    and what lies in the user's home begins with "~".
-    """
-    places = {folder: folder.name for folder in folders}
-    places |= {Path.cwd(): "", Path(sys.prefix): "", Path.home(): "~"}
-    patterns = [
-        (re.compile(rf"(?<![\w.~/-]){re.escape(str(place))}(?=/|(?![\w.-]))"), name or ".")
-        for place, name in sorted(places.items(), key=lambda item: -len(str(item[0])))
-        if place != Path(place.anchor)
-    ]
-
-    def clean(value: Any) -> Any:
+    def cleaned(value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {clean(key): clean(part) for key, part in value.items()}
+            return {cleaned(key): cleaned(part) for key, part in value.items()}
         if isinstance(value, list | tuple):
-            return [clean(part) for part in value]
-        if isinstance(value, str):
-            for pattern, name in patterns:
-                value = pattern.sub(name, value)
-        return value
+            return [cleaned(part) for part in value]
+        return clean(value) if isinstance(value, str) else value
 
-    return msgspec.convert(clean(msgspec.to_builtins(result)), type(result))
+    return msgspec.convert(cleaned(msgspec.to_builtins(result)), type(result))
 
 
 def schema(control: str) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rawdrift import files, imports
+from rawdrift import files, imports, progress
 from rawdrift.checks import InputError
 from rawdrift.controls import CONTROLS, caveats
 from rawdrift.controls.control import Control
 from rawdrift.controls.plan import Plan
 from rawdrift.controls.result import Result, load_result
+from rawdrift.runs import status
 from rawdrift.runs.compute import Compute
 from rawdrift.runs.spec import to_dict
 
@@ -76,7 +77,8 @@ def write_page(run: str | Path) -> Path:
     files.check_no_links(run)
     result = load_result(run)
     path = run / "report.html"
-    files.write(path, control_of_result(result).load_page().write(run, result))
+    with progress.log(run / status.LOG, files.without_paths([run.resolve()])):
+        files.write(path, control_of_result(result).load_page().write(run, result))
     return path
 
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rawdrift import progress
 from rawdrift.camera.read import to_unit
 from rawdrift.cfa import PATTERNS, Pattern
 from rawdrift.controls.material import Material
@@ -89,7 +90,11 @@ def tried(material: Material, task: Task, views: Mapping[str, Develop], seed: in
     inner.to(memory_format=layout(inner))
     images = _some(material)
     inputs = list(_inputs(material, images, normalize, views))
-    rows = [_answers(material, images, one, inner, device) for one in inputs]
+    what = "trying the checkpoint with other inputs"
+    rows = [
+        _answers(material, images, one, inner, device)
+        for one in progress.over(inputs, what, "input")
+    ]
     part = targets.take(images)
     measure = next(iter(part.measures.values()))
     features = measure.features(np.stack([row[0] for row in rows]), part.truth)

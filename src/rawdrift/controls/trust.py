@@ -13,6 +13,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from rawdrift import progress
 from rawdrift.controls.material import Material
 from rawdrift.controls.result import (
     Alike,
@@ -356,7 +357,7 @@ def _alike(material: Material) -> Alike | None:
         return None
     chosen = np.linspace(0, len(data) - 1, min(COMPARED, len(data))).round().astype(int).tolist()
     duplicates = Duplicates()
-    for index in chosen:
+    for index in progress.over(chosen, "looking for near-duplicates", "image"):
         duplicates.add(data.mosaics[index].numpy())
     sets = [[chosen[k] for k in indices] for indices in duplicates.near()]
     apart = [images for images in sets if len({sides[i] for i in images}) > 1]

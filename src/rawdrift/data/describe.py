@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rawdrift import isp
+from rawdrift import isp, progress
 from rawdrift.camera.camera import Camera
 from rawdrift.cfa import offsets
 from rawdrift.checks import Failures, InputError, grouped
 from rawdrift.data.bits import BitsInUse
 from rawdrift.data.duplicates import Duplicates
-from rawdrift.data.frame import Cameras, Frame, Frames, Row, progress, size
+from rawdrift.data.frame import Cameras, Frame, Frames, Row, size
 from rawdrift.data.levels import Levels
 from rawdrift.data.names import look_alike, shown
 from rawdrift.data.noise import NoiseCurve
@@ -45,7 +45,7 @@ def describe(frames: Frames) -> dict[str, Any]:
     rows = frames.rows
     failures = Failures()
     seen = _Seen(getattr(frames, "notes", ()))
-    for index in progress(range(len(rows)), "describing"):
+    for index in progress.over(range(len(rows)), "describing", "image"):
         try:
             frame = frames.read(index)
         except (InputError, PermissionError) as error:

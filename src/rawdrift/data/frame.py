@@ -1,18 +1,15 @@
 """Raw images one by one, however many there are."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError, choose
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -89,12 +86,6 @@ class Cameras:
         if index == len(self.unique):
             self.unique.append(camera)
         return index
-
-
-def progress(items: Sequence[Item], what: str) -> Iterable[Item]:
-    """Iterate over items with a progress bar on a terminal."""
-    bar: Iterable[Item] = tqdm(items, desc=what, unit="image", leave=False, disable=None)
-    return bar
 
 
 def check_alike(

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rawdrift import files
+from rawdrift import files, progress
 from rawdrift.camera.camera import Camera, Trust
 from rawdrift.camera.shot import read
 from rawdrift.checks import Failures, InputError, grouped
 from rawdrift.data import subfolders
 from rawdrift.data.columns import COLUMNS, SPLITS, check
 from rawdrift.data.dataset import RawDataset, in_order
-from rawdrift.data.frame import Cameras, Frame, Frames, Row, check_alike, memory, progress, size
+from rawdrift.data.frame import Cameras, Frame, Frames, Row, check_alike, memory, size
 from rawdrift.data.masks import read as read_mask
 
 NAME = "manifest.csv"
@@ -37,7 +37,7 @@ def collect(frames: Frames) -> RawDataset:
     cameras = Cameras()
     notes: list[tuple[str, str]] = []
     camera_index = torch.empty(len(rows), dtype=torch.long)
-    for i, row in enumerate(progress(rows, "reading")):
+    for i, row in enumerate(progress.over(rows, "reading", "image")):
         frame = frames.read(i)
         if i == 0:
             first = frame

@@ -16,12 +16,12 @@ import tifffile
 import torch
 from torch import Tensor
 
-from rawdrift import files
+from rawdrift import files, progress
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.tiff import BITS, Tiff
 from rawdrift.checks import Failures, InputError, grouped
 from rawdrift.data.dataset import RawDataset
-from rawdrift.data.frame import Cameras, Frame, Frames, Row, check_alike, progress
+from rawdrift.data.frame import Cameras, Frame, Frames, Row, check_alike
 from rawdrift.data.manifest import Folder, described, read_manifest, table
 from rawdrift.data.spec import Data
 
@@ -46,7 +46,7 @@ def write(frames: Frames, out: Path) -> Failures:
     with files.new_folder(out) as folder:
         with ExitStack() as open_files:
             stacks: dict[str, tifffile.TiffWriter] = {}
-            for index in progress(range(len(rows)), "packing"):
+            for index in progress.over(range(len(rows)), "packing", "image"):
                 row = rows[index]
                 try:
                     frame = frames.read(index)

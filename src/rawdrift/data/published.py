@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rawdrift import progress
 from rawdrift.camera import shot
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
-from rawdrift.data.frame import progress, size
+from rawdrift.data.frame import size
 from rawdrift.data.intensity import check_dimmable
 from rawdrift.data.spec import INTENSITIES
 
@@ -76,7 +77,7 @@ def read(path: Path, camera: Camera) -> NDArray[np.uint16]:
 def read_all(paths: Sequence[Path], camera: Camera) -> NDArray[np.uint16]:
     """Read mosaics of one size, (N, H, W)."""
     mosaics: list[NDArray[np.uint16]] = []
-    for path in progress(paths, "reading"):
+    for path in progress.over(paths, "reading", "image"):
         mosaics.append(read(path, camera))
         if mosaics[-1].shape != mosaics[0].shape:
             raise InputError(

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rawdrift import progress
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
-from rawdrift.data.frame import progress
 from rawdrift.data.masks import values as mask_values
 from rawdrift.data.published import (
     find,
@@ -170,7 +170,7 @@ def _read_tiles(pairs: Pairs, camera: Camera) -> _Cut:
 
 def _cut_frames(pairs: Pairs, camera: Camera) -> _Cut:
     mosaics, masks, names, groups = [], [], [], []
-    for number, (frame, mask) in enumerate(progress(pairs, "tiling")):
+    for number, (frame, mask) in enumerate(progress.over(pairs, "tiling", "image")):
         mosaic = read(frame, camera)
         truth = tile(_read_mask(mask, mosaic.shape))
         cars = truth.any((1, 2))

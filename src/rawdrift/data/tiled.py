@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rawdrift import progress
 from rawdrift.checks import InputError, grouped
 from rawdrift.data.dataset import RawDataset, Selection
-from rawdrift.data.frame import Cameras, Frame, Frames, check_alike, progress
+from rawdrift.data.frame import Cameras, Frame, Frames, check_alike
 from rawdrift.data.manifest import described
 from rawdrift.data.tiles import Place, Tiling, check, places, window
 
@@ -157,7 +158,7 @@ def _spooled(frames: Frames) -> _Held:
     masks: list[NDArray[Any]] = []
     first: Frame | None = None
     with tempfile.TemporaryFile(dir=_folder()) as file:
-        for number in progress(range(len(rows)), "reading"):
+        for number in progress.over(range(len(rows)), "reading", "frame"):
             frame = frames.read(number)
             first = first or frame
             check_alike(frame, rows[number].image, first, rows[0].image, of_one_size=False)

@@ -16,9 +16,8 @@ from urllib.parse import urljoin, urlsplit
 import pooch
 import requests
 from filelock import Timeout
-from tqdm import tqdm
 
-from rawdrift import files
+from rawdrift import files, progress
 from rawdrift.checks import InputError, choose
 from rawdrift.data import raw_drone, raw_microscopy
 from rawdrift.data.archive import SCRATCH, is_archive, unpack
@@ -157,8 +156,10 @@ def _candidates(remote: list[RemoteFile], dataset: str) -> list[list[RemoteFile]
 def _download(session: requests.Session, file: RemoteFile, work: Path) -> Path:
     """Download one file of the record, whole and checked."""
     pooch.get_logger().setLevel("WARNING")  # there is a progress bar
-    with _bar(file.size, file.name) as bar:
-        download = Resuming(session, _part(work, file), file.size, bar.update)
+    with progress.step(f"fetching {file.name}", file.size / 1e6, "MB") as step:
+        download = Resuming(
+            session, _part(work, file), file.size, lambda read: step.advance(read / 1e6)
+        )
         folder = work / FILES
         try:
             path = pooch.retrieve(file.url, file.checksum, file.name, folder, downloader=download)
@@ -176,8 +177,8 @@ def _download(session: requests.Session, file: RemoteFile, work: Path) -> Path:
 def _place(path: Path, root: Path, work: Path) -> None:
     """Unpack an archive, or move another file, to where it belongs."""
     if is_archive(path):
-        with _bar(None, f"unpacking {path.name}") as bar:
-            unpack(path, root, work, bar.update)
+        with progress.step(f"unpacking {path.name}", unit="MB") as step:
+            unpack(path, root, work, lambda read: step.advance(read / 1e6))
     else:
         files.place(path, root, Path(path.name))
 
@@ -236,7 +237,3 @@ def _locked(path: Path) -> Iterator[None]:
     finally:
         lock.release()
         path.unlink(missing_ok=True)
-
-
-def _bar(total: int | None, what: str) -> Any:
-    return tqdm(total=total, desc=what, unit="B", unit_scale=True, disable=None)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from rawdrift import progress
 from rawdrift.corruptions.apply import corrupt
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.develop import encode
@@ -67,7 +68,8 @@ def evaluate(
     distances: dict[str, list[Tensor]] = {case.key: [] for case in cases}
     names = list(dict.fromkeys([own, *(case.name for case in cases if case.kind == "isp")]))
     compared = set(indices[:: max(1, len(indices) // SIMILAR)][:SIMILAR].tolist())
-    with torch.inference_mode():
+    tests = len(indices.split(BATCH)) * len(cases)
+    with torch.inference_mode(), progress.step("testing", tests, "test") as step:
         for batch in indices.split(BATCH):
             seeds = [(seed, index) for index in batch.tolist()]
             measured = torch.tensor([index in compared for index in batch.tolist()])
@@ -91,6 +93,7 @@ def evaluate(
                 if measured.any():
                     pair = view[measured], developed[own][measured]
                     distances[case.key].append(_distances(*pair))
+                step.advance()
             on_batch()
     return Answers(
         {key: torch.cat(parts) for key, parts in outcomes.items()},

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rawdrift import files
+from rawdrift import files, progress
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.models import networks
@@ -102,9 +102,13 @@ def train(
             training.restore(state)
         saved = time.monotonic()
         try:
-            with _deterministic(), cheap(net):
+            with (
+                _deterministic(),
+                cheap(net),
+                progress.step("training", task.epochs, "epoch", epochs_done) as step,
+            ):
                 for epoch in range(epochs_done + 1, task.epochs + 1):
-                    training.epoch()
+                    training.epoch(step)
                     on_epoch()
                     training.follow(epoch)
                     if checkpoint and time.monotonic() - saved >= checkpoint_every:
@@ -210,15 +214,18 @@ class _Training:
         self.losses: list[Tensor] = []  # of the steps of this epoch
         self.outcomes: list[Tensor] = []
 
-    def epoch(self) -> None:
+    def epoch(self, progress: progress.Step) -> None:
         """Train on every image once."""
         batches = shuffled(self.indices, self.task.batch_size, self.order_draws)
         self.order, self.losses, self.outcomes = torch.cat(batches), [], []
         for batch in batches:
             self.step(batch)
+            progress.advance(1 / len(batches))
         finite = all(bool(torch.isfinite(p).all()) for p in self.modules.parameters())
         if not (finite and torch.isfinite(self.losses[-1])):
             raise DivergedError("the training has diverged (its loss is not finite); lower task.lr")
+        progress.values.append(float(torch.stack(self.losses).mean()))
+        progress.remark = f"loss {progress.values[-1]:.3f}"
 
     def step(self, batch: Tensor) -> None:
         """Train on one batch of images."""

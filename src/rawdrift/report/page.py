@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from rawdrift import progress
 from rawdrift.configurations import DEMOSAICING, DENOISING, SHARPENING
 from rawdrift.report import confusion, style, tables
 from rawdrift.report.tables import Table, span
@@ -82,7 +83,7 @@ def render(template: Path, **values: Any) -> str:
 def draw(figures: Mapping[str, Callable[[], Figure]], folder: Path) -> dict[str, Markup]:
     """Draw figures into `folder`/figures; return them by name, as elements of a page."""
     elements = {}
-    for name, make in figures.items():
+    for name, make in progress.over(figures.items(), "drawing figures", "figure"):
         with style.drawing(name):
             svg = style.save(make(), folder / "figures" / name)
         elements[name] = Markup(style.inline(svg, name))

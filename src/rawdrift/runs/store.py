@@ -4,6 +4,8 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any, Generic, Self, TypeVar
 
@@ -12,8 +14,10 @@ from filelock import Timeout
 
 from rawdrift import files
 from rawdrift.checks import InputError
-from rawdrift.runs import codec
+from rawdrift.runs import codec, status
 from rawdrift.runs.spec import flat, read_yaml, to_dict, to_yaml
+
+_PATIENCE = 0.5  # seconds: `status.is_running` holds the lock for a moment
 
 Row = dict[str, Any]
 """One measurement: a line of results.csv, by column."""
@@ -86,10 +90,13 @@ class Store(Generic[C]):
 
         Raises InputError if another process works in the folder, or if it holds a link.
         """
+        lineage = [self.folder, *self.folder.absolute().parents]
+        self._made = list(takewhile(lambda folder: not folder.exists(), lineage))
+        self._is_new = not (self.folder / "spec.yaml").exists()
         files.make_folder(self.folder)
         files.check_no_links(self.folder)
         try:
-            self._lock.acquire()
+            self._lock.acquire(timeout=_PATIENCE)
         except Timeout:
             raise InputError(
                 f"another process is working in {self.folder}; wait for it, or choose a new folder"
@@ -101,6 +108,17 @@ class Store(Generic[C]):
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+    def withdraw(self) -> None:
+        """Remove what this context has begun, if it has made the run folder."""
+        if not self._is_new or any((self.folder / "records").glob("*.json")):
+            return
+        self._lock.release()
+        for name in ("spec.yaml", status.FILE, status.LOG, "report.html", ".lock"):
+            (self.folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # somebody else has put something there
+            for folder in (self.folder / "records", *self._made):
+                folder.rmdir()
 
     def append(self, unit: str, finished: Finished[C]) -> None:
         """Keep a finished unit, and add its rows at the end of results.csv.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from rawdrift import progress
 from rawdrift.checks import InputError, choose
 from rawdrift.controls.forensics.fit import check_fit
 from rawdrift.controls.forensics.objectives import MeanLoss, SoftOverlap
@@ -122,7 +123,7 @@ class Chain:
         with torch.inference_mode():
             values = {} if space is None or setting is None else self._values(space, setting)
             parts = [self._part(batch, values, far=bool(values)) for batch in self.batches]
-        self.asked += 1
+        self._count(1)
         return self._total(parts, space, setting)
 
     def exact(self, space: ParameterSpace, setting: Vector) -> Score:
@@ -130,7 +131,7 @@ class Chain:
         static = space.pipeline(self.isp, setting)
         with torch.inference_mode():
             parts = [self._part(batch, {}, isp=static, far=True) for batch in self.batches]
-        self.asked += 1
+        self._count(1)
         return self._total(parts, space, setting)
 
     def slope(self, space: ParameterSpace, setting: Vector, regularization: float) -> Slope:
@@ -152,10 +153,14 @@ class Chain:
                 (part,) = torch.autograd.grad(objective, theta, allow_unused=True)
                 gradient += 0 if part is None else part
             parts.append((sums.detach(), far.detach(), outcomes))
-        self.asked += self.per_step
+        self._count(self.per_step)
         if not torch.isfinite(gradient).all():
             raise InputError(f"the net's gradient is not finite at {space.named(setting)}")
         return Slope(self._total(parts, space, setting), gradient.cpu().numpy())
+
+    def _count(self, passes: int) -> None:
+        self.asked += passes
+        progress.count("evaluation", passes)
 
     def take(self, images: NDArray[np.int64]) -> "Chain":
         """Return the chain with some of the images (n,)."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
+from rawdrift import progress
 from rawdrift.checks import InputError, choose, is_number
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.controls.forensics.fit import axes_of, check_confidence, check_seed
@@ -205,13 +206,16 @@ def search_chain(
         return Trial(chain, space, regularization, rng, left, probes)
 
     probing = trial(0, budget.probes)
-    probe(probing)
+    with progress.step("looking all over the box", budget.probes, "evaluation"):
+        probe(probing)
     found, trials = {}, {}
     for number, name in enumerate((GRADIENT, *rivals), start=1):
         one = trials[name] = trial(number, budget.own, probing.visits)
-        METHODS[name](one, steps)
-        one.left = budget.refinement
-        refine(one)
+        own = budget.own + budget.refinement
+        with progress.step(f"searching by {name}", own, "evaluation"):
+            METHODS[name](one, steps)
+            one.left = budget.refinement
+            refine(one)
         score = chain.exact(space, one.best.setting)
         found[name] = Found(
             method=name,

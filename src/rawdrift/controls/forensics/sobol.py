@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from torch import nn
 
+from rawdrift import progress
 from rawdrift.checks import InputError
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.controls.forensics.fit import axes_of, check_confidence, check_seed
@@ -50,7 +51,9 @@ def sensitivity(
     check_seed(seed)
     space = axes_of(isp, space, parameters)
     chain = Chain(net, isp, data, metric, loss, targets=targets)
-    variance, indices = _sobol(chain, space, samples, confidence, seed)
+    passes = samples * (len(space) + 2)
+    with progress.step("measuring Sobol indices", passes, "evaluation"):
+        variance, indices = _sobol(chain, space, samples, confidence, seed)
     curves: dict[str, list[Point]] = {}
     for number, axis in enumerate(space.axes):
         curves[axis.name] = []

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from torch import nn
 
+from rawdrift import progress
 from rawdrift.checks import InputError, is_number
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.controls.forensics.fit import axes_of, check_seed
@@ -82,7 +83,8 @@ def envelope(
     def p_value(setting: Vector) -> float:
         return test.p_value(chain.score(space, setting).features, max_drop)
 
-    ends = _ends(space, bounds, p_value, error) if is_enough else {}
+    with progress.step("testing each axis alone, at most", len(bounds) * STEPS, "evaluation"):
+        ends = _ends(space, bounds, p_value, error) if is_enough else {}
     tolerances = {
         axis.name: _tolerance(space, number, ends, is_enough)
         for number, axis in enumerate(space.axes)
@@ -94,7 +96,8 @@ def envelope(
     needed, joint = test.needed(max_drop, level), nothing(space)
     if is_enough:
         needed = min(needed, test.count)
-        joint = joint_box(chain, test, space, alone, max_drop, error, cameras, seed)
+        with progress.step("building and testing the box"):
+            joint = joint_box(chain, test, space, alone, max_drop, error, cameras, seed)
     return Envelope(
         metric=chain.metric,
         baseline=chain.interval(chain.baseline.features, confidence),

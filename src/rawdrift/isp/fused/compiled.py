@@ -3,7 +3,7 @@
 import gc
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -17,6 +17,8 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.typed_passes import NativeLowering
+
+from rawdrift import progress
 
 # Parts
 
@@ -133,7 +135,9 @@ def task(function: Callable[..., Any], **names: Any) -> Callable[..., bool]:
 
     def call(*arguments: Any) -> bool:
         nonlocal loaded
-        with nullcontext() if loaded else _uncollected():
+        if loaded:
+            return bool(compiled(*arguments))
+        with _uncollected(), progress.step("compiling the fused ISP, once on each machine"):
             sane: bool = compiled(*arguments)
         loaded = True
         return sane
