@@ -109,6 +109,7 @@ def test_bits_that_no_value_uses_are_pointed_out():
     assert finding(twelve, bit_depth=12) == (None, None)
     assert finding(twelve, white_level=4095 / 65535) == (None, None)
     assert "use 15 of 16" in finding([3, 32767])[0]
+    assert "use 14 of 16" in finding([3, 15520])[0]
     assert finding([3, 32766]) == (None, None)  # half of the light
     upper, lower = finding(twelve * 16)
     assert upper is None

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import urllib3
 from filelock import FileLock
 from urllib3.util import Retry
 
@@ -197,7 +198,7 @@ def test_a_server_that_always_breaks_off_is_given_up(server, microscopy, tmp_pat
     server.hold(microscopy__zip=microscopy[:1000])
     server.faults["/files/microscopy.zip"] = ["cut"] * 100
     with pytest.raises(
-        rd.InputError, match="microscopy.zip can't be downloaded: .*0 of 1000 bytes"
+        rd.InputError, match="microscopy.zip can't be downloaded: .*875 of 1000 bytes"
     ):
         zenodo.fetch("raw-microscopy", tmp_path, server.record)
     assert 3 <= len(server.asked) < 20
@@ -500,3 +501,44 @@ def test_what_macos_adds_is_left_out(tmp_path):
     )
     unpack(archive, tmp_path / "to", tmp_path)
     assert files_below(tmp_path / "to") == {"d/f"}
+
+
+WAITS = (
+    "soon",
+    "-5",
+    "1" * 5000,
+    "99999999999",
+    "Fri, 31 Dec 9999 23:59:59 GMT",
+    "1e9",
+    "0x10",
+    "",
+)
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_a_busy_server_is_obeyed_within_reason(wait):
+    response = urllib3.HTTPResponse(status=503, headers={"Retry-After": wait})
+    assert 0 <= (download.RETRY.get_retry_after(response) or 0) <= 60
+
+
+@pytest.mark.parametrize("size", [-1, 1 << 70, 10**400])
+def test_a_record_with_an_impossible_size_is_refused(size, server, microscopy, tmp_path):
+    server.hold(microscopy__zip=microscopy)
+    server.hold([server.entry("microscopy.zip", size=size)])
+    with pytest.raises(rd.InputError, match="the size"):
+        zenodo.fetch("raw-microscopy", tmp_path, server.record)
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2J", "\ud800", "x" * 300, "a\nb"])
+def test_a_record_with_a_name_that_is_no_file_s_is_refused(name, server, microscopy, tmp_path):
+    server.hold(microscopy__zip=microscopy)
+    server.hold([server.entry("microscopy.zip", key=name)])
+    with pytest.raises(rd.InputError, match="expected a plain file name"):
+        zenodo.fetch("raw-microscopy", tmp_path, server.record)
+
+
+def test_a_record_without_end_is_refused(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "MOST_TEXT", 1 << 20)
+    server.files["/api/records/5235536"] = b" " * (2 << 20)
+    with pytest.raises(rd.InputError, match="sends more than 1 MiB"):
+        zenodo.fetch("raw-drone", tmp_path, server.record)

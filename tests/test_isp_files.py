@@ -282,3 +282,13 @@ def test_a_reference_opens_a_configuration_or_a_file(files):
         rd.isp.open("ma,s,me")
     with pytest.raises(rd.InputError, match=r"unknown ISP 'ma,s,mo'.*or give the path of a .toml"):
         rd.isp.open("ma,s,mo", DRONE)
+
+
+def test_an_isp_file_holds_its_own_camera_whatever_a_raw_file_says(tmp_path, capsys):
+    camera = rd.Camera.load("raw-drone")
+    rd.isp.save(rd.isp.static("bi,s,ga", camera), tmp_path / "isp.toml", camera)
+    np.save(tmp_path / "a.npy", np.full((8, 8), 9000, np.uint16))
+    words = ["develop", str(tmp_path / "a.npy"), "--isp", str(tmp_path / "isp.toml")]
+    assert main([*words, "--out", str(tmp_path / "out"), "--trust", "file"]) == 2
+    assert "trust can't be file; correct that camera" in capsys.readouterr().err
+    assert main([*words, "--out", str(tmp_path / "out"), "--trust", "camera"]) == 0

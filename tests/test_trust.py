@@ -179,7 +179,8 @@ def test_unused_bits_are_found():
     (unused,) = unused_bits(dataset(scene(0, bits=12), CAMERA))
     assert (unused.bits, unused.of) == (12, 16)
     assert unused_full(4095)
-    assert not unused_full(4000)
+    assert unused_full(4000)
+    assert not unused_full(4100)
     for right in (
         dataset(scene(0), CAMERA),
         dataset(scene(0, bits=12), replace(CAMERA, bit_depth=12)),

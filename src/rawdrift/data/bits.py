@@ -1,13 +1,45 @@
 """Bits of the container that no value of a camera uses."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rawdrift.camera.camera import Camera
 
-_DARK = 2  # upper bits that dark images alone hardly leave unused
+UNUSED = 2
+"""Upper bits that dark images may leave unused only if the camera states its `adc_bits`."""
+
+
+class Unused(NamedTuple):
+    """A camera whose images use the lower bits of their container only.
+
+    largest: value, in DN. bits: that hold it. of: of the container, `bit_depth`.
+    """
+
+    camera: str
+    largest: int
+    bits: int
+    of: int
+
+
+def unused(camera: Camera, largest: int, intensity: float = 1.0) -> Unused | None:
+    """Return that a camera's images, whose largest value is given, leave upper bits unused.
+
+    Either it is the full scale of fewer bits, or at least `UNUSED` bits below the camera's white
+    level are never used. None if all are used, or if the camera states its `adc_bits`.
+
+    intensity: to which images of integers were dimmed; the value is of the dimmed ones.
+    """
+    if camera.adc_bits is not None:
+        return None
+    largest = round(largest / intensity)
+    bits = largest.bit_length()
+    white = (camera.white_level or 1.0) * (2**camera.bit_depth - 1)
+    is_full = intensity == 1 and bits > 1 and largest == 2**bits - 1 and largest < white - 1
+    if not is_full and not 0 < largest * 2**UNUSED <= white:
+        return None
+    return Unused(camera.name, largest, bits, camera.bit_depth)
 
 
 class BitsInUse:
@@ -26,17 +58,11 @@ class BitsInUse:
 
     def upper(self) -> str | None:
         """Return that upper bits are never used, so that the scale may be wrong, else None."""
-        camera, highest = self.camera, self._highest
-        full = round((camera.white_level or 1.0) * (2**camera.bit_depth - 1))
-        bits = highest.bit_length()
-        idle = full.bit_length() - bits
-        # A highest value of exactly 2**n - 1 is the full scale of n bits.
-        if not highest or not (idle >= _DARK or (idle == 1 and highest == 2**bits - 1)):
-            return None
-        return (
-            f"camera {camera.name!r}: values use {bits} of {full.bit_length()} bits, the highest "
-            f"is {highest} of {full}; if full scale is {2**bits - 1}, set bit_depth = {bits} in "
-            f"the camera file"
+        found = unused(self.camera, self._highest)
+        return found and (
+            f"camera {found.camera!r}: values use {found.bits} of {found.of} bits, the highest is "
+            f"{found.largest}; if full scale is {2**found.bits - 1}, set bit_depth = {found.bits} "
+            f"in the camera file"
         )
 
     def lower(self) -> str | None:

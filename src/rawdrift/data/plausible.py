@@ -8,26 +8,13 @@ from numpy.typing import NDArray
 
 from rawdrift.camera.camera import Camera
 from rawdrift.cfa import PATTERNS, offsets
+from rawdrift.data.bits import Unused, unused
 from rawdrift.data.dataset import RawDataset
 
-UNUSED = 3
-"""Bits of the container that dark images may leave unused without being pointed out."""
 COMPARED = 64  # images whose green sites are compared
 MANY = 2048  # images whose largest value is looked up
 _APART = 1.5  # how much less alike the green sites of a wrong pattern are
 _AGREE = 0.9  # the share of images that must show it
-
-
-class Unused(NamedTuple):
-    """A camera whose images use the lower bits of their container only.
-
-    largest: value, in DN. bits: that hold it. of: of the container, `bit_depth`.
-    """
-
-    camera: str
-    largest: int
-    bits: int
-    of: int
 
 
 class Greens(NamedTuple):
@@ -44,22 +31,14 @@ class Greens(NamedTuple):
 
 
 def unused_bits(data: RawDataset) -> Iterator[Unused]:
-    """Yield the cameras whose images leave bits of their container unused.
-
-    Either the largest value is the largest of an ADC of fewer bits, or at least `UNUSED` bits below
-    the camera's white level are never used. A camera with `adc_bits` states what is used.
-    """
+    """Yield the cameras whose images leave bits of their container unused; see `bits.unused`."""
     for number, camera in enumerate(data.cameras):
         images = _of_camera(data, number, MANY)
-        if camera.adc_bits is not None or data.mosaics.dtype.is_floating_point or not len(images):
+        if data.mosaics.dtype.is_floating_point or not len(images):
             continue
         largest = max(int(data.mosaics[i].numpy().max()) for i in images)
-        largest = round(largest / data.intensity)  # of images that were dimmed
-        bits = largest.bit_length()
-        white = (camera.white_level or 1.0) * (2**camera.bit_depth - 1)
-        is_full = largest == 2**bits - 1 and data.intensity == 1 and bits > 1
-        if (is_full and largest < white - 1) or 0 < largest * 2**UNUSED <= white:
-            yield Unused(camera.name, largest, bits, camera.bit_depth)
+        if (found := unused(camera, largest, data.intensity)) is not None:
+            yield found
 
 
 def wrong_greens(data: RawDataset) -> Iterator[Greens]:

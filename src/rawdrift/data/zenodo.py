@@ -4,6 +4,7 @@ pooch checks the files and puts them into place. The record is read here, becaus
 neither mirrors nor retries, and trusts the names in a record.
 """
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from rawdrift import files, progress
 from rawdrift.checks import InputError, choose
 from rawdrift.data import raw_drone, raw_microscopy
 from rawdrift.data.archive import SCRATCH, is_archive, unpack
-from rawdrift.data.download import TIMEOUT, Resuming, explain, open_session
+from rawdrift.data.download import Resuming, explain, get, open_session, text
 
 RECORD = "https://zenodo.org/api/records/5235536"
 FILES = "files"  # the folder, in that of a fetch, of what is downloaded
@@ -32,6 +33,9 @@ _WORDS = {
     "raw-microscopy": ("microscop", "histopath", "whitecell", "ma190c"),
     "raw-drone": ("drone", "dji"),
 }
+_DIGITS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}  # of checksums
+_LONG = 150  # bytes of a file name, to which ours add
+_HUGE = 1 << 60  # bytes
 _DATASETS: dict[str, ModuleType] = {"raw-microscopy": raw_microscopy, "raw-drone": raw_drone}
 
 
@@ -105,13 +109,14 @@ def read_record(session: requests.Session, url: str) -> list[RemoteFile]:
     `files.entries` by key.
     """
     try:
-        response = session.get(url, headers={"Accept": "application/json"}, timeout=TIMEOUT)
-        response.raise_for_status()
-        listed = response.json()["files"]
+        with get(session, url, {"Accept": "application/json"}) as response:
+            response.raise_for_status()
+            body = text(response)
+        listed = json.loads(body)["files"]
         if isinstance(listed, dict):
             listed = list(listed["entries"].values())
         remote = [_remote_file(entry, response.url) for entry in listed]
-    except requests.JSONDecodeError:
+    except (json.JSONDecodeError, UnicodeDecodeError):
         raise InputError(f"{url} is not a record of Zenodo: it is not JSON") from None
     except requests.RequestException as error:
         raise InputError(f"{url} can't be read: {explain(error)}") from None
@@ -131,13 +136,15 @@ def _remote_file(entry: Any, base: str) -> RemoteFile:
     # If there is `content`, `self` may be the file's metadata.
     url = urljoin(base, links.get("content") or links.get("download") or links["self"])
     name, size, checksum = str(entry["key"]), int(entry["size"]), str(entry["checksum"])
-    if name.startswith(".") or re.search(r"[/\\\0]", name) or not name:
+    is_plain = name.isprintable() and not re.search(r"[/\\]", name) and len(name.encode()) <= _LONG
+    if not name or name.startswith(".") or not is_plain:
         raise InputError(f"the record has a file named {name!r}; expected a plain file name")
     if urlsplit(url).scheme not in ("http", "https"):
         raise InputError(f"the record links {name} to {url}, expected http or https")
-    if not re.fullmatch(r"(md5|sha\d+):[0-9a-f]{32,}", checksum):
+    kind, _, digits = checksum.partition(":")
+    if not re.fullmatch(f"[0-9a-f]{{{_DIGITS.get(kind, 0)}}}", digits) or not digits:
         raise InputError(f"the record gives {name} the checksum {checksum!r}, expected md5:...")
-    if size < 0:
+    if not 0 <= size < _HUGE:
         raise InputError(f"the record gives {name} the size {size}, expected bytes")
     return RemoteFile(name, size, checksum, url)
 

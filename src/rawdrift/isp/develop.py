@@ -74,7 +74,7 @@ def develop(
 
     camera: of all files; None takes it from each file's own metadata (DNG).
     names: configurations, or one ISP file, which has its own camera and channels.
-    trust: as in `read_raw`.
+    trust: as in `read_raw`; an ISP file's own camera holds.
     failures: collects the files that can't be read; the others are developed.
 
     Raises InputError if two of the pictures would have one name, or the name of a raw file.
@@ -88,6 +88,11 @@ def develop(
         if camera is not None or channels is not None:
             raise InputError(
                 f"ISP file {names[0]} has its own camera and channels; leave out those given"
+            )
+        if trust == "file":
+            raise InputError(
+                f"ISP file {names[0]} was made for its own camera, so trust can't be file; correct "
+                f"that camera in the ISP file"
             )
         camera, isp = file.read(names[0])
     targets = [_target(out, path, name, format) for path in raws for name in names]
