@@ -17,6 +17,7 @@ from rawdrift.data.tiled import tiled
 from rawdrift.data.tiles import places
 from rawdrift.models.predict import predict
 from rawdrift.models.segmentation import Segmentation
+from rawdrift.report.pictures import read_picture
 
 even = st.integers(1, 12).map(lambda n: 2 * n)
 TASK = rd.Task(
@@ -250,3 +251,28 @@ def test_a_network_without_logits_of_pixels_is_refused():
         predict(net, isp, mosaic, 16)
     with pytest.raises(rd.InputError, match="only answers of pixels can be stitched"):
         predict(net.eval(), isp, mosaic, 16)
+
+
+@pytest.mark.parametrize("stride", [None, 16])
+def test_pages_show_whole_frames(tmp_path, stride):
+    root = frames(tmp_path / "data")
+    spec = rd.SynthesisSpec(
+        rd.Data("folder", str(root), tile=32, stride=stride),
+        rd.Synthesis(["bi,s,ga"], folds=2, corruptions=["contrast"], severities=[5]),
+        replace(TASK, epochs=4),
+    )
+    result = rd.run(spec, tmp_path / "run")
+    assert result.data.groups == 4
+    for image in result.worst.corruption.images:
+        size = SIZES[int(image.image.split(".")[0])]
+        truth = read_picture(tmp_path / "run", image.truth)
+        np.testing.assert_array_equal(
+            truth[..., 0] > 0.5,
+            tifffile.imread(root / image.image.replace(".tif", "-mask.tif")) > 0,
+        )
+        for name in (image.matched_view, image.view, image.change, image.mask, image.matched_mask):
+            assert read_picture(tmp_path / "run", name).shape[:2] == size
+        both = [truth[..., 0] > 0.5, read_picture(tmp_path / "run", image.mask)[..., 0] > 0.5]
+        if np.any(both):
+            iou = (both[0] & both[1]).sum() / (both[0] | both[1]).sum()
+            assert image.score == pytest.approx(iou)

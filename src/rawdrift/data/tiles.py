@@ -182,15 +182,11 @@ class Tiling:
         """The pixels that belong to each tile, (N, 4); see `Place`."""
         return np.array([place.own for place in self.places], dtype=np.int64).reshape(-1, 4)
 
-    def of_frame(self, frame: int) -> NDArray[np.int64]:
-        """Return the numbers of a frame's tiles."""
-        return np.flatnonzero(self.frame == frame)
-
-    def stitch(self, frame: int, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """Put parts (..., size, size) of a frame's tiles together, (..., H, W); 0 where there is
-        no tile."""
-        first = np.asarray(parts[0])
-        found = np.zeros((*first.shape[:-2], *self.shapes[frame]), first.dtype)
-        for index, part in zip(self.of_frame(frame), parts, strict=True):
-            put(np.asarray(part), self.places[index], found)
-        return found
+    def stitch(self, tiles: NDArray[np.int64], parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Put parts (..., size, size) of these tiles of one frame together, (..., H, W); 0 where
+        there is no tile."""
+        shape = self.shapes[self.frame[tiles[0]]]
+        frame = np.zeros((*parts[0].shape[:-2], *shape), parts[0].dtype)
+        for tile, part in zip(tiles, parts, strict=True):
+            put(part, self.places[tile], frame)
+        return frame

@@ -28,6 +28,7 @@ from rawdrift.controls.synthesis.samples import illustrate
 from rawdrift.controls.synthesis.spec import SynthesisSpec
 from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
 from rawdrift.controls.trust import Matched, joined
+from rawdrift.controls.wholes import Wholes
 from rawdrift.models import networks
 from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Develop
@@ -131,15 +132,20 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
     def _masks(
         self, answers: Answers, own: Case, test: NDArray[np.int64]
     ) -> dict[str, dict[int, MaskPair]]:
-        """Return the masks of the images that lose most in each case, if answers are masks."""
+        """Return the masks of the images that lose most in each case, if answers are masks; of
+        tiles, those of whole frames."""
         targets, files = self.material.targets, answers.masks
         measure, truth = next(iter(targets.measures.values())), targets.truth[test]
+        wholes = Wholes(self.material, test)
         alone = {
-            key: measure.of(measure.features(answers.outcomes[key].numpy(), truth)) for key in files
+            key: wholes.values(measure, measure.features(answers.outcomes[key].numpy(), truth))
+            for key in files
         }
         return {
             key: {
-                int(test[i]): MaskPair(files[own.key][i], files[key][i])
+                int(wholes.numbers[i]): MaskPair(
+                    wholes.joined_png(i, files[own.key]), wholes.joined_png(i, files[key])
+                )
                 for i in most_harmed(alone[own.key], alone[key])
             }
             for key in files

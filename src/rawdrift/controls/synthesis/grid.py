@@ -110,10 +110,6 @@ class Grid:
         matched = self.levels[np.arange(len(self.trained)), self.own]
         return matched[:, None] - self.levels
 
-    def per_image(self, row: int, column: int) -> Array:
-        """The measure of each image alone, (N,); NaN where it is not defined."""
-        return self.measure.of(self.features[row, column])
-
     def where(self, kind: Kind, severity: int | None = None) -> NDArray[np.bool_]:
         """Which cases are of a kind and not the pipeline's own views, (T, U)."""
         chosen = np.array(

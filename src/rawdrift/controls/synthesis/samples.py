@@ -16,6 +16,7 @@ from rawdrift.controls.synthesis.result import (
     WorstCases,
 )
 from rawdrift.controls.synthesis.spec import SynthesisSpec
+from rawdrift.controls.wholes import Wholes
 from rawdrift.corruptions.apply import corrupt
 from rawdrift.corruptions.table import NAMES, middle
 from rawdrift.isp.pipeline import Pipeline
@@ -61,25 +62,34 @@ class _Samples:
         self.spec, self.material, self.isps, self.pictures = spec, material, isps, pictures
 
     def with_images(self, worst: Worst, grid: Grid) -> Worst:
-        """Return a worst case with the images on which its models lose most."""
+        """Return a worst case with the images, or the frames of tiles, on which its models lose
+        most."""
         row, column = grid.trained.index(worst.train), grid.cases.index(worst.case)
         own = int(grid.own[row])
-        matched, drifted = (grid.per_image(row, at) for at in (own, column))
+        wholes = Wholes(self.material, grid.images)
+        matched, drifted = (
+            wholes.values(grid.measure, grid.features[row, at]) for at in (own, column)
+        )
         targets, write_png = self.material.targets, self.pictures.write_png
         masks = grid.masks.get((worst.train, worst.case.key), {})
         images = []
-        for number, place in enumerate(most_harmed(matched, drifted)):
-            index = int(grid.images[place])
-            before, after = self._views(worst.train, worst.case, index)
+        for number, whole in enumerate(most_harmed(matched, drifted)):
+            places = wholes.places(whole)
+            indices = grid.images[places].tolist()
+            pairs = [self._views(worst.train, worst.case, index) for index in indices]
+            before, after = (wholes.joined(whole, parts) for parts in zip(*pairs, strict=True))
             name = f"{worst.kind}/{number}"
-            truth, pair = targets.mask(index), masks.get(index)
+            parts = [mask for index in indices if (mask := targets.mask(index)) is not None]
+            truth = wholes.joined(whole, parts) if parts else None
+            pair = masks.get(int(wholes.numbers[whole]))
+            place, index = places[0], indices[0]
             image = SampleImage(
-                image=self.material.data.images[index],
+                image=wholes.name(whole),
                 matched_view=self.pictures.write(f"{name}-matched", before),
                 view=self.pictures.write(f"{name}-drifted", after),
                 change=self.pictures.write_change(f"{name}-change", before, after),
-                matched_score=_number(matched[place]),
-                score=_number(drifted[place]),
+                matched_score=_number(matched[whole]),
+                score=_number(drifted[whole]),
                 truth=None if truth is None else self.pictures.write(f"{name}-truth", truth),
                 matched_mask=write_png(f"{name}-matched-mask", pair.matched) if pair else None,
                 mask=write_png(f"{name}-mask", pair.mask) if pair else None,
