@@ -157,6 +157,9 @@ def test_empty_tiles_are_left_out_on_request(tmp_path):
     full = {name for name, mask in zip(every.images, every.masks[:], strict=True) if mask.any()}
     assert set(data.images) == full
     assert 0 < len(data) < len(every)
+    (note,) = data.to_check()
+    assert f"leaves out {len(every) - len(data)} of {len(every)} tiles" in note
+    assert every.to_check() == []
     with pytest.raises(rd.InputError, match="data have no masks"):
         load(
             rd.Data(

@@ -102,8 +102,9 @@ def tiled(
     if isinstance(frames, RawDataset):  # classes may be in another order, or without images
         of_rows["classes"] = frames.classes
         of_rows["labels"] = None if frames.labels is None else frames.labels[of_frame]
-    empty = len({*range(len(names))} - {*of_frame})
-    notes = (f"{empty} of {len(names)} frames have empty masks: none of their tiles is left",)
+    dropped = sum(len(places(shape, size, stride)) for shape in shapes) - len(kept)
+    note = f"data.drop_empty leaves out {dropped} of {dropped + len(kept)} tiles, whose masks are "
+    note += "empty, of tests too: false alarms there are not counted"
     whole = frames if isinstance(frames, RawDataset) else None
     return RawDataset(
         mosaics=Windows(held.mosaics, tiling),
@@ -113,7 +114,7 @@ def tiled(
         left_out=whole.left_out if whole else {},
         intensity=whole.intensity if whole else 1.0,
         mapped=whole.mapped if whole else {},
-        notes=(*held.notes, *notes * bool(empty)),
+        notes=(*held.notes, *[note] * bool(dropped)),
         tiling=tiling,
         **of_rows,
     )
