@@ -50,6 +50,6 @@ class Wholes:
         """Return the gray PNG files of all N images that belong to a whole as one."""
         places = self.places(whole).tolist()
         if self.tiling is None:
-            return files[places[0]]
+            return files[int(places[0])]
         pictures = [torch.from_numpy(imagecodecs.png_decode(files[place])) for place in places]
         return bytes(imagecodecs.png_encode(self.joined(whole, pictures).numpy()))
