@@ -571,16 +571,32 @@ def test_code_of_the_user_that_exits_is_an_error(own_module, capsys):
     assert "ended the program: sys.exit(0)" in fails(command, capsys)
 
 
-def test_a_sheet_and_a_camera_replace_no_input(tmp_path, capsys):
+def test_a_file_that_is_written_replaces_none(tmp_path, capsys):
     root = write_folder(tmp_path / "data", labelled(4), size=(32, 32))
-    for name in ("0.tif", "manifest.csv", "camera.toml"):
-        before = (root / name).read_bytes()
-        sheet = ["--sheet", root / name]
-        error = fails(["data", "describe", "--data.root", root, *sheet], capsys)
-        assert "is a file of the data set" in error
-        assert (root / name).read_bytes() == before
+    notes = root / "notes.png"
+    notes.write_bytes(b"of the user")
+    (root / "link.png").symlink_to(notes)
+    (root / "dangling.png").symlink_to(root / "nothing")
+    fit = ["cameras", "fit", "--dark", root / "0.tif", "--flat", root / "1.tif", "--cfa", "RGGB"]
+    for command in (
+        ["data", "describe", "--data.root", root, "--sheet"],
+        [*fit, "--out"],
+        ["export", root, "learned-1-fold1", "--out"],
+    ):
+        for name in (
+            "0.tif",
+            "manifest.csv",
+            "camera.toml",
+            "notes.png",
+            "link.png",
+            "dangling.png",
+        ):
+            if "fit" in command and not name.endswith("toml"):
+                continue
+            before = {path: path.read_bytes() for path in root.iterdir() if path.exists()}
+            assert "exists already" in fails([*command, root / name], capsys)
+            assert {path: path.read_bytes() for path in root.iterdir() if path.exists()} == before
     isp = tmp_path / "isp.toml"
     camera = rd.Camera.load(root / "camera.toml")
     rd.isp.save(rd.isp.static("bi,s,ga", camera), isp, camera)
-    fit = ["cameras", "fit", "--dark", root / "0.tif", "--flat", root / "1.tif", "--out", isp]
-    assert "is an ISP file" in fails([*fit, "--cfa", "RGGB"], capsys)
+    assert "exists already" in fails([*fit[:-2], "--camera", isp, "--out", isp], capsys)

@@ -1,6 +1,7 @@
 """Task models by name, their weights, and the user's own trained networks."""
 
 import importlib
+import re
 import sys
 
 import numpy as np
@@ -333,6 +334,37 @@ def test_no_normalization_of_a_checkpoint_is_dropped(change, message, tmp_path):
         return
     x = torch.rand(1, 3, 32, 32)
     assert torch.equal(networks.load_checkpoint(task, labels(3))(x), net(x))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: {"criterion.weight": torch.ones(3), "loss.pos": torch.ones(1)}, "ignored.*criterion.weight, loss.pos"),
+        (lambda state: {f"ema{k.replace('.', '')}": v + 1 for k, v in state.items()}, "ignored.* and .* more"),
+        (lambda state: {f"ema.{k}": v.clone() for k, v in state.items()}, "ignored"),
+        (lambda state: {f"ema.{k}": v + 1 for k, v in state.items()}, None),
+        (lambda state: {"model.layer5.weight": torch.ones(1)}, None),
+        (lambda state: {"normalize.scale": torch.ones(3)}, None),
+        (lambda state: {"pre.mean": torch.ones(3)}, None),
+    ],
+)  # fmt: skip
+def test_what_is_beside_a_network_is_ignored_and_named(change, message, tmp_path, capsys):
+    net = networks.build("resnet18", 3).eval()
+    state = net.state_dict()
+    beside = change(state)
+    torch.save({**beside, **{f"model.{k}": v for k, v in state.items() if "num_b" not in k}}, tmp_path / "c.pt")  # fmt: skip
+    task = Task(checkpoint=str(tmp_path / "c.pt"))
+    if message is None:
+        with pytest.raises(
+            rd.InputError, match="several times, as ema|layer5|first '(normalize|pre)"
+        ):
+            networks.load_checkpoint(task, labels(3))
+        return
+    x = torch.rand(1, 3, 32, 32)
+    assert torch.equal(networks.load_checkpoint(task, labels(3))(x), net(x))
+    networks.load_checkpoint(task, labels(3))
+    (said,) = capsys.readouterr().out.splitlines()
+    assert re.search(message, said)
 
 
 def test_wrappers_in_wrappers_end(tmp_path):

@@ -55,17 +55,19 @@ def write(
 
 def _publish(temporary: Path, path: Path) -> None:
     """Give a file its name, unless another file has it, in one step where the disk has links."""
-    there = f"{path} exists already; remove it, or choose another name"
     try:
         path.hardlink_to(temporary)
-    except FileExistsError:
-        raise InputError(there) from None
-    except OSError:  # a disk without hard links
-        if os.path.lexists(path):
-            raise InputError(there) from None
+    except OSError:  # it exists, or the disk has no hard links
+        check_new(path)
         temporary.replace(path)
     else:
         temporary.unlink()
+
+
+def check_new(path: Path) -> None:
+    """Raise InputError if anything has this name."""
+    if os.path.lexists(path):
+        raise InputError(f"{path} exists already; remove it, or choose another name")
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:

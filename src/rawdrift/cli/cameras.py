@@ -64,8 +64,9 @@ def _fit_camera(args: Namespace) -> int:
         raise InputError(f"--out must name a camera file (.toml), got {args.out!r}")
     if args.camera and args.cfa:
         raise InputError("--camera already says the color filter array; leave out --cfa")
-    if out.is_file() and "[isp]" in files.read_text(out):
-        raise InputError(f"--out {out} is an ISP file, whose steps would be lost; choose another")
+    is_own = args.camera and out.exists() and out.resolve() == Path(args.camera).resolve()
+    if not is_own or "[isp]" in files.read_text(out):
+        files.check_new(out)
     camera = Camera.load(args.camera) if args.camera else None
     if args.cfa:
         camera = Camera(name=out.stem, cfa=args.cfa)

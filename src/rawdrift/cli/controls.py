@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from rawdrift import imports
+from rawdrift import files, imports
 from rawdrift.checks import InputError
 from rawdrift.cli.arguments import command
 from rawdrift.controls import CONTROLS
@@ -101,6 +101,7 @@ def _runs(args: Namespace) -> int:
 
 
 def _export(args: Namespace) -> int:
+    files.check_new(Path(args.out))
     path = Path(args.run) / "spec.yaml"
     if not path.is_file():
         raise InputError(f"{args.run} is not a run folder: it has no spec.yaml")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
+from rawdrift import files
 from rawdrift.checks import Failures, InputError
 
 
@@ -35,11 +36,8 @@ def _describe(args: Namespace) -> int:
     if args.verify:
         pack.verify(Path(args.data.root or args.data.name))
     frames = datasets.frames(args.data)
-    if args.sheet and args.data.root:
-        named = {name for row in frames.rows for name in (row.image, row.mask) if name}
-        root, sheet = Path(args.data.root).resolve(), Path(args.sheet).resolve()
-        if sheet in {root / name for name in (*named, "manifest.csv", "camera.toml")}:
-            raise InputError(f"--sheet {args.sheet} is a file of the data set; choose another name")
+    if args.sheet:
+        files.check_new(Path(args.sheet))
     found = describe(frames)
 
     from rawdrift.report.dataset import SAMPLES, dataset_text, sample_sheet

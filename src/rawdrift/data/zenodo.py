@@ -93,7 +93,7 @@ def fetch(dataset: str, root: Path, record: str = RECORD) -> bool:
 def _clean(work: Path) -> None:
     """Remove what fetching has left in its folder, and the folder if nothing else is in it."""
     for path in work.iterdir():
-        if path.suffix in (".part", ".done"):
+        if re.fullmatch(r"(md5|sha\d+)-[0-9a-f]+(\.part|_.*\.done)", path.name):
             path.unlink()
         elif path.name.startswith(SCRATCH):
             shutil.rmtree(path)

@@ -5,17 +5,23 @@ import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
-from rawdrift import files, imports
+from rawdrift import files, imports, progress
 from rawdrift.checks import InputError
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 """Keys under which checkpoints hold a state dict; where several hold one, the first counts."""
+
+_OF_INPUT = re.compile(
+    r"^[^.]*(norm|preproc|transform|input)[^.]*\.|(^|\.)(mean|std|var|mu|sigma)$"
+)
+"""Names of what may process the input of a network."""
 
 
 def read(path: Path) -> Mapping[str, Tensor]:
@@ -173,21 +179,23 @@ def save(net: nn.Module, path: Path, classes: Sequence[str] = ()) -> None:
 def load(
     net: nn.Module, state: Mapping[str, Tensor], source: str, head: tuple[str, ...] = ()
 ) -> None:
-    """Load a state dict into a network. Its names may share a prefix, such as "module.".
+    """Load a state dict into a network. Its names may share a prefix, such as "module.", beside
+    which other tensors are ignored.
 
     head: what the names of the last layer begin with. A head that is missing, or is for another
         number of classes, is not loaded.
     source: the file, for errors. Raises InputError if anything else doesn't fit.
     """
     own = {name: t for name, t in net.state_dict().items() if isinstance(t, Tensor)}
-    state = _without_prefix(state, [name for name in own if not name.startswith(head)])
+    # Files of early releases of PyTorch have no counters, which only count.
+    optional = (*head, *(name for name in own if name.endswith("num_batches_tracked")))
+    needed = {name: t.shape for name, t in own.items() if not name.startswith(optional)}
+    state = _of_network(state, needed, source)
     body = {
         name: tensor
         for name, tensor in state.items()
         if not (name.startswith(head) and name in own and own[name].shape != tensor.shape)
     }
-    # Files of early releases of PyTorch have no counters, which only count.
-    optional = (*head, *(name for name in own if name.endswith("num_batches_tracked")))
     wrong = [name for name in own if name not in body and not name.startswith(optional)]
     wrong += [n for n in body if n not in own or own[n].shape != body[n].shape]
     if wrong:
@@ -245,13 +253,38 @@ def kind(net: nn.Module) -> str:
     return f"{type(net).__module__}.{type(net).__qualname__}"
 
 
-def _without_prefix(state: Mapping[str, Tensor], names: Sequence[str]) -> Mapping[str, Tensor]:
-    """Cut the one prefix behind which `state` has all of `names`, if there is exactly one."""
-    if not names:  # a network without weights
+def _of_network(
+    state: Mapping[str, Tensor], needed: Mapping[str, torch.Size], source: str
+) -> Mapping[str, Tensor]:
+    """Return the tensors of a network, which stand alone or behind one prefix.
+
+    needed: names and shapes of those that it can't do without. What stands beside the prefix, such
+    as the weights of a loss, is not the network's, and is said to be ignored. Raises InputError if
+    tensors of other values fit behind several prefixes.
+    """
+    if not needed or next(iter(needed)) in state:
         return state
-    ends = [name.removesuffix(names[0]) for name in state if name.endswith("." + names[0])]
-    prefixes = [end for end in ends if all(end + name in state for name in names)]
-    if names[0] in state or len(prefixes) != 1:
-        return state
-    prefix = prefixes[0]
-    return {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    last = "." + next(iter(needed))
+    ends = [name.removesuffix(last[1:]) for name in state if name.endswith(last)]
+    ends = [end for end in ends if all(end + name in state for name in needed)]
+    fitting = [e for e in ends if all(state[e + name].shape == s for name, s in needed.items())]
+    prefix, *others = fitting or ends or [""]
+    if any(not torch.equal(state[e + n], state[prefix + n]) for e in others for n in needed):
+        raise InputError(
+            f"weights {source} hold the network several times, as {', '.join((prefix, *others))}; "
+            f"save the one that you mean, such as {{name.removeprefix({prefix!r}): tensor for "
+            f"name, tensor in state.items() if name.startswith({prefix!r})}}"
+        )
+    own = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
+    beside = [name for name in state if not name.startswith(prefix)]
+    if of_input := [name for name in beside if _OF_INPUT.search(name)]:
+        return own | {name: state[name] for name in of_input}  # is not dropped in silence
+    if beside:
+        shown = ", ".join(beside[:3]) + f" and {len(beside) - 3} more" * (len(beside) > 3)
+        _say_once(f"weights {source}: ignored, since it is beside the network: {shown}")
+    return own
+
+
+@lru_cache
+def _say_once(line: str) -> None:
+    progress.say(line)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -17,6 +18,7 @@ from rawdrift.report.panels import Cell, Panel
 from rawdrift.runs.spec import flat
 
 _LETTERS = "ABCDEFGH"
+_PAGE = "compare.html"
 
 
 def compare(runs: Sequence[str | Path], out: str | Path | None = None) -> Path:
@@ -29,6 +31,12 @@ def compare(runs: Sequence[str | Path], out: str | Path | None = None) -> Path:
         raise InputError(f"a comparison takes 2 to {len(_LETTERS)} runs, got {len(runs)}")
     out = Path(out or runs[-1])
     files.check_no_links(out)
+    ours = any((out / name).is_file() for name in ("spec.yaml", _PAGE))
+    if not ours and out.is_dir() and any(out.iterdir()):
+        raise InputError(
+            f"{out} is not empty, and holds neither a run nor a comparison of rawdrift; choose a "
+            f"new folder"
+        )
     results = dict(zip(_LETTERS, map(_load, runs), strict=False))
     first = results["A"]
     figures = {
@@ -36,10 +44,10 @@ def compare(runs: Sequence[str | Path], out: str | Path | None = None) -> Path:
         for letter, result in results.items()
         if letter != "A" and _shared(first, result)
     }
-    path = out / "compare.html"
+    path = out / _PAGE
     page = render(
         Path(__file__).with_name("compare.html.j2"),
-        runs={letter: str(run) for letter, run in zip(_LETTERS, runs, strict=False)},
+        runs=dict(zip(_LETTERS, _names(runs), strict=False)),
         results=results,
         metrics={letter: style.metric(r.metric) for letter, r in results.items()},
         unpaired={letter: unpaired(first, r) for letter, r in results.items() if letter != "A"},
@@ -54,6 +62,13 @@ def compare(runs: Sequence[str | Path], out: str | Path | None = None) -> Path:
     )
     files.write(path, page)
     return path
+
+
+def _names(runs: Sequence[str | Path]) -> list[str]:
+    """Return the names of run folders, with as much of their paths as tells them apart."""
+    paths = [Path(run).resolve() for run in runs]
+    parts = next(n for n in count(1) if len({p.parts[-n:] for p in paths}) == len({*paths}))
+    return ["/".join(path.parts[-parts:]) for path in paths]
 
 
 def _load(run: str | Path) -> SynthesisResult:
