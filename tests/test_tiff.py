@@ -8,6 +8,7 @@ from itertools import product
 import imagecodecs
 import numpy as np
 import pytest
+import rawpy
 import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
@@ -204,7 +205,7 @@ BROKEN = {
     "turned": (build([page(PIXELS, more={274: (3, [6])})]), "Orientation 6"),
     "four bits": (build([page(PIXELS % 16, 4)]), "4 bits"),
     "two samples": (build([page(PIXELS, strips=[FOUR[0] * 8], more={277: (3, [2])})]), "RGB picture or a stack"),
-    "JPEG": (build([page(PIXELS, more={259: (3, [7])})]), "compression 7"),
+    "JPEG": (build([page(PIXELS, more={259: (3, [7])})]), "JPEG that is not lossless"),
     "a demosaiced raw": (build([page(PIXELS, photometric=34892)]), "LINEAR_RAW"),
     "thumbnails alone": (build([page(PIXELS, more={254: (4, [1])})]), "thumbnails alone"),
     "two images": (build([page(PIXELS), page(PIXELS)]), "stack of 2 pages"),
@@ -427,3 +428,61 @@ def test_other_levels_are_noted(tmp_path):
     assert rd.read_raw(path, rd.Camera("mine", "RGGB", (0.008,) * 4)).notes == ()
     with pytest.raises(rd.InputError, match="unknown trust"):
         rd.read_raw(path, camera, trust="both")
+
+
+def visible(path):
+    """What LibRaw shows of a file, and its pattern."""
+    with rawpy.imread(str(path)) as raw:
+        pattern = "".join(raw.color_desc.decode()[i] for i in raw.raw_colors_visible[:2, :2].flat)
+        return raw.raw_image_visible.copy(), pattern
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("area", [(0, 0, 64, 48), (2, 4, 60, 44), (1, 0, 63, 47), (3, 5, 62, 48)])
+def test_lossless_jpeg_of_a_dng_is_read_as_its_values(area, pattern, tmp_path):
+    pixels, (top, left, bottom, right) = values(14, (64, 48)), area
+    codes = ["RGB".index(color) for color in pattern]
+    plain = {
+        50829: (4, [*area]), 33422: (1, codes), 50713: (3, [2, 2]), 50714: (4, [100, 200, 300, 400]),
+        50717: (4, [16000]), 50719: (4, [4, 2]), 50720: (4, [40, 50]),
+    }  # fmt: skip
+    tags = dng_tags() | plain
+    tiles = [pixels[i : i + 32, j : j + 24] for i in (0, 32) for j in (0, 24)]
+    coded = [bytes(imagecodecs.ljpeg_encode(t.copy(), bitspersample=16)) for t in tiles]
+    tiled = page(
+        pixels, 16, "<", 32803, tags | {322: (4, [24]), 323: (4, [32]), 259: (3, [7])}, coded
+    )
+    whole = bytes(imagecodecs.ljpeg_encode(pixels, bitspersample=16))
+    jpegs = {
+        "tiles": tiled,
+        "strip": page(pixels, 16, "<", 32803, tags | {259: (3, [7])}, [whole]),
+        "plain": page(pixels, 16, "<", 32803, tags),
+    }
+    for name, made in jpegs.items():
+        path = tmp_path / f"{name}.dng"
+        path.write_bytes(build([made]))
+        read = decode(path)
+        # The crop by DefaultCropOrigin and DefaultCropSize is for pictures; sites stay.
+        np.testing.assert_array_equal(read.mosaic, pixels[top:bottom, left:right])
+        if top % 2 == left % 2 == 0:  # LibRaw shrinks others to whole cells
+            shown, shown_pattern = visible(path)
+            np.testing.assert_array_equal(read.mosaic, shown)
+            assert shown_pattern == pattern
+        camera = rd.Camera.from_file(path)
+        assert read.cfa == camera.cfa == pattern
+        levels = np.array([100, 200, 300, 400]).reshape(2, 2)
+        expected = [levels[at] for at in offsets(pattern)]
+        np.testing.assert_allclose(np.array(camera.black_level) * 65535, expected, rtol=1e-5)
+        assert camera.white_level * 65535 == pytest.approx(16000)
+
+
+def test_lossless_jpeg_of_a_dng_that_is_cut_is_refused(tmp_path):
+    pixels = values(14, (64, 48))
+    coded = bytes(imagecodecs.ljpeg_encode(pixels, bitspersample=16))
+    half, huge = coded[: len(coded) // 2], coded.replace(b"\0\x40\0\x30", b"\xff\xff\xff\xff", 1)
+    assert huge != coded
+    for cut in (half, coded[:20], half + bytes(999), half + b"\xff\xd9", coded[:2], huge):
+        path = tmp_path / "cut.dng"
+        path.write_bytes(build([page(pixels, 16, "<", 32803, dng_tags() | {259: (3, [7])}, [cut])]))
+        with pytest.raises(rd.InputError):
+            decode(path)

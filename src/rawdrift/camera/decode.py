@@ -142,8 +142,8 @@ def _dng(path: Path, page: Page) -> Decoded:
 
     dng.check(page)
     with _libraw_quiet(), rawpy.imread(str(path)) as raw:
-        # LibRaw alone knows JPEG, and it has applied the linearization table; it also fills what
-        # is missing with zeros.
+        # LibRaw alone knows lossy JPEG, and it has applied the linearization table; it also fills
+        # what is missing with zeros.
         values = page.decode() if page.decodable else raw.raw_image.copy()
         if values.shape != page.size[:2]:
             raise InputError(f"{path} has {page.size} pixels, but LibRaw reads {values.shape}")

@@ -30,8 +30,10 @@ _PHOTOMETRICS = {
     6: "YCBCR", 8: "CIELAB", 32803: "CFA", 34892: "LINEAR_RAW",
 }  # fmt: skip
 _CODECS = {
-    1: "", 5: "lzw", 8: "zlib", 32773: "packbits", 32946: "zlib", 34925: "lzma", 50000: "zstd"
+    1: "", 5: "lzw", 7: "ljpeg", 8: "zlib", 32773: "packbits", 32946: "zlib", 34925: "lzma",
+    50000: "zstd",
 }  # fmt: skip
+_JPEG = 7
 _VALUES = {
     1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 6: "b", 7: "s", 8: "h", 9: "i", 10: "ii", 11: "f",
     12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q",
@@ -149,8 +151,8 @@ class Page(NamedTuple):
         code, predictor = self.value(_COMPRESSION, 1), self.value(_PREDICTOR, 1)
         if code not in _CODECS:
             raise InputError(
-                f"{name} has the compression {code}; expected none, LZW, Deflate, PackBits, LZMA "
-                f"or Zstandard: save it anew"
+                f"{name} has the compression {code}; expected none, LZW, Deflate, lossless JPEG, "
+                f"PackBits, LZMA or Zstandard: save it anew"
             )
         if len(set(self.values(BITS))) > 1 or len(set(self.values(_FORMAT))) > 1:
             raise InputError(f"{name} has samples of several kinds, expected one")
@@ -162,8 +164,8 @@ class Page(NamedTuple):
                 f"to 16 bits, or floats"
             )
         dtype = np.dtype(("u1" if bits < 8 else "u2") if packed else stored)
-        if code == 1:
-            predictor = 1  # means nothing without compression
+        if code in (1, _JPEG):
+            predictor = 1  # means nothing
         if predictor not in (1, 2, 3) or (predictor > 1 and packed):
             raise InputError(f"{name} has the predictor {predictor} for {bits} bits; save it anew")
         order = dtype if predictor == 3 else dtype.newbyteorder(self.file.order)
@@ -177,12 +179,17 @@ class Page(NamedTuple):
             data: bytes | bytearray = self.file.read(part.place, part.size)
             if self.value(_FILL_ORDER, 1) == 2:
                 data = imagecodecs.bitorder_decode(data)
-            if codec := _CODECS[code]:
+            if code == _JPEG:
+                data = self._unjpeg(data, math.prod(shape), dtype)
+                need = len(data)
+            elif codec := _CODECS[code]:
                 expand = getattr(imagecodecs, f"{codec}_decode")
                 data = expand(data, out=room)
             if len(data) < need:
                 raise self._cut("strip or tile", len(data), need)
-            if packed:
+            if code == _JPEG:
+                pixels = np.frombuffer(data, dtype)
+            elif packed:
                 run = shape[1] * shape[2]
                 pixels = imagecodecs.packints_decode(data[:need], dtype, bits, runlen=run)
             else:
@@ -197,9 +204,28 @@ class Page(NamedTuple):
         result = np.moveaxis(image, 0, 2).reshape(height, width, samples)
         return result[..., 0] if samples == 1 else result
 
-    def _cut(self, what: str, held: int, need: int) -> InputError:
+    def _unjpeg(self, data: bytes, count: int, dtype: np.dtype[Any]) -> bytes:
+        """Return so many numbers of lossless JPEG (ITU-T T.81, SOF3), in any rows and colors."""
+        import imagecodecs
+
+        at = 2
+        while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] not in (b"\xc3", b"\xda", b""):
+            at += 2 + int.from_bytes(data[at + 2 : at + 4])
+        if data[at : at + 2] != b"\xff\xc3" or len(data) < at + 10:
+            raise InputError(f"{self.file.name} holds JPEG that is not lossless; save it anew")
+        height, width, colors = struct.unpack_from(">HHB", data, at + 5)
+        if height * width * colors != count:  # before it is decoded: it may be a bomb
+            raise self._cut("strip or tile", height * width * colors, count, "values")
+        try:
+            return bytes(imagecodecs.ljpeg_decode(data).astype(dtype).tobytes())
+        except imagecodecs.LjpegError:
+            raise InputError(
+                f"{self.file.name} holds lossless JPEG that is cut or damaged; get a whole file"
+            ) from None
+
+    def _cut(self, what: str, held: int, need: int, unit: str = "bytes") -> InputError:
         return InputError(
-            f"{self.file.name} has a {what} that holds {held} of {need} bytes of pixels: the rest "
+            f"{self.file.name} has a {what} that holds {held} of {need} {unit} of pixels: the rest "
             f"is missing; get a whole file"
         )
 
