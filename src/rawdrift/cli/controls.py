@@ -73,6 +73,12 @@ def _report(args: Namespace) -> int:
         raise InputError("--out is for the comparison of several runs; give another RUN")
     for run in args.runs:
         print(f"report: {write_page(run)}")
+        if args.zip:
+            from rawdrift.controls import sharing
+
+            path, count = sharing.pack(Path(run))
+            size = path.stat().st_size / 1e6
+            print(f"wrote {path}: {count} files, {size:.1f} MB, without records and networks")
     if len(args.runs) > 1:
         controls = [control_of_result(load_result(run)) for run in args.runs]
         alike = len({control.name for control in controls}) == 1

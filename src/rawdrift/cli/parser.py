@@ -57,6 +57,9 @@ def build() -> Parser:
     report = command("Rewrite the reports of finished runs, and compare synthesis runs.")
     report.add_argument("runs", nargs="+", metavar="RUN", help="run folder")
     report.add_argument("--out", help="folder for the comparison; by default that of the last run")
+    report.add_argument(
+        "--zip", action="store_true", help="also pack what a reader needs of each run: RUN.zip"
+    )
     commands.add_subcommand("report", report, help="rewrite reports, and compare runs")
 
     listed = command("List the runs in a folder: state, progress and headline, the newest first.")

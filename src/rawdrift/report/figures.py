@@ -6,7 +6,7 @@ from typing import Literal
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from rawdrift.report import style
 from rawdrift.statistics import Interval
@@ -92,7 +92,7 @@ def plain_axes(axes: Axes) -> None:
     axes.tick_params(length=0)
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], min_n_ticks=4))
     axes.yaxis.set_major_formatter(style.Ticks())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_major_formatter(style.Ticks(0))
 
 
 def same_scale(panels: Sequence[Axes], axis: Literal["x", "y"]) -> None:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from rawdrift import progress
 from rawdrift.configurations import DEMOSAICING, DENOISING, SHARPENING
-from rawdrift.report import confusion, style, tables
+from rawdrift.report import confusion, style, tables, whole
 from rawdrift.report.tables import Table, span
 
 GLOSSARY = (
@@ -51,12 +51,16 @@ def compose(
         "measured": style.metric(fields["metric"], inside=True),
         "settings": listing(fields["spec"]),
         "has_results": (run / "results.csv").is_file(),
+        "delivered": delivered(run),
     }
-    return render(template, **{**fields, **shared, **values})
+    return render(template, run, **{**fields, **shared, **values})
 
 
-def render(template: Path, **values: Any) -> str:
-    """Fill a template, which may use the templates beside it and those of this package."""
+def render(template: Path, run: Path | None = None, /, **values: Any) -> str:
+    """Fill a template, which may use the templates beside it and those of this package.
+
+    run: the folder of the files that the page links to with `file`, and holds.
+    """
     environment = Environment(
         loader=FileSystemLoader([template.parent, Path(__file__).parent]),
         autoescape=True,  # class labels and file names come from strangers
@@ -77,7 +81,8 @@ def render(template: Path, **values: Any) -> str:
         percent=_percent,
     )
     environment.globals["outlines"] = {"truth": style.TRUTH, "answer": style.ANSWER}
-    return environment.get_template(template.name).render(**values)
+    environment.globals["file"] = partial(whole.link, run)
+    return whole.complete(environment.get_template(template.name).render(**values))
 
 
 def draw(figures: Mapping[str, Callable[[], Figure]], folder: Path) -> dict[str, Markup]:
@@ -88,6 +93,12 @@ def draw(figures: Mapping[str, Callable[[], Figure]], folder: Path) -> dict[str,
             svg = style.save(make(), folder / "figures" / name)
         elements[name] = Markup(style.inline(svg, name))
     return elements
+
+
+def delivered(run: Path) -> list[str]:
+    """Return the paths of the files that users take from a run folder: signature and ISPs."""
+    files = [*run.glob("signature.json"), *run.glob("isps/*.toml")]
+    return sorted(path.relative_to(run).as_posix() for path in files)
 
 
 def listing(value: Mapping[str, Any], indent: str = "") -> str:

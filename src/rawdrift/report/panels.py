@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from rawdrift.report import style
 from rawdrift.report.style import ACCENT, INK, MUTED, PAPER, SPREAD, plain
@@ -57,19 +57,25 @@ _BETWEEN = 0.5  # room for the ranks of the panel on the right
 _APART = 0.3  # lines of panels
 _SLANT = 60  # degrees
 _KEYS = 1.0
+_LEAST_SPAN = 0.15
 _DARK, _LIGHT = "#10151b", "#fafbfc"
 
 
 def scale(values: Iterable[float], spreads: Iterable[float | None], label: str) -> Scale:
     """Make a scale for values such as accuracies.
 
-    A narrow range is widened to 0.15, so that noise doesn't look like a drop.
+    The colors span at least 0.15, and at least four times the median of the spreads, so that noise
+    doesn't look like a drop. The label says so where they span more than the values.
     """
+    known = [spread for spread in spreads if spread is not None and math.isfinite(spread)]
+    least = max(_LEAST_SPAN, math.ceil(80 * float(np.median(known))) / 20 if known else 0.0)
     finite = [value for value in values if math.isfinite(value)] or [0.0]
     low, high = math.floor(min(finite) * 20) / 20, math.ceil(max(finite) * 20) / 20
-    while high - low < 0.149:
+    if high - low < least - 1e-3:
+        label += f"; colors span at least {least:.2f}"
+        label += ", four times the usual spread" if least > _LEAST_SPAN else ""
+    while high - low < least - 1e-3:
         low, high = (low - 0.05, high) if low > 0.01 else (low, high + 0.05)
-    known = [spread for spread in spreads if spread is not None and math.isfinite(spread)]
     widest = max(0.02, math.ceil(max(known) * 50 - 1e-9) / 50) if known else None
     return Scale(ScalarMappable(Normalize(low, high), mpl.colormaps["viridis"]), widest, label)
 
@@ -215,7 +221,7 @@ def _draw_keys(figure: Figure, panels: Sequence[Panel], scale: Scale, note: str)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, pad=3, labelsize=8, labelcolor=MUTED)
     bar.locator = MaxNLocator(4, steps=[1, 2, 5, 10])
-    bar.formatter = FuncFormatter(lambda value, _: style.number(value, 2))
+    bar.formatter = style.Ticks()
     if scale.sign:
         return
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -168,14 +169,34 @@ def apart(one: float, other: float, digits: int = 2) -> tuple[str, str]:
     return next((pair for pair in texts if pair[0] != pair[1]), texts[0])
 
 
+def ticks(values: Sequence[float], least: int = 2) -> list[str]:
+    """Write the numbers at the ticks of an axis, distinct ones distinctly.
+
+    With as many decimals as they need, the same for all, and at least `least`.
+    """
+    places = sorted({float(x) for x in values if math.isfinite(x)})
+    step = min((b - a for a, b in pairwise(places)), default=max(map(abs, places), default=1.0))
+    largest = max(map(abs, places), default=1.0)
+    if largest < 1e7 and (step >= 1e-9 or not step):
+        for digits in range(least, 13):
+            if all(abs(round(x, digits) - x) < 1e-3 * (step or 1.0) for x in places):
+                return [number(x, digits) for x in values]
+    for digits in range(3, 18):
+        texts = [f"{x:.{digits}g}".replace("-", "\N{MINUS SIGN}") for x in values]
+        if len({*texts}) >= len(places):
+            break
+    return texts
+
+
 class Ticks(Formatter):
-    """Numbers at the ticks of an axis, with as many decimals as they need, at least two."""
+    """Numbers at the ticks of an axis, see `ticks`."""
+
+    def __init__(self, least: int = 2):
+        self.least = least
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         del pos
-        return number(x, 2)
+        return ticks([x], self.least)[0]
 
     def format_ticks(self, values: Sequence[float]) -> list[str]:
-        exact = (n for n in (2, 3) if all(abs(round(x, n) - x) < 1e-6 for x in values))
-        digits = next(exact, 4)
-        return [number(x, digits) for x in values]
+        return ticks(values, self.least)

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from rawdrift.controls.forensics.axes import group
 from rawdrift.controls.forensics.result import GRADIENT, FoldSearch, ForensicsResult, StagePair
@@ -205,7 +205,7 @@ def leverage(stages: Sequence[StagePair]) -> Figure:
         axes.barh(y + 0.17, stage.drifted.leverage, 0.3, color=WRONG)
     axes.set_yticks(range(len(names)), names)
     axes.set_xlim(left=0)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axes.xaxis.set_major_formatter(style.Ticks(0))
     axes.set_xlabel("Growth of the loss for 1 % of the stage's range, first order")
     keys = [
         Line2D([], [], color=SPREAD, lw=6, label="at the camera's own setting"),
