@@ -3,14 +3,20 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rawdrift import progress
+from rawdrift.checks import InputError
 from rawdrift.controls.control import Control
 from rawdrift.controls.material import notes
+from rawdrift.data.sampling import Sample, sampling
+
+_READING = 1.5  # seconds
+_SIDE = 256  # pixels
 
 
 class Plan(NamedTuple):
     """units: in all. done: units that the run folder has. about: what each works on.
     seconds: that one unit takes. seen: whether `seconds` is the mean of the units that are done;
-    else it was measured on a few batches. notes: on the data.
+    else it was measured on a few batches. notes: on the data. basis: what was looked at.
     """
 
     units: int
@@ -19,6 +25,7 @@ class Plan(NamedTuple):
     seconds: float
     seen: bool
     notes: list[str]
+    basis: str = ""
 
     def lines(self, workers: int = 1) -> list[str]:
         """The plan for a person to read."""
@@ -30,21 +37,35 @@ class Plan(NamedTuple):
             *self.notes,
             f"{self.units} units, {self.done} done, {todo} to do",
             self.about,
+            *filter(None, [self.basis]),
             f"about {self.seconds:.0f} s a unit, {how}; about {cost} with {workers} at a time",
         ]
 
 
 def plan(control: Control, spec: Any, out: str | Path) -> Plan:
-    """Read the data, look into the run folder without changing it, and measure a unit's cost.
+    """Look into the run folder without changing it, and measure a unit's cost.
 
-    Raises InputError as `experiment.run` does.
+    However many images there are, a sample of them is read, of which large ones are cut. Raises
+    InputError as `experiment.run` does, as far as the sample shows it.
     """
     kind = control.load_experiment()
     store = kind.store(spec, out)
-    experiment = kind(spec)
+    with progress.step("planning"):
+        try:
+            return _plan(kind, spec, store, Sample(_READING, _SIDE))
+        except (InputError, RuntimeError):  # a network may take whole images alone
+            return _plan(kind, spec, store, Sample(_READING, None))
+
+
+def _plan(kind: Any, spec: Any, store: Any, sample: Sample) -> Plan:
+    with sampling(sample):
+        experiment = kind(spec)
     units = [unit.name for unit in experiment.units]
     took = [finished.environment.seconds for finished in store.records(units)]
-    seconds = sum(took) / len(took) if took else experiment.measure()
-    return Plan(
-        len(units), len(took), experiment.about(), seconds, bool(took), notes(experiment.material)
-    )
+    seconds = sum(took) / len(took) if took else sample.area * experiment.measure()
+    basis = ""
+    if sample.read < sample.of or sample.area > 1:
+        cut = f", cut to {sample.side}x{sample.side} pixels" if sample.area > 1 else ""
+        basis = f"estimated from {sample.read} of {sample.of} images{cut}"
+    about, seen = experiment.about(), bool(took)
+    return Plan(len(units), len(took), about, seconds, seen, notes(experiment.material), basis)

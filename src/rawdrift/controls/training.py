@@ -1,6 +1,7 @@
 """What the controls share about training a network on a fold."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -13,6 +14,8 @@ from rawdrift.models.train import train
 
 CHECKPOINT_EVERY = 60.0
 """Seconds between checkpoints: a kill loses at most these and the epoch under way."""
+
+_MEASURING = 2.0  # seconds
 
 
 def name(fold: int, repeat: int) -> str:
@@ -29,18 +32,44 @@ def label(fold: int, repeat: int, folds: int | None = None) -> str:
 def seconds_of_training(
     material: Material, fold: int, develop: Front, task: Task
 ) -> tuple[nn.Module, float]:
-    """Estimate the seconds that training on a fold takes, from two batches after a first one.
+    """Estimate the seconds that training on a fold takes, from a few images.
 
-    Returns the network that these batches trained, too.
+    Returns the network that they trained, too.
     """
     data, targets, splits = material
     indices = torch.from_numpy(splits[fold].train)
-    took = []
-    for batches in (1, 3):
-        few = indices[: batches * task.batch_size]
+
+    def seconds(count: int) -> tuple[nn.Module, float, int]:
+        few = indices[:count]
         started = time.monotonic()
         net = train(data, targets, few, develop, replace(task, epochs=1), seed=0)
-        took.append((time.monotonic() - started, len(few)))
-    images = max(took[1][1] - took[0][1], 1)
-    seconds = task.epochs * len(indices) * (took[1][0] - took[0][0]) / images
-    return net, max(0.0, seconds)
+        return net, time.monotonic() - started, len(few)
+
+    net, short, least = seconds(2)  # kernels are compiled
+    if short > _MEASURING:
+        return net, task.epochs * len(indices) * short / least
+    net, short, least = seconds(2)
+    affordable = int(least * _MEASURING / max(short, 1e-3))
+    net, longer, most = seconds(max(4, min(3 * task.batch_size, affordable)))
+    images = max(most - least, 1)
+    return net, max(0.0, task.epochs * len(indices) * (longer - short) / images)
+
+
+def seconds_an_image(work: Callable[[int], object], most: int) -> float:
+    """Estimate the seconds that work takes for an image.
+
+    work: what is done with the first n of `most` images. More of them are taken until they take
+    some seconds.
+    """
+    started = time.monotonic()
+    work(1)  # kernels are compiled
+    if (took := time.monotonic() - started) > _MEASURING:
+        return took
+    count = 1
+    while True:
+        started = time.monotonic()
+        work(count)
+        took = time.monotonic() - started
+        if count >= most or took > _MEASURING / 4:
+            return took / count
+        count = min(most, 4 * count)

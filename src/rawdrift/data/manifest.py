@@ -18,9 +18,9 @@ from rawdrift import files, progress
 from rawdrift.camera.camera import Camera, Trust
 from rawdrift.camera.shot import read
 from rawdrift.checks import Failures, InputError, grouped
-from rawdrift.data import subfolders
+from rawdrift.data import sampling, subfolders
 from rawdrift.data.columns import COLUMNS, SPLITS, check
-from rawdrift.data.dataset import RawDataset, in_order
+from rawdrift.data.dataset import RawDataset, Selection, in_order
 from rawdrift.data.frame import Cameras, Frame, Frames, Row, check_alike, memory, size
 from rawdrift.data.masks import read as read_mask
 
@@ -33,6 +33,9 @@ def collect(frames: Frames) -> RawDataset:
     Raises InputError for anything missing, broken or of another size than the rest, and if the
     images would fill more than half of the memory.
     """
+    sample = sampling.current()
+    if sample is not None:
+        return _sampled(frames, sample)
     rows = frames.rows
     cameras = Cameras()
     notes: list[tuple[str, str]] = []
@@ -56,6 +59,27 @@ def collect(frames: Frames) -> RawDataset:
         camera_index=camera_index,
         masks=None if truth is None else torch.from_numpy(truth),
         notes=(*getattr(frames, "notes", ()), *grouped(notes)),
+        **described(rows),
+    )
+
+
+def _sampled(frames: Frames, sample: sampling.Sample) -> RawDataset:
+    """Return the images, of which a sample was read; it stands for the others."""
+    rows, cameras = frames.rows, Cameras()
+    some, index = sample.frames(frames, crop=True)
+    _check_room(some[0], len(rows), sample.area)
+    for number, frame in enumerate(some):
+        check_alike(frame, f"image {number} of a sample", some[0], rows[0].image)
+    numbers = torch.tensor(index)
+    camera_index = torch.tensor([cameras.index(frame.camera) for frame in some])[numbers]
+    masks = [frame.mask for frame in some if frame.mask is not None]
+    return RawDataset(
+        mosaics=Selection(torch.from_numpy(np.stack([f.mosaic for f in some])), numbers),
+        cameras=tuple(cameras.unique),
+        camera_index=camera_index,
+        masks=Selection(torch.from_numpy(np.stack(masks)), numbers) if masks else None,
+        mapped={Path(): "a sample"},  # so that nobody reads all of it for its fingerprint
+        notes=tuple(getattr(frames, "notes", ())),
         **described(rows),
     )
 
@@ -108,9 +132,9 @@ class Folder:
         return Frame(shot.mosaic, shot.camera, mask, shot.notes)
 
 
-def _check_room(first: Frame, count: int) -> None:
+def _check_room(first: Frame, count: int, area: float = 1.0) -> None:
     masks = 0 if first.mask is None else first.mask.nbytes
-    needed = count * (first.mosaic.nbytes + masks)
+    needed = area * count * (first.mosaic.nbytes + masks)
     if needed > memory() / 2:
         raise InputError(
             f"the {count} images fill {needed / 2**30:.1f} GiB, more than half of the memory; pack "

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rawdrift import progress
 from rawdrift.checks import InputError, grouped
+from rawdrift.data import sampling
 from rawdrift.data.dataset import RawDataset, Selection
 from rawdrift.data.frame import Cameras, Frame, Frames, check_alike
 from rawdrift.data.manifest import described
@@ -152,6 +153,9 @@ def _arrays(images: Any) -> Iterator[NDArray[Any]]:
 
 def _spooled(frames: Frames) -> _Held:
     """Decode frames into a temporary file, one at a time, and map them from it."""
+    sample = sampling.current()
+    if sample is not None:
+        return _of_sample(frames, sample)
     rows, cameras = frames.rows, Cameras()
     notes: list[tuple[str, str]] = []
     camera_index: list[int] = []
@@ -175,6 +179,21 @@ def _spooled(frames: Frames) -> _Held:
         tuple(cameras.unique),
         torch.tensor(camera_index),
         (*of_folder, *grouped(notes)),
+    )
+
+
+def _of_sample(frames: Frames, sample: sampling.Sample) -> _Held:
+    """Decode some frames, which stand for the others."""
+    some, index = sample.frames(frames, crop=False)
+    cameras = Cameras()
+    of_camera = [cameras.index(frame.camera) for frame in some]
+    masks = [some[i].mask for i in index if some[i].mask is not None]
+    return _Held(
+        [some[i].mosaic for i in index],
+        [mask for mask in masks if mask is not None] or None,
+        tuple(cameras.unique),
+        torch.tensor([of_camera[i] for i in index]),
+        tuple(getattr(frames, "notes", ())),
     )
 
 

@@ -5,8 +5,7 @@ pipelines'. A trained model of the user's own is tested in the same way, without
 """
 
 import math
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -26,7 +25,11 @@ from rawdrift.controls.synthesis.grid import Grid
 from rawdrift.controls.synthesis.result import MaskPair, SynthesisRecord, SynthesisResult
 from rawdrift.controls.synthesis.samples import illustrate
 from rawdrift.controls.synthesis.spec import SynthesisSpec
-from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_of_training
+from rawdrift.controls.training import (
+    CHECKPOINT_EVERY,
+    seconds_an_image,
+    seconds_of_training,
+)
 from rawdrift.controls.trust import Matched, joined
 from rawdrift.controls.wholes import Wholes
 from rawdrift.models import networks
@@ -36,6 +39,8 @@ from rawdrift.models.evaluate import Answers, evaluate
 from rawdrift.models.train import resolve_precision, train
 from rawdrift.report import style
 from rawdrift.runs.store import Finished
+
+_MEASURED = 4  # cases that a plan measures
 
 
 class Unit(NamedTuple):
@@ -101,7 +106,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
         else:
             net = networks.load_checkpoint(self.spec.task, targets, data.size)
         on_batch = (lambda: None) if self.trained_here else progress
-        answers = self._test(net, unit.train, test, device, on_batch)
+        answers = self._test(net, unit.train, test, self.cases, device, on_batch)
         rows = [
             {
                 "train": unit.train,
@@ -157,6 +162,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
         net: nn.Module,
         own: str,
         images: torch.Tensor,
+        cases: Sequence[Case],
         device: str = "cpu",
         on_batch: Progress = lambda: None,
     ) -> Answers:
@@ -168,7 +174,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
             targets,
             images,
             own,
-            self.cases,
+            cases,
             channels=synthesis.channels,
             isps=self.isps,
             table=synthesis.severity_table,
@@ -250,7 +256,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
         )
 
     def measure(self) -> float:
-        """Estimate from two batches of training and one of tests, each after a first one."""
+        """Estimate from a few images of training and of tests."""
         data, targets, splits = self.material
         name = self.spec.synthesis.train[0]
         if self.trained_here:
@@ -259,9 +265,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
         else:
             net, seconds = networks.load_checkpoint(self.spec.task, targets, data.size), 0.0
         test = torch.from_numpy(splits[0].test)
-        few = test[:BATCH]
-        for _ in range(2):
-            started = time.monotonic()
-            self._test(net, name, few)
-            took_tests = time.monotonic() - started
-        return seconds + took_tests * len(test) / len(few)
+        most = min(BATCH, len(test))
+        some = self.cases[:: max(1, len(self.cases) // _MEASURED)]
+        each = seconds_an_image(lambda count: self._test(net, name, test[:count], some), most)
+        return seconds + each * len(test) * len(self.cases) / len(some)
