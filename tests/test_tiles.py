@@ -265,7 +265,7 @@ def test_pages_show_whole_frames(tmp_path, stride):
         replace(TASK, epochs=4),
     )
     result = rd.run(spec, tmp_path / "run")
-    assert result.data.groups == 4
+    assert (result.data.groups, result.data.frames) == (4, 4)
     for image in result.worst.corruption.images:
         size = SIZES[int(image.image.split(".")[0])]
         truth = read_picture(tmp_path / "run", image.truth)

@@ -133,5 +133,6 @@ def about(spec: Data, material: Material) -> Dataset:
         groups=None if tested.groups is None else len(set(tested.groups)),
         cameras=[camera.name for camera in data.cameras],
         majority=majority,
+        frames=None if data.tiling is None else len({*data.tiling.frame.tolist()}),
         splits=[results.Split(len(split.train), len(split.test)) for split in splits],
     )

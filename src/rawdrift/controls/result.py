@@ -96,6 +96,7 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     were read, and about names.
     groups: how many are tested, None without groups. majority: of the tested images, in
     classification alone. splits: of folds; a single one is that of the data, or without training.
+    frames: how many the images were cut from as tiles; None if they were not.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     splits: list[Split]
     outputs: list[str] = []
     to_check: list[str] = []
+    frames: int | None = None
 
     @property
     def tested(self) -> int:
