@@ -192,6 +192,18 @@ class Camera:
             raise InputError(f"{source}: {error}") from None
 
 
+def check_camera(camera: object) -> None:
+    """Raise InputError unless it is a `Camera`."""
+    if isinstance(camera, Camera):
+        return
+    load = (
+        f"rd.Camera.load({str(camera)!r})" if isinstance(camera, str | Path) else "rd.Camera.load"
+    )
+    raise InputError(
+        f"camera must be a rawdrift.Camera, got {camera!r}; load one by its name or file: {load}"
+    )
+
+
 def shipped() -> list[str]:
     """Return the names of the cameras that come with the package."""
     return sorted(

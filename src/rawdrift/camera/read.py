@@ -6,9 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rawdrift.camera.camera import Camera, Trust
+from rawdrift.camera.camera import Camera, Trust, check_camera
 from rawdrift.camera.shot import read
-from rawdrift.checks import InputError
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,8 @@ def read_raw(path: str | Path, camera: Camera | None = None, trust: Trust | None
 
     Raises InputError for a file that is missing, broken, RGB, too small or not finite.
     """
-    if camera is not None and not isinstance(camera, Camera):
-        raise InputError(
-            f"camera must be a rawdrift.Camera, got {camera!r}; load one by its name or file with "
-            f"Camera.load"
-        )
+    if camera is not None:
+        check_camera(camera)
     shot = read(Path(path), camera, trust)
     return Raw(to_unit(torch.from_numpy(shot.mosaic), shot.bits), shot.camera, shot.notes)
 

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from rawdrift import __version__, configurations, files, imports
-from rawdrift.camera.camera import Camera, read_toml, toml
+from rawdrift.camera.camera import Camera, check_camera, read_toml, toml
 from rawdrift.checks import InputError, choose, is_number
 from rawdrift.configurations import check_name, is_file
 from rawdrift.isp.number import Number, Option
@@ -192,6 +192,8 @@ def from_toml(text: str, source: str, *, parametrized: bool = False) -> tuple[Ca
 
 def _base(isp: Pipeline, camera: Camera | None, name: str) -> Camera:
     """The camera that all steps are for. InputError if there is none."""
+    if camera is not None:
+        check_camera(camera)
     patterns = {step.cfa for step in isp.steps.values() if "cfa" in step.options}
     if len(patterns) != 1 and (patterns or camera is None):
         raise InputError(

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rawdrift import configurations, text
+from rawdrift import configurations, inputs, text
 from rawdrift.camera import pixels
-from rawdrift.camera.camera import Camera, Trust
+from rawdrift.camera.camera import Camera, Trust, check_camera
 from rawdrift.camera.read import read_raw
 from rawdrift.checks import InputError, whole
 from rawdrift.isp import file
@@ -204,6 +204,7 @@ def match(
     Of large pictures, the middle 1024x1024 pixels are compared. Raises InputError for pictures that
     do not fit the mosaics.
     """
+    check_camera(camera)
     mosaics, pictures = list(mosaics), list(pictures)
     if len(mosaics) != len(pictures) or not mosaics:
         raise InputError(
@@ -455,6 +456,7 @@ def _developed(
     """Return the middle of a picture, the width of its border that is not compared, and the views
     (3, h, w) of it by name."""
     mosaic, camera, picture, what = shot
+    inputs.mosaic(mosaic, f"the mosaic of {what}")
     if mosaic.ndim != 2:
         raise InputError(f"the mosaic of {what} must be (H, W), got {tuple(mosaic.shape)}")
     size, shape = tuple(mosaic.shape), picture.values.shape[:2]

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Self
 
-import torch
 from torch import Tensor, nn
 
+from rawdrift import inputs
 from rawdrift.camera.read import to_unit
 from rawdrift.checks import InputError, choose
 from rawdrift.isp import fused
@@ -74,18 +74,8 @@ class Pipeline(nn.Module):
         return to_unit(mosaic, self.bit_depth)
 
     def check(self, mosaic: Tensor) -> None:
-        """Raise TypeError or ValueError unless `mosaic` is a mosaic of a known type."""
-        if not isinstance(mosaic, Tensor):
-            raise TypeError(f"a mosaic must be a torch.Tensor, got {type(mosaic).__name__}")
-        if mosaic.dtype not in (torch.float32, torch.float64, torch.uint8, torch.uint16):
-            raise TypeError(
-                f"a mosaic must be float32 or float64 in [0, 1], or uint8 or uint16 as in its "
-                f"file, got {mosaic.dtype}"
-            )
-        if mosaic.ndim < 2 or min(mosaic.shape[-2:]) < 2:
-            raise ValueError(
-                f"a mosaic must be (..., H, W) with H and W at least 2, got {tuple(mosaic.shape)}"
-            )
+        """Raise InputError unless it is a mosaic; see `inputs.mosaic`."""
+        inputs.mosaic(mosaic)
 
     def replace(self, **steps: Step) -> Self:
         """Return a new pipeline in which these steps replace those of the same name."""

@@ -7,8 +7,8 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from rawdrift import configurations
-from rawdrift.camera.camera import Camera
+from rawdrift import configurations, inputs
+from rawdrift.camera.camera import Camera, check_camera
 from rawdrift.configurations import CONFIGURATIONS, NAMES
 from rawdrift.isp import fused
 from rawdrift.isp.bilinear import Bilinear
@@ -60,6 +60,8 @@ def views(
 
     Work that configurations share is done once.
     """
+    check_camera(camera)
+    inputs.mosaic(mosaic)
     # Neighbors share the most steps; those of a group have the same stages.
     ordered = sorted(set(map(configurations.check_name, names)), key=_stages)
     views: dict[str, Tensor] = {}
@@ -84,7 +86,6 @@ def _shared(name: str, camera: Camera, channels: Channels, device: torch.device)
 def _together(isps: dict[str, Pipeline], mosaic: Tensor) -> dict[str, Tensor]:
     """Views by pipelines of the same demosaicing and the same stages."""
     first = next(iter(isps.values()))
-    first.check(mosaic)
     fast = fused.develop(
         [list(isp.steps.values()) for isp in isps.values()], mosaic, first.bit_depth
     )
@@ -127,6 +128,7 @@ def kinds(name: str) -> dict[str, type[Step]]:
 
 
 def _pipeline(name: str, camera: Camera, channels: Channels, parametrized: bool) -> Pipeline:
+    check_camera(camera)
     steps = {}
     for step_name, step in kinds(name).items():
         options = {"channels": channels} if "channels" in step.options else {}

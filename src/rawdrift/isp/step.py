@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from rawdrift.camera.camera import Camera
+from rawdrift.camera.camera import Camera, check_camera
 from rawdrift.checks import InputError
 from rawdrift.isp.number import Knob, Number, Option
 
@@ -75,6 +75,7 @@ class Step(nn.Module):
         parametrized: every number is an `nn.Parameter`. Raises InputError for a number that neither
         the camera nor a default gives.
         """
+        check_camera(camera)
         declared: dict[str, Number | Option] = {**cls.options, **cls.numbers}
         fields = {name: d.camera for name, d in declared.items() if d.camera and name not in given}
         values = {name: getattr(camera, field) for name, field in fields.items()}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from rawdrift import files, imports
+from rawdrift import files, imports, inputs
 from rawdrift.checks import InputError, choose
 from rawdrift.models.chain import Normalize, layout
 from rawdrift.models.spec import MODELS, Task
@@ -303,6 +303,7 @@ def _fit(
                 f"task.model {name} returns {shape}{use} for views of shape "
                 f"{tuple(views.shape)}, expected logits of shape {expected}"
             )
+        inputs.logits(output, f"task.model {name}")
         if train and not output.requires_grad:
             raise InputError(
                 f"task.model {name} can't be trained: its logits depend on no parameter that "

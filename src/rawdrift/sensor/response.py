@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rawdrift.camera.camera import Camera
+from rawdrift.camera.camera import Camera, check_camera
 from rawdrift.checks import InputError
 
 
@@ -31,6 +31,7 @@ class Response:
 
 def response(camera: Camera) -> Response:
     """Return the numbers of a camera. InputError if its gain is unknown."""
+    check_camera(camera)
     noise = camera.noise
     if noise is None:
         raise InputError(

@@ -50,8 +50,8 @@ class Sensor(nn.Module):
         optics: nn.Module | None = None,
     ):
         super().__init__()
-        self.cfa = camera.cfa
         self.response = response(camera)
+        self.cfa = camera.cfa
         if isinstance(exposure, nn.Parameter):
             self.register_parameter("exposure", exposure)
         else:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from rawdrift import progress
+from rawdrift import inputs, progress
 from rawdrift.checks import InputError, choose
 from rawdrift.controls.forensics.fit import check_fit
 from rawdrift.controls.forensics.objectives import MeanLoss, SoftOverlap
@@ -86,8 +86,7 @@ class Chain:
         distance: str = "l2",
         targets: Targets | None = None,
     ):
-        if not isinstance(net, nn.Module):
-            raise InputError(f"net must be an nn.Module, got {type(net).__name__}")
+        inputs.network(net, isp)
         choose("distance", distance, get_args(Distance))
         self.net, self.isp, self.distance = net, isp, distance
         self.layout = layout(net)

@@ -6,6 +6,7 @@ from math import isclose
 import torch
 from torch import Tensor, nn
 
+from rawdrift import inputs
 from rawdrift.checks import InputError, choose, is_number
 from rawdrift.controls.forensics.quantities import candidates
 from rawdrift.controls.forensics.space import ParameterSpace
@@ -18,7 +19,10 @@ def axes_of(
 ) -> ParameterSpace:
     """Return the axes of these names, or all. Raises InputError if the space is of another ISP."""
     if not isinstance(isp, Pipeline):
-        raise InputError(f"isp must be a Pipeline, as of rd.isp.static, got {type(isp).__name__}")
+        hint = "; the network comes first, then the isp" if isinstance(isp, nn.Module) else ""
+        raise InputError(
+            f"isp must be a Pipeline, as of rd.isp.static, got {type(isp).__name__}{hint}"
+        )
     if not isinstance(space, ParameterSpace):
         raise InputError(
             f"space must be a ParameterSpace, as of ParameterSpace.around(isp, ranges), got "
@@ -80,6 +84,8 @@ def check_fit(
         raise InputError(f"the net makes {logits.dtype}, expected logits, which are real numbers")
     if not torch.isfinite(logits).all():
         raise InputError("the net makes NaN or infinity of the camera's own views")
+    if targets is None and truth.ndim in (1, 3):
+        inputs.logits(logits, "the net")
     try:
         shape = tuple(loss(logits, truth[:n]).shape)
     except Exception as error:

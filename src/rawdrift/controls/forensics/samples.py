@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from rawdrift import inputs
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.models.targets import Targets
@@ -29,6 +30,7 @@ def read(
 
     Raises InputError if the data are not of this form, or if mosaics hold NaN.
     """
+    inputs.samples(data)
     if len(data) < 2:
         raise InputError(f"forensics needs at least 2 images, got {len(data)}")
     groups = data.groups if isinstance(data, RawDataset) else None
@@ -36,6 +38,13 @@ def read(
         names = ", ".join(camera.name for camera in data.cameras)
         raise InputError(f"one ISP develops the images of one camera, got those of {names}")
     pairs = [data[i] for i in range(len(data))]
+    for pair in pairs[:1]:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise InputError(
+                f"the data must give pairs (mosaic, target), got {type(pair).__name__}"
+            )
+        inputs.target(pair[1])
+        inputs.mosaic(torch.as_tensor(pair[0]), "the mosaic of image 0")
     try:
         mosaics = torch.stack([torch.as_tensor(mosaic) for mosaic, _ in pairs])
         if targets is None:

@@ -55,6 +55,10 @@ class ParameterSpace:
         Raises InputError for a name that the pipeline lacks, an empty interval, or one that leaves
         out the pipeline's own value.
         """
+        if not isinstance(isp, Pipeline):
+            raise InputError(
+                f"isp must be a Pipeline, as of rd.isp.static, got {type(isp).__name__}"
+            )
         possible = candidates(isp)
         if ranges is None:
             return cls(tuple(c.axis for c in possible.values() if c.is_default))
