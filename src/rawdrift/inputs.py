@@ -38,14 +38,15 @@ def mosaic(value: Any, what: str = "a mosaic") -> None:
             f"{value.dtype}{hint}"
         )
     shape = tuple(value.shape)
-    if value.ndim > 2 and shape[-1] in (3, 4) and shape[-2] > 8:
+    traced = torch.compiler.is_compiling()  # sizes must stay free then
+    if not traced and value.ndim > 2 and shape[-1] in (3, 4) and shape[-2] > 8:
         raise InputError(
             f"{what} must be (..., H, W), one raw value for each pixel, got {shape}, which looks "
             f"like a developed RGB picture; expected the raw file"
         )
     if value.ndim < 2 or min(shape[-2:]) < 2:
         raise InputError(f"{what} must be (..., H, W) with H and W at least 2, got {shape}")
-    if torch.compiler.is_compiling() or not value.is_floating_point() or not _is_plain(value):
+    if traced or not value.is_floating_point() or not _is_plain(value):
         return
     flat = value.detach().reshape(-1) if value.is_contiguous() else value.detach()[..., 0].flatten()
     if len(flat) and float(flat[:: -(-len(flat) // _SAMPLE)].abs().median()) > _NO_RAW:

@@ -13,6 +13,7 @@ import tomli_w
 from rawdrift import files
 from rawdrift.cfa import PATTERNS, Pattern
 from rawdrift.checks import InputError, choose, is_number, numbers, positive
+from rawdrift.text import Shown, brief
 
 T = TypeVar("T")
 Trust = Literal["camera", "file"]  # which one holds where they contradict each other
@@ -59,7 +60,7 @@ class Optics:
 
 
 @dataclass(frozen=True)
-class Camera:
+class Camera(Shown):
     """A camera's calibration. Raw values x = DN / (2**bit_depth - 1) are in [0, 1], full scale 1.
 
     name: of the camera, any text.
@@ -126,6 +127,31 @@ class Camera:
         object.__setattr__(
             self, "color_matrix", tuple(numbers("color_matrix row", row, 3) for row in rows)
         )
+
+    def shown_title(self) -> str:
+        return f"Camera {self.name}"
+
+    def shown_rows(self) -> list[tuple[str, str]]:
+        depth = f"{self.bit_depth} bits" + (f", {self.adc_bits} used" if self.adc_bits else "")
+        rows = [
+            ("cfa", self.cfa),
+            ("container", depth),
+            ("black level", f"{brief(self.black_level)} of full scale"),
+            ("white level", f"{brief(self.white_level)} of full scale" if self.white_level else ""),
+            ("white balance", brief(self.white_balance)),
+            ("color matrix", "; ".join(map(brief, self.color_matrix))),
+            ("gamma", brief(self.gamma)),
+        ]
+        if self.noise is not None:
+            units = {"gain": "DN per electron", "row_noise": "electrons rms"}
+            units |= {"read_noise": "electrons rms"}
+            for name, value in asdict(self.noise).items():
+                unit = units.get(name, "electrons")
+                rows.append((name.replace("_", " "), f"{value:.6g} {unit}" if value else ""))
+        if self.optics is not None:
+            rows.append(("point spread", f"sigma {self.optics.psf_sigma:.6g} px"))
+        rows.append(("provenance", self.provenance))
+        return [(name, value) for name, value in rows if value]
 
     @classmethod
     def load(cls, name: str | Path) -> Self:

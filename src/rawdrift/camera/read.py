@@ -8,10 +8,11 @@ from torch import Tensor
 
 from rawdrift.camera.camera import Camera, Trust, check_camera
 from rawdrift.camera.shot import read
+from rawdrift.text import Shown
 
 
 @dataclass(frozen=True)
-class Raw:
+class Raw(Shown):
     """A raw image. mosaic: (H, W) float32 in [0, 1]. camera: given or from the file, or None.
 
     notes: what the user should know of how it was read.

@@ -13,6 +13,7 @@ from rawdrift import files
 from rawdrift.checks import InputError, choose
 from rawdrift.runs import codec
 from rawdrift.statistics.basics import Interval
+from rawdrift.text import Shown, brief, frame
 
 if TYPE_CHECKING:
     import pandas
@@ -122,7 +123,7 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
         return sum(split.test for split in self.splits)
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+class Result(msgspec.Struct, Shown, frozen=True, kw_only=True, tag_field="kind"):
     """What a control found: everything that its page, tables and figures show.
 
     Subclasses set `tag` to the name of their control.
@@ -173,11 +174,16 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
     def to_frame(self) -> "pandas.DataFrame":
         """Return `rows` as a pandas DataFrame. Raises InputError if pandas is not installed."""
-        try:
-            import pandas
-        except ModuleNotFoundError:
-            raise InputError("to_frame needs pandas: pip install pandas") from None
-        return pandas.DataFrame(self.rows())
+        return frame(self.rows())
+
+    def shown_title(self) -> str:
+        return f"{self.kind} of {self.data.name}, {self.data.images} images, by {self.metric}"
+
+    def shown_rows(self) -> list[tuple[str, str]]:
+        rows = [("check", finding.headline) for finding in self.findings]
+        rows += [(name, brief(value)) for name, value in self.headline().items()]
+        rows += [("failed units", str(len(self.failed)))] if self.failed else []
+        return [*rows, ("computed", f"{self.created}, rawdrift {self.version}")]
 
     def save(self, path: str | Path) -> None:
         """Write the result as JSON; `load_result` reads it."""

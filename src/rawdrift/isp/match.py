@@ -147,11 +147,7 @@ class Matches:
 
     def to_frame(self) -> "pandas.DataFrame":
         """Return `rows` as a pandas DataFrame. Raises InputError if pandas is not installed."""
-        try:
-            import pandas
-        except ModuleNotFoundError:
-            raise InputError("to_frame needs pandas: pip install pandas") from None
-        return pandas.DataFrame(self.rows())
+        return text.frame(self.rows())
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
         def span(low: float | None, high: float | None, digits: int) -> str:

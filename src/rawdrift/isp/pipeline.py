@@ -12,9 +12,10 @@ from rawdrift.checks import InputError, choose
 from rawdrift.isp import fused
 from rawdrift.isp.engines import one_by_one
 from rawdrift.isp.step import Step
+from rawdrift.text import Shown
 
 
-class Pipeline(nn.Module):
+class Pipeline(Shown, nn.Module):
     """The composition of its steps, in order (eqs. 11 and 14): (..., H, W) to (..., 3, H, W).
 
     steps: name -> Step. The names are the modules' names: `isp.gamma`, "gamma.gamma".
@@ -47,6 +48,18 @@ class Pipeline(nn.Module):
     def steps(self) -> dict[str, Step]:
         """The steps by name, in order."""
         return {name: step for name, step in self.named_children() if isinstance(step, Step)}
+
+    def shown_title(self) -> str:
+        from rawdrift.isp.presets import configuration  # which imports this module
+
+        name = configuration(self.steps)
+        return f"Pipeline {name or 'of ' + ', '.join(self.steps)}, {self.bit_depth} bits"
+
+    def shown_rows(self) -> list[tuple[str, str, str]]:
+        return [
+            (name, type(step).__name__, "; ".join(step.shown_numbers()))
+            for name, step in self.steps.items()
+        ]
 
     def forward(self, mosaic: Tensor) -> Tensor:
         self.check(mosaic)

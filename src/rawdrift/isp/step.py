@@ -11,6 +11,8 @@ from rawdrift.camera.camera import Camera, check_camera
 from rawdrift.checks import InputError
 from rawdrift.isp.number import Knob, Number, Option
 
+_SHOWN = 9  # numbers of a tensor that are printed
+
 Kind = Literal["mosaic", "view"]
 
 
@@ -103,6 +105,24 @@ class Step(nn.Module):
             for number, declared in cls.numbers.items()
             for name, knob in declared.knobs.items()
         }
+
+    def extra_repr(self) -> str:
+        return "; ".join(self.shown_numbers())
+
+    def shown_numbers(self) -> list[str]:
+        """Return the numbers, with their units, and the options, each in a few words."""
+        shown = []
+        for name, value in self.tensors().items():
+            values = value.detach().flatten().tolist()
+            few = " ".join(f"{number:.4g}" for number in values)
+            size = "x".join(map(str, value.shape))
+            unit = f" {self.numbers[name].unit}" if self.numbers[name].unit else ""
+            learned = " (learned)" if value.requires_grad else ""
+            shown.append(
+                f"{name} {few if len(values) <= _SHOWN else f'of {size} numbers'}{unit}{learned}"
+            )
+        options = ((name, getattr(self, name)) for name in self.options)
+        return [*shown, *(f"{name} {value}" for name, value in options if value is not None)]
 
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError

@@ -5,13 +5,25 @@ from statistics import fmean, stdev
 
 import msgspec
 
+from rawdrift.text import Shown, brief, html
 
-class Interval(msgspec.Struct, frozen=True):
+
+class Interval(msgspec.Struct, Shown, frozen=True):
     """A value and its confidence interval. low, high: None if they are not known."""
 
     value: float
     low: float | None
     high: float | None
+
+    def __str__(self) -> str:
+        return brief(self)
+
+    def _repr_html_(self) -> str:
+        return html(
+            "",
+            ("value", "low", "high"),
+            [[brief(x) or "?" for x in (self.value, self.low, self.high)]],
+        )
 
 
 class Spread(msgspec.Struct, frozen=True):

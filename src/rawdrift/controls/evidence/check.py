@@ -18,6 +18,7 @@ from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import configuration
 from rawdrift.isp.step import Step
 from rawdrift.isp.steps import STEPS
+from rawdrift.text import Shown
 
 SENSOR = "SensorSettings"  # a step before the ISP, whose numbers are relative to the camera's
 # Files round their numbers. Two numbers are the same if they differ by less than this share of the
@@ -51,7 +52,7 @@ class Outside(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Shown):
     """What a check says.
 
     outside: the parameters outside the envelope. moved: axes on which the camera differs. together:
@@ -63,6 +64,13 @@ class Verdict:
     moved: tuple[str, ...]
     together: bool
     notes: tuple[str, ...]
+
+    def shown_title(self) -> str:
+        return f"{'inside' if self.inside else 'outside'} the envelope"
+
+    def shown_rows(self) -> list[tuple[str, str]]:
+        outside = [("outside", str(one)) for one in self.outside]
+        return [*outside, *(("note", note) for note in self.notes)]
 
     @property
     def inside(self) -> bool:

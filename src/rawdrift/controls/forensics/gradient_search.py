@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import nn
@@ -31,12 +32,16 @@ from rawdrift.models.targets import Targets
 from rawdrift.statistics.basics import Interval
 from rawdrift.statistics.estimates import estimate
 from rawdrift.statistics.measures import Array
+from rawdrift.text import Shown, brief, frame
+
+if TYPE_CHECKING:
+    import pandas
 
 RIVALS = (RANDOM, CMA_ES)
 
 
 @dataclass(frozen=True)
-class Trials:
+class Trials(Shown):
     """What the gradient and its rivals found on some images.
 
     gradient: the setting that the gradient search found. rivals: what the other methods found with
@@ -84,6 +89,26 @@ class SearchResult(Trials):
     drop: Interval
     searched: list[int]
     held_out: list[int]
+
+    def shown_rows(self) -> list[tuple[str, str]]:
+        setting = [(f"at {name}", brief(value)) for name, value in self.parameters.items()]
+        return [
+            (f"{self.metric_name} of the ISP as it is", brief(self.baseline)),
+            (f"{self.metric_name} at the worst setting", brief(self.metric)),
+            ("drop, of images not searched with", brief(self.drop)),
+            (f"distance of views ({self.distance_name})", brief(self.distance)),
+            *setting,
+            *(("warning", warning) for warning in self.warnings),
+        ]
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """Return the worst settings by method as a pandas DataFrame, a row for each."""
+        found = {self.gradient.method: self.gradient, **self.rivals}
+        rows = [
+            {"method": name, "metric": one.metric, "distance": one.distance, **one.parameters}
+            for name, one in found.items()
+        ]
+        return frame(rows)
 
 
 def search(

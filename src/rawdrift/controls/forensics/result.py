@@ -9,11 +9,12 @@ from rawdrift.controls.forensics.axis import Axis
 from rawdrift.controls.result import Result
 from rawdrift.report.sample import SampleImage
 from rawdrift.statistics.basics import Interval
+from rawdrift.text import Shown
 
 GRADIENT = "gradient"
 
 
-class Found(msgspec.Struct, frozen=True):
+class Found(msgspec.Struct, Shown, frozen=True):
     """The worst setting that a method found.
 
     method: "gradient", "random" or "cma-es". parameters: values by axis. metric, loss, distance: of
@@ -36,7 +37,7 @@ class Found(msgspec.Struct, frozen=True):
         return min(self.parts, key=lambda part: self.parts[part], default="")
 
 
-class FoldSearch(msgspec.Struct, frozen=True):
+class FoldSearch(msgspec.Struct, Shown, frozen=True):
     """The search for the model of one fold, by gradients and by rivals with as many evaluations.
 
     default: the metric of the images searched with, at the camera's own setting. methods: what each
@@ -59,7 +60,7 @@ class FoldSearch(msgspec.Struct, frozen=True):
         return min(self.methods.values(), key=lambda found: found.metric)
 
 
-class Sobol(msgspec.Struct, frozen=True):
+class Sobol(msgspec.Struct, Shown, frozen=True):
     """Shares of the metric's variance over the box that an axis explains.
 
     first: alone. total: alone and together with others; 0 where it does not matter.
@@ -76,7 +77,7 @@ class Point(msgspec.Struct, frozen=True):
     metric: Interval
 
 
-class Sensitivity(msgspec.Struct, frozen=True, kw_only=True):
+class Sensitivity(msgspec.Struct, Shown, frozen=True, kw_only=True):
     """Which axes matter to a model.
 
     indices, curves: by axis. variance: of the metric over the box; 0 if it is the same everywhere.
@@ -96,7 +97,7 @@ class Sensitivity(msgspec.Struct, frozen=True, kw_only=True):
         return sorted(self.indices, key=lambda name: -self.indices[name].total.value)
 
 
-class Tolerance(msgspec.Struct, frozen=True):
+class Tolerance(msgspec.Struct, Shown, frozen=True):
     """How far one axis may go alone.
 
     by_low, by_high: what ends the interval: a "drop" of the metric that is not ruled out, the
@@ -110,7 +111,7 @@ class Tolerance(msgspec.Struct, frozen=True):
     by_high: Literal["drop", "space", "images"]
 
 
-class Validation(msgspec.Struct, frozen=True):
+class Validation(msgspec.Struct, Shown, frozen=True):
     """Tests of the joint box with images that it was not built with.
 
     cameras: drawn uniformly from the box; 0 without a box. violations: cameras for which the test
@@ -132,7 +133,7 @@ class Validation(msgspec.Struct, frozen=True):
     held_out: int
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+class Envelope(msgspec.Struct, Shown, frozen=True, kw_only=True):
     """The settings at which the metric drops by less than `max_drop`.
 
     baseline: the metric of the ISP as it is. axes: of the space. tolerances: by axis, of each
