@@ -11,13 +11,13 @@ from typing import Any, Literal, Self, TypeVar
 import tomli_w
 
 from rawdrift import files
+from rawdrift.camera.optional import OPTIONAL, Matrix
 from rawdrift.cfa import PATTERNS, Pattern
 from rawdrift.checks import InputError, choose, is_number, numbers, positive
 from rawdrift.text import Shown, brief
 
 T = TypeVar("T")
 Trust = Literal["camera", "file"]  # which one holds where they contradict each other
-Matrix = tuple[tuple[float, ...], ...]
 
 _MAX_CHARACTERS = 1 << 18
 _LONG_KEY = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++\s*+\.\s*+){20}""")
@@ -74,6 +74,12 @@ class Camera(Shown):
     bit_depth: bits of the file's container, 1 to 16.
     adc_bits: bits of the analog-to-digital converter, if fewer: left-justified in the container.
     provenance: where the numbers come from.
+    linearization: points (input, output) of the sensor's coding, in units of full scale.
+    defective_pixels: (row, column) of each, from 0.
+    shading: maps of gains, (4, M, N) as the black level, over the whole frame.
+    radial_shading: coefficients of r**2, r**4, ... of the gain toward the corners.
+    saturation, hue: of the view; a factor, and an angle in degrees.
+    tone_curve: points (input, output), in place of gamma.
     noise, optics: the sensor's physics, if known.
 
     Raises InputError if a number is impossible.
@@ -89,6 +95,13 @@ class Camera(Shown):
     bit_depth: int = 16
     adc_bits: int | None = None
     provenance: str = ""
+    linearization: Matrix | None = None
+    defective_pixels: tuple[tuple[int, int], ...] | None = None
+    shading: tuple[Matrix, ...] | None = None
+    radial_shading: tuple[float, ...] | None = None
+    saturation: float | None = None
+    hue: float | None = None
+    tone_curve: Matrix | None = None
     noise: Noise | None = None
     optics: Optics | None = None
 
@@ -121,6 +134,9 @@ class Camera(Shown):
             raise InputError(
                 f"adc_bits must be 1 to bit_depth, which is {self.bit_depth}, got {self.adc_bits!r}"
             )
+        for name, check in OPTIONAL.items():
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, check(name, value))
         # Lists are welcome, but are stored as tuples, which can't be changed.
         object.__setattr__(self, "black_level", black)
         object.__setattr__(self, "white_balance", numbers("white_balance", self.white_balance, 3))

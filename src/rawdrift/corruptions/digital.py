@@ -1,12 +1,11 @@
 """Identity, pixelation and JPEG for views (N, 3, H, W); the streams are not used."""
 
-import numpy as np
 import torch
-from imagecodecs import jpeg8_decode, jpeg8_encode
 from torch import Tensor
 
 from rawdrift.corruptions.declaration import corruption
 from rawdrift.corruptions.streams import Streams
+from rawdrift.jpeg import compressed
 
 
 @corruption(small={}, imagenet={})
@@ -37,10 +36,4 @@ def pixelate(views: Tensor, streams: Streams, scale: float) -> Tensor:
 @corruption(small={"quality": (80, 65, 58, 50, 40)}, imagenet={"quality": (25, 18, 15, 10, 7)})
 def jpeg_compression(views: Tensor, streams: Streams, quality: float) -> Tensor:
     """Encode as 8-bit JPEG, with colors at half the resolution, and decode, on the CPU."""
-    pixels = (views * 255).round_().to("cpu", torch.uint8).movedim(1, -1)
-    files = [
-        jpeg8_encode(image.copy(), level=int(quality), subsampling="420")
-        for image in pixels.numpy()
-    ]
-    decoded = torch.from_numpy(np.stack([jpeg8_decode(file) for file in files]))
-    return decoded.movedim(-1, 1).to(views) / 255
+    return compressed(views, int(quality), "420")

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import final
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from rawdrift.isp import hue
 from rawdrift.isp.number import Array, Knob, Number, Settings, absolute, relative
 from rawdrift.isp.step import Step
 from rawdrift.isp.yuv import RGB_FROM_YUV, YUV_FROM_RGB, mix
@@ -23,13 +23,7 @@ def _saturated(matrix: Tensor, saturation: Tensor) -> Tensor:
 
 def _turned(matrix: Tensor, degrees: Tensor) -> Tensor:
     """The plane of U and V turned; Y stays."""
-    angle = torch.deg2rad(degrees.to(matrix))
-    one, zero = torch.ones_like(angle), torch.zeros_like(angle)
-    turn = torch.stack(
-        [one, zero, zero, zero, angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos()]
-    ).view(3, 3)
-    rotated: Tensor = RGB_FROM_YUV.to(matrix) @ turn @ YUV_FROM_RGB.to(matrix) @ matrix
-    return rotated
+    return hue.turned(degrees.to(matrix)) @ matrix
 
 
 def _settings(before: Array, after: Array, names: frozenset[str]) -> Settings:

@@ -108,7 +108,7 @@ class Knob(Quantity):
 class Number(Quantity):
     """One number, vector or tensor of a step. All elements are learnable and can drift.
 
-    shape: of the tensor, () for a single number.
+    shape: of the tensor, () for a single number; None where any size is valid.
     camera: the field of `Camera` that holds it, if one does.
     default: its value where nobody gives one; None if it must be given.
     below: the option of the step that it stays below, if that is given.
@@ -126,7 +126,7 @@ class Number(Quantity):
         or the raw "signal" above it.
     """
 
-    shape: tuple[int, ...] = ()
+    shape: tuple[int | None, ...] = ()
     camera: str | None = None
     default: Any = None
     below: str | None = None
@@ -140,11 +140,18 @@ class Number(Quantity):
 
     def __post_init__(self) -> None:
         _check_field(self.camera)
+        if None in self.shape and self.elements:
+            raise TypeError(f"elements of any number can't have names, got the shape {self.shape}")
         try:
-            for at in np.ndindex(self.shape):
+            for at in np.ndindex(tuple(size or 0 for size in self.shape)):
                 self.element(at)
         except IndexError:
             raise TypeError(f"elements must be nested as the shape {self.shape}") from None
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether a tensor may have this shape."""
+        pairs = zip(self.shape, shape, strict=False)
+        return len(shape) == len(self.shape) and all(own in (None, size) for own, size in pairs)
 
     def element(self, index: tuple[int, ...]) -> str:
         """The name of an element for readers: "G in red rows", or else "0, 1"."""

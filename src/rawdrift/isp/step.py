@@ -141,8 +141,9 @@ class Step(nn.Module):
         full = f"{type(self).__name__}.{name}"
         tensor = value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
         values = tensor.detach()
-        if tuple(values.shape) != number.shape:
-            raise InputError(f"{full} must have shape {number.shape}, got {tuple(values.shape)}")
+        if not number.fits(values.shape):
+            sizes = str(number.shape).replace("None", "any")
+            raise InputError(f"{full} must have shape {sizes}, got {tuple(values.shape)}")
         if not torch.isfinite(values).all():
             raise InputError(f"{full} must be finite, got {values.tolist()}")
         if not all(map(number.allows, values.flatten().tolist())):

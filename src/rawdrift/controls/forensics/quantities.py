@@ -64,7 +64,7 @@ def _elements(step_name: str, step: Step) -> Iterator[Candidate]:
         tensor = getattr(step, name).detach()
         largest = float(tensor.abs().max())
         limit = getattr(step, number.below) if number.below else None
-        for index in product(*map(range, number.shape)):
+        for index in product(*map(range, tensor.shape)):
             full = f"{step_name}.{name}{_at(index)}"
             axis, drifts = _axis(full, float(tensor[index]), largest, number, limit)
             label = _label(step_name, type(step), name, index)
@@ -95,7 +95,8 @@ def labels(steps: Mapping[str, type[Step]]) -> dict[str, str]:
     names = {}
     for step_name, step in steps.items():
         for name, number in step.numbers.items():
-            indices = product(*map(range, number.shape)) if number.elements else ()
+            sizes = [size or 0 for size in number.shape]
+            indices = product(*map(range, sizes)) if number.elements else ()
             for index in ((), *indices):
                 label = _label(step_name, step, name, index)
                 names[f"{step_name}.{name}{_at(index)}"] = label

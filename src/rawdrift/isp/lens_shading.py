@@ -1,0 +1,66 @@
+"""Lens shading correction by a map of gains."""
+
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from rawdrift.cfa import offsets
+from rawdrift.checks import InputError
+from rawdrift.isp.number import Knob, Number, relative
+from rawdrift.isp.sites import CFA_OPTION
+from rawdrift.isp.step import Kind, Step
+
+
+def _scaled(gains: Tensor, strength: Tensor) -> Tensor:
+    """From no correction at 0 through the map at 1 and beyond."""
+    return 1 + strength * (gains - 1)
+
+
+@final
+class LensShading(Step):
+    """v = x * gain, with the gain of each pixel interpolated linearly between the points of a map
+    of its color site, as the GainMap of a DNG file.
+
+    gains: (4, M, N) of R, G in red rows, G in blue rows, B, at points that are spread evenly over
+    the frame from edge to edge, M >= 2 down and N >= 2 across. Mosaic (..., H, W) of the whole
+    frame to mosaic.
+    """
+
+    takes: ClassVar[Kind] = "mosaic"
+    gives: ClassVar[Kind] = "mosaic"
+    options = {"cfa": CFA_OPTION}
+    numbers = {
+        "gains": Number(
+            shape=(4, None, None),
+            camera="shading",
+            drift=relative(0.05),
+            above=0.0,
+            label="lens shading",
+            knobs={"strength": Knob(turn=_scaled, default=1.0, drift=relative(0.5), least=0.0)},
+        )
+    }
+
+    def setup(self) -> None:
+        if min(self.gains.shape) < 2:
+            raise InputError(
+                f"LensShading.gains must be maps of 2x2 points or more, "
+                f"got {tuple(self.gains.shape)}"
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        gains = self.gains.to(x)
+        down = _weights(gains.shape[1], x.shape[-2], gains)
+        across = _weights(gains.shape[2], x.shape[-1], gains)
+        full = torch.empty_like(x[(0,) * (x.ndim - 2)])
+        for site, (row, column) in zip(gains, offsets(self.cfa), strict=True):
+            full[row::2, column::2] = down[row::2] @ site @ across[column::2].T
+        return x * full
+
+
+def _weights(points: int, size: int, like: Tensor) -> Tensor:
+    """Return the weight (size, points) of each point of a line in each pixel, at its center."""
+    centers = (torch.arange(size, device=like.device, dtype=torch.float64) + 0.5) / size
+    place = centers[:, None] * (points - 1) - torch.arange(points, device=like.device)
+    return (1 - place.abs()).clamp(min=0).to(like)
