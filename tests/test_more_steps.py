@@ -377,3 +377,25 @@ def test_they_drift_within_their_declared_ranges():
         views.add(changed.numpy().tobytes())
     assert len(views) > len(space) - 2  # JPEG may hide a small one
     assert torch.equal(space.pipeline(isp, space.default)(mosaic), isp(mosaic))
+
+
+@pytest.mark.parametrize("name", [*rd.isp.CONFIGURATIONS, "bi,-,-"])
+def test_a_cameras_own_steps_are_in_the_usual_order(name, tmp_path):
+    isp = rd.isp.static(name, CAMERA)
+    expected = [
+        "linearization", "defective_pixels", "black_level", "shading", "radial_shading", "demosaic",
+        "white_balance", "color_correction", "saturation", "hue", "sharpen", "denoise",
+        "tone_curve",
+    ]  # fmt: skip
+    assert [n for n in expected if n in isp.steps] == list(isp.steps)
+    assert len(isp.steps) == len(expected) - name.count("-")
+    mosaic = random_mosaic(0, 12, 14)
+    with rd.isp.engine("eager"):
+        eager = isp(mosaic)
+    assert torch.allclose(isp(mosaic), eager, rtol=0, atol=1e-5)
+    assert torch.allclose(rd.isp.views(mosaic, CAMERA, [name])[name], eager, rtol=0, atol=1e-5)
+    assert torch.allclose(rd.isp.parametrized(name, CAMERA)(mosaic), eager, rtol=0, atol=1e-5)
+    rd.isp.save(isp, tmp_path / "isp.toml", CAMERA)
+    assert f'configuration = "{name}"' in (tmp_path / "isp.toml").read_text()
+    assert torch.equal(rd.isp.load(tmp_path / "isp.toml")(mosaic), isp(mosaic))
+    assert rd.Camera.load(tmp_path / "isp.toml") == CAMERA

@@ -180,7 +180,7 @@ class Page(NamedTuple):
             if self.value(_FILL_ORDER, 1) == 2:
                 data = imagecodecs.bitorder_decode(data)
             if code == _JPEG:
-                data = self._unjpeg(data, math.prod(shape), dtype)
+                data = self._unjpeg(bytes(data), math.prod(shape), dtype)
                 need = len(data)
             elif codec := _CODECS[code]:
                 expand = getattr(imagecodecs, f"{codec}_decode")

@@ -1,6 +1,6 @@
 """The configurations of Table 1, and those without some of their steps, static and parametrized."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 
@@ -14,14 +14,21 @@ from rawdrift.isp import fused
 from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.black_level import BlackLevel
 from rawdrift.isp.color_correction import ColorCorrection
+from rawdrift.isp.defective_pixels import DefectivePixels
 from rawdrift.isp.gamma import Gamma
 from rawdrift.isp.gaussian import GaussianDenoising
+from rawdrift.isp.hue import Hue
+from rawdrift.isp.lens_shading import LensShading
+from rawdrift.isp.linearization import Linearization
 from rawdrift.isp.malvar import Malvar2004
 from rawdrift.isp.median import MedianDenoising
 from rawdrift.isp.menon import Menon2007
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.radial_shading import RadialShading
+from rawdrift.isp.saturation import Saturation
 from rawdrift.isp.sharpening_filter import SharpeningFilter
 from rawdrift.isp.step import Step
+from rawdrift.isp.tone_curve import ToneCurve
 from rawdrift.isp.unsharp_mask import UnsharpMask
 from rawdrift.isp.white_balance import WhiteBalance
 from rawdrift.isp.yuv import Channels
@@ -31,10 +38,39 @@ _SHARPENING: dict[str, type[Step]] = {"s": SharpeningFilter, "u": UnsharpMask}
 _DENOISING: dict[str, type[Step]] = {"me": MedianDenoising, "ga": GaussianDenoising}
 
 
+# The steps that a camera may need, by its fields, in the usual order among the others.
+_OF_CAMERA: dict[str, type[Step]] = {
+    "linearization": Linearization,
+    "defective_pixels": DefectivePixels,
+    "shading": LensShading,
+    "radial_shading": RadialShading,
+    "saturation": Saturation,
+    "hue": Hue,
+    "tone_curve": ToneCurve,
+}
+_ORDER = (
+    "linearization",
+    "defective_pixels",
+    "black_level",
+    "shading",
+    "radial_shading",
+    "demosaic",
+    "white_balance",
+    "color_correction",
+    "saturation",
+    "hue",
+    "sharpen",
+    "denoise",
+    "gamma",
+    "tone_curve",
+)
+
+
 def static(name: str, camera: Camera, channels: Channels = "luma") -> Pipeline:
     """Return the static data model (eq. 11) of one of `CONFIGURATIONS`, with a camera's numbers.
 
-    name: "-" leaves a step out, as in "bi,-,ga" and "bi,-,-".
+    name: "-" leaves a step out, as in "bi,-,ga" and "bi,-,-". A camera that states more, such as
+    lens shading, adds its steps in the usual order; its tone curve stands in place of gamma.
     channels: what sharpening and denoising act on, Y alone or all of YUV.
     """
     return _pipeline(name, camera, channels, parametrized=False)
@@ -107,13 +143,21 @@ def _together(isps: dict[str, Pipeline], mosaic: Tensor) -> dict[str, Tensor]:
 
 
 def configuration(steps: Mapping[str, Step]) -> str | None:
-    """Return the name of a pipeline with these steps in this order, or None if it has none."""
+    """Return the name of a pipeline with these steps in this order, or None if it has none.
+
+    Steps that a camera adds may be among them.
+    """
     classes = [(name, type(step)) for name, step in steps.items()]
-    return next((name for name in NAMES if [*kinds(name).items()] == classes), None)
+    added = [name for name, step in classes if _OF_CAMERA.get(name) is step]
+    names = (name for name in NAMES if [*kinds(name, added).items()] == classes)
+    return next(names, None)
 
 
-def kinds(name: str) -> dict[str, type[Step]]:
-    """Return the classes of a configuration's steps, by the steps' names."""
+def kinds(name: str, added: Collection[str] = ()) -> dict[str, type[Step]]:
+    """Return the classes of a configuration's steps, by the steps' names.
+
+    added: the fields of a camera that need a step more.
+    """
     demosaicing, sharpening, denoising = configurations.steps(name)
     classes = (
         BlackLevel,
@@ -124,13 +168,18 @@ def kinds(name: str) -> dict[str, type[Step]]:
         _DENOISING[denoising] if denoising else None,
         Gamma,
     )
-    return {str(step.stage): step for step in classes if step is not None}
+    steps = {str(step.stage): step for step in classes if step is not None}
+    if "tone_curve" in added:
+        del steps["gamma"]
+    steps |= {name: _OF_CAMERA[name] for name in added}
+    return {name: steps[name] for name in _ORDER if name in steps}
 
 
 def _pipeline(name: str, camera: Camera, channels: Channels, parametrized: bool) -> Pipeline:
     check_camera(camera)
+    added = [field for field in _OF_CAMERA if getattr(camera, field) is not None]
     steps = {}
-    for step_name, step in kinds(name).items():
+    for step_name, step in kinds(name, added).items():
         options = {"channels": channels} if "channels" in step.options else {}
         steps[step_name] = step.of(camera, parametrized=parametrized, **options)
     return Pipeline(steps, camera.bit_depth)
