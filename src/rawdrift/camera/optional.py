@@ -89,3 +89,6 @@ OPTIONAL: Mapping[str, Callable[[str, object], Any]] = {
     "hue": _angle,
     "tone_curve": points,
 }
+
+# By their position in the frame, so that they are wrong for a part of it.
+OF_WHOLE_FRAMES = ("defective_pixels", "shading", "radial_shading")

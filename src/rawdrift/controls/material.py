@@ -40,37 +40,58 @@ class Material(NamedTuple):
 
 
 def read(data: Data, task: Task, folds: int | None, seed: int) -> Material:
-    """The data and its folds, by default `FOLDS`; a checkpoint is tested with all images.
+    """The data and its folds; without folds, all images are one split's test."""
+    return _split(*_read(data, task), task, folds, seed)
 
-    If the data state a split, its test images are held out in place of folds, and a checkpoint is
-    tested with these alone. Raises InputError if folds are asked for all the same.
+
+def _split(
+    images: RawDataset, targets: Targets, task: Task, folds: int | None, seed: int
+) -> Material:
+    if folds is None:
+        return _tested_alone(images, targets)
+    fit = fit_for_folds(images, folds)
+    if fit is not images:  # without rare labels
+        targets = targets_of(fit, task)
+    return Material(fit, targets, k_fold(fit, folds, seed))
+
+
+def read_split(data: Data, task: Task, folds: int | None, seed: int) -> Material:
+    """The data and what of it is tested: the images of the split `test`, if the data state one, or
+    folds, by default `FOLDS`. A checkpoint is tested with the former alone, or with all images.
+
+    Raises InputError if folds are asked for although the data state a split.
     """
-    images = datasets.load(data).without(data.exclude, "excluded")
-    if images.splits is not None and folds is not None:
+    images, targets = _read(data, task)
+    if images.splits is None:
+        if task.checkpoint is not None:
+            return _tested_alone(images, targets)
+        return _split(images, targets, task, FOLDS if folds is None else folds, seed)
+    if folds is not None:
         raise InputError(
             f"folds is {folds}, but the data have a column split, whose test images are held out "
             f"in place of folds; leave out one of them"
         )
+    split = by_column(images)
+    if task.checkpoint is None:
+        return Material(images, targets, [split])
+    test = torch.from_numpy(split.test)
+    return _tested_alone(images.take(split.test.tolist()), targets.take(test))
+
+
+def _read(data: Data, task: Task) -> tuple[RawDataset, Targets]:
+    images = datasets.load(data).without(data.exclude, "excluded")
     targets = targets_of(images, task)
     if targets.of_pixels:
         images = replace(images, labels=None, classes=())  # splits need not care
     elif order := class_order(task):
         images = images.ordered(order)
         targets = targets_of(images, task)
-    if images.splits is not None:
-        held_out = by_column(images)
-        if task.checkpoint is None:
-            return Material(images, targets, [held_out])
-        images = images.take(held_out.test.tolist())
-        targets = targets.take(torch.from_numpy(held_out.test))
-    if task.checkpoint is not None:
-        everything = np.arange(len(images))
-        return Material(images, targets, [Split(everything[:0], everything)])
-    folds = FOLDS if folds is None else folds
-    fit = fit_for_folds(images, folds)
-    if fit is not images:  # without rare labels
-        targets = targets_of(fit, task)
-    return Material(fit, targets, k_fold(fit, folds, seed))
+    return images, targets
+
+
+def _tested_alone(images: RawDataset, targets: Targets) -> Material:
+    everything = np.arange(len(images))
+    return Material(images, targets, [Split(everything[:0], everything)])
 
 
 def read_isp(path: str, cameras: Sequence[Camera]) -> tuple[Camera, Pipeline]:

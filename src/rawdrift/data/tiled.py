@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rawdrift import progress
+from rawdrift.camera.optional import OF_WHOLE_FRAMES
 from rawdrift.checks import InputError, grouped
 from rawdrift.data import sampling
 from rawdrift.data.dataset import RawDataset, Selection
@@ -72,6 +73,12 @@ def tiled(
     """
     stride = check(size, stride, "data.")
     held = _held(frames) if isinstance(frames, RawDataset) else _spooled(frames)
+    for camera in held.cameras:
+        if fixed := [name for name in OF_WHOLE_FRAMES if getattr(camera, name) is not None]:
+            raise InputError(
+                f"camera {camera.name!r} states {' and '.join(fixed)} of whole frames, which tiles "
+                f"don't have; correct the files first, and leave it out of the camera"
+            )
     if drop_empty and held.masks is None:
         raise InputError(
             "data.drop_empty leaves out tiles without an object, but the data have no masks; leave "

@@ -30,9 +30,14 @@ class Response:
 
 
 def response(camera: Camera) -> Response:
-    """Return the numbers of a camera. InputError if its gain is unknown."""
+    """Return the numbers of a camera. InputError if its gain is unknown or its values are coded."""
     check_camera(camera)
     noise = camera.noise
+    if camera.linearization is not None:
+        raise InputError(
+            f"camera {camera.name!r} codes its values (linearization), but light and noise can "
+            f"only be simulated in linear ones; linearize the files first, and leave the field out"
+        )
     if noise is None:
         raise InputError(
             f"camera {camera.name!r} has no noise, which a sensor needs to count photons; "

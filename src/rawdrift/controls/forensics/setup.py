@@ -16,7 +16,7 @@ from rawdrift.controls.forensics.kept import Kept
 from rawdrift.controls.forensics.sensor_settings import with_sensor
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.controls.forensics.spec import ForensicsSpec
-from rawdrift.controls.material import read, read_isp
+from rawdrift.controls.material import read_isp, read_split
 from rawdrift.data.dataset import RawDataset
 from rawdrift.statistics.resampling import clusters
 
@@ -36,7 +36,7 @@ class Setup:
         self.spec = spec
         settings = spec.forensics
         self.trained_here = spec.task.checkpoint is None
-        self.material = read(spec.data, spec.task, settings.folds, spec.seed)
+        self.material = read_split(spec.data, spec.task, settings.folds, spec.seed)
         data, targets, splits = self.material
         if len(data.cameras) > 1:
             names = ", ".join(camera.name for camera in data.cameras[:3])

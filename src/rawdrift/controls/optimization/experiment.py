@@ -22,7 +22,7 @@ from rawdrift.configurations import is_file
 from rawdrift.controls import training
 from rawdrift.controls.experiment import Experiment, Progress
 from rawdrift.controls.gallery import Gallery
-from rawdrift.controls.material import Material, isp_inputs, read, read_isp, training_seed
+from rawdrift.controls.material import Material, isp_inputs, read_isp, read_split, training_seed
 from rawdrift.controls.optimization import learned, pictures, selection
 from rawdrift.controls.optimization.analysis import analyze
 from rawdrift.controls.optimization.physics import signal
@@ -97,7 +97,7 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
     def _read(self, intensity: float) -> Material:
         data = replace(self.spec.data, intensity=intensity)
         try:
-            return read(data, self.spec.task, self.spec.optimization.folds, self.spec.seed)
+            return read_split(data, self.spec.task, self.spec.optimization.folds, self.spec.seed)
         except InputError as error:
             if intensity == 1.0:
                 raise

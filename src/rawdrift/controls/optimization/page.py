@@ -68,6 +68,8 @@ def _figures(result: OptimizationResult, run: Path) -> Mapping[str, Callable[[],
         drawn[f"parameters-{number}"] = partial(parameters.paths, result, camera)
         if parameters.kernel_names(result):
             drawn[f"kernels-{number}"] = partial(parameters.kernels, result, camera)
+        if parameters.curve_names(result):
+            drawn[f"curves-{number}"] = partial(parameters.curves, result, camera)
     for number, intensity in enumerate(result.intensities, 1):
         samples = [s for s in result.samples if s.intensity == intensity and s.masks]
         if samples:

@@ -61,11 +61,7 @@ def paths(result: OptimizationResult, camera: str) -> Figure:
             axes.plot(steps, values, color=look.color, ls=look.dashes, lw=1.1, alpha=0.9)
         _few_ticks(axes, number)
         axes.tick_params(labelsize=8, labelbottom=i + _PER_LINE >= len(start))
-    keys = [Line2D([], [], color=INK, lw=1.1, ls=(0, (4, 3)), label="at the start")]
-    for i, intensity in enumerate(lights):
-        look = _COLORS[i % len(_COLORS)]
-        label = f"learned at intensity {intensity:g}"
-        keys.append(Line2D([], [], color=look.color, ls=look.dashes, lw=1.1, label=label))
+    keys = _keys(lights)
     key(figure, 0.55, keys, columns=min(4, len(keys)))
     height = figure.get_size_inches()[1]
     figure.text(0.55 / style.WIDTH, 0.06 / height, "Optimizer step", fontsize=9)
@@ -95,8 +91,54 @@ def _few_ticks(axes: Axes, value: float) -> None:
 
 def kernel_names(result: OptimizationResult) -> list[str]:
     """Return the parameters of the learned ISPs whose numbers have no names, such as filters."""
+    return [name for name, value in _nameless(result).items() if not _is_curve(value)]
+
+
+def curve_names(result: OptimizationResult) -> list[str]:
+    """Return the parameters of the learned ISPs that are points of curves (K, 2)."""
+    return [name for name, value in _nameless(result).items() if _is_curve(value)]
+
+
+def _nameless(result: OptimizationResult) -> dict[str, Any]:
     initial = result.isps[0].initial if result.isps else {}
-    return [name for name, value in initial.items() if not elements(result, name, value)]
+    return {name: v for name, v in initial.items() if not elements(result, name, v)}
+
+
+def _is_curve(value: Any) -> bool:
+    shape = np.shape(value)
+    return len(shape) == 2 and shape[1] == 2
+
+
+def curves(result: OptimizationResult, camera: str) -> Figure:
+    """The curves of a camera's ISP as it begins and as learned: a line for each training."""
+    isps = _of_camera(result, camera)
+    names = curve_names(result)
+    lights = list(dict.fromkeys(isp.intensity for isp in isps))
+    layout = {"left": 0.6, "right": 0.15, "gap": 0.7, "head": 0.3, "between": 0.3}
+    figure, panels = grid(len(names), 3, 3.0, 2.4, **layout, top=0.4, bottom=0.55)
+    for axes, name in zip(panels, names, strict=True):
+        plain_axes(axes)
+        axes.set_title(plain(result.labels[name], 30), loc="left", fontsize=9, pad=4)
+        for isp in isps:
+            look = _COLORS[lights.index(isp.intensity) % len(_COLORS)]
+            points = np.asarray(isp.final[name])
+            points = points[points[:, 0].argsort()]
+            axes.plot(*points.T, color=look.color, ls=look.dashes, lw=1.1, marker=".", ms=4)
+        axes.plot(*np.asarray(isps[0].initial[name]).T, color=INK, lw=1.1, ls=(0, (4, 3)))
+        axes.set_xlabel("in", fontsize=9)
+        axes.set_ylabel("out", fontsize=9)
+    key(figure, 0.6, _keys(lights), columns=min(4, len(lights) + 1))
+    return figure
+
+
+def _keys(lights: Sequence[float]) -> list[Line2D]:
+    """The legend of lines of the start, and of trainings at each intensity."""
+    keys = [Line2D([], [], color=INK, lw=1.1, ls=(0, (4, 3)), label="at the start")]
+    for i, intensity in enumerate(lights):
+        look = _COLORS[i % len(_COLORS)]
+        label = f"learned at intensity {intensity:g}"
+        keys.append(Line2D([], [], color=look.color, ls=look.dashes, lw=1.1, label=label))
+    return keys
 
 
 def kernels(result: OptimizationResult, camera: str) -> Figure:

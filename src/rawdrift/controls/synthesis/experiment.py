@@ -19,7 +19,7 @@ from rawdrift import configurations, imports
 from rawdrift.controls import training
 from rawdrift.controls.experiment import Experiment, Progress
 from rawdrift.controls.gallery import Gallery, most_harmed
-from rawdrift.controls.material import isp_inputs, read, read_isp, training_seed
+from rawdrift.controls.material import isp_inputs, read_isp, read_split, training_seed
 from rawdrift.controls.synthesis.analysis import analyze
 from rawdrift.controls.synthesis.grid import Grid
 from rawdrift.controls.synthesis.result import MaskPair, SynthesisRecord, SynthesisResult
@@ -70,7 +70,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
     def __init__(self, spec: SynthesisSpec) -> None:
         self.spec = spec
         self.trained_here = spec.task.checkpoint is None
-        self.material = read(spec.data, spec.task, spec.synthesis.folds, spec.seed)
+        self.material = read_split(spec.data, spec.task, spec.synthesis.folds, spec.seed)
         data, targets, splits = self.material
         self.isps = {
             configurations.label(path): read_isp(path, data.cameras)[1]
