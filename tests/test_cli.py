@@ -600,3 +600,12 @@ def test_a_file_that_is_written_replaces_none(tmp_path, capsys):
     camera = rd.Camera.load(root / "camera.toml")
     rd.isp.save(rd.isp.static("bi,s,ga", camera), isp, camera)
     assert "exists already" in fails([*fit[:-2], "--camera", isp, "--out", isp], capsys)
+
+
+def test_python_runs_the_package_as_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "rawdrift", "cameras", "show", "nothing"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("rawdrift: error: unknown camera 'nothing'")
