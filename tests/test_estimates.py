@@ -65,6 +65,54 @@ def test_the_variance_is_that_of_the_delta_method():
     assert made.weight == pytest.approx((sizes**2).sum() / sizes.sum() ** 2)
 
 
+def spoiled(rng, images, share):
+    """Masks of about a twentieth of 4096 pixels; in a share of images all pixels are marked."""
+    area = np.clip(rng.lognormal(5.2, 0.7, images), 1, 4096).astype(int)
+    before = np.stack([np.rint(0.9 * area)] * 2 + [area], -1)
+    after = before.copy()
+    after[rng.random(images) < share, 1] = 4096
+    return np.stack([before, after])[:, :, None].astype(int)
+
+
+@pytest.mark.parametrize("metric", ["iou", "dice"])
+def test_images_that_are_marked_wholly_may_be_unseen(metric):
+    """One image in a hundred counts as much as 13 others, and 60 images may show none."""
+    measure = measures.segmentation(4096)[metric]
+    drop, level = measure.value(spoiled(np.random.default_rng(0), 10**6, 0.01), np.zeros(10**6))
+    drop -= level
+    covered = 0
+    for seed in range(100):
+        outcomes = spoiled(np.random.default_rng([1, seed]), 60, 0.01)
+        found = estimate(measure, measure.features(outcomes, np.zeros(60)), np.arange(60))
+        of_drop, of_level = (found[0] - found[1]).interval(), found[1].interval()
+        covered += of_drop.low <= drop <= of_drop.high and of_level.low <= level <= of_level.high
+    assert covered >= 93
+
+
+def test_a_drop_of_masks_that_is_shown_is_not_hidden_by_what_may_be_unseen():
+    outcomes = np.full((2, 100, 1, 3), 200)
+    outcomes[1, :, :, :2] = 180
+    iou = measures.segmentation(4096)["iou"]
+    found = estimate(iou, iou.features(outcomes, np.zeros(100)), np.arange(100))
+    drop = (found[0] - found[1]).interval()
+    assert 0.05 < drop.low < drop.value < drop.high
+    assert drop.high - drop.value > 5 * (drop.value - drop.low)
+
+
+def test_p_values_are_below_a_level_where_intervals_exclude_zero():
+    image = np.arange(300)
+    lost = (0, 1, 5, 6, 7, 9, 12, 20)
+    found = accuracies(np.stack([image >= count for count in lost]))
+    drops = found[:1] - found
+    p, corrected = drops.p_values()
+    assert (p[0], corrected[0]) == (1, 1)
+    assert (p <= corrected).all()
+    assert ((p < 0.05) == (drops.bounds(drops.critical(0.975))[0] > 0)).all()
+    assert ((corrected < 0.05) == (drops.simultaneous(0.95)[0] > 0)).all()
+    assert p[2] > 0.05 > p[3]
+    assert corrected[4] > 0.05 > corrected[-1]
+
+
 def test_clusters_of_all_classes_weigh_as_one_and_rare_classes_more():
     truth = np.arange(60) % 3
     balanced = measures.classification(3)["balanced_accuracy"]

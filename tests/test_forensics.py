@@ -446,7 +446,7 @@ def test_groups_are_resampled_and_few_of_them_are_told(bright):
 @pytest.mark.parametrize("axes", range(1, 20))
 def test_corners_are_all_or_any_so_many_axes_take_all_of_theirs(axes):
     box = joint.Box(np.zeros(axes + 1), np.append(np.ones(axes), 0.0))
-    corners, strength = joint._corners(box)
+    corners, strength = joint.corners_of(box)
     assert len(np.unique(corners, axis=0)) == len(corners) == min(2**axes, 256)
     assert strength == (axes if axes <= 8 else 4 if axes <= 17 else 3)
     rng = np.random.default_rng(0)

@@ -12,13 +12,13 @@ from rawdrift.statistics import DropTest, Measure, measures
 from rawdrift.statistics.guarantees import largest_share, lost_and_won
 
 CLASSES = measures.classification(2)
-MASKS = measures.segmentation()
+MASKS = measures.segmentation(4096)
 
 
-def drop_test(measure, truth, before, groups=None, pixels=1):
+def drop_test(measure, truth, before, groups=None):
     clusters = np.arange(len(truth)) if groups is None else groups
     features, least = measure.features(before, truth), measure.limits.least(before, truth)
-    return DropTest(measure, features, least, clusters, pixels)
+    return DropTest(measure, features, least, clusters)
 
 
 def test_unchanged_answers_follow_the_rule_of_three():
@@ -113,7 +113,7 @@ def test_masks_with_heavy_tails(metric):
         rng = np.random.default_rng([2, seed])
         one, other = overlaps(rng, 300, 0.02)
         truth = np.zeros(300, int)
-        test = drop_test(measure, truth, one, pixels=4096)
+        test = drop_test(measure, truth, one)
         below += test.p_value(measure.features(other, truth), float(before - after)) <= 0.05
     assert below <= 10
     unchanged = test.p_value(measure.features(one, truth), 0.15)

@@ -108,7 +108,7 @@ class Segmentation(Targets):
         return self.values[index] / max(self.outputs - 1, 1)
 
     def table(self) -> dict[str, Measure]:
-        return measures.segmentation()
+        return measures.segmentation(self.values[0].numel())
 
     def right_outcomes(self) -> Outcomes:
         pixels = []

@@ -59,8 +59,7 @@ def accept(
     least = None if limits is None else limits.least(given.outcomes[0], given.labels)
 
     def test(which: int) -> DropTest:
-        features, clusters = given.features[which], given.clusters
-        return DropTest(given.measure, features, least, clusters, given.pixels)
+        return DropTest(given.measure, given.features[which], least, given.clusters)
 
     p = test(0).p_value(given.features[1], margin)
     decision: Literal["accept", "reject", "undecided"] = "accept" if p <= alpha else "undecided"

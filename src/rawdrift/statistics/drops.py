@@ -83,14 +83,13 @@ def _drops(
 
 class Answers(NamedTuple):
     """Several answers to N images. outcomes, features: (M, N, ...). labels: right answers (N,) that
-    go with them. clusters: (N,). pixels: of an image; 1 of classes."""
+    go with them. clusters: (N,)."""
 
     measure: Measure
     outcomes: Outcomes
     labels: NDArray[np.int64]
     features: Array
     clusters: NDArray[np.int64]
-    pixels: int
 
 
 def read_answers(
@@ -110,8 +109,7 @@ def read_answers(
     features = measure.features(outcomes, labels)
     if np.isnan(measure.of(features.sum(-2))).any():
         raise InputError(f"{metric} is not defined for these answers: no image counts")
-    pixels = int(np.prod(right.shape[1:]))
-    return Answers(measure, outcomes, labels, features, _clusters(groups, len(right)), pixels)
+    return Answers(measure, outcomes, labels, features, _clusters(groups, len(right)))
 
 
 def _numbers(name: str, values: Any, shape: tuple[int, ...] | None) -> NDArray[np.int64]:
@@ -144,7 +142,9 @@ def _outcomes(
 ) -> tuple[Measure, Outcomes, NDArray[np.int64]]:
     """Return the metric, the outcomes of M answers, and the right answers (N,) of its features."""
     of_masks = truth.ndim > 1
-    table = measures.segmentation() if of_masks else measures.classification(1)
+    table = measures.classification(1)
+    if of_masks:
+        table = measures.segmentation(int(np.prod(truth.shape[1:])))
     if metric in (CLASSES if of_masks else MASKS):
         raise InputError(
             f"metric {metric} is for {'class numbers' if of_masks else 'masks'}, and truth has the "

@@ -2,14 +2,18 @@
 
 A score interval: a value differs from what was observed by an error e that satisfies
 
-    e**2 <= t**2 * V(e),   V(e) = V * (1 - k e / M) + k w q * (M e - e**2).
+    e**2 <= t**2 * V(e),   V(e) = V * (1 - k e / M) + k w (M e - e**2).
 
 V is the variance that the clusters show. The rest is the variance that they need not have shown: to
 shift the mean by e, a share e / M of the clusters, each with weight w, changes by as much as can
-be. For the share of right images among n, w = 1 / n and q = k = 1, this is Wilson's interval; for
+be. For the share of right images among n, w = 1 / n and k = 1, this is Wilson's interval; for
 paired answers it is close to Tango's ("Equivalence test and confidence interval for the difference
 in proportions for the paired-sample design", Statistics in Medicine 17, 1998). It is never empty,
 so answers that don't change give about 4 / n, like the rule of three.
+
+An image of masks may weigh more than those that were seen: all of its pixels may be taken for an
+object. An interval that does not exclude "no change" allows for as many such images as may be
+unseen. With objects that fill a twentieth of each image, a single one counts for 20.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,6 +31,7 @@ Clusters = NDArray[np.int64]
 
 DRAWS = 4000
 """Draws of the distribution of the largest of several errors."""
+_HALVINGS = 48  # of the range in which a p-value is searched
 TOWARD = 2.0
 """k t**2 where the value moves toward its reference, by changes that were not seen or by fewer of
 those that were. An interval of 95 % then excludes 0 from 6 lost images on if none is won, as the
@@ -41,9 +46,10 @@ class Estimates:
     values: (...). influence: by how much the value would rise if a cluster counted twice, (..., G),
         with the correction of HC2 (MacKinnon and White, "Some heteroskedasticity-
         consistent covariance matrix estimators", Journal of Econometrics 29, 1985).
-    own: of each cluster alone, (..., G).
     weight: w, the share of the value that one cluster has, (...): 1 / n, n being Kish's effective
         number of clusters; of C classes, 1 / (C n) of the class with fewest, if that is more.
+    unseen: the largest w that a cluster could have which was not seen, (..., C) for each class of
+        masks, 0 for those that are nowhere; else `weight`, (..., 1).
     least, most: between which the quantities lie. bounded: whether that is for certain.
     reference: 0 for differences, which are of no cluster if nothing changes; beside it, and for
         metrics alone, all clusters may be alike at `least` and `most`.
@@ -51,8 +57,8 @@ class Estimates:
 
     values: Array
     influence: Array
-    own: Array
     weight: Array
+    unseen: Array
     least: float
     most: float
     bounded: bool
@@ -68,8 +74,8 @@ class Estimates:
             self,
             values=self.values - other.values,
             influence=self.influence - other.influence,
-            own=self.own - other.own,
             weight=np.maximum(self.weight, other.weight),
+            unseen=np.maximum(self.unseen, other.unseen),
             least=self.least - other.most,
             most=self.most - other.least,
             reference=0.0,
@@ -82,8 +88,8 @@ class Estimates:
             self,
             values=np.stack([one.values for one in each]),
             influence=np.stack([one.influence for one in each]),
-            own=np.stack([one.own for one in each]),
             weight=np.stack([one.weight for one in each]),
+            unseen=np.stack([one.unseen for one in each]),
             least=min(one.least for one in each),
             most=max(one.most for one in each),
         )
@@ -93,9 +99,11 @@ class Estimates:
         factors = np.asarray(weights, dtype=np.float64)
         sums = self._each(lambda x: np.tensordot(factors, x, factors.ndim))
         up, down = factors.clip(min=0).sum(), factors.clip(max=0).sum()
+        axes = tuple(range(factors.ndim))
         return replace(
             sums,
-            weight=self.weight.max(axis=tuple(range(factors.ndim))),
+            weight=self.weight.max(axis=axes),
+            unseen=self.unseen.max(axis=axes),
             least=up * self.least + down * self.most,
             most=up * self.most + down * self.least,
         )
@@ -138,12 +146,46 @@ class Estimates:
 
         At most Bonferroni's. Estimates for which nothing varies count as independent.
         """
+        alpha = (1 - confidence) / (2 if two_sided else 1)
+        bonferroni = self.critical(1 - alpha / max(1, self.values.size))
+        largest = self._largest(two_sided, seed)
+        if largest is None:
+            return bonferroni
+        return min(
+            bonferroni, max(self.critical(1 - alpha), float(np.quantile(largest, confidence)))
+        )
+
+    def p_values(self, seed: int = 0) -> tuple[Array, Array]:
+        """Return two-sided p-values (...) of being zero, and these corrected for all estimates.
+
+        The chance of errors for which an interval, or one of all intervals together, would just
+        reach zero.
+        """
+        from scipy.special import stdtr
+
+        least, most = np.full(self.values.shape, 1e-3), np.full(self.values.shape, 1e6)
+        for _ in range(_HALVINGS):
+            middle = np.sqrt(least * most)
+            low, high = self.bounds(middle)
+            beyond = (low > 0) | (high < 0)
+            least, most = np.where(beyond, middle, least), np.where(beyond, most, middle)
+        clusters = self.influence.shape[-1]
+        p = 2 * stdtr(clusters - 1, -least) if clusters > 1 else np.ones(self.values.shape)
+        p = np.where(least > 1e-3, p, 1.0)
+        corrected = np.minimum(1.0, max(1, p.size) * p)
+        largest = self._largest(True, seed)
+        if largest is not None:
+            as_far = (largest >= least[..., None]).mean(-1)
+            corrected = np.minimum(corrected, np.maximum(p, as_far))
+        return np.asarray(p), np.asarray(corrected)
+
+    def _largest(self, two_sided: bool, seed: int) -> Array | None:
+        """Draw the largest of all errors, in units of t; None if Bonferroni's bound must do."""
         clusters = self.influence.shape[-1]
         influence = self.influence.reshape(-1, clusters)
-        alpha, count = (1 - confidence) / (2 if two_sided else 1), len(influence)
-        bonferroni = self.critical(1 - alpha / count)
+        count = len(influence)
         if count == 1 or clusters == 1:
-            return bonferroni
+            return None
         rng = np.random.default_rng(seed)
         size = np.sqrt((influence**2).sum(-1))
         varies = size > 0
@@ -151,59 +193,61 @@ class Estimates:
         unit = influence[varies] / size[varies, None]
         z[:, varies] = rng.standard_normal((DRAWS, clusters)) @ unit.T
         largest = (np.abs(z) if two_sided else z).max(1)
-        largest /= np.sqrt(rng.chisquare(clusters - 1, DRAWS) / (clusters - 1))
-        simulated = float(np.quantile(largest, confidence))
-        return min(bonferroni, max(self.critical(1 - alpha), simulated))
+        return np.asarray(largest / np.sqrt(rng.chisquare(clusters - 1, DRAWS) / (clusters - 1)))
 
-    def bounds(self, t: float) -> tuple[Array, Array]:
-        """Return lower and upper bounds (...) for a critical value."""
-        at, span = self.values, self.most - self.least
+    def bounds(self, t: float | Array) -> tuple[Array, Array]:
+        """Return lower and upper bounds (...) for a critical value, of all or of each (...)."""
+        at, span, square = self.values, self.most - self.least, np.square(t)
         ends = [self.least, self.most]
         if self.reference is not None:
             ends, span = [self.least, self.reference, self.most], span / 2
-        distance = np.stack([np.abs(at - end) for end in ends])
-        nearest = np.array(ends)[distance.argmin(0)]
-        if not np.isfinite(t):
+        nearest = np.array(ends)[np.stack([np.abs(at - end) for end in ends]).argmin(0)]
+        if not np.isfinite(square).all():
             return np.full_like(at, self.least), np.full_like(at, self.most)
-        variance, weight = (self.influence**2).sum(-1), self.weight * self._quantum(span)
+        variance = (self.influence**2).sum(-1)
+        unseen = square * self._unseen(square)
+        fewer = np.minimum(square, TOWARD)
+        alike = fewer * self.weight  # as many changes of the clusters' own weight
+        heavy = np.maximum(alike, unseen - square * self.weight)
 
-        def error(most: Any, toward: Any) -> Any:
-            """Solve for e, (...). most: M, how far the value could move."""
+        def error(most: Array, k: Any, u: Array) -> Array:
+            """Solve for e, (...). most: M, how far the value could move. k, u: t**2 k (w)."""
             most = np.maximum(most, 1e-12)
-            k = np.where(toward, min(1.0, TOWARD / t**2), 1.0)
-            a = 1 + t**2 * k * weight
-            b = t**2 * k * (weight * most - variance / most)
-            return (b + np.sqrt(b**2 + 4 * a * t**2 * variance)) / (2 * a)
+            a, b = 1 + u, u * most - k * variance / most
+            return np.asarray((b + np.sqrt(b**2 + 4 * a * square * variance)) / (2 * a))
 
-        low = at - error(np.where(nearest == self.least, span, at - self.least), at > nearest)
-        high = at + error(np.where(nearest == self.most, span, self.most - at), at < nearest)
+        def bound(most: Array, sign: int) -> Array:
+            away = at + sign * error(most, square, unseen)
+            toward = at + sign * error(most, fewer, alike)
+            beyond = at + sign * error(most, fewer, heavy)
+            if self.reference is not None:
+                beyond = np.where(sign * (self.reference - toward) > 0, toward, beyond)
+            return np.where(sign * (nearest - at) > 0, beyond, away)
+
+        low = bound(np.where(nearest == self.least, span, at - self.least), -1)
+        high = bound(np.where(nearest == self.most, span, self.most - at), 1)
         if self.bounded:
             low, high = np.maximum(low, self.least), np.minimum(high, self.most)
         return np.minimum(low, at), np.maximum(high, at)
 
-    def _quantum(self, span: float) -> Array:
-        """Return q, by how much of `span` the clusters that change do so, (...).
+    def _unseen(self, square: Any) -> Array:
+        """Return the weight of one class that changes the value as much as all of `unseen`, (...).
 
-        The mean size of changes, weighted by size, of the clusters and of one more, which changes
-        by all that is possible: 1 if clusters change wholly or not at all, less if all of them
-        change a little.
+        A share of the clusters that changes moves class c by x / (1 + x), x = t**2 w_c.
         """
-        middle = np.stack([np.quantile(self.own, 0.5, axis=-1, method=m) for m in _MEDIANS])
-        nearest = np.take_along_axis(middle, np.abs(middle).argmin(0)[None], 0)[0]
-        change = np.minimum(np.abs(self.own - nearest[..., None]) / max(span, 1e-12), 1)
-        return np.asarray(((change**2).sum(-1) + 1) / (change.sum(-1) + 1))
+        classes = np.maximum((self.unseen > 0).sum(-1), 1)
+        x = np.asarray(square)[..., None] * self.unseen
+        moved = np.minimum((x / (1 + x)).sum(-1) / classes, 1 - 1e-12)
+        return np.asarray(moved / (1 - moved) / np.maximum(square, 1e-300))
 
     def _each(self, function: Callable[[Array], Any]) -> Self:
         return replace(
             self,
             values=np.asarray(function(self.values)),
             influence=np.asarray(function(self.influence)),
-            own=np.asarray(function(self.own)),
             weight=np.asarray(function(self.weight)),
+            unseen=np.asarray(function(self.unseen)),
         )
-
-
-_MEDIANS: Sequence[Any] = ("lower", "higher")
 
 
 def estimate(measure: Measure, features: Array, clusters: Clusters) -> Estimates:
@@ -213,23 +257,22 @@ def estimate(measure: Measure, features: Array, clusters: Clusters) -> Estimates
     """
     leading = features.shape[:-2]
     sizes = np.bincount(clusters)
-    shape = (*leading, len(sizes))
     values, weight = measure.of(features.sum(-2)), np.empty(leading)
-    influence, own = np.empty(shape), np.empty(shape)
+    influence = np.empty((*leading, len(sizes)))
+    of_classes = measure.limits is not None and measure.limits.wrong is not None
+    unseen = np.empty((*leading, features.shape[-1] // 2 if of_classes else 1))
+    least, most = 0.0, 1.0
     for at in np.ndindex(leading):  # one by one: features may take much memory
         sums = cluster_sums(features[at], clusters)
         # Half of a cluster is taken away, twice: this corrects the variance like HC2, and no class
         # loses its last image.
         influence[at] = 2 * (values[at] - measure.of(sums.sum(0) - sums / 2))
-        own[at] = measure.of(sums)
         weight[at] = _weight(measure, sums, sizes)
-    least, most = (
-        (0.0, 1.0)
-        if measure.bounded
-        else (np.nanmin(own, initial=0.0), np.nanmax(own, initial=1.0))
-    )
-    own = np.where(np.isnan(own), most, own)  # nothing to find, and nothing missed
-    return Estimates(values, influence, own, weight, float(least), float(most), measure.bounded)
+        unseen[at] = _unseen(measure, sums, sizes, weight[at])
+        if not measure.bounded:
+            own = measure.of(sums)
+            least, most = np.nanmin(own, initial=least), np.nanmax(own, initial=most)
+    return Estimates(values, influence, weight, unseen, float(least), float(most), measure.bounded)
 
 
 def cluster_sums(features: Array, clusters: Clusters) -> Array:
@@ -247,3 +290,13 @@ def _weight(measure: Measure, sums: Array, sizes: NDArray[Any]) -> float:
     count = max(1, shares.shape[1])
     of_one_class, of_all = (shares**2).sum(0) / count, ((shares.sum(1) / count) ** 2).sum()
     return float(of_one_class.max(initial=of_all))
+
+
+def _unseen(measure: Measure, sums: Array, sizes: NDArray[Any], weight: float) -> Array:
+    """Return the largest weight of a cluster that was not seen; see `Estimates.unseen`."""
+    if measure.limits is None or measure.limits.wrong is None:
+        return np.array([weight])
+    totals = sums[:, sums.shape[1] // 2 :].sum(0)
+    heaviest = measure.limits.wrong * sizes.max()
+    x = np.divide(heaviest, totals, out=np.zeros_like(totals), where=totals > 0)
+    return np.where(totals > 0, np.maximum(x, weight), 0.0)

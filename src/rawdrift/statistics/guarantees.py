@@ -39,7 +39,7 @@ class DropTest:
 
     measure: with limits. before: features (N, 2 K) of the answers before. least: (N, K) the
     smallest wholes that any answers to these images could have. clusters: (N,) the group of each
-    image; none is taken to be larger than the largest. pixels: of an image, for masks.
+    image; none is taken to be larger than the largest.
 
     Raises InputError if the measure states no limits, or is beyond them.
     """
@@ -50,7 +50,6 @@ class DropTest:
         before: Array,
         least: Array | None,
         clusters: Clusters,
-        pixels: int = 1,
     ):
         if measure.limits is None or least is None:
             raise InputError(
@@ -62,7 +61,6 @@ class DropTest:
         self._largest = int(np.bincount(clusters).max())
         self._present = least.sum(0) > 0
         self._before, self._least = _checked(before), least
-        self._most = pixels if measure.limits.of_pixels else 1
         self._independent = self.count == len(before)
 
     def take(self, images: NDArray[np.int64]) -> "DropTest":
@@ -112,7 +110,7 @@ class DropTest:
     def _p(self, before: Array, after: Array, changed: bool, margin: float, copies: float) -> float:
         (p, w), (q, v) = (np.split(x, 2, axis=-1) for x in (before, after))
         if p.shape[1] == 1 and not self.limits.is_fixed:
-            return _of_ratio(p - q, w - v, v, margin, self._most * self._largest, copies)
+            return _of_ratio(p - q, w - v, v, margin, self.limits.most * self._largest, copies)
         present, least = self._present, cluster_sums(self._least, self.clusters)
         if not least.any() or not least[:, present].any(0).all() or (w + v)[:, ~present].any():
             return 1.0  # of a class without any right answer nothing is known
@@ -123,7 +121,7 @@ class DropTest:
             share, loss = w @ weights, (p - q) @ weights
             return _p_of(margin * share - loss, (1 - margin) * float(share.max()), copies)
         largest = self.count / least.sum(0)  # 1 / E w' at most
-        most = self._most * self._largest
+        most = self.limits.most * self._largest
         bound = self.limits.touched * most * float(largest.max()) / classes
         if not changed:
             return min(1.0, _SPENT + _p_of(np.full(len(p), margin), bound - margin, copies))

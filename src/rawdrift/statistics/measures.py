@@ -25,15 +25,17 @@ class Limits(NamedTuple):
 
     least: maps outcomes and right answers (N,), of which the former may be any, to the smallest
         wholes (N, K) that answers to these images can have. is_fixed: whether all answers have
-        these wholes. is_share: whether wholes are 1 and parts 0 or 1. of_pixels: whether
-        wholes count pixels, else they are at most 1. touched: by how much one changed answer can
-        lower parts relative to wholes, all classes added up.
+        these wholes. is_share: whether wholes are 1 and parts 0 or 1. most: the largest whole of
+        an image. wrong: the largest whole of an image nothing of which is right; None if images
+        cannot count for more than others do. touched: by how much one changed answer can lower
+        parts relative to wholes, all classes added up.
     """
 
     least: Callable[[Outcomes, NDArray[Any]], Array]
     is_fixed: bool = False
     is_share: bool = False
-    of_pixels: bool = False
+    most: float = 1.0
+    wrong: float | None = None
     touched: float = 1.0
 
 
@@ -112,10 +114,11 @@ def classification(classes: int) -> dict[str, Measure]:
     }
 
 
-def segmentation() -> dict[str, Measure]:
+def segmentation(pixels: int = 1) -> dict[str, Measure]:
     """Return IoU and Dice of the pixels of all images together.
 
-    They are means over the classes that are in a mask or were predicted.
+    They are means over the classes that are in a mask or were predicted. pixels: of an image, all
+    of which may be taken for an object.
     """
 
     def union(outcomes: Outcomes, _: NDArray[Any]) -> Array:
@@ -130,14 +133,16 @@ def segmentation() -> dict[str, Measure]:
             _mean_of_ratios,
             True,
             _wholes,
-            Limits(lambda x, _: x[..., 2].astype(np.float64), of_pixels=True, touched=2.0),
+            Limits(
+                lambda x, _: x[..., 2].astype(np.float64), most=pixels, wrong=pixels, touched=2.0
+            ),
         ),
         "dice": Measure(
             mean_size,
             _mean_of_ratios,
             True,
             _wholes,
-            Limits(lambda x, _: x[..., 2] / 2, of_pixels=True, touched=1.5),
+            Limits(lambda x, _: x[..., 2] / 2, most=pixels, wrong=pixels / 2, touched=1.5),
         ),
     }
 

@@ -1,17 +1,19 @@
 """Estimates from trainings that were repeated with other seeds.
 
 What a network answers varies with the images and with its training. The images' part is that of
-`estimates`. The trainings' part comes from folds that were trained again with other seeds, by
-Student's t. If folds still differ by more than that, training images matter too; folds share most
-of these, so this part counts as much more as Nadeau and Bengio say ("Inference for the
-generalization error", Machine Learning 52, 2003). Both parts are added in squares at each end of an
-interval (Zou and Donner, "Construction of confidence limits about effect measures: a general
-approach", Statistics in Medicine 27, 2008).
+`estimates`. The trainings' part comes from folds that were trained again with other seeds. If folds
+still differ by more than that, training images matter too; folds share most of these, so this
+counts as much more as Nadeau and Bengio say ("Inference for the generalization error", Machine
+Learning 52, 2003). The trainings' part is by Student's t, with the degrees of freedom of
+Satterthwaite ("An approximate distribution of estimates of variance components", Biometrics
+Bulletin 2, 1946). Both parts are added in squares at each end of an interval (Zou and Donner,
+"Construction of confidence limits about effect measures: a general approach", Statistics in
+Medicine 27, 2008). Two folds do not tell how much training images matter: intervals then cover
+other seeds alone.
 
 If each fold was trained once, nothing is known of other seeds, and the images' part is all.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
@@ -23,8 +25,6 @@ from rawdrift.statistics.estimates import Clusters, Estimates, cluster_sums, est
 from rawdrift.statistics.measures import Array, Measure
 
 _STEP = 1e-3  # of a numerical derivative
-_LEAST_P = 1e-12
-_HALVINGS = 32  # of the range in which a p-value is searched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +59,10 @@ class Trainings(Estimates):
 
     def variance(self) -> Array:
         """Return the variance (...) by seeds and training images, beyond that of images."""
+        return self._parts().sum(0)
+
+    def _parts(self) -> Array:
+        """Return the variance by seeds, and that by training images, (2, ...)."""
         member, folds = self.member, len(self.member)
         repeats, shares = self.trained.sum(1), member @ self.sizes
         mean = self.slopes.sum(-1) / (repeats @ member)
@@ -75,49 +79,31 @@ class Trainings(Estimates):
         last = folds / (folds - 1) if folds > 1 else 0  # one fold tells nothing of others
         by_fold = ((mean @ member.T) ** 2).sum(-1) * last
         left = np.maximum(0, by_fold - (self.influence**2).sum(-1) - seeds)
-        return np.asarray(seeds + left * (1 + last))
+        return np.stack([seeds, left * (1 + last)])
 
-    def critical_of_all(self, confidence: float, two_sided: bool = True, seed: int = 0) -> float:
-        """Return Bonferroni's t where trainings vary: how they do so together is hardly known."""
-        if not self.freedom:
-            return super().critical_of_all(confidence, two_sided, seed)
-        count = max(1, self.values.size)
-        return self.critical(1 - (1 - confidence) / ((2 if two_sided else 1) * count))
-
-    def bounds(self, t: float) -> tuple[Array, Array]:
+    def bounds(self, t: float | Array) -> tuple[Array, Array]:
         """Return lower and upper bounds (...) for a critical value of images, see `critical`."""
         low, high = super().bounds(t)
-        if not (self.freedom and np.isfinite(t)):
+        if not (self.freedom and np.isfinite(t).all()):
             return low, high
         from scipy.special import stdtr, stdtrit  # not for commands that compute nothing
 
-        of_trainings = float(stdtrit(self.freedom, stdtr(self._groups, t)))
-        error = of_trainings * np.sqrt(self.variance())
+        parts, folds = self._parts(), max(1, len(self.member) - 1)
+        variance = parts.sum(0)
+        weights = (parts / np.maximum(variance, 1e-300)) ** 2
+        freedom = 1 / np.maximum(weights[0] / self.freedom + weights[1] / folds, 1 / self.freedom)
+        groups = int(self.influence.shape[-1]) - 1
+        of_trainings = -stdtrit(freedom, stdtr(groups, -np.asarray(t)))
+        error = np.minimum(of_trainings, 1e300) * np.sqrt(variance)
         at = self.values
         low, high = at - np.hypot(at - low, error), at + np.hypot(high - at, error)
         if self.bounded:
             low, high = np.maximum(low, self.least), np.minimum(high, self.most)
         return low, high
 
-    def p_values(self) -> Array:
-        """Return p-values (...) of being zero, by Student's t for either part."""
-        from scipy.special import stdtrit
-
-        least, most = np.full(self.values.shape, math.log(_LEAST_P)), np.zeros(self.values.shape)
-        of_images, of_trainings = (self.influence**2).sum(-1), self.variance()
-        for _ in range(_HALVINGS):
-            middle = (least + most) / 2
-            tail = 1 - np.exp(middle) / 2
-            error = stdtrit(self._groups, tail) ** 2 * of_images
-            error += stdtrit(self.freedom, tail) ** 2 * of_trainings
-            beyond = self.values**2 > error
-            least, most = np.where(beyond, least, middle), np.where(beyond, middle, most)
-        return np.exp(most)
-
-    @property
-    def _groups(self) -> int:
-        """Degrees of freedom of the images' part."""
-        return int(self.influence.shape[-1]) - 1
+    def _largest(self, two_sided: bool, seed: int) -> Array | None:
+        """Return None where trainings vary: how they do so together is hardly known."""
+        return None if self.freedom else super()._largest(two_sided, seed)
 
 
 def repeated(

@@ -175,14 +175,12 @@ class Chain:
 
     def drop_test(self) -> DropTest:
         """Return the test of how much the metric drops from that of the camera's own setting."""
-        limits, values = self.measure.limits, self.targets.values
-        right = self.targets.right_outcomes()
+        limits, right = self.measure.limits, self.targets.right_outcomes()
         return DropTest(
             self.measure,
             self.baseline.features,
             None if limits is None else limits.least(right, self.answers),
             self.clusters,
-            values[0].numel() if self.targets.of_pixels else 1,
         )
 
     def interval(self, features: Array, confidence: float) -> Interval:

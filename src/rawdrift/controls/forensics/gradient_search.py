@@ -169,6 +169,20 @@ def search(
     check_seed(seed)
     space = axes_of(isp, space, parameters)
     chain = Chain(net, isp, data, metric, loss, distance, targets)
+    return search_of(chain, space, regularization, restarts, steps, rivals, confidence, seed)
+
+
+def search_of(
+    chain: Chain,
+    space: ParameterSpace,
+    regularization: float = 0.0,
+    restarts: int = 4,
+    steps: int = 20,
+    rivals: Sequence[str] = RIVALS,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> SearchResult:
+    """Do `search` with the images of a chain."""
     halves = halve(chain.clusters, chain.truth, seed)
     trials = search_chain(
         chain.take(halves.searched), space, regularization, restarts, steps, rivals, seed

@@ -104,7 +104,7 @@ def joint_box(
         smaller = _scaled(space, box, size)
         if not _is_wide(smaller).any():
             break
-        corners, strength = _corners(smaller)
+        corners, strength = corners_of(smaller)
         at_corners = []
         for corner in corners:
             is_safe, drop = passes(corner, corner_level)
@@ -208,11 +208,11 @@ def _attacks(
     search = search_chain(chain, inside, restarts=2, steps=SEARCH, seed=attempt)
     worst[wide] = [*search.parameters.values()]
     yield worst
-    yield from _corners(box)[0]
+    yield from corners_of(box)[0]
     yield from box.low + rng.random((INSIDE, len(space))) * (box.high - box.low)
 
 
-def _corners(box: Box) -> tuple[Vector, int]:
+def corners_of(box: Box) -> tuple[Vector, int]:
     """Return corners (n, D) of a box, and their strength: any so many axes take all their corners.
 
     These are all corners of up to 8 wide axes. Of more they are a linear orthogonal array (Hedayat,

@@ -65,6 +65,18 @@ def envelope(
     check_seed(seed)
     space = axes_of(isp, space, parameters)
     chain = Chain(net, isp, data, metric, loss, targets=targets)
+    return envelope_of(chain, space, max_drop, confidence, cameras, seed)
+
+
+def envelope_of(
+    chain: Chain,
+    space: ParameterSpace,
+    max_drop: float = 0.02,
+    confidence: float = 0.95,
+    cameras: int = 200,
+    seed: int = 0,
+) -> Envelope:
+    """Do `envelope` with the images of a chain."""
     if chain.baseline.metric <= max_drop:
         raise InputError(
             f"the {chain.metric} of the camera's own views is {chain.baseline.metric:.3f}, which "
