@@ -443,6 +443,18 @@ def test_groups_are_resampled_and_few_of_them_are_told(bright):
     assert alone.warnings == ()
 
 
+def test_images_that_build_a_box_are_of_many_small_classes_and_never_the_only_one():
+    chain = SimpleNamespace(
+        clusters=np.arange(201),
+        answers=np.append(np.arange(200) // 2, 100),  # two images of each class, and one of another
+        targets=SimpleNamespace(of_classes=True),
+    )
+    building, others = joint._halves(chain, np.random.default_rng(0))
+    assert len(building) == 40
+    assert len(np.unique(chain.answers[building])) == 40
+    assert 200 in others
+
+
 @pytest.mark.parametrize("axes", range(1, 20))
 def test_corners_are_all_or_any_so_many_axes_take_all_of_theirs(axes):
     box = joint.Box(np.zeros(axes + 1), np.append(np.ones(axes), 0.0))

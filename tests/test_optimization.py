@@ -115,7 +115,7 @@ def test_the_command_compares_all_settings_at_each_intensity(tmp_path, capsys):
         assert row.final.mean == row.best.mean
     pairs = 2 * 2 * 6  # intensities, final and mean, of four settings
     assert len(result.differences) == pairs
-    assert all(d.p <= d.p_holm <= 1 for d in result.differences)
+    assert all(d.p <= d.p_all <= 1 for d in result.differences)
     assert len(result.choices) == 4
     for choice in result.choices:
         assert set(choice.validation) == set(rd.isp.CONFIGURATIONS)

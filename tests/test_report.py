@@ -343,7 +343,7 @@ def test_warnings_only_where_they_are_due(a_run):
 
 
 def test_a_large_drop_of_too_few_groups_is_not_put_down_to_chance(a_run):
-    change_worst(a_run, "corruption", is_drop=False, p_holm=0.3)
+    change_worst(a_run, "corruption", is_drop=False, p_all=0.3)
     assert "which is not shown to be more than chance" in told(a_run)
     change_data(a_run, groups=8)  # 2 of 2**8 permutations differ as much
     text = told(a_run)
@@ -358,7 +358,7 @@ def test_the_terminal_tells_average_and_largest_drops(a_run):
     drop, worst = result.average_drops.isp, result.worst.isp
     assert one == (
         f"on other pipelines, accuracy drops by {three(drop.value)} "
-        f"({span(drop.low, drop.high, 3)}) on average; the largest drop, "
+        f"({span(drop.low, drop.high, 3)}) on average; the largest drop shown, "
         f"{three(worst.drop)} ({span(worst.low, worst.high, 3)}), from 0.923 to 0.683, is "
         f"that of a model of ma,u,me on me,s,me; for one training of each fold"
     )
@@ -508,8 +508,8 @@ def test_tables_are_latex_of_booktabs():
 
 
 def test_small_p_values_and_shared_ranks():
-    assert Column("p_holm", "p", 3).show(0.0004) == "< 0.001"
-    assert Column("p_holm", "p", 3).show(0.04) == "0.040"
+    assert Column("p_all", "p", 3).show(0.0004) == "< 0.001"
+    assert Column("p_all", "p", 3).show(0.04) == "0.040"
     assert span(1.0, 2.5, 0) == "1\N{EN DASH}2.5"
     assert span(None, None, 3) == "not known"
 

@@ -173,7 +173,7 @@ def difference(intensity, when, one, other, of_first, of_second):
         n=300,
         of_seeds=True,
         p=0.0004 if certain else 0.21,
-        p_holm=0.0008 if certain else 0.42,
+        p_all=0.0008 if certain else 0.42,
         is_difference=certain,
     )
 

@@ -72,7 +72,8 @@ def few_folds(folds: int, compared: str) -> Iterator[Caveat]:
     elif folds < _FEW_FOLDS:
         yield (
             f"Only {folds} folds.",
-            "The spread over folds is hardly known: another seed or split could change the order. "
+            "The spread over folds is hardly known: another split could change the order, and "
+            "intervals do not cover other training images. "
             f"Use {_FEW_FOLDS} folds or more to compare {compared}.",
         )
 

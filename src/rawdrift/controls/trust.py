@@ -221,9 +221,9 @@ def _of_guesses(material: Material, matched: Mapping[str, Matched]) -> Iterator[
     first = next(text for text in told if text)
     yield Finding(
         "guessing",
-        "The model is not better than guessing on its own views."
+        "The model is not shown to be better than guessing on its own views."
         if len(told) == 1
-        else "No model is better than guessing on its own views.",
+        else "No model is shown to be better than guessing on its own views.",
         f"{first} What such a model loses means nothing. Check the labels, the camera, "
         f"task.normalize and the pipeline, or train longer.",
     )

@@ -7,7 +7,6 @@ from rawdrift.statistics.estimates import Estimates, estimate
 from rawdrift.statistics.guarantees import DropTest
 from rawdrift.statistics.measures import Limits, Measure
 from rawdrift.statistics.rankings import kendall_tau
-from rawdrift.statistics.resampling import holm
 
 __all__ = [
     "Acceptance",
@@ -20,7 +19,6 @@ __all__ = [
     "accept",
     "drop",
     "estimate",
-    "holm",
     "kendall_tau",
     "largest_drop",
     "spread",

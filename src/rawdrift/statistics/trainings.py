@@ -59,7 +59,7 @@ class Trainings(Estimates):
 
     def variance(self) -> Array:
         """Return the variance (...) by seeds and training images, beyond that of images."""
-        return self._parts().sum(0)
+        return np.asarray(self._parts().sum(0))
 
     def _parts(self) -> Array:
         """Return the variance by seeds, and that by training images, (2, ...)."""

@@ -141,10 +141,11 @@ def _halves(chain: Chain, rng: np.random.Generator) -> tuple[NDArray[np.int64], 
     first = np.zeros(count, dtype=np.int64)
     if chain.targets.of_classes:
         first[chain.clusters[::-1]] = chain.answers[::-1]  # the class of a group's first image
+    several = np.bincount(first)[first] > 1  # the only one of its class tests the box
     order = np.lexsort((rng.random(count), first))
-    number = np.arange(count) - np.searchsorted(first[order], first[order])  # within its class
+    order = order[several[order]]
     builds = np.zeros(count, dtype=bool)
-    builds[order] = number % BUILDING == BUILDING - 1
+    builds[order[BUILDING - 1 :: BUILDING]] = True
     return np.flatnonzero(builds[chain.clusters]), np.flatnonzero(~builds[chain.clusters])
 
 

@@ -203,6 +203,11 @@ def _warnings(
             f"{test.count} {unit} are too few to sign settings of several parameters together: it "
             f"takes {joint.needed} {unit} like these"
         )
+    elif not joint.validation.cameras and not joint.evaluations:
+        yield (
+            "no settings of several parameters together are signed: no images could be set apart to "
+            f"build a box with; give at least 5 {unit} of classes with 2 or more"
+        )
     elif not joint.validation.cameras:
         yield (
             "no settings of several parameters together are signed: held-out images did not "

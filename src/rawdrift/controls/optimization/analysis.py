@@ -28,7 +28,6 @@ from rawdrift.controls.optimization.spec import OptimizationSpec
 from rawdrift.isp.step import Step
 from rawdrift.runs.store import Finished
 from rawdrift.statistics.basics import spread
-from rawdrift.statistics.resampling import holm
 
 
 def analyze(
@@ -106,12 +105,15 @@ def analyze(
 
 
 def _differences(pairs: Sequence[Pair]) -> list[Difference]:
-    """Return the differences of pairs, the first less the second, corrected for their number."""
+    """Return the differences of pairs, the first less the second, corrected for their number
+    (Bonferroni)."""
     differences = []
-    for pair, p_holm in zip(pairs, holm([pair.p for pair in pairs]), strict=True):
+    for pair in pairs:
         one, other = pair.values
         change = one - other
+        p = float(change.p_values()[0])
         interval = change.interval(1 - CERTAIN / len(pairs))
+        low, high = interval.low or 0.0, interval.high or 0.0
         differences.append(
             Difference(
                 intensity=pair.intensity,
@@ -125,9 +127,9 @@ def _differences(pairs: Sequence[Pair]) -> list[Difference]:
                 high=interval.high,
                 n=pair.n,
                 of_seeds=change.freedom > 0,
-                p=pair.p,
-                p_holm=p_holm,
-                is_difference=p_holm < CERTAIN,
+                p=p,
+                p_all=min(1.0, len(pairs) * p),
+                is_difference=low > 0 or high < 0,
             )
         )
     return differences

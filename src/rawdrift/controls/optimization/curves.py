@@ -14,18 +14,15 @@ from rawdrift.controls.optimization.records import OptimizationRecord
 from rawdrift.controls.optimization.result import Moment, Reached, Row
 from rawdrift.statistics.basics import spread
 from rawdrift.statistics.measures import Array
-from rawdrift.statistics.resampling import clusters, p_values
-from rawdrift.statistics.trainings import Trainings, mean_answers, repeated
+from rawdrift.statistics.resampling import clusters
+from rawdrift.statistics.trainings import Trainings, repeated
 
 MOST = 0.9  # of the best value, at which a setting has learned most of what it will
 When = Literal["final", "mean"]
 
 
 class Pair(NamedTuple):
-    """Two settings on the n images that both have answered, after trainings with the same seeds.
-
-    p: of their difference, not corrected.
-    """
+    """Two settings on the n images that both have answered, after trainings with the same seeds."""
 
     intensity: float
     when: When
@@ -33,7 +30,6 @@ class Pair(NamedTuple):
     second: str
     n: int
     values: tuple[Trainings, Trainings]
-    p: float
 
 
 class Curves:
@@ -140,11 +136,8 @@ class Curves:
                     continue
                 answers = _Answers(self, epochs, both)
                 one, other = (answers.estimate(setting) for setting in (first, second))
-                p = answers.p_value(first, second)
-                if (one - other).freedom:
-                    p = max(p, float((one - other).p_values()))
                 n = len(answers.images)
-                yield Pair(self.intensity, when, first, second, n, (one, other), p)
+                yield Pair(self.intensity, when, first, second, n, (one, other))
 
     def _moment(self, epoch: int, setting: str, values: Array, steps: NDArray[Any]) -> Moment:
         """Summarize the values (J, E) of all trainings after an epoch, from 0."""
@@ -174,13 +167,6 @@ class _Answers:
         """Estimate the metric, the mean over epochs."""
         features, measure = self._features(setting), self.curves.measure
         return repeated(measure, features, self.groups, self.folds, self.trained)
-
-    def p_value(self, first: str, second: str) -> float:
-        """Test by permutation of images whether two settings differ."""
-        there = self.trained[self.folds]
-        one, other = (mean_answers(self._features(s), there) for s in (first, second))
-        measure, seed = self.curves.measure, self.curves.seed
-        return float(p_values(one, other, measure, self.groups, seed=seed))
 
     def _features(self, setting: str) -> list[Array]:
         """Return features (n, K) of each repeat, means over epochs."""

@@ -58,7 +58,7 @@ def gain(
         if change.first != of:
             interval, before, after = _negative(interval), after, before
         certain, of_seeds = change.is_difference, change.of_seeds
-        return Gain(intensity, before, after, interval, change.p_holm, certain, of_seeds)
+        return Gain(intensity, before, after, interval, change.p_all, certain, of_seeds)
     return None
 
 

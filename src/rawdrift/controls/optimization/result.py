@@ -78,8 +78,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
     when: after the last epoch ("final"), or the mean over all epochs. of_first, of_second: the
     metric of both. low, high: the intervals of all differences hold together with 95 % confidence.
-    n: images. of_seeds: whether interval and p-values cover other seeds, too. p_holm: corrected
-    for all differences. is_difference: whether it is claimed; see `CERTAIN`.
+    n: images. of_seeds: whether interval and p-values cover other seeds, too. p_all: corrected
+    for all differences. is_difference: whether it is claimed: its interval excludes 0.
     """
 
     intensity: float
@@ -94,7 +94,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     of_seeds: bool
     p: float
-    p_holm: float
+    p_all: float
     is_difference: bool
 
 

@@ -77,7 +77,7 @@ def _differences(result: OptimizationResult) -> Table:
         (Column("difference", "Difference", 3), lambda difference: difference.value),
         (Column("difference", _PERCENT_95, 3), _interval),
         (Column("p_value", "p", 3), lambda difference: difference.p),
-        (Column("p_holm", "p, Holm", 3), lambda difference: difference.p_holm),
+        (Column("p_all", "p, corrected", 3), lambda difference: difference.p_all),
         (Column("images", "Images", 0), lambda difference: difference.n),
     ]
     return table("differences", "Paired differences between settings", columns, result.differences)

@@ -11,7 +11,6 @@ from rawdrift.controls.experiment import common
 from rawdrift.controls.material import Material, about
 from rawdrift.controls.synthesis.grid import Grid
 from rawdrift.controls.synthesis.result import (
-    CERTAIN,
     AverageDrops,
     CaseDrop,
     Cell,
@@ -33,7 +32,6 @@ from rawdrift.runs.store import Finished
 from rawdrift.statistics.basics import Interval, Spread, spread
 from rawdrift.statistics.estimates import Estimates
 from rawdrift.statistics.rankings import agreement, order, rank_bounds, ratio
-from rawdrift.statistics.resampling import holm
 
 
 def analyze(
@@ -99,11 +97,10 @@ def _check_defined(grid: Grid) -> None:
 
 
 def _cells(grid: Grid) -> Iterator[Cell]:
-    """List the cells by pipeline and case; p-values are corrected for all of them (Holm)."""
-    raw = grid.p_values()
-    tested = ~np.isnan(raw)
-    corrected = np.full(raw.shape, np.nan)
-    corrected[tested] = holm(raw[tested].tolist())
+    """List the cells by pipeline and case. A drop is claimed if its lower bound, which holds
+    together with those of all cells, is above 0."""
+    alone, corrected = grid.p_values()
+    low, _ = grid.bounds
     further = grid.further()
     for row, train in enumerate(grid.trained):
         for column, case in enumerate(grid.cases):
@@ -123,17 +120,16 @@ def _cells(grid: Grid) -> Iterator[Cell]:
                 psnr=_psnr(float(grid.distance["mse"][row, column])),
                 further={name: float(values[row, column]) for name, values in further.items()},
             )
-            if tested[row, column]:
+            if grid.tested[row, column]:
                 drop = grid.drops[row, column].interval()
-                p_holm = float(corrected[row, column])
                 cell = replace(
                     cell,
                     drop=drop.value,
                     drop_low=drop.low,
                     drop_high=drop.high,
-                    p=float(raw[row, column]),
-                    p_holm=p_holm,
-                    is_drop=drop.value > 0 and p_holm < CERTAIN,
+                    p=float(alone[row, column]),
+                    p_all=float(corrected[row, column]),
+                    is_drop=bool(low[row, column] > 0),
                 )
             yield cell
 
@@ -254,11 +250,12 @@ def _at_same_distance(grid: Grid, kind: str) -> SameDistance | None:
 
 
 def _worst(material: Material, grid: Grid, cells: Sequence[Cell], kind: Kind, table: str) -> Worst:
-    """The largest drop of a kind; a claimed drop goes before all others."""
+    """The largest drop of a kind that is claimed; if none is, the largest that was measured."""
     drops = [(cell, cell.drop) for cell in cells if cell.kind == kind and cell.drop is not None]
     worst, drop = max(drops, key=lambda pair: (pair[0].is_drop, pair[1]))
-    assert worst.p_holm is not None  # it has a drop
-    _, largest = grid.drops[grid.where(kind)].largest(seed=grid.seed)
+    assert worst.p_all is not None  # it has a drop
+    at = grid.trained.index(worst.train), grid.cases.index(worst.case)
+    low, high = grid.bounds
     return Worst(
         train=worst.train,
         kind=kind,
@@ -267,9 +264,10 @@ def _worst(material: Material, grid: Grid, cells: Sequence[Cell], kind: Kind, ta
         mean=worst.mean,
         matched=worst.mean + drop,
         drop=drop,
-        low=largest.low,
-        high=largest.high,
-        p_holm=worst.p_holm,
+        low=float(low[at]),
+        high=float(high[at]),
+        most=float(high[grid.where(kind)].max()),
+        p_all=worst.p_all,
         is_drop=worst.is_drop,
         strength=_strength(worst.test, table, worst.severity) if kind == "corruption" else {},
         recall=_recalls(material, grid, grid.trained.index(worst.train), worst.case),

@@ -10,8 +10,9 @@ from rawdrift.controls.caveats import (
     few_images,
     majority_to_beat,
 )
-from rawdrift.controls.synthesis.result import CERTAIN, SynthesisResult, Worst
+from rawdrift.controls.synthesis.result import SynthesisResult, Worst
 from rawdrift.report import style
+from rawdrift.statistics.estimates import can_show
 
 
 def caveats(result: SynthesisResult) -> Iterator[Caveat]:
@@ -53,12 +54,9 @@ def caveats(result: SynthesisResult) -> Iterator[Caveat]:
 
 
 def is_too_few(result: SynthesisResult) -> bool:
-    """Whether there are so few groups, or images, that no drop can be claimed.
-
-    The least p-value that permuting them can give, corrected for all comparisons, is too large.
-    """
+    """Whether there are so few groups, or images, that no drop can be claimed."""
     units = result.data.tested if result.data.groups is None else result.data.groups
-    return result.compared * 2.0 ** (1 - units) >= CERTAIN
+    return not can_show(units, result.compared)
 
 
 def doubt(result: SynthesisResult, worst: Worst) -> str:
@@ -67,6 +65,6 @@ def doubt(result: SynthesisResult, worst: Worst) -> str:
     if is_too_few(result):
         units = "images" if result.data.groups is None else "groups"
         said = f"which so few {units} cannot tell from chance"
-    if worst.high is None or worst.high >= worst.matched:
+    if worst.most >= worst.matched:
         return f"{said}; no drop is ruled out"
-    return f"{said}; one of more than {style.number(worst.high, 3)} is ruled out"
+    return f"{said}; one of more than {style.number(worst.most, 3)} is ruled out on any of them"

@@ -10,7 +10,7 @@ from rawdrift.controls.material import Material
 from rawdrift.controls.synthesis.result import MaskPair, SynthesisRecord
 from rawdrift.models.case import Case, Kind
 from rawdrift.statistics.measures import Array, Measure, Outcomes
-from rawdrift.statistics.resampling import FLIPS, clusters, p_values
+from rawdrift.statistics.resampling import clusters
 from rawdrift.statistics.trainings import Trainings, repeated
 
 
@@ -119,23 +119,25 @@ class Grid:
         others[np.arange(len(self.trained)), self.own] = False
         return others
 
-    def p_values(self) -> Array:
-        """P-values of the difference from the matched value, (T, U); NaN for the own views."""
-        found = np.full(self.values.shape, np.nan)
-        # The least p-value must stay small when it is corrected for all comparisons.
-        flips = max(FLIPS, 100 * found.size)
-        for row, own in enumerate(self.own):
-            others = np.arange(len(self.cases)) != own
-            matched = np.broadcast_to(self.features[row, own], self.features[row, others].shape)
-            found[row, others] = p_values(
-                matched,
-                self.features[row, others],
-                self.measure,
-                self.clusters,
-                flips,
-                self.seed,
-            )
-        return np.maximum(found, self.drops.p_values()) if self.drops.freedom else found
+    @cached_property
+    def tested(self) -> NDArray[np.bool_]:
+        """Which cases are not the pipeline's own views, (T, U)."""
+        columns = np.arange(len(self.cases))
+        return np.asarray(columns != self.own[:, None])
+
+    @cached_property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lower and upper bounds (T, U) of all tested drops that hold together."""
+        return self._of_tested(*self.drops[self.tested].simultaneous(seed=self.seed))
+
+    def p_values(self) -> tuple[Array, Array]:
+        """P-values of the drops, and these corrected for all, (T, U); NaN for the own views."""
+        return self._of_tested(*self.drops[self.tested].p_values(self.seed))
+
+    def _of_tested(self, *values: Array) -> tuple[Array, Array]:
+        one, other = np.full((2, *self.tested.shape), np.nan)
+        one[self.tested], other[self.tested] = values
+        return one, other
 
     def further(self) -> Mapping[str, Array]:
         """The other measures over all images by name, (T, U)."""

@@ -66,7 +66,8 @@ def lines(result: SynthesisResult, run: Path) -> Iterator[str]:
         if result.trained_here and result.repeats == 1:
             remark += "; for one training of each fold"
         yield (
-            f"{tests}, {metric} drops by {drop} on average; the largest drop, "
+            f"{tests}, {metric} drops by {drop} on average; the largest drop "
+            f"{'shown' if worst.is_drop else 'measured'}, "
             f"{style.number(worst.drop, 3)} ({span(worst.low, worst.high, 3)}), from "
             f"{worst.matched:.3f} to {worst.mean:.3f}, is that of a model of {worst.train} on "
             f"{tested}{remark}"

@@ -12,9 +12,6 @@ from rawdrift.report.sample import SampleImage
 from rawdrift.runs.store import Record
 from rawdrift.statistics.basics import Interval, Spread
 
-CERTAIN = 0.05
-"""Drops are claimed only if their p-values, corrected for all comparisons, are below this."""
-
 T = TypeVar("T")
 
 
@@ -62,8 +59,10 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     ssim, psnr: similarity of the test's views to the matched ones; psnr (dB) is None if they are
         equal.
     drop, drop_low, drop_high: the matched metric minus `mean`, with its 95 % interval; None for the
-        models' own views, as are p and p_holm. p: two-sided, of the drop. p_holm: corrected for all
-        drops of the result. is_drop: whether the drop is claimed; see `CERTAIN`.
+        models' own views, as are p and p_all. p: two-sided, of the drop. p_all: corrected for all
+        drops of the result. is_drop: whether the drop is claimed: with the intervals of all drops
+        made so wide that they hold together, that of this one lies above 0, and `p_all` is below
+        0.05.
     """
 
     train: str
@@ -83,7 +82,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     drop_low: float | None = None
     drop_high: float | None = None
     p: float | None = None
-    p_holm: float | None = None
+    p_all: float | None = None
     is_drop: bool = False
 
     @property
@@ -199,13 +198,14 @@ class Recall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worst(msgspec.Struct, frozen=True, kw_only=True):
-    """The test of a kind with the largest drop; claimed drops go first.
+    """The test of a kind with the largest drop that is claimed, or if none is, that was measured.
 
     mean, matched: the metric on the test, and on the model's own views. drop: their difference.
-    low, high: the 95 % interval of the largest true drop of the kind, which accounts for the choice
-    of the test. strength: constants of a corruption, by name. recall: of each class; empty for
-    masks. images: those that lose most. amplified: how many times their pictures of the change
-    enlarge it.
+    low, high: its 95 % interval, which holds together with those of all drops of the result, and so
+    accounts for the choice of the test; the drop is claimed if it lies above 0. most: the highest
+    upper end of the kind: no drop is larger, with the same confidence. strength: constants of a
+    corruption, by name. recall: of each class; empty for masks. images: those that lose most.
+    amplified: how many times their pictures of the change enlarge it.
     """
 
     train: str
@@ -217,7 +217,8 @@ class Worst(msgspec.Struct, frozen=True, kw_only=True):
     drop: float
     low: float | None
     high: float | None
-    p_holm: float
+    most: float
+    p_all: float
     is_drop: bool
     strength: dict[str, float]
     recall: list[Recall]

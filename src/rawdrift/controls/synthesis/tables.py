@@ -31,7 +31,7 @@ def _measurements(result: SynthesisResult) -> Table:
         *([(Column("std", "Std", 3), lambda cell: cell.std)] if result.folds > 1 else []),
         (Column("drop", "Drop", 3), lambda cell: cell.drop),
         (Column("drop", _PERCENT_95, 3), lambda cell: cell.loss),
-        (Column("p_holm", "p (Holm)", 3), lambda cell: cell.p_holm),
+        (Column("p_all", "p, corrected", 3), lambda cell: cell.p_all),
         (Column("ssim", "SSIM", 3), lambda cell: cell.ssim),
         (Column("psnr", "PSNR/dB", 1), lambda cell: cell.psnr),
         *(
