@@ -395,7 +395,7 @@ def test_a_label_with_one_image_names_it_and_what_to_do(tmp_path, capsys):
     assert main(excluded) == 0
     printed = capsys.readouterr().out
     assert printed.count("left out: label 'rare', 1 image: excluded") == 1
-    assert "No model is better than guessing" in printed
+    assert "No model is shown to be better than guessing" in printed
     data = rd.load_result(tmp_path / "run").data
     assert data.left_out == {"rare": "1 image: excluded"}
     assert data.classes == {"a": 4, "b": 4}

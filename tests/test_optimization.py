@@ -298,15 +298,17 @@ def test_what_was_trained_is_exported_and_answers_as_the_run_did(tmp_path, capsy
     (logits,) = session.run(["logits"], {"mosaic": mosaics})
     answered = record(run, "learned_1_fold1").history[-1].outcomes
     assert logits.argmax(1).tolist() == answered
+    other = tmp_path / "other.onnx"
     for name, out, message in (
-        ("learned-1-fold3", path, "learned-1-fold1"),
-        ("direct-1-fold1", path, "no ISP of rawdrift"),
+        ("learned-1-fold3", other, "learned-1-fold1"),
+        ("direct-1-fold1", other, "no ISP of rawdrift"),
+        ("learned-1-fold1", path, "exists already"),
         ("learned-1-fold1", tmp_path / "model.bin", ".onnx"),
     ):
         assert main(["export", str(run), name, *options, str(out)]) == 2
         assert message in capsys.readouterr().err
     shutil.rmtree(run / "networks")
-    assert main(["export", str(run), "learned-1-fold1", *options, str(path)]) == 2
+    assert main(["export", str(run), "learned-1-fold1", *options, str(other)]) == 2
     assert "save_networks" in capsys.readouterr().err
     assert main(["export", str(tmp_path), "learned-1-fold1", *options, str(path)]) == 2
     assert "is not a run folder: it has no spec.yaml" in capsys.readouterr().err

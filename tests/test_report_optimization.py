@@ -436,7 +436,7 @@ def test_page_holds_the_numbers_of_the_record(tmp_path):
     ):  # fmt: skip
         assert fact in shown
     for name in ("learning", "losses", "differences", "parameters-1", "kernels-1"):
-        assert f'href="figures/{name}.svg"' in page
+        assert f'download="{name}.svg"' in page
         assert (tmp_path / f"figures/{name}.png").is_file()
     tables = {"settings", "learning", "differences", "parameters", "violations", "choices"}
     assert {path.stem for path in (tmp_path / "tables").iterdir()} == tables
@@ -527,7 +527,7 @@ def test_failed_units_and_a_setting_that_is_another_are_told(tmp_path):
 def test_caveats(tmp_path):
     few = invented(tmp_path, folds=2)
     majority = results.Majority("BAS", 0.65)
-    few = change(few, data=change(few.data, images=90, groups=4, majority=majority))
+    few = change(few, data=change(few.data, images=90, tested=90, groups=4, majority=majority))
     shown = text(tmp_path, few)
     for caveat in (
         "Only 2 folds.", "Only 90 images.", "Only 4 groups.", "Only 3 epochs.",

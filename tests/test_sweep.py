@@ -350,6 +350,7 @@ def test_a_training_that_fails_is_tried_once_and_does_not_stop_the_rest(
 
 def test_a_metric_of_ones_own_is_searched_shown_and_signed(tmp_path):
     root, checkpoint = cells(tmp_path, 16)
+    replace(CAMERA, adc_bits=16).save(root / "camera.toml")  # the dark images use 14 of the bits
     settings = replace(
         SETTINGS, metric="import:sweep_nets.hits", groups=["gamma"], regularizations=[0]
     )

@@ -13,6 +13,7 @@ from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.controls import result as results
 from rawdrift.controls.result import Dataset, Majority
+from rawdrift.controls.spec import FOLDS
 from rawdrift.data import datasets
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.spec import Data
@@ -22,7 +23,6 @@ from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.spec import Task
 from rawdrift.models.targets import Targets, class_order, targets_of
 
-FOLDS = 5
 _NAMED = 20  # outputs that are named in a line
 
 

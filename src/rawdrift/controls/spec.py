@@ -4,6 +4,8 @@ from rawdrift.checks import whole
 from rawdrift.data.spec import Data
 from rawdrift.models.spec import Task
 
+FOLDS = 5  # by default, of the cross-validation
+
 
 class Spec:
     """A whole experiment: data, task and seed, beside the settings of its control.

@@ -253,8 +253,14 @@ def _guess(material: Material, one: Matched) -> str | None:
     best = int(np.nanargmax(values.values[1:])) + 1
     value, guess = float(values.values[0]), float(values.values[best])
     gain = (values[:1] - values[best : best + 1])[0].interval(0.9)
-    many = values.influence.shape[-1] >= _FEW_GROUPS
-    if value > guess and (not many or (gain.low or 0) > 0):
+    clusters = _clusters(material, one.images)
+    each = [
+        measure.of(np.stack([part[clusters == c].sum(0) for c in np.unique(clusters)]))
+        for part in (features[0], features[best])
+    ]
+    many = len(each[0]) >= _FEW_GROUPS
+    is_better = (gain.low or 0) > 0 or sanity.p_of_signs(*each) < sanity.CERTAIN
+    if value > guess and (not many or is_better):
         return None
     return f"The {name} is {value:.3f}; a mask that ignores the image gets {guess:.3f}."
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rawdrift.checks import InputError, choose, choose_literals, distinct, is_number, whole
-from rawdrift.controls.spec import Spec
+from rawdrift.controls.spec import FOLDS, Spec
 from rawdrift.data.spec import Data
 from rawdrift.models.spec import Task
 from rawdrift.runs.spec import isp_reference
@@ -77,6 +77,11 @@ class Forensics:
         for name, least in (("folds", 2), ("models", 1), ("images", 2)):
             if getattr(self, name) is not None:
                 whole(f"forensics.{name}", getattr(self, name), least)
+        if self.models is not None and self.models > (self.folds or FOLDS):
+            raise InputError(
+                f"forensics.models must be at most forensics.folds ({self.folds or FOLDS}), "
+                f"got {self.models}"
+            )
         if self.space != "default" and (not isinstance(self.space, dict) or not self.space):
             raise InputError(
                 f'forensics.space must be "default" or ranges by parameter, such as '

@@ -205,8 +205,8 @@ def _warnings(
         )
     elif not joint.validation.cameras and not joint.evaluations:
         yield (
-            "no settings of several parameters together are signed: no images could be set apart to "
-            f"build a box with; give at least 5 {unit} of classes with 2 or more"
+            "no settings of several parameters together are signed: no images could be set apart "
+            f"to build a box with; give at least 5 {unit} of classes with 2 or more"
         )
     elif not joint.validation.cameras:
         yield (

@@ -31,7 +31,7 @@ def compare(runs: Sequence[str | Path], out: str | Path | None = None) -> Path:
         raise InputError(f"a comparison takes 2 to {len(_LETTERS)} runs, got {len(runs)}")
     out = Path(out or runs[-1])
     files.check_no_links(out)
-    ours = any((out / name).is_file() for name in ("spec.yaml", _PAGE))
+    ours = any((out / name).is_file() for name in ("spec.yaml", "summary.json", _PAGE))
     if not ours and out.is_dir() and any(out.iterdir()):
         raise InputError(
             f"{out} is not empty, and holds neither a run nor a comparison of rawdrift; choose a "
