@@ -310,7 +310,7 @@ def test_what_was_trained_is_exported_and_answers_as_the_run_did(tmp_path, capsy
     shutil.rmtree(run / "networks")
     assert main(["export", str(run), "learned-1-fold1", *options, str(other)]) == 2
     assert "save_networks" in capsys.readouterr().err
-    assert main(["export", str(tmp_path), "learned-1-fold1", *options, str(path)]) == 2
+    assert main(["export", str(tmp_path), "learned-1-fold1", *options, str(other)]) == 2
     assert "is not a run folder: it has no spec.yaml" in capsys.readouterr().err
 
 

@@ -103,7 +103,8 @@ def test_a_hue_that_the_color_matrix_folds(tmp_path):
         assert np.linalg.norm(unfolded) > 0.1
         same = {k: v for k, v in isp.final.items() if k != "color_correction.matrix"}
         assert same == {k: isp.initial[k] for k in same}
-    assert [d.is_difference for d in result.differences] == [True, True]
+    assert [d.value for d in result.differences] == [-0.5, -0.5]
+    assert all(d.p < 0.05 for d in result.differences)
 
 
 def test_dark_tones_that_gamma_crushes(tmp_path):

@@ -336,7 +336,9 @@ def test_failed_units_are_named_at_the_top(a_run):
 def test_warnings_only_where_they_are_due(a_run):
     assert "Only" not in told(a_run).replace("Only you know", "")
     change(a_run, folds=2)
-    change_data(a_run, majority=Majority("a", 0.95), images=50, tested=50, groups=4)
+    (split, *_) = load_result(a_run).data.splits
+    splits = [replace(split, test=25)] * 2
+    change_data(a_run, majority=Majority("a", 0.95), splits=splits, groups=4)
     text = told(a_run)
     for warning in ("Only 2 folds.", "Only 50 images.", "Only 4 groups.", "No better than guess"):
         assert warning in text

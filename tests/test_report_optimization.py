@@ -527,7 +527,8 @@ def test_failed_units_and_a_setting_that_is_another_are_told(tmp_path):
 def test_caveats(tmp_path):
     few = invented(tmp_path, folds=2)
     majority = results.Majority("BAS", 0.65)
-    few = change(few, data=change(few.data, images=90, tested=90, groups=4, majority=majority))
+    splits = [change(few.data.splits[0], test=45)] * 2
+    few = change(few, data=change(few.data, splits=splits, groups=4, majority=majority))
     shown = text(tmp_path, few)
     for caveat in (
         "Only 2 folds.", "Only 90 images.", "Only 4 groups.", "Only 3 epochs.",

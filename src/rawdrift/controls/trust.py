@@ -231,6 +231,8 @@ def _of_guesses(material: Material, matched: Mapping[str, Matched]) -> Iterator[
 
 def _guess(material: Material, one: Matched) -> str | None:
     """Say why answers may be guesses; None if they are not, or if it can't be said."""
+    from scipy.special import stdtrit  # not for commands that compute nothing
+
     metric, measure = next(iter(material.targets.measures.items()))
     name = style.metric(metric, inside=True)
     if material.targets.of_classes:
@@ -252,14 +254,12 @@ def _guess(material: Material, one: Matched) -> str | None:
         return None
     best = int(np.nanargmax(values.values[1:])) + 1
     value, guess = float(values.values[0]), float(values.values[best])
-    gain = (values[:1] - values[best : best + 1])[0].interval(0.9)
-    clusters = _clusters(material, one.images)
-    each = [
-        measure.of(np.stack([part[clusters == c].sum(0) for c in np.unique(clusters)]))
-        for part in (features[0], features[best])
-    ]
-    many = len(each[0]) >= _FEW_GROUPS
-    is_better = (gain.low or 0) > 0 or sanity.p_of_signs(*each) < sanity.CERTAIN
+    # Not the interval of a claim, which allows for images that no one has seen.
+    gain = values[:1] - values[best : best + 1]
+    clusters = gain.influence.shape[-1]
+    error = float(np.sqrt((gain.influence**2).sum() * clusters / max(clusters - 1, 1)))
+    is_better = value - guess > error * stdtrit(clusters - 1, 1 - sanity.CERTAIN)
+    many = clusters >= _FEW_GROUPS
     if value > guess and (not many or is_better):
         return None
     return f"The {name} is {value:.3f}; a mask that ignores the image gets {guess:.3f}."

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from rawdrift.statistics.basics import Interval
 
 Counts = NDArray[np.int64]
-Values = NDArray[np.float64]
 
 CERTAIN = 0.05
 """The p-value below which answers are better than guesses."""
@@ -54,18 +53,6 @@ def p_guessing(counts: Counts, size: float = 1.0, seed: int = 0) -> float:
     any order. For an answer that is always the same that is certain.
     """
     return _p_of_hits(counts, np.arange(len(counts)), np.ones(len(counts)), size, seed)
-
-
-def p_of_signs(first: Values, second: Values) -> float:
-    """Test whether values (N,) are larger than others in more than half of the pairs that differ:
-    the p-value, by the exact sign test. Pairs with NaN don't count.
-    """
-    from scipy.stats import binomtest  # not for commands that compute nothing
-
-    larger, smaller = int((first > second).sum()), int((first < second).sum())
-    return (
-        float(binomtest(larger, larger + smaller, alternative="greater").pvalue) if larger else 1.0
-    )
 
 
 def better_order(counts: Counts, size: float = 1.0, seed: int = 0) -> tuple[int, ...] | None:
