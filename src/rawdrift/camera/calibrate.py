@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rawdrift.camera.camera import Camera, Noise
 from rawdrift.camera.photon_transfer import Fit, Level, fit, measure
 from rawdrift.camera.shot import read
-from rawdrift.cfa import SITES
+from rawdrift.cfa import layout
 from rawdrift.checks import InputError
 
 LINEAR = 0.7  # of the way from black to saturation: EMVA 1288 fits the gain up to there
@@ -27,7 +27,7 @@ class Calibration:
 
     errors: standard errors of gain (DN/e-) and read_noise (e-). black_error: standard error of each
         black level, in DN.
-    dark, flats: the measured levels. used: for each of `flats`, the sites (4,) that were fitted.
+    dark, flats: the measured levels. used: for each of `flats`, the sites that were fitted.
     notes: what the user should check.
     """
 
@@ -44,7 +44,7 @@ class Calibration:
         levels = [level * (2**self.camera.bit_depth - 1) for level in self.camera.black_level]
         lines = [
             f"black level, {site}: {_with_error(level, self.black_error)} DN"
-            for site, level in zip(SITES, levels, strict=True)
+            for site, level in zip(layout(self.camera.cfa).sites, levels, strict=True)
         ]
         for name, unit in (("gain", "DN/e-"), ("read_noise", "e- rms")):
             value, error = getattr(self.camera.noise, name), getattr(self.errors, name)
@@ -189,7 +189,7 @@ def _usable(
     notes = []
     for (one, other), level, mask in zip(pairs, levels, used, strict=True):
         if not mask.all():
-            left_out = ", ".join(np.array(SITES)[~mask])
+            left_out = ", ".join(np.array(layout(camera.cfa).sites)[~mask])
             where = f" at: {left_out}" if mask.any() else ""
             saturated = np.isfinite(level.top).any()
             cause = "saturated" if saturated else f"above {LINEAR:.0%} of saturation"

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
@@ -12,7 +12,7 @@ import tomli_w
 
 from rawdrift import files
 from rawdrift.camera.optional import OPTIONAL, Matrix
-from rawdrift.cfa import PATTERNS, Pattern
+from rawdrift.cfa import Pattern, layout, pattern
 from rawdrift.checks import InputError, choose, is_number, numbers, positive
 from rawdrift.text import Shown, brief
 
@@ -64,8 +64,10 @@ class Camera(Shown):
     """A camera's calibration. Raw values x = DN / (2**bit_depth - 1) are in [0, 1], full scale 1.
 
     name: of the camera, any text.
-    cfa: Bayer pattern of the first 2x2 pixels.
-    black_level: of R, G in red rows, G in blue rows, B; in units of full scale.
+    cfa: pattern of the first pixels: a Bayer one, "MONO", "XTRANS", or the rows of a cell that
+        repeats, see `rawdrift.cfa`.
+    black_level: of R, G in red rows, G in blue rows, B, or of the sites of another pattern; one
+        number serves all; in units of full scale.
     white_level: saturation in units of full scale. With it, black level correction rescales to
         (x - black) / (white - black); with None, it only subtracts (eq. 15).
     white_balance: gain of red, green, blue (eq. 18).
@@ -76,7 +78,7 @@ class Camera(Shown):
     provenance: where the numbers come from.
     linearization: points (input, output) of the sensor's coding, in units of full scale.
     defective_pixels: (row, column) of each, from 0.
-    shading: maps of gains, (4, M, N) as the black level, over the whole frame.
+    shading: maps of gains, (4, M, N) by site as the black level, over the whole frame.
     radial_shading: coefficients of r**2, r**4, ... of the gain toward the corners.
     saturation, hue: of the view; a factor, and an angle in degrees.
     tone_curve: points (input, output), in place of gamma.
@@ -108,8 +110,8 @@ class Camera(Shown):
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise InputError(f"camera name must be a text, got {self.name!r}")
-        choose("cfa pattern", self.cfa, PATTERNS)
-        black = numbers("black_level", self.black_level, 4)
+        object.__setattr__(self, "cfa", pattern(self.cfa))
+        black = _levels(self.black_level, layout(self.cfa).sites)
         if not all(0 <= level < 1 for level in black):
             raise InputError(
                 f"black_level must be in units of full scale, 0 to below 1, got {list(black)}; "
@@ -137,6 +139,11 @@ class Camera(Shown):
         for name, check in OPTIONAL.items():
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, check(name, value))
+        sites = layout(self.cfa).sites
+        if self.shading is not None and len(self.shading) != len(sites):
+            raise InputError(
+                f"shading must be {len(sites)} maps, of {', '.join(sites)}, got {len(self.shading)}"
+            )
         # Lists are welcome, but are stored as tuples, which can't be changed.
         object.__setattr__(self, "black_level", black)
         object.__setattr__(self, "white_balance", numbers("white_balance", self.white_balance, 3))
@@ -232,6 +239,19 @@ class Camera(Shown):
             return _build(cls, table, "camera field")
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
+
+
+def _levels(value: object, sites: Sequence[str]) -> tuple[float, ...]:
+    """Return the black levels of all sites. One number, or the same for four, serves all."""
+    levels = [value] if is_number(value) else value
+    if isinstance(levels, (list, tuple)) and len(levels) in (1, 4) and len({*levels}) == 1:
+        levels = [levels[0]] * len(sites)
+    if isinstance(levels, (list, tuple)) and len(levels) != len(sites):
+        raise InputError(
+            f"black_level must be {len(sites)} finite numbers, of {', '.join(sites)}, or one for "
+            f"all, got {value!r}"
+        )
+    return numbers("black_level", levels, len(sites))
 
 
 def check_camera(camera: object) -> None:

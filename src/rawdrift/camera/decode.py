@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rawdrift import cfa as arrays
 from rawdrift.camera import dng, pixels, tiff
 from rawdrift.camera.tiff import Page, Tiff
-from rawdrift.cfa import PATTERNS, Pattern, offsets
+from rawdrift.cfa import MONO, Pattern, layout
 from rawdrift.checks import InputError
 
 MIN_SIZE = 2  # one cell of the color filter array
@@ -150,7 +151,8 @@ def _dng(path: Path, page: Page) -> Decoded:
         levels = dng.levels(page, values, linear=not page.decodable)
         colors = dng.planes(page)
         metadata = _metadata(path, raw, colors, levels.cfa, levels.black, levels.white)
-    green = (levels.black[1] + levels.black[2]) / 2
+    black = levels.black
+    green = (black[1] + black[2]) / 2 if len(black) == 4 else black[len(black) // 2]
     metadata["noise"] = dng.noise_profile(page, green, levels.white)
     return Decoded(levels.mosaic, 16, levels.cfa, metadata, levels.notes)
 
@@ -160,17 +162,27 @@ def _libraw(path: Path) -> Decoded:
 
     with _libraw_quiet(), rawpy.imread(str(path)) as raw:
         if raw.raw_type != rawpy.RawType.Flat or raw.raw_image.ndim != 2:
-            raise InputError(f"{path} is {raw.raw_type.name} raw, expected a Bayer mosaic")
-        # The place of LibRaw's four colors, without the margins.
-        sites = raw.raw_colors_visible[:2, :2].copy()
-        pattern = "".join(raw.color_desc.decode()[color] for color in sites.ravel())
-        if raw.raw_pattern is None or raw.raw_pattern.shape != (2, 2) or pattern not in PATTERNS:
-            raise InputError(
-                f"{path} has the color filter array {pattern}, expected a Bayer mosaic"
-            )
+            raise InputError(f"{path} is {raw.raw_type.name} raw, expected a mosaic")
+        colors, names = [0, 1, 2], raw.color_desc.decode()
+        pattern = MONO
+        levels = raw.black_level_per_channel
+        if raw.num_colors == 1:
+            black: tuple[float, ...] = (float(levels[0]),)
+        else:
+            # The place of LibRaw's four colors, without the margins.
+            height, width = (2, 2) if raw.raw_pattern is None else raw.raw_pattern.shape
+            sites = raw.raw_colors_visible[:height, :width].copy()
+            try:
+                pattern = arrays.pattern(["".join(names[color] for color in row) for row in sites])
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from None
+            _, _, of, planes, places = layout(pattern)
+            lowest = [np.inf] * len(of)
+            for site, row, column, _ in places:
+                lowest[site] = min(lowest[site], float(levels[sites[row, column]]))
+            black = tuple(lowest)
+            colors = [names.index(color) for color in planes]
         mosaic = raw.raw_image_visible.copy()
-        black = tuple(float(raw.black_level_per_channel[sites[at]]) for at in offsets(pattern))
-        colors = [raw.color_desc.decode().index(color) for color in "RGB"]
         metadata = _metadata(path, raw, colors, pattern, black, raw.white_level)
         return Decoded(mosaic, 16, pattern, metadata)
 
@@ -203,8 +215,9 @@ def _metadata(
     """
     full_scale = 2**16 - 1
     gains = np.asarray(raw.camera_whitebalance, float)[colors]
-    as_shot = bool(np.isfinite(gains).all() and (gains > 0).all())
-    matrix = _color_matrix(raw, colors)
+    of_rgb = layout(pattern).planes == ("R", "G", "B")
+    as_shot = of_rgb and bool(np.isfinite(gains).all() and (gains > 0).all())
+    matrix = _color_matrix(raw, colors) if of_rgb else None
     calibrated = matrix is not None
     matrix = np.eye(3) if matrix is None else matrix
     provenance = f"metadata of {path.name}"

@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rawdrift import cfa as arrays
 from rawdrift.camera.tiff import BITS, CFA, CFA_DIM, Page
-from rawdrift.cfa import PATTERNS, Pattern, offsets
+from rawdrift.cfa import MONO, Pattern, layout, sampled
 from rawdrift.checks import InputError
 
 VERSION = 50706
 _PLANES = 50710
 _TABLE, _BLACK_DIM, _BLACK, _BLACK_COLUMNS, _BLACK_ROWS = 50712, 50713, 50714, 50715, 50716
 _WHITE, _ACTIVE, _OPCODES, _NOISE = 50717, 50829, (51008, 51009), 51041
+_SAMPLES, _LINEAR = 277, "LINEAR_RAW"
 _OPCODE_NAMES = {
     3: "FixVignetteRadial", 4: "FixBadPixelsConstant", 5: "FixBadPixelsList", 6: "TrimBounds",
     7: "MapTable", 8: "MapPolynomial", 9: "GainMap", 10: "DeltaPerRow", 11: "DeltaPerColumn",
@@ -51,29 +53,34 @@ class Levels(NamedTuple):
 def pattern(page: Page) -> Pattern | None:
     """Return the color filter array that a page states, None if it states none.
 
-    Raises InputError for one that is no Bayer pattern.
+    Raises InputError for one that is of no known kind.
     """
+    if page.photometric == _LINEAR:
+        return MONO
     cell = bytes(int(value) & 255 for value in page.values(CFA))
     letters = "".join("RGBCMYW"[color] if color < 7 else "?" for color in cell)
     dim = page.values(CFA_DIM)
     if not letters and not dim:
         return None
-    if dim != (2, 2) or letters not in PATTERNS:
-        size = "x".join(map(str, dim)) or "unknown size"
-        raise InputError(
-            f"{page.file.name} has the color filter array {letters} of {size}, expected a Bayer "
-            f"mosaic of 2x2"
-        )
-    return next(known for known in PATTERNS if known == letters)
+    size = "x".join(map(str, dim)) or "unknown size"
+    what = f"color filter array of {page.file.name}, {letters} of {size},"
+    if len(dim) != 2 or dim[0] * dim[1] != len(letters):
+        raise InputError(f"the {what} is impossible; expected as many colors as pixels of its cell")
+    height, width = map(int, dim)
+    try:
+        return arrays.pattern([letters[row * width : (row + 1) * width] for row in range(height)])
+    except InputError as error:
+        raise InputError(f"the {what} is of no known kind: {error}") from None
 
 
 def check(page: Page) -> None:
     """Raise InputError unless a page of a DNG holds a mosaic that can be read as it is meant."""
     name = page.file.name
-    if page.photometric != "CFA":
+    is_gray = page.photometric == _LINEAR and page.value(_SAMPLES, 1) == 1 and not page.values(CFA)
+    if page.photometric != "CFA" and not is_gray:
         raise InputError(
-            f"{name} holds {page.photometric} values, expected a Bayer mosaic (CFA): a developed "
-            f"picture is not raw"
+            f"{name} holds {page.photometric} values, expected a mosaic (CFA), or one raw value a "
+            f"pixel (LinearRaw of 1 sample): a developed picture is not raw"
         )
     if page.value(BITS, 1) < 8 or page.value(BITS, 1) > 16 or page.value(339, 1) != 1:
         raise InputError(f"{name} holds no whole numbers of 8 to 16 bits, which are expected")
@@ -135,12 +142,12 @@ def _black(
     level = np.tile(cell.reshape(rows, columns).astype(np.float32), repeats)[:height, :width]
     level += across.astype(np.float32)
     level += down.astype(np.float32)[:, None]
-    sites = []
-    for row, column in offsets(cfa):
-        of_site = level[row::2, column::2]
-        sites.append(float(of_site.min()))
-        of_site -= sites[-1]
-    return tuple(sites), level if level.max() > 0 else None
+    lowest = [np.inf] * len(layout(cfa).sites)
+    for site, pixels in sampled(level, cfa):
+        lowest[site] = min(lowest[site], float(pixels.min()))
+    for site, pixels in sampled(level, cfa):
+        pixels -= lowest[site]
+    return tuple(lowest), level if level.max() > 0 else None
 
 
 def _opcodes(page: Page) -> list[str]:

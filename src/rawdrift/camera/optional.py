@@ -40,15 +40,15 @@ def pixels(name: str, value: object) -> tuple[tuple[int, int], ...]:
 
 
 def _maps(name: str, value: object) -> tuple[Matrix, ...]:
-    """Check gains at points of the frame, of the four sites: (4, M, N)."""
+    """Check gains at points of the frame, of each site: (sites, M, N), usually 4."""
     maps = tuple(_rows(name, site) for site in _sequence(name, value))
     lengths = {len(row) for site in maps for row in site} | {len(site) for site in maps}
     sizes = {(len(site), len(row)) for site in maps for row in site}
     gains = [gain for site in maps for row in site for gain in row]
-    if len(maps) != 4 or len(sizes) != 1 or min(lengths) < 2 or min(gains) <= 0:
+    if not maps or len(sizes) != 1 or min(lengths) < 2 or min(gains) <= 0:
         raise InputError(
-            f"{name} must be 4 maps of gains above 0, of R, G in red rows, G in blue rows and B, "
-            f"all of the same 2 rows of 2 gains or more"
+            f"{name} must be a map of gains above 0 for each site, 4 maps of a Bayer pattern for "
+            f"R, G in red rows, G in blue rows and B, all of the same 2 rows of 2 gains or more"
         )
     return maps
 

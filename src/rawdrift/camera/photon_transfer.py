@@ -1,6 +1,6 @@
 """Photon transfer (EMVA 1288 release 4.0, section 6): noise against signal gives a sensor's gain.
 
-All numbers of a site come in the order R, G in red rows, G in blue rows, B.
+All numbers come by the sites of the pattern: R, G in red rows, G in blue rows, B of Bayer's.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rawdrift.cfa import Pattern, offsets
+from rawdrift.cfa import Pattern, layout, sampled
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Level:
-    """Statistics of two or more frames of one exposure, for each of the four sites (4,).
+    """Statistics of two or more frames of one exposure, by site, (4,) of a Bayer
+    pattern.
 
     mean: DN. mean_error: its standard error. variance: of a pixel in time, DN**2. freedom: degrees
     of freedom of the variance. low, top: DN at which values are cut off, -inf and inf if they are
@@ -54,10 +55,11 @@ def measure(frames: Iterable[NDArray[Any]], cfa: Pattern, step: int) -> Level:
     subtracted, so that neither the pattern of the pixels nor a flickering lamp counts. For two
     frames it is EMVA's mean((a - b)**2) / 2 - (mean(a) - mean(b))**2 / 2.
     """
-    sums: list[Floats | float] = [0.0] * 4
-    squares, means, lows, tops = np.zeros(4), [], [], []
+    count = len(layout(cfa).sites)
+    sums: list[Floats | float] = [0.0] * count
+    squares, means, lows, tops = np.zeros(count), [], [], []
     for frame in frames:
-        samples = [frame[row::2, column::2] for row, column in offsets(cfa)]
+        samples = _by_site(frame, cfa)
         means.append([site.mean(dtype=np.float64) for site in samples])
         lows.append([_cut(site, site.min(), step) for site in samples])
         tops.append([_cut(site, site.max(), -step) for site in samples])
@@ -81,6 +83,21 @@ def measure(frames: Iterable[NDArray[Any]], cfa: Pattern, step: int) -> Level:
     )
 
 
+def _by_site(frame: NDArray[Any], cfa: Pattern) -> list[NDArray[Any]]:
+    """Return the pixels of each site of a frame, as rows. Sites with several pixels in a cell are
+    taken from whole cells."""
+    height, width, names, _, places = layout(cfa)
+    if len(places) > len(names):
+        rows, columns = (
+            n // size * size for n, size in zip(frame.shape, (height, width), strict=True)
+        )
+        frame = frame[:rows, :columns]
+    parts: list[list[NDArray[Any]]] = [[] for _ in names]
+    for site, pixels in sampled(frame, cfa):
+        parts[site].append(pixels)
+    return [part[0] if len(part) == 1 else np.concatenate(part, axis=1) for part in parts]
+
+
 def _cut(site: NDArray[Any], last: Any, inward: int) -> float:
     """Return the extreme value `last` of a site's pixels if values are cut off there, else NaN.
 
@@ -99,12 +116,15 @@ def fit(dark: Level, flats: Sequence[Level], used: Sequence[NDArray[np.bool_]], 
     sigma**2 is taken from the line (iteratively), since weights from the estimates themselves would
     favor low ones. Standard errors are widened by the scatter if it is above 1.
     """
-    signal = np.concatenate([np.zeros(4), *(f.mean - dark.mean for f in flats)])
+    sites = len(dark.mean)
+    signal = np.concatenate([np.zeros(sites), *(f.mean - dark.mean for f in flats)])
     variance = np.concatenate([level.variance for level in (dark, *flats)])
     freedom = np.concatenate([level.freedom for level in (dark, *flats)])
-    error = np.concatenate([np.zeros(4), *(np.hypot(f.mean_error, dark.mean_error) for f in flats)])
-    sites = np.concatenate([np.ones(4, bool), *used])
-    signal, variance, freedom, error = (a[sites] for a in (signal, variance, freedom, error))
+    error = np.concatenate(
+        [np.zeros(sites), *(np.hypot(f.mean_error, dark.mean_error) for f in flats)]
+    )
+    taken = np.concatenate([np.ones(sites, bool), *used])
+    signal, variance, freedom, error = (a[taken] for a in (signal, variance, freedom, error))
 
     design = np.stack([np.ones_like(signal), signal], axis=1)
     # The iteration starts from the outermost points.

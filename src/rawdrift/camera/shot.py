@@ -82,6 +82,8 @@ def _differs(camera: Camera, name: str, value: Any, apart: float) -> bool:
         return bool(own != value)
     if own is None or value is None:  # without a white level, nothing is rescaled: no contradiction
         return False
+    if name == "black_level" and len(own) != len(value):  # of another pattern
+        return True
     pairs = zip(own, value, strict=True) if name == "black_level" else [(own, value)]
     return any(abs(a - b) > apart for a, b in pairs)
 

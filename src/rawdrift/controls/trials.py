@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from rawdrift import progress
 from rawdrift.camera.read import to_unit
-from rawdrift.cfa import PATTERNS, Pattern
+from rawdrift.cfa import Pattern, is_bayer
 from rawdrift.controls.material import Material
 from rawdrift.data.plausible import unused_bits
 from rawdrift.models import networks
@@ -181,10 +181,12 @@ def _equal(one: Normalize, other: Normalize) -> bool:
 
 
 def _shifts(cfa: Pattern) -> Iterator[tuple[Pattern, tuple[int, int]]]:
-    """Yield the other patterns, and by how much their mosaics are moved to have this one."""
+    """Yield the other Bayer patterns, and by how much their mosaics are moved to have this one."""
+    if not is_bayer(cfa):
+        return
     for row, column in ((0, 1), (1, 0), (1, 1)):
         cell = "".join(cfa[2 * ((i + row) % 2) + (j + column) % 2] for i in (0, 1) for j in (0, 1))
-        yield next(pattern for pattern in PATTERNS if pattern == cell), (row, column)
+        yield cell, (row, column)
 
 
 def _shifted(shift: tuple[int, int]) -> Callable[[Tensor], Tensor]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rawdrift import isp, progress
 from rawdrift.camera.camera import Camera
-from rawdrift.cfa import offsets
+from rawdrift.cfa import sampled
 from rawdrift.checks import Failures, InputError, grouped
 from rawdrift.data.bits import BitsInUse
 from rawdrift.data.duplicates import Duplicates
@@ -169,8 +169,8 @@ def clipped(mosaic: NDArray[Any], camera: Camera) -> tuple[float, float]:
     highest = round((camera.white_level or 1.0) * (2**camera.bit_depth - 1)) // step * step
     white = highest / (2**camera.bit_depth - 1) * full - room
     low = sum(
-        int(np.count_nonzero(mosaic[row::2, column::2] <= level * full + room))
-        for (row, column), level in zip(offsets(camera.cfa), camera.black_level, strict=True)
+        int(np.count_nonzero(pixels <= camera.black_level[site] * full + room))
+        for site, pixels in sampled(mosaic, camera.cfa)
     )
     return np.count_nonzero(mosaic >= white) / mosaic.size, low / mosaic.size
 

@@ -1,4 +1,4 @@
-"""Crop, flip and turn raw mosaics, keeping track of their Bayer pattern.
+"""Crop, flip and turn raw mosaics, keeping track of their color filter array.
 
 Every function takes a mosaic (..., H, W) of any type with its pattern, and returns a mosaic with
 its new pattern, so that developing commutes with the operation. If all images must have one
@@ -7,18 +7,19 @@ pattern, as in a batch, `keep_phase=True` gives the nearest mosaic that keeps it
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple, cast
+from itertools import product
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from rawdrift.camera.camera import Camera
-from rawdrift.cfa import PATTERNS, Pattern
-from rawdrift.checks import InputError, choose
+from rawdrift.cfa import MONO, SITES, Pattern, layout, pattern
+from rawdrift.checks import InputError
 
 
 class Mosaic(NamedTuple):
-    """A mosaic (..., H, W), and the Bayer pattern of its first 2x2 pixels."""
+    """A mosaic (..., H, W), and the color filter array that begins at its first pixel."""
 
     mosaic: Tensor
     cfa: Pattern
@@ -35,11 +36,12 @@ def crop(
 ) -> Mosaic:
     """Return the pixels [top, top + height) x [left, left + width).
 
-    keep_phase: move odd offsets up or left by one pixel; the size stays.
+    keep_phase: move up or left to where a cell begins, with Bayer by at most one pixel; the size
+        stays.
     """
-    _check(mosaic, cfa)
+    cell = _cell(mosaic, cfa)
     if keep_phase:
-        top, left = top - top % 2, left - left % 2
+        top, left = top - top % len(cell), left - left % len(cell[0])
     rows, columns = mosaic.shape[-2:]
     if not (0 <= top <= top + height <= rows and 0 <= left <= left + width <= columns):
         raise InputError(
@@ -49,11 +51,8 @@ def crop(
     if min(height, width) < 2:
         raise InputError(f"a crop must have at least 2x2 pixels, got {height}x{width}")
 
-    def cut(x: Tensor) -> Tensor:
-        return x[..., top : top + height, left : left + width]
-
-    # Two rows and columns of the pattern, from the parity of the offsets on.
-    return Mosaic(cut(mosaic), _pattern(_cells(cfa, 4, 4)[top % 2 :, left % 2 :]))
+    part = mosaic[..., top : top + height, left : left + width]
+    return Mosaic(part, _pattern(cell.roll((-top, -left), (0, 1))))
 
 
 def flip(
@@ -65,8 +64,9 @@ def flip(
 ) -> Mosaic:
     """Mirror left to right, upside down, or both.
 
-    keep_phase: with an even width (height) the pattern would change; the flipped mosaic then moves
-    by one pixel to the left (up), and its last column (row) is filled by mirror extension.
+    keep_phase: where the pattern would change, as Bayer's with an even width (height), the flipped
+    mosaic moves to the left (up) until it does not, Bayer by one pixel, and its last columns
+    (rows) are filled by mirror extension.
     """
     axes = [axis for axis, wanted in ((-1, horizontal), (-2, vertical)) if wanted]
     return _turned(mosaic, cfa, lambda x: x.flip(axes), keep_phase)
@@ -79,54 +79,63 @@ def rot90(mosaic: Tensor, cfa: Pattern, k: int = 1, keep_phase: bool = False) ->
     result with `turned(camera, cfa, k)`, which swaps their black levels too.
 
     keep_phase: as in `flip`. It does not swap those black levels, so it is for cameras whose two
-    greens are alike.
+    greens are alike. Raises InputError for a pattern that a turn changes into no part of itself.
     """
     return _turned(mosaic, cfa, lambda x: torch.rot90(x, k, (-2, -1)), keep_phase)
 
 
 def turned(camera: Camera, cfa: Pattern, k: int = 0) -> Camera:
     """Return the camera of a mosaic that has the pattern `cfa` after `k` quarter turns."""
-    red, of_red_rows, of_blue_rows, blue = camera.black_level
-    greens = (of_blue_rows, of_red_rows) if k % 2 else (of_red_rows, of_blue_rows)
-    return replace(camera, cfa=cfa, black_level=(red, *greens, blue))
+    levels = camera.black_level
+    if len(levels) == len(SITES) and k % 2:
+        levels = (levels[0], levels[2], levels[1], levels[3])
+    return replace(camera, cfa=cfa, black_level=levels)
 
 
 def _turned(
     mosaic: Tensor, cfa: Pattern, turn: Callable[[Tensor], Tensor], keep_phase: bool
 ) -> Mosaic:
-    _check(mosaic, cfa)
+    cell = _cell(mosaic, cfa)
     result = turn(mosaic)
-    height, width = mosaic.shape[-2:]
-    # A small mosaic of the same parities, with the pattern's own letters as its pixels.
-    pattern = _pattern(turn(_cells(cfa, 2 + height % 2, 2 + width % 2)))
-    if not keep_phase or pattern == cfa:
-        return Mosaic(result, pattern)
-    # Each of the four patterns is another one, moved by a row, a column, or both.
-    cells = _cells(pattern, 4, 4)
-    moves = ((0, 1), (1, 0), (1, 1))
-    down, right = next(move for move in moves if _pattern(cells[move[0] :, move[1] :]) == cfa)
-    result = _moved(result, -2) if down else result
-    return Mosaic(_moved(result, -1) if right else result, cfa)
+    # A small mosaic that ends within its last cell as the large one does.
+    rows, columns = (
+        size + length % size for size, length in zip(cell.shape, mosaic.shape[-2:], strict=True)
+    )
+    height, width = turn(cell).shape
+    other = turn(cell.tile(2, 2)[:rows, :columns])[:height, :width]
+    if not keep_phase or _pattern(other) == cfa:
+        return Mosaic(result, _pattern(other))
+    for down, right in sorted(product(range(height), range(width)), key=sum):
+        if _pattern(other.roll((-down, -right), (0, 1))) == cfa:
+            return Mosaic(_moved(_moved(result, -2, down), -1, right), cfa)
+    raise InputError(
+        f"turned or flipped mosaics of {cfa} hold no part of that pattern; leave out keep_phase"
+    )
 
 
-def _moved(x: Tensor, axis: int) -> Tensor:
-    """Drop the first row or column, and mirror at the last one without repeating it."""
+def _moved(x: Tensor, axis: int, by: int) -> Tensor:
+    """Drop the first rows or columns, and mirror at the last one without repeating it."""
     size = x.shape[axis]
-    return torch.cat([x.narrow(axis, 1, size - 1), x.narrow(axis, size - 2, 1)], dim=axis)
+    mirrored = x.narrow(axis, size - 1 - by, by).flip(axis)
+    return torch.cat([x.narrow(axis, by, size - by), mirrored], dim=axis)
 
 
-def _cells(cfa: Pattern, height: int, width: int) -> Tensor:
-    """Return the letter of each pixel, as codes (height, width)."""
-    codes = torch.tensor([ord(letter) for letter in cfa]).view(2, 2)
-    return codes.tile(2, 2)[:height, :width]
+def _cell(mosaic: Tensor, cfa: Pattern) -> Tensor:
+    """Return the cell of a pattern, as codes of its letters (height, width)."""
+    height, width, _, _, places = layout(pattern(cfa))
+    least = max(2, height), max(2, width)
+    if mosaic.ndim < 2 or mosaic.shape[-2] < least[0] or mosaic.shape[-1] < least[1]:
+        raise InputError(
+            f"a mosaic must be at least {least[0]}x{least[1]} pixels, got shape "
+            f"{tuple(mosaic.shape)}"
+        )
+    cell = torch.empty(height, width, dtype=torch.long)
+    for place in places:
+        cell[place.row, place.column] = ord(place.color)
+    return cell
 
 
-def _pattern(cells: Tensor) -> Pattern:
-    letters = "".join(map(chr, cells[:2, :2].flatten().tolist()))
-    return cast(Pattern, choose("cfa pattern", letters, PATTERNS))
-
-
-def _check(mosaic: Tensor, cfa: Pattern) -> None:
-    choose("cfa pattern", cfa, PATTERNS)
-    if mosaic.ndim < 2 or min(mosaic.shape[-2:]) < 2:
-        raise InputError(f"a mosaic must be at least 2x2 pixels, got shape {tuple(mosaic.shape)}")
+def _pattern(cell: Tensor) -> Pattern:
+    if cell.numel() == 1:
+        return MONO
+    return pattern(["".join(map(chr, row)) for row in cell.tolist()])

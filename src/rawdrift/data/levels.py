@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rawdrift.camera.camera import Camera
-from rawdrift.cfa import SITES, offsets
+from rawdrift.cfa import is_bayer, layout, sampled
 from rawdrift.data.plausible import COMPARED, differences, unlike_greens
 
 _SAMPLE = 4096  # values of each site that are kept of an image
@@ -23,11 +23,12 @@ class Levels:
         self.camera = camera
         self._least, self._most, self._count = np.inf, -np.inf, 0
         self._is_float = False
-        self._sums = np.zeros(4)
-        self._below = np.zeros(4)
+        self.sites = layout(camera.cfa).sites
+        self._sums = np.zeros(len(self.sites))
+        self._below = np.zeros(len(self.sites))
         self._above = 0
-        self._numbers = np.zeros(4)
-        self._samples: list[list[NDArray[Any]]] = [[], [], [], []]
+        self._numbers = np.zeros(len(self.sites))
+        self._samples: list[list[NDArray[Any]]] = [[] for _ in self.sites]
         self._greens: list[tuple[float, float]] = []
 
     @property
@@ -44,8 +45,7 @@ class Levels:
         if camera.white_level is not None:
             room = 0.5 / (2**camera.bit_depth - 1) * self.full
             self._above += int(np.count_nonzero(mosaic > camera.white_level * self.full + room))
-        for site, (row, column) in enumerate(offsets(camera.cfa)):
-            values = mosaic[row::2, column::2]
+        for site, values in sampled(mosaic, camera.cfa):
             self._sums[site] += values.sum(dtype=np.float64)
             self._numbers[site] += values.size
             black = camera.black_level[site] * self.full
@@ -53,14 +53,14 @@ class Levels:
             if self._count < _IMAGES:
                 flat = values.ravel()
                 self._samples[site].append(flat[:: max(1, len(flat) // _SAMPLE)].copy())
-        if self._count < COMPARED:
+        if self._count < COMPARED and is_bayer(camera.cfa):
             self._greens.append(differences(mosaic, camera))
         self._count += 1
 
     def found(self) -> dict[str, Any]:
         """Return the levels as JSON can hold them; see `describe`."""
         sites = []
-        for site, name in enumerate(SITES):
+        for site, name in enumerate(self.sites):
             low, middle, high = np.percentile(
                 np.concatenate(self._samples[site]), [_LOW, 50, _HIGH]
             ).tolist()
@@ -93,8 +93,9 @@ class Levels:
         shares = self._below / self._numbers
         if (worst := int(shares.argmax())) >= 0 and shares[worst] > _BELOW:
             found.append(
-                f"{shares[worst]:.0%} of the values of {SITES[worst]} lie below its black level of "
-                f"{camera.black_level[worst] * self.full:.4g}; check black_level and bit_depth"
+                f"{shares[worst]:.0%} of the values of {self.sites[worst]} lie below its black "
+                f"level of {camera.black_level[worst] * self.full:.4g}; check black_level and "
+                f"bit_depth"
             )
         if camera.white_level is not None and self._above > _ABOVE * self._numbers.sum():
             found.append(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rawdrift.camera.camera import Camera
-from rawdrift.cfa import offsets
+from rawdrift.cfa import sampled
 
 Array = NDArray[Any]
 
@@ -38,12 +38,13 @@ class NoiseEstimate:
 class NoiseCurve:
     """Collect noise against signal from the images of a camera, one at a time.
 
-    Each color of the 2x2 cell is a picture of its own, so that only neighbors of one color meet.
-    Its second difference along both axes, [1 -2 1] by [1 -2 1] over 6, removes every plane and
-    keeps the standard deviation of white noise (Immerkaer, Computer Vision and Image Understanding
-    64, 1996). Half of the sites are used, those with the smallest Sobel gradient, which is
-    independent of it (Tai and Yang, ISCCSP 2008); sites beside a clipped one are not. The median of
-    their absolute values, by bins of the local mean, is robust to what texture is left.
+    Each pixel of the cell of the color filter array is a picture of its own, so that only neighbors
+    of one color meet. Its second difference along both axes, [1 -2 1] by [1 -2 1] over 6, removes
+    every plane and keeps the standard deviation of white noise (Immerkaer, Computer Vision and
+    Image Understanding 64, 1996). Half of the sites are used, those with the smallest Sobel
+    gradient, which is independent of it (Tai and Yang, ISCCSP 2008); sites beside a clipped one are
+    not. The median of their absolute values, by bins of the local mean, is robust to what texture
+    is left.
 
     Limits: fine texture everywhere reads as noise, and noise that demosaicing, compression or
     resampling has smoothed reads as less. It is a look at the data, no calibration.
@@ -59,12 +60,10 @@ class NoiseCurve:
         full = 2**self.camera.bit_depth - 1
         white = full * (self.camera.white_level or 1.0)
         scale = full if mosaic.dtype.kind == "f" else 1
-        for (row, column), black in zip(
-            offsets(self.camera.cfa), self.camera.black_level, strict=True
-        ):
-            plane = mosaic[row::2, column::2].astype(np.float32) * scale
-            if min(plane.shape) >= 3:
-                self._add(plane, black * full, white)
+        for site, pixels in sampled(mosaic, self.camera.cfa):
+            if min(pixels.shape) >= 3:
+                plane = pixels.astype(np.float32) * scale
+                self._add(plane, self.camera.black_level[site] * full, white)
 
     def _add(self, plane: Array, black: float, white: float) -> None:
         noise = np.abs(_filtered(plane, (1, -2, 1), (1, -2, 1))) / 6

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rawdrift.camera.camera import Camera
-from rawdrift.cfa import PATTERNS, offsets
+from rawdrift.cfa import PATTERNS, is_bayer, offsets
 from rawdrift.data.bits import Unused, unused
 from rawdrift.data.dataset import RawDataset
 
@@ -50,7 +50,7 @@ def wrong_greens(data: RawDataset) -> Iterator[Greens]:
     and blue are exchanged the green sites are the same.
     """
     for number, camera in enumerate(data.cameras):
-        images = _of_camera(data, number, COMPARED)
+        images = _of_camera(data, number, COMPARED if is_bayer(camera.cfa) else 0)
         found = unlike_greens(
             camera, [differences(data.mosaics[i].numpy(), camera) for i in images]
         )

@@ -19,7 +19,7 @@ from rawdrift.data import sampling
 from rawdrift.data.dataset import RawDataset, Selection
 from rawdrift.data.frame import Cameras, Frame, Frames, check_alike
 from rawdrift.data.manifest import described
-from rawdrift.data.tiles import Place, Tiling, check, places, window
+from rawdrift.data.tiles import Place, Tiling, check, period, places, window
 
 _DISK = Path("/var/tmp")  # not in memory, as /tmp may be
 
@@ -86,8 +86,11 @@ def tiled(
         )
     of_frame: list[int] = []
     kept: list[Place] = []
+    tiles = 0
     for number, mosaic in enumerate(held.mosaics):
-        for place in places(mosaic.shape, size, stride):
+        repeat = period(held.cameras[int(held.camera_index[number])].cfa)
+        for place in places(mosaic.shape, size, stride, repeat):
+            tiles += 1
             mask = window(held.masks[number], place, size) if drop_empty and held.masks else None
             if mask is not None and not mask.any():
                 continue
@@ -110,7 +113,7 @@ def tiled(
     if isinstance(frames, RawDataset):  # classes may be in another order, or without images
         of_rows["classes"] = frames.classes
         of_rows["labels"] = None if frames.labels is None else frames.labels[of_frame]
-    dropped = sum(len(places(shape, size, stride)) for shape in shapes) - len(kept)
+    dropped = tiles - len(kept)
     note = f"data.drop_empty leaves out {dropped} of {dropped + len(kept)} tiles, whose masks are "
     note += "empty, of tests too: false alarms there are not counted"
     whole = frames if isinstance(frames, RawDataset) else None

@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from math import lcm
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rawdrift.cfa import PERIOD
+from rawdrift.cfa import Pattern, layout
 from rawdrift.checks import InputError, whole
 
+PERIOD = 2  # of most color filter arrays, in rows and columns
 SIZE = 256  # of the tiles of Raw-Drone, in pixels
 
 
@@ -59,32 +61,44 @@ def check(size: int, stride: int | None, field: str = "") -> int:
 
 class Place(NamedTuple):
     """Where a tile is. top, left: in its frame. own: first row, end row, first column, end column
-    of the pixels in the tile that belong to it."""
+    of the pixels in the tile that belong to it. period: of the color filter array."""
 
     top: int
     left: int
     own: tuple[int, int, int, int]
+    period: int = PERIOD
 
 
-def places(shape: Sequence[int], size: int, stride: int | None = None) -> list[Place]:
+def period(cfa: Pattern) -> int:
+    """Return the rows and columns after which a pattern repeats, at least 2."""
+    return lcm(PERIOD, layout(cfa).height, layout(cfa).width)
+
+
+def places(
+    shape: Sequence[int], size: int, stride: int | None = None, period: int = PERIOD
+) -> list[Place]:
     """Return the places of the tiles of a frame (height, width), row by row.
 
-    Raises InputError if the frame is smaller than a cell of the color filter array.
+    period: of the color filter array; the stride is lowered to a multiple of it. Raises InputError
+    if the frame or a tile is smaller than a cell of the array.
     """
     stride = check(size, stride)
-    if min(shape) < PERIOD:
-        raise InputError(f"a frame of {shape[0]}x{shape[1]} pixels can't be cut into tiles")
-    rows, columns = (_along(length, size, stride) for length in shape)
+    if min(shape) < period or stride < period:
+        raise InputError(
+            f"a frame of {shape[0]}x{shape[1]} pixels can't be cut into tiles of {size} every "
+            f"{stride} pixels; expected at least {period}, after which its colors repeat"
+        )
+    rows, columns = (_along(length, size, stride // period * period, period) for length in shape)
     return [
-        Place(top, left, (*in_rows, *in_columns))
+        Place(top, left, (*in_rows, *in_columns), period)
         for top, in_rows in rows
         for left, in_columns in columns
     ]
 
 
-def _along(length: int, size: int, stride: int) -> list[tuple[int, tuple[int, int]]]:
+def _along(length: int, size: int, stride: int, period: int) -> list[tuple[int, tuple[int, int]]]:
     """Return the starts of tiles along an axis, and from where to where each owns its pixels."""
-    last = max(0, -(-(length - size) // PERIOD) * PERIOD)
+    last = max(0, -(-(length - size) // period) * period)
     starts = [*range(0, last, stride), last]
     cuts = [
         0,
@@ -103,30 +117,36 @@ def window(frame: NDArray[Any], place: Place, size: int) -> NDArray[Any]:
     inside = frame[top : top + size, left : left + size]
     if inside.shape == (size, size):
         return np.ascontiguousarray(inside)
-    rows = _extended(frame.shape[0], top + size)[top:]
-    columns = _extended(frame.shape[1], left + size)[left:]
+    rows = _extended(frame.shape[0], top + size, place.period)[top:]
+    columns = _extended(frame.shape[1], left + size, place.period)[left:]
     return np.ascontiguousarray(frame[np.ix_(rows, columns)])
 
 
-def _extended(length: int, end: int) -> NDArray[np.int64]:
+def _extended(length: int, end: int, period: int) -> NDArray[np.int64]:
     """Return the `end` rows of a frame of `length` rows that is extended by mirrored cells."""
     at = np.arange(end)
-    cells = length // PERIOD
-    needed = -(-end // PERIOD)
+    cells = length // period
+    needed = -(-end // period)
     cell = np.pad(np.arange(cells), (0, max(0, needed - cells)), "reflect" if cells > 1 else "edge")
-    mirrored = cell[at // PERIOD] * PERIOD + at % PERIOD
+    mirrored = cell[at // period] * period + at % period
     return np.where(at < length, at, mirrored)
 
 
-def cut(mosaic: NDArray[Any], size: int = SIZE, stride: int | None = None) -> NDArray[Any]:
+def cut(
+    mosaic: NDArray[Any], size: int = SIZE, stride: int | None = None, period: int = PERIOD
+) -> NDArray[Any]:
     """Return the tiles (N, size, size) of a frame (H, W); see `places`."""
     array = np.asarray(mosaic)
     if array.ndim != 2:
         raise InputError(f"a frame must be (H, W), got {array.shape}")
-    return np.stack([window(array, place, size) for place in places(array.shape, size, stride)])
+    return np.stack(
+        [window(array, place, size) for place in places(array.shape, size, stride, period)]
+    )
 
 
-def stitch(parts: NDArray[Any], shape: Sequence[int], stride: int | None = None) -> NDArray[Any]:
+def stitch(
+    parts: NDArray[Any], shape: Sequence[int], stride: int | None = None, period: int = PERIOD
+) -> NDArray[Any]:
     """Return what was computed of the tiles of a frame as one array (..., H, W).
 
     parts: (N, ..., size, size), of the tiles that `cut` gives. shape: height and width of the
@@ -134,7 +154,7 @@ def stitch(parts: NDArray[Any], shape: Sequence[int], stride: int | None = None)
     """
     array = np.asarray(parts)
     size = array.shape[-1]
-    where = places(shape, size, stride)
+    where = places(shape, size, stride, period)
     if len(array) != len(where) or array.shape[-2] != size:
         raise InputError(
             f"{len(array)} parts of {array.shape[-2]}x{size} pixels, but a frame of "

@@ -20,9 +20,11 @@ from rawdrift.isp.malvar import Malvar2004
 from rawdrift.isp.match import Match, Matches, match, match_files
 from rawdrift.isp.median import MedianDenoising
 from rawdrift.isp.menon import Menon2007
+from rawdrift.isp.normalized_convolution import NormalizedConvolution
 from rawdrift.isp.number import Drift, Knob, Number, Option, absolute, relative
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import parametrized, static, views
+from rawdrift.isp.quad_bayer import Binning, Remosaic
 from rawdrift.isp.radial_shading import RadialShading
 from rawdrift.isp.resize import Resize
 from rawdrift.isp.saturation import Saturation
@@ -38,6 +40,7 @@ __all__ = [
     "CONFIGURATIONS",
     "JPEG",
     "Bilinear",
+    "Binning",
     "BlackLevel",
     "ColorCorrection",
     "DefectivePixels",
@@ -53,10 +56,12 @@ __all__ = [
     "Matches",
     "MedianDenoising",
     "Menon2007",
+    "NormalizedConvolution",
     "Number",
     "Option",
     "Pipeline",
     "RadialShading",
+    "Remosaic",
     "Resize",
     "Saturation",
     "ShadesOfGray",

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rawdrift.cfa import offsets
 from rawdrift.isp.kernels import demosaicing
-from rawdrift.isp.sites import CFA_OPTION
+from rawdrift.isp.sites import BAYER_OPTION
 from rawdrift.isp.step import Kind, Step
 from rawdrift.neighborhood import correlate
 
@@ -28,7 +28,7 @@ class Bilinear(Step):
 
     takes: ClassVar[Kind] = "mosaic"
     stage = "demosaic"
-    options = {"cfa": CFA_OPTION}
+    options = {"cfa": BAYER_OPTION}
     numbers = {"kernels": demosaicing(KERNELS)}
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from rawdrift.cfa import SITES, offsets
-from rawdrift.checks import positive
+from rawdrift.cfa import SITES, layout
+from rawdrift.checks import InputError, positive
 from rawdrift.isp.number import Array, Number, Option, relative
 from rawdrift.isp.sites import CFA_OPTION
 from rawdrift.isp.step import Kind, Step
@@ -16,7 +16,8 @@ BELOW = 0.05  # of the signal, that a black level may be below zero
 
 
 def _implausible(value: Array, start: Array, signal: Sequence[float]) -> Iterator[str]:
-    for site, level, median in zip(SITES, value, signal, strict=True):
+    for at, (level, median) in enumerate(zip(value, signal, strict=True)):
+        site = SITES[at] if len(value) == len(SITES) else at
         if level >= median:
             yield f"{site}: {level:.3g} is above the median signal, {median:.3g}"
         elif level < -BELOW * median:
@@ -27,7 +28,8 @@ def _implausible(value: Array, start: Array, signal: Sequence[float]) -> Iterato
 class BlackLevel(Step):
     """v = x - black, site by site (eq. 15); with a white level, (x - black) / (white - black).
 
-    level: (4,) of R, G in red rows, G in blue rows, B; white: one number; in units of full scale.
+    level: (4,) of R, G in red rows, G in blue rows, B, or of as many sites as the pattern has
+    (`rawdrift.cfa.layout`); white: one number; in units of full scale.
     Mosaic (..., H, W) to mosaic. Nothing is clipped.
     """
 
@@ -40,7 +42,7 @@ class BlackLevel(Step):
     }
     numbers = {
         "level": Number(
-            shape=(4,),
+            shape=(None,),
             camera="black_level",
             unit="of full scale",
             # A pedestal is known to some digital numbers of a 12-bit converter: 4 of 4095 are
@@ -55,10 +57,16 @@ class BlackLevel(Step):
     }
 
     def setup(self) -> None:
-        # Which of the four numbers belongs to each pixel of the 2x2 cell.
-        sites = torch.empty(2, 2, dtype=torch.long)
-        for site, at in enumerate(offsets(self.cfa)):
-            sites[at] = site
+        height, width, names, _, places = layout(self.cfa)
+        if len(self.level) != len(names):
+            raise InputError(
+                f"BlackLevel.level must have {len(names)} numbers, of {', '.join(names)} of "
+                f"{self.cfa}, got {len(self.level)}"
+            )
+        # Which of the numbers belongs to each pixel of the cell.
+        sites = torch.empty(height, width, dtype=torch.long)
+        for place in places:
+            sites[place.row, place.column] = place.site
         self.register_buffer("sites", sites, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,4 +80,5 @@ class BlackLevel(Step):
 
 
 def _tiled(cell: Tensor, height: int, width: int) -> Tensor:
-    return cell.repeat((height + 1) // 2, (width + 1) // 2)[:height, :width]
+    rows, columns = cell.shape
+    return cell.repeat(-(-height // rows), -(-width // columns))[:height, :width]

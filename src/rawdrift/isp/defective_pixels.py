@@ -1,23 +1,20 @@
 """Correction of defective pixels."""
 
+from functools import cache
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from rawdrift.camera.optional import pixels
+from rawdrift.cfa import PATTERNS, Pattern, layout, sampled
 from rawdrift.checks import InputError, positive
 from rawdrift.isp.number import Option
+from rawdrift.isp.sites import CFA_OPTION
 from rawdrift.isp.step import Kind, Step
 from rawdrift.neighborhood import extend
 
-_PERIOD = 2  # rows and columns to the next pixel of the same site
-_RING = [
-    (down, across)
-    for down in (-_PERIOD, 0, _PERIOD)
-    for across in (-_PERIOD, 0, _PERIOD)
-    if down or across
-]
+_NEAREST = 8
 
 
 @final
@@ -28,7 +25,8 @@ class DefectivePixels(Step):
     positions: the defective pixels, [row, column] from 0 in the whole frame. Left out, they are
     detected: a pixel is defective if it is brighter than all eight by more than `threshold`, or
     darker. threshold: in units of full scale. Mosaic (..., H, W) to mosaic, mirrored at its
-    borders. The gradient passes to the pixels that are used.
+    borders, where pixels of another site don't count. The gradient passes to the pixels that are
+    used.
 
     Raises InputError for positions outside the mosaic, and for a pixel with no intact neighbor.
     """
@@ -38,14 +36,18 @@ class DefectivePixels(Step):
     options = {
         "positions": Option(default=None, camera="defective_pixels", check=pixels),
         "threshold": Option(default=0.1, check=positive),
+        "cfa": Option(default=PATTERNS[0], camera="cfa", check=CFA_OPTION.check),
     }
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
         flat = x.reshape(-1, *x.shape[-2:])
-        around = extend(flat, _PERIOD, _PERIOD)
+        rings = _rings(self.cfa)
+        reach = max(abs(step) for ring in rings.values() for place in ring for step in place)
+        around = extend(flat, reach, reach)
+        sites = extend(_sites(self.cfa, flat), reach, reach)
         if self.positions is None:
-            image, row, column = self._detected(flat, around).nonzero(as_tuple=True)
+            image, row, column = self._detected(flat, around, sites, reach).nonzero(as_tuple=True)
         else:
             row, column = self._listed(x)
             image = torch.arange(len(flat), device=x.device).repeat_interleave(len(row))
@@ -54,12 +56,18 @@ class DefectivePixels(Step):
             return x
         defective = torch.zeros_like(flat, dtype=torch.bool)
         defective[image, row, column] = True
-        broken = extend(defective.to(x), _PERIOD, _PERIOD) > 0
-        ring = [(row + _PERIOD + down, column + _PERIOD + across) for down, across in _RING]
-        values = torch.stack([around[image, r, c] for r, c in ring], -1)
-        intact = torch.stack([~broken[image, r, c] for r, c in ring], -1)
+        broken = extend(defective.to(x), reach, reach) > 0
+        height, width = layout(self.cfa)[:2]
+        steps = torch.tensor(
+            [[rings[r, c] for c in range(width)] for r in range(height)], device=x.device
+        )[row % height, column % width]
+        rows = row[:, None] + reach + steps[..., 0]
+        columns = column[:, None] + reach + steps[..., 1]
+        images = image[:, None].expand_as(rows)
+        own = sites[0, row + reach, column + reach]
+        intact = ~broken[images, rows, columns] & (sites[0, rows, columns] == own[:, None])
         repaired = flat.clone()
-        repaired[image, row, column] = self._median(values, intact)
+        repaired[image, row, column] = self._median(around[images, rows, columns], intact)
         return repaired.view_as(x)
 
     def _listed(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,15 +81,24 @@ class DefectivePixels(Step):
             )
         return places[:, 0], places[:, 1]
 
-    def _detected(self, flat: Tensor, around: Tensor) -> Tensor:
+    def _detected(self, flat: Tensor, around: Tensor, sites: Tensor, reach: int) -> Tensor:
         """Return which pixels stick out of all their neighbors: (N, H, W) booleans."""
-        height, width = flat.shape[-2:]
         lowest = torch.full_like(flat, float("inf"))
         highest = -lowest
-        for down, across in _RING:
-            rows = around[:, _PERIOD + down : _PERIOD + down + height]
-            one = rows[..., _PERIOD + across : _PERIOD + across + width].detach()
-            lowest, highest = torch.minimum(lowest, one), torch.maximum(highest, one)
+        height, width = layout(self.cfa)[:2]
+        for (row, column), ring in _rings(self.cfa).items():
+            at = (..., slice(row, None, height), slice(column, None, width))
+            rows, columns = flat[at].shape[-2:]
+            for down, across in ring:
+                there = (
+                    ...,
+                    slice(reach + row + down, None, height),
+                    slice(reach + column + across, None, width),
+                )
+                one = around[there][..., :rows, :columns].detach()
+                same = sites[there][..., :rows, :columns] == sites[..., reach + row, reach + column]
+                lowest[at] = torch.minimum(lowest[at], one.where(same, float("inf")))
+                highest[at] = torch.maximum(highest[at], one.where(same, -float("inf")))
         values, threshold = flat.detach(), float(self.threshold)
         return (values > highest + threshold) | (values < lowest - threshold)
 
@@ -95,3 +112,34 @@ class DefectivePixels(Step):
         pair = ordered.gather(1, torch.cat([last // 2, (last + 1) // 2], 1))
         median: Tensor = pair.mean(1)
         return median
+
+
+@cache
+def _rings(cfa: Pattern) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """Return the steps to the eight nearest pixels of its site, of each pixel of the cell."""
+    height, width, _, _, places = layout(cfa)
+    of = {(place.row, place.column): place.site for place in places}
+    reach = 2 * max(height, width)
+    steps = [
+        (down, across)
+        for down in range(-reach, reach + 1)
+        for across in range(-reach, reach + 1)
+        if down or across
+    ]
+    steps.sort(key=lambda step: (step[0] ** 2 + step[1] ** 2, step))
+    return {
+        at: [
+            (down, across)
+            for down, across in steps
+            if of[(at[0] + down) % height, (at[1] + across) % width] == of[at]
+        ][:_NEAREST]
+        for at in of
+    }
+
+
+def _sites(cfa: Pattern, flat: Tensor) -> Tensor:
+    """Return the site of each pixel, (1, H, W)."""
+    sites = torch.empty_like(flat[:1])
+    for site, of_site in sampled(sites, cfa):
+        of_site[...] = site
+    return sites

@@ -173,10 +173,13 @@ def from_toml(text: str, source: str, *, parametrized: bool = False) -> tuple[Ca
     )
     try:
         steps: dict[str, Step] = {}
+        at = camera
         for row in rows:
             if row["name"] in steps:
                 raise InputError(f"two steps have the name {row['name']!r}; give each its own")
-            steps[row["name"]] = _step(row, camera, parametrized)
+            step = steps[row["name"]] = _step(row, at, parametrized)
+            if (cfa := step.cfa_after(at.cfa)) and cfa != at.cfa:
+                at = replace(at, cfa=cfa)
         isp = Pipeline(steps, camera.bit_depth)
         if "configuration" in table:
             claimed = check_name(table["configuration"], "[isp] configuration")
@@ -194,7 +197,9 @@ def _base(isp: Pipeline, camera: Camera | None, name: str) -> Camera:
     """The camera that all steps are for. InputError if there is none."""
     if camera is not None:
         check_camera(camera)
-    patterns = {step.cfa for step in isp.steps.values() if "cfa" in step.options}
+    steps = [step for step in isp.steps.values() if "cfa" in step.options]
+    changed = [at for at, step in enumerate(steps) if step.cfa_after(step.cfa) != step.cfa]
+    patterns = {step.cfa for step in steps[: changed[0] + 1 if changed else None]}
     if len(patterns) != 1 and (patterns or camera is None):
         raise InputError(
             f"the steps must be for one cfa pattern, got {', '.join(sorted(patterns)) or 'none'}"

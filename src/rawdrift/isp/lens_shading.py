@@ -5,7 +5,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from rawdrift.cfa import offsets
+from rawdrift.cfa import layout
 from rawdrift.checks import InputError
 from rawdrift.isp.number import Knob, Number, relative
 from rawdrift.isp.sites import CFA_OPTION
@@ -22,9 +22,9 @@ class LensShading(Step):
     """v = x * gain, with the gain of each pixel interpolated linearly between the points of a map
     of its color site, as the GainMap of a DNG file.
 
-    gains: (4, M, N) of R, G in red rows, G in blue rows, B, at points that are spread evenly over
-    the frame from edge to edge, M >= 2 down and N >= 2 across. Mosaic (..., H, W) of the whole
-    frame to mosaic.
+    gains: (4, M, N) of R, G in red rows, G in blue rows, B, or of the sites of another pattern, at
+    points that are spread evenly over the frame from edge to edge, M >= 2 down and N >= 2 across.
+    Mosaic (..., H, W) of the whole frame to mosaic.
     """
 
     takes: ClassVar[Kind] = "mosaic"
@@ -32,7 +32,7 @@ class LensShading(Step):
     options = {"cfa": CFA_OPTION}
     numbers = {
         "gains": Number(
-            shape=(4, None, None),
+            shape=(None, None, None),
             camera="shading",
             drift=relative(0.05),
             above=0.0,
@@ -42,10 +42,11 @@ class LensShading(Step):
     }
 
     def setup(self) -> None:
-        if min(self.gains.shape) < 2:
+        sites = layout(self.cfa).sites
+        if len(self.gains) != len(sites) or min(self.gains.shape[1:]) < 2:
             raise InputError(
-                f"LensShading.gains must be maps of 2x2 points or more, "
-                f"got {tuple(self.gains.shape)}"
+                f"LensShading.gains must be {len(sites)} maps, of {', '.join(sites)}, of 2x2 "
+                f"points or more, got {tuple(self.gains.shape)}"
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,8 +55,10 @@ class LensShading(Step):
         down = _weights(gains.shape[1], x.shape[-2], gains)
         across = _weights(gains.shape[2], x.shape[-1], gains)
         full = torch.empty_like(x[(0,) * (x.ndim - 2)])
-        for site, (row, column) in zip(gains, offsets(self.cfa), strict=True):
-            full[row::2, column::2] = down[row::2] @ site @ across[column::2].T
+        height, width, _, _, places = layout(self.cfa)
+        for site, row, column, _ in places:
+            points = down[row::height] @ gains[site] @ across[column::width].T
+            full[row::height, column::width] = points
         return x * full
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rawdrift.isp.kernels import demosaicing
-from rawdrift.isp.sites import CFA_OPTION, Sites
+from rawdrift.isp.sites import BAYER_OPTION, Sites
 from rawdrift.isp.step import Kind, Step
 from rawdrift.neighborhood import correlate
 
@@ -49,7 +49,7 @@ class Malvar2004(Step):
 
     takes: ClassVar[Kind] = "mosaic"
     stage = "demosaic"
-    options = {"cfa": CFA_OPTION}
+    options = {"cfa": BAYER_OPTION}
     numbers = {"kernels": demosaicing(KERNELS)}
 
     def forward(self, x: Tensor) -> Tensor:

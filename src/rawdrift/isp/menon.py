@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rawdrift.checks import InputError
 from rawdrift.isp.kernels import demosaicing
-from rawdrift.isp.sites import CFA_OPTION, Sites
+from rawdrift.isp.sites import BAYER_OPTION, Sites
 from rawdrift.isp.step import Kind, Step
 from rawdrift.neighborhood import along_columns, along_rows, extend
 
@@ -32,7 +32,7 @@ class Menon2007(Step):
 
     takes: ClassVar[Kind] = "mosaic"
     stage = "demosaic"
-    options = {"cfa": CFA_OPTION}
+    options = {"cfa": BAYER_OPTION}
     numbers = {"kernels": demosaicing(KERNELS)}
 
     def setup(self) -> None:

@@ -110,11 +110,12 @@ class Number(Quantity):
 
     shape: of the tensor, () for a single number; None where any size is valid.
     camera: the field of `Camera` that holds it, if one does.
-    default: its value where nobody gives one; None if it must be given.
+    default: its value where nobody gives one, or a function of the step's other arguments by name
+        that returns it; None if it must be given.
     below: the option of the step that it stays below, if that is given.
     used_below: what the step uses in place of a number that learning has brought below its bound.
     label: what a reader calls it in the step's usual place; left out, step and number by name.
-    elements: names of the elements, nested as the shape.
+    elements: names of the elements, nested as the shape, or as the usual one of any size.
     knobs: by name, what turns the tensor as a whole. If there are any, they drift by default in
         place of the elements, in this order; `drift` is then of elements that learning bounds.
     settings: (tensor before, tensor after, names of knobs) to the settings of these knobs that come
@@ -140,23 +141,36 @@ class Number(Quantity):
 
     def __post_init__(self) -> None:
         _check_field(self.camera)
-        if None in self.shape and self.elements:
-            raise TypeError(f"elements of any number can't have names, got the shape {self.shape}")
         try:
-            for at in np.ndindex(tuple(size or 0 for size in self.shape)):
+            fits = not self.elements or self.fits(self.named)
+            for at in np.ndindex(self.named):
                 self.element(at)
-        except IndexError:
-            raise TypeError(f"elements must be nested as the shape {self.shape}") from None
+        except (IndexError, TypeError):
+            fits = False
+        if not fits:
+            raise TypeError(f"elements must be nested as the shape {self.shape}")
+
+    @property
+    def named(self) -> tuple[int, ...]:
+        """The shape of the elements that have names; (0,) if none has."""
+        sizes, names = [], self.elements
+        for _ in self.shape if names else ():
+            sizes.append(len(names))
+            names = names[0]
+        return tuple(sizes) or (0,)
 
     def fits(self, shape: Sequence[int]) -> bool:
         """Whether a tensor may have this shape."""
         pairs = zip(self.shape, shape, strict=False)
         return len(shape) == len(self.shape) and all(own in (None, size) for own, size in pairs)
 
-    def element(self, index: tuple[int, ...]) -> str:
-        """The name of an element for readers: "G in red rows", or else "0, 1"."""
+    def element(self, index: tuple[int, ...], shape: Sequence[int] | None = None) -> str:
+        """The name of an element for readers: "G in red rows", or else "0, 1".
+
+        shape: of the tensor, whose elements have names only where there are as many.
+        """
         name: Any = self.elements
-        if not name:
+        if not name or (shape is not None and tuple(shape) != self.named):
             return ", ".join(map(str, index))
         for place in index:
             name = name[place]
@@ -167,7 +181,7 @@ class Number(Quantity):
         beyond = [at for at in np.ndindex(value.shape) if not self.allows(float(value[at]))]
         unit = f" {self.unit}" if self.unit else ""
         for at in beyond:
-            where = f"{self.element(at)}: " if at else ""
+            where = f"{self.element(at, value.shape)}: " if at else ""
             yield f"{where}{value[at]:.3g}{unit} is not {self.bound}"
         if not beyond and self.implausible is not None:
             yield from self.implausible(value, start, signal)

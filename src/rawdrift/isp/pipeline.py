@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rawdrift import inputs
 from rawdrift.camera.read import to_unit
+from rawdrift.cfa import is_bayer
 from rawdrift.checks import InputError, choose
 from rawdrift.isp import fused
 from rawdrift.isp.engines import one_by_one
@@ -28,7 +29,7 @@ class Pipeline(Shown, nn.Module):
     def __init__(self, steps: Mapping[str, Step], bit_depth: int = 16):
         super().__init__()
         self.bit_depth = bit_depth
-        kind = "mosaic"
+        kind, cfa = "mosaic", None
         for name, step in steps.items():
             if not isinstance(step, Step):
                 raise InputError(f"step {name!r} must be a Step, got {type(step).__name__}")
@@ -40,6 +41,13 @@ class Pipeline(Shown, nn.Module):
                     f"step comes after the steps on the mosaic and before the steps on the view"
                 )
             kind = step.gives
+            if "cfa" in step.options:
+                if cfa not in (None, step.cfa) and not (is_bayer(cfa) and is_bayer(step.cfa)):
+                    raise InputError(
+                        f"step {name!r} takes the color filter array {step.cfa} but is given {cfa}"
+                    )
+                cfa = step.cfa
+            cfa = step.cfa_after(cfa)
             self.add_module(name, step)
         if kind != "view":
             raise InputError(f"a pipeline must end in a view, but {list(steps)} has no demosaicing")

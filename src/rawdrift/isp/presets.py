@@ -1,6 +1,7 @@
 """The configurations of Table 1, and those without some of their steps, static and parametrized."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from rawdrift import configurations, inputs
 from rawdrift.camera.camera import Camera, check_camera
+from rawdrift.cfa import PATTERNS, Pattern, is_bayer, quad
 from rawdrift.configurations import CONFIGURATIONS, NAMES
 from rawdrift.isp import fused
 from rawdrift.isp.bilinear import Bilinear
@@ -23,7 +25,9 @@ from rawdrift.isp.linearization import Linearization
 from rawdrift.isp.malvar import Malvar2004
 from rawdrift.isp.median import MedianDenoising
 from rawdrift.isp.menon import Menon2007
+from rawdrift.isp.normalized_convolution import NormalizedConvolution
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.quad_bayer import Remosaic
 from rawdrift.isp.radial_shading import RadialShading
 from rawdrift.isp.saturation import Saturation
 from rawdrift.isp.sharpening_filter import SharpeningFilter
@@ -54,6 +58,7 @@ _ORDER = (
     "black_level",
     "shading",
     "radial_shading",
+    "remosaic",
     "demosaic",
     "white_balance",
     "color_correction",
@@ -149,19 +154,23 @@ def configuration(steps: Mapping[str, Step]) -> str | None:
     """
     classes = [(name, type(step)) for name, step in steps.items()]
     added = [name for name, step in classes if _OF_CAMERA.get(name) is step]
-    names = (name for name in NAMES if [*kinds(name, added).items()] == classes)
+    cfa = next((step.cfa for step in steps.values() if "cfa" in step.options), PATTERNS[0])
+    names = (name for name in NAMES if [*kinds(name, added, cfa).items()] == classes)
     return next(names, None)
 
 
-def kinds(name: str, added: Collection[str] = ()) -> dict[str, type[Step]]:
+def kinds(
+    name: str, added: Collection[str] = (), cfa: Pattern = PATTERNS[0]
+) -> dict[str, type[Step]]:
     """Return the classes of a configuration's steps, by the steps' names.
 
-    added: the fields of a camera that need a step more.
+    added: the fields of a camera that need a step more. cfa: of the camera. Bilinear demosaicing of
+    others than Bayer's is normalized convolution; for Malvar's and Menon's, a quad-Bayer mosaic is
+    first made a Bayer one.
     """
     demosaicing, sharpening, denoising = configurations.steps(name)
     classes = (
         BlackLevel,
-        _DEMOSAICING[demosaicing],
         WhiteBalance,
         ColorCorrection,
         _SHARPENING[sharpening] if sharpening else None,
@@ -169,6 +178,11 @@ def kinds(name: str, added: Collection[str] = ()) -> dict[str, type[Step]]:
         Gamma,
     )
     steps = {str(step.stage): step for step in classes if step is not None}
+    steps["demosaic"] = _DEMOSAICING[demosaicing]
+    if steps["demosaic"] is Bilinear and not is_bayer(cfa):
+        steps["demosaic"] = NormalizedConvolution
+    elif quad(cfa):
+        steps["remosaic"] = Remosaic
     if "tone_curve" in added:
         del steps["gamma"]
     steps |= {name: _OF_CAMERA[name] for name in added}
@@ -179,7 +193,10 @@ def _pipeline(name: str, camera: Camera, channels: Channels, parametrized: bool)
     check_camera(camera)
     added = [field for field in _OF_CAMERA if getattr(camera, field) is not None]
     steps = {}
-    for step_name, step in kinds(name, added).items():
-        options = {"channels": channels} if "channels" in step.options else {}
-        steps[step_name] = step.of(camera, parametrized=parametrized, **options)
+    at = camera
+    for step_name, kind in kinds(name, added, camera.cfa).items():
+        options = {"channels": channels} if "channels" in kind.options else {}
+        step = steps[step_name] = kind.of(at, parametrized=parametrized, **options)
+        if (cfa := step.cfa_after(at.cfa)) and cfa != at.cfa:
+            at = replace(at, cfa=cfa)
     return Pipeline(steps, camera.bit_depth)

@@ -5,10 +5,24 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rawdrift.cfa import PATTERNS, Pattern, offsets
+from rawdrift.cfa import PATTERNS, Bayer, is_bayer, offsets, pattern
+from rawdrift.checks import InputError
 from rawdrift.isp.number import Option
 
-CFA_OPTION = Option(camera="cfa", choices=PATTERNS)
+
+def _bayer(name: str, value: object) -> str:
+    cfa = pattern(value, name)
+    if not is_bayer(cfa):
+        raise InputError(
+            f"{name} is {cfa}, expected a Bayer pattern ({', '.join(PATTERNS)}); "
+            f"NormalizedConvolution demosaics all others: choose one of bi,s,me bi,s,ga bi,u,me "
+            f"bi,u,ga"
+        )
+    return cfa
+
+
+BAYER_OPTION = Option(camera="cfa", check=_bayer)
+CFA_OPTION = Option(camera="cfa", check=lambda name, value: pattern(value, name))
 
 
 class Sites(NamedTuple):
@@ -20,7 +34,7 @@ class Sites(NamedTuple):
     blue: Tensor
 
     @classmethod
-    def of(cls, pattern: Pattern, mosaic: Tensor) -> "Sites":
+    def of(cls, pattern: Bayer, mosaic: Tensor) -> "Sites":
         height, width = mosaic.shape[-2:]
         cells = torch.zeros(4, 2, 2, dtype=torch.bool, device=mosaic.device)
         for cell, at in zip(cells, offsets(pattern), strict=True):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rawdrift.camera.camera import Camera, check_camera
+from rawdrift.cfa import Pattern
 from rawdrift.checks import InputError
 from rawdrift.isp.number import Knob, Number, Option
 
@@ -61,10 +62,13 @@ class Step(nn.Module):
         super().__init__()
         given = self._signature.bind(*args, **kwargs)
         given.apply_defaults()
+        arguments = given.arguments
         for name, option in self.options.items():
-            setattr(self, name, option.checked(name, given.arguments[name]))
+            arguments[name] = option.checked(name, arguments[name])
+            setattr(self, name, arguments[name])
         for name in self.numbers:
-            self._keep(name, given.arguments[name])
+            value = arguments[name]
+            self._keep(name, value(arguments) if callable(value) else value)
         self.setup()
 
     def setup(self) -> None:
@@ -84,6 +88,8 @@ class Step(nn.Module):
         values = {name: value for name, value in values.items() if value is not None} | given
         for name, number in cls.numbers.items():
             value = values.setdefault(name, number.default)
+            if callable(value):
+                value = values[name] = value(values)
             if value is None:
                 raise InputError(
                     f"{cls.__name__}.{name} must be given; camera {camera.name!r} does not have it"
@@ -92,6 +98,10 @@ class Step(nn.Module):
                 tensor = torch.as_tensor(value, dtype=torch.float64).clone()
                 values[name] = nn.Parameter(tensor)
         return cls(**values)
+
+    def cfa_after(self, cfa: Pattern | None) -> Pattern | None:
+        """Return the color filter array of what the step gives, for one that takes this."""
+        return cfa
 
     def tensors(self) -> dict[str, Tensor]:
         """The numbers by name, in their order; Parameters or buffers."""

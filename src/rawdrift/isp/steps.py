@@ -13,6 +13,8 @@ from rawdrift.isp.linearization import Linearization
 from rawdrift.isp.malvar import Malvar2004
 from rawdrift.isp.median import MedianDenoising
 from rawdrift.isp.menon import Menon2007
+from rawdrift.isp.normalized_convolution import NormalizedConvolution
+from rawdrift.isp.quad_bayer import Binning, Remosaic
 from rawdrift.isp.radial_shading import RadialShading
 from rawdrift.isp.resize import Resize
 from rawdrift.isp.saturation import Saturation
@@ -32,6 +34,9 @@ STEPS: dict[str, type[Step]] = {
         BlackLevel,
         LensShading,
         RadialShading,
+        Binning,
+        Remosaic,
+        NormalizedConvolution,
         Bilinear,
         Malvar2004,
         Menon2007,

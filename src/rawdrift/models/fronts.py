@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.read import to_unit
-from rawdrift.cfa import offsets
+from rawdrift.cfa import is_bayer, offsets
 from rawdrift.checks import InputError
 from rawdrift.imports import need
-from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.black_level import BlackLevel
 from rawdrift.isp.engines import engine
+from rawdrift.isp.normalized_convolution import demosaicing
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.chain import Develop, Front, Normalize
 from rawdrift.models.networks import Padded
@@ -36,6 +36,12 @@ class Packed(Front):
         super().__init__()
         self.channels = channels
         self.cameras = tuple(cameras)
+        for camera in cameras:
+            if not is_bayer(camera.cfa):
+                raise InputError(
+                    f"raw values are packed from Bayer cells, but camera {camera.name!r} has the "
+                    f"color filter array {camera.cfa}; leave out the setting direct"
+                )
         self.black_levels = nn.ModuleList(
             BlackLevel(camera.cfa, camera.black_level, camera.white_level) for camera in cameras
         )
@@ -83,7 +89,7 @@ class NeuralISP(Front):
                 Pipeline(
                     {
                         "black_level": BlackLevel(c.cfa, c.black_level, c.white_level),
-                        "demosaic": Bilinear(c.cfa),
+                        "demosaic": demosaicing(c.cfa),
                     },
                     c.bit_depth,
                 )

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from rawdrift.checks import InputError
-from rawdrift.data.tiles import SIZE, cut, stitch
+from rawdrift.data.tiles import PERIOD, SIZE, cut, period, stitch
 from rawdrift.models.evaluate import AT_ONCE
 
 
@@ -23,7 +23,8 @@ def predict(
     if net.training:
         raise InputError("net is in training mode, expected evaluation mode: call net.eval()")
     device = next((value.device for value in net.state_dict().values()), torch.device("cpu"))
-    tiles = torch.from_numpy(cut(mosaic.cpu().numpy(), tile, stride))
+    repeat = next((period(str(step.cfa)) for step in isp.modules() if hasattr(step, "cfa")), PERIOD)
+    tiles = torch.from_numpy(cut(mosaic.cpu().numpy(), tile, stride, repeat))
     logits = []
     with torch.inference_mode():
         for part in tiles.split(AT_ONCE):
@@ -35,4 +36,4 @@ def predict(
                     f"can be stitched together"
                 )
             logits.append(answer.float().cpu().numpy())
-    return torch.from_numpy(stitch(np.concatenate(logits), mosaic.shape, stride))
+    return torch.from_numpy(stitch(np.concatenate(logits), mosaic.shape, stride, repeat))

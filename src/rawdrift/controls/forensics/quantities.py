@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from rawdrift.checks import InputError, is_number
@@ -67,7 +68,7 @@ def _elements(step_name: str, step: Step) -> Iterator[Candidate]:
         for index in product(*map(range, tensor.shape)):
             full = f"{step_name}.{name}{_at(index)}"
             axis, drifts = _axis(full, float(tensor[index]), largest, number, limit)
-            label = _label(step_name, type(step), name, index)
+            label = _label(step_name, type(step), name, index, tensor.shape)
             yield Candidate(
                 replace(axis, label=label),
                 number,
@@ -95,20 +96,24 @@ def labels(steps: Mapping[str, type[Step]]) -> dict[str, str]:
     names = {}
     for step_name, step in steps.items():
         for name, number in step.numbers.items():
-            sizes = [size or 0 for size in number.shape]
-            indices = product(*map(range, sizes)) if number.elements else ()
-            for index in ((), *indices):
+            for index in ((), *np.ndindex(number.named)):
                 label = _label(step_name, step, name, index)
                 names[f"{step_name}.{name}{_at(index)}"] = label
     return names
 
 
-def _label(step_name: str, step: type[Step], name: str, index: tuple[int, ...]) -> str:
+def _label(
+    step_name: str,
+    step: type[Step],
+    name: str,
+    index: tuple[int, ...],
+    shape: Sequence[int] | None = None,
+) -> str:
     """Return "white balance gain R", or "warm gains R" for a step that is called `warm`."""
     number = step.numbers[name]
     usual = number.label and step_name == step.stage
     whole = number.label if usual else _words(step_name, name)
-    return f"{whole} {number.element(index)}" if index else whole
+    return f"{whole} {number.element(index, shape)}" if index else whole
 
 
 def _at(index: tuple[int, ...]) -> str:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from rawdrift.camera.camera import Camera
+from rawdrift.cfa import layout
 from rawdrift.checks import InputError
 from rawdrift.isp.number import Number, absolute, relative
 from rawdrift.isp.pipeline import Pipeline
@@ -83,18 +84,23 @@ class SensorSettings(Step):
         return torch.minimum(drifted.clamp(min=0), x.clamp(min=sensor.white / sensor.full_scale))
 
     def _blurred(self, signal: Tensor, floor: float, pixels: Tensor, rows: Tensor) -> Tensor:
-        """Blur each of the four sites by itself, whose pixels are two apart, and make up for the
-        noise that this takes. floor: the variance in the dark, but for the rows'."""
+        """Blur each pixel of the cell by itself, two apart with Bayer, and make up for the noise
+        that this takes. floor: the variance in the dark, but for the rows'."""
+        height, width, _, _, places = layout(self.cfa)
+        if max(height, width) > 2:
+            raise InputError(
+                f"sensor.psf_sigma takes Bayer and monochrome mosaics, got {self.cfa}: the pixels "
+                f"of one color are unevenly spread; leave it out of forensics.space"
+            )
         if min(signal.shape[-2:]) < 4:
             raise InputError(f"a blur needs 4x4 pixels or more, got {tuple(signal.shape[-2:])}")
-        taps = gaussian_taps(self.psf_sigma.to(signal) / 2)
+        taps = gaussian_taps(self.psf_sigma.to(signal) / height)
         result = torch.empty_like(signal)
-        for row in range(2):
-            for column in range(2):
-                site = (..., slice(row, None, 2), slice(column, None, 2))
-                blurred = along_columns(along_rows(signal[site], taps), taps)
-                noise = _root(blurred + floor) * pixels[site] + rows[..., row::2, :]
-                result[site] = blurred + _without_blur(noise, taps)
+        for _, row, column, _ in places:
+            site = (..., slice(row, None, height), slice(column, None, width))
+            blurred = along_columns(along_rows(signal[site], taps), taps)
+            noise = _root(blurred + floor) * pixels[site] + rows[..., row::height, :]
+            result[site] = blurred + _without_blur(noise, taps)
         return result
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rawdrift.camera.read import to_unit
-from rawdrift.cfa import offsets
+from rawdrift.cfa import layout, sampled
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.step import Step
@@ -24,17 +24,19 @@ class Violation(NamedTuple):
 
 
 def signal(data: RawDataset, indices: Tensor, camera: int) -> list[float]:
-    """Return the median raw value at R, G in red rows, G in blue rows and B, of a camera's images.
+    """Return the median raw value at R, G in red rows, G in blue rows and B (at each site of the
+    pattern), of a camera's images.
 
     It is of some of these images; NaN if none of them is the camera's.
     """
     taken = indices[data.camera_index[indices] == camera]
     taken = taken[:: max(1, len(taken) // SAMPLED)]
     mosaics: Tensor = to_unit(data.mosaics[taken], data.cameras[camera].bit_depth)
-    return [
-        float(mosaics[:, row::2, column::2].median())
-        for row, column in offsets(data.cameras[camera].cfa)
-    ]
+    cfa = data.cameras[camera].cfa
+    values: list[list[Tensor]] = [[] for _ in layout(cfa).sites]
+    for site, pixels in sampled(mosaics, cfa):
+        values[site].append(pixels.flatten())
+    return [float(torch.cat(pixels).median()) for pixels in values]
 
 
 def clipped(isp: Pipeline, data: RawDataset, indices: Tensor, camera: int) -> dict[str, float]:

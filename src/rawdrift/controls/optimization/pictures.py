@@ -27,8 +27,8 @@ from rawdrift.controls.optimization.result import (
     Views,
 )
 from rawdrift.controls.stages import stages
-from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.develop import encode, picture
+from rawdrift.isp.normalized_convolution import demosaicing
 from rawdrift.models.chain import Develop, Front, layout
 
 SHOWN = 4  # images
@@ -164,7 +164,7 @@ def in_less_light(
         data = material.data
         camera = data.cameras[int(data.camera_index[index])]
         mosaic = to_unit(data.mosaics[index], camera.bit_depth)
-        raws[intensity] = _middle(Bilinear(camera.cfa)(mosaic))
+        raws[intensity] = _middle(demosaicing(camera.cfa)(mosaic))
     white = max(float(raw.max()) for raw in raws.values()) or 1.0
     return [
         IntensityView(

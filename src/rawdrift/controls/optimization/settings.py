@@ -116,7 +116,7 @@ def _follow(
 
 
 def _above(camera: Camera, signal: Sequence[float]) -> float:
-    """Return the signal above the black level, the mean of the four sites; 0 if it is unknown."""
+    """Return the signal above the black level, the mean of its sites; 0 if it is unknown."""
     above = (seen - black for seen, black in zip(signal, camera.black_level, strict=True))
     mean = sum(above) / len(signal)
     return mean if mean > 0 else 0.0

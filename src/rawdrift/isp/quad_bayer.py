@@ -1,0 +1,74 @@
+"""From a quad-Bayer mosaic to a Bayer one."""
+
+from typing import Any, ClassVar, final
+
+import torch
+from torch import Tensor
+
+from rawdrift.cfa import PATTERNS, Pattern, layout, pattern, quad
+from rawdrift.checks import InputError
+from rawdrift.isp.normalized_convolution import KERNELS, check_kernels, interpolate
+from rawdrift.isp.number import Option
+from rawdrift.isp.step import Kind, Step
+
+
+def _quad(name: str, value: Any) -> Pattern:
+    cfa = pattern(value, name)
+    if quad(cfa) is None:
+        raise InputError(
+            f"{name} is {cfa}, expected a quad-Bayer pattern, the blocks of 2x2 of one of "
+            f"{', '.join(PATTERNS)}: ['RRGG', 'RRGG', 'GGBB', 'GGBB']"
+        )
+    return cfa
+
+
+_OPTION = Option(camera="cfa", check=_quad)
+
+
+class _FromQuad(Step):
+    takes: ClassVar[Kind] = "mosaic"
+    gives: ClassVar[Kind] = "mosaic"
+    options = {"cfa": _OPTION}
+
+    def cfa_after(self, cfa: Pattern | None) -> Pattern | None:
+        return quad(self.cfa)
+
+
+@final
+class Remosaic(_FromQuad):
+    """A quad-Bayer mosaic as the Bayer mosaic of the same size, for demosaicing that takes those.
+
+    Each pixel is the value that `NormalizedConvolution` gives for its color in the Bayer pattern;
+    kernels are those. Mosaic (..., H, W) to mosaic.
+    """
+
+    numbers = {"kernels": KERNELS}
+
+    def setup(self) -> None:
+        check_kernels(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        planes = interpolate(x, self.cfa, self.kernels)
+        height, width, _, colors, places = layout(str(quad(self.cfa)))
+        bayer = torch.empty_like(x)
+        for _, row, column, color in places:
+            plane = planes[..., colors.index(color), :, :]
+            bayer[..., row::height, column::width] = plane[..., row::height, column::width]
+        return bayer
+
+
+@final
+class Binning(_FromQuad):
+    """The mean of each block of 2x2 pixels of a quad-Bayer mosaic: a Bayer mosaic of half the size
+    with half the noise. Mosaic (..., H, W) of even height and width to (..., H / 2, W / 2).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        height, width = x.shape[-2:]
+        if height % 2 or width % 2:
+            raise InputError(f"Binning takes an even height and width, got {height}x{width}")
+        blocks = x.unflatten(-1, (width // 2, 2)).unflatten(-3, (height // 2, 2))
+        mean: Tensor = blocks.mean((-3, -1))
+        return mean

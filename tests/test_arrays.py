@@ -1,0 +1,253 @@
+"""Color filter arrays beside Bayer's: what a pattern means, and every step that takes it."""
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from torch import nn
+
+import rawdrift as rd
+from rawdrift.camera.camera import Noise
+from rawdrift.cfa import PATTERNS, layout, pattern, quad
+from rawdrift.data import tiles
+from rawdrift.data.geometry import crop, flip, rot90, turned
+from rawdrift.isp.normalized_convolution import demosaicing
+from rawdrift.sensor.bayer import mosaic as through_filters
+
+QUADS = {
+    "RGGB": "RRGG/RRGG/GGBB/GGBB", "BGGR": "BBGG/BBGG/GGRR/GGRR",
+    "GRBG": "GGRR/GGRR/BBGG/BBGG", "GBRG": "GGBB/GGBB/RRGG/RRGG",
+}  # fmt: skip
+OTHERS = ("MONO", "XTRANS", "RCCB", "RYYB", "RCCG", "RGBW", *QUADS.values())
+ALL = (*PATTERNS, *OTHERS)
+GRAY = {"MONO"}
+
+
+def camera(cfa, **more):
+    return rd.Camera("other", cfa, black_level=0.02, white_level=1.0, **more)
+
+
+def random(height, width, seed=0, count=None):
+    shape = (height, width) if count is None else (count, height, width)
+    return torch.rand(shape, generator=torch.manual_seed(seed), dtype=torch.float64)
+
+
+def direct(x, cfa, kernels):
+    """Each plane of a mosaic, pixel by pixel and sample by sample."""
+    height, width, _, planes, places = layout(cfa)
+    colors = {(p.row, p.column): p.color for p in places}
+    radius = kernels.shape[-1] // 2
+    rows, columns = (np.pad(np.arange(n), radius, "reflect") for n in x.shape)
+    result = np.empty((len(planes), *x.shape))
+    for plane, kernel in enumerate(kernels):
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                if colors[i % height, j % width] == planes[plane]:
+                    result[plane, i, j] = x[i, j]
+                    continue
+                total = weight = 0.0
+                for di in range(2 * radius + 1):
+                    for dj in range(2 * radius + 1):
+                        at = rows[i + di], columns[j + dj]
+                        if colors[at[0] % height, at[1] % width] == planes[plane]:
+                            total += kernel[di, dj] * x[at]
+                            weight += kernel[di, dj]
+                result[plane, i, j] = total / weight
+    return result
+
+
+@pytest.mark.parametrize("cfa", ALL)
+def test_demosaicing_is_the_weighted_mean_of_the_samples_around(cfa):
+    x = random(13, 14)
+    step = rd.isp.NormalizedConvolution(cfa)
+    expected = direct(x.numpy(), cfa, step.kernels.numpy())
+    planes = step(x).numpy()
+    assert planes.shape == (3, 13, 14)
+    assert np.allclose(planes[: len(expected)], expected, atol=1e-12)
+    if cfa in GRAY:
+        assert (planes == x.numpy()).all()
+
+
+@pytest.mark.parametrize("cfa", PATTERNS)
+def test_a_bayer_mosaic_gives_what_bilinear_demosaicing_gives(cfa):
+    x = random(12, 15)
+    expected = rd.isp.Bilinear(cfa)(x)
+    assert torch.allclose(rd.isp.NormalizedConvolution(cfa)(x), expected, atol=1e-14)
+    assert isinstance(demosaicing(cfa), rd.isp.Bilinear)
+
+
+@pytest.mark.parametrize("cfa", OTHERS)
+def test_flat_colors_come_back_from_every_pattern(cfa):
+    """Light through the filters, demosaiced: flat planes are exact."""
+    light = torch.tensor([0.2, 0.35, 0.1], dtype=torch.float64)
+    if cfa in GRAY:
+        light = light.mean().expand(3)
+    raw = through_filters(light[:, None, None].expand(3, 24, 24), cfa)
+    planes = rd.isp.NormalizedConvolution(cfa)(raw)
+    assert torch.allclose(planes, light[:, None, None].expand_as(planes), atol=1e-14)
+
+
+@pytest.mark.parametrize("cfa", OTHERS)
+@pytest.mark.parametrize("name", ["bi,s,ga", "bi,u,me", "bi,-,-"])
+def test_pipelines_of_every_pattern_have_gradients_and_can_be_saved(cfa, name, tmp_path):
+    own = camera(cfa)
+    isp = rd.isp.parametrized(name, own)
+    x = random(24, 30, count=2).requires_grad_()
+    view = isp(x)
+    assert view.shape == (2, 3, 24, 30)
+    view.square().mean().backward()
+    for number in (x, *isp.parameters()):
+        assert torch.isfinite(number.grad).all()
+    assert x.grad.abs().max() > 0
+    rd.isp.save(isp, tmp_path / "other.toml", own)
+    again = rd.isp.load(tmp_path / "other.toml")
+    assert torch.equal(again(x.detach()), view)
+    assert rd.isp.open(tmp_path / "other.toml").shown_title().startswith(f"Pipeline {name}")
+    views = rd.isp.views(x.detach(), own, [name])
+    assert torch.equal(views[name], view)
+
+
+@pytest.mark.parametrize("cfa", sorted(set(OTHERS) - set(QUADS.values())))
+def test_what_is_for_bayer_alone_is_refused(cfa):
+    for name in ("ma,s,me", "me,u,ga"):
+        with pytest.raises(rd.InputError, match=f"{cfa}, expected a Bayer pattern.*bi,s,me"):
+            rd.isp.static(name, camera(cfa))
+
+
+@pytest.mark.parametrize("cfa", PATTERNS)
+def test_a_quad_bayer_mosaic_becomes_a_bayer_one(cfa, tmp_path):
+    own, x = camera(QUADS[cfa]), random(24, 24)
+    assert quad(QUADS[cfa]) == cfa
+    bayer = rd.isp.Remosaic(QUADS[cfa])(x)
+    planes = rd.isp.NormalizedConvolution(QUADS[cfa])(x)
+    assert torch.equal(bayer, through_filters(planes, cfa))
+    binned = rd.isp.Binning(QUADS[cfa])(x)
+    assert torch.allclose(binned, x.reshape(12, 2, 12, 2).mean((1, 3)))
+    assert torch.equal(binned[:1, :1], x[:2, :2].mean()[None, None])
+    isp = rd.isp.static("ma,s,ga", own)
+    assert [*isp.steps][:3] == ["black_level", "remosaic", "demosaic"]
+    assert isp.demosaic.cfa == cfa
+    rd.isp.save(isp, tmp_path / "quad.toml", own)
+    assert torch.equal(rd.isp.load(tmp_path / "quad.toml")(x), isp(x))
+    half = rd.isp.Pipeline(
+        {
+            "black_level": rd.isp.BlackLevel(own.cfa, own.black_level, 1.0),
+            "binning": rd.isp.Binning(own.cfa),
+            "demosaic": rd.isp.Menon2007(cfa),
+        }
+    )
+    assert half(x).shape == (3, 12, 12)
+    with pytest.raises(rd.InputError, match=f"takes the color filter array {cfa} but is given"):
+        isp.remove("remosaic")
+
+
+@pytest.mark.parametrize("cfa", ALL)
+def test_cutting_and_turning_commute_with_the_pattern(cfa):
+    """A mosaic of the light that is cut or turned is the cut or turned mosaic of the light."""
+    light = random(24, 30, count=3)
+    raw = through_filters(light, cfa)
+    height, width = layout(cfa)[:2]
+    for top, left in ((0, 0), (1, 0), (2, 3), (5, 7)):
+        part, of = crop(raw, top, left, 12, 13, cfa)
+        assert torch.equal(part, through_filters(light[:, top : top + 12, left : left + 13], of))
+        kept, same = crop(raw, top, left, 12, 13, cfa, keep_phase=True)
+        top, left = top // height * height, left // width * width
+        assert same == cfa
+        assert torch.equal(kept, raw[top : top + 12, left : left + 13])
+    for k in range(4):
+        moved, of = rot90(raw, cfa, k)
+        assert torch.allclose(moved, through_filters(light.rot90(k, (-2, -1)), of))
+    moved, of = flip(raw, cfa, horizontal=True)
+    assert torch.allclose(moved, through_filters(light.flip(-1), of))
+    kept, same = flip(raw, cfa, horizontal=True, keep_phase=True)
+    assert same == cfa
+    assert kept.shape == raw.shape
+
+
+@pytest.mark.parametrize("cfa", ALL)
+def test_black_levels_and_shading_are_those_of_the_sites(cfa):
+    sites = layout(cfa).sites
+    levels = tuple(0.01 * (1 + site) for site in range(len(sites)))
+    own = rd.Camera("levels", cfa, black_level=levels)
+    assert own.black_level == levels
+    raw = torch.zeros(24, 24, dtype=torch.float64)
+    black = -rd.isp.BlackLevel.of(own)(raw)
+    seen = {round(float(black[p.row, p.column]), 9): sites[p.site] for p in layout(cfa).places}
+    assert sorted(seen) == sorted(round(level, 9) for level in levels)
+    k = 1  # a quarter turn changes the greens' rows
+    moved, of = rot90(black, cfa, k)
+    again = -rd.isp.BlackLevel.of(turned(own, of, k))(raw)
+    assert torch.allclose(moved, again)
+    gains = torch.stack([torch.full((2, 3), 1.0 + site) for site in range(len(sites))])
+    shaded = rd.isp.LensShading(cfa, gains)(torch.ones(24, 24, dtype=torch.float64))
+    assert torch.allclose(shaded, 100 * black)
+
+
+@pytest.mark.parametrize("cfa", ALL)
+def test_a_defective_pixel_is_repaired_from_its_own_color(cfa):
+    light = torch.tensor([0.2, 0.6, 0.4], dtype=torch.float64)[:, None, None].expand(3, 24, 24)
+    raw = through_filters(light, cfa)
+    for at in ((0, 0), (11, 12), (23, 7)):
+        hot = raw.clone()
+        hot[at] = 1.0
+        listed = rd.isp.DefectivePixels(positions=[at], cfa=cfa)
+        assert torch.allclose(listed(hot), raw)
+        assert torch.allclose(rd.isp.DefectivePixels(cfa=cfa)(hot), raw)
+
+
+@pytest.mark.parametrize("cfa", ["XTRANS", "RRGG/RRGG/GGBB/GGBB"])
+def test_tiles_begin_where_a_cell_begins(cfa):
+    raw = through_filters(random(70, 83, count=3), cfa).numpy()
+    period = tiles.period(cfa)
+    for place in tiles.places(raw.shape, 32, 32, period):
+        assert place.top % period == place.left % period == 0
+    parts = tiles.cut(raw, 32, 32, period)
+    assert (tiles.stitch(parts, raw.shape, 32, period) == raw).all()
+
+
+def test_patterns_are_read_as_people_write_them():
+    assert pattern(["RG", "GB"]) == "RGGB"
+    assert pattern(["RRGG", "RRGG", "GGBB", "GGBB"]) == QUADS["RGGB"]
+    assert pattern([*["GBGGRG", "RGRBGB", "GBGGRG", "GRGGBG", "BGBRGR", "GRGGBG"]]) == "XTRANS"
+    assert pattern("RCCB") == "RCCB"
+    wrong = {
+        "RGBG": "diagonal", "RRGG": "diagonal", "RXXB": "letters", "mono": "letters", "": "unknown",
+        ("RG", "G"): "unknown", 3: "rows", ("RGRG",) * 4: "colors",
+    }  # fmt: skip
+    for value, message in wrong.items():
+        with pytest.raises(rd.InputError, match=message):
+            pattern(value)
+    with pytest.raises(rd.InputError, match="3 finite numbers, of R, G, B"):
+        rd.Camera("x", "XTRANS", black_level=(0.1, 0.2))
+    assert rd.Camera("x", "MONO").black_level == (0.0,)
+
+
+@pytest.mark.parametrize("cfa", OTHERS)
+def test_a_camera_file_and_frames_of_every_pattern(cfa, tmp_path):
+    own = camera(cfa, noise=Noise(4.0, 2.0))
+    own.save(tmp_path / "camera.toml")
+    assert rd.Camera.load(tmp_path / "camera.toml") == own
+    sensor = rd.sensor.Sensor(own)
+    light = torch.full((3, 24, 24), 0.3)
+    dn = sensor.digital(light, torch.manual_seed(0)).numpy()
+    tifffile.imwrite(tmp_path / "a.tif", dn)
+    assert (rd.read_raw(tmp_path / "a.tif", camera=own).mosaic.shape) == (24, 24)
+    dimmed = rd.sensor.dim(
+        torch.from_numpy(dn / 65535.0), own, intensity=0.5, generator=torch.manual_seed(1)
+    )
+    level = 0.02 + 0.15 * 0.98
+    if cfa != "RGBW":
+        assert abs(float(dimmed.mean()) - level) < 0.003
+
+
+def test_a_network_learns_the_kernels_of_an_x_trans_camera():
+    step = rd.isp.NormalizedConvolution.of(camera("XTRANS"), parametrized=True)
+    assert isinstance(step.kernels, nn.Parameter)
+    x = random(12, 12).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x, k: _demosaiced(x, k), (x, step.kernels))
+
+
+def _demosaiced(x, kernels):
+    step = rd.isp.NormalizedConvolution("XTRANS", nn.Parameter(kernels))
+    step._parameters["kernels"] = kernels
+    return step(x)
