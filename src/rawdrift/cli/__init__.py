@@ -11,11 +11,13 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import yaml
 from jsonargparse import Namespace
 
 from rawdrift import imports
@@ -107,7 +109,16 @@ def _imports(arguments: Sequence[str]) -> set[str]:
     for before, argument in pairwise(["", *arguments]):
         if before == flag or argument.startswith(f"{flag}="):
             imports.checked(argument.removeprefix(f"{flag}="))
-    return imports.references(arguments)
+    return imports.references([arguments, *map(_values, arguments)])
+
+
+def _values(argument: str) -> Any:
+    """Return what an argument, or the part behind its "=", is as YAML, such as a list."""
+    values = []
+    for text in {argument, argument.partition("=")[2]}:
+        with suppress(yaml.YAMLError, ValueError, RecursionError):
+            values.append(yaml.safe_load(text))
+    return values
 
 
 def _parse(arguments: list[str]) -> Namespace:

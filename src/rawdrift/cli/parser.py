@@ -32,7 +32,9 @@ def build() -> Parser:
     develop.add_argument(
         "--isp",
         default="bi,s,ga",
-        help=f"one of {' '.join(CONFIGURATIONS)}, all, or an ISP file (.toml)",
+        help=f"one of {' '.join(CONFIGURATIONS)}, all, an ISP file (.toml), "
+        "libraw:OPTION=VALUE,..., command:PROGRAM {raw} ... {picture}, or "
+        "import:package.module.factory",
     )
     develop.add_argument("--out", required=True, help="folder for the pictures")
     develop.add_argument("--format", default="png", help="png or tiff")
@@ -126,7 +128,7 @@ def build() -> Parser:
     subcommands.add_subcommand("isp", isps, help="show an ISP, or find the one that made pictures")
     actions = isps.add_subcommands(required=True, dest="action", metavar="ACTION")
     show_isp = command("Print the steps of an ISP with their numbers.")
-    show_isp.add_argument("isp", metavar="ISP", help="such as bi,s,ga, or an ISP file (.toml)")
+    show_isp.add_argument("isp", metavar="ISP", help="such as bi,s,ga, or as in develop")
     show_isp.add_argument("--camera", help="shipped name or .toml file; an ISP file has its own")
     _add_imports(show_isp)
     actions.add_subcommand("show", show_isp, help="print an ISP")
@@ -142,7 +144,10 @@ def build() -> Parser:
         help="shipped name or .toml file; by default camera.toml in RAWS, or that of each raw file",
     )
     match.add_argument(
-        "--isp", action="append", metavar="FILE", help="ISP file to rank too; repeat the option"
+        "--isp",
+        action="append",
+        metavar="ISP",
+        help="ISP file or black box (see develop) to rank too; repeat the option",
     )
     match.add_argument("--channels", default="luma", help="sharpen and denoise luma or yuv")
     match.add_argument(
@@ -197,5 +202,6 @@ def _add_imports(parser: Parser) -> None:
         "--allow_import",
         action="append",
         metavar="import:MODULE.NAME",
-        help="your own code that a file may name; repeat the option for each",
+        help="your own code, or a command:PROGRAM ..., that a file may name; repeat the option for "
+        "each",
     )
