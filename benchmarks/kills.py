@@ -72,10 +72,14 @@ def network(classes: int) -> Any:
     return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.1), nn.Linear(128, classes))
 
 
+def words(control: str) -> list[str]:
+    """Return a small experiment of a control as arguments."""
+    return f"{control} {SETTINGS[control]} {DATA} --threads 1".split()
+
+
 def _command(control: str, compute: str, out: Path) -> list[str]:
-    how = "--threads 1" + (" --compute processes --workers 2" if compute == "processes" else "")
-    words = f"{control} {SETTINGS[control]} {DATA} {how} --out".split()
-    return [sys.executable, "-m", "rawdrift.cli", *words, str(out)]
+    how = ["--compute", "processes", "--workers", "2"] if compute == "processes" else []
+    return [sys.executable, "-m", "rawdrift.cli", *words(control), *how, "--out", str(out)]
 
 
 def _undisturbed(folder: Path, control: str, compute: str) -> tuple[float, Any]:

@@ -116,6 +116,7 @@ BAD = {
     "two labels": (lambda root: edit(root / "manifest.csv", "mask", "label"), "column 'label' twice"),
     "misspelt": (lambda root: edit(root / "manifest.csv", "mask", "grp"), "did you mean 'group'"),
     "same file": (lambda root: edit(root / "manifest.csv", "3.tif,", "./2.tif,"), "lists ./2.tif twice"),
+    "long name": (lambda root: edit(root / "manifest.csv", "3.tif,", "x" * 300 + ","), "can't be the name of a file"),
     "latin": (lambda root: (root / "manifest.csv").write_bytes(b"image,label\n\xe9,a"), "UTF-8"),
 }  # fmt: skip
 

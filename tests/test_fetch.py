@@ -226,6 +226,13 @@ def test_a_busy_server_is_asked_again_and_a_broken_one_is_named(path, server, mi
     assert zenodo.fetch("raw-microscopy", tmp_path, server.record)
 
 
+def test_a_server_that_starts_over_again_and_again_is_given_up(server, microscopy, tmp_path):
+    server.hold(microscopy__zip=microscopy)
+    server.faults["/files/microscopy.zip"] = ["cut", 416] * 20
+    with pytest.raises(rd.InputError, match="can't be downloaded"):
+        zenodo.fetch("raw-microscopy", tmp_path, server.record)
+
+
 def test_more_than_the_record_declares_is_refused(server, microscopy, tmp_path):
     server.hold(microscopy__zip=microscopy)
     server.hold([server.entry("microscopy.zip", size=1000)])

@@ -221,6 +221,11 @@ def half_png(path, pixels):
     path.write_bytes(path.read_bytes()[:400])
 
 
+def no_end(path, pixels):
+    write_png(path, pixels)
+    path.write_bytes(path.read_bytes()[:-12])
+
+
 def nan(path, pixels):
     unit = pixels / 65535.0
     unit[3, 3] = np.nan
@@ -241,6 +246,7 @@ BAD = {
     "picture.jpg": (lambda path, pixels: path.write_bytes(b"\xff\xd8\xff\xe0" * 50), "can't be decoded"),
     "cut.tif": (truncated, "truncated"),
     "cut.png": (half_png, "can't be decoded"),
+    "end.png": (no_end, "does not end as a PNG"),
     "pickle.npy": (
         lambda path, pixels: np.save(path, np.array([{}], dtype=object), allow_pickle=True),
         "can't be decoded",

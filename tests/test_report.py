@@ -24,7 +24,7 @@ from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.controls.result import Majority, load_result
 from rawdrift.controls.run import write_page
 from rawdrift.controls.synthesis.page import changes, compare, lines
-from rawdrift.report import panels, style
+from rawdrift.report import panels, style, whole
 from rawdrift.report.contact_sheet import contact_sheet, fit
 from rawdrift.report.tables import Column, Table, span, to_csv, to_latex
 from rawdrift.statistics import Interval, Spread
@@ -432,13 +432,21 @@ def test_pictures_are_read_from_the_run_alone(a_run, tmp_path):
     (a_run / "samples/text.png").write_text("no picture")
     views = load_result(a_run).views
     for name, complaint in (
-        ("../secret.png", "outside the run folder"),
+        ("../secret.png", "is outside of"),
         ("samples/gone.png", r"its picture samples/gone\.png is missing"),
         ("samples/text.png", r"its picture samples/text\.png can't be read"),
     ):
         change(a_run, views=replace(views, views={"bi,s,me": name}))
         with pytest.raises(InputError, match=complaint):
             told(a_run)
+
+
+def test_files_in_pages_are_of_the_run_alone(tmp_path):
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "run").mkdir()
+    for path in ("../secret.txt", str(tmp_path / "secret.txt"), "x\0"):
+        with pytest.raises(InputError, match="is outside of"):
+            whole.link(tmp_path / "run", path)
 
 
 def test_results_and_pages_cost_no_torch():

@@ -25,6 +25,7 @@ SETTINGS = {
         samples=8, cameras=5, max_drop=0.5,
     ),
     "optimization": rd.Optimization(["frozen", "learned"], intensities=[1.0], folds=2),
+    "comparison": rd.Comparison("bi,s,ga", "ma,u,ga", margin=0.2, folds=2),
 }  # fmt: skip
 
 

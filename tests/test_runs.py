@@ -83,6 +83,14 @@ def test_a_spec_is_the_same_after_yaml():
     assert again == SPEC
 
 
+def test_tuples_in_a_spec_are_the_lists_of_its_file(tmp_path):
+    spec = SynthesisSpec(SPEC.data, Synthesis(train=("bi,s,ga",)))
+    with store(tmp_path / "run", spec):
+        pass
+    with store(tmp_path / "run", spec):
+        pass
+
+
 def test_finished_units_are_kept_and_the_rest_is_missing(tmp_path):
     first = store(tmp_path / "run")
     assert not (tmp_path / "run").exists()  # nothing is written before there is something to keep

@@ -632,7 +632,7 @@ def test_names_from_the_data_are_escaped_and_pictures_of_other_folders_refused(a
     assert "<b>bold</b>" not in page
     first, *others = pictures.stages
     first = change(first, default=change(first.default, view="../secret.png"))
-    with pytest.raises(rd.InputError, match="outside the run folder"):
+    with pytest.raises(rd.InputError, match="is outside of"):
         told(a_run, pictures=change(pictures, stages=[first, *others]))
 
 

@@ -337,6 +337,20 @@ def test_a_dng_of_any_depth_is_read_through_its_table(bits, order, tmp_path):
     assert white * 65535 == pytest.approx(2**bits - 1)
 
 
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [({"t50717": (4, [0])}, "white level 0"), ({"t50711": (3, [2])}, "CFALayout 2")],
+)
+def test_a_dng_whose_values_can_not_be_used_is_refused(tags, message, tmp_path):
+    with pytest.raises(rd.InputError, match=message):
+        rd.read_raw(dng(tmp_path / "shot.dng", values(14), **tags))
+
+
+def test_a_dng_that_is_to_be_turned_says_so(tmp_path):
+    path = dng(tmp_path / "shot.dng", values(14), t274=(3, [6]))
+    assert "turned or mirrored (Orientation 6), which is not done" in rd.read_raw(path).notes[0]
+
+
 def test_a_dng_is_found_behind_its_thumbnail_and_under_another_name(tmp_path):
     pixels = values()
     thumbnail = page(values(8, (4, 4)), 8, photometric=1, more={254: (4, [1])})

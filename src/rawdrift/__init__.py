@@ -1,8 +1,8 @@
 """Dataset drift controls for machine learning with optical images.
 
 A raw mosaic (`read_raw`) becomes a view (`isp`), and the controls (`synthesis`, `forensics`,
-`optimization`) ask what a model makes of it when the camera or its processing changes. Names are
-imported when first used, so that `import rawdrift` costs nothing.
+`optimization`, `comparison`) ask what a model makes of it when the camera or its processing
+changes. Names are imported when first used, so that `import rawdrift` costs nothing.
 """
 
 from typing import TYPE_CHECKING
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from rawdrift.camera.camera import Camera
     from rawdrift.camera.read import Raw, read_raw
     from rawdrift.checks import InputError
-    from rawdrift.controls import forensics, optimization, synthesis
+    from rawdrift.controls import comparison, forensics, optimization, synthesis
+    from rawdrift.controls.comparison.spec import Comparison, ComparisonSpec
     from rawdrift.controls.forensics.spec import Forensics, ForensicsSpec
     from rawdrift.controls.optimization.spec import Optimization, OptimizationSpec, Pull
     from rawdrift.controls.result import Result, load_result
@@ -33,7 +34,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "camera.camera": ["Camera"],
         "camera.read": ["Raw", "read_raw"],
         "checks": ["InputError"],
-        "controls": ["forensics", "optimization", "synthesis"],
+        "controls": ["comparison", "forensics", "optimization", "synthesis"],
+        "controls.comparison.spec": ["Comparison", "ComparisonSpec"],
         "controls.forensics.spec": ["Forensics", "ForensicsSpec"],
         "controls.optimization.spec": ["Optimization", "OptimizationSpec", "Pull"],
         "controls.result": ["Result", "load_result"],

@@ -1,9 +1,11 @@
 """The paper's twelve static data models (Table 1), in names and words. Facts alone: no torch.
 
 An ISP reference is one of these names, such a name with "-" in place of a step that is left out
-("bi,-,ga", "bi,-,-"), or the path of an ISP file (.toml).
+("bi,-,ga", "bi,-,-"), the path of an ISP file (.toml), or a black box: libraw:OPTION=VALUE,...,
+command:PROGRAM {raw} ... {picture} or import:package.module.factory.
 """
 
+import re
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -15,6 +17,9 @@ SHARPENING = {"s": "sharpening filter", "u": "unsharp mask"}
 DENOISING = {"me": "median", "ga": "Gaussian"}
 
 LEFT_OUT = "-"
+
+LIBRAW, COMMAND, IMPORT = "libraw", "command:", "import:"
+_PLACES = r"\{(raw|picture)\b"  # of the files that a command reads and writes
 
 CONFIGURATIONS = tuple(map(",".join, product(DEMOSAICING, SHARPENING, DENOISING)))
 """In the order of Table 1; the paper's "bi,s,me" is bilinear, sharpening filter, median."""
@@ -61,9 +66,14 @@ def position(name: str) -> int:
     return NAMES.index(name) if name in NAMES else len(NAMES)
 
 
+def is_external(reference: str) -> bool:
+    """Whether an ISP reference is a black box: LibRaw, a program or the user's own function."""
+    return reference == LIBRAW or reference.startswith((f"{LIBRAW}:", COMMAND, IMPORT))
+
+
 def is_file(reference: str) -> bool:
-    """Whether an ISP reference is an ISP file, and no configuration."""
-    return Path(reference).suffix == ".toml"
+    """Whether an ISP reference is an ISP file."""
+    return Path(reference).suffix == ".toml" and not is_external(reference)
 
 
 def check_name(name: str, what: str = "ISP", others: Sequence[str] = ()) -> str:
@@ -78,14 +88,29 @@ def check_name(name: str, what: str = "ISP", others: Sequence[str] = ()) -> str:
 
 def check(reference: str, others: Sequence[str] = ()) -> str:
     """Return an ISP reference. Raises InputError for an unknown name; `others` are valid too."""
-    if is_file(reference):
+    if is_file(reference) or is_external(reference):
         return reference
     try:
         return check_name(reference, others=others)
     except InputError as error:
-        raise InputError(f"{error}; or give the path of a .toml file") from None
+        raise InputError(
+            f"{error}; or give the path of a .toml file, libraw:OPTION=VALUE,..., "
+            f"command:PROGRAM {{raw}} ... {{picture}}, or import:package.module.factory"
+        ) from None
 
 
 def label(reference: str) -> str:
-    """What pages call the ISP of a reference: its configuration, or the file's stem."""
-    return Path(reference).stem if is_file(reference) else reference
+    """What pages call the ISP of a reference: its configuration, the file's stem, the options of
+    LibRaw, or the words of a command without folders, raw file and picture."""
+    if is_file(reference):
+        return Path(reference).stem
+    if reference.startswith(COMMAND):
+        words = reference.removeprefix(COMMAND).split()
+        return " ".join(Path(word).name for word in words if not re.search(_PLACES, word))
+    return reference
+
+
+def file_name(reference: str) -> str:
+    """Return the label of an ISP as a part of a file's name."""
+    name = label(reference).replace(",", "-")
+    return re.sub(r"[^\w.=+-]+", "-", name).strip("-") if is_external(reference) else name

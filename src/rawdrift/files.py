@@ -214,6 +214,15 @@ def place(path: Path, root: Path, name: Path) -> None:
     path.replace(target)
 
 
+def inside(root: Path, name: str) -> Path:
+    """Return the path of a file that another file names. Raises InputError if it is outside of the
+    folder `root`."""
+    path = root / name
+    if "\0" in name or not path.resolve().is_relative_to(root.resolve()):
+        raise InputError(f"{name!r} is outside of {root}; expected a file in that folder")
+    return path
+
+
 def lock(path: Path) -> "FileLock":
     """Return the lock of a file, which is empty. Raises InputError if something else is there."""
     from filelock import FileLock  # not for commands that write nothing

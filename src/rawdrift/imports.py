@@ -1,12 +1,14 @@
-"""The user's own code, named as `import:package.module.name` wherever a name is accepted.
+"""The user's own code, named as `import:package.module.name` wherever a name is accepted, and
+programs, named as `command:PROGRAM ...` wherever an ISP is.
 
-Code is imported only if the user names it in the same command or call. A name that stands in a
-file (an ISP file, a spec) must be allowed with `allowing`.
+Code is imported, and a program run, only if the user names it in the same command or call. A name
+that stands in a file (an ISP file, a spec) must be allowed with `allowing`.
 """
 
 import ast
 import hashlib
 import re
+import shlex
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +20,7 @@ from typing import Any
 
 from rawdrift.checks import InputError
 
-PREFIX = "import:"
+PREFIX, COMMAND = "import:", "command:"
 _REFERENCE = re.compile(r"import:\w+(?:\.\w+)+")
 _allowed: ContextVar[frozenset[str]] = ContextVar("allowed", default=frozenset())
 
@@ -29,9 +31,10 @@ def is_import(name: object) -> bool:
 
 
 def references(value: object) -> set[str]:
-    """Return every import reference in a text or in nested lists and mappings of texts."""
+    """Return every import in a text or in nested lists and mappings of texts, and every text that
+    is a command."""
     if isinstance(value, str):
-        return set(_REFERENCE.findall(value))
+        return {value} if value.startswith(COMMAND) else set(_REFERENCE.findall(value))
     if isinstance(value, Mapping):
         return references([*value.keys(), *value.values()])
     if isinstance(value, Iterable):
@@ -40,16 +43,20 @@ def references(value: object) -> set[str]:
 
 
 def checked(name: str) -> str:
-    """Return an import that is to be allowed. Raises InputError for a name of another form."""
-    if not is_import(name):
-        raise InputError(f"allow_import takes import:package.module.name, got {name!r}")
+    """Return an import or a command that is to be allowed. Raises InputError for any other name."""
+    if not is_import(name) and not name.startswith(COMMAND):
+        raise InputError(
+            f"allow_import takes import:package.module.name, got {name!r}; for a program, it takes "
+            f"command:PROGRAM ... as it is in the file"
+        )
     return name
 
 
 @contextmanager
 def allowing(names: Iterable[str]) -> Iterator[None]:
-    """Let files name these imports inside the block, beside those that are allowed already."""
-    given = {name if name.startswith(PREFIX) else PREFIX + name for name in names}
+    """Let files name these imports and commands inside the block, beside those that are allowed
+    already."""
+    given = {name if name.startswith((PREFIX, COMMAND)) else PREFIX + name for name in names}
     for name in sorted(given):
         checked(name)
     token = _allowed.set(_allowed.get() | given)
@@ -60,17 +67,18 @@ def allowing(names: Iterable[str]) -> Iterator[None]:
 
 
 def allowed() -> frozenset[str]:
-    """The imports that files may name here; pass them to `allowing` in another process."""
+    """What files may name here; pass it to `allowing` in another process."""
     return _allowed.get()
 
 
 def check_allowed(names: Iterable[str], source: str) -> None:
-    """Raise InputError unless every import that the file `source` names is allowed."""
+    """Raise InputError unless every import and command that the file `source` names is allowed."""
     refused = sorted(set(names) - allowed())
     if refused:
+        what = "a program to run" if refused[0].startswith(COMMAND) else "code to import"
         raise InputError(
-            f"{source} names code to import, {', '.join(refused)}; if you trust it, allow it: "
-            f"allow_import={refused[0]}"
+            f"{source} names {what}, {', '.join(refused)}; if you trust it, allow it: "
+            f"allow_import={shlex.quote(refused[0])}"
         )
 
 

@@ -20,7 +20,7 @@ from rawdrift.checks import InputError
 MIN_SIZE = 2  # one cell of the color filter array
 
 # Linear sRGB (D65) to CIE XYZ, IEC 61966-2-1.
-_XYZ_FROM_RGB = np.array(
+XYZ_FROM_RGB = np.array(
     [
         [0.4124564, 0.3575761, 0.1804375],
         [0.2126729, 0.7151522, 0.0721750],
@@ -242,7 +242,7 @@ def _color_matrix(raw: Any, colors: list[int]) -> NDArray[Any] | None:
     """
     camera_from_xyz = np.asarray(raw.rgb_xyz_matrix, float)[colors]
     if _invertible(camera_from_xyz):
-        camera_from_rgb = camera_from_xyz @ _XYZ_FROM_RGB
+        camera_from_rgb = camera_from_xyz @ XYZ_FROM_RGB
         # White balance has made white (1, 1, 1), and rows that sum to one keep it.
         return np.linalg.inv(camera_from_rgb / camera_from_rgb.sum(axis=1, keepdims=True))
     rgb_from_camera = np.asarray(raw.color_matrix, float)[:, colors]

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rawdrift import cfa as arrays
-from rawdrift.camera.tiff import BITS, CFA, CFA_DIM, Page
+from rawdrift.camera.tiff import BITS, CFA, CFA_DIM, ORIENTATION, Page
 from rawdrift.cfa import MONO, Pattern, layout, sampled
 from rawdrift.checks import InputError
 
 VERSION = 50706
-_PLANES = 50710
+_PLANES, _LAYOUT = 50710, 50711
 _TABLE, _BLACK_DIM, _BLACK, _BLACK_COLUMNS, _BLACK_ROWS = 50712, 50713, 50714, 50715, 50716
 _WHITE, _ACTIVE, _OPCODES, _NOISE = 50717, 50829, (51008, 51009), 51041
 _SAMPLES, _LINEAR = 277, "LINEAR_RAW"
@@ -62,6 +62,11 @@ def pattern(page: Page) -> Pattern | None:
     dim = page.values(CFA_DIM)
     if not letters and not dim:
         return None
+    if (staggered := page.value(_LAYOUT, 1)) != 1:
+        raise InputError(
+            f"{page.file.name} has staggered rows or columns (CFALayout {staggered}), expected a "
+            f"rectangular mosaic (1)"
+        )
     size = "x".join(map(str, dim)) or "unknown size"
     what = f"color filter array of {page.file.name}, {letters} of {size},"
     if len(dim) != 2 or dim[0] * dim[1] != len(letters):
@@ -105,7 +110,14 @@ def levels(page: Page, values: NDArray[Any], linear: bool) -> Levels:
     mosaic = np.array(values[top:bottom, left:right], np.uint16)
     black, extra = _black(page, mosaic.shape, cfa)
     white = float((page.values(_WHITE) or (2 ** page.value(BITS, 16) - 1,))[0])
+    if not 0 < white < 2**16:
+        raise InputError(f"{name} has impossible metadata: the white level {white:g}")
     notes = [*_opcodes(page)]
+    if (turned := page.value(ORIENTATION, 1)) != 1:
+        notes.append(
+            f"it is to be shown turned or mirrored (Orientation {turned}), which is not done: a "
+            f"mask must lie as its sensor's rows do"
+        )
     if extra is not None:
         steps = np.rint(extra).astype(np.uint16)
         mosaic -= np.minimum(mosaic, steps)

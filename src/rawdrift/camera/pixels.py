@@ -29,6 +29,7 @@ _SUFFIXES = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
 }
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _GRAY, _PALETTE = 0, 3  # color types of PNG
 _CHANNELS = {_GRAY: 1, 2: 3, _PALETTE: 1, 4: 2, 6: 4}
 
@@ -71,6 +72,8 @@ def png(path: Path, indices: bool = False) -> NDArray[Any]:
     small = color == _PALETTE or depth < 8
     if small and not indices:
         raise InputError(f"{path} has a palette or under 8 bits, expected 8 or 16 bits of gray")
+    if not content.endswith(_PNG_END):
+        raise InputError(f"{path} can't be decoded: it does not end as a PNG; get a whole file")
     if small:
         from PIL import Image
 

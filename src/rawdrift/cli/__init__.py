@@ -11,17 +11,19 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import yaml
 from jsonargparse import Namespace
 
 from rawdrift import imports
 from rawdrift.checks import InputError
 from rawdrift.cli import cameras, controls, data, isp, parser
-from rawdrift.controls import CONTROLS, presets
+from rawdrift.controls import CONTROLS, commands, presets
 from rawdrift.controls.control import Control
 from rawdrift.runs.spec import read_spec, spec_parts
 
@@ -42,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             except SystemExit as done:  # --help, --version, --print_config
                 return int(done.code or 0)
             given = args[args.command]
-            if args.command in CONTROLS:
-                return controls.run_control(CONTROLS[args.command], given)
+            if args.command in commands():
+                return controls.run_control(commands()[args.command], given)
             return _COMMANDS[args.command](given)
     except SystemExit as error:
         return _fail(f"code of yours ended the program: sys.exit({error.code!r})", debug)
@@ -107,7 +109,16 @@ def _imports(arguments: Sequence[str]) -> set[str]:
     for before, argument in pairwise(["", *arguments]):
         if before == flag or argument.startswith(f"{flag}="):
             imports.checked(argument.removeprefix(f"{flag}="))
-    return imports.references(arguments)
+    return imports.references([arguments, *map(_values, arguments)])
+
+
+def _values(argument: str) -> Any:
+    """Return what an argument, or the part behind its "=", is as YAML, such as a list."""
+    values = []
+    for text in {argument, argument.partition("=")[2]}:
+        with suppress(yaml.YAMLError, ValueError, RecursionError):
+            values.append(yaml.safe_load(text))
+    return values
 
 
 def _parse(arguments: list[str]) -> Namespace:
@@ -127,7 +138,7 @@ def _parse(arguments: list[str]) -> Namespace:
 def _with_presets(arguments: Sequence[str]) -> list[str]:
     """Replace the name of each preset by its file."""
     found = list(arguments)
-    control = CONTROLS.get(arguments[0]) if arguments else None
+    control = commands().get(arguments[0]) if arguments else None
     if control is None:
         return found
     for i, argument in enumerate(arguments):

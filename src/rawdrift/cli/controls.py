@@ -3,13 +3,14 @@
 import json
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 
-from rawdrift import files, imports
+from rawdrift import files, imports, progress
 from rawdrift.checks import InputError
 from rawdrift.cli.arguments import command
 from rawdrift.controls import CONTROLS
@@ -38,7 +39,7 @@ def run_control(control: Control, args: Namespace) -> int:
 
         print("\n".join(plan(spec, args.out).lines(compute.at_a_time)))
         return 0
-    return _run_spec(spec, args.out, compute, args.tracker)
+    return _run_spec(spec, args.out, compute, args.tracker, args.json)
 
 
 def _spec(control: Control, args: Namespace, source: str) -> Any:
@@ -48,21 +49,30 @@ def _spec(control: Control, args: Namespace, source: str) -> Any:
     return spec
 
 
-def _run_spec(spec: Any, out: str, compute: Compute | None = None, tracker: str = "none") -> int:
+def _run_spec(
+    spec: Any,
+    out: str,
+    compute: Compute | None = None,
+    tracker: str = "none",
+    as_json: bool = False,
+) -> int:
+    from rawdrift.controls.result import to_builtins
     from rawdrift.controls.run import lines, run, write_page
 
-    result = run(spec, out, compute, tracker, imports.allowed())
-    for line in lines(result, out):
-        print(line)
-    print(f"report: {write_page(out)}")
+    with progress.quiet() if as_json else nullcontext():
+        result = run(spec, out, compute, tracker, imports.allowed())
+        page = write_page(out)
+    if as_json:
+        print(json.dumps(to_builtins(result), indent=1))
+    else:
+        print("\n".join([*lines(result, out), f"report: {page}"]))
     if result.failed:
         print(
             f"rawdrift: {len(result.failed)} units failed; the report says which, and the same "
             f"command tries them again",
             file=sys.stderr,
         )
-        return 1
-    return 0
+    return result.exit_code
 
 
 def _report(args: Namespace) -> int:

@@ -3,7 +3,7 @@
 from rawdrift import __version__
 from rawdrift.cli.arguments import Parser, command
 from rawdrift.configurations import CONFIGURATIONS
-from rawdrift.controls import CONTROLS, presets
+from rawdrift.controls import commands, presets
 from rawdrift.data.spec import PUBLISHED, Data
 from rawdrift.runs.compute import KINDS
 
@@ -15,11 +15,13 @@ def build() -> Parser:
     parser = command("Dataset drift controls for machine learning with optical images.")
     parser.prog = "rawdrift"
     parser.add_argument("--version", action="version", version=f"rawdrift {__version__}")
-    commands = parser.add_subcommands(required=True, dest="command", metavar="COMMAND")
+    subcommands = parser.add_subcommands(required=True, dest="command", metavar="COMMAND")
 
     demo = command("The three controls on synthetic blood smears, each with its report.")
     demo.add_argument("--out", default="runs/demo", help="run folder")
-    commands.add_subcommand("demo", demo, help="all three controls on synthetic data, in minutes")
+    subcommands.add_subcommand(
+        "demo", demo, help="all three controls on synthetic data, in minutes"
+    )
 
     develop = command("Develop raw files into 16-bit pictures.")
     develop.add_argument("raws", nargs="+", metavar="RAW", help="TIFF, PNG, NPY, DNG, ...")
@@ -30,7 +32,9 @@ def build() -> Parser:
     develop.add_argument(
         "--isp",
         default="bi,s,ga",
-        help=f"one of {' '.join(CONFIGURATIONS)}, all, or an ISP file (.toml)",
+        help=f"one of {' '.join(CONFIGURATIONS)}, all, an ISP file (.toml), "
+        "libraw:OPTION=VALUE,..., command:PROGRAM {raw} ... {picture}, or "
+        "import:package.module.factory",
     )
     develop.add_argument("--out", required=True, help="folder for the pictures")
     develop.add_argument("--format", default="png", help="png or tiff")
@@ -39,9 +43,9 @@ def build() -> Parser:
         "--trust", help="camera or file: which one holds where a file's metadata contradict it"
     )
     _add_imports(develop)
-    commands.add_subcommand("develop", develop, help="raw files to pictures")
+    subcommands.add_subcommand("develop", develop, help="raw files to pictures")
 
-    for name, control in CONTROLS.items():
+    for name, control in commands().items():
         runs = command(control.description)
         known = presets.names(control)
         others = f", or one of {' '.join(known)}" if known else ""
@@ -51,7 +55,8 @@ def build() -> Parser:
         runs.add_argument("--out", type=str, help="run folder: a new one, or one to resume")
         runs.add_class_arguments(control.spec, None)
         _add_computing(runs)
-        commands.add_subcommand(name, runs, help=control.help)
+        runs.add_argument("--json", action="store_true", help="print the result as JSON alone")
+        subcommands.add_subcommand(name, runs, help=control.help)
         parser.commands[name] = runs
 
     report = command("Rewrite the reports of finished runs, and compare synthesis runs.")
@@ -60,12 +65,12 @@ def build() -> Parser:
     report.add_argument(
         "--zip", action="store_true", help="also pack what a reader needs of each run: RUN.zip"
     )
-    commands.add_subcommand("report", report, help="rewrite reports, and compare runs")
+    subcommands.add_subcommand("report", report, help="rewrite reports, and compare runs")
 
     listed = command("List the runs in a folder: state, progress and headline, the newest first.")
     listed.add_argument("folder", nargs="?", default="runs", metavar="DIR", help="by default runs")
     listed.add_argument("--json", action="store_true", help="print JSON instead of text")
-    commands.add_subcommand("runs", listed, help="list runs with state, progress and headline")
+    subcommands.add_subcommand("runs", listed, help="list runs with state, progress and headline")
 
     export = command("Write a learned ISP with its network as one file that takes raw mosaics.")
     export.add_argument(
@@ -77,7 +82,7 @@ def build() -> Parser:
         "--any_size", action="store_true", help="take mosaics of other even sizes, if the net does"
     )
     _add_imports(export)
-    commands.add_subcommand("export", export, help="an ISP with its network as one file")
+    subcommands.add_subcommand("export", export, help="an ISP with its network as one file")
 
     check = command("Is this camera inside the envelope of a forensic signature?")
     check.add_argument("signature", metavar="SIGNATURE", help="signature.json")
@@ -88,10 +93,10 @@ def build() -> Parser:
     )
     check.add_argument("--json", action="store_true", help="print JSON instead of text")
     _add_imports(check)
-    commands.add_subcommand("check", check, help="is a camera inside a signature's envelope?")
+    subcommands.add_subcommand("check", check, help="is a camera inside a signature's envelope?")
 
     data = command("Raw images with their labels: fetch, list, store and describe them.")
-    commands.add_subcommand("data", data, help="fetch, list, store and describe data")
+    subcommands.add_subcommand("data", data, help="fetch, list, store and describe data")
     actions = data.add_subcommands(required=True, dest="action", metavar="ACTION")
     fetch = command("Fetch a published dataset (Zenodo record 5235536), or resume its download.")
     fetch.add_argument("name", metavar="DATASET", help=" or ".join(PUBLISHED))
@@ -120,10 +125,10 @@ def build() -> Parser:
     actions.add_subcommand("manifest", listing, help="write a manifest of images in sub-folders")
 
     isps = command("Image signal processors, as rawdrift knows them.")
-    commands.add_subcommand("isp", isps, help="show an ISP, or find the one that made pictures")
+    subcommands.add_subcommand("isp", isps, help="show an ISP, or find the one that made pictures")
     actions = isps.add_subcommands(required=True, dest="action", metavar="ACTION")
     show_isp = command("Print the steps of an ISP with their numbers.")
-    show_isp.add_argument("isp", metavar="ISP", help="such as bi,s,ga, or an ISP file (.toml)")
+    show_isp.add_argument("isp", metavar="ISP", help="such as bi,s,ga, or as in develop")
     show_isp.add_argument("--camera", help="shipped name or .toml file; an ISP file has its own")
     _add_imports(show_isp)
     actions.add_subcommand("show", show_isp, help="print an ISP")
@@ -139,7 +144,10 @@ def build() -> Parser:
         help="shipped name or .toml file; by default camera.toml in RAWS, or that of each raw file",
     )
     match.add_argument(
-        "--isp", action="append", metavar="FILE", help="ISP file to rank too; repeat the option"
+        "--isp",
+        action="append",
+        metavar="ISP",
+        help="ISP file or black box (see develop) to rank too; repeat the option",
     )
     match.add_argument("--channels", default="luma", help="sharpen and denoise luma or yuv")
     match.add_argument(
@@ -154,7 +162,7 @@ def build() -> Parser:
     actions.add_subcommand("match", match, help="which ISP made these pictures?")
 
     cameras = command("The cameras that come with rawdrift, and your own.")
-    commands.add_subcommand("cameras", cameras, help="list, show or calibrate cameras")
+    subcommands.add_subcommand("cameras", cameras, help="list, show or calibrate cameras")
     actions = cameras.add_subcommands(required=True, dest="action", metavar="ACTION")
     shipped = command("List the shipped cameras.")
     actions.add_subcommand("list", shipped, help="list the shipped cameras")
@@ -194,5 +202,6 @@ def _add_imports(parser: Parser) -> None:
         "--allow_import",
         action="append",
         metavar="import:MODULE.NAME",
-        help="your own code that a file may name; repeat the option for each",
+        help="your own code, or a command:PROGRAM ..., that a file may name; repeat the option for "
+        "each",
     )

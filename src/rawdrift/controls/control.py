@@ -31,7 +31,8 @@ class Page(Protocol):
 class Control:
     """A control of drift: a folder of rawdrift.controls, or a package of the user's own.
 
-    name: of its command, and of the field of its spec that holds its own settings.
+    name: of the field of its spec that holds its own settings, of its results, and, unless
+    `command` says another, of its command.
     spec: a frozen dataclass, the experiment whole. demo: one for `rawdrift demo`.
     experiment, result: "module:Class", subclasses of `Experiment` and `Result`. page: a module,
     see `Page`. They are imported when they are first used.
@@ -49,6 +50,10 @@ class Control:
     demo: Any = None
     presets: Path | None = None
     export: str | None = None
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "command", self.command or self.name)
 
     def load_experiment(self) -> Any:
         """Import the subclass of `Experiment`."""

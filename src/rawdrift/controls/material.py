@@ -1,6 +1,6 @@
 """What an experiment works on: the images, the right answers and the folds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rawdrift import files, imports
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
+from rawdrift.configurations import is_external
 from rawdrift.controls import result as results
 from rawdrift.controls.result import Dataset, Majority
 from rawdrift.controls.spec import FOLDS
@@ -19,10 +20,12 @@ from rawdrift.data.dataset import RawDataset
 from rawdrift.data.spec import Data
 from rawdrift.data.splits import Split, by_column, fit_for_folds, k_fold
 from rawdrift.isp import file
+from rawdrift.isp.external import External
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.spec import Task
 from rawdrift.models.targets import Targets, class_order, targets_of
 
+_AT_ONCE = 64  # views by a black box that are in memory
 _NAMED = 20  # outputs that are named in a line
 
 
@@ -95,10 +98,13 @@ def _tested_alone(images: RawDataset, targets: Targets) -> Material:
 
 
 def read_isp(path: str, cameras: Sequence[Camera]) -> tuple[Camera, Pipeline]:
-    """Return the camera and the pipeline of an ISP file.
+    """Return the camera and the pipeline of an ISP file, or a black box for the first camera.
 
-    Raises InputError unless it is for the data's one camera.
+    Raises InputError unless an ISP file is for the data's one camera, and for a command or an
+    import that is not allowed.
     """
+    if is_external(path):
+        return cameras[0], External(path, cameras[0])
     camera, pipeline = file.read(path)
     if [(c.cfa, c.bit_depth) for c in cameras] != [(camera.cfa, camera.bit_depth)]:
         names = ", ".join(f"{c.name} ({c.cfa}, {c.bit_depth} bits)" for c in cameras)
@@ -110,10 +116,28 @@ def read_isp(path: str, cameras: Sequence[Camera]) -> tuple[Camera, Pipeline]:
 
 
 def isp_inputs(path: str, isp: Pipeline) -> list[str]:
-    """Return checksums of an ISP file and of the code of the user's own steps in it."""
+    """Return checksums of an ISP file and of the code of the user's own steps in it, or what
+    identifies a black box."""
+    if isinstance(isp, External):
+        return [isp.identity]
     kinds = {file.kind(type(step)) for step in isp.steps.values()}
     own = sorted(kind for kind in kinds if imports.is_import(kind))
     return [files.sha256(path), *(imports.checksum(kind, f"ISP file {path}") for kind in own)]
+
+
+def compute_views(isps: Iterable[Pipeline], data: RawDataset) -> None:
+    """Compute the views of all images by the black boxes among these, so that they are cached.
+
+    Raises InputError, naming the image, if a program fails.
+    """
+    for isp in isps:
+        if isinstance(isp, External):
+            for index, camera in enumerate(data.cameras):
+                box = isp.of(camera)
+                chosen = (data.camera_index == index).nonzero()[:, 0]
+                for batch in chosen.split(_AT_ONCE):
+                    names = [data.images[i] for i in batch.tolist()]
+                    box.views(data.mosaics[batch], names)
 
 
 def notes(material: Material) -> list[str]:

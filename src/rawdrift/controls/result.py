@@ -156,6 +156,11 @@ class Result(msgspec.Struct, Shown, frozen=True, kw_only=True, tag_field="kind")
         """The name of the control that found it."""
         return str(self.__struct_config__.tag)
 
+    @property
+    def exit_code(self) -> int:
+        """Of the command: 0, or 1 if some units failed, or if the control answers no."""
+        return 1 if self.failed else 0
+
     def headline(self) -> dict[str, float]:
         """The few numbers by which runs are told apart."""
         raise NotImplementedError

@@ -72,16 +72,17 @@ class Resuming:
         if self._have() > self.size:  # useless
             self.part.unlink()
         self.on_bytes(self._have())
-        stalled = 0
-        while (before := self._have()) < self.size:
+        stalled, most = 0, self._have()
+        while (have := self._have()) < self.size:
             try:
-                self._download_rest(url, before)
+                self._download_rest(url, have)
                 reason = "the connection was closed"
             except requests.RequestException as error:
                 reason = explain(error)
                 if isinstance(error, requests.HTTPError | TooSlow):
                     stalled = _STALLED + 1
-            came = self._have() - before >= _CHUNK
+            came = self._have() - most >= _CHUNK  # more than ever: servers may start over
+            most = max(most, self._have())
             stalled = 0 if came and stalled <= _STALLED else stalled + 1
             if stalled >= _STALLED:
                 raise InputError(

@@ -25,6 +25,7 @@ from rawdrift.data.frame import Cameras, Frame, Frames, Row, check_alike, memory
 from rawdrift.data.masks import read as read_mask
 
 NAME = "manifest.csv"
+_LONGEST_NAME, _LONGEST_PATH = 255, 2000  # bytes and characters
 
 
 def collect(frames: Frames) -> RawDataset:
@@ -247,14 +248,14 @@ def _composed(text: str) -> str:
 def _check_name(name: str, line: int) -> None:
     """Raise InputError for the name of a file that this system can't write."""
     try:
-        os.fsencode(name)
+        longest = max(map(len, os.fsencode(name).split(b"/")))
     except UnicodeEncodeError:
         raise InputError(
             f"line {line} names {name!a}, which the locale's encoding "
             f"{sys.getfilesystemencoding()} can't write; set the environment variable LC_ALL to "
             f"C.UTF-8"
         ) from None
-    if "\0" in name:
+    if "\0" in name or longest > _LONGEST_NAME or len(name) > _LONGEST_PATH:
         raise InputError(f"line {line} names {name!r}, which can't be the name of a file")
 
 

@@ -21,7 +21,7 @@ def read(path: Path) -> NDArray[np.uint8]:
     Raises InputError for a mask that is missing, broken, in color, or has other numbers.
     """
     mask = values(path)
-    if mask.ndim == 3:
+    if mask.ndim == 3 and mask.shape[2] <= 4:
         channels = mask.shape[2]
         if channels in (2, 4) and (mask[..., -1] != mask[0, 0, -1]).any():
             raise InputError(f"mask {path} is transparent in parts; {EXPECTED}")

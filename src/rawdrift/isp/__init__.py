@@ -9,6 +9,7 @@ from rawdrift.isp.black_level import BlackLevel
 from rawdrift.isp.color_correction import ColorCorrection
 from rawdrift.isp.defective_pixels import DefectivePixels
 from rawdrift.isp.engines import engine
+from rawdrift.isp.external import External
 from rawdrift.isp.file import load, open, save  # noqa: A004
 from rawdrift.isp.gamma import Gamma
 from rawdrift.isp.gaussian import GaussianDenoising
@@ -45,6 +46,7 @@ __all__ = [
     "ColorCorrection",
     "DefectivePixels",
     "Drift",
+    "External",
     "Gamma",
     "GaussianDenoising",
     "Hue",

@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rawdrift import files
+from rawdrift import files, imports
 from rawdrift.camera.camera import Camera, Trust
 from rawdrift.camera.read import read_raw
 from rawdrift.checks import Failures, InputError, choose
-from rawdrift.configurations import CONFIGURATIONS, check, is_file, label
+from rawdrift.configurations import CONFIGURATIONS, check, file_name, is_external, is_file
 from rawdrift.isp import file
+from rawdrift.isp.external import External
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import views
 from rawdrift.isp.yuv import Channels
@@ -73,7 +74,7 @@ def develop(
     """Develop raw files, one after the other, to 16-bit pictures `out/STEM_bi-s-me.png`.
 
     camera: of all files; None takes it from each file's own metadata (DNG).
-    names: configurations, or one ISP file, which has its own camera and channels.
+    names: configurations, one black box, or one ISP file, which has its own camera and channels.
     trust: as in `read_raw`; an ISP file's own camera holds.
     failures: collects the files that can't be read; the others are developed.
 
@@ -116,7 +117,15 @@ def develop(
             continue
         for name in names:
             with torch.inference_mode():
-                if isp is None:
+                if is_external(name):
+                    try:
+                        with imports.allowing(imports.references(name)):
+                            box = External(name, raw.camera)
+                        view = box.views(raw.mosaic[None], [str(path)])[0]
+                    except InputError as error:
+                        failures.add(path, error)
+                        continue
+                elif isp is None:
                     view = views(raw.mosaic, raw.camera, [name], channels or "luma")[name]
                 else:
                     view = isp(raw.mosaic)
@@ -126,7 +135,7 @@ def develop(
 
 
 def _target(out: Path, raw: Path, name: str, format: str) -> Path:
-    return out / f"{raw.stem}_{label(name).replace(',', '-')}.{format}"
+    return out / f"{raw.stem}_{file_name(name)}.{format}"
 
 
 def encode(picture: NDArray[np.float32], format: str = "png", bits: int = 16) -> bytes:

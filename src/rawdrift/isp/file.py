@@ -31,7 +31,8 @@ from torch import Tensor
 from rawdrift import __version__, configurations, files, imports
 from rawdrift.camera.camera import Camera, check_camera, read_toml, toml
 from rawdrift.checks import InputError, choose, is_number
-from rawdrift.configurations import check_name, is_file
+from rawdrift.configurations import check_name, is_external, is_file
+from rawdrift.isp.external import External
 from rawdrift.isp.number import Number, Option
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import configuration, static
@@ -49,19 +50,24 @@ def open(  # noqa: A001
     channels: Channels = "luma",
     allow_import: Iterable[str] = (),
 ) -> Pipeline:
-    """Return the static pipeline that a reference names: one of `CONFIGURATIONS`, or an ISP file.
+    """Return the static pipeline that a reference names: one of `CONFIGURATIONS`, an ISP file, or
+    a black box, see `External`.
 
     reference: in a name, "-" leaves a step out, as in "bi,-,ga".
-    camera: whose numbers a configuration has; an ISP file (.toml) has its own camera. channels: of
-    a configuration. allow_import: see `load`.
+    camera: whose numbers a configuration has, and that the raw files of a black box state; an ISP
+    file (.toml) has its own camera. channels: of a configuration. allow_import: see `load`; the
+    command or import that `reference` itself is needs none.
 
-    Raises InputError for an unknown reference, and for a configuration without a camera.
+    Raises InputError for an unknown reference, and for one that needs a camera without it.
     """
     name = configurations.check(str(reference))
     if is_file(name):
         return load(name, allow_import=allow_import)
     if camera is None:
-        raise InputError(f"the configuration {name!r} has no camera; give one")
+        raise InputError(f"the ISP {name!r} has no camera; give one")
+    if is_external(name):
+        with imports.allowing(imports.references(name)):
+            return External(name, camera)
     return static(name, camera, channels)
 
 

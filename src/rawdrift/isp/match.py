@@ -22,6 +22,7 @@ from rawdrift.camera.read import read_raw
 from rawdrift.checks import InputError, whole
 from rawdrift.isp import file
 from rawdrift.isp.color_difference import ciede2000, lab
+from rawdrift.isp.external import External
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import views
 from rawdrift.isp.yuv import Channels
@@ -211,7 +212,7 @@ def match(
         (mosaic, camera, Picture(_values(picture, f"picture {index}")), f"picture {index}")
         for index, (mosaic, picture) in enumerate(zip(mosaics, pictures, strict=True))
     ]
-    return _rank(shots, _own(isps), channels, gain)
+    return _rank(shots, _own(isps, shots[0][1]), channels, gain)
 
 
 def match_files(
@@ -245,7 +246,7 @@ def match_files(
         if raw.camera is None:
             raise InputError(f"{path} carries no camera metadata; give a camera")
         shots.append((raw.mosaic, raw.camera, read_picture(picture_path), str(picture_path)))
-    return _rank(shots, _own(isps), channels, gain)
+    return _rank(shots, _own(isps, shots[0][1]), channels, gain)
 
 
 def pairs(raws: Path, pictures: Path) -> list[tuple[Path, Path]]:
@@ -357,16 +358,18 @@ def _by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
     return found
 
 
-def _own(isps: Mapping[str, Pipeline] | Sequence[str | Path]) -> dict[str, Pipeline]:
-    """Return the user's own ISPs by name."""
+def _own(
+    isps: Mapping[str, Pipeline] | Sequence[str | Path], camera: Camera
+) -> dict[str, Pipeline]:
+    """Return the user's own ISPs by name. camera: for which black boxes are opened."""
     if isinstance(isps, Mapping):
         own = dict(isps)
     else:
         paths = [str(isp) for isp in isps]
         known = [path for path in paths if path in configurations.NAMES]
-        own = {configurations.label(p): file.load(p) for p in paths if p not in known}
+        own = {configurations.label(p): file.open(p, camera) for p in paths if p not in known}
         if len(own) + len(known) < len(paths):
-            raise InputError(f"two ISP files have the same name: {', '.join(paths)}; rename one")
+            raise InputError(f"two ISPs have the same name: {', '.join(paths)}; rename one")
     for name in own:
         if name in configurations.NAMES:
             raise InputError(f"{name!r} names one of the known ISPs; rename yours")
@@ -476,7 +479,10 @@ def _developed(
                 group = [name for name in names if name.startswith(f"{demosaicing},")]
                 yield from views(mosaic, camera, group, channels).items()
             for name, isp in isps.items():
-                yield name, isp(mosaic)
+                if isinstance(isp, External):
+                    yield name, isp.of(camera).views(mosaic[None], [what])[0]
+                else:
+                    yield name, isp(mosaic)
 
     return picture, _MARGIN if max(size) > _SIDE else 0, develop()
 

@@ -10,6 +10,7 @@ from rawdrift import isp
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
+from rawdrift.isp.external import External
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.yuv import Channels
 
@@ -48,6 +49,11 @@ class Develop(Front):
     def static(cls, name: str, cameras: Sequence[Camera], channels: Channels) -> "Develop":
         """Return the same configuration for each camera."""
         return cls([isp.static(name, camera, channels) for camera in cameras])
+
+    @classmethod
+    def external(cls, isp: External, cameras: Sequence[Camera]) -> "Develop":
+        """Return the same black box for each camera."""
+        return cls([isp.of(camera) for camera in cameras])
 
     @classmethod
     def parametrized(cls, name: str, cameras: Sequence[Camera], channels: Channels) -> "Develop":
@@ -169,9 +175,13 @@ def developed(
 ) -> dict[str, Tensor]:
     """Return the views (n, 3, H, W) of mosaics of one camera by the name of the pipeline.
 
-    names: of configurations, which share work that they have in common, or of `isps`.
+    names: of configurations, which share work that they have in common, or of `isps`, of which
+        black boxes take the camera too.
     """
     own = {name: isps[name] for name in names if name in isps} if isps else {}
     views = isp.views(mosaics, camera, [name for name in names if name not in own], channels)
-    views |= {name: pipeline(mosaics) for name, pipeline in own.items()}
+    views |= {
+        name: pipeline.of(camera)(mosaics) if isinstance(pipeline, External) else pipeline(mosaics)
+        for name, pipeline in own.items()
+    }
     return {name: views[name] for name in names}

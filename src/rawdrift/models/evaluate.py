@@ -79,7 +79,7 @@ def evaluate(
                     view = developed[case.name]
                 else:
                     view = corrupt(developed[own], case.name, case.severity, seeds, table)
-                logits = _logits(net, view, precision)
+                logits = logits_of(net, view, precision)
                 check_finite(
                     logits,
                     [data.images[i] for i in batch.tolist()],
@@ -105,7 +105,8 @@ def evaluate(
     )
 
 
-def _logits(net: nn.Module, views: Tensor, precision: str) -> Tensor:
+def logits_of(net: nn.Module, views: Tensor, precision: str = "32") -> Tensor:
+    """Return the logits of views (n, 3, H, W), float32; on a CPU, some at a time."""
     parts = views.split(AT_ONCE if views.device.type == "cpu" else len(views))
     with torch.autocast(views.device.type, torch.bfloat16, enabled=precision == "bf16"):
         return torch.cat([net(part) for part in parts]).float()

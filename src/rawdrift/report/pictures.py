@@ -10,11 +10,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.image import imread, imsave
+from matplotlib.image import imsave
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
+from rawdrift import files
+from rawdrift.camera import pixels
 from rawdrift.checks import InputError
 from rawdrift.report import style
 from rawdrift.report.contact_sheet import fit
@@ -197,15 +199,14 @@ def read_picture(run: Path, name: str) -> NDArray[np.floating]:
     name: its path within the run folder. Raises InputError if it is missing, damaged, or outside
     the folder.
     """
-    path = run / name
-    if not path.resolve().is_relative_to(run.resolve()):
-        raise _unfinished(run, f"its picture {name!r} is outside the run folder")
+    path = files.inside(run, name)
     try:
-        view = np.asarray(imread(path), dtype=float)
+        view = pixels.png(path).astype(np.float32) / 255
     except FileNotFoundError:
         raise _unfinished(run, f"its picture {name} is missing") from None
-    except (OSError, ValueError, SyntaxError):  # Pillow raises these for a damaged picture
+    except (OSError, ValueError, RuntimeError):
         raise _unfinished(run, f"its picture {name} can't be read") from None
+    view = view.astype(float)
     return view[..., :3] if view.ndim == 3 else np.stack([view] * 3, axis=-1)
 
 

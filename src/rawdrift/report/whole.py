@@ -6,6 +6,8 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
+from rawdrift import files
+
 MOST = 8 << 20
 """Bytes of a file that a page holds; larger ones stay in the run folder, and the page says so."""
 
@@ -55,7 +57,7 @@ def link(run: Path | None, path: str, words: str | None = None) -> Markup:
     """
     words = words or path
     try:
-        content = (run / path).read_bytes() if run is not None else None
+        content = files.inside(run, path).read_bytes() if run is not None else None
     except OSError:
         content = None
     if content is None:

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 import yaml
 
 from rawdrift.checks import InputError
-from rawdrift.configurations import CONFIGURATIONS, check_name, is_file
+from rawdrift.configurations import CONFIGURATIONS, check_name, is_external, is_file
 
 _MAX_BYTES, _MAX_DEPTH = 1 << 18, 40
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # built with libyaml: ten times as fast
@@ -106,10 +106,12 @@ def texts(value: Any) -> list[str]:
 
 
 def isp_reference(name: str, value: str, others: Iterable[str] = ()) -> str:
-    """Return the ISP that a field names: a name, or the absolute path of an ISP file.
+    """Return the ISP that a field names: a name, a black box, or the absolute path of an ISP file.
 
     others: names that are also valid.
     """
+    if is_external(value):
+        return value
     if is_file(value):
         return existing_file(name, value, "a configuration, or an ISP file (.toml)")
     return check_name(value, name, [other for other in others if other not in CONFIGURATIONS])

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import IO, Any, Generic, Self, TypeVar
 
 import msgspec
+import yaml
 from filelock import Timeout
 
 from rawdrift import files
 from rawdrift.checks import InputError
 from rawdrift.runs import codec, status
-from rawdrift.runs.spec import flat, read_yaml, to_dict, to_yaml
+from rawdrift.runs.spec import flat, read_yaml, to_yaml
 
 _PATIENCE = 0.5  # seconds: `status.is_running` holds the lock for a moment
 
@@ -83,7 +84,7 @@ class Store(Generic[C]):
         self.columns = tuple(columns)
         self._type = Finished[record]  # type: ignore[valid-type]
         self._lock = files.lock(folder / ".lock")
-        self._check(to_dict(spec))
+        self._check(yaml.safe_load(to_yaml(spec)))
 
     def __enter__(self) -> Self:
         """Make the folder, write spec.yaml, and remove what a killed write has left.

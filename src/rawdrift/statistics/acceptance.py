@@ -7,7 +7,8 @@ import msgspec
 
 from rawdrift.checks import InputError, is_number
 from rawdrift.statistics.basics import Interval
-from rawdrift.statistics.drops import drop, read_answers
+from rawdrift.statistics.drops import Answers, read_answers
+from rawdrift.statistics.estimates import estimate
 from rawdrift.statistics.guarantees import DropTest
 
 
@@ -55,6 +56,11 @@ def accept(
         if not is_number(value) or not 0 < value < most:
             raise InputError(f"{name} must be above 0 and below {most:g}, got {value!r}")
     given = read_answers(truth, before, [after], metric, groups)
+    return decide(given, margin, alpha)
+
+
+def decide(given: Answers, margin: float, alpha: float) -> Acceptance:
+    """Decide as `accept` does. given: answers before, then those after."""
     limits = given.measure.limits
     least = None if limits is None else limits.least(given.outcomes[0], given.labels)
 
@@ -65,5 +71,6 @@ def accept(
     decision: Literal["accept", "reject", "undecided"] = "accept" if p <= alpha else "undecided"
     if decision == "undecided" and test(1).p_value(given.features[0], -margin) <= alpha:
         decision = "reject"
-    interval = drop(truth, before, after, metric, groups, 1 - alpha)
+    values = estimate(given.measure, given.features, given.clusters)
+    interval = (values[0] - values[1]).interval(1 - alpha)
     return Acceptance(decision, p, interval, test(0).needed(margin, alpha), margin, alpha)

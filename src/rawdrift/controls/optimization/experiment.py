@@ -18,11 +18,18 @@ from torch import nn
 
 from rawdrift import isp as isps
 from rawdrift.checks import InputError
-from rawdrift.configurations import is_file
+from rawdrift.configurations import is_external, is_file
 from rawdrift.controls import training
 from rawdrift.controls.experiment import Experiment, Progress
 from rawdrift.controls.gallery import Gallery
-from rawdrift.controls.material import Material, isp_inputs, read_isp, read_split, training_seed
+from rawdrift.controls.material import (
+    Material,
+    compute_views,
+    isp_inputs,
+    read_isp,
+    read_split,
+    training_seed,
+)
 from rawdrift.controls.optimization import learned, pictures, selection
 from rawdrift.controls.optimization.analysis import analyze
 from rawdrift.controls.optimization.physics import signal
@@ -90,7 +97,7 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         self.inputs = [
             *(material.data.fingerprint() for material in self.materials.values()),
             networks.fingerprint(spec.task, first.targets, first.data.size),
-            *(isp_inputs(what.isp, isp) if is_file(what.isp) else ()),
+            *(isp_inputs(what.isp, isp) if is_file(what.isp) or is_external(what.isp) else ()),
         ]
         self.step = "epoch"
 
@@ -125,6 +132,10 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
         choice = None
         if unit.setting == "static-best":
             choice = selection.choose(unit, material, what.channels, task, fit, seed, scores)
+        if is_external(what.isp) and unit.setting == "frozen":
+            compute_views(
+                learned.parametrized(what.isp, data.cameras, what.channels).isps[:1], data
+            )
         front = front_of(unit, what, material, choice.chosen if choice else None, seed)
         start = states(front, data, test)
         signals = [signal(data, train_images, camera) for camera in range(len(data.cameras))]

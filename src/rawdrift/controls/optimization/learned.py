@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError, choose
-from rawdrift.configurations import is_file
+from rawdrift.configurations import is_external, is_file
 from rawdrift.controls.forensics.axis import Axis
 from rawdrift.controls.forensics.quantities import belongs, candidates, split
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.controls.optimization.spec import Optimization, Pull
 from rawdrift.isp import file
+from rawdrift.isp.external import External
 from rawdrift.isp.number import Number
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.yuv import Channels
@@ -43,7 +44,10 @@ def learnable(spec: Optimization, cameras: Sequence[Camera]) -> Develop:
 
 
 def parametrized(isp: str, cameras: Sequence[Camera], channels: Channels) -> Develop:
-    """Return a configuration for each camera, or the ISP of a file, with all numbers Parameters."""
+    """Return a configuration for each camera, or the ISP of a file, with all numbers Parameters; or
+    a black box, which has none."""
+    if is_external(isp):
+        return Develop.external(External(isp, cameras[0]), cameras)
     if is_file(isp):
         return Develop([file.load(isp, parametrized=True)])
     return Develop.parametrized(isp, cameras, channels)

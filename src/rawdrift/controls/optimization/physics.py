@@ -49,7 +49,8 @@ def clipped(isp: Pipeline, data: RawDataset, indices: Tensor, camera: int) -> di
     if not len(mosaics):
         return {"black": 0.0, "white": 0.0}
     with torch.no_grad():
-        views = isp(mosaics.to(next(iter(isp.state_dict().values())).device))
+        device = next((value.device for value in isp.state_dict().values()), mosaics.device)
+        views = isp(mosaics.to(device))
     return {
         "black": float((views <= 0).float().mean()),
         "white": float((views >= 1).float().mean()),

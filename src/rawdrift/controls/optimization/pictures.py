@@ -28,6 +28,7 @@ from rawdrift.controls.optimization.result import (
 )
 from rawdrift.controls.stages import stages
 from rawdrift.isp.develop import encode, picture
+from rawdrift.isp.external import External
 from rawdrift.isp.normalized_convolution import demosaicing
 from rawdrift.models.chain import Develop, Front, layout
 
@@ -72,8 +73,9 @@ def masks(material: Material, indices: Sequence[int], front: Front, net: nn.Modu
 
 
 def through(material: Material, index: int, front: Front, net: nn.Module) -> list[StagePictures]:
-    """Return the stages of an image on its way through the trained ISP; none without an ISP."""
-    if not isinstance(front, Develop):
+    """Return the stages of an image on its way through the trained ISP; none without an ISP, and
+    none of a black box, which has no gradients."""
+    if not isinstance(front, Develop) or any(isinstance(isp, External) for isp in front.isps):
         return []
     data, targets, _ = material
     isp = front.isps[int(data.camera_index[index])]

@@ -12,6 +12,7 @@ from rawdrift.checks import (
     positive,
     whole,
 )
+from rawdrift.configurations import is_external
 from rawdrift.controls.spec import Spec
 from rawdrift.data.spec import INTENSITIES, Data
 from rawdrift.models.spec import Task
@@ -63,7 +64,8 @@ class Optimization:
         folds: number of folds of the cross-validation, at least 2, by default 5. Not for data with
             a column split, whose test images are held out instead.
         isp: configuration of the ISP, such as "bi,s,ga", or an ISP file (.toml) of the data's one
-            camera, whose numbers then stand for the camera's values.
+            camera, whose numbers then stand for the camera's values. Or a black box (libraw:...,
+            command:..., import:...), as which frozen is computed; it can't be learned.
         channels: what sharpening and denoising of a configuration act on: "luma", as the authors'
             code, or "yuv".
         learn: parameters that are learned, such as "gamma.gamma", or whole steps, such as
@@ -117,6 +119,12 @@ class Optimization:
         if self.folds is not None:
             whole("optimization.folds", self.folds, 2)
         object.__setattr__(self, "isp", isp_reference("optimization.isp", self.isp))
+        needs = [s for s in self.settings if s in ("learned", "frozen-matched")]
+        if is_external(self.isp) and needs:
+            raise InputError(
+                f"optimization.isp {self.isp!r} is a black box, which can't be learned; leave "
+                f"{' and '.join(needs)} out of optimization.settings, or choose a configuration"
+            )
         choose_literals("optimization", self)
         if self.learn == []:
             raise InputError("optimization.learn is empty; name a parameter, or leave it out")

@@ -19,7 +19,13 @@ from rawdrift import configurations, imports
 from rawdrift.controls import training
 from rawdrift.controls.experiment import Experiment, Progress
 from rawdrift.controls.gallery import Gallery, most_harmed
-from rawdrift.controls.material import isp_inputs, read_isp, read_split, training_seed
+from rawdrift.controls.material import (
+    compute_views,
+    isp_inputs,
+    read_isp,
+    read_split,
+    training_seed,
+)
 from rawdrift.controls.synthesis.analysis import analyze
 from rawdrift.controls.synthesis.grid import Grid
 from rawdrift.controls.synthesis.result import MaskPair, SynthesisRecord, SynthesisResult
@@ -32,6 +38,7 @@ from rawdrift.controls.training import (
 )
 from rawdrift.controls.trust import Matched, joined
 from rawdrift.controls.wholes import Wholes
+from rawdrift.isp.external import External
 from rawdrift.models import networks
 from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Develop
@@ -52,7 +59,7 @@ class Unit(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.train.replace(',', '-')}_{training.name(self.fold, self.repeat)}"
+        return f"{configurations.file_name(self.train)}_{training.name(self.fold, self.repeat)}"
 
     @property
     def label(self) -> str:
@@ -101,6 +108,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
         """Train one network, or load the user's, and test it."""
         data, targets, splits = self.material
         test = torch.from_numpy(splits[unit.fold].test)
+        compute_views(self.isps.values(), data)
         if self.trained_here:
             net = self._train(unit, checkpoint, progress)
         else:
@@ -199,6 +207,9 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
         )
 
     def _develop(self, name: str) -> Develop:
+        isp = self.isps.get(name)
+        if isinstance(isp, External):
+            return Develop.external(isp, self.material.data.cameras)
         if name in self.isps:
             return Develop([deepcopy(self.isps[name])])  # whoever trains may move it
         return Develop.static(name, self.material.data.cameras, self.spec.synthesis.channels)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rawdrift.checks import InputError, choose, choose_literals, distinct, whole
-from rawdrift.configurations import CONFIGURATIONS, is_file, label
+from rawdrift.configurations import CONFIGURATIONS, is_external, is_file, label
 from rawdrift.controls.spec import Spec
 from rawdrift.corruptions.table import LEVELS, NAMES, PAPER
 from rawdrift.data.spec import Data
@@ -21,9 +21,10 @@ class Synthesis:
 
     Args:
         train: training pipelines: names such as "bi,s,ga", in which "-" leaves a step out as in
-            "bi,-,-", or ISP files (.toml) of the data's camera. With task.checkpoint, the one
-            pipeline whose views that model was trained on.
-        isps: names and ISP files to test beside the twelve. Those of `train` are added.
+            "bi,-,-", ISP files (.toml) of the data's camera, or black boxes (libraw:...,
+            command:..., import:...). With task.checkpoint, the one pipeline whose views that model
+            was trained on.
+        isps: ISPs to test beside the twelve, as in `train`. Those of `train` are added.
         precision: precision of the network in tests: "32", or "bf16", which is twice as fast on
             processors with bfloat16, but may change answers that are close calls.
         folds: number of folds of the cross-validation, at least 2, by default 5. Not for data with
@@ -52,8 +53,8 @@ class Synthesis:
 
     @property
     def files(self) -> list[str]:
-        """Paths of the ISP files that are tested."""
-        return [isp for isp in self.isps or () if is_file(isp)]
+        """Paths of the ISP files that are tested, and references of black boxes."""
+        return [isp for isp in self.isps or () if is_file(isp) or is_external(isp)]
 
     @property
     def cases(self) -> list[Case]:

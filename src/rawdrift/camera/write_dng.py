@@ -1,0 +1,133 @@
+"""Write a mosaic as a DNG (Adobe DNG 1.4) with everything that its camera states.
+
+The camera turns camera RGB c into output RGB by T c, T = color matrix diag(white balance). The
+neutral n is the color that becomes white, T n = (1, 1, 1), and ColorMatrix1 is T**-1 RGB_from_XYZ
+for D65. A program that balances by 1 / n and inverts the matrix arrives at T c, up to a factor.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rawdrift.camera.camera import Camera
+from rawdrift.camera.decode import XYZ_FROM_RGB
+from rawdrift.cfa import offsets
+from rawdrift.checks import InputError
+
+_D65 = 21  # of the EXIF light sources
+_BYTE, _ASCII, _SHORT, _LONG, _RATIONAL, _UNDEFINED, _SRATIONAL, _DOUBLE = 1, 2, 3, 4, 5, 7, 10, 12
+_BAD_PIXELS, _VIGNETTE, _GAIN_MAP = 5, 3, 9
+_TERMS = 5  # of a FixVignetteRadial
+
+
+def dng(mosaic: NDArray[np.uint16], camera: Camera) -> bytes:
+    """Return a mosaic (H, W) in the camera's DN as the bytes of a DNG.
+
+    Raises InputError for a color matrix that can't be inverted.
+    """
+    import tifffile
+
+    buffer = BytesIO()
+    tifffile.imwrite(
+        buffer,
+        np.ascontiguousarray(mosaic, np.uint16),
+        photometric="cfa",
+        metadata=None,
+        software=False,
+        extratags=[(*tag, True) for tag in _tags(camera, mosaic.shape)],
+    )
+    return buffer.getvalue()
+
+
+def _tags(camera: Camera, shape: tuple[int, ...]) -> Iterator[tuple[int, int, int, Any]]:
+    """Yield code, type, count and value of each tag."""
+    full = 2**camera.bit_depth - 1
+    cell = dict(zip(offsets(camera.cfa), camera.black_level, strict=True))
+    white = full if camera.white_level is None else camera.white_level * full
+    matrix, neutral = _colors(camera)
+    name = camera.name.encode("ascii", "replace")
+    yield 271, _ASCII, 9, b"rawdrift\0"
+    yield 272, _ASCII, len(name) + 1, name + b"\0"
+    yield 274, _SHORT, 1, 1  # upright
+    yield 33421, _SHORT, 2, (2, 2)
+    yield 33422, _BYTE, 4, bytes("RGB".index(color) for color in camera.cfa)
+    yield 50706, _BYTE, 4, bytes((1, 4, 0, 0))
+    yield 50707, _BYTE, 4, bytes((1, 1, 0, 0))
+    yield 50708, _ASCII, len(name) + 1, name + b"\0"
+    yield 50710, _BYTE, 3, bytes((0, 1, 2))
+    yield 50711, _SHORT, 1, 1  # a rectangular layout
+    if camera.linearization is not None:
+        points = np.asarray(camera.linearization)
+        codes = np.interp(np.arange(full + 1) / full, *points.T) * full
+        yield 50712, _SHORT, full + 1, np.rint(codes).astype(np.uint16).tolist()
+    yield 50713, _SHORT, 2, (2, 2)
+    black = (cell[row, column] * full for row in (0, 1) for column in (0, 1))
+    yield 50714, _RATIONAL, 4, _rationals(black, 2**16)
+    yield 50717, _LONG, 1, round(white)
+    yield 50721, _SRATIONAL, 9, _rationals(matrix.ravel(), 2**24)
+    yield 50728, _RATIONAL, 3, _rationals(neutral, 2**24)
+    yield 50778, _SHORT, 1, _D65
+    if camera.noise is not None:
+        yield 51041, _DOUBLE, 2, _noise(camera, white)
+    for tag, opcodes in ((51008, [*_bad_pixels(camera)]), (51009, [*_shading(camera, shape)])):
+        if opcodes:
+            data = struct.pack(">I", len(opcodes)) + b"".join(opcodes)
+            yield tag, _UNDEFINED, len(data), data
+
+
+def _colors(camera: Camera) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the matrix from XYZ to camera RGB, and the neutral, whose largest value is 1."""
+    whole = np.array(camera.color_matrix) @ np.diag(camera.white_balance)
+    if abs(np.linalg.det(whole)) < 1e-9:
+        raise InputError(
+            f"camera {camera.name!r} has a color matrix and white balance that can't be inverted, "
+            f"as a DNG needs them; correct color_matrix or white_balance"
+        )
+    inverse = np.linalg.inv(whole)
+    neutral = inverse.sum(axis=1)
+    if (neutral <= 0).any():  # no light looks white
+        neutral = 1 / np.abs(camera.white_balance)
+    return inverse @ np.linalg.inv(XYZ_FROM_RGB) / neutral.max(), neutral / neutral.max()
+
+
+def _rationals(values: Iterable[float], denominator: int) -> list[int]:
+    return [part for value in values for part in (round(value * denominator), denominator)]
+
+
+def _noise(camera: Camera, white: float) -> tuple[float, float]:
+    """Return scale and offset of a NoiseProfile; see `dng.noise_profile`."""
+    noise = camera.noise
+    assert noise is not None
+    distance = white - (2**camera.bit_depth - 1) * sum(camera.black_level[1:3]) / 2
+    read = (noise.gain * (noise.read_noise or 0.0)) ** 2
+    return noise.gain / distance, (read + 1 / 12) / distance**2
+
+
+def _opcode(number: int, parameters: bytes) -> bytes:
+    """An opcode that a reader may skip."""
+    return struct.pack(">4I", number, 0x01030000, 1, len(parameters)) + parameters
+
+
+def _bad_pixels(camera: Camera) -> Iterator[bytes]:
+    if camera.defective_pixels:
+        phase = [(0, 0), (0, 1), (1, 0), (1, 1)].index(offsets(camera.cfa)[0])
+        points = [place for pixel in camera.defective_pixels for place in pixel]
+        header = (phase, len(camera.defective_pixels), 0)
+        yield _opcode(_BAD_PIXELS, struct.pack(f">{3 + len(points)}I", *header, *points))
+
+
+def _shading(camera: Camera, shape: tuple[int, ...]) -> Iterator[bytes]:
+    if camera.shading is not None:
+        for gains, (top, left) in zip(camera.shading, offsets(camera.cfa), strict=True):
+            values = np.array(gains, ">f4")
+            down, across = values.shape
+            area = struct.pack(">8I", top, left, *shape, 0, 1, 2, 2)
+            grid = struct.pack(">2I4d", down, across, 1 / (down - 1), 1 / (across - 1), 0, 0)
+            yield _opcode(_GAIN_MAP, area + grid + struct.pack(">I", 1) + values.tobytes())
+    if camera.radial_shading is not None and len(camera.radial_shading) <= _TERMS:
+        terms = [*camera.radial_shading, *[0.0] * (_TERMS - len(camera.radial_shading))]
+        yield _opcode(_VIGNETTE, struct.pack(">7d", *terms, 0.5, 0.5))

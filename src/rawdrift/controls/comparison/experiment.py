@@ -1,0 +1,229 @@
+"""Compare two ISPs: one network, tested on the views of both, and of all ISPs between them."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from rawdrift.checks import InputError
+from rawdrift.configurations import is_file
+from rawdrift.controls import training
+from rawdrift.controls.comparison.analysis import analyze, answers, join, undecided
+from rawdrift.controls.comparison.pictures import illustrate
+from rawdrift.controls.comparison.result import ComparisonRecord, ComparisonResult, MaskPair
+from rawdrift.controls.comparison.sides import Between, side
+from rawdrift.controls.comparison.spec import ComparisonSpec
+from rawdrift.controls.experiment import Experiment, Progress
+from rawdrift.controls.gallery import Gallery, most_harmed
+from rawdrift.controls.material import isp_inputs, read_split, training_seed
+from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_an_image, seconds_of_training
+from rawdrift.controls.trust import Matched
+from rawdrift.controls.wholes import Wholes
+from rawdrift.isp.develop import encode
+from rawdrift.models import networks
+from rawdrift.models.chain import BATCH, Develop, check_finite, layout
+from rawdrift.models.evaluate import logits_of
+from rawdrift.models.train import resolve_precision, train
+from rawdrift.report import style
+from rawdrift.runs.store import Finished
+
+
+class Unit(NamedTuple):
+    """The network of a fold and its tests."""
+
+    fold: int
+
+    @property
+    def name(self) -> str:
+        return training.name(self.fold, 0)
+
+    @property
+    def label(self) -> str:
+        return training.label(self.fold, 0)
+
+
+class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
+    """The folds of a comparison, or one test of a trained network."""
+
+    columns: ClassVar = ("coalition", "fold", "metric", "value", "n")
+    record: ClassVar = ComparisonRecord
+
+    def __init__(self, spec: ComparisonSpec) -> None:
+        self.spec = spec
+        comparison = spec.comparison
+        self.trained_here = spec.task.checkpoint is None
+        self.material = read_split(spec.data, spec.task, comparison.folds, spec.seed)
+        data, targets, splits = self.material
+        metric, measure = next(iter(targets.measures.items()))
+        if measure.limits is None:
+            raise InputError(
+                f"metric {metric} states no limits, without which no decision holds; choose "
+                f"another task.metric, or a function with values from 0 to 1"
+            )
+        sides = [side(one, data.cameras, comparison.channels) for one in comparison.references]
+        self.between = Between(*sides)
+        self.units = [Unit(fold) for fold in range(len(splits))]
+        self.inputs = [data.fingerprint(), networks.fingerprint(spec.task, targets, data.size)]
+        for reference, one in zip(comparison.references, sides, strict=True):
+            if is_file(reference):
+                self.inputs += isp_inputs(reference, one.pipelines[0])
+        self.step = "epoch" if self.trained_here else "batch"
+
+    def steps(self, unit: Unit) -> int:
+        if self.trained_here:
+            return self.spec.task.epochs
+        return -(-len(self.material.data) // BATCH)
+
+    def compute(
+        self, unit: Unit, device: str, checkpoint: Path, progress: Progress
+    ) -> ComparisonRecord:
+        """Train the network of a fold, or load the user's, and test it."""
+        data, targets, splits = self.material
+        test = torch.from_numpy(splits[unit.fold].test)
+        if self.trained_here:
+            net = train(
+                data,
+                targets,
+                torch.from_numpy(splits[unit.fold].train),
+                self.between.develop(0),
+                self.spec.task,
+                seed=training_seed(self.spec.seed, unit.fold),
+                on_epoch=progress,
+                checkpoint=checkpoint,
+                checkpoint_every=CHECKPOINT_EVERY,
+            )
+        else:
+            net = networks.load_checkpoint(self.spec.task, targets, data.size)
+        on_batch = (lambda: None) if self.trained_here else progress
+        outcomes, masks = self._test(net, test, device, on_batch)
+        rows = [
+            {
+                "coalition": coalition,
+                "fold": unit.fold,
+                "metric": metric,
+                "value": value,
+                "n": len(test),
+            }
+            for coalition in self.between.coalitions
+            for metric, value in targets.scores(outcomes[coalition], test).items()
+        ]
+        precision = self.spec.task.precision
+        return ComparisonRecord(
+            rows=rows,
+            precision=resolve_precision(precision) if self.trained_here else "32",
+            fold=unit.fold,
+            images=test.tolist(),
+            outcomes=outcomes.tolist(),
+            masks=self._masks(outcomes.numpy(), masks, test.numpy()),
+        )
+
+    def _test(
+        self, net: nn.Module, images: torch.Tensor, device: str, on_batch: Progress
+    ) -> tuple[torch.Tensor, list[list[bytes]]]:
+        """Return the outcomes (2**K, n, ...), and the masks before and after, if there are any."""
+        data, targets, _ = self.material
+        net.eval().to(device).to(memory_format=layout(net))
+        isps = [self.between.develop(i).to(device) for i in self.between.coalitions]
+        parts: list[list[torch.Tensor]] = [[] for _ in isps]
+        masks: list[list[bytes]] = [[], []]
+        with torch.inference_mode():
+            for batch in images.split(BATCH):
+                mosaics, cameras = data.mosaics[batch].to(device), data.camera_index[batch]
+                for i, isp in enumerate(isps):
+                    views = isp(mosaics, cameras).float()
+                    logits = logits_of(net, views.contiguous(memory_format=layout(net)))
+                    which = {0: "before", len(isps) - 1: "after"}.get(i, "between the two")
+                    check_finite(
+                        logits, [data.images[n] for n in batch.tolist()], f"developed as {which}"
+                    )
+                    parts[i].append(targets.outcomes_of(logits, batch).cpu())
+                    drawn = targets.masks(logits) if i in (0, len(isps) - 1) else None
+                    if drawn is not None:
+                        masks[min(i, 1)] += [encode(mask, bits=8) for mask in drawn.cpu().numpy()]
+                on_batch()
+        return torch.stack([torch.cat(part) for part in parts]), masks
+
+    def _masks(
+        self, outcomes: np.ndarray, masks: list[list[bytes]], test: np.ndarray
+    ) -> dict[int, MaskPair]:
+        """Return the masks of the images, or frames of tiles, that lose most."""
+        if not masks[0]:
+            return {}
+        targets = self.material.targets
+        measure, wholes = next(iter(targets.measures.values())), Wholes(self.material, test)
+        before, after = (
+            wholes.values(measure, measure.features(outcomes[i], targets.truth[test]))
+            for i in (0, -1)
+        )
+        return {
+            int(wholes.numbers[i]): MaskPair(*(wholes.joined_png(i, files) for files in masks))
+            for i in most_harmed(before, after)
+        }
+
+    def views(self) -> Mapping[str, Develop]:
+        before, after = self.spec.comparison.labels
+        if self.trained_here:
+            return {}
+        last = self.between.coalitions[-1]
+        return {before: self.between.develop(0), after: self.between.develop(last)}
+
+    def matched(self, units: Iterable[Finished[ComparisonRecord]]) -> Mapping[str, Matched]:
+        tested = join(unit.record for unit in units)
+        return {self.spec.comparison.labels[0]: Matched(tested.images, tested.outcomes[0])}
+
+    def withhold(self, result: ComparisonResult) -> ComparisonResult:
+        return undecided(result, result.findings[0].headline)
+
+    def line(self, record: ComparisonRecord) -> str:
+        metric, values = next(iter(self.material.targets.measures)), {}
+        for row in record.rows:
+            if row["metric"] == metric:
+                values[row["coalition"]] = row["value"]
+        before, after = (values.get(i, float("nan")) for i in (0, self.between.coalitions[-1]))
+        which = training.label(record.fold, 0, len(self.material.splits))
+        return (
+            f"{which}: {style.metric(metric, inside=True)} {before:.3f} before, {after:.3f} after"
+        )
+
+    def analyze(
+        self, units: Iterable[Finished[ComparisonRecord]], failed: Mapping[str, str]
+    ) -> ComparisonResult:
+        return analyze(self.spec, self.material, self.between.stages, units, failed)
+
+    def illustrate(
+        self,
+        result: ComparisonResult,
+        units: Iterable[Finished[ComparisonRecord]],
+        pictures: Gallery,
+    ) -> ComparisonResult:
+        """Add the images that lose most."""
+        tested = join(unit.record for unit in units)
+        given = answers(self.material, tested, (0, -1))
+        develops = [self.between.develop(i) for i in (0, self.between.coalitions[-1])]
+        return illustrate(result, self.material, tested, given, develops, pictures)
+
+    def about(self) -> str:
+        count = len(self.between.coalitions)
+        stages = ", ".join(stage.name for stage in self.between.stages)
+        return (
+            f"{len(self.material.data)} images, each developed by {count} ISPs: before, after, and "
+            f"those between them, which differ in {stages}"
+        )
+
+    def measure(self) -> float:
+        """Estimate from a few images of training and of tests."""
+        data, targets, splits = self.material
+        if self.trained_here:
+            net, seconds = seconds_of_training(
+                self.material, 0, self.between.develop(0), self.spec.task
+            )
+        else:
+            net, seconds = networks.load_checkpoint(self.spec.task, targets, data.size), 0.0
+        test = torch.from_numpy(splits[0].test)
+        each = seconds_an_image(
+            lambda count: self._test(net, test[:count], "cpu", lambda: None), min(BATCH, len(test))
+        )
+        return seconds + each * len(test)

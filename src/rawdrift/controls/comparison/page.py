@@ -1,0 +1,121 @@
+"""The page of a comparison, and its findings in a few lines."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from rawdrift.controls.caveats import Caveat, alike, few_folds, few_groups, few_images
+from rawdrift.controls.comparison import figures
+from rawdrift.controls.comparison.result import ComparisonResult, Remedy
+from rawdrift.controls.comparison.tables import tables
+from rawdrift.report import pictures, style
+from rawdrift.report.page import compose
+from rawdrift.report.tables import span
+
+
+def write(run: Path, result: ComparisonResult) -> str:
+    """Draw figures/ and tables/ into the run folder; return the page."""
+    drawn: Mapping[str, Callable[[], Figure]] = {"decision": partial(figures.decision, result)}
+    if result.images:
+        drawn = {**drawn, "lost": partial(_lost, result, run)}
+    return compose(
+        Path(__file__).with_name("page.html.j2"),
+        run,
+        result,
+        drawn,
+        tables(result),
+        verdict=verdict(result),
+        reason=reason(result),
+        remedy=remedy(result),
+        clear=[one for one in result.interactions if one.is_clear],
+        unit=_unit(result),
+        caveats=caveats(result),
+        embedded=pictures.embed(run, result.metric, result.images),
+    )
+
+
+def plot(result: ComparisonResult) -> Figure:
+    """Draw the drop beside the margin, and the blame of each stage."""
+    return figures.decision(result)
+
+
+def lines(result: ComparisonResult, run: Path) -> Iterator[str]:
+    """Tell the decision, the drop and its causes, for a terminal."""
+    yield verdict(result)
+    yield reason(result)
+    for one in result.blame:
+        yield (f"blame of {one.stage}: {style.number(one.value, 3)} ({span(one.low, one.high, 3)})")
+    best = remedy(result)
+    if best is not None:
+        yield _restores(best)
+
+
+def verdict(result: ComparisonResult) -> str:
+    """The decision as a sentence."""
+    metric, margin = style.metric(result.metric, inside=True), f"{result.margin:g}"
+    start = f"{result.decision}: {result.after} in place of {result.before}"
+    if result.decision == "non-inferior":
+        return f"{start} lowers {metric} by less than {margin}"
+    if result.decision == "inferior":
+        return f"{start} lowers {metric} by more than {margin}"
+    return f"{start} is not shown to lower {metric} by less than {margin}, nor by more"
+
+
+def reason(result: ComparisonResult) -> str:
+    """The numbers that the decision rests on, and if there is none, what it would take."""
+    metric, drop = style.metric(result.metric, inside=True), result.drop
+    text = (
+        f"{metric} is {result.metric_before.value:.3f} before and {result.metric_after.value:.3f} "
+        f"after: a drop of {style.number(drop.value, 3)} ({span(drop.low, drop.high, 3)}; p = "
+        f"{result.p:.2g}, alpha {result.alpha:g})"
+    )
+    if result.why is not None:
+        return f"{text}. {result.why}"
+    units = result.data.tested if result.data.groups is None else result.data.groups
+    if result.decision == "undecided" and result.needed > units:
+        text += (
+            f"; {units} {_unit(result)} are too few: even without any changed answer it would take "
+            f"{result.needed}"
+        )
+    return text
+
+
+def remedy(result: ComparisonResult) -> Remedy | None:
+    """The stage that gives most back if it is reverted alone, if that is more than chance."""
+    best = result.remedies[0]
+    return best if best.low is not None and best.low > 0 else None
+
+
+def caveats(result: ComparisonResult) -> Iterator[Caveat]:
+    """Yield what a reader must know first: a headline and an explanation each."""
+    data = result.data
+    if result.trained_here:
+        yield from few_folds(len(data.splits), "ISPs")
+        yield (
+            "The networks were trained here.",
+            "The decision is about one training of each fold. For the release of a network of your "
+            "own, test that one: task.checkpoint.",
+        )
+    yield from few_images(result, data.tested)
+    yield from alike(result)
+    yield from few_groups(data.groups)
+
+
+def _restores(best: Remedy) -> str:
+    share = "" if best.share is None else f", {100 * best.share:.0f} % of the drop"
+    return (
+        f"reverting {best.stage} alone gives back {style.number(best.value, 3)} "
+        f"({span(best.low, best.high, 3)}){share}"
+    )
+
+
+def _unit(result: ComparisonResult) -> str:
+    return "images" if result.data.groups is None else "groups"
+
+
+def _lost(result: ComparisonResult, run: Path) -> Figure:
+    return pictures.compared(
+        run, result.metric, result.images, result.before, result.after, result.amplified
+    )

@@ -1,0 +1,107 @@
+"""The spec of a comparison."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rawdrift.checks import InputError, choose_literals, is_number, whole
+from rawdrift.configurations import is_file, label
+from rawdrift.controls.spec import Spec
+from rawdrift.data.spec import Data
+from rawdrift.models.spec import Task
+from rawdrift.runs.spec import isp_reference
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two ISPs, and the drop of the metric that the second one must not reach.
+
+    Args:
+        before: the ISP whose views the network knows: a name such as "bi,s,ga", in which "-" leaves
+            a step out as in "bi,-,-", or an ISP file (.toml), which has its own camera.
+        after: the ISP that is to replace it.
+        margin: the drop that must not be reached. An ISP whose drop is shown to be smaller is
+            non-inferior.
+        alpha: the largest chance of calling an ISP non-inferior whose drop reaches the margin.
+        folds: number of folds of the cross-validation, at least 2, by default 5: networks are
+            trained on `before`. Not with task.checkpoint, and not for data with a column split.
+        channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
+    """
+
+    before: str | None = None
+    after: str | None = None
+    margin: float = 0.02
+    alpha: float = 0.05
+    folds: int | None = None
+    channels: Literal["luma", "yuv"] = "luma"
+
+    @property
+    def references(self) -> tuple[str, str]:
+        """The references before and after."""
+        assert self.before is not None  # checked
+        assert self.after is not None
+        return self.before, self.after
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """What pages call the ISPs: files by their stems, or by their paths if those agree."""
+        before, after = map(label, self.references)
+        return self.references if before == after else (before, after)
+
+    @property
+    def files(self) -> list[str]:
+        """The ISP files."""
+        return [one for one in self.references if is_file(one)]
+
+    def __post_init__(self) -> None:
+        for name in ("before", "after"):
+            value = getattr(self, name)
+            if value is None:
+                raise InputError(
+                    f"comparison.{name} is missing: name an ISP, such as bi,s,ga, or an ISP file"
+                )
+            object.__setattr__(self, name, isp_reference(f"comparison.{name}", value))
+        if self.before == self.after:
+            raise InputError(
+                f"comparison.before and comparison.after are both {self.before}; there is nothing "
+                f"to decide: name two ISPs"
+            )
+        for name, most in (("margin", 1.0), ("alpha", 0.5)):
+            value = getattr(self, name)
+            if not is_number(value) or not 0 < value < most:
+                raise InputError(
+                    f"comparison.{name} must be above 0 and below {most:g}, got {value!r}"
+                )
+            object.__setattr__(self, name, float(value))
+        if self.folds is not None:
+            whole("comparison.folds", self.folds, 2)
+        choose_literals("comparison", self)
+
+
+@dataclass(frozen=True)
+class ComparisonSpec(Spec):
+    """A whole comparison.
+
+    Args:
+        data: the raw images and their labels.
+        comparison: the two ISPs, and the test.
+        task: the task model, and its training on the views of `before`.
+        seed: seed of everything that is random.
+    """
+
+    data: Data
+    comparison: Comparison
+    task: Task = field(default_factory=Task)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.task.repeats > 1:
+            raise InputError(
+                "task.repeats is for controls that compare trainings; a comparison decides about "
+                "one network, so leave it out"
+            )
+        if self.task.checkpoint is not None and self.comparison.folds is not None:
+            raise InputError(
+                "comparison.folds train networks, and task.checkpoint is used without training; "
+                "give only one"
+            )

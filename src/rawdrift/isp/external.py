@@ -1,0 +1,229 @@
+"""Black-box ISPs as pipelines: no numbers and no gradients, but views like any other's.
+
+Views are computed in parallel, in processes of their own, and cached on disk by content: the
+mosaic, the camera, and the program with its version and options.
+"""
+
+import hashlib
+import os
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rawdrift import files, progress
+from rawdrift.camera.camera import Camera, check_camera
+from rawdrift.checks import InputError
+from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.programs import Program, Session, program
+from rawdrift.isp.step import Kind, Step
+
+TIMEOUT = 120.0
+"""Seconds that a program has for a view, unless the environment's RAWDRIFT_TIMEOUT says more."""
+
+_FORMAT = b"1"  # of what is cached
+_DEPTHS = {"uint8": 255, "uint16": 65535}
+
+
+class BlackBox(Step):
+    """A program in place of all steps: mosaic (..., H, W) to view (..., 3, H, W) in [0, 1].
+
+    reference: libraw:..., command:... or import:..., see `rawdrift.configurations`. camera: that
+    the mosaics are of; a file for the program states all its numbers.
+    """
+
+    takes: ClassVar[Kind] = "mosaic"
+    gives: ClassVar[Kind] = "view"
+
+    def __init__(self, reference: str, camera: Camera):
+        check_camera(camera)
+        super().__init__()
+        self.reference, self.camera = reference, camera
+        self.program: Program = program(reference, camera)
+
+    def extra_repr(self) -> str:
+        return self.reference
+
+    def shown_numbers(self) -> list[str]:
+        return [self.reference]
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        images = x.detach().to("cpu", torch.float32).reshape(-1, *x.shape[-2:])
+        if len(images) == 1:
+            views = self.views(images, ["the mosaic"])
+        else:
+            views = self.views(images, [f"mosaic {i} of the batch" for i in range(len(images))])
+        return views.to(x).reshape(*x.shape[:-2], *views.shape[1:])
+
+    def views(self, mosaics: Tensor, names: Sequence[str]) -> Tensor:
+        """Return the views (N, 3, H, W) float32 of mosaics (N, H, W) float32 in [0, 1].
+
+        names: of the mosaics, for errors. Raises InputError, naming the first mosaic that the
+        program fails with, or is too slow for, or whose picture has another size or bit depth.
+        """
+        size = tuple(mosaics.shape[1:])
+        contents = [self.program.content(mosaic) for mosaic in mosaics]
+        keys = [self._key(content) for content in contents]
+        pictures = {key: _cached(key, size) for key in keys}
+        todo = {
+            key: (content, name)
+            for key, content, name in zip(keys, contents, names, strict=True)
+            if pictures[key] is None
+        }
+        for key, picture in self._develop(todo).items():
+            pictures[key] = cut = self._cut(picture, size, todo[key][1])
+            files.write(_path(key), partial(np.save, arr=cut))
+        kinds = {key: str(p.dtype) for key, p in pictures.items() if p is not None}
+        views = []
+        for key, name in zip(keys, names, strict=True):
+            if kinds[key] != kinds[keys[0]]:
+                raise InputError(
+                    f"{self.reference} gives {kinds[key]} for {name}, but {kinds[keys[0]]} for "
+                    f"{names[0]}; expected pictures of one bit depth"
+                )
+            view = torch.from_numpy(np.asarray(pictures[key], np.float32))
+            views.append(view / _DEPTHS.get(kinds[key], 1))
+        return torch.stack(views)
+
+    def _key(self, content: bytes) -> str:
+        digest = hashlib.sha256(_FORMAT)
+        digest.update(f"{self.program.identity}\n{self.camera.to_toml()}\n".encode())
+        digest.update(content)
+        return digest.hexdigest()
+
+    def _develop(self, todo: Mapping[str, tuple[bytes, str]]) -> dict[str, NDArray[Any]]:
+        """Develop files by key, as many at a time as there are cores. todo: content and name."""
+        if not todo:
+            return {}
+        timeout = float(os.environ.get("RAWDRIFT_TIMEOUT", TIMEOUT))
+        sessions: list[Session] = []
+        own, stopped = threading.local(), threading.Event()
+
+        def develop(key: str) -> NDArray[Any]:
+            if not hasattr(own, "session"):
+                own.session = self.program.session()
+                sessions.append(own.session)
+            if stopped.is_set():
+                raise InputError("stopped")
+            with tempfile.TemporaryDirectory(prefix="rawdrift-") as folder:
+                source = Path(folder, f"raw{self.program.suffix}")
+                source.write_bytes(todo[key][0])
+                out = Path(folder, "out")
+                out.mkdir()
+                picture: NDArray[Any] = own.session.develop(source, out, timeout)
+                return picture
+
+        pool = ThreadPoolExecutor(min(len(todo), _cores()))
+        try:
+            futures = {pool.submit(develop, key): key for key in todo}
+            ready = as_completed(futures)
+            done = {}
+            for future in progress.over(
+                ready, f"developing by {self.reference}", "view", len(todo)
+            ):
+                try:
+                    done[futures[future]] = future.result()
+                except InputError as error:
+                    name = todo[futures[future]][1]
+                    raise InputError(f"{self.reference} fails with {name}: {error}") from None
+            return done
+        finally:
+            stopped.set()
+            for session in sessions:
+                session.stop()
+            pool.shutdown(cancel_futures=True)
+            for session in sessions:
+                session.close()
+
+    def _cut(self, picture: NDArray[Any], size: tuple[int, ...], name: str) -> NDArray[Any]:
+        """Return the middle of a picture, checked. InputError for another size or depth."""
+        border = self.program.border
+        if picture.ndim != 3 or picture.shape[0] != 3:
+            raise InputError(
+                f"{self.reference} gives shape {picture.shape} for {name}, expected (3, *{size})"
+            )
+        more = [have - want for have, want in zip(picture.shape[1:], size, strict=True)]
+        if any(extra < 0 or extra % 2 or extra > 2 * border for extra in more):
+            raise InputError(
+                f"{self.reference} gives a picture of {picture.shape[1]}x{picture.shape[2]} pixels "
+                f"for {name} of {size[0]}x{size[1]}; expected the same size: if the program crops "
+                f"borders, {{raw+64}} gives it a mosaic extended by 64 mirrored pixels"
+            )
+        top, left = more[0] // 2, more[1] // 2
+        picture = picture[:, top : top + size[0], left : left + size[1]]
+        if picture.dtype == np.float32:
+            if not (np.isfinite(picture).all() and picture.min() >= 0 and picture.max() <= 1):
+                raise InputError(
+                    f"{self.reference} gives values from {picture.min():.4g} to "
+                    f"{picture.max():.4g} for {name}, expected [0, 1]"
+                )
+        elif str(picture.dtype) not in _DEPTHS:
+            raise InputError(
+                f"{self.reference} gives {picture.dtype} values for {name}, expected 8 or 16 bits"
+            )
+        return np.ascontiguousarray(picture)
+
+
+@final
+class External(Pipeline):
+    """A black box as a pipeline, of one camera. It has no numbers, and can't be saved."""
+
+    def __init__(self, reference: str, camera: Camera):
+        super().__init__({"program": BlackBox(reference, camera)}, camera.bit_depth)
+        self.reference, self.camera = reference, camera
+
+    def shown_title(self) -> str:
+        return f"Black box {self.reference}, camera {self.camera.name}"
+
+    @property
+    def identity(self) -> str:
+        """The program with its version and options, and the code of the user's own."""
+        return self._box.program.identity
+
+    @property
+    def _box(self) -> BlackBox:
+        box = self.steps["program"]
+        assert isinstance(box, BlackBox)
+        return box
+
+    def of(self, camera: Camera) -> "External":
+        """Return the same program for another camera."""
+        return self if camera == self.camera else External(self.reference, camera)
+
+    def views(self, mosaics: Tensor, names: Sequence[str]) -> Tensor:
+        """Return the views (N, 3, H, W) of mosaics (N, H, W); errors name them."""
+        return self._box.views(self.checked(mosaics).to("cpu", torch.float32), names)
+
+
+def cache() -> Path:
+    """The folder of cached views, which may be removed at any time: RAWDRIFT_CACHE, or one in the
+    user's cache folder."""
+    import pooch
+
+    return Path(os.environ.get("RAWDRIFT_CACHE") or pooch.os_cache("rawdrift")) / "views"
+
+
+def _path(key: str) -> Path:
+    return cache() / key[:2] / f"{key}.npy"
+
+
+def _cached(key: str, size: tuple[int, ...]) -> NDArray[Any] | None:
+    """Return a view that was computed before, None if there is none, or no whole one."""
+    try:
+        picture: NDArray[Any] = np.load(_path(key), allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return picture if picture.shape == (3, *size) else None
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

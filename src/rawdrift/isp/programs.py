@@ -1,0 +1,381 @@
+"""Black-box ISPs: LibRaw, any program, and the user's own function, each in processes of its own.
+
+A program takes a mosaic as a file, and gives a picture as an array (3, H, W): uint8, uint16, or
+float32 in [0, 1].
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from threading import Event, Timer
+from typing import IO, Any, ClassVar
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rawdrift import files, imports
+from rawdrift.camera.camera import Camera
+from rawdrift.camera.write_dng import dng
+from rawdrift.checks import InputError, choose
+from rawdrift.configurations import COMMAND, LIBRAW
+from rawdrift.imports import PREFIX as IMPORT
+from rawdrift.neighborhood import extend
+
+LIBRAW_DEFAULTS: Mapping[str, Any] = {
+    "use_camera_wb": True,
+    "no_auto_bright": True,  # else each image is brightened by its own histogram
+    "adjust_maximum_thr": 0.0,  # else each image is scaled by its own maximum
+    "output_bps": 16,
+    "user_flip": 0,
+}
+"""What rawdrift asks of LibRaw unless a reference states otherwise: the same for every image."""
+
+_PAIRS = ("gamma", "chromatic_aberration")
+_ALIASES = {"demosaic": "demosaic_algorithm"}
+_WORKER = Path(__file__).with_name("worker.py")
+_RAW = re.compile(r"\{raw(?:\+(\d+))?\}")
+_PICTURE = re.compile(r"\{picture(?:\.(png|tif|tiff|jpg))?\}")
+_QUOTED = 600  # characters of a program's output that an error quotes
+
+
+class Session(ABC):
+    """A process, or what starts one for each view. `stop` may be called from another thread."""
+
+    @abstractmethod
+    def develop(self, source: Path, folder: Path, timeout: float) -> NDArray[Any]:
+        """Return the picture of a mosaic's file. folder: an empty one, to write in.
+
+        Raises InputError, which says why there is no picture.
+        """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the process that is running."""
+
+    def close(self) -> None:
+        """End everything."""
+        self.stop()
+
+
+class Program(ABC):
+    """What a reference names, for one camera.
+
+    identity: the program with its version and options; views are cached by it.
+    border: mirrored pixels that the mosaic is extended by at each edge.
+    suffix: of the mosaic's file.
+    """
+
+    identity: str
+    border: int = 0
+    suffix: ClassVar[str] = ".dng"
+
+    def __init__(self, camera: Camera):
+        self.camera = camera
+
+    def content(self, mosaic: Tensor) -> bytes:
+        """Return the file of a mosaic (H, W), float32 in [0, 1]."""
+        values = extend(mosaic, self.border, self.border).double().numpy()
+        return dng(np.rint(values * (2**self.camera.bit_depth - 1)).astype(np.uint16), self.camera)
+
+    @abstractmethod
+    def session(self) -> Session:
+        """Return a session for one thread."""
+
+
+class LibRaw(Program):
+    """LibRaw's own processing, by names of rawpy's parameters: libraw:demosaic=AHD,bright=1.2"""
+
+    def __init__(self, reference: str, camera: Camera):
+        import rawpy
+
+        super().__init__(camera)
+        self.options = {**LIBRAW_DEFAULTS, **libraw_options(reference)}
+        library = ".".join(map(str, rawpy.libraw_version))
+        version = f"LibRaw {library}, rawpy {metadata.version('rawpy')}"
+        self.identity = f"{version} {json.dumps(self.options, sort_keys=True)}"
+
+    def session(self) -> Session:
+        return _Worker({"libraw": self.options})
+
+
+class Own(Program):
+    """The user's own, import:package.module.factory: camera -> callable, mosaic (H, W) float32 in
+    [0, 1] -> view (3, H, W) in [0, 1], tensors or arrays."""
+
+    suffix = ".npy"
+
+    def __init__(self, reference: str, camera: Camera):
+        super().__init__(camera)
+        self.reference = reference
+        if not callable(imports.resolve(reference, "ISP")):
+            raise InputError(f"ISP {reference} is not callable; expected a function of a camera")
+        self.identity = f"{reference} {imports.checksum(reference, 'ISP')}"
+
+    def content(self, mosaic: Tensor) -> bytes:
+        from io import BytesIO
+
+        buffer = BytesIO()
+        np.save(buffer, mosaic.float().numpy())
+        return buffer.getvalue()
+
+    def session(self) -> Session:
+        own = {"reference": self.reference, "camera": self.camera.to_toml(), "folders": sys.path}
+        return _Worker({"own": own})
+
+
+class Command(Program):
+    """Any program that turns a DNG into a PNG, TIFF or JPEG: command:PROGRAM {raw} ... {picture}
+
+    {raw+64}: the mosaic with 64 mirrored pixels more at each edge, for programs that crop borders
+    or refuse small images; the middle of the picture is used. {picture.tif}: its suffix, else .png.
+    No shell is involved.
+    """
+
+    def __init__(self, reference: str, camera: Camera):
+        super().__init__(camera)
+        text = reference.removeprefix(COMMAND)
+        try:
+            self.words = shlex.split(text)
+        except ValueError as error:
+            raise InputError(f"ISP {reference!r} can't be split into words: {error}") from None
+        borders = _RAW.findall(text)
+        if not borders or not _PICTURE.search(text):
+            raise InputError(
+                f"ISP {reference!r} must name the raw file and the picture to write; expected "
+                f"command:PROGRAM {{raw}} ... {{picture}}"
+            )
+        self.border = max(int(border or 0) for border in borders)
+        program = shutil.which(self.words[0])
+        if program is None:
+            raise InputError(
+                f"ISP {reference!r}: there is no program {self.words[0]!r}; install it, or give "
+                f"its path"
+            )
+        self.words[0] = program
+        # Programs have no common way to tell their version: the content of their files is it.
+        read = [files.sha256(word) for word in self.words if Path(word).is_file()]
+        self.identity = json.dumps([self.words, read])
+
+    def session(self) -> Session:
+        return _Run(self.words)
+
+
+def program(reference: str, camera: Camera) -> Program:
+    """Return the program of a reference; nothing is run. Raises InputError if there is none.
+
+    A command or import must be allowed; see `imports.allowing`.
+    """
+    imports.check_allowed(imports.references(reference), f"ISP {reference!r}")
+    if reference.startswith(COMMAND):
+        return Command(reference, camera)
+    if reference.startswith(IMPORT):
+        return Own(reference, camera)
+    return LibRaw(reference, camera)
+
+
+def libraw_options(reference: str) -> dict[str, Any]:
+    """Return the options of libraw:name=value,... by rawpy's names. Raises InputError."""
+    import inspect
+
+    import rawpy
+
+    known = [n for n in inspect.signature(rawpy.Params).parameters if n != "bad_pixels_path"]
+    text = reference.removeprefix(LIBRAW).removeprefix(":")
+    options = {}
+    for part in filter(None, re.split(r",(?![^\[(]*[\])])", text)):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            raise InputError(
+                f"ISP {reference!r}: {part!r} is no option; expected name=value, separated by "
+                f"commas, as in libraw:demosaic=AHD,bright=1.2"
+            )
+        name = choose("LibRaw option", _ALIASES.get(name, name), (*known, *_ALIASES))
+        if name in options:
+            raise InputError(f"ISP {reference!r} states {name} twice; leave one out")
+        options[name] = libraw_value(name, value)
+    return options
+
+
+def libraw_value(name: str, value: Any) -> Any:
+    """Return the value of an option, from text too. Raises InputError for one that LibRaw refuses.
+
+    name: rawpy's, such as bright.
+    """
+    import rawpy
+
+    enums = {
+        "demosaic_algorithm": rawpy.DemosaicAlgorithm,
+        "output_color": rawpy.ColorSpace,
+        "fbdd_noise_reduction": rawpy.FBDDNoiseReductionMode,
+        "highlight_mode": rawpy.HighlightMode,
+    }
+    if isinstance(value, str):
+        try:
+            value = yaml.safe_load(value.replace("(", "[").replace(")", "]"))
+        except yaml.YAMLError:
+            raise InputError(f"LibRaw option {name} is {value!r}, expected a value") from None
+    if name in enums and not isinstance(value, int):
+        value = choose(f"LibRaw's {name}", str(value), [one.name for one in enums[name]])
+        if name == "demosaic_algorithm" and rawpy.DemosaicAlgorithm[value].isSupported is False:
+            raise InputError(
+                f"this LibRaw was built without the demosaicing {value}; choose another one"
+            )
+        return value
+    given: dict[str, Any] = {name: tuple(value) if name in _PAIRS else value}
+    try:
+        rawpy.Params(**given)
+    except Exception as error:
+        raise InputError(f"LibRaw option {name} can't be {value!r}: {error}") from None
+    return value
+
+
+class _Worker(Session):
+    """A process of `worker.py`, started with the first mosaic."""
+
+    def __init__(self, task: Mapping[str, Any]):
+        self.task = json.dumps(task)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, until `close`
+
+    def develop(self, source: Path, folder: Path, timeout: float) -> NDArray[Any]:
+        if self.process is None:
+            self.process = _start(
+                [sys.executable, "-P", str(_WORKER)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.log,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
+            self._write(self.task)
+        target = folder / "view.npy"
+        expired = Event()
+
+        def expire() -> None:
+            expired.set()
+            self.stop()
+
+        timer = Timer(timeout, expire)
+        timer.start()
+        try:
+            self._write(json.dumps([str(source), str(target)]))
+            assert self.process.stdout is not None
+            line = self.process.stdout.readline()
+        finally:
+            timer.cancel()
+        if expired.is_set():
+            raise InputError(f"no view after {timeout:g} s{_end(self.log)}")
+        if not line:
+            code = self.process.wait()
+            raise InputError(f"the process ended with {_code(code)}{_end(self.log)}")
+        reply = json.loads(line)
+        if "error" in reply:
+            raise InputError(f"{reply['error']}{_end(self.log)}")
+        view: NDArray[Any] = np.load(target, allow_pickle=False)
+        return view
+
+    def _write(self, line: str) -> None:
+        assert self.process is not None
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(line.encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:  # it has ended; the missing reply tells
+            pass
+
+    def stop(self) -> None:
+        _kill(self.process)
+
+    def close(self) -> None:
+        self.stop()
+        if self.process is not None:
+            self.process.communicate()
+        self.log.close()
+
+
+class _Run(Session):
+    """A program that is started for each mosaic."""
+
+    def __init__(self, words: Sequence[str]):
+        self.words = words
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def develop(self, source: Path, folder: Path, timeout: float) -> NDArray[Any]:
+        from rawdrift.isp.match import read_picture
+
+        words = [_RAW.sub(lambda _: str(source), word) for word in self.words]
+        target = folder / "picture.png"
+        for word in words:
+            if (suffix := _PICTURE.search(word)) and suffix[1]:
+                target = target.with_suffix(f".{suffix[1]}")
+        words = [_PICTURE.sub(lambda _: str(target), word) for word in words]
+        with tempfile.TemporaryFile() as log:
+            try:
+                self.process = _start(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            except OSError as error:
+                raise InputError(f"{words[0]} can't be started: {error.strerror}") from None
+            try:
+                code = self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                raise InputError(f"no picture after {timeout:g} s{_end(log)}") from None
+            finally:
+                self.stop()
+                self.process.wait()
+            if code:
+                raise InputError(f"it ended with {_code(code)}{_end(log)}")
+            written = [target] if target.is_file() else sorted(folder.iterdir())
+            if len(written) != 1:
+                raise InputError(f"it wrote no picture {target.name}{_end(log)}")
+            try:
+                return read_picture(written[0]).values.transpose(2, 0, 1)
+            except InputError as error:
+                reason = str(error).replace(str(written[0]), written[0].name)
+                raise InputError(f"{reason}{_end(log)}") from None
+
+    def stop(self) -> None:
+        _kill(self.process)
+
+
+def _start(words: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(words, start_new_session=True, **options)
+
+
+def _kill(process: "subprocess.Popen[bytes] | None") -> None:
+    """End a process with all that it has started, unless it has ended."""
+    if process is None or process.poll() is not None:
+        return
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+
+
+def _code(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"
+
+
+def _end(log: IO[bytes]) -> str:
+    """The end of a program's output, to append to an error."""
+    size = log.seek(0, os.SEEK_END)
+    log.seek(max(0, size - 4 * _QUOTED))
+    text = log.read().decode("ascii", "replace").strip()[-_QUOTED:]
+    text = "".join(c if c.isprintable() else " " for c in text.replace("\ufffd", "?"))
+    return f"; its output ends: {text}" if text else "; it printed nothing"

@@ -1,0 +1,86 @@
+"""Develop mosaics in a process of its own, where a crash or a hang harms nobody.
+
+A script, which imports what it needs and nothing else. Standard input: a line of JSON with the
+program, then a line with the paths of input and output for each mosaic. Standard output: a line for
+each, {} or {"error": why}.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Develop = Callable[[str], Any]  # from the path of a mosaic to a view (3, H, W)
+
+
+def libraw(options: dict[str, Any]) -> Develop:
+    """LibRaw's processing of a DNG, by names of rawpy's parameters."""
+    import rawpy
+
+    enums = {
+        "demosaic_algorithm": rawpy.DemosaicAlgorithm,
+        "output_color": rawpy.ColorSpace,
+        "fbdd_noise_reduction": rawpy.FBDDNoiseReductionMode,
+        "highlight_mode": rawpy.HighlightMode,
+    }
+    tuples = ("gamma", "chromatic_aberration")
+    given: dict[str, Any] = {
+        name: enums[name][value]
+        if name in enums and isinstance(value, str)
+        else tuple(value)
+        if name in tuples
+        else value
+        for name, value in options.items()
+    }
+
+    def develop(path: str) -> Any:
+        with rawpy.imread(path) as raw:
+            return raw.postprocess(**given).transpose(2, 0, 1)
+
+    return develop
+
+
+def own(reference: str, camera: str, folders: list[str]) -> Develop:
+    """The user's own ISP, import:package.module.factory."""
+    sys.path[:] = folders
+    import torch
+
+    from rawdrift import imports
+    from rawdrift.camera.camera import Camera
+
+    torch.set_num_threads(1)
+    isp = imports.resolve(reference, "ISP")(Camera.from_toml(camera, "the camera"))
+
+    def develop(path: str) -> Any:
+        with torch.inference_mode():
+            view = isp(torch.from_numpy(np.load(path)))
+        if isinstance(view, torch.Tensor):
+            view = view.detach().cpu().numpy()
+        return np.asarray(view).astype(np.float32)
+
+    return develop
+
+
+def main() -> None:
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries and the user's code print is no reply
+    develop: Develop | None = None
+    task = json.loads(sys.stdin.readline())
+    for line in sys.stdin:
+        source, target = json.loads(line)
+        try:
+            if develop is None:
+                develop = libraw(task["libraw"]) if "libraw" in task else own(**task["own"])
+            np.save(target, develop(source))
+            reply = {}
+        except Exception as error:
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main()

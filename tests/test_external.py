@@ -1,0 +1,276 @@
+"""Black-box ISPs: LibRaw, any program, and the user's own function."""
+
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rawpy
+import torch
+
+import rawdrift as rd
+from rawdrift.camera.write_dng import dng
+from rawdrift.cli import main
+from rawdrift.controls.run import run
+from rawdrift.isp import external
+
+CAMERA = rd.Camera(
+    "lab-cam",
+    "GRBG",
+    black_level=(0.0625,) * 4,
+    white_level=0.9375,
+    white_balance=(1.9, 1.0, 1.6),
+    color_matrix=((1.55, -0.4, -0.15), (-0.22, 1.62, -0.4), (-0.02, -0.42, 1.44)),
+    bit_depth=12,
+    noise=rd.camera.camera.Noise(0.5, 3.0),
+)
+MOSAIC = torch.from_numpy(np.random.default_rng(0).uniform(0.1, 0.5, (24, 32)).astype(np.float32))
+
+PROGRAM = """
+import sys, time, tifffile, numpy as np
+from PIL import Image
+raw, picture, what = sys.argv[1:]
+values = tifffile.imread(raw) >> 4
+print("reading", values.shape)
+if what == "fail":
+    sys.exit("no license")
+if what == "hang":
+    time.sleep(60)
+if what == "small":
+    values = values[1:]
+if what == "crop":
+    values = values[2:-2, 2:-2]
+if what == "gray":
+    Image.fromarray(values.astype(np.uint8)).save(picture)
+elif what != "nothing":
+    Image.fromarray(np.dstack([values.astype(np.uint8)] * 3)).save(picture)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAWDRIFT_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def program(tmp_path):
+    """A function that returns the reference of a program that does something."""
+    script = tmp_path / "develop.py"
+    script.write_text(PROGRAM)
+
+    def reference(what: str = "fine", raw: str = "{raw}") -> str:
+        return f"command:{shlex.join([sys.executable, str(script)])} {raw} {{picture}} {what}"
+
+    return reference
+
+
+@pytest.mark.parametrize("cfa", ["RGGB", "BGGR", "GRBG", "GBRG"])
+def test_a_dng_states_what_the_camera_states(cfa, tmp_path):
+    camera = replace(CAMERA, cfa=cfa, black_level=(0.0625, 0.07, 0.08, 0.09))
+    values = (MOSAIC * 4095).round().numpy().astype(np.uint16)
+    path = tmp_path / "lab-cam.dng"
+    path.write_bytes(dng(values, camera))
+    read = rd.read_raw(path)
+    assert np.array_equal((read.mosaic * 65535).round().numpy(), values)
+    scale = 65535 / 4095
+    assert read.camera.cfa == cfa
+    assert np.allclose(np.multiply(read.camera.black_level, scale), camera.black_level, atol=1e-5)
+    assert read.camera.white_level * scale == pytest.approx(camera.white_level, abs=2e-4)
+    assert np.allclose(read.camera.white_balance, camera.white_balance, atol=1e-5)
+    assert np.allclose(read.camera.color_matrix, camera.color_matrix, atol=1e-4)
+    assert read.camera.noise.gain == pytest.approx(0.5, rel=1e-3)
+    assert read.camera.noise.read_noise == pytest.approx(3.0, rel=1e-3)
+
+
+def test_libraw_gives_what_rawpy_gives_of_the_same_dng(tmp_path):
+    path = tmp_path / "x.dng"
+    path.write_bytes(dng((MOSAIC * 4095).round().numpy().astype(np.uint16), CAMERA))
+    with rawpy.imread(str(path)) as raw:
+        expected = raw.postprocess(
+            demosaic_algorithm=rawpy.DemosaicAlgorithm.VNG,
+            bright=1.2,
+            gamma=(1, 1),
+            no_auto_bright=True,
+            adjust_maximum_thr=0,
+            use_camera_wb=True,
+            output_bps=16,
+        )
+    isp = rd.isp.open("libraw:demosaic=VNG,bright=1.2,gamma=(1,1)", CAMERA)
+    view = isp(MOSAIC)
+    assert view.shape == (3, 24, 32)
+    assert np.array_equal((view * 65535).round().numpy(), expected.transpose(2, 0, 1))
+
+
+def test_libraw_scales_all_images_alike():
+    camera = rd.Camera("plain", "GRBG", white_balance=(1.5, 1.0, 1.5))
+    isp = rd.isp.open("libraw:demosaic=LINEAR,gamma=(1,1)", camera)
+    bright, dark = isp(torch.stack([MOSAIC, MOSAIC / 2]))
+    assert torch.allclose(bright, 2 * dark, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("reference", "told"),
+    [
+        ("libraw:brigth=1", "did you mean 'bright'"),
+        ("libraw:demosaic=HDA", "did you mean 'DHT'|choose one of"),
+        ("libraw:AHD", "expected name=value"),
+        ("libraw:bright=much", "bright can't be 'much'"),
+        ("libraw:demosaic=AHD,demosaic_algorithm=VNG", "twice"),
+        ("libraw:bad_pixels_path=/etc/passwd", "unknown LibRaw option"),
+        ("command:program {raw}", "{picture}"),
+        ("command:no-such-program {raw} {picture}", "no program 'no-such-program'"),
+        ("command:'program {raw} {picture}", "can't be split"),
+        ("import:no_such_module.isp", "no module no_such_module"),
+    ],
+)
+def test_wrong_references_are_refused(reference, told):
+    with pytest.raises(rd.InputError, match=told):
+        rd.isp.open(reference, CAMERA)
+
+
+def test_a_program_gets_the_mosaic_and_its_picture_is_the_view(program):
+    view = rd.isp.open(program(), CAMERA)(MOSAIC)
+    values = (MOSAIC * 4095).round().to(torch.int32) >> 4
+    assert torch.equal(view, (values / 255).expand(3, -1, -1))
+
+
+def test_a_program_that_crops_gets_a_mirrored_border(program):
+    plain = rd.isp.open(program(), CAMERA)(MOSAIC)
+    assert torch.equal(rd.isp.open(program("crop", "{raw+8}"), CAMERA)(MOSAIC), plain)
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("fail", "exit code 1; its output ends: reading.*no license"),
+        ("hang", "no picture after 3 s; its output ends: reading"),
+        ("small", "23x32 pixels for .*two.dng of 24x32"),
+        ("gray", "holds uint8 values of shape"),
+        ("nothing", "wrote no picture picture.png; its output ends: reading"),
+    ],
+)
+def test_a_program_that_fails_is_named_with_its_image_and_output(what, told, program, monkeypatch):
+    if what == "hang":
+        monkeypatch.setenv("RAWDRIFT_TIMEOUT", "3")
+    isp = rd.isp.open(program(what), CAMERA)
+    with pytest.raises(rd.InputError, match=f"(?s){told}") as error:
+        isp.views(MOSAIC[None], ["folder/two.dng"])
+    assert "folder/two.dng" in str(error.value)
+    assert "develop.py" in str(error.value)
+
+
+def test_views_are_cached_by_content(program, tmp_path):
+    isp, script = rd.isp.open(program(), CAMERA), tmp_path / "develop.py"
+    views = isp(torch.stack([MOSAIC, MOSAIC / 2]))
+    cached = sorted((tmp_path / "cache").rglob("*.npy"))
+    assert len(cached) == 2
+    written = [path.stat().st_mtime_ns for path in cached]
+    assert torch.equal(isp(torch.stack([MOSAIC, MOSAIC / 2])), views)
+    assert [path.stat().st_mtime_ns for path in cached] == written
+    cached[0].write_bytes(b"broken")
+    assert torch.equal(isp(torch.stack([MOSAIC, MOSAIC / 2])), views)
+    rd.isp.open(program(), replace(CAMERA, white_balance=(2.0, 1.0, 1.0)))(MOSAIC)  # another camera
+    rd.isp.open(program("other"), CAMERA)(MOSAIC)  # other options
+    script.write_text(PROGRAM.replace(">> 4", ">> 5"))  # another version
+    assert not torch.equal(rd.isp.open(program(), CAMERA)(MOSAIC), views[0])
+    assert len(list((tmp_path / "cache").rglob("*.npy"))) == 5
+
+
+def test_a_crash_of_an_own_function_is_an_error_too(tmp_path, monkeypatch):
+    (tmp_path / "lab_isps.py").write_text(
+        "import os\n"
+        "def half(camera):\n"
+        "    print('made for', camera.name)\n"
+        "    return lambda mosaic: (mosaic / 2).expand(3, *mosaic.shape)\n"
+        "def crash(camera):\n"
+        "    print('going down', flush=True)\n"
+        "    return lambda mosaic: os.abort()\n"
+        "def bright(camera):\n"
+        "    return lambda mosaic: (mosaic * 9).expand(3, *mosaic.shape)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    view = rd.isp.open("import:lab_isps.half", CAMERA)(MOSAIC)
+    assert torch.equal(view, (MOSAIC / 2).expand(3, -1, -1))
+    with pytest.raises(rd.InputError, match="signal SIGABRT; its output ends: going down"):
+        rd.isp.open("import:lab_isps.crash", CAMERA)(MOSAIC)
+    with pytest.raises(rd.InputError, match=r"expected \[0, 1\]"):
+        rd.isp.open("import:lab_isps.bright", CAMERA)(MOSAIC)
+
+
+def test_a_command_of_a_file_runs_only_if_the_user_names_it(program, tmp_path, capsys):
+    reference = program("fail")
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(
+        "data: {name: synthetic-microscopy, images: 18, size: 32, balanced: true}\n"
+        f"synthesis: {{train: [{reference!r}], folds: 2, corruptions: []}}\n"
+        "task: {epochs: 1}\n"
+    )
+    arguments = ["synthesis", "--config", str(spec), "--out", str(tmp_path / "run")]
+    assert main(arguments) == 2
+    assert "names a program to run" in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
+    main([*arguments, "--allow_import", reference])
+    assert "no license" in capsys.readouterr().err
+
+
+def test_develop_and_show_take_black_boxes(tmp_path, program, capsys):
+    raw, camera = tmp_path / "one.dng", tmp_path / "camera.toml"
+    raw.write_bytes(dng((MOSAIC * 4095).round().numpy().astype(np.uint16), CAMERA))
+    CAMERA.save(camera)
+    out = tmp_path / "out"
+    arguments = ["develop", str(raw), "--out", str(out), "--isp"]
+    assert main([*arguments, "libraw:demosaic=VNG"]) == 0
+    assert (out / "one_libraw-demosaic=VNG.png").is_file()
+    assert main([*arguments, program("fail")]) == 2
+    assert "one.dng" in (told := capsys.readouterr().err)
+    assert "no license" in told
+    assert main(["isp", "show", "libraw", "--camera", str(camera)]) == 0
+    assert "Black box libraw" in capsys.readouterr().out
+
+
+def test_synthesis_trains_and_tests_on_black_boxes(tmp_path):
+    spec = rd.SynthesisSpec(
+        data=rd.Data("synthetic-microscopy", images=18, size=32, balanced=True),
+        synthesis=rd.Synthesis(
+            train=["libraw:demosaic=AHD"], isps=["libraw:demosaic=VNG,bright=0.7"],
+            folds=2, corruptions=[],
+        ),
+        task=rd.Task(epochs=1),
+    )  # fmt: skip
+    result = run(spec, tmp_path / "run")
+    frame = result.to_frame()
+    assert {"libraw:demosaic=AHD", "libraw:demosaic=VNG,bright=0.7"} < {*frame["test"]}
+    assert not result.failed
+
+
+def test_optimization_takes_a_black_box_that_is_frozen(tmp_path):
+    with pytest.raises(rd.InputError, match="can't be learned"):
+        rd.Optimization(isp="libraw")
+    spec = rd.OptimizationSpec(
+        data=rd.Data("synthetic-microscopy", images=18, size=32, balanced=True),
+        optimization=rd.Optimization(
+            settings=["frozen", "direct"], intensities=[1.0], folds=2, isp="libraw"
+        ),
+        task=rd.Task(epochs=1),
+    )
+    assert not run(spec, tmp_path / "run").failed
+
+
+def test_match_finds_the_options_of_libraw():
+    mosaics = torch.rand(2, 48, 48, generator=torch.Generator().manual_seed(0)) / 3 + 0.1
+    references = [f"libraw:demosaic={name}" for name in ("LINEAR", "VNG", "AHD")]
+    pictures = rd.isp.open(references[1], CAMERA)(mosaics)
+    found = rd.isp.match(mosaics, pictures, CAMERA, references)
+    assert found.best.isp == references[1]
+
+
+def test_nothing_is_left_behind_but_the_cache(program, tmp_path, monkeypatch):
+    monkeypatch.setattr(external.tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    rd.isp.open(program(), CAMERA)(MOSAIC)
+    assert not list((tmp_path / "temporary").iterdir())
+    assert all(
+        Path(p).is_relative_to(external.cache()) for p in (tmp_path / "cache").rglob("*.npy")
+    )
