@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.decode import XYZ_FROM_RGB
-from rawdrift.cfa import offsets
+from rawdrift.cfa import MONO, is_bayer, layout, offsets
 from rawdrift.checks import InputError
 
 _D65 = 21  # of the EXIF light sources
@@ -27,7 +27,8 @@ _TERMS = 5  # of a FixVignetteRadial
 def dng(mosaic: NDArray[np.uint16], camera: Camera) -> bytes:
     """Return a mosaic (H, W) in the camera's DN as the bytes of a DNG.
 
-    Raises InputError for a color matrix that can't be inverted.
+    Raises InputError for a color matrix that can't be inverted, and for colors that are not R, G
+    and B.
     """
     import tifffile
 
@@ -37,36 +38,48 @@ def dng(mosaic: NDArray[np.uint16], camera: Camera) -> bytes:
         np.ascontiguousarray(mosaic, np.uint16),
         photometric="cfa",
         metadata=None,
+        byteorder="<",
         software=False,
         extratags=[(*tag, True) for tag in _tags(camera, mosaic.shape)],
     )
-    return buffer.getvalue()
+    written = buffer.getvalue()
+    if camera.cfa == MONO:  # one sample of LinearRaw, which tifffile doesn't write
+        written = written.replace(*(struct.pack("<HHIH", 262, 3, 1, k) for k in (32803, 34892)), 1)
+    return written
 
 
 def _tags(camera: Camera, shape: tuple[int, ...]) -> Iterator[tuple[int, int, int, Any]]:
     """Yield code, type, count and value of each tag."""
     full = 2**camera.bit_depth - 1
-    cell = dict(zip(offsets(camera.cfa), camera.black_level, strict=True))
+    height, width, _, _, places = layout(camera.cfa)
+    cell = sorted((p.row, p.column, p.color, camera.black_level[p.site]) for p in places)
+    colors = [color for _, _, color, _ in cell]
+    if camera.cfa != MONO and not {*colors} <= {*"RGB"}:
+        raise InputError(
+            f"camera {camera.name!r} has the color filter array {camera.cfa}, but the DNGs that "
+            f"are written hold R, G and B: choose an ISP of rawdrift's own"
+        )
     white = full if camera.white_level is None else camera.white_level * full
     matrix, neutral = _colors(camera)
     name = camera.name.encode("ascii", "replace")
     yield 271, _ASCII, 9, b"rawdrift\0"
     yield 272, _ASCII, len(name) + 1, name + b"\0"
     yield 274, _SHORT, 1, 1  # upright
-    yield 33421, _SHORT, 2, (2, 2)
-    yield 33422, _BYTE, 4, bytes("RGB".index(color) for color in camera.cfa)
+    if camera.cfa != MONO:
+        yield 33421, _SHORT, 2, (height, width)
+        yield 33422, _BYTE, len(cell), bytes(map("RGB".index, colors))
     yield 50706, _BYTE, 4, bytes((1, 4, 0, 0))
     yield 50707, _BYTE, 4, bytes((1, 1, 0, 0))
     yield 50708, _ASCII, len(name) + 1, name + b"\0"
-    yield 50710, _BYTE, 3, bytes((0, 1, 2))
-    yield 50711, _SHORT, 1, 1  # a rectangular layout
+    if camera.cfa != MONO:
+        yield 50710, _BYTE, 3, bytes((0, 1, 2))
+        yield 50711, _SHORT, 1, 1  # a rectangular layout
     if camera.linearization is not None:
         points = np.asarray(camera.linearization)
         codes = np.interp(np.arange(full + 1) / full, *points.T) * full
         yield 50712, _SHORT, full + 1, np.rint(codes).astype(np.uint16).tolist()
-    yield 50713, _SHORT, 2, (2, 2)
-    black = (cell[row, column] * full for row in (0, 1) for column in (0, 1))
-    yield 50714, _RATIONAL, 4, _rationals(black, 2**16)
+    yield 50713, _SHORT, 2, (height, width)
+    yield 50714, _RATIONAL, len(cell), _rationals((level * full for *_, level in cell), 2**16)
     yield 50717, _LONG, 1, round(white)
     yield 50721, _SRATIONAL, 9, _rationals(matrix.ravel(), 2**24)
     yield 50728, _RATIONAL, 3, _rationals(neutral, 2**24)
@@ -102,7 +115,7 @@ def _noise(camera: Camera, white: float) -> tuple[float, float]:
     """Return scale and offset of a NoiseProfile; see `dng.noise_profile`."""
     noise = camera.noise
     assert noise is not None
-    distance = white - (2**camera.bit_depth - 1) * sum(camera.black_level[1:3]) / 2
+    distance = white - (2**camera.bit_depth - 1) * float(np.mean(camera.black_level))
     read = (noise.gain * (noise.read_noise or 0.0)) ** 2
     return noise.gain / distance, (read + 1 / 12) / distance**2
 
@@ -113,7 +126,7 @@ def _opcode(number: int, parameters: bytes) -> bytes:
 
 
 def _bad_pixels(camera: Camera) -> Iterator[bytes]:
-    if camera.defective_pixels:
+    if camera.defective_pixels and is_bayer(camera.cfa):
         phase = [(0, 0), (0, 1), (1, 0), (1, 1)].index(offsets(camera.cfa)[0])
         points = [place for pixel in camera.defective_pixels for place in pixel]
         header = (phase, len(camera.defective_pixels), 0)
@@ -121,7 +134,7 @@ def _bad_pixels(camera: Camera) -> Iterator[bytes]:
 
 
 def _shading(camera: Camera, shape: tuple[int, ...]) -> Iterator[bytes]:
-    if camera.shading is not None:
+    if camera.shading is not None and is_bayer(camera.cfa):
         for gains, (top, left) in zip(camera.shading, offsets(camera.cfa), strict=True):
             values = np.array(gains, ">f4")
             down, across = values.shape

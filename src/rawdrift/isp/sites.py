@@ -15,8 +15,8 @@ def _bayer(name: str, value: object) -> str:
     if not is_bayer(cfa):
         raise InputError(
             f"{name} is {cfa}, expected a Bayer pattern ({', '.join(PATTERNS)}); "
-            f"NormalizedConvolution demosaics all others: choose one of bi,s,me bi,s,ga bi,u,me "
-            f"bi,u,ga"
+            f"all others are demosaiced by normalized convolution: choose one of bi,s,me bi,s,ga "
+            f"bi,u,me bi,u,ga, in synthesis for both train and test"
         )
     return cfa
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rawdrift.checks import InputError, choose, choose_literals, distinct, whole
-from rawdrift.configurations import CONFIGURATIONS, is_external, is_file, label
+from rawdrift.configurations import CONFIGURATIONS, check_name, is_external, is_file, label
 from rawdrift.controls.spec import Spec
 from rawdrift.corruptions.table import LEVELS, NAMES, PAPER
 from rawdrift.data.spec import Data
@@ -17,14 +17,16 @@ from rawdrift.runs.spec import isp_reference
 
 @dataclass(frozen=True)
 class Synthesis:
-    """The pipelines to train on. Tests are on all twelve pipelines and on corruptions.
+    """The pipelines to train on and to test on, and corruptions.
 
     Args:
         train: training pipelines: names such as "bi,s,ga", in which "-" leaves a step out as in
             "bi,-,-", ISP files (.toml) of the data's camera, or black boxes (libraw:...,
             command:..., import:...). With task.checkpoint, the one pipeline whose views that model
             was trained on.
-        isps: ISPs to test beside the twelve, as in `train`. Those of `train` are added.
+        test: pipelines to test on, by name; by default all twelve. Malvar's and Menon's
+            demosaicing are for Bayer and quad-Bayer mosaics, so name others for another camera.
+        isps: ISPs to test beside them, as in `train`. Those of `train` are added.
         precision: precision of the network in tests: "32", or "bf16", which is twice as fast on
             processors with bfloat16, but may change answers that are close calls.
         folds: number of folds of the cross-validation, at least 2, by default 5. Not for data with
@@ -45,11 +47,12 @@ class Synthesis:
     severity_table: Literal["imagenet", "small"] = "imagenet"
     precision: Literal["32", "bf16"] = "32"
     isps: list[str] | None = None
+    test: list[str] = field(default_factory=lambda: list(CONFIGURATIONS))
 
     @property
     def pipelines(self) -> tuple[str, ...]:
-        """Names of all tested pipelines: the twelve, then those of `isps`; a file by its stem."""
-        return (*CONFIGURATIONS, *map(label, self.isps or ()))
+        """Names of all tested pipelines: those of `test`, then of `isps`; a file by its stem."""
+        return (*self.test, *map(label, self.isps or ()))
 
     @property
     def files(self) -> list[str]:
@@ -67,16 +70,18 @@ class Synthesis:
         ]
 
     def __post_init__(self) -> None:
+        for name in self.test:
+            check_name(name, "pipeline in synthesis.test")
         others = [isp_reference("synthesis.isps", isp) for isp in self.isps or ()]
-        _check_labels([*CONFIGURATIONS, *map(label, others)])
-        known = [*CONFIGURATIONS, *map(label, others)]
+        _check_labels([*self.test, *map(label, others)])
+        known = [*self.test, *map(label, others)]
         train = []
         for isp in self.train:
             if isp not in known:
                 isp = isp_reference("pipeline in synthesis.train", isp, known)
                 others += [isp] if isp not in others else []
             train.append(label(isp))
-        _check_labels([*CONFIGURATIONS, *map(label, others)])
+        _check_labels([*self.test, *map(label, others)])
         object.__setattr__(self, "train", train)
         object.__setattr__(self, "isps", others or None)
         if self.folds is not None:
@@ -91,7 +96,7 @@ class Synthesis:
                 raise InputError(f"synthesis.severities must be from 1 to 5, got {severity!r}")
         if self.corruptions and not self.severities:
             raise InputError("synthesis.severities is empty; name one, or no corruptions")
-        for name, least in (("train", 1), ("corruptions", 0), ("severities", 0)):
+        for name, least in (("train", 1), ("test", 1), ("corruptions", 0), ("severities", 0)):
             distinct(f"synthesis.{name}", getattr(self, name), least)
 
 
