@@ -20,7 +20,7 @@ from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.targets import Targets
 from rawdrift.statistics.guarantees import DropTest
 
-REACH = tuple(0.8 ** (24 - np.arange(25)))
+REACH = tuple(0.8**step for step in reversed(range(25)))
 """Of settings from the default to a bound, the shares of the way. Each is a quarter farther than
 the one before, so that tolerances of any width end close to the last that is safe."""
 
