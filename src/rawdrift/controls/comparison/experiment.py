@@ -1,6 +1,7 @@
 """Compare two ISPs: one network, tested on the views of both, and of all ISPs between them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -11,7 +12,14 @@ from torch import nn
 from rawdrift.checks import InputError
 from rawdrift.configurations import is_file
 from rawdrift.controls import training
-from rawdrift.controls.comparison.analysis import analyze, answers, join, undecided
+from rawdrift.controls.comparison.analysis import (
+    Tested,
+    analyze,
+    answers,
+    early_order,
+    join,
+    undecided,
+)
 from rawdrift.controls.comparison.pictures import illustrate
 from rawdrift.controls.comparison.result import ComparisonRecord, ComparisonResult, MaskPair
 from rawdrift.controls.comparison.sides import Between, side
@@ -29,6 +37,7 @@ from rawdrift.models.evaluate import logits_of
 from rawdrift.models.train import resolve_precision, train
 from rawdrift.report import style
 from rawdrift.runs.store import Finished
+from rawdrift.statistics.sequential import decide_early
 
 
 class Unit(NamedTuple):
@@ -98,6 +107,8 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         else:
             net = networks.load_checkpoint(self.spec.task, targets, data.size)
         on_batch = (lambda: None) if self.trained_here else progress
+        if self.spec.comparison.stop_early:
+            test = self._tested_early(net, device)
         outcomes, masks = self._test(net, test, device, on_batch)
         rows = [
             {
@@ -120,13 +131,35 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
             masks=self._masks(outcomes.numpy(), masks, test.numpy()),
         )
 
+    def _tested_early(self, net: nn.Module, device: str) -> torch.Tensor:
+        """Test blocks of images before and after until the decision is known; return them."""
+        comparison, order = self.spec.comparison, early_order(self.material, self.spec.seed)
+        ends = [0, self.between.coalitions[-1]]
+        outcomes: list[torch.Tensor] = []
+        for look, block in enumerate(order, start=1):
+            outcomes.append(self._test(net, torch.from_numpy(block), device, lambda: None, ends)[0])
+            images = np.concatenate(order[:look])
+            tested = Tested(images, torch.cat(outcomes, dim=1).numpy(), {})
+            sizes = np.cumsum([0, *map(len, order[:look])])
+            places = [np.arange(*pair) for pair in pairwise(sizes.tolist())]
+            given = answers(self.material, tested)
+            early = decide_early(given, places, comparison.margin, comparison.alpha)
+            if early.verdict != "undecided":
+                break
+        return torch.from_numpy(np.sort(images))
+
     def _test(
-        self, net: nn.Module, images: torch.Tensor, device: str, on_batch: Progress
+        self,
+        net: nn.Module,
+        images: torch.Tensor,
+        device: str,
+        on_batch: Progress,
+        coalitions: Sequence[int] | None = None,
     ) -> tuple[torch.Tensor, list[list[bytes]]]:
         """Return the outcomes (2**K, n, ...), and the masks before and after, if there are any."""
         data, targets, _ = self.material
         net.eval().to(device).to(memory_format=layout(net))
-        isps = [self.between.develop(i).to(device) for i in self.between.coalitions]
+        isps = [self.between.develop(i).to(device) for i in coalitions or self.between.coalitions]
         parts: list[list[torch.Tensor]] = [[] for _ in isps]
         masks: list[list[bytes]] = [[], []]
         with torch.inference_mode():
