@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rawdrift import configurations, inputs, text
+from rawdrift import configurations, inputs, plots, progress, text
 from rawdrift.camera import pixels
 from rawdrift.camera.camera import Camera, Trust, check_camera
 from rawdrift.camera.read import read_raw
@@ -29,6 +29,7 @@ from rawdrift.isp.yuv import Channels
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
 
 ROUNDING = 20 * np.log10(255)
 """PSNR in dB at a root mean square difference of one level of 8 bits: as close as two programs
@@ -150,6 +151,12 @@ class Matches:
         """Return `rows` as a pandas DataFrame. Raises InputError if pandas is not installed."""
         return text.frame(self.rows())
 
+    def plot(self) -> "Figure":
+        """Draw the PSNR of each ISP with its 95 % interval (Matplotlib)."""
+        ends = [(match.psnr_low, match.psnr_high) for match in self.ranking]
+        names, values = zip(*((match.isp, match.psnr) for match in self.ranking), strict=True)
+        return plots.intervals("PSNR [dB]", names, values, ends)
+
     def _table(self) -> tuple[list[str], list[list[str]]]:
         def span(low: float | None, high: float | None, digits: int) -> str:
             if low is None or high is None:
@@ -241,7 +248,8 @@ def match_files(
     found = pairs(raws, pictures)
     places = np.linspace(0, len(found) - 1, min(images, len(found))).round().astype(int)
     shots = []
-    for path, picture_path in (found[place] for place in places.tolist()):
+    chosen = [found[place] for place in places.tolist()]
+    for path, picture_path in progress.over(chosen, "reading", "pair"):
         raw = read_raw(path, camera, trust)
         if raw.camera is None:
             raise InputError(f"{path} carries no camera metadata; give a camera")
@@ -439,13 +447,16 @@ def _compare(
 ) -> dict[str, list[_Compared]]:
     """Compare the views by each ISP with each picture."""
     found: dict[str, list[_Compared]] = {}
-    for shot in shots:
-        picture, margin, developed = _developed(shot, own, channels, only)
-        colors = _lab(_inner(picture.values, margin))
-        for name, view in developed:
-            view = (view * gains.get(name, 1.0)).clamp(0, 1)
-            one = _compare_one(view.permute(1, 2, 0).double().numpy(), picture, margin, colors)
-            found.setdefault(name, []).append(one)
+    isps = len(configurations.NAMES) + len(own) if only is None else 1
+    with progress.step("comparing", len(shots) * isps, "view") as step:
+        for shot in shots:
+            picture, margin, developed = _developed(shot, own, channels, only)
+            colors = _lab(_inner(picture.values, margin))
+            for name, view in developed:
+                view = (view * gains.get(name, 1.0)).clamp(0, 1)
+                one = _compare_one(view.permute(1, 2, 0).double().numpy(), picture, margin, colors)
+                found.setdefault(name, []).append(one)
+                step.advance()
     return found
 
 

@@ -20,10 +20,10 @@ class Synthesis:
     """The pipelines to train on. Tests are on all twelve pipelines and on corruptions.
 
     Args:
-        train: training pipelines: names such as "bi,s,ga", in which "-" leaves a step out as in
-            "bi,-,-", ISP files (.toml) of the data's camera, or black boxes (libraw:...,
-            command:..., import:...). With task.checkpoint, the one pipeline whose views that model
-            was trained on.
+        train: training pipelines, by default all twelve: names such as "bi,s,ga", in which "-"
+            leaves a step out as in "bi,-,-", ISP files (.toml) of the data's camera, or black
+            boxes (libraw:..., command:..., import:...). With task.checkpoint, the one pipeline
+            whose views that model was trained on.
         isps: ISPs to test beside the twelve, as in `train`. Those of `train` are added.
         precision: precision of the network in tests: "32", or "bf16", which is twice as fast on
             processors with bfloat16, but may change answers that are close calls.
