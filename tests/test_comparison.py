@@ -11,7 +11,7 @@ import nets
 import rawdrift as rd
 from rawdrift.cli import main
 from rawdrift.controls.comparison.analysis import _blame, _interactions, _remedies
-from rawdrift.controls.comparison.sides import Between, Side, Stage
+from rawdrift.controls.comparison.sides import Between, Side, Stage, side
 from rawdrift.statistics import estimate, measures
 from rawdrift.statistics.sequential import blocks
 
@@ -294,3 +294,19 @@ def test_early_stopping_saves_images_where_nothing_changes():
     found = rd.statistics.accept(truth, truth, worse, 0.05, stop_early=True)
     assert found.decision == "reject"
     assert found.used < 300
+
+
+def test_a_dry_run_says_how_many_images_the_margin_takes(folder, tmp_path, capsys):
+    after = ["--comparison.after", "libraw", "--comparison.margin", "0.1", "--dry_run"]
+    assert main(command(folder, tmp_path / "run", *after)) == 0
+    printed = capsys.readouterr().out
+    assert "groups that non-inferiority at the margin 0.1 takes" in printed
+    assert "(there are 15)" in printed
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_black_box_is_one_stage():
+    two = Between(*(side(one, [CAMERA], "luma") for one in ("bi,s,ga", "libraw")))
+    assert [stage.name for stage in two.stages] == ["unexplained"]
+    assert [*two.develop(1).isps[0].steps] == ["program"]
+    assert "libraw" in two.stages[0].after or "Black" in two.stages[0].after

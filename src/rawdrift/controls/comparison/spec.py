@@ -17,7 +17,8 @@ class Comparison:
 
     Args:
         before: the ISP whose views the network knows: a name such as "bi,s,ga", in which "-" leaves
-            a step out as in "bi,-,-", or an ISP file (.toml), which has its own camera.
+            a step out as in "bi,-,-"; an ISP file (.toml), which has its own camera; or a black
+            box, such as libraw or command:PROGRAM {raw} {picture}.
         after: the ISP that is to replace it.
         margin: the drop that must not be reached. An ISP whose drop is shown to be smaller is
             non-inferior.
