@@ -366,8 +366,8 @@ def test_the_terminal_tells_average_and_largest_drops(a_run):
     one, other = lines(result, a_run)
     drop, worst = result.average_drops.isp, result.worst.isp
     assert one == (
-        f"on other pipelines, accuracy drops by {three(drop.value)} "
-        f"({span(drop.low, drop.high, 3)}) on average; the largest drop shown, "
+        f"on other pipelines, the average drop of accuracy is {three(drop.value)} "
+        f"({span(drop.low, drop.high, 3)}); the largest drop shown, "
         f"{three(worst.drop)} ({span(worst.low, worst.high, 3)}), from 0.923 to 0.683, is "
         f"that of a model of ma,u,me on me,s,me; for one training of each fold"
     )

@@ -68,8 +68,8 @@ def _run_spec(
         print("\n".join([*lines(result, out), f"report: {page}"]))
     if result.failed:
         print(
-            f"rawdrift: {len(result.failed)} units failed; the report says which, and the same "
-            f"command tries them again",
+            f"rawdrift: {len(result.failed)} unit{'s' * (len(result.failed) > 1)} failed; "
+            f"the report says which, and the same command tries again",
             file=sys.stderr,
         )
     return result.exit_code

@@ -82,6 +82,8 @@ def render(template: Path, run: Path | None = None, /, **values: Any) -> str:
         n1=lambda value: style.number(value, 1),
         n2=lambda value: style.number(value, 2),
         n3=lambda value: style.number(value, 3),
+        at_most=style.at_most,
+        apart=lambda pair: style.apart(pair[0], pair[1], 3),
         count=lambda value: f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"),
         interval=lambda found, digits=3: span(found.low, found.high, digits),
         duration=_duration,

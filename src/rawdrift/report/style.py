@@ -166,6 +166,13 @@ def number(value: float | None, digits: int) -> str:
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
+def at_most(value: float, digits: int = 3) -> str:
+    """Write an upper bound, rounded up so that it still holds."""
+    if not math.isfinite(value):
+        return number(value, digits)
+    return number(math.ceil(10**digits * value - 1e-6) / 10**digits, digits)
+
+
 def apart(one: float, other: float, digits: int = 2) -> tuple[str, str]:
     """Write two numbers with `digits` decimals, or with up to 3 more if they read alike."""
     texts = [(number(one, n), number(other, n)) for n in range(digits, digits + 4)]

@@ -175,6 +175,7 @@ def search(
     check_seed(seed)
     space = axes_of(isp, space, parameters)
     chain = Chain(net, isp, data, metric, loss, distance, targets)
+    chain.check_baseline()
     return search_of(chain, space, regularization, restarts, steps, rivals, confidence, seed)
 
 
