@@ -14,6 +14,7 @@ from PIL import Image
 
 from rawdrift.camera.camera import Camera
 from rawdrift.cfa import PATTERNS
+from rawdrift.controls import run
 
 # Two test processes on two cores: more threads each would only be in each other's way.
 torch.set_num_threads(1)
@@ -21,6 +22,9 @@ os.environ.setdefault("MPLBACKEND", "agg")
 if not torch.cuda.is_available():
     # Triton's interpreter runs its kernels on the CPU. It asks when it is first imported.
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+# Drawing a page takes longer than these small runs; tests that want one call `write_page`.
+run._draw = lambda out: None
 
 settings.register_profile(
     "default",

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import resource
 import shutil
 import signal
@@ -21,6 +22,7 @@ import rawdrift as rd
 from rawdrift import files
 from rawdrift.checks import Failures
 from rawdrift.cli import main
+from rawdrift.controls import commands
 from rawdrift.controls.synthesis import experiment as synthesis
 from rawdrift.isp.develop import develop
 from rawdrift.models import networks
@@ -534,6 +536,21 @@ def test_version_and_help(capsys):
     assert rd.__version__ in capsys.readouterr().out
     assert main(["--help"]) == 0
     assert "synthesis" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [*commands(), "data describe", "develop", "isp match"])
+def test_help_is_free_of_types(command, capsys):
+    assert main([*command.split(), "--help"]) == 0
+    text = capsys.readouterr().out
+    assert not re.search(r"Union|Optional|Literal|<class|null|type:|Path to a config|--\S+\+", text)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion_knows_commands_flags_and_choices(shell, capsys):
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(word in script for word in ("describe", "task.augment", "strong", "rawdrift"))
+    assert "Expected type" not in script
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,15 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
+import nets
 import rawdrift as rd
 from rawdrift.cli import main
 from rawdrift.controls.comparison.analysis import _blame, _interactions, _remedies
-from rawdrift.controls.comparison.sides import Between, Side, Stage
+from rawdrift.controls.comparison.sides import Between, Side, Stage, side
 from rawdrift.statistics import estimate, measures
+from rawdrift.statistics.sequential import blocks
 
 from conftest import write_folder
 
@@ -223,3 +226,87 @@ def test_cameras_with_another_cfa_are_refused(folder, tmp_path, capsys):
     after = ["--comparison.after", str(tmp_path / "other.toml")]
     assert main(command(folder, tmp_path / "run", *after)) == 2
     assert "GBRG" in capsys.readouterr().err
+
+
+def test_early_stopping_ends_with_the_first_decision_and_tests_fewer_images(tmp_path, capsys):
+    rows = [{"image": f"{i}.tif", "label": "ab"[i % 2]} for i in range(80)]
+    data = write_folder(tmp_path / "data", rows, size=(32, 32), dark=("a",))
+    images = rd.data.load(rd.Data(root=str(data)))
+    sums = rd.isp.static("bi,s,ga", images.cameras[0])(images.mosaics[:]).mean((2, 3)).sum(1)
+    middle = float(sums[0::2].mean() + sums[1::2].mean()) / 2
+    net = nets.mean(2)
+    with torch.no_grad():
+        net[2].weight.copy_(torch.tensor([[-9.0] * 3, [9.0] * 3]))
+        net[2].bias.copy_(torch.tensor([9.0, -9.0]) * middle)
+    save_file(net.state_dict(), tmp_path / "net.safetensors")
+    early = [
+        "compare", "--data.root", str(data), "--task.model", "import:nets.mean",
+        "--task.checkpoint", str(tmp_path / "net.safetensors"), "--comparison.before", "bi,s,ga",
+        "--comparison.after", "ma,s,ga", "--comparison.margin", "0.2",
+        "--comparison.stop_early", "true", "--out", str(tmp_path / "run"),
+    ]  # fmt: skip
+    assert main(early) == 0, capsys.readouterr()
+    result = rd.load_result(tmp_path / "run")
+    assert result.stopped.images < result.stopped.of == 80
+    assert f"known after {result.stopped.images} of 80 images" in capsys.readouterr().out
+
+
+def test_stopping_early_needs_a_trained_network(folder, tmp_path, capsys):
+    more = ["--comparison.after", "ma,s,ga", "--comparison.stop_early", "true"]
+    assert main(command(folder, tmp_path / "run", *more)) == 2
+    assert "task.checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "macro_f1"])
+def test_an_early_decision_at_the_margin_is_seldom_wrong(metric):
+    rng = np.random.default_rng(0)
+    runs = 40 if metric != "macro_f1" else 4
+    truth = np.repeat([0, 1], [90, 60])
+    wrong = 0
+    for run in range(runs):
+        after = np.where(rng.random(150) < 0.1, 1 - truth, truth)
+        decision = rd.statistics.accept(
+            truth, truth, after, 0.1, metric=metric, stop_early=True, seed=run
+        ).decision
+        wrong += decision == "accept"
+    assert wrong <= 0.05 * runs + 2 * (0.05 * runs) ** 0.5 + 1
+
+
+@pytest.mark.parametrize("groups", [None, [i // 4 for i in range(240)]])
+def test_blocks_hold_every_image_once_and_every_class(groups):
+    labels = np.arange(240) % 3
+    clusters = np.arange(240) if groups is None else np.array(groups)
+    found = blocks(labels, clusters, seed=1)
+    assert sorted(np.concatenate(found).tolist()) == [*range(240)]
+    assert all({*labels[block].tolist()} == {0, 1, 2} for block in found)
+    for block in found:  # whole groups
+        assert np.isin(np.flatnonzero(np.isin(clusters, clusters[block])), block).all()
+    again = blocks(labels, clusters, seed=1)
+    assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))
+
+
+def test_early_stopping_saves_images_where_nothing_changes():
+    truth = np.arange(600) % 2
+    found = rd.statistics.accept(truth, truth, truth, 0.05, stop_early=True)
+    assert found.decision == "accept"
+    assert found.used < 120
+    worse = np.where(np.arange(600) % 3 == 0, 1 - truth, truth)
+    found = rd.statistics.accept(truth, truth, worse, 0.05, stop_early=True)
+    assert found.decision == "reject"
+    assert found.used < 300
+
+
+def test_a_dry_run_says_how_many_images_the_margin_takes(folder, tmp_path, capsys):
+    after = ["--comparison.after", "libraw", "--comparison.margin", "0.1", "--dry_run"]
+    assert main(command(folder, tmp_path / "run", *after)) == 0
+    printed = capsys.readouterr().out
+    assert "groups that non-inferiority at the margin 0.1 takes" in printed
+    assert "(there are 15)" in printed
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_black_box_is_one_stage():
+    two = Between(*(side(one, [CAMERA], "luma") for one in ("bi,s,ga", "libraw")))
+    assert [stage.name for stage in two.stages] == ["unexplained"]
+    assert [*two.develop(1).isps[0].steps] == ["program"]
+    assert "libraw" in two.stages[0].after or "Black" in two.stages[0].after

@@ -310,9 +310,9 @@ def test_the_edges_of_the_envelope_are_those_of_brute_force(enveloped):
     for end in ("low", "high"):
         default, bound = SPACE.default[axis], getattr(SPACE, end)[axis]
         expected = default
-        for step in np.arange(1, tolerance.STEPS + 1) / tolerance.STEPS:
+        for reach in tolerance.REACH:
             setting = SPACE.default
-            setting[axis] += step**2 * (bound - default)
+            setting[axis] += reach * (bound - default)
             correct = right(net, turned(setting), data)
             lost, won = (baseline > correct).sum(), (correct > baseline).sum()
             if lost_and_won(int(lost), int(won), 80, 0.1) > 0.05 / directions:

@@ -149,9 +149,13 @@ def test_every_number_of_the_result_is_in_the_page(written):
             assert f"{ratio.value:.1f} times ({span(ratio.low, ratio.high, 1)})" in text
     for _, worst in result.worst.items():
         assert f"a drop of {three(worst.drop)} ({span(worst.low, worst.high, 3)};" in text
-        for recall in worst.recall:
-            line = (recall.label, "150", three(recall.matched), three(recall.drifted))
-            assert line in rows
+    for flips in result.flips:
+        for one in flips.classes:
+            line = (one.label, "150", three(one.matched), three(one.worst))
+            assert (*line, str(one.lost), str(one.gained)) in rows
+        lost, gained = len(flips.flipped), flips.gained
+        assert f"{lost} are right with {flips.matched} and wrong" in text or lost < 2
+        assert f"and {gained} the other way round" in text
     facts = (
         "300 raw mosaics of 8 \N{MULTIPLICATION SIGN} 8 pixels",
         f"rawdrift {result.version}",
@@ -192,12 +196,12 @@ def test_figures_and_tables_are_those_of_the_run(written):
     run, result, _ = written
     several, corrupted = len(result.train) > 1, bool(result.corruptions)
     figures = {"heatmap", "views", "worst-isp", "ranking" if several else "losses"}
-    tables = {"measurements", "drops", "splits", "recall-isp"}
+    tables = {"measurements", "drops", "splits", "recall-1", "flipped-1"}
     if several:
         tables |= {"ranking-isp", "order-isp"}
     if corrupted:
         figures |= {"severities", "drops", "heatmap-severities", "worst-corruption"}
-        tables |= {"recall-corruption"}
+        tables |= {"recall-2", "flipped-2"}
     if several and corrupted:
         tables |= {"ranking-corruption", *(f"order-corruption-{s}" for s in (1, 3, 5))}
     for folder, names, kinds in (("figures", figures, "svg png"), ("tables", tables, "csv tex")):
@@ -251,8 +255,10 @@ def test_hostile_labels_are_text_everywhere(a_run):
         replace(image, label=HOSTILE[i % 4], prediction=HOSTILE[(i + 1) % 4], image=HOSTILE[0])
         for i, image in enumerate(result.worst.isp.images)
     ]
-    recall = [replace(r, label=HOSTILE[i]) for i, r in enumerate(result.worst.isp.recall)]
-    change_worst(a_run, "isp", images=images, recall=recall)
+    change_worst(a_run, "isp", images=images)
+    flips = result.flips[0]
+    classes = [replace(one, label=HOSTILE[i]) for i, one in enumerate(flips.classes)]
+    flipped = [replace(one, label=HOSTILE[0], answer=HOSTILE[1]) for one in flips.flipped]
     change_data(
         a_run,
         name=HOSTILE[0],
@@ -267,6 +273,7 @@ def test_hostile_labels_are_text_everywhere(a_run):
         device=HOSTILE[0],
         views=replace(result.views, image=HOSTILE[0]),
         failed={HOSTILE[0]: HOSTILE[0]},
+        flips=[replace(flips, classes=classes, flipped=flipped)],
     )
     page = write_page(a_run).read_text()
     assert "<script" not in page
@@ -276,7 +283,7 @@ def test_hostile_labels_are_text_everywhere(a_run):
     captions = svg_texts(a_run / "figures/worst-isp.svg")
     assert "✗ 白血球" in captions
     assert "✗ $\\frac{a_1}$ & \"b'" in captions
-    assert r"\$\textbackslash{}frac\{a\_1\}\$ \& " in (a_run / "tables/recall-isp.tex").read_text()
+    assert r"\$\textbackslash{}frac\{a\_1\}\$ \& " in (a_run / "tables/recall-1.tex").read_text()
 
 
 def test_own_names_of_pipelines_are_drawn_without_the_glossary(a_run):
@@ -359,8 +366,8 @@ def test_the_terminal_tells_average_and_largest_drops(a_run):
     one, other = lines(result, a_run)
     drop, worst = result.average_drops.isp, result.worst.isp
     assert one == (
-        f"on other pipelines, accuracy drops by {three(drop.value)} "
-        f"({span(drop.low, drop.high, 3)}) on average; the largest drop shown, "
+        f"on other pipelines, the average drop of accuracy is {three(drop.value)} "
+        f"({span(drop.low, drop.high, 3)}); the largest drop shown, "
         f"{three(worst.drop)} ({span(worst.low, worst.high, 3)}), from 0.923 to 0.683, is "
         f"that of a model of ma,u,me on me,s,me; for one training of each fold"
     )
@@ -376,14 +383,14 @@ def test_the_terminal_tells_average_and_largest_drops(a_run):
 def test_segmentation_speaks_of_iou_and_shows_no_answers(a_run):
     result = load_result(a_run)
     cells = [replace(cell, further={"dice": 0.875}) for cell in result.cells]
-    change(a_run, metric="iou", cells=cells)
+    change(a_run, metric="iou", cells=cells, flips=[])
     change_data(a_run, task="segmentation", classes={}, majority=None, groups=30)
     for kind, worst in result.worst.items():
         images = [
             replace(image, label=None, prediction=None, matched_prediction=None, score=0.4375)
             for image in worst.images
         ]
-        change_worst(a_run, kind, recall=[], images=images)
+        change_worst(a_run, kind, images=images)
     text = told(a_run)
     assert "IoU falls from" in text
     assert "IoU 0.44" in text

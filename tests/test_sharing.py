@@ -14,17 +14,18 @@ from rawdrift.cli import main
 from rawdrift.controls import sharing
 from rawdrift.report import panels, style, whole
 
-DATA = rd.Data("synthetic-microscopy", images=30, size=32, balanced=True)
-SPEC = rd.SynthesisSpec(
-    DATA, rd.Synthesis(train=["bi,s,ga"], folds=2, corruptions=[]), rd.Task(epochs=1, batch_size=8)
-)
+DATA = rd.Data("synthetic-microscopy", images=18, size=32, balanced=True)
+TASK = rd.Task(model="import:nets.blocks", epochs=1, batch_size=8, precision="32")
+SPEC = rd.SynthesisSpec(DATA, rd.Synthesis(train=["bi,s,ga"], folds=2, corruptions=[]), TASK)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shared") / "run"
     rd.run(SPEC, folder)
-    assert main(["report", str(folder), "--zip"]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "_DPI", 20)
+        assert main(["report", str(folder), "--zip"]) == 0
     return folder
 
 

@@ -444,7 +444,6 @@ BAD = {
     "no power of two": (["--forensics.samples", "12"], "power of 2"),
     "max_drop": (["--forensics.max_drop", "0"], "max_drop must be above 0"),
     "pipeline": (["--forensics.isp", "xx"], "bi,s,me"),
-    "nothing to lose": (["--task.model", "import:sweep_nets.constant"], "there is nothing to lose"),
     "NaN": (["--task.model", "import:sweep_nets.broken"], "NaN or infinity"),
     "a net for others": (
         ["--task.model", "import:sweep_nets.pixels"],
@@ -466,6 +465,23 @@ def test_bad_input_is_told_in_one_line(tmp_path, capsys, flags, told):
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("rawdrift: error: ")
     assert told in error
+
+
+def test_a_net_that_guesses_gets_a_page_that_says_so_first_and_no_envelope(tmp_path, capsys):
+    root, checkpoint = cells(tmp_path, 12)
+    save_file({}, checkpoint)
+    net = ["--task.model", "import:sweep_nets.constant", "--task.checkpoint", str(checkpoint)]
+    few = ["--forensics.groups", "[gamma]", "--forensics.steps", "1", "--forensics.samples", "0"]
+    run, of = tmp_path / "run", ["--data.name", "folder", "--data.root", str(root)]
+    few += ["--forensics.regularizations", "[0]", "--forensics.restarts", "1"]
+    assert main(["forensics", *of, *net, *few, "--out", str(run)]) == 1
+    result, page = result_of(run), text_of((run / "report.html").read_text())
+    assert result.findings[-1].kind == "guessing"
+    assert result.envelope is None is result.signature
+    assert "Check this first" in page
+    assert "The model is not shown to be better than guessing" in page
+    assert "there is nothing to lose" in page  # why there is no envelope
+    assert "check first: The model is not shown to be better" in capsys.readouterr().out
 
 
 def test_images_of_two_cameras_are_refused(tmp_path):

@@ -74,11 +74,22 @@ def test_a_drop_is_shown_if_and_only_if_its_interval_lies_above_zero(lost):
         assert not cell.is_drop or cell.drop_low > 0
 
 
-def test_recall_and_provenance():
-    wrong = {(OWN, "isp/me,s,me"): set(range(0, 100, 2))}  # of class "a" alone
-    result = Invented(wrong=wrong).result()
-    recall = [(recall.label, recall.matched, recall.drifted) for recall in result.worst.isp.recall]
-    assert recall == [("a", 1.0, pytest.approx(2 / 3)), ("b", 1.0, 1.0)]
+def test_flips_and_provenance(tmp_path):
+    """All lost images are listed, and pictures of some; images that are gained are counted."""
+    always = {5}  # of class "b", and right on the worst view alone
+    wrong = everywhere(OWN, always) | {(OWN, "isp/me,s,me"): set(range(0, 100, 2))}  # class "a"
+    result = Invented(wrong=wrong).write(tmp_path)
+    (flips,) = result.flips
+    assert (flips.matched, flips.worst, flips.n, flips.gained) == (OWN, "me,s,me", N, 1)
+    a, b = flips.classes
+    assert (a.label, a.n, a.matched, a.worst, a.lost) == ("a", 150, 1.0, pytest.approx(2 / 3), 50)
+    assert (b.label, b.matched, b.worst, b.lost, b.gained) == ("b", 149 / 150, 1.0, 0, 1)
+    assert {one.image for one in flips.flipped} == {f"{i}" for i in range(0, 100, 2)}
+    assert {(one.label, one.answer) for one in flips.flipped} == {("a", "b")}
+    assert len(flips.drawn) == 12
+    assert all(
+        (tmp_path / path).is_file() for o in flips.drawn for path in (o.matched_view, o.view)
+    )
     assert result.created == "2026-11-22T21:40:02+00:00"
     assert (result.duration_s, result.precision, result.device) == (3.0, "32-true", "cpu")
 

@@ -46,6 +46,22 @@ def test_objects_print_their_numbers(case):
     assert all(len(line) < 1000 for line in str(shown).splitlines())
 
 
+@pytest.mark.parametrize("case", ["camera", "pipeline", "learned", "search", "envelope", "match"])
+def test_objects_are_frames_and_plots(case, tmp_path):
+    shown, _ = SHOWN[case]
+    frame = shown.to_frame()
+    assert len(frame)
+    assert frame.columns.is_unique
+    shown.plot().savefig(tmp_path / "plot.png", dpi=20)
+
+
+def test_a_pipeline_as_a_frame_has_every_number():
+    frame = ISP.to_frame().set_index(["step", "number", "index"]).value
+    assert frame["gamma", "gamma", ()] == pytest.approx(float(ISP.gamma.gamma))
+    assert frame["white_balance", "gains", (1,)] == pytest.approx(float(ISP.white_balance.gains[1]))
+    assert len(frame) == sum(getattr(s, n).numel() for s in ISP.steps.values() for n in s.numbers)
+
+
 def test_html_of_names_from_strangers_is_escaped():
     shown = rd.Camera("<script>", "RGGB", provenance="a & b")._repr_html_()
     assert "<script>" not in shown

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
+from rawdrift.cfa import Pattern, is_bayer, quad
 from rawdrift.checks import InputError, choose
 
 DEMOSAICING = {"bi": "bilinear", "me": "Menon2007", "ma": "Malvar2004"}
@@ -45,6 +46,13 @@ def steps(name: str) -> tuple[str, str | None, str | None]:
         None if sharpening == LEFT_OUT else sharpening,
         None if denoising == LEFT_OUT else denoising,
     )
+
+
+def taking(cfa: Pattern, names: Sequence[str] = CONFIGURATIONS) -> tuple[str, ...]:
+    """Return the names whose demosaicing takes a color filter array: Malvar's and Menon's take
+    Bayer's and quad-Bayer's, bilinear all."""
+    every = is_bayer(cfa) or quad(cfa) is not None
+    return tuple(name for name in names if every or name.startswith("bi,"))
 
 
 def in_words(name: str) -> str:

@@ -57,8 +57,8 @@ class Step:
             return None
         return (time.monotonic() - self._begun) * max(0.0, self.total - self.done) / done
 
-    def words(self) -> str:
-        """Say what is done, how much of it, and how long it will take."""
+    def words(self, least: float = 0.0) -> str:
+        """Say what is done, how much of it, and how long it will take: `least` seconds or more."""
         parts = [self.what]
         if self.unit:
             of = "" if self.total is None else f" of {self.total:.0f}"
@@ -69,7 +69,7 @@ class Step:
         if left is None:
             parts.append(f"for {duration(time.monotonic() - self._begun)} so far")
         else:
-            parts.append(f"about {duration(left)} left")
+            parts.append(f"about {duration(max(left, least))} left")
         return ", ".join(parts)
 
 
@@ -134,7 +134,8 @@ def state(outer: bool = True) -> str:
     with _PROCESS.lock:
         steps = _PROCESS.steps[not outer :]
     last = len(steps) - 1
-    return "; ".join(s.words() if i in (0, last) else s.what for i, s in enumerate(steps))
+    least = steps[-1].seconds_left() or 0.0 if steps else 0.0
+    return "; ".join(s.words(least) if i in (0, last) else s.what for i, s in enumerate(steps))
 
 
 def values() -> list[float]:

@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import tomli_w
 
-from rawdrift import files
+from rawdrift import files, plots
 from rawdrift.camera.optional import OPTIONAL, Matrix
 from rawdrift.cfa import Pattern, layout, pattern
 from rawdrift.checks import InputError, choose, is_number, numbers, positive
-from rawdrift.text import Shown, brief
+from rawdrift.text import Shown, brief, frame
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
 
 T = TypeVar("T")
 Trust = Literal["camera", "file"]  # which one holds where they contradict each other
@@ -175,6 +179,16 @@ class Camera(Shown):
             rows.append(("point spread", f"sigma {self.optics.psf_sigma:.6g} px"))
         rows.append(("provenance", self.provenance))
         return [(name, value) for name, value in rows if value]
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """Return the fields as a pandas DataFrame of one row. InputError without pandas."""
+        return frame([asdict(self)])
+
+    def plot(self) -> "Figure":
+        """Draw black level, white balance, color matrix and gamma (Matplotlib)."""
+        names = ("black_level", "white_balance", "color_matrix", "gamma")
+        values = {name.replace("_", " "): getattr(self, name) for name in names}
+        return plots.panels(self.shown_title(), values)
 
     @classmethod
     def load(cls, name: str | Path) -> Self:

@@ -6,6 +6,7 @@ command imports what it needs, so that --help is instant.
 """
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -21,13 +22,27 @@ import yaml
 from jsonargparse import Namespace
 
 from rawdrift import imports
-from rawdrift.checks import InputError
+from rawdrift.checks import InputError, choose
 from rawdrift.cli import cameras, controls, data, isp, parser
 from rawdrift.controls import CONTROLS, commands, presets
 from rawdrift.controls.control import Control
 from rawdrift.runs.spec import read_spec, spec_parts
 
-_COMMANDS = {**controls.COMMANDS, **cameras.COMMANDS, **data.COMMANDS, **isp.COMMANDS}
+
+def _completion(args: Namespace) -> int:
+    shell = choose("SHELL", args.shell, parser.SHELLS)
+    script: str = parser.build().get_completion_script(f"shtab-{shell}")
+    print(re.sub(r"'Expected type: .*' (\d+ \d+); }", r"'' \1; }", script))
+    return 0
+
+
+_COMMANDS = {
+    **controls.COMMANDS,
+    **cameras.COMMANDS,
+    **data.COMMANDS,
+    **isp.COMMANDS,
+    "completion": _completion,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

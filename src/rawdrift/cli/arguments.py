@@ -1,9 +1,10 @@
-"""A parser that says in one line what is wrong with the arguments."""
+"""A parser that says in one line what is wrong with the arguments, and helps without types."""
 
 import re
+from argparse import Action
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from rawdrift.checks import InputError
 
@@ -42,5 +43,44 @@ class Parser(ArgumentParser):
         return sorted(n for n in names if n[:2] == "--" and n[-1] != "+" and n not in aside)
 
 
-def command(description: str) -> Parser:
-    return Parser(description=description, allow_abbrev=False, default_env=False)
+class _Help(DefaultHelpFormatter):
+    """Shows each field with its text and, unless that tells it, the default.
+
+    Texts say what values are allowed, so that types would only repeat them. Hidden: `--data` and
+    the like, which take no value, and `--FIELD+`, which adds to a list.
+    """
+
+    def add_argument(self, action: Action) -> None:
+        if not _is_part(action):
+            super().add_argument(action)
+
+    def _format_action_invocation(self, action: Action) -> str:
+        text = super()._format_action_invocation(action)
+        return re.sub(r", --[\w.]+\+.*", "", text).replace(",null}", "}")
+
+    def _get_type_str(self, action: Action) -> None:
+        return None
+
+    def _expand_help(self, action: Action) -> str:
+        text = super()._expand_help(action)
+        match = re.search(r" \(default: (.*)\)$", text, flags=re.DOTALL)
+        if match is None:
+            return text
+        said, default = text[: match.start()], match[1]
+        is_told = default in ("null", "False", "[]") or "by default" in said
+        return said if is_told else text
+
+
+def _is_part(action: Action) -> bool:
+    """Whether an action stands for a part of the spec, whose fields have actions of their own."""
+    return type(action).__name__ == "_ActionConfigLoad"
+
+
+def command(description: str, usage: str | None = None) -> Parser:
+    return Parser(
+        description=description,
+        usage=usage,
+        formatter_class=_Help,
+        allow_abbrev=False,
+        default_env=False,
+    )

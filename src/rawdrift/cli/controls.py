@@ -60,7 +60,7 @@ def _run_spec(
     from rawdrift.controls.run import lines, run, write_page
 
     with progress.quiet() if as_json else nullcontext():
-        result = run(spec, out, compute, tracker, imports.allowed())
+        result = run(spec, out, compute, tracker, imports.allowed(), page=False)
         page = write_page(out)
     if as_json:
         print(json.dumps(to_builtins(result), indent=1))
@@ -68,8 +68,8 @@ def _run_spec(
         print("\n".join([*lines(result, out), f"report: {page}"]))
     if result.failed:
         print(
-            f"rawdrift: {len(result.failed)} units failed; the report says which, and the same "
-            f"command tries them again",
+            f"rawdrift: {len(result.failed)} unit{'s' * (len(result.failed) > 1)} failed; "
+            f"the report says which, and the same command tries again",
             file=sys.stderr,
         )
     return result.exit_code

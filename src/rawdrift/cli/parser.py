@@ -7,6 +7,8 @@ from rawdrift.controls import commands, presets
 from rawdrift.data.spec import PUBLISHED, Data
 from rawdrift.runs.compute import KINDS
 
+SHELLS = ("bash", "zsh", "tcsh")
+"""That commands can be completed in."""
 _CAMERA = "shipped name, .toml file, or raw file that describes its camera"
 
 
@@ -46,7 +48,8 @@ def build() -> Parser:
     subcommands.add_subcommand("develop", develop, help="raw files to pictures")
 
     for name, control in commands().items():
-        runs = command(control.description)
+        usage = f"rawdrift {name} [--config FILE] [--FIELD VALUE ...] --out RUN"
+        runs = command(control.description, usage)
         known = presets.names(control)
         others = f", or one of {' '.join(known)}" if known else ""
         runs.add_argument(
@@ -95,6 +98,10 @@ def build() -> Parser:
     _add_imports(check)
     subcommands.add_subcommand("check", check, help="is a camera inside a signature's envelope?")
 
+    complete = command("Print a script by which a shell completes commands and their arguments.")
+    complete.add_argument("shell", metavar="SHELL", help=f"one of {', '.join(SHELLS)}")
+    subcommands.add_subcommand("completion", complete, help="complete commands in your shell")
+
     data = command("Raw images with their labels: fetch, list, store and describe them.")
     subcommands.add_subcommand("data", data, help="fetch, list, store and describe data")
     actions = data.add_subcommands(required=True, dest="action", metavar="ACTION")
@@ -103,13 +110,19 @@ def build() -> Parser:
     fetch.add_argument("--root", required=True, help="folder for the files")
     fetch.add_argument("--url", help="URL of a mirror's copy of the Zenodo record, in JSON")
     actions.add_subcommand("fetch", fetch, help="download, check and unpack a published dataset")
-    pack = command("Store a dataset of any size in two files that open at once.")
+    pack = command(
+        "Store a dataset of any size in two files that open at once.",
+        "rawdrift data pack [--FIELD VALUE ...] --out OUT",
+    )
     pack.add_class_arguments(Data, "data")
     pack.add_argument("--out", required=True, help="new folder for the store")
     _add_imports(pack)
     actions.add_subcommand("pack", pack, help="store a dataset so that it opens at once")
     parser.commands["pack"] = pack
-    describe = command("Count the images, and look for what is wrong with them.")
+    describe = command(
+        "Count the images, and look for what is wrong with them.",
+        "rawdrift data describe [--FIELD VALUE ...] [--json] [--sheet FILE] [--verify]",
+    )
     describe.add_class_arguments(Data, "data")
     describe.add_argument("--json", action="store_true", help="print JSON instead of text")
     describe.add_argument("--sheet", type=str, help="PNG to draw images of every class into")

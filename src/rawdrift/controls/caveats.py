@@ -84,7 +84,7 @@ def few_images(result: Result, images: int, which: str = "images") -> Iterator[C
         metric = style.metric(result.metric, inside=True)
         one = f"One image moves the {metric} by about {1 / images:.2f}. "
         yield (
-            f"Only {images} {which}.",
+            f"Only {images} {which}." if images > 1 else "Only one image.",
             f"{one if result.data.majority else ''}The intervals are wide: a difference of a few "
             "images may be chance.",
         )
@@ -94,7 +94,7 @@ def few_groups(groups: int | None, more: str = "") -> Iterator[Caveat]:
     """Yield the caveat of few groups, and with `more`, what follows from it, of any number."""
     if groups is not None and (groups < _FEW_GROUPS or more):
         yield (
-            f"Only {groups} groups.",
+            f"Only {groups} groups." if groups > 1 else "Only one group.",
             "Images of one group are alike, so the intervals count groups, and so few groups say "
             f"little about the next one.{more}",
         )

@@ -127,6 +127,10 @@ class Experiment(ABC, Generic[U, C, R]):
     def about(self) -> str:
         """What a unit works on, in one line."""
 
+    def needs(self) -> list[str]:
+        """Return what to know of the size of the data before a run, in lines."""
+        return []
+
     @abstractmethod
     def measure(self) -> float:
         """Estimate the seconds that a unit takes, from a little of its work."""

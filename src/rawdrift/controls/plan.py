@@ -17,6 +17,7 @@ class Plan(NamedTuple):
     """units: in all. done: units that the run folder has. about: what each works on.
     seconds: that one unit takes. seen: whether `seconds` is the mean of the units that are done;
     else it was measured on a few batches. notes: on the data. basis: what was looked at.
+    needs: of images, see `Experiment.needs`.
     """
 
     units: int
@@ -26,6 +27,7 @@ class Plan(NamedTuple):
     seen: bool
     notes: list[str]
     basis: str = ""
+    needs: tuple[str, ...] = ()
 
     def lines(self, workers: int = 1) -> list[str]:
         """The plan for a person to read."""
@@ -39,6 +41,7 @@ class Plan(NamedTuple):
             self.about,
             *filter(None, [self.basis]),
             f"about {self.seconds:.0f} s a unit, {how}; about {cost} with {workers} at a time",
+            *self.needs,
         ]
 
 
@@ -68,4 +71,6 @@ def _plan(kind: Any, spec: Any, store: Any, sample: Sample) -> Plan:
         cut = f", cut to {sample.side}x{sample.side} pixels" if sample.area > 1 else ""
         basis = f"estimated from {sample.read} of {sample.of} images{cut}"
     about, seen = experiment.about(), bool(took)
-    return Plan(len(units), len(took), about, seconds, seen, notes(experiment.material), basis)
+    needs = tuple(experiment.needs())
+    said = notes(experiment.material)
+    return Plan(len(units), len(took), about, seconds, seen, said, basis, needs)

@@ -69,6 +69,60 @@ class Confusion(msgspec.Struct, frozen=True):
     classes: list[ClassScore]
 
 
+class ClassChange(msgspec.Struct, frozen=True):
+    """A class of n images: the shares that are recognized on matched and on worst views.
+
+    lost: images that are right on the matched view and wrong on the worst; gained: the reverse.
+    """
+
+    label: str
+    n: int
+    matched: float
+    worst: float
+    lost: int
+    gained: int
+
+
+class Flipped(msgspec.Struct, frozen=True):
+    """An image that is right on the matched view, and answered `answer` on the worst one.
+
+    matched_view, view: paths of pictures; None of images that are not drawn.
+    """
+
+    image: str
+    label: str
+    answer: str
+    matched_view: str | None = None
+    view: str | None = None
+
+
+class Flips(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers of a model to two views of the same images. matched, worst: names of the views.
+
+    classes: those that have images. flipped: all images that are lost.
+    """
+
+    matched: str
+    worst: str
+    classes: list[ClassChange]
+    flipped: list[Flipped]
+
+    @property
+    def n(self) -> int:
+        """How many images there are."""
+        return sum(one.n for one in self.classes)
+
+    @property
+    def gained(self) -> int:
+        """How many images are wrong on the matched view, and right on the worst."""
+        return sum(one.gained for one in self.classes)
+
+    @property
+    def drawn(self) -> list[Flipped]:
+        """The images that have pictures."""
+        return [one for one in self.flipped if one.view]
+
+
 class Expected(msgspec.Struct, frozen=True):
     """The value of the metric that the user expects, and the measured one with 99 % interval."""
 
@@ -132,7 +186,8 @@ class Result(msgspec.Struct, Shown, frozen=True, kw_only=True, tag_field="kind")
     models are compared. failed: reasons by the label of a unit that failed.
     created, duration_s, device, precision, threads, torch: when and how units were computed.
     findings: why the test can't be trusted, if so. confusions: of each model on its own views;
-    empty for masks. expected: see `Task.expected`. alike: near-duplicates, if there are any.
+    empty for masks. flips: what the worst views change; empty for masks. expected: see
+    `Task.expected`. alike: near-duplicates, if there are any.
     """
 
     version: str
@@ -148,6 +203,7 @@ class Result(msgspec.Struct, Shown, frozen=True, kw_only=True, tag_field="kind")
     torch: str
     findings: list[Finding] = []
     confusions: list[Confusion] = []
+    flips: list[Flips] = []
     expected: Expected | None = None
     alike: Alike | None = None
 

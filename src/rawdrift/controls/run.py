@@ -21,19 +21,24 @@ def run(
     compute: Compute | None = None,
     tracking: str = "none",
     allow_import: Iterable[str] = (),
+    page: bool = True,
 ) -> Result:
     """Run the experiment of a spec in the folder `out`, or resume it there; return its result.
 
     spec: of any control, such as `SynthesisSpec`. compute: where units run, by default here.
     tracking: "none" or "mlflow". allow_import: the user's own code that ISP files may name, as
-    import:package.module.name; what the spec itself names needs no permission.
+    import:package.module.name; what the spec itself names needs no permission. page: whether to
+    draw report.html in the end, with its figures and tables.
 
     Raises InputError if data, folder and spec do not fit, or if every unit fails.
     """
     from rawdrift.controls import experiment
 
     with imports.allowing([*imports.references(to_dict(spec)), *allow_import]):
-        return experiment.run(control_of(spec), spec, out, compute, tracking)
+        result = experiment.run(control_of(spec), spec, out, compute, tracking)
+        if page:
+            _draw(out)
+        return result
 
 
 def plan(spec: Any, out: str | Path, allow_import: Iterable[str] = ()) -> Plan:
@@ -80,6 +85,9 @@ def write_page(run: str | Path) -> Path:
     with progress.log(run / status.LOG, files.without_paths([run.resolve()])):
         files.write(path, control_of_result(result).load_page().write(run, result))
     return path
+
+
+_draw = write_page  # tests replace it: drawing takes longer than their runs
 
 
 def control_of_result(result: Result) -> Control:

@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rawdrift import isp, progress
+from rawdrift import isp, plots, progress
 from rawdrift.camera.camera import Camera
 from rawdrift.cfa import sampled
 from rawdrift.checks import Failures, InputError, grouped
@@ -20,11 +20,33 @@ from rawdrift.data.levels import Levels
 from rawdrift.data.names import look_alike, shown
 from rawdrift.data.noise import NoiseCurve
 from rawdrift.isp.develop import picture
+from rawdrift.text import Shown, brief, frame
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
 
 SAMPLE_ISP = "bi,s,ga"
 
 
-def describe(frames: Frames) -> dict[str, Any]:
+class Description(dict[str, Any], Shown):
+    """What `describe` returns: a dictionary that shows itself."""
+
+    __str__ = Shown.__str__
+
+    def shown_rows(self) -> list[tuple[str, str]]:
+        return [(name, brief(value)) for name, value in self.items() if brief(value)]
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """Return the classes as a pandas DataFrame: how many images each has."""
+        return frame([{"class": name, "images": n} for name, n in self["classes"].items()])
+
+    def plot(self) -> "Figure":
+        """Draw how many images each class has (Matplotlib)."""
+        return plots.intervals("images", list(self["classes"]), list(self["classes"].values()))
+
+
+def describe(frames: Frames) -> Description:
     """Return a description of images, as JSON can hold it:
 
     images: how many can be read. unreadable: what is wrong with the others, by name.
@@ -52,7 +74,7 @@ def describe(frames: Frames) -> dict[str, Any]:
             failures.add(rows[index].image, error)
         else:
             seen.add(rows[index], frame)
-    return {
+    found = {
         "images": len(seen.rows),
         "unreadable": failures.reasons,
         "sizes": dict(seen.sizes),
@@ -78,6 +100,7 @@ def describe(frames: Frames) -> dict[str, Any]:
         ],
         **_duplicates(seen.rows, seen.duplicates),
     }
+    return Description(found)
 
 
 class Sample(NamedTuple):

@@ -14,7 +14,7 @@ from rawdrift import files, imports
 from rawdrift.camera.camera import Camera, Trust
 from rawdrift.camera.read import read_raw
 from rawdrift.checks import Failures, InputError, choose
-from rawdrift.configurations import CONFIGURATIONS, check, file_name, is_external, is_file
+from rawdrift.configurations import CONFIGURATIONS, check, file_name, is_external, is_file, taking
 from rawdrift.isp import file
 from rawdrift.isp.external import External
 from rawdrift.isp.pipeline import Pipeline
@@ -115,7 +115,7 @@ def develop(
         except (InputError, PermissionError) as error:
             failures.add(path, error)
             continue
-        for name in names:
+        for name in taking(raw.camera.cfa, names) if len(names) > 1 else names:
             with torch.inference_mode():
                 if is_external(name):
                     try:

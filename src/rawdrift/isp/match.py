@@ -5,6 +5,7 @@ a JPEG, compressed with its quantization tables; then they are compared with the
 """
 
 import io
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rawdrift import configurations, inputs, text
+from rawdrift import configurations, inputs, plots, progress, text
 from rawdrift.camera import pixels
 from rawdrift.camera.camera import Camera, Trust, check_camera
 from rawdrift.camera.read import read_raw
+from rawdrift.cfa import layout
 from rawdrift.checks import InputError, whole
 from rawdrift.isp import file
 from rawdrift.isp.color_difference import ciede2000, lab
@@ -29,10 +31,12 @@ from rawdrift.isp.yuv import Channels
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
 
 ROUNDING = 20 * np.log10(255)
 """PSNR in dB at a root mean square difference of one level of 8 bits: as close as two programs
 that round the same view."""
+_BLOCK = 16  # pixels of a JPEG with subsampled color
 _SIDE, _MARGIN = 1024, 16  # of the middle that is compared; of its border that is not
 _TILES = 4  # in a row and in a column of a picture
 _COLORS = 1 << 14  # pixels of a picture whose color difference is computed
@@ -150,6 +154,12 @@ class Matches:
         """Return `rows` as a pandas DataFrame. Raises InputError if pandas is not installed."""
         return text.frame(self.rows())
 
+    def plot(self) -> "Figure":
+        """Draw the PSNR of each ISP with its 95 % interval (Matplotlib)."""
+        ends = [(match.psnr_low, match.psnr_high) for match in self.ranking]
+        names, values = zip(*((match.isp, match.psnr) for match in self.ranking), strict=True)
+        return plots.intervals("PSNR [dB]", names, values, ends)
+
     def _table(self) -> tuple[list[str], list[list[str]]]:
         def span(low: float | None, high: float | None, digits: int) -> str:
             if low is None or high is None:
@@ -241,7 +251,8 @@ def match_files(
     found = pairs(raws, pictures)
     places = np.linspace(0, len(found) - 1, min(images, len(found))).round().astype(int)
     shots = []
-    for path, picture_path in (found[place] for place in places.tolist()):
+    chosen = [found[place] for place in places.tolist()]
+    for path, picture_path in progress.over(chosen, "reading", "pair"):
         raw = read_raw(path, camera, trust)
         if raw.camera is None:
             raise InputError(f"{path} carries no camera metadata; give a camera")
@@ -439,13 +450,16 @@ def _compare(
 ) -> dict[str, list[_Compared]]:
     """Compare the views by each ISP with each picture."""
     found: dict[str, list[_Compared]] = {}
-    for shot in shots:
-        picture, margin, developed = _developed(shot, own, channels, only)
-        colors = _lab(_inner(picture.values, margin))
-        for name, view in developed:
-            view = (view * gains.get(name, 1.0)).clamp(0, 1)
-            one = _compare_one(view.permute(1, 2, 0).double().numpy(), picture, margin, colors)
-            found.setdefault(name, []).append(one)
+    isps = len(configurations.NAMES) + len(own) if only is None else 1
+    with progress.step("comparing", len(shots) * isps, "view") as step:
+        for shot in shots:
+            picture, margin, developed = _developed(shot, own, channels, only)
+            colors = _lab(_inner(picture.values, margin))
+            for name, view in developed:
+                view = (view * gains.get(name, 1.0)).clamp(0, 1)
+                one = _compare_one(view.permute(1, 2, 0).double().numpy(), picture, margin, colors)
+                found.setdefault(name, []).append(one)
+                step.advance()
     return found
 
 
@@ -466,11 +480,14 @@ def _developed(
             f"{turned}; expected pictures of the full size, neither cropped, scaled nor turned"
         )
     # The mosaic's part keeps its pattern and the JPEG's blocks.
-    starts = [max(0, (n - _SIDE) // 2 // 16 * 16) for n in size]
+    height, width = layout(camera.cfa)[:2]
+    cells = math.lcm(_BLOCK, height), math.lcm(_BLOCK, width)
+    starts = [max(0, (n - _SIDE) // 2 // c * c) for n, c in zip(size, cells, strict=True)]
     part = tuple(slice(start, start + _SIDE) for start in starts)
     mosaic = mosaic[part].detach().cpu()
     picture = picture._replace(values=picture.values[part])
-    names = [name for name in configurations.NAMES if only in (None, name)]
+    known = configurations.taking(camera.cfa, configurations.NAMES)
+    names = [name for name in known if only in (None, name)]
     isps = {name: isp for name, isp in own.items() if only in (None, name)}
 
     def develop() -> Iterator[tuple[str, Tensor]]:

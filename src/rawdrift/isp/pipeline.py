@@ -2,18 +2,23 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 from torch import Tensor, nn
 
-from rawdrift import inputs
+from rawdrift import inputs, plots
 from rawdrift.camera.read import to_unit
 from rawdrift.cfa import is_bayer
 from rawdrift.checks import InputError, choose
 from rawdrift.isp import fused
 from rawdrift.isp.engines import one_by_one
 from rawdrift.isp.step import Step
-from rawdrift.text import Shown
+from rawdrift.text import Shown, frame
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
 
 
 class Pipeline(Shown, nn.Module):
@@ -68,6 +73,28 @@ class Pipeline(Shown, nn.Module):
             (name, type(step).__name__, "; ".join(step.shown_numbers()))
             for name, step in self.steps.items()
         ]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one dictionary a number: its step, name, index, value and unit."""
+        return [
+            {"step": step, "number": name, "index": index, "value": value, "unit": number.unit}
+            for step, of in self.steps.items()
+            for name, number in of.numbers.items()
+            for index, value in np.ndenumerate(getattr(of, name).detach().cpu().numpy())
+        ]
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """Return `rows` as a pandas DataFrame. Raises InputError if pandas is not installed."""
+        return frame(self.rows())
+
+    def plot(self) -> "Figure":
+        """Draw the numbers of each step (Matplotlib)."""
+        numbers = {
+            f"{step} {name}": getattr(of, name).detach().cpu().numpy()
+            for step, of in self.steps.items()
+            for name in of.numbers
+        }
+        return plots.panels(self.shown_title(), numbers)
 
     def forward(self, mosaic: Tensor) -> Tensor:
         self.check(mosaic)

@@ -30,7 +30,7 @@ def draw(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
     left, top = 0.45 + letters, 0.5 + 0.9 * letters
     side = min(_WIDEST, (style.WIDTH - left - 0.3 - letters / 2) / len(names))
     wide = side * len(names)
-    figure = style.sheet(style.WIDTH, top + wide + 0.15)
+    figure = style.sheet(min(style.WIDTH, left + wide + 0.3 + letters), top + wide + 0.15)
     axes = style.inches(figure, left, 0.15, wide, wide)
     font: dict[str, Any] = {"fontsize": 9 if side > 0.35 else 6.5}
     for (row, column), count in np.ndenumerate(matrix):
@@ -73,3 +73,29 @@ def classes(confusions: Sequence[Any]) -> Table:
         columns.insert(0, (Column("model", "Model"), lambda row: row[0]))
     rows = [(one.model, score) for one in confusions for score in one.classes]
     return table("classes", "Answers by class", columns, rows)
+
+
+def changes(number: int, flips: Any) -> list[Table]:
+    """Return recall by class on two views, and the images that flip; see `controls.result.Flips`.
+
+    number: of the flips in the result, from 1, which names the files.
+    """
+    matched, worst = (plain(name.removeprefix("the "), 24) for name in (flips.matched, flips.worst))
+    by_class = [
+        (Column("class", "Class"), lambda row: row.label),
+        (Column("n", "Images", 0), lambda row: row.n),
+        (Column("matched", f"Recall, {matched}", 3), lambda row: row.matched),
+        (Column("worst", f"Recall, {worst}", 3), lambda row: row.worst),
+        (Column("lost", "Lost", 0), lambda row: row.lost),
+        (Column("gained", "Gained", 0), lambda row: row.gained),
+    ]
+    images = [
+        (Column("image", "Image"), lambda row: row.image),
+        (Column("class", "Class"), lambda row: row.label),
+        (Column("answer", f"Answer, {worst}"), lambda row: row.answer),
+    ]
+    title = f"{flips.matched} and {flips.worst}"
+    return [
+        table(f"recall-{number}", f"Recall by class, {title}", by_class, flips.classes),
+        table(f"flipped-{number}", f"Images that flip, {title}", images, flips.flipped),
+    ]

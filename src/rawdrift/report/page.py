@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from rawdrift import progress
 from rawdrift.configurations import DEMOSAICING, DENOISING, SHARPENING
-from rawdrift.report import confusion, style, tables, whole
+from rawdrift.report import confusion, pictures, style, tables, whole
 from rawdrift.report.tables import Table, span
 
 GLOSSARY = (
@@ -43,6 +43,9 @@ def compose(
         labels = [score.label for score in first.classes]
         figures = {**figures, "confusion": partial(confusion.draw, first.counts, labels)}
         contents = {**contents, "classes": confusion.classes(fields["confusions"])}
+    for number, flips in enumerate(fields["flips"], start=1):
+        made = confusion.changes(number, flips)
+        contents = {**contents, **{table.name: table for table in made}}
     for table in contents.values():
         tables.write(table, run / "tables")
     shared = {
@@ -52,6 +55,13 @@ def compose(
         "settings": listing(fields["spec"]),
         "has_results": (run / "results.csv").is_file(),
         "delivered": delivered(run),
+        "flip_views": [
+            [
+                [pictures.data_uri(run, path) for path in (one.matched_view, one.view)]
+                for one in flips.drawn
+            ]
+            for flips in fields["flips"]
+        ],
     }
     return render(template, run, **{**fields, **shared, **values})
 
@@ -72,6 +82,8 @@ def render(template: Path, run: Path | None = None, /, **values: Any) -> str:
         n1=lambda value: style.number(value, 1),
         n2=lambda value: style.number(value, 2),
         n3=lambda value: style.number(value, 3),
+        at_most=style.at_most,
+        apart=lambda pair: style.apart(pair[0], pair[1], 3),
         count=lambda value: f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"),
         interval=lambda found, digits=3: span(found.low, found.high, digits),
         duration=_duration,

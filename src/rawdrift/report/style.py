@@ -113,7 +113,10 @@ def inline(svg: str, name: str) -> str:
     Its colors follow the page's, and its ids begin with `name`, so that they differ by figure.
     """
     # Labels are escaped, so everything between < and > is a tag, and ours.
-    return re.sub(r"<[^>]*>", lambda tag: _of_page(tag[0], name), svg[svg.index("<svg") :])
+    page = re.sub(r"<[^>]*>", lambda tag: _of_page(tag[0], name), svg[svg.index("<svg") :])
+    width = re.search(r'<svg[^>]* width="([\d.]+)pt"', page)
+    share = float(width[1]) / (72 * WIDTH) if width else 1.0
+    return page if share > 0.99 else page.replace("<svg", f'<svg style="--share: {share:.3f}"', 1)
 
 
 def _of_page(tag: str, name: str) -> str:
@@ -161,6 +164,13 @@ def number(value: float | None, digits: int) -> str:
         return "\N{INFINITY}" if value > 0 else "\N{MINUS SIGN}\N{INFINITY}"
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
+def at_most(value: float, digits: int = 3) -> str:
+    """Write an upper bound, rounded up so that it still holds."""
+    if not math.isfinite(value):
+        return number(value, digits)
+    return number(math.ceil(10**digits * value - 1e-6) / 10**digits, digits)
 
 
 def apart(one: float, other: float, digits: int = 2) -> tuple[str, str]:

@@ -14,8 +14,8 @@ from rawdrift.statistics import Interval
 class Column(NamedTuple):
     """A column, whose values are text, numbers, None, or (low, high) of an interval.
 
-    name: in CSV. digits: decimals of numbers; None for text and counts. by_row: whether each row
-    has its own number of decimals.
+    name: in CSV. head: for a reader; "" for a column that is in CSV alone. digits: decimals of
+    numbers; None for text and counts. by_row: whether each row has its own number of decimals.
     """
 
     name: str
@@ -61,13 +61,18 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[Any]]
     digits: Sequence[int] = ()
 
+    @property
+    def visible(self) -> list[Column]:
+        """The columns for a reader."""
+        return [column for column in self.columns if column.head]
+
     def shown(self) -> list[list[str]]:
-        """Write the rows for a reader."""
+        """Write the rows of visible columns for a reader."""
         rows = []
         for number, row in enumerate(self.rows):
             own = self.digits[number] if self.digits else None
             pairs = zip(self.columns, row, strict=True)
-            rows.append([c.show(value, own if c.by_row else None) for c, value in pairs])
+            rows.append([c.show(value, own if c.by_row else None) for c, value in pairs if c.head])
         return rows
 
 
@@ -119,8 +124,8 @@ def to_latex(table: Table) -> str:
     """Write a table for the LaTeX package booktabs, and a long one for longtable."""
     long = len(table.rows) > _LONGEST
     environment = "longtable" if long else "tabular"
-    align = "".join("r" if column.is_number else "l" for column in table.columns)
-    head = [" & ".join(_escape(column.head) for column in table.columns) + r" \\"]
+    align = "".join("r" if column.is_number else "l" for column in table.visible)
+    head = [" & ".join(_escape(column.head) for column in table.visible) + r" \\"]
     body = [" & ".join(map(_escape, row)) + r" \\" for row in table.shown()]
     return "\n".join(
         [

@@ -11,6 +11,8 @@ from rawdrift.statistics.drops import Answers, read_answers
 from rawdrift.statistics.estimates import estimate
 from rawdrift.statistics.guarantees import DropTest
 
+Verdict = Literal["accept", "reject", "undecided"]
+
 
 class Acceptance(msgspec.Struct, frozen=True):
     """Whether the metric is shown to drop by less than a margin.
@@ -18,15 +20,17 @@ class Acceptance(msgspec.Struct, frozen=True):
     decision: "accept" if it is, "reject" if a drop of more is shown, else "undecided".
     p: p-value of "the metric drops by `margin` or more in the population"; `alpha` or less accepts.
     drop: with its two-sided interval of confidence 1 - alpha, by a method of its own.
-    needed: images, or groups, it would take to accept if no answer changed.
+    needed: images, or groups, it would take to accept if no answer changed. used: images that were
+    looked at before the decision was known.
     """
 
-    decision: Literal["accept", "reject", "undecided"]
+    decision: Verdict
     p: float
     drop: Interval
     needed: int
     margin: float
     alpha: float
+    used: int | None = None
 
 
 def accept(
@@ -37,6 +41,8 @@ def accept(
     alpha: float = 0.05,
     groups: Sequence[Hashable] | None = None,
     metric: str = "accuracy",
+    stop_early: bool = False,
+    seed: int = 0,
 ) -> Acceptance:
     """Decide whether a metric drops by less than `margin` between two answers to the same images.
 
@@ -49,6 +55,8 @@ def accept(
             larger than the largest of these.
         margin: the drop that must not be reached, between 0 and 1.
         alpha: the largest chance of a wrong decision, below 0.5.
+        stop_early: look at the images in random order, drawn by `seed`, and stop at the first
+            decision, see `sequential`. `drop` is of all images nevertheless.
 
     Raises InputError for arguments that don't fit together, and for a metric without known bounds.
     """
@@ -56,21 +64,31 @@ def accept(
         if not is_number(value) or not 0 < value < most:
             raise InputError(f"{name} must be above 0 and below {most:g}, got {value!r}")
     given = read_answers(truth, before, [after], metric, groups)
-    return decide(given, margin, alpha)
+    if not stop_early:
+        return decide(given, margin, alpha)
+    from rawdrift.statistics.sequential import blocks, decide_early  # which imports this module
+
+    order = blocks(given.labels, given.clusters, seed)
+    early = decide_early(given, order, margin, alpha)
+    used = sum(map(len, order[: early.blocks]))
+    found = decide(given, margin, alpha)
+    return msgspec.structs.replace(found, decision=early.verdict, p=early.p, used=used)
 
 
 def decide(given: Answers, margin: float, alpha: float) -> Acceptance:
     """Decide as `accept` does. given: answers before, then those after."""
-    limits = given.measure.limits
-    least = None if limits is None else limits.least(given.outcomes[0], given.labels)
-
-    def test(which: int) -> DropTest:
-        return DropTest(given.measure, given.features[which], least, given.clusters)
-
-    p = test(0).p_value(given.features[1], margin)
-    decision: Literal["accept", "reject", "undecided"] = "accept" if p <= alpha else "undecided"
-    if decision == "undecided" and test(1).p_value(given.features[0], -margin) <= alpha:
+    test = test_of(given, 0)
+    p = test.p_value(given.features[1], margin)
+    decision: Verdict = "accept" if p <= alpha else "undecided"
+    if decision == "undecided" and test_of(given, 1).p_value(given.features[0], -margin) <= alpha:
         decision = "reject"
     values = estimate(given.measure, given.features, given.clusters)
     interval = (values[0] - values[1]).interval(1 - alpha)
-    return Acceptance(decision, p, interval, test(0).needed(margin, alpha), margin, alpha)
+    return Acceptance(decision, p, interval, test.needed(margin, alpha), margin, alpha)
+
+
+def test_of(given: Answers, which: int) -> DropTest:
+    """Return the test of how much the metric drops from the answers before (0) or after (1)."""
+    limits = given.measure.limits
+    least = None if limits is None else limits.least(given.outcomes[0], given.labels)
+    return DropTest(given.measure, given.features[which], least, given.clusters)

@@ -18,7 +18,7 @@ p' / w' after. Its drop is the mean over clusters and classes of
 
 from copy import copy
 from functools import lru_cache
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,29 @@ class DropTest:
         )
         return self._p(before, after, bool(changed.any()), margin, 1.0)
 
+    def bet(self, after: Array, margin: float) -> "Wager":
+        """Return the bets on these answers, for a metric with fixed wholes, or with one class; else
+        what their p-value stands for."""
+        before, after = (cluster_sums(_checked(x), self.clusters) for x in (self._before, after))
+        (p, w), (q, _) = (np.split(x, 2, axis=-1) for x in (before, after))
+        if self.limits.is_fixed:
+            least = cluster_sums(self._least, self.clusters)[:, self._present]
+            if not least.any(0).all() or w[:, ~self._present].any():
+                return Wager.none()
+            gains, most = self._fixed(p, w, q, least, margin)
+            return Wager(_growth(gains, most))
+        changed = bool((before != after).any())
+        return Wager.of(self._p(before, after, changed, margin, 1.0))
+
+    def _fixed(
+        self, p: Array, w: Array, q: Array, least: Array, margin: float
+    ) -> tuple[Array, float]:
+        """Return the gains (G,) of fixed wholes, and the largest possible loss."""
+        present = self._present
+        weights = self.count / least.sum(0) / least.shape[1]
+        share, loss = w[:, present] @ weights, (p - q)[:, present] @ weights
+        return margin * share - loss, (1 - margin) * float(share.max())
+
     def needed(self, margin: float, level: float) -> int:
         """Return how many clusters like these have a p-value of at most `level` if no answer
         changes."""
@@ -114,12 +137,10 @@ class DropTest:
         present, least = self._present, cluster_sums(self._least, self.clusters)
         if not least.any() or not least[:, present].any(0).all() or (w + v)[:, ~present].any():
             return 1.0  # of a class without any right answer nothing is known
+        if self.limits.is_fixed:
+            return _p_of(*self._fixed(p, w, q, least[:, present], margin), copies)
         p, w, q, v, least = (x[:, present] for x in (p, w, q, v, least))
         classes = p.shape[1]
-        if self.limits.is_fixed:
-            weights = self.count / least.sum(0) / classes
-            share, loss = w @ weights, (p - q) @ weights
-            return _p_of(margin * share - loss, (1 - margin) * float(share.max()), copies)
         largest = self.count / least.sum(0)  # 1 / E w' at most
         most = self.limits.most * self._largest
         bound = self.limits.touched * most * float(largest.max()) / classes
@@ -140,6 +161,37 @@ def _checked(features: Array) -> Array:
     return features
 
 
+class Wager(NamedTuple):
+    """Bets that go on. growth: of the logarithm of the capital, for each share that is bet."""
+
+    growth: Array
+
+    @classmethod
+    def none(cls) -> "Wager":
+        return cls(np.zeros(len(_SHARES)))
+
+    @classmethod
+    def of(cls, p: float) -> "Wager":
+        """Return what has this p-value."""
+        return cls(np.full(len(_SHARES), -np.log(p)))
+
+    def then(self, other: "Wager") -> "Wager":
+        """Return both, one after the other."""
+        return Wager(self.growth + other.growth)
+
+    @property
+    def p(self) -> float:
+        capital = float(np.logaddexp.reduce(self.growth + np.log(_STAKES)))
+        return float(np.exp(-max(0.0, capital)))
+
+
+def _growth(gains: Array, most: float) -> Array:
+    """Return how much log capital grows by gains (..., G), for each share that is bet, (S, ...)."""
+    with np.errstate(divide="ignore"):
+        growth = [np.log1p(share * np.maximum(gains / most, -1)) for share in _SHARES]
+    return np.asarray(np.stack(growth).sum(axis=-1))
+
+
 def _p_of(gains: Array, most: float, copies: float = 1.0) -> float:
     """Return the p-value of "the mean of gains (..., G) is at most 0", from the capital of bets.
 
@@ -147,11 +199,9 @@ def _p_of(gains: Array, most: float, copies: float = 1.0) -> float:
     values of something unknown between which gains are linear: log capital is concave there, so
     it is at least that of the poorer end of each interval.
     """
-    with np.errstate(divide="ignore"):
-        growth = np.stack([np.log1p(share * np.maximum(gains / most, -1)) for share in _SHARES])
-        capital = copies * growth.sum(axis=-1) + np.log(_STAKES).reshape(
-            -1, *[1] * (gains.ndim - 1)
-        )
+    stakes = np.log(_STAKES).reshape(-1, *[1] * (gains.ndim - 1))
+    with np.errstate(invalid="ignore"):
+        capital = copies * _growth(gains, most) + stakes
     if gains.ndim > 1:
         capital = np.minimum(capital[:, :-1], capital[:, 1:])
     poorest = float(np.min(np.logaddexp.reduce(capital, axis=0)))

@@ -20,6 +20,7 @@ from rawdrift.controls.comparison.result import (
     Interaction,
     MaskPair,
     Remedy,
+    Stopped,
 )
 from rawdrift.controls.comparison.sides import Stage
 from rawdrift.controls.comparison.spec import ComparisonSpec
@@ -31,6 +32,7 @@ from rawdrift.statistics.drops import Answers
 from rawdrift.statistics.estimates import Estimates, estimate
 from rawdrift.statistics.measures import Measure, Outcomes
 from rawdrift.statistics.resampling import clusters
+from rawdrift.statistics.sequential import Blocks, blocks, decide_early
 
 _DECISIONS: dict[str, Decision] = {
     "accept": "non-inferior",
@@ -102,7 +104,20 @@ def analyze(
         )
     comparison = spec.comparison
     before, after = comparison.labels
-    verdict = decide(answers(material, tested, (0, -1)), comparison.margin, comparison.alpha)
+    pair = answers(material, tested, (0, -1))
+    verdict = decide(pair, comparison.margin, comparison.alpha)
+    decision, p, stopped = verdict.decision, verdict.p, None
+    if comparison.stop_early:
+        order = early_order(material, spec.seed)
+        places = [np.searchsorted(tested.images, block) for block in order]
+        tested_blocks = [
+            place
+            for place, block in zip(places, order, strict=True)
+            if np.isin(block, tested.images).all()
+        ]
+        early = decide_early(pair, tested_blocks, comparison.margin, comparison.alpha)
+        decision, p = early.verdict, early.p
+        stopped = Stopped(len(tested.images), len(material.tested), len(order))
     drop = levels[0] - levels[-1]
     lost = won = None
     if material.targets.of_classes:
@@ -118,8 +133,8 @@ def analyze(
         trained_here=spec.task.checkpoint is None,
         margin=comparison.margin,
         alpha=comparison.alpha,
-        decision=_DECISIONS[verdict.decision],
-        p=verdict.p,
+        decision=_DECISIONS[decision],
+        p=p,
         needed=verdict.needed,
         metric_before=levels[0].interval(),
         metric_after=levels[-1].interval(),
@@ -129,6 +144,7 @@ def analyze(
         interactions=_interactions(levels, stages, spec.seed),
         stages=[stage.name for stage in stages],
         values=levels.values.tolist(),
+        stopped=stopped,
         lost=lost,
         won=won,
         classes=_classes(material, tested),
@@ -141,6 +157,15 @@ def analyze(
         )
         return undecided(result, why)
     return result
+
+
+def early_order(material: Material, seed: int) -> Blocks:
+    """Return the numbers of the images in the blocks after which an early decision may be taken."""
+    images = material.tested
+    groups = material.data.groups
+    names = None if groups is None else [groups[i] for i in images.tolist()]
+    labels = material.targets.truth[images]
+    return [images[block] for block in blocks(labels, clusters(len(images), names), seed)]
 
 
 def undecided(result: ComparisonResult, why: str) -> ComparisonResult:

@@ -1,6 +1,8 @@
 """Compare two ISPs: one network, tested on the views of both, and of all ISPs between them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -9,16 +11,23 @@ import torch
 from torch import nn
 
 from rawdrift.checks import InputError
-from rawdrift.configurations import is_file
+from rawdrift.configurations import is_external, is_file
 from rawdrift.controls import training
-from rawdrift.controls.comparison.analysis import analyze, answers, join, undecided
+from rawdrift.controls.comparison.analysis import (
+    Tested,
+    analyze,
+    answers,
+    early_order,
+    join,
+    undecided,
+)
 from rawdrift.controls.comparison.pictures import illustrate
 from rawdrift.controls.comparison.result import ComparisonRecord, ComparisonResult, MaskPair
 from rawdrift.controls.comparison.sides import Between, side
 from rawdrift.controls.comparison.spec import ComparisonSpec
 from rawdrift.controls.experiment import Experiment, Progress
 from rawdrift.controls.gallery import Gallery, most_harmed
-from rawdrift.controls.material import isp_inputs, read_split, training_seed
+from rawdrift.controls.material import compute_views, isp_inputs, read_split, training_seed
 from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_an_image, seconds_of_training
 from rawdrift.controls.trust import Matched
 from rawdrift.controls.wholes import Wholes
@@ -29,6 +38,11 @@ from rawdrift.models.evaluate import logits_of
 from rawdrift.models.train import resolve_precision, train
 from rawdrift.report import style
 from rawdrift.runs.store import Finished
+from rawdrift.statistics.acceptance import test_of
+from rawdrift.statistics.drops import Answers
+from rawdrift.statistics.planning import POWER, Need, needs
+from rawdrift.statistics.resampling import clusters
+from rawdrift.statistics.sequential import decide_early
 
 
 class Unit(NamedTuple):
@@ -43,6 +57,12 @@ class Unit(NamedTuple):
     @property
     def label(self) -> str:
         return training.label(self.fold, 0)
+
+
+def metric_drop(need: Need) -> str:
+    """Say what is expected."""
+    other = f", and {100 * need.other:.0f} % of other answers change" if need.other else ""
+    return f"the drop is {need.drop:g}{other}"
 
 
 class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
@@ -68,8 +88,9 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         self.units = [Unit(fold) for fold in range(len(splits))]
         self.inputs = [data.fingerprint(), networks.fingerprint(spec.task, targets, data.size)]
         for reference, one in zip(comparison.references, sides, strict=True):
-            if is_file(reference):
+            if is_file(reference) or is_external(reference):
                 self.inputs += isp_inputs(reference, one.pipelines[0])
+        self.boxes = [one.pipelines[0] for one in sides]  # those of them that are
         self.step = "epoch" if self.trained_here else "batch"
 
     def steps(self, unit: Unit) -> int:
@@ -83,6 +104,7 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         """Train the network of a fold, or load the user's, and test it."""
         data, targets, splits = self.material
         test = torch.from_numpy(splits[unit.fold].test)
+        compute_views(self.boxes, data)
         if self.trained_here:
             net = train(
                 data,
@@ -98,6 +120,8 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         else:
             net = networks.load_checkpoint(self.spec.task, targets, data.size)
         on_batch = (lambda: None) if self.trained_here else progress
+        if self.spec.comparison.stop_early:
+            test = self._tested_early(net, device)
         outcomes, masks = self._test(net, test, device, on_batch)
         rows = [
             {
@@ -120,13 +144,35 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
             masks=self._masks(outcomes.numpy(), masks, test.numpy()),
         )
 
+    def _tested_early(self, net: nn.Module, device: str) -> torch.Tensor:
+        """Test blocks of images before and after until the decision is known; return them."""
+        comparison, order = self.spec.comparison, early_order(self.material, self.spec.seed)
+        ends = [0, self.between.coalitions[-1]]
+        outcomes: list[torch.Tensor] = []
+        for look, block in enumerate(order, start=1):
+            outcomes.append(self._test(net, torch.from_numpy(block), device, lambda: None, ends)[0])
+            images = np.concatenate(order[:look])
+            tested = Tested(images, torch.cat(outcomes, dim=1).numpy(), {})
+            sizes = np.cumsum([0, *map(len, order[:look])])
+            places = [np.arange(*pair) for pair in pairwise(sizes.tolist())]
+            given = answers(self.material, tested)
+            early = decide_early(given, places, comparison.margin, comparison.alpha)
+            if early.verdict != "undecided":
+                break
+        return torch.from_numpy(np.sort(images))
+
     def _test(
-        self, net: nn.Module, images: torch.Tensor, device: str, on_batch: Progress
+        self,
+        net: nn.Module,
+        images: torch.Tensor,
+        device: str,
+        on_batch: Progress,
+        coalitions: Sequence[int] | None = None,
     ) -> tuple[torch.Tensor, list[list[bytes]]]:
         """Return the outcomes (2**K, n, ...), and the masks before and after, if there are any."""
         data, targets, _ = self.material
         net.eval().to(device).to(memory_format=layout(net))
-        isps = [self.between.develop(i).to(device) for i in self.between.coalitions]
+        isps = [self.between.develop(i).to(device) for i in coalitions or self.between.coalitions]
         parts: list[list[torch.Tensor]] = [[] for _ in isps]
         masks: list[list[bytes]] = [[], []]
         with torch.inference_mode():
@@ -204,6 +250,32 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         given = answers(self.material, tested, (0, -1))
         develops = [self.between.develop(i) for i in (0, self.between.coalitions[-1])]
         return illustrate(result, self.material, tested, given, develops, pictures)
+
+    def needs(self) -> list[str]:
+        """Tabulate how many images, or groups, the margin takes."""
+        comparison, targets = self.spec.comparison, self.material.targets.take(self.material.tested)
+        right = targets.right_outcomes()
+        groups = self.material.data.groups
+        names = None if groups is None else [groups[i] for i in self.material.tested.tolist()]
+        of = clusters(len(self.material.tested), names)
+        measure = next(iter(targets.measures.values()))
+        features = measure.features(np.stack([right, right]), targets.truth)
+        given = Answers(measure, np.stack([right, right]), targets.truth, features, of)
+        least = test_of(given, 0).needed(comparison.margin, comparison.alpha)
+        unit = "images" if groups is None else "groups"
+        table = needs(comparison.margin, comparison.alpha)
+        scale = least / (table[0].images or 1)  # of this metric and these groups to single images
+        rows = [
+            f"  if {metric_drop(need)}: about {ceil(scale * need.images)}"
+            for need in table
+            if need.images is not None
+        ]
+        there = int(of.max()) + 1
+        return [
+            f"{unit} that non-inferiority at the margin {comparison.margin:g} takes with a chance "
+            f"of {100 * POWER:.0f} % (there are {there}):",
+            *rows,
+        ]
 
     def about(self) -> str:
         count = len(self.between.coalitions)

@@ -73,6 +73,8 @@ def reason(result: ComparisonResult) -> str:
     )
     if result.why is not None:
         return f"{text}. {result.why}"
+    if result.stopped is not None and result.decision != "undecided":
+        text += f"; known after {result.stopped.images} of {result.stopped.of} images"
     units = result.data.tested if result.data.groups is None else result.data.groups
     if result.decision == "undecided" and result.needed > units:
         text += (
@@ -97,6 +99,12 @@ def caveats(result: ComparisonResult) -> Iterator[Caveat]:
             "The networks were trained here.",
             "The decision is about one training of each fold. For the release of a network of your "
             "own, test that one: task.checkpoint.",
+        )
+    if result.stopped is not None:
+        yield (
+            "Testing stopped as soon as the decision was known.",
+            "The decision allows for this. Intervals, blame and tables are of the "
+            f"{result.stopped.images} images that were tested, and lean toward the decision.",
         )
     yield from few_images(result, data.tested)
     yield from alike(result)

@@ -113,12 +113,21 @@ class GroupChange(msgspec.Struct, frozen=True, kw_only=True):
     drop: float | None
 
 
+class Stopped(msgspec.Struct, frozen=True):
+    """How many images an early decision took, and how many there were. looks: of how many."""
+
+    images: int
+    of: int
+    looks: int
+
+
 class ComparisonResult(Result, frozen=True, kw_only=True, tag="comparison"):
     """What a comparison found.
 
     before, after: the ISPs. trained_here: False for a trained model of the user's own.
     margin, alpha, p: of the test, see `statistics.accept`. needed: images, or groups, it would take
-    to be non-inferior if no answer changed. why: what keeps a test that could decide from doing so.
+    to be non-inferior if no answer changed. stopped: if comparison.stop_early is set; then
+    everything is of the images that were tested. why: what keeps a test from deciding that could.
     metric_before, metric_after, drop: with 95 % intervals.
     blame: of each stage in which the ISPs differ, the largest first. remedies: likewise.
     lost, won: images that are right before and wrong after, and the reverse; None for masks.
@@ -145,6 +154,7 @@ class ComparisonResult(Result, frozen=True, kw_only=True, tag="comparison"):
     stages: list[str]
     values: list[float]
     why: str | None = None
+    stopped: Stopped | None = None
     lost: int | None = None
     won: int | None = None
     classes: list[ClassChange] = []

@@ -12,8 +12,9 @@ import torch
 
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
-from rawdrift.configurations import is_file
+from rawdrift.configurations import is_external, is_file
 from rawdrift.controls.material import read_isp
+from rawdrift.isp.external import External
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import static
 from rawdrift.isp.step import Step
@@ -23,6 +24,8 @@ from rawdrift.models.chain import Develop
 MOST = 8
 """Stages that are switched each by itself; of more, the first ones are one stage."""
 ORDER = "order of steps"
+UNEXPLAINED = "unexplained"
+"""The one stage where an ISP is a black box, whose steps nobody can switch."""
 
 Steps = Mapping[str, Step]
 
@@ -36,6 +39,9 @@ class Side(NamedTuple):
 
 def side(reference: str, cameras: Sequence[Camera], channels: Channels) -> Side:
     """Return the ISP of a reference. Raises InputError if it is not for these cameras."""
+    if is_external(reference):
+        box = External(reference, cameras[0])
+        return Side([box.of(camera) for camera in cameras], None)
     if is_file(reference):
         camera, pipeline = read_isp(reference, cameras)
         return Side([pipeline], camera)
@@ -65,6 +71,7 @@ class Between:
         self._pairs = [
             (one, other) for one, other in zip(before.pipelines, after.pipelines, strict=True)
         ]
+        self._is_whole = any(isinstance(isp, External) for pair in self._pairs for isp in pair)
         self.stages = _few([*self._differences()])
         if not self.stages:
             raise InputError(
@@ -78,6 +85,8 @@ class Between:
 
     def develop(self, coalition: int) -> Develop:
         """Return the ISP of a coalition, for each camera."""
+        if self._is_whole:
+            return Develop([pair[coalition] for pair in self._pairs])
         chosen = {
             name
             for i, stage in enumerate(self.stages)
@@ -87,6 +96,10 @@ class Between:
         return Develop([_mixed(one, other, chosen) for one, other in self._pairs])
 
     def _differences(self) -> Iterator[Stage]:
+        if self._is_whole:
+            first, second = (next(iter(isp.steps.values())) for isp in self._pairs[0])
+            yield Stage(UNEXPLAINED, (), _words(first, second), _words(second, first))
+            return
         names = dict.fromkeys(
             name for one, other in self._pairs for name in _merged(one.steps, other.steps)
         )

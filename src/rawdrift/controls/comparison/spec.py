@@ -17,7 +17,8 @@ class Comparison:
 
     Args:
         before: the ISP whose views the network knows: a name such as "bi,s,ga", in which "-" leaves
-            a step out as in "bi,-,-", or an ISP file (.toml), which has its own camera.
+            a step out as in "bi,-,-"; an ISP file (.toml), which has its own camera; or a black
+            box, such as libraw or command:PROGRAM {raw} {picture}.
         after: the ISP that is to replace it.
         margin: the drop that must not be reached. An ISP whose drop is shown to be smaller is
             non-inferior.
@@ -25,6 +26,8 @@ class Comparison:
         folds: number of folds of the cross-validation, at least 2, by default 5: networks are
             trained on `before`. Not with task.checkpoint, and not for data with a column split.
         channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
+        stop_early: test the images of task.checkpoint in random order, and stop as soon as the
+            decision is known; it holds with the same alpha.
     """
 
     before: str | None = None
@@ -33,6 +36,7 @@ class Comparison:
     alpha: float = 0.05
     folds: int | None = None
     channels: Literal["luma", "yuv"] = "luma"
+    stop_early: bool = False
 
     @property
     def references(self) -> tuple[str, str]:
@@ -104,4 +108,9 @@ class ComparisonSpec(Spec):
             raise InputError(
                 "comparison.folds train networks, and task.checkpoint is used without training; "
                 "give only one"
+            )
+        if self.comparison.stop_early and self.task.checkpoint is None:
+            raise InputError(
+                "comparison.stop_early saves tests of a trained network; give task.checkpoint, or "
+                "leave it out: with folds, networks are trained before any image can be tested"
             )

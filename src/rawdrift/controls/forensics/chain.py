@@ -110,7 +110,6 @@ class Chain:
         if of_pixels and loss is None:
             self.loss = SoftOverlap(self.metric, temperature)
         self.baseline = self.score(None)
-        self._check_baseline()
 
     @property
     def per_step(self) -> int:
@@ -192,6 +191,20 @@ class Chain:
                 "give images of several groups"
             )
         return estimate(self.measure, features, self.clusters).interval(confidence)
+
+    def check_baseline(self) -> None:
+        """Raise InputError if the model is no better than a constant answer: it can't get worse."""
+        constant = 0.0
+        answers = self.targets.constant_outcomes()
+        if answers is not None:
+            features = self.measure.features(answers, self.answers)
+            constant = float(np.nanmax(self.measure.of(features.sum(-2))))
+        if not self.baseline.metric > constant:
+            raise InputError(
+                f"the net reaches {self.metric} {self.baseline.metric:.3f} on the camera's own "
+                f"views, no more than an answer that ignores the image ({constant:.3f}): there "
+                f"is nothing to lose; check the net, its normalization and the labels"
+            )
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -293,20 +306,6 @@ class Chain:
                 self.layout = torch.contiguous_format
             margin = logits.abs() if outputs == 1 else logits.topk(2, dim=1).values.diff(dim=1)
             return outputs, max(float(margin.abs().mean()) / 8, 1e-6)
-
-    def _check_baseline(self) -> None:
-        """Raise InputError if the model is no better than a constant answer: it can't get worse."""
-        constant = 0.0
-        answers = self.targets.constant_outcomes()
-        if answers is not None:
-            features = self.measure.features(answers, self.answers)
-            constant = float(np.nanmax(self.measure.of(features.sum(-2))))
-        if not self.baseline.metric > constant:
-            raise InputError(
-                f"the net reaches {self.metric} {self.baseline.metric:.3f} on the camera's own "
-                f"views, no more than an answer that ignores the image ({constant:.3f}): there "
-                f"is nothing to lose; check the net, its normalization and the labels"
-            )
 
 
 def _distance(view: Tensor, default: Tensor, kind: str) -> Tensor:

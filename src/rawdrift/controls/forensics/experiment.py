@@ -22,7 +22,8 @@ from rawdrift import configurations, imports
 from rawdrift.controls.evidence import Signature
 from rawdrift.controls.experiment import Experiment, Progress
 from rawdrift.controls.forensics.analysis import SIGNATURE, analyze
-from rawdrift.controls.forensics.chain import BATCH, Chain
+from rawdrift.controls.forensics.axes import group as group_words
+from rawdrift.controls.forensics.chain import BATCH, Chain, Score
 from rawdrift.controls.forensics.gradient_search import search_chain
 from rawdrift.controls.forensics.methods import Budget
 from rawdrift.controls.forensics.pictures import illustrate
@@ -151,11 +152,10 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         )
         shared = {"group": unit.group, "regularization": weight, "n": len(searched.truth)}
 
-        def features(found: Found) -> list[list[float]]:
-            setting = np.array([*found.parameters.values()])
-            exact: list[list[float]] = chain.exact(space, setting).features.tolist()
-            return exact
+        def exact(found: Found) -> Score:
+            return chain.exact(space, np.array([*found.parameters.values()]))
 
+        worst = exact(search.worst)
         return SearchRecord(
             rows=list(search_rows(shared, setup.metric, searched.baseline.loss, search)),
             precision=self.precision,
@@ -166,10 +166,11 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
                 Visited(v.part, v.start, v.loss, v.metric, v.distance) for v in trials.trajectory
             ],
             outcomes=chain.baseline.outcomes.tolist(),
+            worst_outcomes=worst.outcomes.tolist(),
             features=Features(
                 default=chain.baseline.features.tolist(),
-                gradient=features(search.gradient),
-                worst=features(search.worst),
+                gradient=exact(search.gradient).features.tolist(),
+                worst=worst.features.tolist(),
             ),
         )
 
@@ -215,14 +216,15 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         if isinstance(record, SearchRecord):
             search, metric = record.search, self.setup.metric
             before, after = search.default, search.worst.metric
-            group = f"{fold}, {record.group}, λ {record.regularization:g}"
+            group = f"{fold}, {self._words(record.group)}, λ {record.regularization:g}"
             if not after < before:
                 return f"{group}: nothing lowers {metric} {before:.3f}"
             return f"{group}: {metric} {before:.3f} to {after:.3f}, of the images searched with"
         if isinstance(record, SensitivityRecord):
             if not record.sensitivity.variance:
                 return f"{fold}, sensitivity: the same at every setting"
-            return f"{fold}, sensitivity: {record.sensitivity.by_importance()[0]} matters most"
+            first = record.sensitivity.by_importance()[0]
+            return f"{fold}, sensitivity: {self._words(first)} matters most"
         safe = record.envelope
         if safe.is_empty:
             return f"{fold}, envelope: {safe.warnings[0]}"
@@ -230,6 +232,9 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
             f"{fold}, envelope: {len(safe.box)} axes; all together may go at least "
             f"{safe.scale:.2f} times as far as each alone"
         )
+
+    def _words(self, group: str) -> str:
+        return group_words(self.setup.space.axes, group)
 
     def analyze(
         self, units: Iterable[Finished[ForensicsRecord]], failed: Mapping[str, str]
@@ -240,7 +245,7 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         if self.setup.trained_here:
             return {}
         own, channels = self.spec.forensics.isp, self.spec.forensics.channels
-        others = () if configurations.is_file(own) else configurations.CONFIGURATIONS
+        others = () if configurations.is_file(own) else configurations.taking(self.setup.camera.cfa)
         return {
             configurations.label(own): Develop([deepcopy(self.setup.isp)]),
             **{

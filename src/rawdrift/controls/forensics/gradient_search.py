@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import nn
 
-from rawdrift import progress
+from rawdrift import plots, progress
 from rawdrift.checks import InputError, choose, is_number
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.controls.forensics.fit import axes_of, check_confidence, check_seed
@@ -36,6 +36,7 @@ from rawdrift.text import Shown, brief, frame
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
 
 RIVALS = (RANDOM, CMA_ES)
 
@@ -100,6 +101,11 @@ class SearchResult(Trials):
             *setting,
             *(("warning", warning) for warning in self.warnings),
         ]
+
+    def plot(self) -> "Figure":
+        """Draw the metric of each setting that was tried, in order (Matplotlib)."""
+        values = [visit.metric for visit in self.trajectory]
+        return plots.course(self.metric_name.replace("_", " "), values)
 
     def to_frame(self) -> "pandas.DataFrame":
         """Return the worst settings by method as a pandas DataFrame, a row for each."""
@@ -169,6 +175,7 @@ def search(
     check_seed(seed)
     space = axes_of(isp, space, parameters)
     chain = Chain(net, isp, data, metric, loss, distance, targets)
+    chain.check_baseline()
     return search_of(chain, space, regularization, restarts, steps, rivals, confidence, seed)
 
 

@@ -95,10 +95,11 @@ def drop_in_words(result: ForensicsResult) -> str:
         )
     sure = f"with {figures.percent(result.confidence)} confidence"
     if drop.low > 0:
-        low, high = style.number(drop.low, 3), style.number(drop.high, 3)
-        return f"There, {metric} of other images drops by {low} to {high}, {sure}"
+        low, high = style.apart(drop.low, 0, 3)[0], style.at_most(drop.high)
+        by = f"{low} to {high}" if float(low) > 0 else f"up to {high}"
+        return f"There, {metric} of other images drops by {by}, {sure}"
     if drop.high > 0:
-        high = style.number(drop.high, 3)
+        high = style.at_most(drop.high)
         return f"No drop is shown for other images; one of more than {high} is ruled out, {sure}"
     return f"There, {metric} of other images does not drop, {sure}"
 

@@ -1,12 +1,14 @@
 """The worst setting in pictures: the images that lose most, and one of them stage by stage."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rawdrift.controls.flips import flips
 from rawdrift.controls.forensics.records import ForensicsRecord, SearchRecord
 from rawdrift.controls.forensics.result import (
     ForensicsResult,
@@ -19,6 +21,7 @@ from rawdrift.controls.forensics.result import (
 )
 from rawdrift.controls.forensics.setup import Setup
 from rawdrift.controls.gallery import AMPLIFIED, Gallery, most_harmed
+from rawdrift.controls.result import Flips
 from rawdrift.controls.stages import Stage, stages
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.chain import BATCH
@@ -72,7 +75,44 @@ def illustrate(
         masks = image.truth, image.matched_mask
         strips.append(Strip(image.image, image.label, image.matched_view, views, *masks))
     pictures = Pictures(AMPLIFIED, shown, strips, painter.stages(own, at_worst, images))
-    return msgspec.structs.replace(result, pictures=pictures)
+    return msgspec.structs.replace(
+        result, pictures=pictures, flips=_flips(setup, result, units, gallery)
+    )
+
+
+def _flips(
+    setup: Setup,
+    result: ForensicsResult,
+    units: Iterable[Finished[ForensicsRecord]],
+    gallery: Gallery,
+) -> list[Flips]:
+    """What the worst search changes in the answers to the images that it did not use, if any."""
+    worst, own, data = result.worst, setup.isp.cpu(), setup.material.data
+    pipelines: dict[int, Pipeline] = {}  # by image: each fold has its own setting
+    before: list[Any] = []
+    after: list[Any] = []
+    for unit in units:
+        record = unit.record
+        if not isinstance(record, SearchRecord):
+            continue
+        if (record.group, record.regularization) != (worst.group, worst.regularization):
+            continue
+        setting = np.array([*record.search.worst.parameters.values()])
+        at_worst = setup.groups[record.group].pipeline(setup.isp, setting).cpu()
+        test = setup.tests[record.fold]
+        held_out = setup.halves[record.fold].held_out.tolist()
+        for place in held_out if result.baseline.held_out else range(len(test)):
+            pipelines[test[place]] = at_worst
+            before.append(record.outcomes[place])
+            after.append(record.worst_outcomes[place])
+
+    def draw(name: str, index: int) -> tuple[str, str]:
+        with torch.inference_mode():
+            pair = [isp(data.mosaics[index]) for isp in (own, pipelines[index])]
+        return gallery.write(f"{name}-matched", pair[0]), gallery.write(f"{name}-worst", pair[1])
+
+    pair = ("the own setting", np.array(before)), ("the worst setting", np.array(after))
+    return flips(setup.material, np.array([*pipelines]), *pair, "worst", draw)
 
 
 class _Painter:

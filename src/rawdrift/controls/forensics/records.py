@@ -21,7 +21,8 @@ class Features(msgspec.Struct, frozen=True):
 class SearchRecord(Record, frozen=True, kw_only=True, tag_field="kind", tag="search"):
     """The search of a group of parameters in one fold.
 
-    outcomes: (n, ...) of the fold's images with the camera's own setting, see `Targets.outcome`.
+    outcomes, worst_outcomes: (n, ...) of the fold's images with the camera's own setting, and with
+    the worst one, see `Targets.outcome`.
     """
 
     group: str
@@ -30,6 +31,7 @@ class SearchRecord(Record, frozen=True, kw_only=True, tag_field="kind", tag="sea
     trajectory: list[Visited]
     features: Features
     outcomes: list[Any]
+    worst_outcomes: list[Any]
 
     @property
     def fold(self) -> int:

@@ -1,15 +1,21 @@
 """What drift forensics finds: shared by searches, records of units, the result and its page."""
 
 import math
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+from msgspec.structs import asdict
 
+from rawdrift import plots
 from rawdrift.controls.forensics.axis import Axis
 from rawdrift.controls.result import Result
 from rawdrift.report.sample import SampleImage
 from rawdrift.statistics.basics import Interval
-from rawdrift.text import Shown
+from rawdrift.text import Shown, frame
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
 
 GRADIENT = "gradient"
 
@@ -92,6 +98,26 @@ class Sensitivity(msgspec.Struct, Shown, frozen=True, kw_only=True):
     curves: dict[str, list[Point]]
     evaluations: int
 
+    def to_frame(self) -> "pandas.DataFrame":
+        """Return the indices as a pandas DataFrame, a row for each axis."""
+        return frame(
+            [
+                {
+                    "axis": name,
+                    **{f"total_{key}": value for key, value in asdict(index.total).items()},
+                    **{f"first_{key}": value for key, value in asdict(index.first).items()},
+                }
+                for name, index in self.indices.items()
+            ]
+        )
+
+    def plot(self) -> "Figure":
+        """Draw the total order of each axis with its interval, the largest first (Matplotlib)."""
+        names = self.by_importance()
+        totals = [self.indices[name].total for name in names]
+        ends = [(total.low, total.high) for total in totals]
+        return plots.intervals("Total order", names, [total.value for total in totals], ends)
+
     def by_importance(self) -> list[str]:
         """The axes, the one of the largest total order first."""
         return sorted(self.indices, key=lambda name: -self.indices[name].total.value)
@@ -160,6 +186,29 @@ class Envelope(msgspec.Struct, Shown, frozen=True, kw_only=True):
     needed: int
     evaluations: int
     warnings: tuple[str, ...]
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """Return the safe settings as a pandas DataFrame, a row for each axis."""
+        return frame(
+            [
+                {
+                    "axis": axis.name,
+                    "unit": axis.unit,
+                    **asdict(self.tolerances[axis.name]),
+                    "together_low": self.box[axis.name][0],
+                    "together_high": self.box[axis.name][1],
+                }
+                for axis in self.axes
+            ]
+        )
+
+    def plot(self) -> "Figure":
+        """Draw how far each axis may go alone, and all together (Matplotlib)."""
+        from rawdrift.controls.forensics import safety
+        from rawdrift.report import style
+
+        with style.drawing():
+            return safety.envelope(self.axes, self)
 
     @property
     def is_empty(self) -> bool:

@@ -51,6 +51,7 @@ def sensitivity(
     check_seed(seed)
     space = axes_of(isp, space, parameters)
     chain = Chain(net, isp, data, metric, loss, targets=targets)
+    chain.check_baseline()
     passes = samples * (len(space) + 2)
     with progress.step("measuring Sobol indices", passes, "evaluation"):
         variance, indices = _sobol(chain, space, samples, confidence, seed)

@@ -1,6 +1,6 @@
 """The tables of a drift forensics run."""
 
-from rawdrift.controls.forensics.axes import digits
+from rawdrift.controls.forensics.axes import digits, group
 from rawdrift.controls.forensics.figures import credit, method, percent
 from rawdrift.controls.forensics.result import Envelope, ForensicsResult, Sensitivity
 from rawdrift.report import style
@@ -13,7 +13,7 @@ def tables(result: ForensicsResult) -> dict[str, Table]:
     if result.compared():
         contents.append(_methods(result))
     if result.sensitivity:
-        contents.append(_sensitivity(result.sensitivity))
+        contents.append(_sensitivity(result, result.sensitivity))
     if result.envelope and not result.envelope.is_empty:
         contents.append(_envelope(result.envelope))
     return {table.name: table for table in contents}
@@ -22,7 +22,8 @@ def tables(result: ForensicsResult) -> dict[str, Table]:
 def _searches(result: ForensicsResult) -> Table:
     metric, share = style.metric(result.metric), percent(result.confidence)
     columns: Columns = [
-        (Column("group", "Parameters"), lambda search: search.group),
+        (Column("group", ""), lambda search: search.group),
+        (Column("label", "Parameters"), lambda search: group(result.space, search.group)),
         (Column("regularization", "λ"), lambda search: f"{search.regularization:g}"),
         (Column(result.metric, metric, 3), lambda search: search.metric.value),
         (Column(result.metric, share, 3), lambda search: (search.metric.low, search.metric.high)),
@@ -42,11 +43,12 @@ def _searches(result: ForensicsResult) -> Table:
 def _setting(result: ForensicsResult) -> Table:
     setting = result.worst.setting.parameters
     columns: Columns = [
-        (Column("parameter", "Parameter"), lambda axis: axis.name),
+        (Column("label", "Parameter"), lambda axis: axis.label),
         (Column("default", "Own value", 4, True), lambda axis: axis.default),
         (Column("drifted", "Worst", 4, True), lambda axis: setting[axis.name]),
         (Column("searched", "Searched", 4, True), lambda axis: (axis.low, axis.high)),
         (Column("unit", "Unit"), lambda axis: axis.unit),
+        (Column("parameter", "In forensics.space"), lambda axis: axis.name),
     ]
     axes = [axis for axis in result.space if axis.name in setting]
     title = "The worst setting that was found"
@@ -74,10 +76,11 @@ def _methods(result: ForensicsResult) -> Table:
     return table("methods", title, columns, lines)
 
 
-def _sensitivity(sensitivity: Sensitivity) -> Table:
+def _sensitivity(result: ForensicsResult, sensitivity: Sensitivity) -> Table:
     share, indices = percent(sensitivity.confidence), sensitivity.indices
     columns: Columns = [
-        (Column("parameter", "Parameter"), lambda name: name),
+        (Column("parameter", ""), lambda name: name),
+        (Column("label", "Parameter"), lambda name: group(result.space, name)),
         (Column("total_order", "Total order", 3), lambda name: indices[name].total.value),
         (
             Column("total_order", share, 3),
@@ -95,7 +98,8 @@ def _sensitivity(sensitivity: Sensitivity) -> Table:
 def _envelope(safe: Envelope) -> Table:
     alone, box = safe.tolerances, safe.box
     columns: Columns = [
-        (Column("parameter", "Parameter"), lambda axis: axis.name),
+        (Column("parameter", ""), lambda axis: axis.name),
+        (Column("label", "Parameter"), lambda axis: axis.label),
         (Column("default", "Own value", 4, True), lambda axis: axis.default),
         (
             Column("alone", "Safe alone", 4, True),

@@ -20,7 +20,9 @@ from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.targets import Targets
 from rawdrift.statistics.guarantees import DropTest
 
-STEPS = 20  # settings from the default to a bound, closer together near the default
+REACH = tuple(0.8**step for step in reversed(range(25)))
+"""Of settings from the default to a bound, the shares of the way. Each is a quarter farther than
+the one before, so that tolerances of any width end close to the last that is safe."""
 
 
 def envelope(
@@ -65,6 +67,7 @@ def envelope(
     check_seed(seed)
     space = axes_of(isp, space, parameters)
     chain = Chain(net, isp, data, metric, loss, targets=targets)
+    chain.check_baseline()
     return envelope_of(chain, space, max_drop, confidence, cameras, seed)
 
 
@@ -95,7 +98,7 @@ def envelope_of(
     def p_value(setting: Vector) -> float:
         return test.p_value(chain.score(space, setting).features, max_drop)
 
-    with progress.step("testing each axis alone, at most", len(bounds) * STEPS, "evaluation"):
+    with progress.step("testing each axis alone, at most", len(bounds) * len(REACH), "evaluation"):
         ends = _ends(space, bounds, p_value, error) if is_enough else {}
     tolerances = {
         axis.name: _tolerance(space, number, ends, is_enough)
@@ -148,7 +151,9 @@ def _ends(
     def place(end: tuple[int, float], step: int) -> float:
         number, bound = end
         own = space.axes[number].default
-        return bound if step == STEPS else own + (step / STEPS) ** 2 * (bound - own)
+        if step in (0, len(REACH)):
+            return bound if step else own
+        return own + REACH[step - 1] * (bound - own)
 
     @cache
     def p_at(end: tuple[int, float], step: int) -> float:
@@ -157,10 +162,10 @@ def _ends(
         return p_value(setting)
 
     tested: list[tuple[int, float]] = []
-    while (still := [end for end in bounds if reached[end] < STEPS]) != tested:
+    while (still := [end for end in bounds if reached[end] < len(REACH)]) != tested:
         tested = still
         for end in tested:
-            while reached[end] < STEPS and p_at(end, reached[end] + 1) <= error / len(tested):
+            while reached[end] < len(REACH) and p_at(end, reached[end] + 1) <= error / len(tested):
                 reached[end] += 1
     return {end: place(end, step) for end, step in reached.items()}
 

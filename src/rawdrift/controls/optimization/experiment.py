@@ -30,7 +30,7 @@ from rawdrift.controls.material import (
     read_split,
     training_seed,
 )
-from rawdrift.controls.optimization import learned, pictures, selection
+from rawdrift.controls.optimization import flipped, learned, pictures, selection
 from rawdrift.controls.optimization.analysis import analyze
 from rawdrift.controls.optimization.physics import signal
 from rawdrift.controls.optimization.records import (
@@ -230,8 +230,11 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
             stages += gradients
         image = pictures.choose(self.material, self.material.splits[0].test)[0]
         several = len(self.materials) > 1
+        trained = [unit.record for unit in units]
+        what = self.spec.optimization
         return structs.replace(
             result,
+            flips=flipped.find(what, self.materials, result, trained, gallery),
             samples=samples,
             stages=stages,
             less_light=pictures.in_less_light(self.materials, image, gallery) if several else [],

@@ -1,6 +1,5 @@
 """The findings of drift optimization in sentences, for its page and for a terminal."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -201,7 +200,8 @@ def _change(value: float) -> str:
     """Write a difference as a gain or a loss."""
     if value == 0:
         return "neither gains nor loses"
-    return f"{'gains' if value > 0 else 'loses'} {style.apart(abs(value), 0, 3)[0]}"
+    text, zero = style.apart(abs(value), 0, 3)
+    return f"{'gains' if value > 0 else 'loses'} {text if text != zero else 'less than 0.001'}"
 
 
 def ruled_out(change: Gain) -> str:
@@ -209,8 +209,11 @@ def ruled_out(change: Gain) -> str:
     low, high = change.interval.low, change.interval.high
     if low is None or high is None:
         return "nothing is ruled out"
-    loss, gain = (_n(max(0.0, math.ceil(1000 * end) / 1000)) for end in (-low, high))
-    return f"a gain of more than {gain} and a loss of more than {loss} are ruled out"
+    gain, loss = (
+        f"a {what} of more than {style.at_most(end)}" if end > 0 else f"any {what}"
+        for what, end in (("gain", high), ("loss", -low))
+    )
+    return f"{gain} and {loss} are ruled out"
 
 
 def interval(of: Interval) -> str:

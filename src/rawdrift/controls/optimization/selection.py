@@ -10,7 +10,7 @@ import torch
 
 from rawdrift import files
 from rawdrift.checks import InputError
-from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.configurations import CONFIGURATIONS, taking
 from rawdrift.controls.material import Material
 from rawdrift.controls.optimization.records import Unit
 from rawdrift.controls.optimization.result import Choice
@@ -85,7 +85,8 @@ def choose(
     loss = targets.loss(task, inner)
     metric = next(iter(targets.measures))
     by_name = scores.read()
-    for name in CONFIGURATIONS:
+    shared = set(CONFIGURATIONS).intersection(*(taking(c.cfa) for c in data.cameras))
+    for name in filter(shared.__contains__, CONFIGURATIONS):
         if name in by_name:
             continue
         develop = Develop.static(name, data.cameras, channels)

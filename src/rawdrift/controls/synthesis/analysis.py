@@ -17,7 +17,6 @@ from rawdrift.controls.synthesis.result import (
     Order,
     Ranked,
     Rankings,
-    Recall,
     SameDistance,
     SynthesisRecord,
     SynthesisResult,
@@ -81,7 +80,7 @@ def analyze(
         case_drops=list(_case_drops(grid)),
         severity_matched={kind: _at_same_distance(grid, kind) for kind in grid.distance},
         matched=Spread(float(grid.values[rows, grid.own].mean()), spread(by_fold).std),
-        worst=WorstCases(**{kind: _worst(material, grid, cells, kind, table) for kind in kinds}),
+        worst=WorstCases(**{kind: _worst(grid, cells, kind, table) for kind in kinds}),
     )
 
 
@@ -249,7 +248,7 @@ def _at_same_distance(grid: Grid, kind: str) -> SameDistance | None:
     )
 
 
-def _worst(material: Material, grid: Grid, cells: Sequence[Cell], kind: Kind, table: str) -> Worst:
+def _worst(grid: Grid, cells: Sequence[Cell], kind: Kind, table: str) -> Worst:
     """The largest drop of a kind that is claimed; if none is, the largest that was measured."""
     drops = [(cell, cell.drop) for cell in cells if cell.kind == kind and cell.drop is not None]
     worst, drop = max(drops, key=lambda pair: (pair[0].is_drop, pair[1]))
@@ -270,24 +269,7 @@ def _worst(material: Material, grid: Grid, cells: Sequence[Cell], kind: Kind, ta
         p_all=worst.p_all,
         is_drop=worst.is_drop,
         strength=_strength(worst.test, table, worst.severity) if kind == "corruption" else {},
-        recall=_recalls(material, grid, grid.trained.index(worst.train), worst.case),
     )
-
-
-def _recalls(material: Material, grid: Grid, row: int, case: Case) -> list[Recall]:
-    """The recall of each class that has images, on own views and on the case."""
-    if not material.targets.of_classes:
-        return []
-    recalls = []
-    for index, label in enumerate(material.targets.names):
-        of_class = grid.truth == index
-        if of_class.any():
-            matched, drifted = (
-                float((grid.outcomes[:, row, column][:, of_class] == index).mean())
-                for column in (grid.own[row], grid.cases.index(case))
-            )
-            recalls.append(Recall(label=label, matched=matched, drifted=drifted))
-    return recalls
 
 
 def _strength(corruption: str, table: str, severity: int) -> dict[str, float]:

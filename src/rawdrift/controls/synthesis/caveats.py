@@ -67,4 +67,4 @@ def doubt(result: SynthesisResult, worst: Worst) -> str:
         said = f"which so few {units} cannot tell from chance"
     if worst.most >= worst.matched:
         return f"{said}; no drop is ruled out"
-    return f"{said}; one of more than {style.number(worst.most, 3)} is ruled out on any of them"
+    return f"{said}; one of more than {style.at_most(worst.most)} is ruled out on any of them"

@@ -39,6 +39,7 @@ from rawdrift.controls.training import (
 from rawdrift.controls.trust import Matched, joined
 from rawdrift.controls.wholes import Wholes
 from rawdrift.isp.external import External
+from rawdrift.isp.presets import static
 from rawdrift.models import networks
 from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Develop
@@ -83,6 +84,9 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
             configurations.label(path): read_isp(path, data.cameras)[1]
             for path in spec.synthesis.files
         }
+        for camera in data.cameras:
+            for name in {*spec.synthesis.train, *spec.synthesis.test} & {*configurations.NAMES}:
+                static(name, camera)  # which says at once what a camera's mosaics can't have
         self.cases = spec.synthesis.cases
         self.units = [
             Unit(name, fold, repeat)

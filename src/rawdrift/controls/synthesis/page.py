@@ -60,18 +60,25 @@ def lines(result: SynthesisResult, run: Path) -> Iterator[str]:
     for kind, worst in result.worst.items():
         tests = "on other pipelines" if kind == "isp" else "under corruptions"
         mean = average[kind]
-        drop = f"{style.number(mean.value, 3)} ({span(mean.low, mean.high, 3)})"
+        average_drop = f"{style.number(mean.value, 3)} ({span(mean.low, mean.high, 3)})"
         tested = style.case(worst.test, worst.severity)
         remark = "" if worst.is_drop else f", {doubt(result, worst)}"
         if result.trained_here and result.repeats == 1:
             remark += "; for one training of each fold"
         yield (
-            f"{tests}, {metric} drops by {drop} on average; the largest drop "
-            f"{'shown' if worst.is_drop else 'measured'}, "
-            f"{style.number(worst.drop, 3)} ({span(worst.low, worst.high, 3)}), from "
-            f"{worst.matched:.3f} to {worst.mean:.3f}, is that of a model of {worst.train} on "
-            f"{tested}{remark}"
+            f"{tests}, the average drop of {metric} is {average_drop}; {_largest(worst)} is "
+            f"that of a model of {worst.train} on {tested}{remark}"
         )
+
+
+def _largest(worst: Worst) -> str:
+    """Introduce the largest of all drops, which may be none."""
+    drop = f"{style.number(worst.drop, 3)} ({span(worst.low, worst.high, 3)})"
+    if worst.drop <= 0:
+        return f"nothing lowers it, and the largest difference, {drop},"
+    before, after = style.apart(worst.matched, worst.mean, 3)
+    which = "shown" if worst.is_drop else "measured"
+    return f"the largest drop {which}, {drop}, from {before} to {after},"
 
 
 def changes(worst: Worst) -> list[str]:

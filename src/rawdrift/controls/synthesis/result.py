@@ -189,14 +189,6 @@ class SameDistance(msgspec.Struct, frozen=True, kw_only=True):
     pairs: int
 
 
-class Recall(msgspec.Struct, frozen=True, kw_only=True):
-    """The share of a class's images that is recognized, on own views and on the test."""
-
-    label: str
-    matched: float
-    drifted: float
-
-
 class Worst(msgspec.Struct, frozen=True, kw_only=True):
     """The test of a kind with the largest drop that is claimed, or if none is, that was measured.
 
@@ -204,8 +196,8 @@ class Worst(msgspec.Struct, frozen=True, kw_only=True):
     low, high: its 95 % interval, which holds together with those of all drops of the result, and so
     accounts for the choice of the test; the drop is claimed if it lies above 0. most: the highest
     upper end of the kind: no drop is larger, with the same confidence. strength: constants of a
-    corruption, by name. recall: of each class; empty for masks. images: those that lose most.
-    amplified: how many times their pictures of the change enlarge it.
+    corruption, by name. images: those that lose most. amplified: how many times
+    their pictures of the change enlarge it.
     """
 
     train: str
@@ -221,7 +213,6 @@ class Worst(msgspec.Struct, frozen=True, kw_only=True):
     p_all: float
     is_drop: bool
     strength: dict[str, float]
-    recall: list[Recall]
     amplified: int = 1
     images: list[SampleImage] = []
 

@@ -6,8 +6,10 @@ import numpy as np
 from msgspec.structs import replace
 from torch import Tensor
 
+from rawdrift.controls.flips import flips
 from rawdrift.controls.gallery import AMPLIFIED, Gallery, most_harmed
 from rawdrift.controls.material import Material
+from rawdrift.controls.result import Flips
 from rawdrift.controls.synthesis.grid import Grid
 from rawdrift.controls.synthesis.result import (
     SynthesisResult,
@@ -22,6 +24,7 @@ from rawdrift.corruptions.table import NAMES, middle
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.case import Case
 from rawdrift.models.chain import developed
+from rawdrift.report import style
 from rawdrift.report.sample import SampleImage
 
 MIDDLE = 256  # pixels of an image that `every_view` shows
@@ -46,7 +49,12 @@ def illustrate(
         isp=samples.with_images(result.worst.isp, grid),
         corruption=None if corruption is None else samples.with_images(corruption, grid),
     )
-    return replace(result, worst=worst, views=samples.every_view(0, result.train[0]))
+    return replace(
+        result,
+        worst=worst,
+        views=samples.every_view(0, result.train[0]),
+        flips=[one for _, case in worst.items() for one in samples.flips(case, grid)],
+    )
 
 
 class _Samples:
@@ -99,6 +107,20 @@ class _Samples:
             )
             images.append(image)
         return replace(worst, amplified=AMPLIFIED, images=images)
+
+    def flips(self, worst: Worst, grid: Grid) -> list[Flips]:
+        """Return what a worst case changes in the answers of its first repeat."""
+        row, column = grid.trained.index(worst.train), grid.cases.index(worst.case)
+        own, other = (grid.outcomes[0, row, at] for at in (grid.own[row], column))
+        tested = style.case(worst.test, worst.severity)
+
+        def draw(name: str, index: int) -> tuple[str, str]:
+            before, after = self._views(worst.train, worst.case, index)
+            write = self.pictures.write
+            return write(f"{name}-matched", before), write(f"{name}-worst", after)
+
+        pair = (worst.train, own), (tested, other)
+        return flips(self.material, grid.images, *pair, worst.kind, draw)
 
     def every_view(self, index: int, own: str) -> Views:
         """Return the middle of an image as every pipeline develops it, and corrupted.

@@ -20,10 +20,10 @@ class Synthesis:
     """The pipelines to train on and to test on, and corruptions.
 
     Args:
-        train: training pipelines: names such as "bi,s,ga", in which "-" leaves a step out as in
-            "bi,-,-", ISP files (.toml) of the data's camera, or black boxes (libraw:...,
-            command:..., import:...). With task.checkpoint, the one pipeline whose views that model
-            was trained on.
+        train: training pipelines, by default all twelve: names such as "bi,s,ga", in which "-"
+            leaves a step out as in "bi,-,-", ISP files (.toml) of the data's camera, or black
+            boxes (libraw:..., command:..., import:...). With task.checkpoint, the one pipeline
+            whose views that model was trained on.
         test: pipelines to test on, by name; by default all twelve. Malvar's and Menon's
             demosaicing are for Bayer and quad-Bayer mosaics, so name others for another camera.
         isps: ISPs to test beside them, as in `train`. Those of `train` are added.

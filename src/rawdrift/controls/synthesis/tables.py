@@ -1,7 +1,7 @@
 """The tables of a drift synthesis run."""
 
 from rawdrift.controls.synthesis.figures import DISTANCES, comparisons
-from rawdrift.controls.synthesis.result import Ranked, SynthesisResult, Worst
+from rawdrift.controls.synthesis.result import Ranked, SynthesisResult
 from rawdrift.report import style
 from rawdrift.report.tables import Column, Columns, Table, table
 from rawdrift.statistics.basics import Interval
@@ -16,7 +16,6 @@ def tables(result: SynthesisResult) -> dict[str, Table]:
     if len(result.train) > 1:
         made += [_ranking(kind, ranking) for kind, ranking in result.rankings.items()]
         made += _orders(result)
-    made += [_recall(result, worst) for _, worst in result.worst.items() if worst.recall]
     return {one.name: one for one in made}
 
 
@@ -122,16 +121,3 @@ def _orders(result: SynthesisResult) -> list[Table]:
         title = f"Training pipelines by {tested}, the best first"
         made.append(table(name, title, columns, ranks))
     return made
-
-
-def _recall(result: SynthesisResult, worst: Worst) -> Table:
-    tested = style.case(worst.test, worst.severity)
-    head = tested[:1].upper() + tested[1:] if worst.kind == "corruption" else tested
-    columns: Columns = [
-        (Column("label", "Class"), lambda recall: recall.label),
-        (Column("images", "Images", 0), lambda recall: result.data.classes.get(recall.label)),
-        (Column("matched", "Matched", 3), lambda recall: recall.matched),
-        (Column("drifted", head, 3), lambda recall: recall.drifted),
-    ]
-    title = f"Recall by class, {worst.train} on {tested}"
-    return table(f"recall-{worst.kind}", title, columns, worst.recall)
