@@ -44,7 +44,8 @@ def dng(mosaic: NDArray[np.uint16], camera: Camera) -> bytes:
     )
     written = buffer.getvalue()
     if camera.cfa == MONO:  # one sample of LinearRaw, which tifffile doesn't write
-        written = written.replace(*(struct.pack("<HHIH", 262, 3, 1, k) for k in (32803, 34892)), 1)
+        cfa, linear = (struct.pack("<HHIH", 262, 3, 1, kind) for kind in (32803, 34892))
+        written = written.replace(cfa, linear, 1)
     return written
 
 
