@@ -121,6 +121,14 @@ BAD = {
 }  # fmt: skip
 
 
+def test_images_that_are_removed_while_they_are_in_use_are_missed(tmp_path):
+    data = load(Data("folder", str(write_folder(tmp_path, rows()))))
+    data.check_unchanged()
+    (tmp_path / "3.tif").unlink()
+    with pytest.raises(rd.InputError, match=r"1 images of .* were removed .*, the first 3.tif"):
+        data.check_unchanged()
+
+
 def test_many_wrong_lines_are_named_once_for_each_cause(tmp_path):
     lines = [f"{i}.tif,{'a' if i % 3 else ''}{',b' * (i % 3 == 2)}" for i in range(30_000)]
     (tmp_path / "manifest.csv").write_text("image,label\n" + "\n".join(lines))

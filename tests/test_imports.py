@@ -87,6 +87,8 @@ def test_a_checksum_changes_with_the_source(package):
         ("from other import *", "other.py"),
         ("def late():\n    import other", "other.py"),
         ("import importlib\nimportlib.import_module('other')", "other.py"),
+        ("import importlib\nimportlib.import_module('oth' + 'er')", "other.py"),
+        ("import runpy\nrunpy.run_path(__file__[:-13] + 'other.py')", "other.py"),
         ("from . import near", "mine/near.py"),
         ("from .near import VALUE", "mine/near.py"),
         ("from mine.deep.down import VALUE", "mine/deep/down.py"),

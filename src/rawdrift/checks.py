@@ -10,11 +10,19 @@ from typing import Literal, get_args, get_origin, get_type_hints
 _CAUSES = 5  # that are shown, the most frequent first
 _EXAMPLES = 3  # of each
 _LONG = 400  # characters of a reason
+_MOST = 2000  # characters of a message
 _NAMES_AND_NUMBERS = re.compile(r"\S*[/\\]\S*|'[^']*'|(?<![A-Za-z])\d+")
 
 
 class InputError(ValueError):
-    """The user's input is wrong. The message says what is wrong, what was expected, what to do."""
+    """The user's input is wrong. The message says what is wrong, what was expected, what to do.
+
+    The middle of a long one is left out: it may quote a file.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if len(text) <= _MOST else f"{text[: _MOST // 2]} ... {text[-_MOST // 2 :]}"
 
 
 class Failures:

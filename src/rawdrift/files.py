@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -196,7 +197,8 @@ def plain_cell(value: object) -> object:
         return value
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
     is_number = re.fullmatch(r"[+-]?\d+(\.\d+)?", text)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) and not is_number else text
+    first = unicodedata.normalize("NFKC", text[:1])  # of wide letters too
+    return f"'{text}" if first in {*"=+-@"} and not is_number else text
 
 
 def place(path: Path, root: Path, name: Path) -> None:

@@ -95,7 +95,8 @@ def resolve(reference: str, what: str) -> Any:
     if folder not in sys.path:
         sys.path.append(folder)  # last, and for good: the module may import others when it is used
     try:
-        module = import_module(module_name)
+        with tracing(reference):
+            module = import_module(module_name)
     except Exception as error:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is not None and f"{module_name}.".startswith(f"{missing}."):
@@ -116,11 +117,37 @@ def resolve(reference: str, what: str) -> Any:
         ) from None
 
 
+_TRACED: dict[str, set[str]] = {}  # files that were run for a reference, by this process
+_tracing: list[set[str]] = []
+
+
+def _note(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "exec" and _tracing and arguments[0].co_name == "<module>":
+        for files in _tracing:
+            files.add(arguments[0].co_filename)
+
+
+@contextmanager
+def tracing(reference: str) -> Iterator[None]:
+    """Note which files are run as modules inside, for the `checksum` of an import.
+
+    They may be loaded by names that are computed, which its source does not show.
+    """
+    if not _TRACED:
+        sys.addaudithook(_note)
+    _tracing.append(_TRACED.setdefault(reference, set()))
+    try:
+        yield
+    finally:
+        _tracing.pop()
+
+
 def checksum(reference: str, what: str) -> str:
     """Return the SHA-256 of the user's own source files behind an import, or "" if there are none.
 
-    These are the file of its module and of every module that it imports, anywhere in its code,
-    except those of Python, rawdrift and installed packages. Nothing more is imported for it.
+    These are the file of its module, of every module that it imports, anywhere in its code, and of
+    what was run inside `tracing`, except those of Python, rawdrift and installed packages. Nothing
+    more is imported for it.
     """
     resolve(reference, what)
     own: dict[str, Path] = {}
@@ -135,10 +162,14 @@ def checksum(reference: str, what: str) -> str:
             todo += _imported_by(name, path)
         if above and ".".join(above) not in own:
             todo.append(".".join(above))
-    digest = hashlib.sha256()
-    for name in sorted(own):
-        digest.update(f"{name} {hashlib.sha256(own[name].read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest() if own else ""
+    listed = {path.absolute() for path in own.values()}
+    run = {Path(name).absolute() for name in _TRACED[reference]} - listed
+    sources = [
+        *own.items(),
+        *((path.name, path) for path in run if path.is_file() and is_own(path)),
+    ]
+    lines = [f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n" for name, path in sources]
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest() if lines else ""
 
 
 _NOT_OWN = [

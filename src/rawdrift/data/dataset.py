@@ -81,6 +81,7 @@ class RawDataset:
     left_out: labels that were left out, with how many images each had and why.
     intensity: of the light, as a share of the full intensity.
     mapped: the files that mosaics and masks are mapped from, with their SHA-256.
+    root: the folder that they were read from, if each image is a file of its own.
     notes: what the user should know of how the images were read.
     tiling: of images that are tiles, where each was cut.
     """
@@ -97,6 +98,7 @@ class RawDataset:
     left_out: Mapping[str, str] = field(default_factory=dict)
     intensity: float = 1.0
     mapped: Mapping[Path, str] = field(default_factory=dict)
+    root: Path | None = None
     notes: tuple[str, ...] = ()
     tiling: Tiling | None = None
 
@@ -230,7 +232,13 @@ class RawDataset:
         return digest.hexdigest()
 
     def check_unchanged(self) -> None:
-        """Raise InputError if a file that images are mapped from has changed or is gone."""
+        """Raise InputError if a file that images are mapped from has changed, or any is gone."""
+        gone = [name for name in self.images if self.root and not (self.root / name).exists()]
+        if gone:
+            raise InputError(
+                f"{len(gone)} images of {self.root} were removed during the run, the first "
+                f"{gone[0]}; restore them, and start the same command again"
+            )
         for path, digest in self.mapped.items():
             if not path.is_file() or files.sha256(path) != digest:
                 raise InputError(

@@ -60,6 +60,7 @@ def collect(frames: Frames) -> RawDataset:
         camera_index=camera_index,
         masks=None if truth is None else torch.from_numpy(truth),
         notes=(*getattr(frames, "notes", ()), *grouped(notes)),
+        root=frames.root if isinstance(frames, Folder) else None,
         **described(rows),
     )
 

@@ -241,7 +241,8 @@ def _imported(name: str, outputs: int) -> nn.Module:
             f"takes the number of output channels and returns a network"
         )
     try:
-        net = factory(outputs)
+        with imports.tracing(name):
+            net = factory(outputs)
     except InputError:
         raise
     except Exception as error:

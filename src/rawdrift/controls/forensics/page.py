@@ -68,6 +68,9 @@ def lines(result: ForensicsResult, run: Path) -> Iterator[str]:
         else:
             yield f"worst setting found: {at}; there, {others}{metric} does not fall, {after}"
         yield drop_in_words(result) + "."
+    if result.trained_here:
+        which = "these trainings" if result.models > 1 else "this training"
+        yield f"this is about {which} alone: another seed makes another model"
     if result.envelope is None:
         return
     if result.envelope.is_empty or result.signature is None:

@@ -1,5 +1,6 @@
 """The findings of drift optimization in sentences, for its page and for a terminal."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -209,11 +210,16 @@ def ruled_out(change: Gain) -> str:
     low, high = change.interval.low, change.interval.high
     if low is None or high is None:
         return "nothing is ruled out"
-    gain, loss = (
+    # Of a metric from 0 to 1, more than there is can neither be gained nor lost.
+    most = (1 - change.before, change.before) if 0 <= change.before <= 1 else (math.inf, math.inf)
+    parts = [
         f"a {what} of more than {style.at_most(end)}" if end > 0 else f"any {what}"
-        for what, end in (("gain", high), ("loss", -low))
-    )
-    return f"{gain} and {loss} are ruled out"
+        for what, end, possible in zip(("gain", "loss"), (high, -low), most, strict=True)
+        if end < possible
+    ]
+    if not parts:
+        return "nothing is ruled out"
+    return f"{listed(parts)} {'is' if len(parts) == 1 else 'are'} ruled out"
 
 
 def interval(of: Interval) -> str:
