@@ -108,6 +108,9 @@ def test_bits_that_no_value_uses_are_pointed_out():
     assert lower is None
     assert finding(twelve, bit_depth=12) == (None, None)
     assert finding(twelve, white_level=4095 / 65535) == (None, None)
+    dark = finding(twelve // 3)[0]
+    assert "values use 11 of 16 bits" in dark
+    assert "set bit_depth = 12" in dark, "no converter has 11 bits"
     assert "use 15 of 16" in finding([3, 32767])[0]
     assert "use 14 of 16" in finding([3, 15520])[0]
     assert finding([3, 32766]) == (None, None)  # half of the light

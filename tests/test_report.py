@@ -410,7 +410,7 @@ def test_what_is_not_known_is_said(a_run):
         matched=Spread(0.9, None),
     )
     text = told(a_run)
-    assert "0.100 not known" in text
+    assert "0.100 no interval" in text
     assert "no ratio: the drop on other pipelines is not clearly above zero" in text
     assert "no corruption changes views as much as another pipeline does" in text
     assert not re.search(r"\b(nan|None|inf)\b", text)

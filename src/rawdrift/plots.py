@@ -35,7 +35,7 @@ def panels(title: str, values: Mapping[str, "ArrayLike"]) -> "Figure":
         axes.imshow(matrix, cmap="PuOr_r", vmin=-most, vmax=most)
         axes.set_xticks([])
         axes.set_yticks([])
-        if matrix.size <= 25:
+        if matrix.size <= 16:
             for (row, column), number in np.ndenumerate(matrix):
                 color = "white" if abs(number) > 0.7 * most else "black"
                 place = {"ha": "center", "va": "center", "fontsize": 8}

@@ -112,14 +112,12 @@ def examine(
 def _of_files(material: Material, better: Trial | None) -> Iterator[Finding]:
     """Yield what in the files contradicts the camera. better: of a checkpoint."""
     for unused in unused_bits(material.data):
-        bits = unused.bits if unused.bits in (8, 10, 12, 14) else None
-        advice = f"bit_depth {bits}" if bits else "bit_depth, the bits that the values use"
         yield Finding(
             "bits",
             f"The images use {unused.bits} of the {unused.of} bits that camera {unused.camera} "
             f"states.",
             f"The largest value is {unused.largest}, so the views are nearly black. Check "
-            f"bit_depth of the camera: it should probably be {advice.removeprefix('bit_depth ')}. "
+            f"bit_depth of the camera: it should probably be {unused.likely}. "
             f"If the light was so low, state adc_bits {unused.of}.",
         )
     for greens in wrong_greens(material.data):

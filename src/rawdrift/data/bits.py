@@ -10,6 +10,9 @@ from rawdrift.camera.camera import Camera
 UNUSED = 2
 """Upper bits that dark images may leave unused only if the camera states its `adc_bits`."""
 
+USUAL = (8, 10, 12, 14, 16)
+"""Bits of converters."""
+
 
 class Unused(NamedTuple):
     """A camera whose images use the lower bits of their container only.
@@ -21,6 +24,13 @@ class Unused(NamedTuple):
     largest: int
     bits: int
     of: int
+
+    @property
+    def likely(self) -> int:
+        """Bits that converters usually have, at least those in use, which may be of dark images."""
+        if self.largest == 2**self.bits - 1:
+            return self.bits
+        return next((bits for bits in USUAL if bits >= self.bits), self.bits)
 
 
 def unused(camera: Camera, largest: int, intensity: float = 1.0) -> Unused | None:
@@ -61,8 +71,8 @@ class BitsInUse:
         found = unused(self.camera, self._highest)
         return found and (
             f"camera {found.camera!r}: values use {found.bits} of {found.of} bits, the highest is "
-            f"{found.largest}; if full scale is {2**found.bits - 1}, set bit_depth = {found.bits} "
-            f"in the camera file"
+            f"{found.largest}; if full scale is {2**found.likely - 1}, set bit_depth = "
+            f"{found.likely} in the camera file"
         )
 
     def lower(self) -> str | None:

@@ -215,7 +215,8 @@ def _draw_keys(figure: Figure, panels: Sequence[Panel], scale: Scale, note: str)
     head, middle, foot = 0.36, 0.57, 0.8
 
     left = 0.2
-    axes.text(left, head, scale.label, **small)
+    for place, part in enumerate(reversed(scale.label.split("; "))):
+        axes.text(left, head - 0.16 * place, part, **small)
     strip = figure.add_axes((left / wide, (_KEYS - middle - 0.07) / tall, 2.4 / wide, 0.14 / tall))
     bar = figure.colorbar(scale.colors, cax=strip, orientation="horizontal")
     bar.outline.set_visible(False)
