@@ -141,7 +141,7 @@ def _parse(arguments: list[str]) -> Namespace:
     parts = {part for control in CONTROLS.values() for part in spec_parts(control.spec)}
     for argument in arguments:
         name = argument.removeprefix("--").partition("=")[0]
-        if argument.startswith("--") and name in parts:
+        if argument.startswith("--") and name in parts and arguments[0] != "verify":
             raise InputError(f"--{name} takes no value; give its fields, as --{name}.FIELD VALUE")
     try:
         args: Namespace = reader.instantiate(reader.parse_args(_with_presets(arguments)))

@@ -142,9 +142,34 @@ def _keys(path: Path) -> list[str]:
     return list(tree) if isinstance(tree, dict) else []
 
 
+def _evidence(args: Namespace) -> int:
+    from rawdrift.controls.evidence import bundle
+
+    key = Path(args.key) if args.key else None
+    count = bundle.write(Path(args.run), Path(args.out), key)
+    print(f"wrote {args.out}: {count} files; check it with: rawdrift verify {args.out}")
+    return 0
+
+
+def _verify(args: Namespace) -> int:
+    from rawdrift.controls.evidence.verify import verify
+
+    root, model, key = (Path(x) if x else None for x in (args.data, args.model, args.public_key))
+    found = []
+    for check in verify(Path(args.file), root, args.recompute, model, key):
+        found.append(check)
+        if not args.json:
+            print(check)
+    if args.json:
+        print(json.dumps([check._asdict() for check in found], indent=1))
+    return 1 if any(check.verdict == "no" for check in found) else 0
+
+
 COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "demo": _demo,
     "report": _report,
     "runs": _runs,
     "export": _export,
+    "evidence": _evidence,
+    "verify": _verify,
 }

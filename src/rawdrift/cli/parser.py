@@ -102,6 +102,22 @@ def build() -> Parser:
     complete.add_argument("shell", metavar="SHELL", help=f"one of {', '.join(SHELLS)}")
     subcommands.add_subcommand("completion", complete, help="complete commands in your shell")
 
+    evidence = command("Pack a finished run as evidence: every changed byte will be noticed.")
+    evidence.add_argument("run", metavar="RUN", help="folder of a finished run")
+    evidence.add_argument("--out", required=True, help="file to write (.zip)")
+    evidence.add_argument("--key", help="sign with this Ed25519 private key (PEM)")
+    subcommands.add_subcommand("evidence", evidence, help="a finished run as one checkable file")
+
+    verify = command("Check evidence: hashes, sentences, numbers; exits with 1 if one is wrong.")
+    verify.add_argument("file", metavar="FILE.zip", help="file of rawdrift evidence")
+    verify.add_argument("--data", help="folder of the data on this machine")
+    verify.add_argument("--recompute", type=int, default=0, help="units to compute again")
+    verify.add_argument("--model", help="the trained network that the run tested")
+    verify.add_argument("--public_key", help="public key (PEM) of who must have signed it")
+    verify.add_argument("--json", action="store_true", help="print JSON instead of text")
+    _add_imports(verify)
+    subcommands.add_subcommand("verify", verify, help="check evidence")
+
     data = command("Raw images with their labels: fetch, list, store and describe them.")
     subcommands.add_subcommand("data", data, help="fetch, list, store and describe data")
     actions = data.add_subcommands(required=True, dest="action", metavar="ACTION")

@@ -14,6 +14,14 @@ from rawdrift.report import pictures, style
 from rawdrift.report.page import compose
 from rawdrift.report.tables import span
 
+METHOD = (
+    "decision: exact test of images lost and won, or bets on bounded contributions "
+    "(rawdrift.statistics.accept; with stop_early, rawdrift.statistics.sequential); drop: score "
+    "interval over images or groups; blame: Shapley values over all coalitions of stages, with "
+    "simultaneous intervals"
+)
+"""How the statements were made, for evidence."""
+
 
 def write(run: Path, result: ComparisonResult) -> str:
     """Draw figures/ and tables/ into the run folder; return the page."""

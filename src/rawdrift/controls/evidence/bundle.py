@@ -1,0 +1,191 @@
+"""Evidence: a finished run as one file in which every changed byte is noticed.
+
+A ZIP archive of the run's spec, records, result and page, and of `evidence.json`: what is claimed
+and how, the hash of every file, of the data, the model and the code, and the environment. The
+archive ends in the SHA-256 of all bytes before it. That shows that a file is as it was written, not
+who wrote it: for that, sign it (`keys`).
+"""
+
+import hashlib
+import io
+import json
+import platform
+import zipfile
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+import rawdrift
+from rawdrift import files
+from rawdrift.checks import InputError
+from rawdrift.controls.evidence import keys
+from rawdrift.controls.result import SUMMARY, load_result
+from rawdrift.controls.run import control_of_result, lines
+from rawdrift.runs.spec import read_yaml
+
+FORMAT, VERSION = "rawdrift-evidence", 1
+MANIFEST, SIGNED = "evidence.json", "evidence.sig.json"
+_MARK = b"rawdrift evidence, SHA-256 "
+_MOMENT = (1980, 1, 1, 0, 0, 0)
+_DIGEST = 64  # letters
+_FILES = ("spec.yaml", SUMMARY, "results.csv", "report.html", "signature.json", "run.log")
+_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "numba", "rawpy", "msgspec", "scikit-learn")
+
+
+class Content(NamedTuple):
+    """What an archive holds. changed: whether a byte is not as it was written."""
+
+    files: dict[str, bytes]
+    changed: bool
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.files[MANIFEST])
+        return found
+
+
+def write(run: Path, out: Path, key: Path | None = None) -> int:
+    """Pack a finished run as evidence; return how many files it has.
+
+    key: an Ed25519 private key (PEM) to sign with. Texts name no folder of this user's.
+
+    Raises InputError for what is no finished run, and if `out` exists.
+    """
+    files.check_new(out)
+    files.check_no_links(run)
+    result = load_result(run)
+    spec = read_yaml(run / "spec.yaml")
+    contents = dict(_contents(run, spec))
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "rawdrift": rawdrift.__version__,
+        "control": result.kind,
+        "claims": [{"statement": line, "method": method(result)} for line in lines(result, run)],
+        "findings": [finding.headline for finding in result.findings],
+        "data": {"name": result.data.name, "fingerprint": result.data.fingerprint},
+        "inputs": {Path(p).name: files.sha256(p) for p in _named(spec) if Path(p).is_file()},
+        "code": code(),
+        "environment": environment(),
+        "files": {name: hashlib.sha256(body).hexdigest() for name, body in contents.items()},
+    }
+    body = (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode()
+    whole = {MANIFEST: body, **contents}
+    if key is not None:
+        whole[SIGNED] = keys.sign(body, key)
+    files.write(out, _archive(whole))
+    return len(whole)
+
+
+def read(path: Path) -> Content:
+    """Return the content of an archive. Raises InputError for a file that is no evidence."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"evidence {path} does not exist") from None
+    except IsADirectoryError:
+        raise InputError(
+            f"{path} is a folder; give the file that rawdrift evidence wrote"
+        ) from None
+    # A changed byte can hide one of the two marks, but not both.
+    begins = content[30 : 30 + len(MANIFEST)] == MANIFEST.encode()
+    tail = content[-len(_MARK) - _DIGEST :]
+    ends = tail[: len(_MARK)] == _MARK
+    if not ends and not begins:
+        raise InputError(f"{path} is no evidence of rawdrift; give a file of rawdrift evidence")
+    digest = hashlib.sha256(content[:-_DIGEST]).hexdigest().encode()
+    changed = not ends or tail[-_DIGEST:] != digest
+    found = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            found = {name: archive.read(name) for name in archive.namelist()}
+            json.loads(found[MANIFEST])
+    except Exception as error:  # whatever damage does to an archive
+        if not changed:
+            raise InputError(f"{path} can't be read: {error}") from None
+        found = {}
+    return Content(found, changed)
+
+
+def wrong_hashes(content: Content) -> list[str]:
+    """Return the files whose hash is not that of the manifest, or that it doesn't know."""
+    stated = content.manifest["files"]
+    there = {n: b for n, b in content.files.items() if n not in (MANIFEST, SIGNED)}
+    wrong = [n for n, b in there.items() if stated.get(n) != hashlib.sha256(b).hexdigest()]
+    return [*wrong, *(name for name in stated if name not in there)]
+
+
+def method(result: Any) -> str:
+    """Say how the statements of a control were made."""
+    page = control_of_result(result).load_page()
+    return getattr(page, "METHOD", "see docs/numbers.md and docs/envelope.md of this release")
+
+
+def code() -> str:
+    """Return the SHA-256 of rawdrift's own files."""
+    root = Path(rawdrift.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()} {files.sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def environment() -> dict[str, str]:
+    """Return the versions of Python, of the system and of what computes."""
+    found = {"python": platform.python_version(), "system": platform.platform()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _contents(run: Path, spec: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a run by their names in the archive, without the user's folders."""
+    named = [Path(text) for text in _named(spec)]
+    clean = files.without_paths([run.resolve(), *named])
+    isps = {str(path): f"inputs/{path.name}" for path in named if path.suffix == ".toml"}
+    for name in _FILES:
+        path = run / name
+        if name == "spec.yaml":
+            tree = _replaced(spec, isps)
+            yield name, clean(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)).encode()
+        elif path.is_file():
+            body = path.read_bytes()
+            yield name, clean(body.decode(errors="replace")).encode() if name == "run.log" else body
+    for path in sorted([*run.glob("records/*.json"), *run.glob("isps/*.toml")]):
+        yield path.relative_to(run).as_posix(), path.read_bytes()
+    for text, name in sorted(isps.items()):
+        yield name, Path(text).read_bytes()
+
+
+def _named(spec: Mapping[str, Any]) -> list[str]:
+    from rawdrift.runs.spec import texts
+
+    return [text for text in texts(spec) if Path(text).is_absolute()]
+
+
+def _replaced(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _replaced(part, names) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_replaced(part, names) for part in value]
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+def _archive(contents: Mapping[str, bytes]) -> bytes:
+    """Return the archive: the same contents give the same bytes on each machine."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        archive.comment = _MARK + b"0" * _DIGEST
+        for name, body in contents.items():
+            entry = zipfile.ZipInfo(name, _MOMENT)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, body)
+    head = buffer.getvalue()[:-_DIGEST]
+    return head + hashlib.sha256(head).hexdigest().encode()

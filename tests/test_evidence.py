@@ -1,0 +1,132 @@
+"""Evidence: a run as one file in which every changed byte is noticed."""
+
+import json
+import random
+import shutil
+import subprocess
+import zipfile
+
+import pytest
+
+import rawdrift as rd
+from rawdrift.cli import main
+from rawdrift.controls.evidence.verify import verify
+
+from conftest import write_folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The data, the run, and its evidence."""
+    folder = tmp_path_factory.mktemp("evidence")
+    rows = [{"image": f"{i}.tif", "label": "ab"[i % 2]} for i in range(40)]
+    root = write_folder(folder / "data", rows, size=(32, 32), dark=("a",))
+    camera = rd.Camera.load(root / "camera.toml")
+    isp = rd.isp.static("bi,s,ga", camera).replace(gamma=rd.isp.Gamma(1.8))
+    rd.isp.save(isp, folder / "firmware.toml", camera)
+    spec = rd.ComparisonSpec(
+        rd.Data(root=str(root)),
+        rd.Comparison("bi,s,ga", str(folder / "firmware.toml"), margin=0.2, folds=2),
+        rd.Task("import:nets.blocks", epochs=8, batch_size=8, lr=3e-2, precision="32"),
+    )
+    rd.run(spec, folder / "run")
+    assert main(["report", str(folder / "run")]) == 0
+    assert main(["evidence", str(folder / "run"), "--out", str(folder / "run.zip")]) == 0
+    return folder
+
+
+ALLOW = ["--allow_import", "import:nets.blocks"]
+
+
+def test_it_holds_with_a_copy_of_the_data_elsewhere(made, tmp_path, capsys):
+    copy = shutil.copytree(made / "data", tmp_path / "copy")
+    command = ["verify", str(made / "run.zip"), "--data", str(copy), "--recompute", "1", *ALLOW]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "holds: every number of the result follows from the records" in printed
+    assert "holds: computed again, fold 1 is the same" in printed
+    assert "NOT HOLD" not in printed
+
+
+def test_without_the_data_it_says_what_was_not_checked(made, capsys):
+    assert main(["verify", str(made / "run.zip")]) == 0
+    printed = capsys.readouterr().out
+    assert "holds: every headline sentence" in printed
+    assert "not checked: every number of the result" in printed
+    assert "--data" in printed
+    assert main(["verify", str(made / "run.zip"), "--data", str(made / "data")]) == 0
+    assert "allow it" in (said := capsys.readouterr().out), said  # code that an archive names
+
+
+def test_it_names_what_is_claimed_how_and_no_folder_of_the_user(made):
+    with zipfile.ZipFile(made / "run.zip") as archive:
+        names = archive.namelist()
+        manifest = json.loads(archive.read("evidence.json"))
+        spec = archive.read("spec.yaml").decode()
+    assert {"summary.json", "report.html", "results.csv", "inputs/firmware.toml"} <= {*names}
+    assert sum(name.startswith("records/") for name in names) == 2
+    assert "non-inferior" in manifest["claims"][0]["statement"] or manifest["claims"]
+    assert "Shapley" in manifest["claims"][0]["method"]
+    assert str(made) not in spec
+
+
+def test_every_changed_byte_is_noticed(made, tmp_path, capsys):
+    content = (made / "run.zip").read_bytes()
+    draw = random.Random(0)
+    places = [*draw.sample(range(len(content)), 195), 0, 3, 31, len(content) - 70, len(content) - 1]
+    for place in places:
+        changed = bytearray(content)
+        changed[place] ^= draw.randrange(1, 256)
+        (tmp_path / "changed.zip").write_bytes(changed)
+        assert next(verify(tmp_path / "changed.zip")).verdict == "no", place
+    assert main(["verify", str(tmp_path / "changed.zip")]) == 1
+    (tmp_path / "changed.zip").write_bytes(content[:-500])
+    assert main(["verify", str(tmp_path / "changed.zip")]) == 1
+    (tmp_path / "changed.zip").write_bytes(content + b" ")
+    assert main(["verify", str(tmp_path / "changed.zip")]) == 1
+
+
+def test_what_is_no_evidence_can_not_be_used(made, tmp_path, capsys):
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("a.txt", "b")
+    (tmp_path / "text.zip").write_text("text")
+    for path in (tmp_path / "other.zip", tmp_path / "text.zip", tmp_path / "none.zip", tmp_path):
+        assert main(["verify", str(path)]) == 2
+    assert main(["evidence", str(tmp_path), "--out", str(tmp_path / "x.zip")]) == 2
+    assert main(["evidence", str(made / "run"), "--out", str(made / "run.zip")]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_other_data_and_a_result_that_records_contradict_are_noticed(made, tmp_path, capsys):
+    rows = [{"image": f"{i}.tif", "label": "ab"[i % 2]} for i in range(40)]
+    other = write_folder(tmp_path / "other", rows, size=(32, 32), dark=("b",))
+    assert main(["verify", str(made / "run.zip"), "--data", str(other), *ALLOW]) == 1
+    assert "DOES NOT HOLD: the data are those of the run" in capsys.readouterr().out
+    run = shutil.copytree(made / "run", tmp_path / "run")
+    summary = json.loads((run / "summary.json").read_text())
+    summary["drop"]["value"] += 0.01
+    (run / "summary.json").write_text(json.dumps(summary))
+    assert main(["evidence", str(run), "--out", str(tmp_path / "false.zip")]) == 0
+    command = ["verify", str(tmp_path / "false.zip"), "--data", str(made / "data"), *ALLOW]
+    assert main(command) == 1
+    assert "drop.value" in capsys.readouterr().out
+
+
+def test_a_signature_says_who_wrote_it(made, tmp_path, capsys):
+    pytest.importorskip("cryptography")
+    for name in ("mine", "other"):
+        private, public = tmp_path / f"{name}.pem", tmp_path / f"{name}.pub"
+        make = ["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(private)]
+        if shutil.which("openssl") is None:
+            pytest.skip("needs openssl")
+        subprocess.run(make, check=True, capture_output=True)
+        show = ["openssl", "pkey", "-in", str(private), "-pubout", "-out", str(public)]
+        subprocess.run(show, check=True, capture_output=True)
+    signed = tmp_path / "signed.zip"
+    command = ["evidence", str(made / "run"), "--out", str(signed), "--key"]
+    assert main([*command, str(tmp_path / "mine.pem")]) == 0
+    assert main(["verify", str(signed), "--public_key", str(tmp_path / "mine.pub")]) == 0
+    assert "Ed25519" in capsys.readouterr().out
+    assert main(["verify", str(signed), "--public_key", str(tmp_path / "other.pub")]) == 1
+    unsigned = ["verify", str(made / "run.zip"), "--public_key", str(tmp_path / "mine.pub")]
+    assert main(unsigned) == 1
