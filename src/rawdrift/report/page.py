@@ -66,6 +66,10 @@ def compose(
     return render(template, run, **{**fields, **shared, **values})
 
 
+def _count(value: int) -> str:
+    return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
 def render(template: Path, run: Path | None = None, /, **values: Any) -> str:
     """Fill a template, which may use the templates beside it and those of this package.
 
@@ -84,7 +88,8 @@ def render(template: Path, run: Path | None = None, /, **values: Any) -> str:
         n3=lambda value: style.number(value, 3),
         at_most=style.at_most,
         apart=lambda pair: style.apart(pair[0], pair[1], 3),
-        count=lambda value: f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"),
+        count=_count,
+        all_of=lambda n, noun: f"the one {noun}" if n == 1 else f"all {_count(n)} {noun}s",
         interval=lambda found, digits=3: span(found.low, found.high, digits),
         duration=_duration,
         date=_date,
