@@ -11,6 +11,7 @@ import rawpy
 import torch
 
 import rawdrift as rd
+from planted import Threshold, brightness
 from rawdrift.camera.write_dng import dng
 from rawdrift.cli import main
 from rawdrift.controls.run import run
@@ -274,3 +275,36 @@ def test_nothing_is_left_behind_but_the_cache(program, tmp_path, monkeypatch):
     assert all(
         Path(p).is_relative_to(external.cache()) for p in (tmp_path / "cache").rglob("*.npy")
     )
+
+
+def test_forensics_searches_the_options_of_a_black_box():
+    mosaics = torch.linspace(0.15, 0.6, 16)[:, None, None] * torch.ones(16, 24, 24)
+    isp = rd.isp.open("libraw", CAMERA)
+    net = Threshold(brightness, brightness(isp(mosaics)).median() + 0.01, 20.0)
+    data = list(zip(mosaics, net(isp(mosaics)).argmax(1), strict=True))
+    space = rd.forensics.ParameterSpace.around(
+        isp, {"libraw:bright": [0.7, 1.4], "libraw:demosaic_algorithm": ["AHD", "VNG", "LINEAR"]}
+    )
+    assert [axis.label for axis in space.axes] == [
+        "libraw bright",
+        "libraw demosaic algorithm (0 AHD, 1 VNG, 2 LINEAR)",
+    ]
+    found = rd.forensics.search(net, isp, data, space, restarts=1, steps=2, rivals=[])
+    assert found.metric < found.baseline == 1
+    assert found.parameters["libraw.bright"] != 1
+    assert found.parameters["libraw.demosaic_algorithm"] == 0  # does no harm
+    assert "ascents" not in found.gradient.parts
+    safe = rd.forensics.envelope(net, isp, data, space, max_drop=0.5, cameras=2)
+    assert {*safe.tolerances} == {"libraw.bright", "libraw.demosaic_algorithm"}
+    with pytest.raises(rd.InputError, match="no default space"):
+        rd.forensics.ParameterSpace.around(isp)
+    with pytest.raises(rd.InputError, match="with AHD, which the ISP has"):
+        rd.forensics.ParameterSpace.around(isp, {"libraw:demosaic_algorithm": ["VNG", "DCB"]})
+
+
+def test_numbers_of_a_program_are_its_options(program):
+    isp = rd.isp.open(program("{mode=fine}") + "", CAMERA)
+    space = rd.forensics.ParameterSpace.around(isp, {"command:mode": ["fine", "nothing"]})
+    assert torch.equal(space.pipeline(isp, np.array([0.4]))(MOSAIC), isp(MOSAIC))
+    with pytest.raises(rd.InputError, match="wrote no picture"):
+        space.pipeline(isp, np.array([1.0]))(MOSAIC)

@@ -79,6 +79,11 @@ def is_external(reference: str) -> bool:
     return reference == LIBRAW or reference.startswith((f"{LIBRAW}:", COMMAND, IMPORT))
 
 
+def kind_of(reference: str) -> str:
+    """Return "libraw", "command" or "import", the kind of a black box."""
+    return reference.partition(":")[0]
+
+
 def is_file(reference: str) -> bool:
     """Whether an ISP reference is an ISP file."""
     return Path(reference).suffix == ".toml" and not is_external(reference)

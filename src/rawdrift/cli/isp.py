@@ -3,10 +3,13 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 from jsonargparse import Namespace
 
+from rawdrift import files
 from rawdrift.camera.camera import Camera
+from rawdrift.checks import InputError
 
 
 def _show(args: Namespace) -> int:
@@ -33,7 +36,26 @@ def _match(args: Namespace) -> int:
     return 0
 
 
-_ACTIONS: dict[str, Callable[[Namespace], int]] = {"show": _show, "match": _match}
+def _fit(args: Namespace) -> int:
+    out = Path(args.out)
+    if out.suffix != ".toml":
+        raise InputError(f"--out must name an ISP file (.toml), got {args.out!r}")
+    for path in (out, out.with_suffix(".html")):
+        files.check_new(path)
+    from rawdrift.isp.file import save
+    from rawdrift.isp.fit_files import fit_files
+    from rawdrift.report.fitted import page
+
+    found = fit_files(args.pairs, Camera.load(args.camera), args.trust)
+    save(found.isp, out, found.camera)
+    files.write(out.with_suffix(".html"), page(found, out.name))
+    print(found)
+    print(f"ISP file: {out}")
+    print(f"page: {out.with_suffix('.html')}")
+    return 0
+
+
+_ACTIONS: dict[str, Callable[[Namespace], int]] = {"show": _show, "match": _match, "fit": _fit}
 
 
 def _isp(args: Namespace) -> int:

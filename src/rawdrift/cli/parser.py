@@ -190,6 +190,17 @@ def build() -> Parser:
     _add_imports(match)
     actions.add_subcommand("match", match, help="which ISP made these pictures?")
 
+    fit_isp = command("Fit the steps and numbers of an ISP to pictures of raw files.")
+    fit_isp.add_argument(
+        "pairs", metavar="PAIRS", help="folder with pairs.csv: columns raw, picture, maybe group"
+    )
+    fit_isp.add_argument("--camera", required=True, help="shipped name or .toml file, the start")
+    fit_isp.add_argument("--out", required=True, help="ISP file to write (.toml), beside a page")
+    fit_isp.add_argument(
+        "--trust", help="camera or file: which one holds where a file's metadata contradict it"
+    )
+    actions.add_subcommand("fit", fit_isp, help="fit an ISP to your own camera's pictures")
+
     cameras = command("The cameras that come with rawdrift, and your own.")
     subcommands.add_subcommand("cameras", cameras, help="list, show or calibrate cameras")
     actions = cameras.add_subcommands(required=True, dest="action", metavar="ACTION")

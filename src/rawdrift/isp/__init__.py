@@ -11,6 +11,7 @@ from rawdrift.isp.defective_pixels import DefectivePixels
 from rawdrift.isp.engines import engine
 from rawdrift.isp.external import External
 from rawdrift.isp.file import load, open, save  # noqa: A004
+from rawdrift.isp.fit import Fitted, fit
 from rawdrift.isp.gamma import Gamma
 from rawdrift.isp.gaussian import GaussianDenoising
 from rawdrift.isp.hue import Hue
@@ -47,6 +48,7 @@ __all__ = [
     "DefectivePixels",
     "Drift",
     "External",
+    "Fitted",
     "Gamma",
     "GaussianDenoising",
     "Hue",
@@ -75,6 +77,7 @@ __all__ = [
     "WhiteBalance",
     "absolute",
     "engine",
+    "fit",
     "load",
     "match",
     "match_files",

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 import torch
@@ -21,7 +21,9 @@ from torch import Tensor
 
 from rawdrift import files, progress
 from rawdrift.camera.camera import Camera, check_camera
-from rawdrift.checks import InputError
+from rawdrift.checks import InputError, choose
+from rawdrift.configurations import kind_of
+from rawdrift.isp.number import Number, absolute
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.programs import Program, Session, program
 from rawdrift.isp.step import Kind, Step
@@ -33,6 +35,14 @@ _FORMAT = b"1"  # of what is cached
 _DEPTHS = {"uint8": 255, "uint16": 65535}
 
 
+class _Declared(dict[str, Number]):
+    """Declarations of numbers, which copies of a step share."""
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+@final
 class BlackBox(Step):
     """A program in place of all steps: mosaic (..., H, W) to view (..., 3, H, W) in [0, 1].
 
@@ -48,6 +58,38 @@ class BlackBox(Step):
         super().__init__()
         self.reference, self.camera = reference, camera
         self.program: Program = program(reference, camera)
+        self.choices = {n: [v] for n, v in self.program.settings.items() if isinstance(v, str)}
+        declared = {name: Number(drift=absolute(0.0)) for name in self.program.settings}
+        self.numbers = _Declared(declared)  # type: ignore[misc]
+        for name, value in self.program.settings.items():
+            self._keep(name, 0.0 if isinstance(value, str) else value)
+
+    def choose(self, name: str, choices: Sequence[str]) -> None:
+        """Let a setting be one of these choices, by their place in this order.
+
+        Raises InputError unless its own choice is among them.
+        """
+        choose("option with choices", name, self.choices)
+        names = [self.program.checked(name, choice) for choice in choices]
+        own = str(self.program.settings[name])
+        if own not in names or len(set(names)) < max(len(names), 2):
+            raise InputError(
+                f"the choices of {name} must be two or more, each once, with {own}, which the ISP "
+                f"has; got {list(choices)}"
+            )
+        self.choices[name] = names
+        label = ", ".join(f"{place} {choice}" for place, choice in enumerate(names))
+        number = Number(least=0, most=len(names) - 1, label=f"{name.replace('_', ' ')} ({label})")
+        self.numbers = _Declared({**self.numbers, name: number})  # type: ignore[misc]
+        self._keep(name, float(names.index(own)))
+
+    def settings(self) -> dict[str, float | str]:
+        """The program's settings that the numbers stand for."""
+        values = {name: float(tensor) for name, tensor in self.tensors().items()}
+        return {
+            name: self.choices[name][round(value)] if name in self.choices else round(value, 6)
+            for name, value in values.items()
+        }
 
     def extra_repr(self) -> str:
         return self.reference
@@ -71,17 +113,26 @@ class BlackBox(Step):
         program fails with, or is too slow for, or whose picture has another size or bit depth.
         """
         size = tuple(mosaics.shape[1:])
-        contents = [self.program.content(mosaic) for mosaic in mosaics]
-        keys = [self._key(content) for content in contents]
+        program, settings = self.program, self.settings()
+        if settings != program.settings:
+            program = program.at(settings)
+        contents = [program.content(mosaic) for mosaic in mosaics]
+        keys = [self._key(program, content) for content in contents]
         pictures = {key: _cached(key, size) for key in keys}
+        # Of the endless settings of a search, views are not kept.
+        is_kept = all(
+            value == program.settings.get(name) or isinstance(value, str)
+            for name, value in settings.items()
+        )
         todo = {
             key: (content, name)
             for key, content, name in zip(keys, contents, names, strict=True)
             if pictures[key] is None
         }
-        for key, picture in self._develop(todo).items():
+        for key, picture in self._develop(program, todo).items():
             pictures[key] = cut = self._cut(picture, size, todo[key][1])
-            files.write(_path(key), partial(np.save, arr=cut))
+            if is_kept:
+                files.write(_path(key), partial(np.save, arr=cut))
         kinds = {key: str(p.dtype) for key, p in pictures.items() if p is not None}
         views = []
         for key, name in zip(keys, names, strict=True):
@@ -94,13 +145,15 @@ class BlackBox(Step):
             views.append(view / _DEPTHS.get(kinds[key], 1))
         return torch.stack(views)
 
-    def _key(self, content: bytes) -> str:
+    def _key(self, program: Program, content: bytes) -> str:
         digest = hashlib.sha256(_FORMAT)
-        digest.update(f"{self.program.identity}\n{self.camera.to_toml()}\n".encode())
+        digest.update(f"{program.identity}\n{self.camera.to_toml()}\n".encode())
         digest.update(content)
         return digest.hexdigest()
 
-    def _develop(self, todo: Mapping[str, tuple[bytes, str]]) -> dict[str, NDArray[Any]]:
+    def _develop(
+        self, program: Program, todo: Mapping[str, tuple[bytes, str]]
+    ) -> dict[str, NDArray[Any]]:
         """Develop files by key, as many at a time as there are cores. todo: content and name."""
         if not todo:
             return {}
@@ -110,12 +163,12 @@ class BlackBox(Step):
 
         def develop(key: str) -> NDArray[Any]:
             if not hasattr(own, "session"):
-                own.session = self.program.session()
+                own.session = program.session()
                 sessions.append(own.session)
             if stopped.is_set():
                 raise InputError("stopped")
             with tempfile.TemporaryDirectory(prefix="rawdrift-") as folder:
-                source = Path(folder, f"raw{self.program.suffix}")
+                source = Path(folder, f"raw{program.suffix}")
                 source.write_bytes(todo[key][0])
                 out = Path(folder, "out")
                 out.mkdir()
@@ -178,7 +231,7 @@ class External(Pipeline):
     """A black box as a pipeline, of one camera. It has no numbers, and can't be saved."""
 
     def __init__(self, reference: str, camera: Camera):
-        super().__init__({"program": BlackBox(reference, camera)}, camera.bit_depth)
+        super().__init__({kind_of(reference): BlackBox(reference, camera)}, camera.bit_depth)
         self.reference, self.camera = reference, camera
 
     def shown_title(self) -> str:
@@ -191,9 +244,13 @@ class External(Pipeline):
 
     @property
     def _box(self) -> BlackBox:
-        box = self.steps["program"]
+        (box,) = self.steps.values()
         assert isinstance(box, BlackBox)
         return box
+
+    def choose(self, name: str, choices: Sequence[str]) -> None:
+        """Let an option be one of these choices in a parameter space; see `BlackBox.choose`."""
+        self._box.choose(name, choices)
 
     def of(self, camera: Camera) -> "External":
         """Return the same program for another camera."""

@@ -16,10 +16,11 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from importlib import metadata
 from pathlib import Path
 from threading import Event, Timer
-from typing import IO, Any, ClassVar
+from typing import IO, Any, ClassVar, Self
 
 import numpy as np
 import yaml
@@ -43,11 +44,24 @@ LIBRAW_DEFAULTS: Mapping[str, Any] = {
 }
 """What rawdrift asks of LibRaw unless a reference states otherwise: the same for every image."""
 
+_LIBRAW_SETTINGS: Mapping[str, float | str] = {
+    "bright": 1.0,
+    "exp_shift": 1.0,
+    "exp_preserve_highlights": 0.0,
+    "noise_thr": 0.0,
+    "median_filter_passes": 0,
+    "dcb_iterations": 0,
+    "demosaic_algorithm": "AHD",
+    "highlight_mode": "Clip",
+    "fbdd_noise_reduction": "Off",
+}
+_WHOLE = ("median_filter_passes", "dcb_iterations")
 _PAIRS = ("gamma", "chromatic_aberration")
 _ALIASES = {"demosaic": "demosaic_algorithm"}
 _WORKER = Path(__file__).with_name("worker.py")
 _RAW = re.compile(r"\{raw(?:\+(\d+))?\}")
 _PICTURE = re.compile(r"\{picture(?:\.(png|tif|tiff|jpg))?\}")
+_SETTING = re.compile(r"\{(\w+)=([^{}]*)\}")
 _QUOTED = 600  # characters of a program's output that an error quotes
 
 
@@ -74,11 +88,13 @@ class Program(ABC):
     """What a reference names, for one camera.
 
     identity: the program with its version and options; views are cached by it.
+    settings: its options that can drift, by name: numbers, and names of choices.
     border: mirrored pixels that the mosaic is extended by at each edge.
     suffix: of the mosaic's file.
     """
 
     identity: str
+    settings: Mapping[str, float | str] = {}
     border: int = 0
     suffix: ClassVar[str] = ".dng"
 
@@ -90,6 +106,14 @@ class Program(ABC):
         values = extend(mosaic, self.border, self.border).double().numpy()
         return dng(np.rint(values * (2**self.camera.bit_depth - 1)).astype(np.uint16), self.camera)
 
+    def at(self, settings: Mapping[str, float | str]) -> Self:
+        """Return the program with these in place of its own settings."""
+        raise InputError("this program has no settings")
+
+    def checked(self, name: str, choice: str) -> str:
+        """Return a choice of a setting. Raises InputError for an impossible one."""
+        return choice
+
     @abstractmethod
     def session(self) -> Session:
         """Return a session for one thread."""
@@ -99,13 +123,35 @@ class LibRaw(Program):
     """LibRaw's own processing, by names of rawpy's parameters: libraw:demosaic=AHD,bright=1.2"""
 
     def __init__(self, reference: str, camera: Camera):
-        import rawpy
 
         super().__init__(camera)
         self.options = {**LIBRAW_DEFAULTS, **libraw_options(reference)}
+        self.settings = {
+            name: value if isinstance(value, str) else float(value)
+            for name, value in {**_LIBRAW_SETTINGS, **self.options}.items()
+            if name in _LIBRAW_SETTINGS
+        }
+        self._identify()
+
+    def _identify(self) -> None:
+        import rawpy
+
         library = ".".join(map(str, rawpy.libraw_version))
         version = f"LibRaw {library}, rawpy {metadata.version('rawpy')}"
         self.identity = f"{version} {json.dumps(self.options, sort_keys=True)}"
+
+    def at(self, settings: Mapping[str, float | str]) -> Self:
+        changed = {name: v for name, v in settings.items() if v != self.settings[name]}
+        other = copy(self)
+        other.options = self.options | {
+            name: round(v) if name in _WHOLE and not isinstance(v, str) else v
+            for name, v in changed.items()
+        }
+        other._identify()
+        return other
+
+    def checked(self, name: str, choice: str) -> str:
+        return str(libraw_value(name, choice))
 
     def session(self) -> Session:
         return _Worker({"libraw": self.options})
@@ -141,6 +187,7 @@ class Command(Program):
 
     {raw+64}: the mosaic with 64 mirrored pixels more at each edge, for programs that crop borders
     or refuse small images; the middle of the picture is used. {picture.tif}: its suffix, else .png.
+    {NAME=VALUE}: an option with its value, which can drift.
     No shell is involved.
     """
 
@@ -165,12 +212,40 @@ class Command(Program):
                 f"its path"
             )
         self.words[0] = program
+        self.template = self.words
+        self.settings = {name: _number(value) for name, value in _SETTING.findall(text)}
+        if {"raw", "picture"} & self.settings.keys():
+            raise InputError(f"ISP {reference!r}: raw and picture take no value")
+        self._identify()
+
+    def _identify(self) -> None:
+        self.words = [
+            _SETTING.sub(lambda found: _text(self.settings[found[1]]), word)
+            for word in self.template
+        ]
         # Programs have no common way to tell their version: the content of their files is it.
         read = [files.sha256(word) for word in self.words if Path(word).is_file()]
         self.identity = json.dumps([self.words, read])
 
+    def at(self, settings: Mapping[str, float | str]) -> Self:
+        other = copy(self)
+        other.settings = {**self.settings, **settings}
+        other._identify()
+        return other
+
     def session(self) -> Session:
         return _Run(self.words)
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _text(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"
 
 
 def program(reference: str, camera: Camera) -> Program:

@@ -44,8 +44,9 @@ from rawdrift.controls.forensics.sobol import sensitivity
 from rawdrift.controls.forensics.spec import ForensicsSpec
 from rawdrift.controls.forensics.tolerance import envelope
 from rawdrift.controls.gallery import Gallery
-from rawdrift.controls.material import isp_inputs
+from rawdrift.controls.material import compute_views, isp_inputs
 from rawdrift.controls.trust import Matched, joined
+from rawdrift.isp.external import External
 from rawdrift.models import networks
 from rawdrift.models.chain import Develop
 from rawdrift.models.train import resolve_precision
@@ -102,7 +103,7 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         self.units += [Unit("sensitivity", 0)] * bool(settings.samples)
         self.units += [Unit("envelope", 0)] * settings.envelope
         self.inputs = [data.fingerprint(), networks.fingerprint(spec.task, targets, data.size)]
-        if configurations.is_file(settings.isp):
+        if configurations.is_file(settings.isp) or configurations.is_external(settings.isp):
             self.inputs += isp_inputs(settings.isp, setup.isp)
         if settings.metric is not None and imports.is_import(settings.metric):
             self.inputs.append(imports.checksum(settings.metric, "forensics.metric"))
@@ -114,6 +115,7 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
     def compute(
         self, unit: Unit, device: str, checkpoint: Path, progress: Progress
     ) -> ForensicsRecord:
+        compute_views([self.setup.isp], self.setup.material.data)
         net = self.setup.models[unit.fold].get(checkpoint.parents[1]).to(device)
         self.setup.isp.to(device)
         record: ForensicsRecord
@@ -196,7 +198,10 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
             **self.setup.asked(unit.fold),
         )  # fmt: skip
         signature = None
-        if not safe.is_empty:
+        if isinstance(setup.isp, External):
+            why = f"{settings.isp} is a black box, with which no other camera can be compared"
+            safe = structs.replace(safe, warnings=(*safe.warnings, why))
+        elif not safe.is_empty:
             signature = dict(sign(safe, net, setup.isp, data, setup.camera, self.spec).content)
         return EnvelopeRecord(
             fold=unit.fold,
@@ -245,7 +250,8 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         if self.setup.trained_here:
             return {}
         own, channels = self.spec.forensics.isp, self.spec.forensics.channels
-        others = () if configurations.is_file(own) else configurations.taking(self.setup.camera.cfa)
+        named = not (configurations.is_file(own) or configurations.is_external(own))
+        others = configurations.taking(self.setup.camera.cfa) if named else ()
         return {
             configurations.label(own): Develop([deepcopy(self.setup.isp)]),
             **{

@@ -14,6 +14,7 @@ import torch
 from rawdrift.controls.forensics.chain import Chain, Score
 from rawdrift.controls.forensics.result import GRADIENT
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
+from rawdrift.isp.external import External
 
 PROBES, ASCENTS, RANDOM, CMA_ES, REFINEMENT = (
     "probes", "ascents", "random", "cma-es", "refinement"
@@ -138,7 +139,8 @@ def gradient(trial: Trial, steps: int) -> None:
 
     So where the gradient leads nowhere, or nowhere further, the evaluations are CMA-ES's. The first
     ascent begins at the ISP's own setting, the next ones in turn at the worst other probe and, in
-    smaller steps, at the setting with the highest objective so far.
+    smaller steps, at the setting with the highest objective so far. A black box has no gradient:
+    all evaluations are CMA-ES's.
     """
     per_step = trial.chain.per_step
     length = max(STEP, 2 / steps) * min(1.0, (AXES / len(trial.space)) ** 0.5)
@@ -147,7 +149,9 @@ def gradient(trial: Trial, steps: int) -> None:
     others, ascents = cma_es(trial), 0
     while trial.left > 0:
         before = _rank(trial.best)
-        last = min(steps, (trial.left - 1) // per_step)
+        last = (
+            0 if isinstance(trial.chain.isp, External) else min(steps, (trial.left - 1) // per_step)
+        )
         if last >= min(2, steps):
             if ascents % 2 == 0 and ascents:
                 length *= 0.5

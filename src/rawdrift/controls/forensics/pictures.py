@@ -23,6 +23,7 @@ from rawdrift.controls.forensics.setup import Setup
 from rawdrift.controls.gallery import AMPLIFIED, Gallery, most_harmed
 from rawdrift.controls.result import Flips
 from rawdrift.controls.stages import Stage, stages
+from rawdrift.isp.external import External
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.chain import BATCH
 from rawdrift.report.sample import SampleImage
@@ -156,6 +157,8 @@ class _Painter:
     def stages(self, own: Pipeline, drifted: Pipeline, indices: Sequence[int]) -> list[StagePair]:
         """The first image after every step, each stretched to its range with the camera's own
         setting, and the gradient of the loss there. Leverages are of all images."""
+        if isinstance(own, External):  # which has neither stages nor gradients
+            return []
         batch = torch.tensor(indices[:BATCH])
         mosaics, truth = self.data.mosaics[batch], self.targets.values[batch].long()
         before, after = (stages(isp, self.net, mosaics, truth, self.loss) for isp in (own, drifted))

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from rawdrift.checks import InputError, is_number
 from rawdrift.controls.forensics.axis import Axis
+from rawdrift.isp.external import BlackBox
 from rawdrift.isp.number import Quantity
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.step import Step
 
-Bounds = float | Sequence[float]
+Bounds = float | Sequence[float | str]
 
 
 class Candidate(NamedTuple):
@@ -68,7 +69,9 @@ def _elements(step_name: str, step: Step) -> Iterator[Candidate]:
         for index in product(*map(range, tensor.shape)):
             full = f"{step_name}.{name}{_at(index)}"
             axis, drifts = _axis(full, float(tensor[index]), largest, number, limit)
-            label = _label(step_name, type(step), name, index, tensor.shape)
+            label = number.label if isinstance(step, BlackBox) else ""
+            own = _label(step_name, step, name, index, tensor.shape)
+            label = f"{step_name} {label}" if label else own
             yield Candidate(
                 replace(axis, label=label),
                 number,
@@ -104,7 +107,7 @@ def labels(steps: Mapping[str, type[Step]]) -> dict[str, str]:
 
 def _label(
     step_name: str,
-    step: type[Step],
+    step: type[Step] | Step,
     name: str,
     index: tuple[int, ...],
     shape: Sequence[int] | None = None,

@@ -18,6 +18,7 @@ from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.controls.forensics.spec import ForensicsSpec
 from rawdrift.controls.material import read_isp, read_split
 from rawdrift.data.dataset import RawDataset
+from rawdrift.isp.external import External
 from rawdrift.statistics.resampling import clusters
 
 ALL, EACH = "all", "each"
@@ -45,11 +46,16 @@ class Setup:
                 f"for raw files of one camera with their own white balance, put a camera.toml that "
                 f"serves all into the folder; put images of other cameras into other folders"
             )
-        if configurations.is_file(settings.isp):
+        if configurations.is_file(settings.isp) or configurations.is_external(settings.isp):
             self.camera, isp = read_isp(settings.isp, data.cameras)
         else:
             self.camera = data.cameras[0]
             isp = isps.static(settings.isp, self.camera, settings.channels)
+        if isinstance(isp, External) and settings.sensor:
+            raise InputError(
+                f"forensics.sensor needs an ISP of rawdrift's, but {settings.isp!r} is a black "
+                f"box; leave it out"
+            )
         self.isp = with_sensor(isp, self.camera, spec.seed) if settings.sensor else isp
         ranges = None if isinstance(settings.space, str) else settings.space
         self.space = ParameterSpace.around(self.isp, ranges)

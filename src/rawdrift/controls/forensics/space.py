@@ -1,6 +1,6 @@
 """Named boxes of an ISP's numbers, in physical units."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -20,6 +20,7 @@ from rawdrift.controls.forensics.quantities import (
     split,
     tensor_of,
 )
+from rawdrift.isp.external import External
 from rawdrift.isp.pipeline import Pipeline
 
 Vector = NDArray[np.float64]  # (D,), one number for each axis, in its unit
@@ -50,7 +51,8 @@ class ParameterSpace:
             sharpen.strength, denoise.strength (0 is no filter, 1 that of `isp`), denoise.radius
             (sigma in px). A pair is absolute, a number the half-width relative to the value; to
             the tensor's largest one for an element that is 0.
-            Left out, every step of the pipeline drifts by the range that it declares.
+            Left out, every step of the pipeline drifts by the range that it declares. Of a black
+            box, "libraw:bright" and "command:NAME", for choices a list of their names.
 
         Raises InputError for a name that the pipeline lacks, an empty interval, or one that leaves
         out the pipeline's own value.
@@ -59,6 +61,8 @@ class ParameterSpace:
             raise InputError(
                 f"isp must be a Pipeline, as of rd.isp.static, got {type(isp).__name__}"
             )
+        if isinstance(isp, External):
+            ranges = _of_black_box(isp, ranges)
         possible = candidates(isp)
         if ranges is None:
             return cls(tuple(c.axis for c in possible.values() if c.is_default))
@@ -171,3 +175,20 @@ class ParameterSpace:
         for name, value in values.items():
             tensor_of(pipeline, name).copy_(value)
         return pipeline
+
+
+def _of_black_box(isp: External, ranges: Mapping[str, Bounds] | None) -> dict[str, Bounds]:
+    """Return ranges by the names of axes; a list of choices becomes the range of their places."""
+    if not ranges:
+        raise InputError(
+            f"{isp.reference} has no default space; name options with their ranges, such as "
+            f'{{"libraw:bright": [0.7, 1.4], "libraw:demosaic_algorithm": [AHD, VNG, DCB]}}'
+        )
+    found: dict[str, Bounds] = {}
+    for name, bounds in ranges.items():
+        axis = name.replace(":", ".", 1)
+        if isinstance(bounds, Sequence) and any(isinstance(value, str) for value in bounds):
+            isp.choose(axis.partition(".")[2], [str(value) for value in bounds])
+            bounds = (0.0, len(bounds) - 1.0)
+        found[axis] = bounds
+    return found

@@ -17,8 +17,9 @@ class Forensics:
     """Drift forensics: settings of the camera and its ISP that break a model, and safe ones.
 
     Args:
-        isp: the pipeline to train on and to drift, such as "bi,s,ga", or an ISP file (.toml) of the
-            data's camera; with task.checkpoint, the ISP that this model was trained on.
+        isp: the pipeline to train on and to drift, such as "bi,s,ga", an ISP file (.toml) of the
+            data's camera, or a black box (libraw:..., command:..., import:...), which is searched
+            without gradients; with task.checkpoint, the ISP that this model was trained on.
         channels: what sharpening and denoising act on: "luma", as the authors' code, or "yuv".
         folds: number of folds of the cross-validation, at least 2, by default 5. Not for data with
             a column split, whose test images are held out instead.
@@ -27,7 +28,8 @@ class Forensics:
         images: largest number of test images of each fold, drawn evenly from all labels; by default
             all.
         space: "default", every step within its documented range; or ranges by parameter: a pair
-            (low, high), or a half-width relative to the value.
+            (low, high), or a half-width relative to the value. Of a black box, by option:
+            {"libraw:bright": [0.7, 1.4], "libraw:demosaic_algorithm": [AHD, VNG, DCB]}.
         sensor: whether exposure, gain, read noise and PSF of the sensor drift too; the camera file
             must give the gain.
         groups: what is searched: "all" parameters together; "each" step alone; or names of steps,
@@ -54,7 +56,7 @@ class Forensics:
     folds: int | None = None
     models: int | None = None
     images: int | None = None
-    space: Literal["default"] | dict[str, float | list[float]] = "default"
+    space: Literal["default"] | dict[str, float | list[float | str]] = "default"
     sensor: bool = False
     groups: list[str] = field(default_factory=lambda: ["all", "each"])
     regularizations: list[float] = field(default_factory=lambda: [0.0, 1.0, 10.0, 100.0])

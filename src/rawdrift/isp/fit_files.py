@@ -1,0 +1,73 @@
+"""Fit an ISP to raw files and their pictures in a folder with pairs.csv."""
+
+import csv
+from pathlib import Path
+
+import torch
+
+from rawdrift.camera.camera import Camera, Trust
+from rawdrift.camera.read import read_raw
+from rawdrift.checks import InputError
+from rawdrift.isp.fit import Fitted, fit
+from rawdrift.isp.match import read_picture
+
+TABLE = "pairs.csv"
+_COLUMNS = ("raw", "picture", "group")
+
+
+def fit_files(root: str | Path, camera: Camera, trust: Trust | None = None) -> Fitted:
+    """Fit an ISP to the pairs of a folder; see `fit`.
+
+    root: with pairs.csv, whose columns are raw and picture (paths relative to it), and optionally
+    group. trust: see `read_raw`.
+
+    Raises InputError for a wrong table, files that can't be read, and files of several sizes.
+    """
+    rows = _rows(Path(root))
+    mosaics, pictures = [], []
+    for row in rows:
+        raw = read_raw(Path(root, row["raw"]), camera, trust)
+        values = read_picture(Path(root, row["picture"])).values
+        picture = torch.from_numpy(values.astype("float64")) / (
+            255 if values.itemsize == 1 else 65535
+        )
+        mosaics.append(raw.mosaic)
+        pictures.append(picture.permute(2, 0, 1))
+        for what, all_of in (("raw", mosaics), ("picture", pictures)):
+            if all_of[-1].shape != all_of[0].shape:
+                raise InputError(
+                    f"{row[what]} has the shape {tuple(all_of[-1].shape)}, but {rows[0][what]} "
+                    f"{tuple(all_of[0].shape)}; give pairs of one size"
+                )
+    groups = [row["group"] for row in rows] if "group" in rows[0] else None
+    try:
+        return fit(torch.stack(mosaics), torch.stack(pictures), camera, groups)
+    except InputError as error:
+        # "picture 3 is ..." of a tensor is a file here.
+        words = str(error).split(" ", 2)
+        if words[0] == "picture" and words[1].isdigit():
+            raise InputError(f"{rows[int(words[1])]['picture']} {words[2]}") from None
+        raise
+
+
+def _rows(root: Path) -> list[dict[str, str]]:
+    path = root / TABLE
+    if not path.is_file():
+        raise InputError(
+            f"{root} has no {TABLE}; expected a table with the columns raw, picture and, "
+            f"optionally, group"
+        )
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        columns = list(reader.fieldnames or ())
+        if not {"raw", "picture"} <= {*columns} <= {*_COLUMNS}:
+            raise InputError(
+                f"{path} has the columns {columns}, expected raw, picture and, optionally, group"
+            )
+        rows = list(reader)
+    if not rows:
+        raise InputError(f"{path} names no pairs")
+    for row in rows:
+        if not all(row.get(column) for column in columns) or None in row:
+            raise InputError(f"{path} has a row with too few or too many cells: {row}")
+    return rows

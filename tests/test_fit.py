@@ -1,0 +1,102 @@
+"""An ISP fitted to pictures of raw mosaics."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import rawdrift as rd
+from rawdrift.camera.write_dng import dng
+from rawdrift.cli import main
+from rawdrift.isp.develop import encode, picture
+
+CAMERA = rd.Camera(
+    "lab-cam",
+    "RGGB",
+    black_level=(0.02,) * 4,
+    white_level=1.0,
+    white_balance=(1.9, 1.0, 1.6),
+    color_matrix=((1.55, -0.4, -0.15), (-0.22, 1.62, -0.4), (-0.02, -0.42, 1.44)),
+    gamma=2.0,
+)
+START = replace(CAMERA, color_matrix=((1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0)), gamma=1.8)
+
+
+def scenes(count: int, size: int, seed: int = 0) -> torch.Tensor:
+    """Mosaics of blobs of many colors with some noise."""
+    rng = np.random.default_rng(seed)
+    coarse = torch.from_numpy(rng.uniform(0.03, 0.45, (count, 3, size // 6, size // 6)))
+    colors = torch.nn.functional.interpolate(coarse, (size, size), mode="bicubic").clamp(0.03, 0.5)
+    mosaics = colors[:, 1].clone()
+    mosaics[:, ::2, ::2], mosaics[:, 1::2, 1::2] = colors[:, 0, ::2, ::2], colors[:, 2, 1::2, 1::2]
+    noise = torch.from_numpy(rng.normal(0, 0.003, mosaics.shape))
+    return (mosaics + noise).clamp(0.021, 1).float()
+
+
+def rounded(views: torch.Tensor) -> torch.Tensor:
+    return (views * 255).round() / 255
+
+
+def test_the_numbers_of_an_isp_are_recovered_from_rounded_pictures():
+    isp, mosaics = rd.isp.static("ma,s,-", CAMERA), scenes(12, 60)
+    found = rd.isp.fit(mosaics, rounded(isp(mosaics)), START, [i // 2 for i in range(12)])
+    assert type(found.isp.steps["demosaic"]) is rd.isp.Malvar2004
+    assert len(found.held_out) == 2
+    assert found.psnr > 58
+    assert found.delta_e < 0.3
+    other = scenes(4, 60, seed=1)
+    error = (found.isp(other) - isp(other))[..., 6:-6, 6:-6]
+    assert float(-10 * torch.log10(error.square().mean())) > 70
+    for step, number in (("color_correction", "matrix"), ("gamma", "gamma")):
+        true = isp.steps[step].tensors()[number]
+        assert torch.allclose(found.isp.steps[step].tensors()[number], true, rtol=0.01, atol=0.01)
+    assert set(found.residual) >= {"all", "edges", "flat"}
+
+
+@pytest.mark.parametrize(
+    ("turn", "told"),
+    [
+        (lambda x: x.flip(-1), "picture 0 is mirrored left to right"),
+        (lambda x: x.rot90(1, (-2, -1)), "picture 0 is turned by"),
+        (lambda x: x.roll(1, 0), "picture 0 does not show the scene"),
+        (lambda x: 0 * x + 0.5, "all of them show one color|do not determine"),
+    ],
+)
+def test_pictures_that_do_not_fit_are_named(turn, told):
+    mosaics = scenes(3, 60)
+    views = rd.isp.static("bi,-,-", CAMERA)(mosaics)
+    with pytest.raises(rd.InputError, match=told):
+        rd.isp.fit(mosaics, turn(views), START)
+
+
+def test_a_crop_is_found(tmp_path, capsys):
+    mosaics = scenes(5, 60)
+    views = rd.isp.static("bi,-,-", CAMERA)(mosaics)[..., 3:-2, 5:-4]
+    rows = []
+    for index, (mosaic, view) in enumerate(zip(mosaics, views, strict=True)):
+        values = (mosaic * 65535).round().numpy().astype(np.uint16)
+        (tmp_path / f"{index}.dng").write_bytes(dng(values, CAMERA))
+        (tmp_path / f"{index}.png").write_bytes(encode(picture(view), bits=8))
+        rows.append((f"{index}.dng", f"{index}.png", f"scene{index}"))
+    with (tmp_path / "pairs.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("raw", "picture", "group"), *rows])
+    START.save(tmp_path / "start.toml")
+    out = tmp_path / "fitted.toml"
+    arguments = ["isp", "fit", str(tmp_path), "--camera", str(tmp_path / "start.toml")]
+    assert main([*arguments, "--out", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert "3, 5" in told
+    view = rd.isp.load(out)(mosaics[0])[..., 3:-2, 5:-4]
+    assert float((view - views[0])[..., 6:-6, 6:-6].abs().max()) < 0.02
+    page = (tmp_path / "fitted.html").read_text()
+    assert "fitted.toml" in page
+    assert "<svg" in page
+    assert main([*arguments, "--out", str(out)]) == 2  # nothing is overwritten
+
+
+def test_pairs_of_a_folder_without_a_table_are_refused(tmp_path, capsys):
+    arguments = ["isp", "fit", str(tmp_path), "--camera", "raw-drone", "--out", "x.toml"]
+    assert main(arguments) == 2
+    assert "has no pairs.csv" in capsys.readouterr().err
