@@ -40,15 +40,15 @@ def rounded(views: torch.Tensor) -> torch.Tensor:
 
 
 def test_the_numbers_of_an_isp_are_recovered_from_rounded_pictures():
-    isp, mosaics = rd.isp.static("ma,s,-", CAMERA), scenes(12, 60)
-    found = rd.isp.fit(mosaics, rounded(isp(mosaics)), START, [i // 2 for i in range(12)])
+    isp, mosaics = rd.isp.static("ma,s,-", CAMERA), scenes(8, 48)
+    found = rd.isp.fit(mosaics, rounded(isp(mosaics)), START, [i // 2 for i in range(8)])
     assert type(found.isp.steps["demosaic"]) is rd.isp.Malvar2004
     assert len(found.held_out) == 2
     assert found.psnr > 58
     assert found.delta_e < 0.3
-    other = scenes(4, 60, seed=1)
+    other = scenes(4, 48, seed=1)
     error = (found.isp(other) - isp(other))[..., 6:-6, 6:-6]
-    assert float(-10 * torch.log10(error.square().mean())) > 70
+    assert float(-10 * torch.log10(error.square().mean())) > 65
     for step, number in (("color_correction", "matrix"), ("gamma", "gamma")):
         true = isp.steps[step].tensors()[number]
         assert torch.allclose(found.isp.steps[step].tensors()[number], true, rtol=0.01, atol=0.01)
@@ -61,7 +61,7 @@ def test_the_numbers_of_an_isp_are_recovered_from_rounded_pictures():
         (lambda x: x.flip(-1), "picture 0 is mirrored left to right"),
         (lambda x: x.rot90(1, (-2, -1)), "picture 0 is turned by"),
         (lambda x: x.roll(1, 0), "picture 0 does not show the scene"),
-        (lambda x: 0 * x + 0.5, "all of them show one color|do not determine"),
+        (lambda x: 0 * x + 0.5, "pictures are flat"),
     ],
 )
 def test_pictures_that_do_not_fit_are_named(turn, told):
@@ -72,7 +72,7 @@ def test_pictures_that_do_not_fit_are_named(turn, told):
 
 
 def test_a_crop_is_found(tmp_path, capsys):
-    mosaics = scenes(5, 60)
+    mosaics = scenes(4, 48)
     views = rd.isp.static("bi,-,-", CAMERA)(mosaics)[..., 3:-2, 5:-4]
     rows = []
     for index, (mosaic, view) in enumerate(zip(mosaics, views, strict=True)):

@@ -63,10 +63,10 @@ def align(mosaics: Tensor, pictures: Tensor, camera: Camera) -> Offset:
             )
         return 0, 0
     offset = votes.most_common(1)[0][0]
-    for index, own in enumerate(found):
-        if own is not None and own != offset:
+    for index, one in enumerate(found):
+        if one is not None and one != offset:
             raise InputError(
-                f"picture {index} begins at row and column {own} of its mosaic, but others at "
+                f"picture {index} begins at row and column {one} of its mosaic, but others at "
                 f"{offset}; expected one crop for all"
             )
     return offset

@@ -42,6 +42,7 @@ _FINALISTS = 4
 _ROUNDING = 2e-3  # root mean square that rounding to 8 bits may leave
 _SCALED = 0.005  # of a picture's gain: more is no rounding
 _TONES = 32
+_FLAT = 0.01  # standard deviation of pictures in which there is nothing to fit
 _COVERED = 0.9  # share of the tones from 0 to 1 below which to warn
 
 
@@ -301,6 +302,11 @@ def _starts(camera: Camera, pairs: _Pairs) -> list[tuple[str, Array]]:
     truth = (
         pairs.pictures[..., BORDER:-BORDER, BORDER:-BORDER].movedim(1, -1).reshape(-1, 3).numpy()
     )
+    if truth.std(axis=0).min() < _FLAT:
+        raise InputError(
+            "the pairs do not determine the ISP: their pictures are flat; give pairs of scenes with "
+            "several colors and tones"
+        )
     grid = np.linspace(0, 1, 4097)
     found = []
     for name in (*map(str, _GAMMAS), "srgb", "rec709"):

@@ -32,11 +32,7 @@ def page(found: Fitted, file: str) -> str:
         title=found.isp.shown_title(),
         steps=steps,
         curve=figure,
-        pictures=[
-            ("as given", _uri(truth)),
-            ("as fitted", _uri(view)),
-            ("difference", _uri(change)),
-        ],
+        pictures=[(words, _uri(one)) for words, one in shown.items()],
         amplified=_AMPLIFIED,
         errors=_errors(found),
     )
