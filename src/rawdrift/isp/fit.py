@@ -304,8 +304,8 @@ def _starts(camera: Camera, pairs: _Pairs) -> list[tuple[str, Array]]:
     )
     if truth.std(axis=0).min() < _FLAT:
         raise InputError(
-            "the pairs do not determine the ISP: their pictures are flat; give pairs of scenes with "
-            "several colors and tones"
+            "the pairs do not determine the ISP: their pictures are flat; give pairs of scenes "
+            "with several colors and tones"
         )
     grid = np.linspace(0, 1, 4097)
     found = []
