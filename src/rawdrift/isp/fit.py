@@ -19,6 +19,7 @@ from torch.func import functional_call
 
 from rawdrift import configurations, progress
 from rawdrift.camera.camera import Camera, check_camera
+from rawdrift.cfa import is_bayer
 from rawdrift.checks import InputError
 from rawdrift.isp.align import Offset, align
 from rawdrift.isp.color_difference import ciede2000, lab
@@ -159,6 +160,8 @@ def fit(
     determine the colors.
     """
     check_camera(camera)
+    if not is_bayer(camera.cfa):
+        raise InputError(f"fit takes Bayer mosaics, but camera {camera.name!r} has {camera.cfa}")
     mosaics, pictures = _checked(mosaics, pictures)
     found = align(mosaics, pictures, camera)
     rng = np.random.default_rng(seed)
