@@ -13,6 +13,7 @@ from rawdrift import files
 from rawdrift.controls.synthesis.spec import Synthesis, SynthesisSpec
 from rawdrift.data.spec import Data
 from rawdrift.models.spec import Task
+from rawdrift.runs import status
 from rawdrift.runs.spec import read_yaml, to_dict, to_yaml
 from rawdrift.runs.store import Environment, Finished, Record, Store
 
@@ -81,6 +82,16 @@ def test_a_spec_is_the_same_after_yaml():
         Data(**tree["data"]), Synthesis(**tree["synthesis"]), Task(**tree["task"]), tree["seed"]
     )
     assert again == SPEC
+
+
+def test_a_pipe_in_a_run_folder_holds_nobody_up(tmp_path):
+    for name in ("summary.json", "spec.yaml", status.FILE):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(rd.InputError, match="not a file with an end"):
+        rd.load_result(tmp_path)
+    with pytest.raises(rd.InputError, match="not a file with an end"):
+        read_yaml(tmp_path / "spec.yaml")
+    assert status.read(tmp_path) is None
 
 
 def test_tuples_in_a_spec_are_the_lists_of_its_file(tmp_path):

@@ -78,6 +78,13 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
     return path.read_text(encoding)
 
 
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file. Raises InputError for a device or pipe, which may never end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path} is not a file with an end; expected a whole file")
+    return path.read_bytes()
+
+
 def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file, as hexadecimal digits.
 

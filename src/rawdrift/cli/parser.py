@@ -219,7 +219,9 @@ def build() -> Parser:
         help="2 frames at each of several exposures",
     )
     fit.add_argument("--camera", help="camera with the other numbers: shipped name or .toml file")
-    fit.add_argument("--cfa", help="color filter array, such as RGGB or MONO, if no camera is given")
+    fit.add_argument(
+        "--cfa", help="color filter array, such as RGGB or MONO, if no camera is given"
+    )
     fit.add_argument("--out", required=True, help="camera file to write (.toml)")
     actions.add_subcommand("fit", fit, help="measure a camera from dark and flat frames")
     parser.commands["fit"] = fit

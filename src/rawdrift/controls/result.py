@@ -265,7 +265,7 @@ def load_result(path: str | Path) -> Result:
     path = Path(path)
     file = path / SUMMARY if path.is_dir() else path
     try:
-        content = file.read_bytes()
+        content = files.read_bytes(file)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"{path} is not a finished run folder: it has no {SUMMARY}; give the folder of a run "

@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 import yaml
 
+from rawdrift import files
 from rawdrift.checks import InputError
 from rawdrift.configurations import CONFIGURATIONS, check_name, is_external, is_file
 
@@ -71,7 +72,7 @@ def check_yaml(path: Path) -> None:
         raise InputError(f"{path} is larger than {_MAX_BYTES} bytes, expected a spec")
     depth = 0
     try:
-        for event in yaml.parse(path.read_bytes(), Loader=_LOADER):
+        for event in yaml.parse(files.read_bytes(path), Loader=_LOADER):
             if isinstance(event, yaml.AliasEvent):
                 raise InputError(f"{path} has the YAML alias *{event.anchor}; write the value out")
             depth += isinstance(event, yaml.CollectionStartEvent)

@@ -10,6 +10,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from rawdrift import files, progress
+from rawdrift.checks import InputError
 from rawdrift.runs import codec
 
 FILE = "progress.json"
@@ -130,6 +131,6 @@ def _unit_file(folder: Path, name: str) -> Path:
 
 def _read(path: Path, kind: type[T]) -> T | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError, RecursionError):
+        return msgspec.json.decode(files.read_bytes(path), type=kind)
+    except (OSError, InputError, msgspec.DecodeError, RecursionError):
         return None

@@ -35,7 +35,7 @@ class Signature:
         """
         try:
             content = json.loads(
-                Path(path).read_text("utf-8"),
+                files.read_text(Path(path)),
                 parse_float=_finite,
                 parse_int=_whole,
                 parse_constant=_no_number,
