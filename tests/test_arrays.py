@@ -8,6 +8,7 @@ from torch import nn
 
 import rawdrift as rd
 from rawdrift.camera.camera import Noise
+from rawdrift.camera.write_dng import dng
 from rawdrift.cfa import PATTERNS, layout, pattern, quad
 from rawdrift.data import tiles
 from rawdrift.data.geometry import crop, flip, rot90, turned
@@ -251,3 +252,18 @@ def _demosaiced(x, kernels):
     step = rd.isp.NormalizedConvolution("XTRANS", nn.Parameter(kernels))
     step._parameters["kernels"] = kernels
     return step(x)
+
+
+@pytest.mark.parametrize("cfa", ["MONO", "XTRANS", QUADS["GRBG"]])
+def test_a_dng_of_any_array_is_read_as_it_was_written(cfa, tmp_path):
+    levels = tuple(0.01 * (1 + site) for site in range(len(layout(cfa).sites)))
+    own = rd.Camera("written", cfa, black_level=levels, white_level=0.9)
+    mosaic = np.random.default_rng(0).integers(0, 60000, (30, 36)).astype(np.uint16)
+    path = tmp_path / "shot.dng"
+    path.write_bytes(dng(mosaic, own))
+    raw = rd.read_raw(path)
+    assert (raw.mosaic.numpy() == (mosaic / np.float32(65535))).all()
+    assert raw.camera.cfa == cfa
+    assert raw.camera.black_level == pytest.approx(levels, abs=1e-5)
+    with pytest.raises(rd.InputError, match="RCCB.*own"):
+        dng(mosaic, rd.Camera("clear", "RCCB"))

@@ -104,6 +104,17 @@ def test_libraw_gives_what_rawpy_gives_of_the_same_dng(tmp_path):
     assert np.array_equal((view * 65535).round().numpy(), expected.transpose(2, 0, 1))
 
 
+def test_libraw_develops_monochrome_mosaics_and_refuses_other_arrays():
+    mosaic = torch.rand(40, 44, generator=torch.manual_seed(0)) * 0.8 + 0.1
+    view = rd.isp.open("libraw:gamma=[1,1]", rd.Camera("gray", "MONO", white_level=1.0))(mosaic)
+    assert view.shape == (3, 40, 44)
+    assert torch.equal(view[0], view[2])
+    assert torch.corrcoef(torch.stack([view[0].flatten(), mosaic.flatten()]))[0, 1] > 0.999
+    for cfa in ("XTRANS", ["RRGG", "RRGG", "GGBB", "GGBB"]):
+        with pytest.raises(rd.InputError, match="develops Bayer and monochrome"):
+            rd.isp.open("libraw", rd.Camera("other", cfa))
+
+
 def test_libraw_scales_all_images_alike():
     camera = rd.Camera("plain", "GRBG", white_balance=(1.5, 1.0, 1.5))
     isp = rd.isp.open("libraw:demosaic=LINEAR,gamma=(1,1)", camera)

@@ -38,7 +38,8 @@ def libraw(options: dict[str, Any]) -> Develop:
 
     def develop(path: str) -> Any:
         with rawpy.imread(path) as raw:
-            return raw.postprocess(**given).transpose(2, 0, 1)
+            view = raw.postprocess(**given).transpose(2, 0, 1)
+            return view if len(view) == 3 else view.repeat(3, axis=0)  # of a monochrome camera
 
     return develop
 
