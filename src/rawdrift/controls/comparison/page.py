@@ -101,6 +101,13 @@ def remedy(result: ComparisonResult) -> Remedy | None:
 def caveats(result: ComparisonResult) -> Iterator[Caveat]:
     """Yield what a reader must know first: a headline and an explanation each."""
     data = result.data
+    if result.not_moved:
+        yield (
+            "The sensors differ, and the raw files are of the old one.",
+            f"The camera of {result.after} states another {' and '.join(result.not_moved)}. Both "
+            f"views were developed from the same raw files, so the decision is about the "
+            f"processing: what the new sensor itself changes is not part of it.",
+        )
     if result.trained_here:
         yield from few_folds(len(data.splits), "ISPs")
         yield (
