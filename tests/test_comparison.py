@@ -1,6 +1,7 @@
 """The decision about a release: two ISPs, the stages between them, and their blame."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from safetensors.torch import save_file
 
 import nets
 import rawdrift as rd
+from rawdrift.camera.camera import Noise
 from rawdrift.cli import main
 from rawdrift.controls.comparison.analysis import _blame, _interactions, _remedies
-from rawdrift.controls.comparison.sides import Between, Side, Stage, side
+from rawdrift.controls.comparison.sides import Between, Side, Stage, not_moved, side
 from rawdrift.statistics import estimate, measures
 from rawdrift.statistics.sequential import blocks
 
@@ -310,3 +312,11 @@ def test_a_black_box_is_one_stage():
     assert [stage.name for stage in two.stages] == ["unexplained"]
     assert [*two.develop(1).isps[0].steps] == ["program"]
     assert "libraw" in two.stages[0].after or "Black" in two.stages[0].after
+
+
+def test_a_sensor_that_the_raw_files_are_not_of_is_named():
+    other = replace(CAMERA, noise=Noise(5.0), black_level=(0.02,) * 4)
+    before, after = (Side([rd.isp.static("bi,s,ga", c)], c) for c in (CAMERA, other))
+    assert not_moved(before, after, [CAMERA]) == ["noise", "black level"]
+    assert not_moved(after, before, [other]) == ["black level"]
+    assert not_moved(before, Side(before.pipelines, None), [CAMERA]) == []

@@ -19,6 +19,7 @@ from pages import no_figures, text_of
 from planted import CAMERA, ISP, planted
 from rawdrift.cli import main
 from rawdrift.controls import CONTROLS
+from rawdrift.controls.comparison.spec import ComparisonSpec
 from rawdrift.controls.forensics import kept
 from rawdrift.controls.forensics.experiment import DriftForensics
 from rawdrift.controls.forensics.records import SensitivityRecord
@@ -517,8 +518,11 @@ def test_the_demo_ends_with_all_reports_and_a_signature(tmp_path, monkeypatch, c
     forensics = ForensicsSpec(Data(root=str(root)), demo, task)
     settings = CONTROLS["optimization"].demo.optimization
     optimization = OptimizationSpec(synthesis.data, settings, synthesis.task)
+    pair = CONTROLS["comparison"].demo.comparison
+    comparison = ComparisonSpec(synthesis.data, pair, synthesis.task)
     for name, spec in (
-        ("synthesis", synthesis), ("forensics", forensics), ("optimization", optimization)
+        ("synthesis", synthesis), ("forensics", forensics), ("optimization", optimization),
+        ("comparison", comparison),
     ):  # fmt: skip
         monkeypatch.setitem(CONTROLS, name, replace(CONTROLS[name], demo=spec))
     out = tmp_path / "demo"
@@ -527,6 +531,7 @@ def test_the_demo_ends_with_all_reports_and_a_signature(tmp_path, monkeypatch, c
     assert f"report: {out / 'report.html'}" in told
     assert f"report: {out / 'forensics/report.html'}" in told
     assert f"report: {out / 'optimization/report.html'}" in told
+    assert f"report: {out / 'comparison/report.html'}" in told
     assert "worst setting found: accuracy falls from" in told
     assert "Too few images to keep some from the search" in told
     assert f"rawdrift check {out / 'forensics/signature.json'}" in told

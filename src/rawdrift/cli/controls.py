@@ -21,11 +21,12 @@ from rawdrift.runs.spec import read_spec, read_yaml, to_dict
 
 def _demo(args: Namespace) -> int:
     out = Path(args.out)
-    codes: list[int] = []
+    results: list[Any] = []
     for control in CONTROLS.values():
         if control.demo is not None:
-            codes.append(_run_spec(control.demo, str(out / control.name if codes else out)))
-    return max(codes)
+            folder = str(out / control.name if results else out)
+            results.append(_run_spec(control.demo, folder))
+    return int(any(result.failed for result in results))
 
 
 def run_control(control: Control, args: Namespace) -> int:
@@ -39,7 +40,8 @@ def run_control(control: Control, args: Namespace) -> int:
 
         print("\n".join(plan(spec, args.out).lines(compute.at_a_time)))
         return 0
-    return _run_spec(spec, args.out, compute, args.tracker, args.json)
+    result = _run_spec(spec, args.out, compute, args.tracker, args.json)
+    return int(result.exit_code)
 
 
 def _spec(control: Control, args: Namespace, source: str) -> Any:
@@ -55,7 +57,8 @@ def _run_spec(
     compute: Compute | None = None,
     tracker: str = "none",
     as_json: bool = False,
-) -> int:
+) -> Any:
+    """Run an experiment, write its page, print what was found, and return it."""
     from rawdrift.controls.result import to_builtins
     from rawdrift.controls.run import lines, run, write_page
 
@@ -72,7 +75,7 @@ def _run_spec(
             f"the report says which, and the same command tries again",
             file=sys.stderr,
         )
-    return result.exit_code
+    return result
 
 
 def _report(args: Namespace) -> int:

@@ -19,11 +19,9 @@ def build() -> Parser:
     parser.add_argument("--version", action="version", version=f"rawdrift {__version__}")
     subcommands = parser.add_subcommands(required=True, dest="command", metavar="COMMAND")
 
-    demo = command("The three controls on synthetic blood smears, each with its report.")
+    demo = command("The four controls on synthetic blood smears, each with its report.")
     demo.add_argument("--out", default="runs/demo", help="run folder")
-    subcommands.add_subcommand(
-        "demo", demo, help="all three controls on synthetic data, in minutes"
-    )
+    subcommands.add_subcommand("demo", demo, help="all four controls on synthetic data, in minutes")
 
     develop = command("Develop raw files into 16-bit pictures.")
     develop.add_argument("raws", nargs="+", metavar="RAW", help="TIFF, PNG, NPY, DNG, ...")

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 from torch import nn
 
 from rawdrift.checks import InputError
@@ -23,7 +24,7 @@ from rawdrift.controls.comparison.analysis import (
 )
 from rawdrift.controls.comparison.pictures import illustrate
 from rawdrift.controls.comparison.result import ComparisonRecord, ComparisonResult, MaskPair
-from rawdrift.controls.comparison.sides import Between, side
+from rawdrift.controls.comparison.sides import Between, not_moved, side
 from rawdrift.controls.comparison.spec import ComparisonSpec
 from rawdrift.controls.experiment import Experiment, Progress
 from rawdrift.controls.gallery import Gallery, most_harmed
@@ -85,6 +86,7 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
             )
         sides = [side(one, data.cameras, comparison.channels) for one in comparison.references]
         self.between = Between(*sides)
+        self.not_moved = not_moved(sides[0], sides[1], data.cameras)
         self.units = [Unit(fold) for fold in range(len(splits))]
         self.inputs = [data.fingerprint(), networks.fingerprint(spec.task, targets, data.size)]
         for reference, one in zip(comparison.references, sides, strict=True):
@@ -237,7 +239,8 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
     def analyze(
         self, units: Iterable[Finished[ComparisonRecord]], failed: Mapping[str, str]
     ) -> ComparisonResult:
-        return analyze(self.spec, self.material, self.between.stages, units, failed)
+        result = analyze(self.spec, self.material, self.between.stages, units, failed)
+        return replace(result, not_moved=self.not_moved)
 
     def illustrate(
         self,

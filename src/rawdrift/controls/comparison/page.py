@@ -74,10 +74,10 @@ def verdict(result: ComparisonResult) -> str:
 def reason(result: ComparisonResult) -> str:
     """The numbers that the decision rests on, and if there is none, what it would take."""
     metric, drop = style.metric(result.metric, inside=True), result.drop
+    p = "" if result.decision == "inferior" else f"; p = {result.p:.2g}, alpha {result.alpha:g}"
     text = (
         f"{metric} is {result.metric_before.value:.3f} before and {result.metric_after.value:.3f} "
-        f"after: a drop of {style.number(drop.value, 3)} ({span(drop.low, drop.high, 3)}; p = "
-        f"{result.p:.2g}, alpha {result.alpha:g})"
+        f"after: a drop of {style.number(drop.value, 3)} ({span(drop.low, drop.high, 3)}{p})"
     )
     if result.why is not None:
         return f"{text}. {result.why}"
@@ -101,6 +101,13 @@ def remedy(result: ComparisonResult) -> Remedy | None:
 def caveats(result: ComparisonResult) -> Iterator[Caveat]:
     """Yield what a reader must know first: a headline and an explanation each."""
     data = result.data
+    if result.not_moved:
+        yield (
+            "The sensors differ, and the raw files are of the old one.",
+            f"The camera of {result.after} states another {' and '.join(result.not_moved)}. Both "
+            f"views were developed from the same raw files, so the decision is about the "
+            f"processing: what the new sensor itself changes is not part of it.",
+        )
     if result.trained_here:
         yield from few_folds(len(data.splits), "ISPs")
         yield (

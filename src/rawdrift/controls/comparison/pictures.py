@@ -32,7 +32,9 @@ def illustrate(
     wholes = Wholes(material, tested.images)
     before, after = (wholes.values(given.measure, features) for features in given.features)
     images = []
-    for number, whole in enumerate(most_harmed(before, after)):
+    lose = before > after
+    chosen = most_harmed(before, after)
+    for number, whole in enumerate([i for i in chosen if lose[i]] or chosen[:1]):
         places = wholes.places(whole)
         indices = tested.images[places].tolist()
         batch = torch.tensor(indices)

@@ -129,6 +129,7 @@ class ComparisonResult(Result, frozen=True, kw_only=True, tag="comparison"):
     to be non-inferior if no answer changed. stopped: if comparison.stop_early is set; then
     everything is of the images that were tested. why: what keeps a test from deciding that could.
     metric_before, metric_after, drop: with 95 % intervals.
+    not_moved: what the camera after states of its sensor, and the raw files of the old one lack.
     blame: of each stage in which the ISPs differ, the largest first. remedies: likewise.
     lost, won: images that are right before and wrong after, and the reverse; None for masks.
     groups: those that lose most. images: those that lose most. amplified: how many times their
@@ -161,6 +162,7 @@ class ComparisonResult(Result, frozen=True, kw_only=True, tag="comparison"):
     groups: list[GroupChange] = []
     images: list[SampleImage] = []
     amplified: int = 1
+    not_moved: list[str] = []
 
     @property
     def exit_code(self) -> int:

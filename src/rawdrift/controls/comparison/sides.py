@@ -48,6 +48,21 @@ def side(reference: str, cameras: Sequence[Camera], channels: Channels) -> Side:
     return Side([static(reference, camera, channels) for camera in cameras], None)
 
 
+def not_moved(before: Side, after: Side, cameras: Sequence[Camera]) -> list[str]:
+    """Return what the camera of `after` states of its sensor that is not so in the raw files, which
+    are of another sensor."""
+    if after.camera is None:
+        return []
+    own = before.camera or cameras[0]
+    words = {"noise": "noise", "optics": "point spread", "black_level": "black level"}
+    return [word for name, word in words.items() if _states_other(own, after.camera, name)]
+
+
+def _states_other(own: Camera, other: Camera, name: str) -> bool:
+    value = getattr(other, name)
+    return value is not None and value != getattr(own, name)
+
+
 class Stage(NamedTuple):
     """What is switched together: the names of steps, or `ORDER`. before, after: in words, "" where
     there is no such step."""

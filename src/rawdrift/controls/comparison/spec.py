@@ -114,3 +114,11 @@ class ComparisonSpec(Spec):
                 "comparison.stop_early saves tests of a trained network; give task.checkpoint, or "
                 "leave it out: with folds, networks are trained before any image can be tested"
             )
+
+
+DEMO = ComparisonSpec(
+    data=Data("synthetic-microscopy", images=240, size=48, balanced=True),
+    comparison=Comparison("bi,s,ga", "ma,u,me", margin=0.1, folds=2),
+    task=Task(epochs=8, lr=1e-3),
+)
+"""Two versions of a firmware of the synthetic microscope."""

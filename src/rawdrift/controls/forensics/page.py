@@ -120,7 +120,8 @@ def _figures(result: ForensicsResult, run: Path) -> Mapping[str, Callable[[], Fi
     }
     if result.pictures:
         shown, before = result.pictures, "With the camera's own setting"
-        drawn["stages"] = partial(figures.leverage, shown.stages)
+        if shown.stages:  # a black box has none
+            drawn["stages"] = partial(figures.leverage, shown.stages)
         drawn["samples"] = partial(
             pictures.compared,
             run,
