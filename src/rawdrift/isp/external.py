@@ -234,7 +234,7 @@ class External(Pipeline):
     def __init__(self, reference: str, camera: Camera):
         if kind_of(reference) == LIBRAW and not (is_bayer(camera.cfa) or camera.cfa == MONO):
             raise InputError(
-                f"{reference} develops Bayer and monochrome mosaics, but camera {camera.name!r} has "
+                f"{reference} develops Bayer and monochrome mosaics, but {camera.name!r} has "
                 f"the color filter array {camera.cfa}; choose bi,s,ga or another of rawdrift's own"
             )
         super().__init__({kind_of(reference): BlackBox(reference, camera)}, camera.bit_depth)
