@@ -211,7 +211,16 @@ def _run(
     store.check_complete(name for name, unit in units.items() if unit.label not in failed)
     store.write_results(units)
     with progress.step("summarizing"):
-        result = _analyzed(experiment, evidence, records, failed)
+        try:
+            result = _analyzed(experiment, evidence, records, failed)
+        except (KeyError, IndexError) as error:
+            if not done:
+                raise
+            raise InputError(
+                f"the records of {store.folder} lack something ({type(error).__name__}: {error}): "
+                f"they were changed, or written by another release; remove its records to compute "
+                f"them again"
+            ) from error
     result = results.without_paths(result, folders)
     with progress.step("drawing pictures"):
         result = experiment.illustrate(result, records, Gallery(store.folder))
