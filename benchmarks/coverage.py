@@ -497,6 +497,7 @@ class WeakChain(Chain):
         self.baseline = self.score(None)
 
     per_step = 3
+    ascends = True
 
     def take(self, images: Array) -> "WeakChain":
         cluster = np.unique(self.clusters[images], return_inverse=True)[1]

@@ -99,7 +99,7 @@ def test_a_run_folder_holds_what_the_contract_says(finished):
     assert spec["synthesis"] == {
         "train": ["bi,s,ga", "ma,u,me"], "folds": 2, "channels": "luma",
         "corruptions": ["contrast"], "severities": [3], "severity_table": "imagenet",
-        "precision": "32",
+        "precision": "32", "test": list(rd.isp.CONFIGURATIONS),
     }  # fmt: skip
 
 

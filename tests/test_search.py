@@ -31,6 +31,7 @@ class Weak:
     distance = "l2"
     metric = "accuracy"
     per_step = 3
+    ascends = True
 
     def __post_init__(self):
         self.space = ParameterSpace(

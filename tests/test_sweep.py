@@ -279,7 +279,7 @@ def test_a_line_names_what_matters_most_where_anything_does(finished):
     experiment = DriftForensics(finished.spec)
     totals = {"gamma.gamma": 0.2, "white_balance.gains[0]": 0.7}
     for share, told in (
-        (1, "white_balance.gains[0] matters most"),
+        (1, "white balance gain R matters most"),
         (0, "the same at every setting"),
     ):
         shares = {name: Interval(share * value, None, None) for name, value in totals.items()}
@@ -579,7 +579,7 @@ def test_the_page_has_all_figures_and_tables_and_is_the_same_every_time(finished
         together = (table[name]["together_low"], table[name]["together_high"])
         assert tuple(map(float, together)) == box
     text = text_of(page)
-    assert f"take macro F1 from {result.baseline.metric.value:.3f} to" in text
+    assert f"take the macro F1 of these models from {result.baseline.metric.value:.3f} to" in text
     assert "rawdrift check signature.json --camera other.toml" in text
     assert result.signature.model_sha256 in text
     assert "--task.checkpoint models/fold0.safetensors" in text

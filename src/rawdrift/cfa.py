@@ -146,7 +146,8 @@ def sampled(mosaic: Any, cfa: Pattern) -> Iterator[tuple[int, Any]]:
 
 def offsets(cfa: Pattern) -> tuple[tuple[int, int], ...]:
     """Return (row, column) in the cell of each of `SITES` of a Bayer pattern."""
-    return tuple((place.row, place.column) for place in layout(cfa).places)
+    row, column = divmod(cfa.index("R"), 2)
+    return (row, column), (row, 1 - column), (1 - row, column), (1 - row, 1 - column)
 
 
 def quad(cfa: Pattern) -> Bayer | None:

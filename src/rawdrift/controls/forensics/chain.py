@@ -18,6 +18,7 @@ from rawdrift.controls.forensics.objectives import MeanLoss, SoftOverlap
 from rawdrift.controls.forensics.samples import Samples, read
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.data.dataset import RawDataset
+from rawdrift.isp.external import External
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.chain import layout
 from rawdrift.models.classification import Classification
@@ -110,6 +111,11 @@ class Chain:
         if of_pixels and loss is None:
             self.loss = SoftOverlap(self.metric, temperature)
         self.baseline = self.score(None)
+
+    @property
+    def ascends(self) -> bool:
+        """Whether the ISP has gradients; a black box has none."""
+        return not isinstance(self.isp, External)
 
     @property
     def per_step(self) -> int:

@@ -14,7 +14,6 @@ import torch
 from rawdrift.controls.forensics.chain import Chain, Score
 from rawdrift.controls.forensics.result import GRADIENT
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
-from rawdrift.isp.external import External
 
 PROBES, ASCENTS, RANDOM, CMA_ES, REFINEMENT = (
     "probes", "ascents", "random", "cma-es", "refinement"
@@ -149,9 +148,7 @@ def gradient(trial: Trial, steps: int) -> None:
     others, ascents = cma_es(trial), 0
     while trial.left > 0:
         before = _rank(trial.best)
-        last = (
-            0 if isinstance(trial.chain.isp, External) else min(steps, (trial.left - 1) // per_step)
-        )
+        last = min(steps, (trial.left - 1) // per_step) if trial.chain.ascends else 0
         if last >= min(2, steps):
             if ascents % 2 == 0 and ascents:
                 length *= 0.5
