@@ -10,6 +10,7 @@ import rawdrift as rd
 from rawdrift.camera.camera import Noise
 from rawdrift.camera.write_dng import dng
 from rawdrift.cfa import PATTERNS, layout, pattern, quad
+from rawdrift.cli import main
 from rawdrift.data import tiles
 from rawdrift.data.geometry import crop, flip, rot90, turned
 from rawdrift.isp.normalized_convolution import demosaicing
@@ -267,3 +268,20 @@ def test_a_dng_of_any_array_is_read_as_it_was_written(cfa, tmp_path):
     assert raw.camera.black_level == pytest.approx(levels, abs=1e-5)
     with pytest.raises(rd.InputError, match="RCCB.*own"):
         dng(mosaic, rd.Camera("clear", "RCCB"))
+
+
+def test_commands_offer_the_pipelines_that_take_an_array(tmp_path, capsys):
+    own = camera("XTRANS")
+    for number, label in enumerate("ab" * 4):
+        path = tmp_path / "data" / label / f"{number}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, (random(24, 24, seed=number).numpy() * 65535).astype(np.uint16))
+    own.save(tmp_path / "data" / "camera.toml")
+    given = ["--camera", str(tmp_path / "data" / "camera.toml"), "--isp", "all"]
+    assert main(["develop", str(path), *given, "--out", str(tmp_path / "views")]) == 0
+    names = {picture.stem.partition("_")[2] for picture in (tmp_path / "views").glob("*bi-*.png")}
+    assert names == {"bi-s-me", "bi-s-ga", "bi-u-me", "bi-u-ga"}
+    assert not [*(tmp_path / "views").glob("*_m*.png")]
+    run = ["--data.name", "folder", "--data.root", str(tmp_path / "data"), "--out"]
+    assert main(["synthesis", *run, str(tmp_path / "run"), "--synthesis.folds", "2"]) == 2
+    assert "in synthesis for both train and test" in capsys.readouterr().err
