@@ -285,3 +285,11 @@ def test_commands_offer_the_pipelines_that_take_an_array(tmp_path, capsys):
     run = ["--data.name", "folder", "--data.root", str(tmp_path / "data"), "--out"]
     assert main(["synthesis", *run, str(tmp_path / "run"), "--synthesis.folds", "2"]) == 2
     assert "in synthesis for both train and test" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("cfa", "names"), [("XTRANS", "RGB"), ("RCCB", ["R", "C in red rows"])])
+def test_axes_are_called_by_the_sites_of_the_array(cfa, names):
+    isp = rd.isp.static("bi,-,-", camera(cfa))
+    wanted = {f"black_level.level[{site}]": (0.01, 0.03) for site in range(len(names))}
+    space = rd.forensics.ParameterSpace.around(isp, wanted)
+    assert [axis.label for axis in space.axes] == [f"black level {name}" for name in names]

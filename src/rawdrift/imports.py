@@ -162,13 +162,10 @@ def checksum(reference: str, what: str) -> str:
             todo += _imported_by(name, path)
         if above and ".".join(above) not in own:
             todo.append(".".join(above))
-    listed = {path.absolute() for path in own.values()}
-    run = {Path(name).absolute() for name in _TRACED[reference]} - listed
-    sources = [
-        *own.items(),
-        *((path.name, path) for path in run if path.is_file() and is_own(path)),
-    ]
-    lines = [f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n" for name, path in sources]
+    run = (Path(name) for name in _TRACED[reference])
+    files = {path.absolute() for path in (*own.values(), *run) if path.is_file() and is_own(path)}
+    # By the name of the file: that of the module is not known of what was run by its path.
+    lines = {f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n" for path in files}
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest() if lines else ""
 
 

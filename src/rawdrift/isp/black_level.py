@@ -69,6 +69,9 @@ class BlackLevel(Step):
             sites[place.row, place.column] = place.site
         self.register_buffer("sites", sites, persistent=False)
 
+    def element(self, number: str, index: tuple[int, ...]) -> str:
+        return layout(self.cfa).sites[index[0]]
+
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
         height, width = x.shape[-2:]

@@ -103,6 +103,10 @@ class Step(nn.Module):
         """Return the color filter array of what the step gives, for one that takes this."""
         return cfa
 
+    def element(self, number: str, index: tuple[int, ...]) -> str:
+        """Return what readers call an element of a number."""
+        return self.numbers[number].element(index, getattr(self, number).shape)
+
     def tensors(self) -> dict[str, Tensor]:
         """The numbers by name, in their order; Parameters or buffers."""
         return {name: getattr(self, name) for name in self.numbers}

@@ -70,7 +70,7 @@ def _elements(step_name: str, step: Step) -> Iterator[Candidate]:
             full = f"{step_name}.{name}{_at(index)}"
             axis, drifts = _axis(full, float(tensor[index]), largest, number, limit)
             label = number.label if isinstance(step, BlackBox) else ""
-            own = _label(step_name, step, name, index, tensor.shape)
+            own = _label(step_name, step, name, step.element(name, index))
             label = f"{step_name} {label}" if label else own
             yield Candidate(
                 replace(axis, label=label),
@@ -100,7 +100,7 @@ def labels(steps: Mapping[str, type[Step]]) -> dict[str, str]:
     for step_name, step in steps.items():
         for name, number in step.numbers.items():
             for index in ((), *np.ndindex(number.named)):
-                label = _label(step_name, step, name, index)
+                label = _label(step_name, step, name, number.element(index) if index else "")
                 names[f"{step_name}.{name}{_at(index)}"] = label
     return names
 
@@ -109,14 +109,13 @@ def _label(
     step_name: str,
     step: type[Step] | Step,
     name: str,
-    index: tuple[int, ...],
-    shape: Sequence[int] | None = None,
+    element: str,
 ) -> str:
     """Return "white balance gain R", or "warm gains R" for a step that is called `warm`."""
     number = step.numbers[name]
     usual = number.label and step_name == step.stage
     whole = number.label if usual else _words(step_name, name)
-    return f"{whole} {number.element(index, shape)}" if index else whole
+    return f"{whole} {element}".rstrip()
 
 
 def _at(index: tuple[int, ...]) -> str:
