@@ -4,7 +4,7 @@ A pattern is a text: four letters for a cell of 2x2 ("RGGB", "RCCB"), "MONO", "X
 of a cell joined by "/" ("RRGG/RRGG/GGBB/GGBB"). Letters: R, G, B, Y yellow, C clear, W white.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -72,20 +72,20 @@ def pattern(value: object, name: str = "cfa pattern") -> Pattern:
         )
     if max(len(rows), len(rows[0])) > _MOST:
         raise InputError(f"{name} must have a cell of at most {_MOST}x{_MOST}, got {value!r}")
-    across = len(rows) == len(rows[0]) == 2 and (
-        rows[0][0] == rows[1][1] or rows[0][1] == rows[1][0]
-    )
-    if (len(rows), len(rows[0])) == (2, 2) and len({*"".join(rows)}) < 4 and not across:
+    colors = {*"".join(rows)}
+    is_square = (len(rows), len(rows[0])) == (2, 2)
+    on_diagonal = rows[0][0] == rows[-1][-1] or rows[0][-1] == rows[-1][0]
+    if is_square and len(colors) < 4 and not on_diagonal:
         raise InputError(
             f"unknown {name} {value!r}: the color that a cell of 2x2 measures twice lies on its "
             f"diagonal, as in {'; '.join(PATTERNS)}"
         )
-    if not _planes({*"".join(rows)}):
+    if not _planes(colors):
         raise InputError(
-            f"{name} {value!r} has the colors {', '.join(sorted({*''.join(rows)}))}; expected "
+            f"{name} {value!r} has the colors {', '.join(sorted(colors))}; expected "
             f"three, or more with R, G and B among them"
         )
-    return "".join(rows) if (len(rows), len(rows[0])) == (2, 2) else "/".join(rows)
+    return "".join(rows) if is_square else "/".join(rows)
 
 
 def is_bayer(cfa: Pattern) -> bool:
@@ -102,38 +102,51 @@ def layout(cfa: Pattern) -> Layout:
     """
     rows = _CELLS.get(cfa) or (tuple(cfa.split("/")) if "/" in cfa else _square(cfa))
     height, width = len(rows), len(rows[0])
-    planes = _planes({*"".join(rows)})
-    block = height // 2, width // 2
-    quarters = [rows[i * block[0]][j * block[1]] for i in (0, 1) for j in (0, 1)]
-    is_blocks = height == width and height % 2 == 0 and quarters.count("R") == 1 and all(
-        rows[i][j] == quarters[i // block[0] * 2 + j // block[1]]
-        for i in range(height)
-        for j in range(width)
-    )  # fmt: skip
-    others = tuple(sorted({*"".join(rows)} - {*planes}))
-    names: tuple[str, ...] = (*planes, *others)
-    if is_blocks:
+    colors = {*"".join(rows)}
+    planes = _planes(colors)
+    quarters = _quarters(rows)
+    if quarters.count("R") == 1:
         red = quarters.index("R")
         order = [red, red ^ 1, red ^ 2, red ^ 3]
-        letters = [quarters[at] for at in order]
-        names = tuple(
-            f"{letter} in {'red' if at < 2 else 'other'} rows"
-            if letters.count(letter) > 1
-            else letter
-            for at, letter in enumerate(letters)
-        )
-        if is_bayer("".join(quarters)):
-            names = SITES
-    places = []
-    for row in range(height):
-        for column in range(width):
-            site = (
-                names.index(rows[row][column])
-                if not is_blocks
-                else order.index(row // block[0] * 2 + column // block[1])
-            )
-            places.append(Place(site, row, column, rows[row][column]))
+        names = _names([quarters[at] for at in order])
+    else:
+        order, names = [], (*planes, *sorted(colors - {*planes}))
+
+    def site(row: int, column: int) -> int:
+        if order:
+            return order.index(2 * row // height * 2 + 2 * column // width)
+        return names.index(rows[row][column])
+
+    places = [
+        Place(site(row, column), row, column, rows[row][column])
+        for row in range(height)
+        for column in range(width)
+    ]
     return Layout(height, width, names, planes, tuple(sorted(places)))
+
+
+def _quarters(rows: Sequence[str]) -> str:
+    """Return the colors of a square cell of four blocks of one color, row by row, or ""."""
+    half, rest = divmod(len(rows), 2)
+    if rest or len(rows[0]) != len(rows):
+        return ""
+    blocks = [
+        {*"".join(row[left : left + half] for row in rows[top : top + half])}
+        for top in (0, half)
+        for left in (0, half)
+    ]
+    return "".join(*zip(*blocks, strict=True)) if all(len(b) == 1 for b in blocks) else ""
+
+
+def _names(letters: Sequence[str]) -> tuple[str, ...]:
+    """Name the sites of a cell of 2x2 from red on."""
+    if [*letters] == ["R", "G", "G", "B"]:
+        return SITES
+    rows = ("red", "red", "other", "other")
+    return tuple(
+        f"{letter} in {row} rows" if letters.count(letter) > 1 else letter
+        for letter, row in zip(letters, rows, strict=True)
+    )
 
 
 def sampled(mosaic: Any, cfa: Pattern) -> Iterator[tuple[int, Any]]:
@@ -142,6 +155,14 @@ def sampled(mosaic: Any, cfa: Pattern) -> Iterator[tuple[int, Any]]:
     height, width, _, _, places = layout(cfa)
     for site, row, column, _ in places:
         yield site, mosaic[..., row::height, column::width]
+
+
+def lowest(levels: Any, cfa: Pattern) -> tuple[float, ...]:
+    """Return the lowest value of each site of an array (..., H, W)."""
+    values: list[list[float]] = [[] for _ in layout(cfa).sites]
+    for site, pixels in sampled(levels, cfa):
+        values[site].append(float(pixels.min()))
+    return tuple(map(min, values))
 
 
 def offsets(cfa: Pattern) -> tuple[tuple[int, int], ...]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rawdrift import cfa as arrays
 from rawdrift.camera import dng, pixels, tiff
 from rawdrift.camera.tiff import Page, Tiff
-from rawdrift.cfa import MONO, Pattern, layout
+from rawdrift.cfa import MONO, Pattern, layout, lowest
 from rawdrift.checks import InputError
 
 MIN_SIZE = 2  # one cell of the color filter array
@@ -176,12 +176,8 @@ def _libraw(path: Path) -> Decoded:
                 pattern = arrays.pattern(["".join(names[color] for color in row) for row in sites])
             except InputError as error:
                 raise InputError(f"{path}: {error}") from None
-            _, _, of, planes, places = layout(pattern)
-            lowest = [np.inf] * len(of)
-            for site, row, column, _ in places:
-                lowest[site] = min(lowest[site], float(levels[sites[row, column]]))
-            black = tuple(lowest)
-            colors = [names.index(color) for color in planes]
+            black = lowest(np.asarray(levels)[sites], pattern)
+            colors = [names.index(color) for color in layout(pattern).planes]
         mosaic = raw.raw_image_visible.copy()
         metadata = _metadata(path, raw, colors, pattern, black, raw.white_level)
         return Decoded(mosaic, 16, pattern, metadata)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rawdrift import cfa as arrays
 from rawdrift.camera.tiff import BITS, CFA, CFA_DIM, ORIENTATION, Page
-from rawdrift.cfa import MONO, Pattern, layout, sampled
+from rawdrift.cfa import MONO, Pattern, lowest, sampled
 from rawdrift.checks import InputError
 
 VERSION = 50706
@@ -154,12 +154,10 @@ def _black(
     level = np.tile(cell.reshape(rows, columns).astype(np.float32), repeats)[:height, :width]
     level += across.astype(np.float32)
     level += down.astype(np.float32)[:, None]
-    lowest = [np.inf] * len(layout(cfa).sites)
+    black = lowest(level, cfa)
     for site, pixels in sampled(level, cfa):
-        lowest[site] = min(lowest[site], float(pixels.min()))
-    for site, pixels in sampled(level, cfa):
-        pixels -= lowest[site]
-    return tuple(lowest), level if level.max() > 0 else None
+        pixels -= black[site]
+    return black, level if level.max() > 0 else None
 
 
 def _opcodes(page: Page) -> list[str]:

@@ -24,6 +24,7 @@ from rawdrift.isp.external import External
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.spec import Task
 from rawdrift.models.targets import Targets, class_order, targets_of
+from rawdrift.statistics.resampling import clusters
 
 _AT_ONCE = 64  # views by a black box that are in memory
 _NAMED = 20  # outputs that are named in a line
@@ -40,6 +41,11 @@ class Material(NamedTuple):
     def tested(self) -> NDArray[np.int64]:
         """The numbers of the images that are in a test, sorted: all of them with folds."""
         return np.sort(np.concatenate([split.test for split in self.splits]))
+
+    def clusters(self, images: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """Number the group of each of these images, or the image itself without groups."""
+        groups = self.data.groups
+        return clusters(len(images), None if groups is None else [groups[int(i)] for i in images])
 
 
 def read(data: Data, task: Task, folds: int | None, seed: int) -> Material:

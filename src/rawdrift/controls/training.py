@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from rawdrift.controls.material import Material
-from rawdrift.models.chain import Front
+from rawdrift.models.chain import BATCH, Front
 from rawdrift.models.spec import Task
 from rawdrift.models.train import train
 
@@ -27,6 +27,12 @@ def label(fold: int, repeat: int, folds: int | None = None) -> str:
     """Name a training for readers: "fold 1" or "fold 1/5", and its repeats "fold 1 repeat 2"."""
     which = f"fold {fold + 1}" + (f"/{folds}" if folds else "")
     return which + (f" repeat {repeat + 1}" if repeat else "")
+
+
+def steps(task: Task, images: int) -> int:
+    """Return how often a unit of one training, or of the test of a checkpoint with so many images,
+    reports progress: after each epoch, or batch."""
+    return task.epochs if task.checkpoint is None else -(-images // BATCH)
 
 
 def seconds_of_training(

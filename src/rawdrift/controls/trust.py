@@ -30,7 +30,6 @@ from rawdrift.report import style
 from rawdrift.statistics import estimate, sanity
 from rawdrift.statistics.basics import Interval
 from rawdrift.statistics.measures import Measure, Outcomes
-from rawdrift.statistics.resampling import clusters
 
 if TYPE_CHECKING:
     from rawdrift.controls.experiment import Experiment
@@ -247,7 +246,7 @@ def _guess(material: Material, one: Matched) -> str | None:
     if constants is None:
         return None
     features = measure.features(np.concatenate([one.outcomes[None], constants]), part.truth)
-    values = estimate(measure, features, _clusters(material, one.images))
+    values = estimate(measure, features, material.clusters(one.images))
     if np.isnan(values.values[1:]).all():
         return None
     best = int(np.nanargmax(values.values[1:])) + 1
@@ -296,7 +295,7 @@ def _expected(
 def _value(material: Material, metric: str, measure: Measure, one: Matched) -> Interval:
     part = material.targets.take(one.images)
     features = measure.features(one.outcomes, part.truth)
-    return estimate(measure, features, _clusters(material, one.images)).interval(EXPECTED)
+    return estimate(measure, features, material.clusters(one.images)).interval(EXPECTED)
 
 
 def _of_expected(metric: str, expected: Expected) -> Finding:
@@ -335,19 +334,14 @@ def _counts(material: Material, one: Matched) -> tuple[NDArray[np.int64], float]
     truth = material.targets.truth[one.images]
     groups = None
     if material.data.groups is not None:
-        groups = _clusters(material, one.images)
+        groups = material.clusters(one.images)
     counts = sanity.confusion(truth, one.outcomes, material.targets.outputs)
     return counts, sanity.independent_share(truth, one.outcomes, groups)
 
 
 def _has_groups(material: Material, one: Matched) -> bool:
     """Whether there are so many groups that they show something; fewer count as images."""
-    return len(np.unique(_clusters(material, one.images))) >= _FEW_GROUPS
-
-
-def _clusters(material: Material, images: NDArray[np.int64]) -> NDArray[np.int64]:
-    groups = material.data.groups
-    return clusters(len(images), None if groups is None else [groups[i] for i in images.tolist()])
+    return len(np.unique(material.clusters(one.images))) >= _FEW_GROUPS
 
 
 def _alike(material: Material) -> Alike | None:

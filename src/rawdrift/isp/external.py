@@ -21,9 +21,8 @@ from torch import Tensor
 
 from rawdrift import files, progress
 from rawdrift.camera.camera import Camera, check_camera
-from rawdrift.cfa import MONO, is_bayer
 from rawdrift.checks import InputError, choose
-from rawdrift.configurations import LIBRAW, kind_of
+from rawdrift.configurations import kind_of
 from rawdrift.isp.number import Number, absolute
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.programs import Program, Session, program
@@ -232,11 +231,6 @@ class External(Pipeline):
     """A black box as a pipeline, of one camera. It has no numbers, and can't be saved."""
 
     def __init__(self, reference: str, camera: Camera):
-        if kind_of(reference) == LIBRAW and not (is_bayer(camera.cfa) or camera.cfa == MONO):
-            raise InputError(
-                f"{reference} develops Bayer and monochrome mosaics, but {camera.name!r} has "
-                f"the color filter array {camera.cfa}; choose bi,s,ga or another of rawdrift's own"
-            )
         super().__init__({kind_of(reference): BlackBox(reference, camera)}, camera.bit_depth)
         self.reference, self.camera = reference, camera
 

@@ -18,19 +18,6 @@ from rawdrift.neighborhood import correlate
 _FEWEST = 2  # samples from which a value is interpolated
 
 
-def interpolate(x: Tensor, cfa: Pattern, kernels: Tensor) -> Tensor:
-    """Return the planes (..., P, H, W) of a mosaic (..., H, W), in the order of the pattern's.
-
-    A sample stays as it was measured. Elsewhere a color is the mean of its samples around, weighted
-    by its kernel: with the mask m of the samples, (k * (m x)) / (k * m).
-    """
-    planes = []
-    for mask, kernel in zip(masks(cfa, x), kernels, strict=True):
-        weights = correlate(mask, kernel)
-        planes.append(torch.where(mask > 0, x, correlate(x * mask, kernel) / weights))
-    return torch.stack(planes, dim=-3)
-
-
 def masks(cfa: Pattern, x: Tensor) -> Tensor:
     """Return where a mosaic (..., H, W) measures each plane of the pattern: (P, H, W), 1 or 0."""
     height, width, _, planes, places = layout(cfa)
@@ -74,16 +61,49 @@ def _narrowed(kernels: Tensor, narrowness: Tensor) -> Tensor:
     return torch.where(positive, kernels.where(positive, 1.0) ** narrowness, kernels)
 
 
-KERNELS = Number(
-    shape=(None, None, None),
-    default=tents,
-    drift=relative(0.05),
-    knobs={"narrowness": Knob(turn=_narrowed, default=1.0, drift=relative(0.2), least=0.0)},
-)
+class Interpolation(Step):
+    """A step on mosaics that interpolates the planes of their color filter array.
+
+    kernels: (P, k, k), one for each plane, by default tents that reach two samples everywhere; at
+    least one sample must have weight at each pixel.
+    """
+
+    takes: ClassVar[Kind] = "mosaic"
+    options = {"cfa": CFA_OPTION}
+    numbers = {
+        "kernels": Number(
+            shape=(None, None, None),
+            default=tents,
+            drift=relative(0.05),
+            knobs={"narrowness": Knob(turn=_narrowed, default=1.0, drift=relative(0.2), least=0.0)},
+        )
+    }
+
+    def setup(self) -> None:
+        planes = layout(self.cfa).planes
+        count, rows, columns = self.kernels.shape
+        if count != len(planes) or rows != columns or rows % 2 == 0:
+            raise InputError(
+                f"{type(self).__name__}.kernels must be {len(planes)} squares of odd size, for "
+                f"{', '.join(planes)}, got {tuple(self.kernels.shape)}"
+            )
+
+    def planes(self, x: Tensor) -> Tensor:
+        """Return the planes (..., P, H, W) of a mosaic (..., H, W), in the order of the pattern's.
+
+        A sample stays as it was measured. Elsewhere a color is the mean of its samples around,
+        weighted by its kernel: with the mask m of the samples, (k * (m x)) / (k * m).
+        """
+        self.check(x)
+        planes = []
+        for mask, kernel in zip(masks(self.cfa, x), self.kernels, strict=True):
+            mean = correlate(x * mask, kernel) / correlate(mask, kernel)
+            planes.append(torch.where(mask > 0, x, mean))
+        return torch.stack(planes, dim=-3)
 
 
 @final
-class NormalizedConvolution(Step):
+class NormalizedConvolution(Interpolation):
     """Demosaicing of any color filter array: each color's samples, spread over the mosaic with
     zeros between, correlated with its kernel and divided by the weight of the samples there.
 
@@ -91,34 +111,13 @@ class NormalizedConvolution(Step):
     those of the pattern: R, G, B, or R, C, B of "RCCB", which the color matrix then turns into R,
     G, B; a monochrome mosaic gives three equal ones. White pixels beside R, G and B are not used.
 
-    kernels: (P, k, k), one for each plane, by default tents that reach two samples everywhere; at
-    least one sample must have weight at each pixel.
-    Mosaic (..., H, W) to view (..., 3, H, W).
+    kernels: see `Interpolation`. Mosaic (..., H, W) to view (..., 3, H, W).
     Source: Knutsson, Westin, "Normalized and differential convolution", CVPR 1993.
     """
 
-    takes: ClassVar[Kind] = "mosaic"
-    options = {"cfa": CFA_OPTION}
-    numbers = {"kernels": KERNELS}
-
-    def setup(self) -> None:
-        check_kernels(self)
-
     def forward(self, x: Tensor) -> Tensor:
-        self.check(x)
-        planes = interpolate(x, self.cfa, self.kernels)
+        planes = self.planes(x)
         return planes.expand(*planes.shape[:-3], 3, *planes.shape[-2:])
-
-
-def check_kernels(step: Step) -> None:
-    """Raise InputError unless the kernels of a step are squares of odd size, one for each plane."""
-    planes = layout(step.cfa).planes
-    count, rows, columns = step.kernels.shape
-    if count != len(planes) or rows != columns or rows % 2 == 0:
-        raise InputError(
-            f"{type(step).__name__}.kernels must be {len(planes)} squares of odd size, for "
-            f"{', '.join(planes)}, got {tuple(step.kernels.shape)}"
-        )
 
 
 def demosaicing(cfa: Pattern) -> Step:

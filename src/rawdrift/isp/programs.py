@@ -30,6 +30,7 @@ from torch import Tensor
 from rawdrift import files, imports
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.write_dng import dng
+from rawdrift.cfa import MONO, is_bayer
 from rawdrift.checks import InputError, choose
 from rawdrift.configurations import COMMAND, LIBRAW
 from rawdrift.imports import PREFIX as IMPORT
@@ -123,8 +124,13 @@ class LibRaw(Program):
     """LibRaw's own processing, by names of rawpy's parameters: libraw:demosaic=AHD,bright=1.2"""
 
     def __init__(self, reference: str, camera: Camera):
-
         super().__init__(camera)
+        if not (is_bayer(camera.cfa) or camera.cfa == MONO):
+            raise InputError(
+                f"{reference} develops Bayer and monochrome mosaics, but camera {camera.name!r} "
+                f"has the color filter array {camera.cfa}; choose bi,s,ga or another of rawdrift's "
+                f"own"
+            )
         self.options = {**LIBRAW_DEFAULTS, **libraw_options(reference)}
         self.settings = {
             name: value if isinstance(value, str) else float(value)

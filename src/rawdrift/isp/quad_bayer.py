@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rawdrift.cfa import PATTERNS, Pattern, layout, pattern, quad
 from rawdrift.checks import InputError
-from rawdrift.isp.normalized_convolution import KERNELS, check_kernels, interpolate
+from rawdrift.isp.normalized_convolution import Interpolation
 from rawdrift.isp.number import Option
 from rawdrift.isp.step import Kind, Step
 
@@ -22,34 +22,29 @@ def _quad(name: str, value: Any) -> Pattern:
     return cfa
 
 
-_OPTION = Option(camera="cfa", check=_quad)
-
-
 class _FromQuad(Step):
+    """A step from a quad-Bayer mosaic to a Bayer one."""
+
     takes: ClassVar[Kind] = "mosaic"
     gives: ClassVar[Kind] = "mosaic"
-    options = {"cfa": _OPTION}
+    options = {"cfa": Option(camera="cfa", check=_quad)}
 
     def cfa_after(self, cfa: Pattern | None) -> Pattern | None:
         return quad(self.cfa)
 
 
 @final
-class Remosaic(_FromQuad):
+class Remosaic(_FromQuad, Interpolation):
     """A quad-Bayer mosaic as the Bayer mosaic of the same size, for demosaicing that takes those.
 
-    Each pixel is the value that `NormalizedConvolution` gives for its color in the Bayer pattern;
-    kernels are those. Mosaic (..., H, W) to mosaic.
+    Each pixel is the value that `NormalizedConvolution` gives for its color in the Bayer pattern.
+    Mosaic (..., H, W) to mosaic.
     """
 
-    numbers = {"kernels": KERNELS}
-
-    def setup(self) -> None:
-        check_kernels(self)
+    numbers = Interpolation.numbers
 
     def forward(self, x: Tensor) -> Tensor:
-        self.check(x)
-        planes = interpolate(x, self.cfa, self.kernels)
+        planes = self.planes(x)
         height, width, _, colors, places = layout(str(quad(self.cfa)))
         bayer = torch.empty_like(x)
         for _, row, column, color in places:

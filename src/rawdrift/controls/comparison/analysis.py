@@ -1,6 +1,6 @@
 """The statistics of a comparison: from the answers to all ISPs between the two to the result."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from math import factorial
 from typing import Any, NamedTuple
@@ -31,7 +31,6 @@ from rawdrift.statistics.acceptance import decide
 from rawdrift.statistics.drops import Answers
 from rawdrift.statistics.estimates import Estimates, estimate
 from rawdrift.statistics.measures import Measure, Outcomes
-from rawdrift.statistics.resampling import clusters
 from rawdrift.statistics.sequential import Blocks, blocks, decide_early
 
 _DECISIONS: dict[str, Decision] = {
@@ -68,14 +67,12 @@ def answers(material: Material, tested: Tested, which: Sequence[int] | None = No
     targets = material.targets.take(tested.images)
     measure = next(iter(targets.measures.values()))
     outcomes = tested.outcomes if which is None else tested.outcomes[list(which)]
-    groups = material.data.groups
-    names = None if groups is None else [groups[i] for i in tested.images.tolist()]
     return Answers(
         measure,
         outcomes,
         targets.truth,
         measure.features(outcomes, targets.truth),
-        clusters(len(tested.images), names),
+        material.clusters(tested.images),
     )
 
 
@@ -162,10 +159,8 @@ def analyze(
 def early_order(material: Material, seed: int) -> Blocks:
     """Return the numbers of the images in the blocks after which an early decision may be taken."""
     images = material.tested
-    groups = material.data.groups
-    names = None if groups is None else [groups[i] for i in images.tolist()]
     labels = material.targets.truth[images]
-    return [images[block] for block in blocks(labels, clusters(len(images), names), seed)]
+    return [images[block] for block in blocks(labels, material.clusters(images), seed)]
 
 
 def undecided(result: ComparisonResult, why: str) -> ComparisonResult:
@@ -177,28 +172,14 @@ def _blame(levels: Estimates, stages: Sequence[Stage], seed: int) -> list[Blame]
     """Return the Shapley values of the drop: what a stage adds to the drop when it is switched
     after some of the others, averaged over all orders of switching."""
     count = len(stages)
-    shares = _stacked(
-        [
-            _added(
-                levels,
-                [i],
-                count,
-                lambda size: factorial(size) * factorial(count - size - 1) / factorial(count),
-            )
-            for i in range(count)
-        ]
-    )
-    low, high = shares.simultaneous(seed=seed)
+
+    def weight(size: int) -> float:
+        return factorial(size) * factorial(count - size - 1) / factorial(count)
+
+    shares = [_added(levels, [i], count, weight) for i in range(count)]
     blame = [
-        Blame(
-            stage=stage.name,
-            value=float(shares.values[i]),
-            low=float(low[i]),
-            high=float(high[i]),
-            before=stage.before,
-            after=stage.after,
-        )
-        for i, stage in enumerate(stages)
+        Blame(stage=stage.name, **interval, before=stage.before, after=stage.after)
+        for stage, interval in zip(stages, _together(shares, seed), strict=True)
     ]
     return sorted(blame, key=lambda one: -one.value)
 
@@ -208,19 +189,16 @@ def _remedies(
 ) -> list[Remedy]:
     """Return how much of the metric comes back if one stage alone is reverted."""
     last = len(levels.values) - 1
-    back = _stacked([levels[last - 2**i] - levels[last] for i in range(len(stages))])
-    low, high = back.simultaneous(seed=seed)
+    back = [levels[last - 2**i] - levels[last] for i in range(len(stages))]
     loss = drop.interval()
     is_clear = loss.low is not None and loss.low > 0
     remedies = [
         Remedy(
             stage=stage.name,
-            value=float(back.values[i]),
-            low=float(low[i]),
-            high=float(high[i]),
-            share=float(back.values[i]) / loss.value if is_clear else None,
+            **interval,
+            share=interval["value"] / loss.value if is_clear else None,
         )
-        for i, stage in enumerate(stages)
+        for stage, interval in zip(stages, _together(back, seed), strict=True)
     ]
     return sorted(remedies, key=lambda one: -one.value)
 
@@ -234,17 +212,10 @@ def _interactions(levels: Estimates, stages: Sequence[Stage], seed: int) -> list
     def weight(size: int) -> float:
         return factorial(size) * factorial(count - size - 2) / factorial(count - 1)
 
-    found = _stacked([_added(levels, pair, count, weight) for pair in pairs])
-    low, high = found.simultaneous(seed=seed)
+    added = [_added(levels, pair, count, weight) for pair in pairs]
     interactions = [
-        Interaction(
-            one=stages[one].name,
-            other=stages[other].name,
-            value=float(found.values[i]),
-            low=float(low[i]),
-            high=float(high[i]),
-        )
-        for i, (one, other) in enumerate(pairs)
+        Interaction(one=stages[one].name, other=stages[other].name, **interval)
+        for (one, other), interval in zip(pairs, _together(added, seed), strict=True)
     ]
     return sorted(interactions, key=lambda one: -abs(one.value))
 
@@ -272,8 +243,12 @@ def _added(levels: Estimates, switched: Sequence[int], count: int, weight: Any) 
     return added.combined(weights)
 
 
-def _stacked(estimates: Sequence[Estimates]) -> Estimates:
-    return estimates[0].stack(*estimates[1:])
+def _together(estimates: Sequence[Estimates], seed: int) -> Iterator[dict[str, float]]:
+    """Yield value, low and high of each estimate; these intervals hold together."""
+    stacked = estimates[0].stack(*estimates[1:])
+    low, high = stacked.simultaneous(seed=seed)
+    for of_one in zip(stacked.values, low, high, strict=True):
+        yield dict(zip(("value", "low", "high"), map(float, of_one), strict=True))
 
 
 def _classes(material: Material, tested: Tested) -> list[ClassChange]:

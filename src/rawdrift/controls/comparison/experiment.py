@@ -42,7 +42,6 @@ from rawdrift.runs.store import Finished
 from rawdrift.statistics.acceptance import test_of
 from rawdrift.statistics.drops import Answers
 from rawdrift.statistics.planning import POWER, Need, needs
-from rawdrift.statistics.resampling import clusters
 from rawdrift.statistics.sequential import decide_early
 
 
@@ -96,9 +95,7 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         self.step = "epoch" if self.trained_here else "batch"
 
     def steps(self, unit: Unit) -> int:
-        if self.trained_here:
-            return self.spec.task.epochs
-        return -(-len(self.material.data) // BATCH)
+        return training.steps(self.spec.task, len(self.material.data))
 
     def compute(
         self, unit: Unit, device: str, checkpoint: Path, progress: Progress
@@ -258,14 +255,12 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         """Tabulate how many images, or groups, the margin takes."""
         comparison, targets = self.spec.comparison, self.material.targets.take(self.material.tested)
         right = targets.right_outcomes()
-        groups = self.material.data.groups
-        names = None if groups is None else [groups[i] for i in self.material.tested.tolist()]
-        of = clusters(len(self.material.tested), names)
+        of = self.material.clusters(self.material.tested)
         measure = next(iter(targets.measures.values()))
         features = measure.features(np.stack([right, right]), targets.truth)
         given = Answers(measure, np.stack([right, right]), targets.truth, features, of)
         least = test_of(given, 0).needed(comparison.margin, comparison.alpha)
-        unit = "images" if groups is None else "groups"
+        unit = "images" if self.material.data.groups is None else "groups"
         table = needs(comparison.margin, comparison.alpha)
         scale = least / (table[0].images or 1)  # of this metric and these groups to single images
         rows = [

@@ -123,7 +123,7 @@ class Pool:
             held.append(first + setup.halves[record.fold].held_out)
             first += len(setup.tests[record.fold])
         self.held = np.concatenate(held)
-        clusters = setup.clusters([i for r in self.folds for i in setup.tests[r.fold]])
+        clusters = setup.material.clusters([i for r in self.folds for i in setup.tests[r.fold]])
         few = len(self.held) < FEWEST_IMAGES
         self.is_held_out = not (few or len(np.unique(clusters[self.held])) < FEWEST_GROUPS)
         if not self.is_held_out:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from rawdrift import configurations
 from rawdrift import isp as isps
@@ -19,7 +18,6 @@ from rawdrift.controls.forensics.spec import ForensicsSpec
 from rawdrift.controls.material import read_isp, read_split
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.external import External
-from rawdrift.statistics.resampling import clusters
 
 ALL, EACH = "all", "each"
 
@@ -74,14 +72,9 @@ class Setup:
             Kept(self.material, fold, isp, spec.task, spec.seed) for fold in range(count)
         ]
         self.halves = [
-            halve(self.clusters(test), targets.values[test], spec.seed, count)
+            halve(self.material.clusters(test), targets.values[test], spec.seed, count)
             for test in self.tests
         ]
-
-    def clusters(self, images: Sequence[int]) -> NDArray[np.int64]:
-        """Number the group of each of these images, or the image itself."""
-        groups = self.material.data.groups
-        return clusters(len(images), None if groups is None else [groups[i] for i in images])
 
     def test_data(self, fold: int) -> RawDataset:
         """The images that a fold's model is attacked with, with what the task learns of them."""

@@ -14,7 +14,6 @@ from rawdrift.controls.optimization.records import OptimizationRecord
 from rawdrift.controls.optimization.result import Moment, Reached, Row
 from rawdrift.statistics.basics import spread
 from rawdrift.statistics.measures import Array
-from rawdrift.statistics.resampling import clusters
 from rawdrift.statistics.trainings import Trainings, repeated
 
 MOST = 0.9  # of the best value, at which a setting has learned most of what it will
@@ -49,13 +48,13 @@ class Curves:
         seed: int,
         repeats: int,
     ):
-        data, targets, splits = material
+        targets, splits = material.targets, material.splits
         self.intensity = intensity
         self.metric, self.measure = next(iter(targets.measures.items()))
         self.images = material.tested
         self.truth = targets.truth[self.images]
         self.seed = seed
-        self.groups = clusters(len(self.images), data.take(self.images).groups)
+        self.groups = material.clusters(self.images)
         self.tests = [np.searchsorted(self.images, split.test) for split in splits]
         self.fold = np.empty(len(self.images), np.int64)
         for number, test in enumerate(self.tests):

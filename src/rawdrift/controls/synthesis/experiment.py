@@ -84,7 +84,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
             configurations.label(path): read_isp(path, data.cameras)[1]
             for path in spec.synthesis.files
         }
-        for camera in data.cameras:
+        for camera in {camera.cfa: camera for camera in data.cameras}.values():
             for name in {*spec.synthesis.train, *spec.synthesis.test} & {*configurations.NAMES}:
                 static(name, camera)  # which says at once what a camera's mosaics can't have
         self.cases = spec.synthesis.cases
@@ -102,9 +102,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
         self.step = "epoch" if self.trained_here else "batch"
 
     def steps(self, unit: Unit) -> int:
-        if self.trained_here:
-            return self.spec.task.epochs
-        return -(-len(self.material.data) // BATCH)
+        return training.steps(self.spec.task, len(self.material.data))
 
     def compute(
         self, unit: Unit, device: str, checkpoint: Path, progress: Progress

@@ -10,7 +10,6 @@ from rawdrift.controls.material import Material
 from rawdrift.controls.synthesis.result import MaskPair, SynthesisRecord
 from rawdrift.models.case import Case, Kind
 from rawdrift.statistics.measures import Array, Measure, Outcomes
-from rawdrift.statistics.resampling import clusters
 from rawdrift.statistics.trainings import Trainings, repeated
 
 
@@ -33,7 +32,7 @@ class Grid:
         seed: int,
         repeats: int = 1,
     ):
-        data, targets, splits = material
+        targets, splits = material.targets, material.splits
         self.cases, self.trained, self.folds = list(cases), list(trained), len(splits)
         self.images = material.tested
         self.measures, self.truth = targets.measures, targets.truth[self.images]
@@ -60,7 +59,7 @@ class Grid:
                     values[row, column] += distance / (self.folds * repeats)
             for key, masks in record.masks.items():  # of several repeats, the first one's
                 self.masks[record.train, key] = masks | self.masks.get((record.train, key), {})
-        self.clusters, self.seed = clusters(len(self.images), data.take(self.images).groups), seed
+        self.clusters, self.seed = material.clusters(self.images), seed
 
     @property
     def metric(self) -> str:
