@@ -64,10 +64,11 @@ def verdict(result: ComparisonResult) -> str:
     """The decision as a sentence."""
     metric, margin = style.metric(result.metric, inside=True), f"{result.margin:g}"
     start = f"{result.decision}: {result.after} in place of {result.before}"
+    confidence = f"with {100 * (1 - result.alpha):g} % confidence"
     if result.decision == "non-inferior":
-        return f"{start} lowers {metric} by less than {margin}"
+        return f"{start} lowers {metric} by less than {margin}, {confidence}"
     if result.decision == "inferior":
-        return f"{start} lowers {metric} by more than {margin}"
+        return f"{start} lowers {metric} by more than {margin}, {confidence}"
     return f"{start} is not shown to lower {metric} by less than {margin}, nor by more"
 
 
