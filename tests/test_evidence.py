@@ -1,6 +1,7 @@
 """Evidence: a run as one file in which every changed byte is noticed."""
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 import rawdrift as rd
 from rawdrift.cli import main
+from rawdrift.controls.evidence import bundle
 from rawdrift.controls.evidence.verify import verify
 
 from conftest import write_folder
@@ -95,6 +97,30 @@ def test_what_is_no_evidence_can_not_be_used(made, tmp_path, capsys):
     assert main(["evidence", str(tmp_path), "--out", str(tmp_path / "x.zip")]) == 2
     assert main(["evidence", str(made / "run"), "--out", str(made / "run.zip")]) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("hostile", ["no fields", "no JSON", "another format", "a bomb", "a pipe"])
+def test_an_archive_of_a_stranger_is_read_within_bounds(
+    hostile, made, tmp_path, monkeypatch, capsys
+):
+    """Its checksum is right, but its content is not what we write."""
+    path = tmp_path / "hostile.zip"
+    if hostile == "a pipe":
+        os.mkfifo(path)
+    else:
+        contents = bundle.read(made / "run.zip").files
+        manifest = json.loads(contents[bundle.MANIFEST])
+        body = {"no fields": {}, "another format": manifest | {"format": "x"}}.get(
+            hostile, manifest
+        )
+        text = "{" if hostile == "no JSON" else json.dumps(body)
+        path.write_bytes(bundle._archive(contents | {bundle.MANIFEST: text.encode()}))
+        if hostile == "a bomb":
+            monkeypatch.setattr(bundle, "_MOST", 1000)
+    assert main(["verify", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("rawdrift: error: ")
+    assert said.count("\n") == 1
 
 
 def test_other_data_and_a_result_that_records_contradict_are_noticed(made, tmp_path, capsys):

@@ -8,14 +8,14 @@ who wrote it: for that, sign it (`keys`).
 
 import hashlib
 import io
-import json
 import platform
 import zipfile
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import msgspec
 import yaml
 
 import rawdrift
@@ -26,25 +26,49 @@ from rawdrift.controls.result import SUMMARY, load_result
 from rawdrift.controls.run import control_of_result, lines
 from rawdrift.runs.spec import read_yaml
 
-FORMAT, VERSION = "rawdrift-evidence", 1
 MANIFEST, SIGNED = "evidence.json", "evidence.sig.json"
 _MARK = b"rawdrift evidence, SHA-256 "
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 _DIGEST = 64  # letters
+_MOST = 1 << 30  # bytes that an archive may unpack to
 _FILES = ("spec.yaml", SUMMARY, "results.csv", "report.html", "signature.json", "run.log")
 _PACKAGES = ("torch", "torchvision", "numpy", "scipy", "numba", "rawpy", "msgspec", "scikit-learn")
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """A sentence of the run, and how it was made."""
+
+    statement: str
+    method: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What `evidence.json` says. inputs: SHA-256 of files that the spec names. code: of rawdrift's
+    own files. files: SHA-256 of every other file in the archive but its signature."""
+
+    format: Literal["rawdrift-evidence"] = "rawdrift-evidence"
+    version: Literal[1] = 1
+    rawdrift: str
+    control: str
+    claims: list[Claim]
+    findings: list[str]
+    data: dict[str, str | None]
+    inputs: dict[str, str]
+    code: str
+    environment: dict[str, str]
+    files: dict[str, str]
+
+
 class Content(NamedTuple):
-    """What an archive holds. changed: whether a byte is not as it was written."""
+    """What an archive holds. changed: whether a byte is not as it was written; then, damage may
+    leave no files."""
 
     files: dict[str, bytes]
     changed: bool
 
     @property
-    def manifest(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.files[MANIFEST])
-        return found
+    def manifest(self) -> Manifest:
+        return msgspec.json.decode(self.files[MANIFEST], type=Manifest)
 
 
 def write(run: Path, out: Path, key: Path | None = None) -> int:
@@ -59,20 +83,18 @@ def write(run: Path, out: Path, key: Path | None = None) -> int:
     result = load_result(run)
     spec = read_yaml(run / "spec.yaml")
     contents = dict(_contents(run, spec))
-    manifest = {
-        "format": FORMAT,
-        "version": VERSION,
-        "rawdrift": rawdrift.__version__,
-        "control": result.kind,
-        "claims": [{"statement": line, "method": method(result)} for line in lines(result, run)],
-        "findings": [finding.headline for finding in result.findings],
-        "data": {"name": result.data.name, "fingerprint": result.data.fingerprint},
-        "inputs": {Path(p).name: files.sha256(p) for p in _named(spec) if Path(p).is_file()},
-        "code": code(),
-        "environment": environment(),
-        "files": {name: hashlib.sha256(body).hexdigest() for name, body in contents.items()},
-    }
-    body = (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode()
+    manifest = Manifest(
+        rawdrift=rawdrift.__version__,
+        control=result.kind,
+        claims=[Claim(line, method(result)) for line in lines(result, run)],
+        findings=[finding.headline for finding in result.findings],
+        data={"name": result.data.name, "fingerprint": result.data.fingerprint},
+        inputs={Path(p).name: files.sha256(p) for p in _named(spec) if Path(p).is_file()},
+        code=code(),
+        environment=environment(),
+        files={name: hashlib.sha256(body).hexdigest() for name, body in contents.items()},
+    )
+    body = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
     whole = {MANIFEST: body, **contents}
     if key is not None:
         whole[SIGNED] = keys.sign(body, key)
@@ -83,7 +105,7 @@ def write(run: Path, out: Path, key: Path | None = None) -> int:
 def read(path: Path) -> Content:
     """Return the content of an archive. Raises InputError for a file that is no evidence."""
     try:
-        content = path.read_bytes()
+        content = files.read_bytes(path)
     except FileNotFoundError:
         raise InputError(f"evidence {path} does not exist") from None
     except IsADirectoryError:
@@ -101,8 +123,10 @@ def read(path: Path) -> Content:
     found = {}
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > _MOST:
+                raise InputError(f"it unpacks to more than {_MOST >> 20} MiB")
             found = {name: archive.read(name) for name in archive.namelist()}
-            json.loads(found[MANIFEST])
+        msgspec.json.decode(found[MANIFEST], type=Manifest)
     except Exception as error:  # whatever damage does to an archive
         if not changed:
             raise InputError(f"{path} can't be read: {error}") from None
@@ -112,7 +136,7 @@ def read(path: Path) -> Content:
 
 def wrong_hashes(content: Content) -> list[str]:
     """Return the files whose hash is not that of the manifest, or that it doesn't know."""
-    stated = content.manifest["files"]
+    stated = content.manifest.files
     there = {n: b for n, b in content.files.items() if n not in (MANIFEST, SIGNED)}
     wrong = [n for n, b in there.items() if stated.get(n) != hashlib.sha256(b).hexdigest()]
     return [*wrong, *(name for name in stated if name not in there)]

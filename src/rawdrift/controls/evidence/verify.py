@@ -61,7 +61,7 @@ def verify(
         yield Check("no byte was changed since the file was written", "yes")
     wrong = bundle.wrong_hashes(content)
     yield Check(
-        f"every file has its hash ({len(content.manifest['files'])} files)",
+        f"every file has its hash ({len(content.manifest.files)} files)",
         "no" if wrong else "yes",
         ", ".join(wrong),
     )
@@ -96,7 +96,7 @@ def _signature(content: Content, key: Path | None) -> Iterator[Check]:
 
 
 def _sentences(content: Content, result: Result, run: Path) -> Iterator[Check]:
-    stated = [claim["statement"] for claim in content.manifest["claims"]]
+    stated = [claim.statement for claim in content.manifest.claims]
     again = [*lines(result, run)]
     what = f"every headline sentence follows from the result ({len(again)} sentences)"
     different = [one for one in again if one not in stated] or [*stated[len(again) :]]
@@ -104,8 +104,8 @@ def _sentences(content: Content, result: Result, run: Path) -> Iterator[Check]:
 
 
 def _code(content: Content) -> Check:
-    same = content.manifest["code"] == bundle.code()
-    why = "" if same else f"it was rawdrift {content.manifest['rawdrift']}, with other files"
+    same = content.manifest.code == bundle.code()
+    why = "" if same else f"it was rawdrift {content.manifest.rawdrift}, with other files"
     return Check("this is the code that computed it", "yes" if same else "not checked", why)
 
 
