@@ -89,6 +89,8 @@ def test_a_checksum_changes_with_the_source(package):
         ("import importlib\nimportlib.import_module('other')", "other.py"),
         ("import importlib\nimportlib.import_module('oth' + 'er')", "other.py"),
         ("import runpy\nrunpy.run_path(__file__[:-13] + 'other.py')", "other.py"),
+        ("import pathlib\nexec(pathlib.Path(__file__[:-13] + 'other.py').read_text())", "other.py"),
+        ("import numpy\nnumpy.fromfile(__file__[:-13] + 'other.py', 'u1')", "other.py"),
         ("from . import near", "mine/near.py"),
         ("from .near import VALUE", "mine/near.py"),
         ("from mine.deep.down import VALUE", "mine/deep/down.py"),
@@ -118,6 +120,28 @@ def test_a_checksum_changes_with_every_module_that_is_imported(statement, change
     finally:
         for name in names:
             sys.modules.pop(name, None)
+
+
+def test_a_checksum_changes_with_what_a_factory_reads_and_not_with_what_it_writes(package):
+    (package / "mine/parts.py").write_text(
+        "def network():\n"
+        "    with open('log', 'a') as file:\n"
+        "        file.write('made')\n"
+        "    with open('code.txt') as file:\n"
+        "        exec(file.read())\n"
+    )
+    (package / "code.txt").write_text("a = 1\n")
+    network = imports.resolve("import:mine.parts.network", "field")
+
+    def checksum():
+        with imports.tracing("import:mine.parts.network"):
+            network()
+        return imports.checksum("import:mine.parts.network", "field")
+
+    before = checksum()
+    assert checksum() == before
+    (package / "code.txt").write_text("a = 2\n")
+    assert checksum() != before
 
 
 @pytest.mark.parametrize("given", [["--allow_import", "mine.double"], ["--allow_import=a b"]])

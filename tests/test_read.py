@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from PIL import Image
 
 import rawdrift as rd
 from rawdrift.cfa import PATTERNS
@@ -232,6 +233,16 @@ def nan(path, pixels):
     np.save(path, unit)
 
 
+def twice_png(path, pixels):
+    write_png(path, pixels)
+    path.write_bytes(path.read_bytes() * 2)
+
+
+def moving_png(path, pixels):
+    frames = [Image.fromarray(pixels.astype(np.uint8) + i) for i in range(2)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+
 # Signature and header of a PNG: 8 x 8, 8 bits, color type 3.
 PALETTE_PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452 00000008 00000008 08 03 000000")
 
@@ -251,6 +262,8 @@ BAD = {
         lambda path, pixels: np.save(path, np.array([{}], dtype=object), allow_pickle=True),
         "can't be decoded",
     ),
+    "twice.png": (twice_png, "expected nothing behind it"),
+    "moving.png": (moving_png, "is an animation"),
     "rgb.png": (lambda path, pixels: write_png(path, np.dstack([pixels] * 3)), "RGB picture"),
     "rgb.tif": (
         lambda path, pixels: tifffile.imwrite(path, np.dstack([pixels] * 3), photometric="rgb"),

@@ -7,6 +7,7 @@ that stands in a file (an ISP file, a spec) must be allowed with `allowing`.
 
 import ast
 import hashlib
+import os
 import re
 import shlex
 import sys
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from rawdrift.checks import InputError
@@ -117,21 +119,51 @@ def resolve(reference: str, what: str) -> Any:
         ) from None
 
 
-_TRACED: dict[str, set[str]] = {}  # files that were run for a reference, by this process
-_tracing: list[set[str]] = []
+_TRACED: dict[str, set[Path]] = {}  # files that were used for a reference, by this process
+_tracing: list[set[Path]] = []
 
 
 def _note(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "exec" and _tracing and arguments[0].co_name == "<module>":
-        for files in _tracing:
-            files.add(arguments[0].co_filename)
+    """Add the file of a module that is run, or that is read, to what is traced."""
+    if not _tracing:
+        return
+    if event == "exec" and arguments[0].co_name == "<module>":
+        name = arguments[0].co_filename
+    elif event == "open" and isinstance(arguments[0], str | bytes) and _reads(*arguments[1:]):
+        name = os.fsdecode(arguments[0])
+        if not _is_read_for_own_code(sys._getframe(1)):
+            return
+    else:
+        return
+    for files in _tracing:
+        files.add(Path(name).absolute())
+
+
+def _reads(mode: str | None, flags: int) -> bool:
+    if mode is None:
+        return not flags & (os.O_WRONLY | os.O_RDWR)
+    return "r" in mode and "+" not in mode
+
+
+def _is_read_for_own_code(frame: FrameType | None) -> bool:
+    """Whether the user's code reads a file, itself or by a function that it calls. Packages that
+    are being imported read files of their own."""
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name.startswith("<frozen importlib") or name == __file__:
+            return False
+        if name[:1] != "<" and is_own(Path(name)):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager
 def tracing(reference: str) -> Iterator[None]:
-    """Note which files are run as modules inside, for the `checksum` of an import.
+    """Note which files are run as modules or read inside, for the `checksum` of an import.
 
-    They may be loaded by names that are computed, which its source does not show.
+    They may be named by what is computed, which its source does not show: code that is read and
+    executed, a configuration, weights.
     """
     if not _TRACED:
         sys.addaudithook(_note)
@@ -146,8 +178,8 @@ def checksum(reference: str, what: str) -> str:
     """Return the SHA-256 of the user's own source files behind an import, or "" if there are none.
 
     These are the file of its module, of every module that it imports, anywhere in its code, and of
-    what was run inside `tracing`, except those of Python, rawdrift and installed packages. Nothing
-    more is imported for it.
+    what was run or read inside `tracing`, except those of Python, rawdrift and installed packages.
+    Nothing more is imported for it.
     """
     resolve(reference, what)
     own: dict[str, Path] = {}
@@ -162,21 +194,32 @@ def checksum(reference: str, what: str) -> str:
             todo += _imported_by(name, path)
         if above and ".".join(above) not in own:
             todo.append(".".join(above))
-    run = (Path(name) for name in _TRACED[reference])
-    files = {path.absolute() for path in (*own.values(), *run) if path.is_file() and is_own(path)}
+    used = {path.absolute() for path in own.values()} | _TRACED[reference]
+    files = {file for path in used if (file := _on_disk(path)) and is_own(file)}
     # By the name of the file: that of the module is not known of what was run by its path.
-    lines = {f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n" for path in files}
+    lines = {f"{path.name} {_sha256(path)}\n" for path in files}
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest() if lines else ""
 
 
+def _on_disk(path: Path) -> Path | None:
+    """Return the file of a path, the archive of what is in one, None if there is none."""
+    return next((part for part in (path, *path.parents) if part.is_file()), None)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 _NOT_OWN = [
+    *map(Path, ("/proc", "/sys", "/dev", "/etc")),
     Path(__file__).parent,
     *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
 ]
 
 
 def is_own(path: Path) -> bool:
-    """Whether a source file is the user's own: not of Python, rawdrift or an installed package."""
+    """Whether a file is the user's own: not of the system, Python, rawdrift or a package."""
     installed = {"site-packages", "dist-packages"} & {*path.parts}
     return not installed and not any(path.is_relative_to(folder) for folder in _NOT_OWN)
 

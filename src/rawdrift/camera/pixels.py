@@ -29,7 +29,6 @@ _SUFFIXES = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
 }
-_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _GRAY, _PALETTE = 0, 3  # color types of PNG
 _CHANNELS = {_GRAY: 1, 2: 3, _PALETTE: 1, 4: 2, 6: 4}
 
@@ -72,8 +71,7 @@ def png(path: Path, indices: bool = False) -> NDArray[Any]:
     small = color == _PALETTE or depth < 8
     if small and not indices:
         raise InputError(f"{path} has a palette or under 8 bits, expected 8 or 16 bits of gray")
-    if not content.endswith(_PNG_END):
-        raise InputError(f"{path} can't be decoded: it does not end as a PNG; get a whole file")
+    _check_chunks(path, content)
     if small:
         from PIL import Image
 
@@ -84,6 +82,25 @@ def png(path: Path, indices: bool = False) -> NDArray[Any]:
 
     decoded: NDArray[Any] = imagecodecs.png_decode(content)
     return decoded
+
+
+def _check_chunks(path: Path, content: bytes) -> None:
+    """Raise InputError unless a PNG is one picture, with which the file ends."""
+    at, kind = 8, b""
+    while kind != b"IEND":
+        if at + 12 > len(content):
+            raise InputError(f"{path} can't be decoded: it does not end as a PNG; get a whole file")
+        length, kind = struct.unpack_from(">I4s", content, at)
+        at += 12 + length
+        if kind == b"acTL":
+            raise InputError(
+                f"{path} is an animation (APNG), expected one image: save that frame alone"
+            )
+    if at != len(content):
+        raise InputError(
+            f"{path} has {len(content)} bytes but its picture ends at byte {at}; expected nothing "
+            f"behind it"
+        )
 
 
 def npy(path: Path) -> NDArray[Any]:

@@ -364,8 +364,8 @@ def _check_inputs(
 ) -> None:
     if environment.inputs != experiment.inputs:
         raise InputError(
-            f"the data, the weights or an ISP file have changed since {folder} was begun; "
-            f"choose a new folder"
+            f"the data, the weights, an ISP file, or code of yours and what it reads have changed "
+            f"since {folder} was begun; choose a new folder"
         )
 
 

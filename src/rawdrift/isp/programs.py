@@ -172,8 +172,16 @@ class Own(Program):
     def __init__(self, reference: str, camera: Camera):
         super().__init__(camera)
         self.reference = reference
-        if not callable(imports.resolve(reference, "ISP")):
+        factory = imports.resolve(reference, "ISP")
+        if not callable(factory):
             raise InputError(f"ISP {reference} is not callable; expected a function of a camera")
+        try:
+            with imports.tracing(reference):  # for the files that it reads: workers make their own
+                factory(camera)
+        except Exception as error:
+            raise InputError(
+                f"ISP {reference} fails for camera {camera.name}: {type(error).__name__}: {error}"
+            ) from error
         self.identity = f"{reference} {imports.checksum(reference, 'ISP')}"
 
     def content(self, mosaic: Tensor) -> bytes:
