@@ -35,8 +35,9 @@ def write(
     """
     make_folder(path.parent)
     handle, temporary = tempfile.mkstemp(prefix=_OURS, suffix=".tmp", dir=path.parent)
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with Path(temporary).open("wb") as file:
             if callable(content):
                 content(file)
             else:

@@ -26,19 +26,19 @@ _LABEL = 52
 _MARGIN = 28
 _TITLE = 44
 _DPI = 100
-_STRIP = 256  # columns that are reduced together, so that large views need little memory
 
 
 def contact_sheet(
-    views: Mapping[str, NDArray[np.floating]] | Iterable[tuple[str, NDArray[np.floating]]],
+    views: Mapping[str, NDArray[Any]] | Iterable[tuple[str, NDArray[Any]]],
     path: Path,
     title: str = "",
 ) -> None:
     """Write labeled views as one PNG, four in a row: Figure 5 of the paper.
 
-    views: (H, W, 3) in [0, 1] by configuration, or pairs of both, of which only what is drawn stays
-    in memory. Other names and fewer views are accepted. Small views are enlarged by a whole factor
-    and large ones reduced by averaging, to about 480 pixels, with their middle at 1:1 beside them.
+    views: (H, W, 3) in [0, 1] or of 8 or 16 bits by configuration, or pairs of both, of which only
+    what is drawn stays in memory. Other names and fewer views are accepted. Small views are
+    enlarged by a whole factor and large ones reduced by averaging, to about 480 pixels, with their
+    middle at 1:1 beside them.
     """
     pairs = views.items() if isinstance(views, Mapping) else views
     fitted = {name: _fitted(_checked(name, view)) for name, view in pairs}
@@ -103,46 +103,48 @@ def pixel_sheet(path: Path, width: int, height: int) -> Iterator[PixelSheet]:
     files.write(Path(path), content.getvalue())
 
 
-def fit(view: NDArray[np.floating], side: int) -> NDArray[np.floating]:
-    """Bring the long side of a view (H, W, 3) to about `side` pixels.
+def fit(view: NDArray[Any], side: int) -> NDArray[np.floating]:
+    """Bring the long side of a view (H, W, 3) to about `side` pixels, in [0, 1].
 
-    Small views are enlarged by a whole factor, so that every pixel stays a square of one color.
-    Large ones are reduced to `side`; each pixel is the average over the area that it covers.
+    view: floats in [0, 1], or integers of 8 or 16 bits. Small views are enlarged by a whole factor,
+    so that every pixel stays a square of one color. Large ones are reduced to `side`; each pixel is
+    the average over the area that it covers.
     """
     height, width = view.shape[:2]
     longest = max(height, width)
     if longest <= side:
         factor = max(1, round(side / longest))
-        return view.repeat(factor, axis=0).repeat(factor, axis=1)
+        return _unit(view.repeat(factor, axis=0).repeat(factor, axis=1), view.dtype)
     rows = _average(view, max(1, round(height * side / longest)))
     reduced = _average(rows.swapaxes(0, 1), max(1, round(width * side / longest))).swapaxes(0, 1)
     # A mean of ones may round to more than one.
-    return reduced.clip(0, 1)
+    return _unit(reduced, view.dtype).clip(0, 1)
 
 
-def _average(samples: NDArray[np.floating], few: int) -> NDArray[np.floating]:
+def _unit(view: NDArray[Any], kind: np.dtype[Any]) -> NDArray[np.floating]:
+    """Values of integers or floats of this kind as floats, the largest integer as 1."""
+    return view / np.float32(np.iinfo(kind).max) if kind.kind == "u" else view
+
+
+def _average(samples: NDArray[Any], few: int) -> NDArray[np.floating]:
     """Average the first axis over `few` stretches of equal length, which may split samples."""
-    strips = np.array_split(samples, -(-samples.shape[1] // _STRIP), axis=1)
-    return np.concatenate([_average_strip(strip, few) for strip in strips], axis=1)
+    edges = np.linspace(0, len(samples), few + 1)
+    averages = np.empty((few, *samples.shape[1:]))
+    for average, start, stop in zip(averages, edges, edges[1:], strict=False):
+        ends = np.arange(int(start), int(np.ceil(stop)) + 1).clip(start, stop)
+        average[...] = np.tensordot(
+            np.diff(ends) / (stop - start), samples[int(start) :][: len(ends) - 1], 1
+        )
+    return averages
 
 
-def _average_strip(samples: NDArray[np.floating], few: int) -> NDArray[np.floating]:
-    many = len(samples)
-    # Differences of running sums; between two samples, a running sum is a straight line.
-    sums = np.concatenate([np.zeros_like(samples[:1]), samples]).cumsum(axis=0, dtype=float)
-    edges = np.linspace(0, many, few + 1)
-    whole = np.minimum(edges.astype(int), many - 1)
-    part = (edges - whole).reshape(-1, *[1] * (samples.ndim - 1))
-    at_edges: NDArray[np.floating] = sums[whole] + part * samples[whole]
-    return np.diff(at_edges, axis=0) * (few / many)
-
-
-def _fitted(view: NDArray[np.floating]) -> tuple[NDArray[np.floating], str]:
+def _fitted(view: NDArray[Any]) -> tuple[NDArray[np.floating], str]:
     """Return a view as it is shown, and its scale in words."""
     shown = fit(view, _SIDE)
     scale = _scale(view, shown)
     if shown.shape[0] < view.shape[0]:
-        shown, scale = beside(shown, middle(view, shown.shape[0], _CROP)), f"{scale} and 1:1"
+        crop = _unit(middle(view, shown.shape[0], _CROP), view.dtype)
+        shown, scale = beside(shown, crop), f"{scale} and 1:1"
     return shown, scale
 
 
@@ -171,15 +173,17 @@ def beside(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
     return sheet
 
 
-def _checked(name: str, view: NDArray[np.floating]) -> NDArray[np.floating]:
+def _checked(name: str, view: NDArray[Any]) -> NDArray[Any]:
     view = np.asarray(view)
     if view.ndim != 3 or view.shape[2] != 3 or 0 in view.shape:
         raise ValueError(f"view {name!r} must have the shape (H, W, 3), got {view.shape}")
+    if view.dtype in (np.uint8, np.uint16):
+        return view
     if not np.isfinite(view).all():
         raise ValueError(f"view {name!r} holds values that are not finite")
     return view.clip(0, 1)
 
 
-def _scale(view: NDArray[np.floating], shown: NDArray[np.floating]) -> str:
+def _scale(view: NDArray[Any], shown: NDArray[np.floating]) -> str:
     factor = shown.shape[0] / view.shape[0]
     return "" if factor == 1 else f"{factor:.2g}×"  # noqa: RUF001

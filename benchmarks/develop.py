@@ -1,0 +1,116 @@
+"""How fast raw files become pictures beside LibRaw, whole commands with reading and writing.
+
+    python -m benchmarks.develop [--files 4] [--megapixels 20]
+
+`rawdrift develop` runs as a user runs it, with the start of the program measured alone; LibRaw's
+AHD with an uncompressed TIFF runs through rawpy and tifffile, with a process for each core. The
+frames are a texture with the noise of a camera. Seconds of the clock say nothing while other
+programs compute; those of the processor, over the cores, are the least that the command can take.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import rawdrift as rd
+from rawdrift.camera.write_dng import dng
+
+CORES = os.cpu_count() or 1
+CAMERA = "raw-drone"
+_PEER = """
+import sys
+from concurrent.futures import ProcessPoolExecutor
+import rawpy, tifffile
+def one(path):
+    with rawpy.imread(path) as raw:
+        pixels = raw.postprocess(demosaic_algorithm=rawpy.DemosaicAlgorithm.AHD, output_bps=16)
+    tifffile.imwrite(path + ".tif", pixels, photometric="rgb")
+with ProcessPoolExecutor(int(sys.argv[1])) as pool:
+    list(pool.map(one, sys.argv[2:]))
+"""
+
+
+class Cost(NamedTuple):
+    """Of a command: seconds of the clock and of the processor, and the most memory in GB."""
+
+    clock: float
+    processor: float
+    memory: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--files", type=int, default=4, help="raw files to develop")
+    parser.add_argument("--megapixels", type=float, default=20, help="of each")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        report(Path(folder), options.files, options.megapixels)
+
+
+def report(folder: Path, files: int, megapixels: float) -> None:
+    frames = [frame(folder / f"{i}.dng", megapixels, i) for i in range(files)]
+    small = frame(folder / "small.dng", 0.4, 0)
+    print(f"{files} frames of {megapixels:g} megapixels on {CORES} cores", end="")
+    print(f", other programs take {os.getloadavg()[0]:.1f} of them\n")
+    print(f"{'':46s}{'clock':>9s}{'processor':>11s}{'memory':>9s}{'megapixels/s':>14s}")
+    developing(folder, [small], "tiff")  # whatever must be compiled is now on disk
+    start = developing(folder, [small], "tiff")
+    row("rawdrift develop small.dng", start)
+    peer = cost([sys.executable, "-c", _PEER, str(CORES), *map(str, frames)])
+    row("LibRaw AHD to TIFF", peer, files * megapixels)
+    for kind in ("tiff", "png"):
+        own = developing(folder, frames, kind)
+        row(f"rawdrift develop --format {kind}", own, files * megapixels)
+        print(
+            f"{'':4s}without the start: {files * megapixels / (own.clock - start.clock):.0f}",
+            end="",
+        )
+        print(f" megapixels/s, LibRaw's time over it: {peer.clock / own.clock:.1f}")
+    row("rawdrift develop --isp all, one frame", developing(folder, frames[:1], "tiff", "all"))
+
+
+def frame(path: Path, megapixels: float, seed: int) -> Path:
+    """A DNG of 4:3 with a smooth texture, photon noise and read noise."""
+    height = 2 * round((megapixels * 1e6 * 3 / 4) ** 0.5 / 2)
+    width = 2 * round(height * 4 / 3 / 2)
+    rng = np.random.default_rng(seed)
+    row, column = np.ogrid[:height, :width]
+    light = 9000 + 6000 * np.sin(row / 37 + seed) * np.cos(column / 23)
+    noisy = 4096 + light + rng.standard_normal((height, width), np.float32) * np.sqrt(light)
+    path.write_bytes(dng(noisy.astype(np.uint16), rd.Camera.load(CAMERA)))
+    return path
+
+
+def developing(folder: Path, frames: list[Path], format: str, isp: str = "bi,s,ga") -> Cost:
+    out = str(folder / f"{format}-{isp}")
+    command = ["develop", *map(str, frames), "--camera", CAMERA, "--isp", isp, "--trust", "camera"]
+    return cost([sys.executable, "-m", "rawdrift", *command, "--format", format, "--out", out])
+
+
+def cost(command: list[str]) -> Cost:
+    """Run a command and return its cost; all that it starts counts."""
+    begun = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{command} ended with {process.returncode}")
+    clock = time.perf_counter() - begun
+    return Cost(clock, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e6)
+
+
+def row(name: str, spent: Cost, megapixels: float | None = None) -> None:
+    rate = "" if megapixels is None else f"{megapixels / spent.clock:.0f}"
+    numbers = f"{spent.clock:7.1f} s{spent.processor:9.1f} s{spent.memory:6.2f} GB{rate:>14s}"
+    print(f"{name:46s}{numbers}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
