@@ -1,8 +1,9 @@
 """The paper's twelve static data models (Table 1), in names and words. Facts alone: no torch.
 
 An ISP reference is one of these names, such a name with "-" in place of a step that is left out
-("bi,-,ga", "bi,-,-"), the path of an ISP file (.toml), or a black box: libraw:OPTION=VALUE,...,
-command:PROGRAM {raw} ... {picture} or import:package.module.factory.
+("bi,-,ga", "bi,-,-") or of the demosaicing "ahd" ("ahd,s,me"), the path of an ISP file (.toml), or
+a black box: libraw:OPTION=VALUE,..., command:PROGRAM {raw} ... {picture} or
+import:package.module.factory.
 """
 
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 from rawdrift.cfa import Pattern, is_bayer, quad
 from rawdrift.checks import InputError, choose
 
-DEMOSAICING = {"bi": "bilinear", "me": "Menon2007", "ma": "Malvar2004"}
+DEMOSAICING = {"bi": "bilinear", "me": "Menon2007", "ma": "Malvar2004", "ahd": "AHD"}
 SHARPENING = {"s": "sharpening filter", "u": "unsharp mask"}
 DENOISING = {"me": "median", "ga": "Gaussian"}
 
@@ -22,17 +23,12 @@ LEFT_OUT = "-"
 LIBRAW, COMMAND, IMPORT = "libraw", "command:", "import:"
 _PLACES = r"\{(raw|picture)\b"  # of the files that a command reads and writes
 
-CONFIGURATIONS = tuple(map(",".join, product(DEMOSAICING, SHARPENING, DENOISING)))
+CONFIGURATIONS = tuple(map(",".join, product(("bi", "me", "ma"), SHARPENING, DENOISING)))
 """In the order of Table 1; the paper's "bi,s,me" is bilinear, sharpening filter, median."""
 
-REDUCED = tuple(
-    name
-    for name in map(",".join, product(DEMOSAICING, (*SHARPENING, LEFT_OUT), (*DENOISING, LEFT_OUT)))
-    if LEFT_OUT in name
-)
-"""Those without sharpening, denoising or both: "bi,s,-", "bi,-,me", "bi,-,-"."""
-
-NAMES = (*CONFIGURATIONS, *REDUCED)
+_ALL = map(",".join, product(DEMOSAICING, (*SHARPENING, LEFT_OUT), (*DENOISING, LEFT_OUT)))
+NAMES = (*CONFIGURATIONS, *(name for name in _ALL if name not in CONFIGURATIONS))
+"""Also those without sharpening, denoising or both ("bi,s,-", "bi,-,-"), and those of AHD."""
 
 
 def steps(name: str) -> tuple[str, str | None, str | None]:
@@ -49,8 +45,8 @@ def steps(name: str) -> tuple[str, str | None, str | None]:
 
 
 def taking(cfa: Pattern, names: Sequence[str] = CONFIGURATIONS) -> tuple[str, ...]:
-    """Return the names whose demosaicing takes a color filter array: Malvar's and Menon's take
-    Bayer's and quad-Bayer's, bilinear all."""
+    """Return the names whose demosaicing takes a color filter array: Malvar's, Menon's and
+    AHD take Bayer's and quad-Bayer's, bilinear all."""
     every = is_bayer(cfa) or quad(cfa) is not None
     return tuple(name for name in names if every or name.startswith("bi,"))
 

@@ -4,6 +4,7 @@ isp = static("ma,s,me", camera); view = isp(mosaic)
 """
 
 from rawdrift.configurations import CONFIGURATIONS
+from rawdrift.isp.ahd import AHD
 from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.black_level import BlackLevel
 from rawdrift.isp.color_correction import ColorCorrection
@@ -39,6 +40,7 @@ from rawdrift.isp.unsharp_mask import UnsharpMask
 from rawdrift.isp.white_balance import WhiteBalance
 
 __all__ = [
+    "AHD",
     "CONFIGURATIONS",
     "JPEG",
     "Bilinear",

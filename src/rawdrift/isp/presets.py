@@ -13,6 +13,7 @@ from rawdrift.camera.camera import Camera, check_camera
 from rawdrift.cfa import PATTERNS, Pattern, is_bayer, quad
 from rawdrift.configurations import CONFIGURATIONS, NAMES
 from rawdrift.isp import fused
+from rawdrift.isp.ahd import AHD
 from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.black_level import BlackLevel
 from rawdrift.isp.color_correction import ColorCorrection
@@ -37,7 +38,12 @@ from rawdrift.isp.unsharp_mask import UnsharpMask
 from rawdrift.isp.white_balance import WhiteBalance
 from rawdrift.isp.yuv import Channels
 
-_DEMOSAICING: dict[str, type[Step]] = {"bi": Bilinear, "me": Menon2007, "ma": Malvar2004}
+_DEMOSAICING: dict[str, type[Step]] = {
+    "bi": Bilinear,
+    "me": Menon2007,
+    "ma": Malvar2004,
+    "ahd": AHD,
+}
 _SHARPENING: dict[str, type[Step]] = {"s": SharpeningFilter, "u": UnsharpMask}
 _DENOISING: dict[str, type[Step]] = {"me": MedianDenoising, "ga": GaussianDenoising}
 
@@ -165,7 +171,7 @@ def kinds(
     """Return the classes of a configuration's steps, by the steps' names.
 
     added: the fields of a camera that need a step more. cfa: of the camera. Bilinear demosaicing of
-    others than Bayer's is normalized convolution; for Malvar's and Menon's, a quad-Bayer mosaic is
+    others than Bayer's is normalized convolution; for the other ones, a quad-Bayer mosaic is
     first made a Bayer one.
     """
     demosaicing, sharpening, denoising = configurations.steps(name)

@@ -1,5 +1,6 @@
 """The table of rawdrift's steps in their usual order, by the names that ISP files give them."""
 
+from rawdrift.isp.ahd import AHD
 from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.black_level import BlackLevel
 from rawdrift.isp.color_correction import ColorCorrection
@@ -40,6 +41,7 @@ STEPS: dict[str, type[Step]] = {
         Bilinear,
         Malvar2004,
         Menon2007,
+        AHD,
         WhiteBalance,
         ShadesOfGray,
         ColorCorrection,
