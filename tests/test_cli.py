@@ -215,7 +215,7 @@ def test_data_that_changed_under_a_run_are_refused(finished, folder, capsys):
     pixels = tifffile.imread(image)
     tifffile.imwrite(image, np.roll(pixels, 1))
     try:
-        assert "the weights or an ISP file have changed" in fails(
+        assert "an ISP file, or code of yours and what it reads have changed" in fails(
             experiment(folder, finished), capsys
         )
     finally:
@@ -468,7 +468,7 @@ def test_weights_that_changed_under_a_run_are_refused(folder, tmp_path, capsys):
     assert main(command) == 0
     torch.save(networks.build("resnet18", 2).state_dict(), weights)
     capsys.readouterr()
-    assert "the weights or an ISP file have changed" in fails(command, capsys)
+    assert "an ISP file, or code of yours and what it reads have changed" in fails(command, capsys)
 
 
 def test_a_damaged_picture_of_a_run_is_named(finished, tmp_path, capsys):

@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 import rawdrift as rd
+from rawdrift import files
 from rawdrift.controls import CONTROLS
 from rawdrift.controls.result import schema, schema_file, without_paths
 from rawdrift.controls.run import write_page
@@ -79,13 +80,37 @@ def test_a_result_does_not_say_where_the_user_keeps_files(finished, tmp_path):
     assert without_paths(result, []) == result
 
 
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("RuntimeError: /srv/lab/net.py:12 can't open '/mnt/My Disk/w.pt'",
+         "RuntimeError: net.py:12 can't open 'w.pt'"),
+        (r"C:\Users\bob\w.pt is missing", "w.pt is missing"),
+        ("command:/opt/rt/cli -o {picture} file:///home/bob/a.tif", "command:cli -o {picture} a.tif"),
+        ("see https://a.org/b/c, ./a/b, 1/2/3 and R/G", "see https://a.org/b/c, ./a/b, 1/2/3 and R/G"),
+    ],
+)  # fmt: skip
+def test_no_other_absolute_path_is_said_either(text, clean):
+    assert files.without_paths([])(text) == clean
+
+
+def test_long_and_controlling_messages_are_cut_and_shown():
+    message = str(rd.InputError(f"label '\x1b[2J\u202e{'x' * 10**6}' is unknown; choose another"))
+    assert len(message) < 3000
+    assert message.startswith("label '\ufffd[2J\ufffdx")
+    assert message.endswith("is unknown; choose another")
+
+
 def test_tables_hold_no_formulas_and_no_control_characters(tmp_path):
     column = Column("label", "Label")
     texts = ["=1+1", "+x", "-x", "@x", "-3.5", "a=b", "\x1b[31mred\r", "plain"]
-    write_table(Table("t", "T", [column], [[text] for text in texts]), tmp_path)
+    wide = ["\uff1d1+1", "\uff0bx", "\uff0dx", "\uff20x", "\ufe62x"]  # = + - @ +
+    write_table(Table("t", "T", [column], [[text] for text in texts + wide]), tmp_path)
     with (tmp_path / "t.csv").open(newline="") as file:
         cells = [row[0] for row in csv.reader(file)][1:]
-    assert cells == ["'=1+1", "'+x", "'-x", "'@x", "-3.5", "a=b", "\ufffd[31mred\ufffd", "plain"]
+    plain = ["'=1+1", "'+x", "'-x", "'@x", "-3.5", "a=b", "\ufffd[31mred\ufffd", "plain"]
+    assert cells == plain + [f"'{text}" for text in wide]
+    assert "\x1b" not in (tmp_path / "t.tex").read_text()
 
 
 def test_a_result_is_told_as_numbers_rows_figure_lines_and_page(finished):

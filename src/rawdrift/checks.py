@@ -11,17 +11,23 @@ _CAUSES = 5  # that are shown, the most frequent first
 _EXAMPLES = 3  # of each
 _LONG = 400  # characters of a reason
 _MOST = 2000  # characters of a message
+_COMMANDS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _NAMES_AND_NUMBERS = re.compile(r"\S*[/\\]\S*|'[^']*'|(?<![A-Za-z])\d+")
+
+
+def visible(text: str) -> str:
+    """Return a text whose control characters, and those that turn its direction, are replaced."""
+    return _COMMANDS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class InputError(ValueError):
     """The user's input is wrong. The message says what is wrong, what was expected, what to do.
 
-    The middle of a long one is left out: it may quote a file.
+    The middle of a long one is left out, and control characters are replaced: it may quote a file.
     """
 
     def __str__(self) -> str:
-        text = super().__str__()
+        text = visible(super().__str__())
         return text if len(text) <= _MOST else f"{text[: _MOST // 2]} ... {text[-_MOST // 2 :]}"
 
 

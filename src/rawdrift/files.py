@@ -176,11 +176,19 @@ def new_folder(path: Path) -> Iterator[Path]:
         held.release()
 
 
-def without_paths(folders: Iterable[Path]) -> Callable[[str], str]:
+_QUOTED_PATH = re.compile(r"(?<=')(?:file://)?(?:/|[A-Za-z]:[\\/])[^'\n]*[\\/][^'\n]*(?=')")
+_PATH = re.compile(
+    r"(?<![\w.~/\\<])(?:file://)?(?:/(?!/)|[A-Za-z]:[\\/])[^\s'\"<>|&,;:()\[\]{}]*"
+    r"[\\/][^\s'\"<>|&,;:()\[\]{}]*"
+)
+
+
+def without_paths(folders: Iterable[Path], others: bool = True) -> Callable[[str], str]:
     """Return a function of a text that names files without saying where this user keeps them.
 
     What lies in one of these folders, in the working folder or in Python's is named relative to it,
-    and what lies in the user's home begins with "~".
+    and what lies in the user's home begins with "~". others: whether the last part stands for any
+    other absolute path; a name of the user's may look like one.
     """
     places = {folder: folder.name for folder in folders}
     places |= {Path.cwd(): "", Path(sys.prefix): "", Path.home(): "~"}
@@ -193,6 +201,8 @@ def without_paths(folders: Iterable[Path]) -> Callable[[str], str]:
     def clean(text: str) -> str:
         for pattern, name in patterns:
             text = pattern.sub(name, text)
+        for pattern in (_QUOTED_PATH, _PATH) if others else ():
+            text = pattern.sub(lambda found: re.split(r"[\\/]", found[0].rstrip("\\/"))[-1], text)
         return text
 
     return clean

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from rawdrift.checks import visible
+
 Item = TypeVar("Item")
 
 EVERY = 20.0
@@ -148,6 +150,7 @@ def say(line: str, file: IO[str] | None = None) -> None:
     """Print a line, by default on the standard output, and add it to the log."""
     from tqdm import tqdm
 
+    line = visible(line)
     with _PROCESS.lock:
         _PROCESS.said = time.monotonic()
         if not _PROCESS.is_quiet:

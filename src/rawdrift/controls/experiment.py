@@ -25,7 +25,7 @@ from rawdrift.models.chain import Develop
 from rawdrift.runs import status
 from rawdrift.runs.compute import Compute
 from rawdrift.runs.executor import Failed
-from rawdrift.runs.spec import texts, to_dict, to_yaml
+from rawdrift.runs.spec import places, to_dict, to_yaml
 from rawdrift.runs.store import Environment, Finished, Record, Store
 from rawdrift.runs.tracker import tracker
 
@@ -158,8 +158,7 @@ def run(
     kind = control.load_experiment()
     store = kind.store(spec, out)
     files.check_writable(store.folder)
-    named = [Path(text) for text in texts(to_dict(spec)) if Path(text).is_absolute()]
-    folders = [*named, store.folder.resolve()]
+    folders = [*places(to_dict(spec)), store.folder.resolve()]
     live = Live(control.name, spec, store.folder, files.without_paths(folders))
     with store, _threads(compute.unit_threads):
         try:
@@ -260,15 +259,15 @@ def _compute(
     tracked: Any,
     live: Live,
 ) -> dict[str, str]:
-    """Compute the missing units. Returns the reasons of those that failed, by label."""
+    """Compute the missing units. Returns the reasons of those that failed, by label, in which no
+    file is named by where this user keeps it."""
     failed: dict[str, str] = {}
     quiet = compute.kind != "inline"
     work = partial(_work, kind, spec, store.folder, compute.unit_threads, imports.allowed(), quiet)
     outcomes = executor.map(work, list(todo.values()))
     for count, (unit, outcome) in enumerate(outcomes, start=1):
         if isinstance(outcome, Failed):
-            failed[unit.label] = outcome.reason
-            live.failed(unit.name, outcome.reason)
+            failed[unit.label] = live.failed(unit.name, outcome.reason)
             progress.say(f"{unit.label} failed: {outcome.reason}")
             continue
         finished: Finished[C] = outcome.result

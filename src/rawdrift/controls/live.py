@@ -98,11 +98,12 @@ class Live:
         self._done[name] = Line(self._labels[name], self._clean(line), seconds)
         self._follow()
 
-    def failed(self, name: str, reason: str) -> None:
-        """Say why a unit failed."""
+    def failed(self, name: str, reason: str) -> str:
+        """Say why a unit failed. Returns the reason as it is said: without absolute paths."""
         self._cost_done += self._costs[name]
         self._failed[name] = self._clean(reason)
         self._follow()
+        return self._failed[name]
 
     @property
     def is_planned(self) -> bool:

@@ -297,7 +297,7 @@ def _unreadable(error: InputError, file: str, version: object) -> str:
 
 def without_paths(result: R, folders: Iterable[Path]) -> R:
     """Return a result to be shared, whose texts went through `files.without_paths`."""
-    clean = files.without_paths(folders)
+    clean = files.without_paths(folders, others=False)
 
     def cleaned(value: Any) -> Any:
         if isinstance(value, Mapping):

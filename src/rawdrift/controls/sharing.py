@@ -8,6 +8,7 @@ from typing import IO
 from rawdrift import files
 from rawdrift.checks import InputError
 from rawdrift.controls.result import SUMMARY
+from rawdrift.runs.spec import places, read_yaml
 
 MARK = "a run of rawdrift"
 """The comment of our archives, by which they are known."""
@@ -39,7 +40,8 @@ def pack(run: Path, out: Path | None = None) -> tuple[Path, int]:
             f"{out} exists already and is no archive of a run; rename it, or remove it first"
         )
     shown = [*parts(run)]
-    clean = files.without_paths([run, *_named(run / "spec.yaml")])
+    named = places(read_yaml(run / "spec.yaml")) if (run / "spec.yaml").is_file() else []
+    clean = files.without_paths([run, *named])
 
     def write(file: IO[bytes]) -> None:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
@@ -56,15 +58,6 @@ def pack(run: Path, out: Path | None = None) -> tuple[Path, int]:
 
     files.write(out, write)
     return out, len(shown)
-
-
-def _named(spec: Path) -> Iterator[Path]:
-    """Yield the places that a run's settings name."""
-    from rawdrift.runs.spec import read_yaml, texts
-
-    for text in texts(read_yaml(spec)) if spec.is_file() else ():
-        if Path(text).is_absolute():
-            yield Path(text)
 
 
 def _is_ours(path: Path) -> bool:

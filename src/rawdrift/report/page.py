@@ -13,6 +13,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from rawdrift import progress
+from rawdrift.checks import visible
 from rawdrift.configurations import DEMOSAICING, DENOISING, SHARPENING
 from rawdrift.report import confusion, pictures, style, tables, whole
 from rawdrift.report.tables import Table, span
@@ -99,7 +100,7 @@ def render(template: Path, run: Path | None = None, /, **values: Any) -> str:
     )
     environment.globals["outlines"] = {"truth": style.TRUTH, "answer": style.ANSWER}
     environment.globals["file"] = partial(whole.link, run)
-    return whole.complete(environment.get_template(template.name).render(**values))
+    return whole.complete(visible(environment.get_template(template.name).render(**values)))
 
 
 def draw(figures: Mapping[str, Callable[[], Figure]], folder: Path) -> dict[str, Markup]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rawdrift import files
+from rawdrift.checks import visible
 from rawdrift.report import style
 from rawdrift.statistics import Interval
 
@@ -108,7 +109,7 @@ def to_csv(table: Table) -> str:
     names: list[str] = []
     for column, span in zip(table.columns, spans, strict=True):
         names += [f"{column.name}_low", f"{column.name}_high"] if span else [column.name]
-    writer.writerow(names)
+    writer.writerow(map(files.plain_cell, names))
     for row in table.rows:
         values: list[Any] = []
         for value, span in zip(row, spans, strict=True):
@@ -161,4 +162,4 @@ _SPECIAL = str.maketrans(
 
 
 def _escape(text: str) -> str:
-    return " ".join(text.split()).translate(_SPECIAL)
+    return " ".join(visible(text).split()).translate(_SPECIAL)

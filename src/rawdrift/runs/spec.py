@@ -10,6 +10,7 @@ import yaml
 from rawdrift import files
 from rawdrift.checks import InputError
 from rawdrift.configurations import CONFIGURATIONS, check_name, is_external, is_file
+from rawdrift.imports import COMMAND
 
 _MAX_BYTES, _MAX_DEPTH = 1 << 18, 40
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # built with libyaml: ten times as fast
@@ -104,6 +105,16 @@ def texts(value: Any) -> list[str]:
     if isinstance(value, list | tuple):
         return [text for part in value for text in texts(part)]
     return [value] if isinstance(value, str) else []
+
+
+def places(value: Any) -> list[Path]:
+    """Return the absolute paths among these texts, and among the words of commands."""
+    words = (
+        word
+        for text in texts(value)
+        for word in (text.removeprefix(COMMAND).split() if text.startswith(COMMAND) else [text])
+    )
+    return [Path(word) for word in words if Path(word).is_absolute()]
 
 
 def isp_reference(name: str, value: str, others: Iterable[str] = ()) -> str:

@@ -24,7 +24,7 @@ from rawdrift.checks import InputError
 from rawdrift.controls.evidence import keys
 from rawdrift.controls.result import SUMMARY, load_result
 from rawdrift.controls.run import control_of_result, lines
-from rawdrift.runs.spec import read_yaml
+from rawdrift.runs.spec import places, read_yaml
 
 MANIFEST, SIGNED = "evidence.json", "evidence.sig.json"
 _MARK = b"rawdrift evidence, SHA-256 "
@@ -89,7 +89,7 @@ def write(run: Path, out: Path, key: Path | None = None) -> int:
         claims=[Claim(line, method(result)) for line in lines(result, run)],
         findings=[finding.headline for finding in result.findings],
         data={"name": result.data.name, "fingerprint": result.data.fingerprint},
-        inputs={Path(p).name: files.sha256(p) for p in _named(spec) if Path(p).is_file()},
+        inputs={p.name: files.sha256(p) for p in places(spec) if p.is_file()},
         code=code(),
         environment=environment(),
         files={name: hashlib.sha256(body).hexdigest() for name, body in contents.items()},
@@ -170,14 +170,17 @@ def environment() -> dict[str, str]:
 
 def _contents(run: Path, spec: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     """Yield the files of a run by their names in the archive, without the user's folders."""
-    named = [Path(text) for text in _named(spec)]
-    clean = files.without_paths([run.resolve(), *named])
+    named = places(spec)
+    folders = [run.resolve(), *named]
+    clean = files.without_paths(folders)
+    clean_spec = files.without_paths(folders, others=False)
     isps = {str(path): f"inputs/{path.name}" for path in named if path.suffix == ".toml"}
     for name in _FILES:
         path = run / name
         if name == "spec.yaml":
             tree = _replaced(spec, isps)
-            yield name, clean(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)).encode()
+            text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+            yield name, clean_spec(text).encode()
         elif path.is_file():
             body = path.read_bytes()
             yield name, clean(body.decode(errors="replace")).encode() if name == "run.log" else body
@@ -185,12 +188,6 @@ def _contents(run: Path, spec: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]
         yield path.relative_to(run).as_posix(), path.read_bytes()
     for text, name in sorted(isps.items()):
         yield name, Path(text).read_bytes()
-
-
-def _named(spec: Mapping[str, Any]) -> list[str]:
-    from rawdrift.runs.spec import texts
-
-    return [text for text in texts(spec) if Path(text).is_absolute()]
 
 
 def _replaced(value: Any, names: Mapping[str, str]) -> Any:
