@@ -5,9 +5,10 @@ import threading
 import imagecodecs
 import numpy as np
 import pytest
-import rawdrift as rd
 import tifffile
 import torch
+
+import rawdrift as rd
 from rawdrift.checks import Failures
 from rawdrift.isp import fused
 from rawdrift.isp.develop import _ordered, develop, developed, quantized

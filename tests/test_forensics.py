@@ -22,7 +22,7 @@ from planted import CAMERA, ISP, RANGES, Threshold, brightness, planted
 from rawdrift.controls.forensics import gradient_search, joint, methods, tolerance
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.data.dataset import RawDataset
-from rawdrift.statistics import Interval
+from rawdrift.statistics import Interval, estimate, measures
 from rawdrift.statistics.guarantees import lost_and_won
 
 from conftest import random_camera, random_mosaic
@@ -490,6 +490,27 @@ def test_segmentation(bright):
     assert alone.low < 2.2 < alone.high
     assert (alone.by_low, alone.by_high) == ("drop", "drop")
     assert safe.validation.worst_drop <= 0.15
+
+
+def test_an_interval_of_iou_is_the_same_on_page_and_signature_and_around_its_value():
+    class Pixels(nn.Module):
+        def forward(self, view):
+            return 20 * (view.mean(1, keepdim=True) - 0.72)
+
+    mosaics = torch.from_numpy(np.stack([random_mosaic(i, 16, 16) for i in range(40)])).float()
+    masks = (Pixels()(ISP(mosaics + 0.02)).squeeze(1) > 0).to(torch.uint8)
+    data = list(zip(mosaics, masks, strict=True))
+    signed = rd.forensics.envelope(Pixels(), ISP, data, SPACE.only(["gamma"]), cameras=5).baseline
+    answers = (Pixels()(ISP(mosaics)).squeeze(1) > 0).numpy()
+    hit, either = (
+        f(answers, masks.numpy() > 0).sum((1, 2)) for f in (np.logical_and, np.logical_or)
+    )
+    assert signed.value == pytest.approx(hit.sum() / either.sum())
+    assert signed.low < signed.value < signed.high
+    iou = measures.segmentation(256)["iou"]
+    outcomes = np.stack([hit, answers.sum((1, 2)), masks.numpy().sum((1, 2))], -1)[:, None]
+    shown = estimate(iou, iou.features(outcomes, np.zeros(40)), np.arange(40)).interval()
+    assert signed == shown
 
 
 # Parameter spaces

@@ -234,7 +234,7 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         if safe.is_empty:
             return f"{fold}, envelope: {safe.warnings[0]}"
         return (
-            f"{fold}, envelope: {len(safe.box)} axes; all together may go at least "
+            f"{fold}, envelope: {len(safe.box)} axes; the box of all together reaches at least "
             f"{safe.scale:.2f} times as far as each alone"
         )
 

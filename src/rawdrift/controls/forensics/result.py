@@ -234,8 +234,8 @@ class Envelope(msgspec.Struct, Shown, frozen=True, kw_only=True):
         confidence, checked = f"{100 * self.confidence:g} % confidence", self.validation
         metric, drop = self.metric.replace("_", " "), f"{self.max_drop:g}"
         alone = (
-            f"if one parameter differs and stays within its tolerance, {metric} drops by at most "
-            f"{drop} at both ends of the tolerance, with {confidence} for all ends together"
+            f"with one parameter at an end of its tolerance and all others at the camera's own "
+            f"value, {metric} drops by at most {drop}, with {confidence} for all ends together"
         )
         if not checked.cameras:
             return [alone, "nothing is stated for cameras that differ in several parameters"]
