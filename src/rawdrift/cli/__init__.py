@@ -23,7 +23,7 @@ from jsonargparse import Namespace
 
 from rawdrift import imports
 from rawdrift.checks import InputError, choose
-from rawdrift.cli import cameras, controls, data, isp, parser
+from rawdrift.cli import cameras, controls, data, isp, parser, web
 from rawdrift.controls import CONTROLS, commands, presets
 from rawdrift.controls.control import Control
 from rawdrift.runs.spec import read_spec, spec_parts
@@ -41,6 +41,7 @@ _COMMANDS = {
     **cameras.COMMANDS,
     **data.COMMANDS,
     **isp.COMMANDS,
+    **web.COMMANDS,
     "completion": _completion,
 }
 

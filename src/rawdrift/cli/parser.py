@@ -5,6 +5,7 @@ from rawdrift.cli.arguments import Parser, command
 from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.controls import commands, presets
 from rawdrift.data.spec import PUBLISHED, Data
+from rawdrift.models.spec import Task
 from rawdrift.runs.compute import KINDS
 
 SHELLS = ("bash", "zsh", "tcsh")
@@ -72,6 +73,20 @@ def build() -> Parser:
     listed.add_argument("folder", nargs="?", default="runs", metavar="DIR", help="by default runs")
     listed.add_argument("--json", action="store_true", help="print JSON instead of text")
     subcommands.add_subcommand("runs", listed, help="list runs with state, progress and headline")
+
+    web = command("Serve a page to explore raw files with, and to follow runs, to this machine.")
+    web.add_argument("folder", nargs="?", default=".", metavar="DIR", help="by default this folder")
+    web.add_argument("--host", default="127.0.0.1", help="address to serve to; 0.0.0.0 is everyone")
+    web.add_argument("--port", type=int, default=8765, help="0 takes one that is free")
+    web.add_argument("--run", help="folder of a run with optimization.save_networks: its network")
+    web.add_argument("--training", help="such as learned-0.05-fold1, if --run has several")
+    web.add_argument(
+        "--tile", type=int, default=256, help="side of the part of a large frame that is answered"
+    )
+    web.add_class_arguments(Task, "task")
+    _add_imports(web)
+    subcommands.add_subcommand("web", web, help="explore raw files and follow runs in a browser")
+    parser.commands["web"] = web
 
     export = command("Write a learned ISP with its network as one file that takes raw mosaics.")
     export.add_argument(

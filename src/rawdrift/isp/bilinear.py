@@ -26,6 +26,7 @@ class Bilinear(Step):
     Mosaic (..., H, W) to view (..., 3, H, W).
     """
 
+    reach = 1
     takes: ClassVar[Kind] = "mosaic"
     stage = "demosaic"
     options = {"cfa": BAYER_OPTION}

@@ -33,6 +33,7 @@ class BlackLevel(Step):
     Mosaic (..., H, W) to mosaic. Nothing is clipped.
     """
 
+    reach = 0
     takes: ClassVar[Kind] = "mosaic"
     gives: ClassVar[Kind] = "mosaic"
     stage = "black_level"

@@ -59,6 +59,7 @@ class ColorCorrection(Step):
     matrix: (3, 3). Shape (..., 3, H, W) is kept.
     """
 
+    reach = 0
     stage = "color_correction"
     numbers = {
         "matrix": Number(

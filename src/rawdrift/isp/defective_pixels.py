@@ -11,7 +11,7 @@ from rawdrift.cfa import PATTERNS, Pattern, layout, sampled
 from rawdrift.checks import InputError, positive
 from rawdrift.isp.number import Option
 from rawdrift.isp.sites import CFA_OPTION
-from rawdrift.isp.step import Kind, Step
+from rawdrift.isp.step import Kind, Part, Step, Window
 from rawdrift.neighborhood import extend
 
 _NEAREST = 8
@@ -39,11 +39,27 @@ class DefectivePixels(Step):
         "cfa": Option(default=PATTERNS[0], camera="cfa", check=CFA_OPTION.check),
     }
 
+    @property
+    def reach(self) -> int:
+        return 2 * _reach(self.cfa)  # a detected neighbor does not count
+
+    def within(self, window: Window) -> Step:
+        return self if self.positions is None else Part(self, window)
+
+    def part(self, x: Tensor, window: Window) -> Tensor:
+        """Correct a part of a frame; see `Step.within`."""
+        height, width = x.shape[-2:]
+        shifted = [(row - window.top, column - window.left) for row, column in self.positions]
+        inside = [(r, c) for r, c in shifted if 0 <= r < height and 0 <= c < width]
+        if not inside:
+            return x
+        return DefectivePixels(inside, self.threshold, self.cfa)(x)  # type: ignore[no-any-return]
+
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
         flat = x.reshape(-1, *x.shape[-2:])
         rings = _rings(self.cfa)
-        reach = max(abs(step) for ring in rings.values() for place in ring for step in place)
+        reach = _reach(self.cfa)
         around = extend(flat, reach, reach)
         sites = extend(_sites(self.cfa, flat), reach, reach)
         if self.positions is None:
@@ -135,6 +151,11 @@ def _rings(cfa: Pattern) -> dict[tuple[int, int], list[tuple[int, int]]]:
         ][:_NEAREST]
         for at in of
     }
+
+
+def _reach(cfa: Pattern) -> int:
+    """Return how far the nearest pixels of a site lie at most, in rows or columns."""
+    return max(abs(n) for ring in _rings(cfa).values() for step in ring for n in step)
 
 
 def _sites(cfa: Pattern, flat: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ class Gamma(Step):
     2**-16 it is that at 2**-16.
     """
 
+    reach = 0
     stage = "gamma"
     numbers = {
         "gamma": Number(

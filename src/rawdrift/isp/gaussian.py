@@ -63,6 +63,10 @@ class GaussianDenoising(Step):
         )
     }
 
+    @property
+    def reach(self) -> int:
+        return int(self.kernel.shape[-1]) // 2
+
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
         return filtered(x, self.channels, lambda y: correlate(y, self.kernel))

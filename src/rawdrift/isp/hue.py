@@ -17,6 +17,7 @@ class Hue(Step):
     angle: in degrees. Shape (..., 3, H, W) is kept.
     """
 
+    reach = 0
     numbers = {"angle": Number(camera="hue", default=0.0, drift=absolute(10.0), unit="degrees")}
 
     def forward(self, x: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ class JPEG(Step):
     as it is where the view is in [0, 1] (straight through).
     """
 
+    reach = 16  # the blocks of colors, and what is interpolated between them
     options = {
         "quality": Option(default=90, check=_check_quality),
         "subsampling": Option(default="420", choices=("420", "422", "444")),

@@ -9,7 +9,7 @@ from rawdrift.cfa import layout
 from rawdrift.checks import InputError
 from rawdrift.isp.number import Knob, Number, relative
 from rawdrift.isp.sites import CFA_OPTION
-from rawdrift.isp.step import Kind, Step
+from rawdrift.isp.step import Kind, Part, Step, Window
 
 
 def _scaled(gains: Tensor, strength: Tensor) -> Tensor:
@@ -27,6 +27,7 @@ class LensShading(Step):
     Mosaic (..., H, W) of the whole frame to mosaic.
     """
 
+    reach = 0
     takes: ClassVar[Kind] = "mosaic"
     gives: ClassVar[Kind] = "mosaic"
     options = {"cfa": CFA_OPTION}
@@ -49,11 +50,19 @@ class LensShading(Step):
                 f"points or more, got {tuple(self.gains.shape)}"
             )
 
+    def within(self, window: Window) -> Step:
+        return Part(self, window)
+
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
+        return self.part(x, Window(0, 0, *x.shape[-2:]))
+
+    def part(self, x: Tensor, window: Window) -> Tensor:
+        """Correct a part of a frame; see `Step.within`."""
         gains = self.gains.to(x)
-        down = _weights(gains.shape[1], x.shape[-2], gains)
-        across = _weights(gains.shape[2], x.shape[-1], gains)
+        top, left, height, width = window
+        down = _weights(gains.shape[1], height, gains)[top : top + x.shape[-2]]
+        across = _weights(gains.shape[2], width, gains)[left : left + x.shape[-1]]
         full = torch.empty_like(x[(0,) * (x.ndim - 2)])
         height, width, _, _, places = layout(self.cfa)
         for site, row, column, _ in places:

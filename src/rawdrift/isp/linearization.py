@@ -20,6 +20,7 @@ class Linearization(Step):
     first or last input counts as that input. Mosaic (..., H, W) to mosaic.
     """
 
+    reach = 0
     takes: ClassVar[Kind] = "mosaic"
     gives: ClassVar[Kind] = "mosaic"
     numbers = {

@@ -47,6 +47,7 @@ class Malvar2004(Step):
     Bayer-patterned color images", ICASSP 2004, with its gains 1/2, 5/8, 3/4.
     """
 
+    reach = 2
     takes: ClassVar[Kind] = "mosaic"
     stage = "demosaic"
     options = {"cfa": BAYER_OPTION}

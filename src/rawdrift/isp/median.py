@@ -14,6 +14,7 @@ from rawdrift.neighborhood import extend
 class MedianDenoising(Step):
     """Median of the 3x3 neighborhood of Y (eq. 27). Shape (..., 3, H, W) is kept."""
 
+    reach = 1
     stage = "denoise"
     options = {"channels": CHANNELS_OPTION}
 

@@ -30,6 +30,7 @@ class Menon2007(Step):
     decision", IEEE Transactions on Image Processing 16(1), 2007.
     """
 
+    reach = 8
     takes: ClassVar[Kind] = "mosaic"
     stage = "demosaic"
     options = {"cfa": BAYER_OPTION}

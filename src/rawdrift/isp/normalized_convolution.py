@@ -88,6 +88,10 @@ class Interpolation(Step):
                 f"{', '.join(planes)}, got {tuple(self.kernels.shape)}"
             )
 
+    @property
+    def reach(self) -> int:
+        return int(self.kernels.shape[-1]) // 2
+
     def planes(self, x: Tensor) -> Tensor:
         """Return the planes (..., P, H, W) of a mosaic (..., H, W), in the order of the pattern's.
 

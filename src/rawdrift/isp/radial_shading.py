@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rawdrift.checks import InputError, numbers
 from rawdrift.isp.number import Number, Option, absolute
-from rawdrift.isp.step import Kind, Step
+from rawdrift.isp.step import Kind, Part, Step, Window
 
 
 def _check_center(name: str, value: object) -> tuple[float, ...]:
@@ -26,6 +26,7 @@ class RadialShading(Step):
     (..., H, W) of the whole frame to mosaic.
     """
 
+    reach = 0
     takes: ClassVar[Kind] = "mosaic"
     gives: ClassVar[Kind] = "mosaic"
     options = {"center": Option(default=(0.5, 0.5), check=_check_center)}
@@ -42,14 +43,25 @@ class RadialShading(Step):
         if not len(self.coefficients):
             raise InputError("RadialShading.coefficients must be one number or more, got none")
 
+    def within(self, window: Window) -> Step:
+        return Part(self, window)
+
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
+        return self.part(x, Window(0, 0, *x.shape[-2:]))
+
+    def part(self, x: Tensor, window: Window) -> Tensor:
+        """Correct a part of a frame; see `Step.within`."""
+        sizes = window.height, window.width
+        starts = window.top, window.left
         down, across = (
-            ((torch.arange(size, device=x.device, dtype=torch.float64) + 0.5) / size - middle)
+            ((torch.arange(start, start + count, device=x.device).double() + 0.5) / size - middle)
             * size
-            for size, middle in zip(x.shape[-2:], self.center, strict=True)
+            for start, count, size, middle in zip(
+                starts, x.shape[-2:], sizes, self.center, strict=True
+            )
         )
-        corner = [max(m, 1 - m) * s for s, m in zip(x.shape[-2:], self.center, strict=True)]
+        corner = [max(m, 1 - m) * s for s, m in zip(sizes, self.center, strict=True)]
         square = (down[:, None] ** 2 + across**2) / (corner[0] ** 2 + corner[1] ** 2)
         gain = torch.zeros_like(square)
         for coefficient in reversed(self.coefficients.unbind()):

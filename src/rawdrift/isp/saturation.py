@@ -16,6 +16,7 @@ class Saturation(Step):
     amount: 0 is gray, 1 changes nothing. Shape (..., 3, H, W) is kept.
     """
 
+    reach = 0
     numbers = {
         "amount": Number(camera="saturation", default=1.0, drift=relative(0.2), least=0.0),
     }

@@ -20,6 +20,7 @@ class SharpeningFilter(Step):
     kernel: (3, 3). Shape (..., 3, H, W) is kept.
     """
 
+    reach = 1
     stage = "sharpen"
     options = {"channels": CHANNELS_OPTION}
     numbers = {

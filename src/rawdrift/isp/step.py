@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,15 @@ from rawdrift.isp.number import Knob, Number, Option
 _SHOWN = 9  # numbers of a tensor that are printed
 
 Kind = Literal["mosaic", "view"]
+
+
+class Window(NamedTuple):
+    """A part of a frame: its first row and column, and the height and width of the whole frame."""
+
+    top: int
+    left: int
+    height: int
+    width: int
 
 
 class Step(nn.Module):
@@ -73,6 +82,17 @@ class Step(nn.Module):
 
     def setup(self) -> None:
         """Check and prepare what depends on several numbers or options, once all are in place."""
+
+    @property
+    def reach(self) -> int | None:
+        """How many pixels to each side the result depends on at a pixel; None for a step that
+        looks at the whole frame, changes its size, or does not say."""
+        return None
+
+    def within(self, window: Window) -> "Step":
+        """Return the step that does to a part of a frame, which begins with a whole cell of the
+        pattern, what this one does to the frame. Only for steps with a `reach`."""
+        return self
 
     @classmethod
     def of(cls, camera: Camera, *, parametrized: bool = False, **given: Any) -> Self:
@@ -191,3 +211,19 @@ def _signature(step: type[Step]) -> Signature:
         raise TypeError(
             f"{step.__name__}: declare the numbers without a default before those with one"
         ) from None
+
+
+class Part(Step):
+    """A step on a part of a frame, for one that depends on where in the frame a pixel is.
+
+    whole: the step, whose `part` takes a part and its window. Made by `Step.within`.
+    """
+
+    def __init__(self, whole: Step, window: Window):
+        super().__init__()
+        self.whole, self.window = whole, window
+        self.takes, self.gives = whole.takes, whole.gives  # type: ignore[misc]
+
+    def forward(self, x: Tensor) -> Tensor:
+        part: Tensor = self.whole.part(x, self.window)
+        return part

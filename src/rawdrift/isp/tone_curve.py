@@ -22,6 +22,7 @@ class ToneCurve(Step):
     counts as that input; outputs are usually 0 to 1. Shape (..., 3, H, W) is kept.
     """
 
+    reach = 0
     numbers = {
         "points": Number(
             shape=(None, 2),

@@ -23,6 +23,7 @@ class TransferFunction(Step):
     Shape (..., 3, H, W) is kept.
     """
 
+    reach = 0
     options = {"standard": Option(choices=tuple(_STANDARDS))}
 
     def forward(self, x: Tensor) -> Tensor:

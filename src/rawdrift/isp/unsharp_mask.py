@@ -31,6 +31,10 @@ class UnsharpMask(Step):
         width = float(self.radius.detach())
         self._largest = 2 * width if isinstance(self.radius, nn.Parameter) else width
 
+    @property
+    def reach(self) -> int:
+        return len(gaussian_taps(self.radius.detach())) // 2
+
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
         taps = gaussian_taps(self.radius, self._largest)

@@ -23,6 +23,7 @@ class WhiteBalance(Step):
     gains: (3,) of R, G, B. Shape (..., 3, H, W) is kept.
     """
 
+    reach = 0
     stage = "white_balance"
     numbers = {
         "gains": Number(

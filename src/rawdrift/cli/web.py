@@ -1,0 +1,33 @@
+"""The command that serves the web page."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from rawdrift import imports
+from rawdrift.checks import InputError
+from rawdrift.models.spec import Task
+
+
+def _web(args: Namespace) -> int:
+    for package in ("starlette", "uvicorn"):
+        imports.need(package, "web")
+    from rawdrift.web.answers import Network, of_run
+    from rawdrift.web.server import serve
+
+    task: Task = args.task
+    if args.run is not None:
+        if task != Task():
+            raise InputError("--run already names a network; leave out --task")
+        task = of_run(Path(args.run), args.training)
+    elif args.training is not None:
+        raise InputError("--training names a training of --run; give that too")
+    elif task.checkpoint is None and task != Task():
+        raise InputError("--task.checkpoint is missing: the page needs a network that is trained")
+    network = Network(task, args.tile) if task.checkpoint else None
+    serve(Path(args.folder), network, args.host, args.port)
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Namespace], int]] = {"web": _web}

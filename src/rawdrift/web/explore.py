@@ -1,0 +1,350 @@
+"""What the page asks of raw files: each question is one typed message, and says all it needs."""
+
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+import numpy as np
+import torch
+from msgspec import Meta
+from torch import Tensor
+
+from rawdrift import files
+from rawdrift.camera.camera import Camera, shipped
+from rawdrift.cfa import layout
+from rawdrift.checks import InputError, choose
+from rawdrift.configurations import CONFIGURATIONS, in_words, is_file, taking
+from rawdrift.controls.evidence import Signature, check
+from rawdrift.isp import file as isp_file
+from rawdrift.isp import parts
+from rawdrift.isp.defective_pixels import DefectivePixels
+from rawdrift.isp.engines import one_by_one
+from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.presets import static
+from rawdrift.web import sliders
+from rawdrift.web.answers import Network
+from rawdrift.web.folder import Folder
+from rawdrift.web.frames import Frame, Frames
+
+RAW_STAGE = "raw"
+MOST_PIXELS = 4 << 20  # of a view
+_LIFT = 1 / 2.2
+
+Name = Annotated[str, Meta(max_length=4096)]
+Count = Annotated[int, Meta(ge=0, le=1 << 20)]
+
+
+class Browse(msgspec.Struct, forbid_unknown_fields=True):
+    """What is in a folder?"""
+
+    folder: Name = ""
+
+
+class Open(msgspec.Struct, forbid_unknown_fields=True):
+    """A raw file with camera and ISP. camera: "" for the file's own, or the folder's."""
+
+    file: Name
+    camera: Name = ""
+    isp: Name = CONFIGURATIONS[0]
+    signature: Name = ""
+
+
+class Setting(Open):
+    """The same with the sliders that were moved. stage: the step after which to look."""
+
+    values: Annotated[dict[Name, float], Meta(max_length=20_000)] = {}
+    stage: Name = ""
+
+
+class View(Setting, kw_only=True):
+    """Which part of the frame, in its pixels, reduced by which factor.
+
+    lift: whether stages before the last are shown with a gamma of 2.2.
+    """
+
+    top: Count
+    left: Count
+    height: Count
+    width: Count
+    factor: Annotated[int, Meta(ge=1, le=1 << 16)] = 1
+    lift: bool = True
+
+
+class Pixel(Setting, kw_only=True):
+    """What are the values at a pixel?"""
+
+    row: Count
+    column: Count
+
+
+class Judge(Setting, kw_only=True):
+    """What does the model answer around a pixel, and is the setting inside the envelope?"""
+
+    row: Count
+    column: Count
+
+
+class Save(Setting, kw_only=True):
+    """Save the setting as an ISP file of this name in a folder."""
+
+    name: Annotated[str, Meta(max_length=100)]
+    folder: Name = ""
+    replace: bool = False
+
+
+class Ready(NamedTuple):
+    """A frame with the ISP at the setting that was asked for. base: without moved sliders."""
+
+    frame: Frame
+    base: Pipeline
+    isp: Pipeline
+
+
+class Explorer:
+    """Answers the page. network: of the user's, if there is one."""
+
+    def __init__(self, folder: Folder, network: Network | None = None):
+        self.folder, self.network = folder, network
+        self._frames = Frames()
+        self._whole: OrderedDict[Any, Tensor] = OrderedDict()
+        self._lock = Lock()
+
+    def browse(self, ask: Browse) -> dict[str, Any]:
+        return {
+            **self.folder.listing(ask.folder),
+            **self.folder.known(),
+            "shipped": shipped(),
+            "network": self.network.title if self.network else "",
+        }
+
+    def open(self, ask: Open) -> dict[str, Any]:
+        """Return what the page shows of a frame and its ISP beside the view."""
+        frame, base, _ = self._ready(Setting(ask.file, ask.camera, ask.isp))
+        height, width = frame.mosaic.shape
+        told = {
+            "height": height,
+            "width": width,
+            "camera": frame.camera.name,
+            "cfa": frame.camera.cfa,
+            "bits": frame.camera.bit_depth,
+            "largest_factor": frame.largest_factor,
+            "notes": [self.clean(note) for note in frame.notes],
+            "isp_names": [[n, in_words(n)] for n in taking(frame.camera.cfa, CONFIGURATIONS)],
+            "stages": [RAW_STAGE, *base.steps],
+            "steps": sliders.of(base),
+            "whole": [name for name, step in base.steps.items() if step.reach is None],
+            "envelope": None,
+        }
+        if ask.signature:
+            signature = Signature.load(self.folder.file(ask.signature))
+            told["envelope"] = sliders.envelope(signature)
+        return told
+
+    def view(self, ask: View) -> tuple[dict[str, Any], bytes]:
+        """Return a part of a view as bytes, plane by plane, and which part it is."""
+        begun = time.perf_counter()
+        frame, _, isp = self._ready(ask)
+        level = frame.level(ask.factor)
+        height, width = level.shape
+        rows = _within(ask.top, ask.height, ask.factor, height)
+        columns = _within(ask.left, ask.width, ask.factor, width)
+        size = (rows.stop - rows.start) * (columns.stop - columns.start)
+        if size > MOST_PIXELS:
+            raise InputError(f"a view has at most {MOST_PIXELS} pixels, got {size}; reduce it")
+        if ask.factor > 1:
+            isp = _without_defects(isp)
+        stage = choose("stage", ask.stage or list(isp.steps)[-1], [RAW_STAGE, *isp.steps])
+        with torch.inference_mode():
+            part = self._part(ask, frame, level, isp, stage, rows, columns)
+            is_linear = stage != list(isp.steps)[-1]
+            if is_linear and ask.lift:
+                part = part.clamp(0, 1) ** _LIFT
+            pixels = _bytes(part)
+        about = {
+            "top": rows.start,
+            "left": columns.start,
+            "height": rows.stop - rows.start,
+            "width": columns.stop - columns.start,
+            "planes": 1 if part.ndim == 2 else 3,
+            "factor": ask.factor,
+            "ms": round(1000 * (time.perf_counter() - begun), 1),
+        }
+        return about, pixels
+
+    def pixel(self, ask: Pixel) -> dict[str, Any]:
+        """Return the values at a pixel: its digital number, and those after each step."""
+        frame, _, isp = self._ready(ask)
+        height, width = frame.mosaic.shape
+        if ask.row >= height or ask.column >= width:
+            raise InputError(f"pixel {ask.row}, {ask.column} is outside of {height}x{width}")
+        at = slice(ask.row, ask.row + 1), slice(ask.column, ask.column + 1)
+        value = float(frame.mosaic[at])
+        stages: list[tuple[str, list[float]]] = [(RAW_STAGE, [value])]
+        with torch.inference_mode():
+            if parts.reach(isp) is not None:
+                for name, stage in parts.trace(isp, frame.mosaic, *at):
+                    stages.append((name, stage.flatten().tolist()))
+            else:
+                part = self._part(ask, frame, frame.mosaic, isp, list(isp.steps)[-1], *at)
+                stages.append((list(isp.steps)[-1], part.flatten().tolist()))
+        places = layout(frame.camera.cfa)
+        color = next(
+            p.color
+            for p in places.places
+            if (p.row, p.column) == (ask.row % places.height, ask.column % places.width)
+        )
+        dn = round(value * (2**frame.camera.bit_depth - 1))
+        return {"row": ask.row, "column": ask.column, "color": color, "dn": dn, "stages": stages}
+
+    def judge(self, ask: Judge) -> dict[str, Any]:
+        """Return what the network answers, and what the signature says of the setting."""
+        frame, _, isp = self._ready(ask)
+        told: dict[str, Any] = {"answer": None, "verdict": None}
+        if ask.signature:
+            signature = Signature.load(self.folder.file(ask.signature))
+            try:
+                verdict = check(signature, frame.camera, isp=isp)
+                lines = [str(one) for one in verdict.outside]
+                told["verdict"] = {"inside": verdict.inside, "lines": lines}
+            except InputError as error:
+                told["verdict"] = {"inside": None, "lines": [self.clean(str(error))]}
+        if self.network is not None:
+            size = frame.mosaic.shape[0], frame.mosaic.shape[1]
+            at = self.network.part(size, ask.row, ask.column)
+            last = list(isp.steps)[-1]
+            with torch.inference_mode():
+                view = self._part(ask, frame, frame.mosaic, isp, last, *at)
+                told["answer"] = self.network.answer(view)
+            told["answer"]["part"] = [at[0].start, at[1].start, *view.shape[-2:]]
+        return told
+
+    def save(self, ask: Save) -> dict[str, Any]:
+        """Write the setting as an ISP file."""
+        name = ask.name if ask.name.endswith(".toml") else f"{ask.name}.toml"
+        if Path(name).name != name or name.startswith(".") or not name.isprintable():
+            raise InputError(f"{name!r} can't name a file; give a plain name, such as mine.toml")
+        folder = self.folder.folder(ask.folder)
+        full = f"{ask.folder}/{name}" if ask.folder else name
+        target = folder / name
+        if target.is_symlink() or (target.exists() and not ask.replace):
+            return {"saved": "", "exists": full}
+        if target.exists() and "\n[isp]" not in files.read_text(target):
+            raise InputError(f"{full} is no ISP file, and is not replaced; choose another name")
+        frame, _, isp = self._ready(ask)
+        text = isp_file.to_toml(isp, frame.camera, target.stem)
+        files.write(target, text, replaces=ask.replace)
+        return {"saved": full, "exists": ""}
+
+    def clean(self, text: str) -> str:
+        """Return a text that names files as the page does."""
+        return text.replace(f"{self.folder.root}/", "").replace(str(self.folder.root), ".")
+
+    def _ready(self, ask: Setting) -> Ready:
+        camera, isp = None, None
+        if is_file(ask.isp):
+            path = self.folder.file(ask.isp)
+            camera, isp = _read_isp(path, path.stat().st_mtime_ns)
+        elif ask.camera.endswith(".toml"):
+            camera = Camera.load(self.folder.file(ask.camera))
+        elif ask.camera:
+            camera = Camera.load(choose("camera", ask.camera, shipped()))
+        elif beside := self.folder.camera_beside(ask.file):
+            camera = Camera.load(beside)
+        frame = self._frames.open(self.folder.file(ask.file), camera)
+        if isp is None:
+            isp = _static(choose("ISP", ask.isp, CONFIGURATIONS), frame.camera)
+        return Ready(frame, isp, sliders.at(isp, ask.values))
+
+    def _part(
+        self,
+        ask: Setting,
+        frame: Frame,
+        level: Tensor,
+        isp: Pipeline,
+        stage: str,
+        rows: slice,
+        columns: slice,
+    ) -> Tensor:
+        """Return a part of the result of a step; of one that needs the whole frame, out of that."""
+        if stage == RAW_STAGE:
+            return level[rows, columns]
+        names = list(isp.steps)
+        upto = {name: isp.steps[name] for name in names[: names.index(stage) + 1]}
+        is_view = list(upto.values())[-1].gives == "view"
+        if all(step.reach is not None for step in upto.values()):
+            if is_view:
+                return parts.develop(Pipeline(upto, isp.bit_depth), level, rows, columns)
+            stages = parts.trace(isp, level, rows, columns)
+            return next(part for name, part in stages if name == stage)
+        key = (frame, level.shape, ask.isp, tuple(sorted(ask.values.items())), stage)
+        with self._lock:
+            if key not in self._whole:
+                run = Pipeline(upto, isp.bit_depth) if is_view else None
+                x = level
+                if run is not None:
+                    x = run(level)
+                else:
+                    for x in one_by_one(upto.values(), level):  # noqa: B007
+                        pass
+                self._whole[key] = x
+                while len(self._whole) > 2:
+                    self._whole.popitem(last=False)
+            whole = self._whole[key]
+        # A view of another size is shown where it lies in the frame, by the nearest pixel.
+        at = [
+            (torch.arange(part.start, part.stop) * 2 + 1) * size // (2 * before)
+            for part, size, before in zip(
+                (rows, columns), whole.shape[-2:], level.shape, strict=True
+            )
+        ]
+        return whole[..., at[0][:, None], at[1]]
+
+
+@lru_cache(maxsize=32)
+def _static(name: str, camera: Camera) -> Pipeline:
+    return static(name, camera)
+
+
+@lru_cache(maxsize=8)
+def _read_isp(path: Path, changed: int) -> tuple[Camera, Pipeline]:
+    del changed
+    return isp_file.read(path)
+
+
+def _within(start: int, length: int, factor: int, size: int) -> slice:
+    """The pixels of a reduced frame that cover a part of the frame."""
+    first = min(start // factor, size - 1)
+    return slice(first, max(first + 1, min(-(-(start + length) // factor), size)))
+
+
+def _without_defects(isp: Pipeline) -> Pipeline:
+    """A pipeline for a reduced mosaic, in which a listed defective pixel has no place."""
+    steps = isp.steps
+    left = {n: step for n, step in steps.items() if not isinstance(step, DefectivePixels)}
+    return isp if len(left) == len(steps) else Pipeline(left, isp.bit_depth)
+
+
+def _bytes(part: Tensor) -> bytes:
+    """Values in [0, 1], clipped, as bytes."""
+    values: np.ndarray[Any, Any] = np.multiply(part.numpy(), np.float32(255), dtype=np.float32)
+    np.clip(values, 0, 255, out=values)
+    values += np.float32(0.5)
+    return values.astype(np.uint8).tobytes()
+
+
+def dumps(value: Any) -> str:
+    """JSON for a header: ASCII alone."""
+    return json.dumps(value, ensure_ascii=True)
+
+
+def questions() -> Iterator[tuple[str, Any]]:
+    """Yield the name of each question, of a method of `Explorer`, and its message."""
+    yield from {
+        "browse": Browse, "open": Open, "view": View, "pixel": Pixel, "judge": Judge, "save": Save,
+    }.items()  # fmt: skip
