@@ -49,5 +49,10 @@ def test_every_step_says_how_far_it_looks(step):
         assert_parts_fit(isp, within=0.0 if isinstance(step, rd.isp.JPEG) else 1e-12)
 
 
+def test_ahd():
+    isp = rd.isp.static("bi,s,me", random_camera(5))
+    assert_parts_fit(isp.replace(demosaic=rd.isp.AHD(isp.demosaic.cfa, median_passes=2)))
+
+
 def test_every_step_of_a_camera():
     assert_parts_fit(rd.isp.static("me,u,me", CAMERA), MOSAIC.float(), 2e-6)

@@ -10,12 +10,12 @@ import tifffile
 import torch
 from starlette.testclient import TestClient
 
+import nets
 import rawdrift as rd
 from pages import HOSTILE
 from rawdrift.cfa import layout
 from rawdrift.cli import main
 from rawdrift.models import weights
-from rawdrift.models.networks import build
 from rawdrift.models.spec import Task
 from rawdrift.web.answers import Network
 from rawdrift.web.explore import RAW_STAGE
@@ -94,7 +94,7 @@ def test_sliders_are_those_that_steps_declare_and_move_the_view(folder):
     assert len(numbers) == 7
     every = [one for n in numbers.values() for one in (*n["knobs"], *n["entries"])]
     assert all(one["low"] < one["value"] < one["high"] or one["drift"] is None for one in every)
-    where = dict(isp="bi,s,ga", top=0, left=0, height=40, width=40)
+    where = {"isp": "bi,s,ga", "top": 0, "left": 0, "height": 40, "width": 40}
     _, before = view(client, **where)
     for one in every:
         about, after = view(client, **where, values={one["name"]: one["high"]})
@@ -136,7 +136,14 @@ def test_a_reduced_mosaic_keeps_colors_in_place():
 def test_a_large_view_is_refused_and_a_reduced_one_given(tmp_path):
     tifffile.imwrite(tmp_path / "large.tif", np.full((2200, 2200), 9000, np.uint16))
     client = page_of(tmp_path)
-    whole = dict(file="large.tif", camera="raw-drone", top=0, left=0, height=2200, width=2200)
+    whole = {
+        "file": "large.tif",
+        "camera": "raw-drone",
+        "top": 0,
+        "left": 0,
+        "height": 2200,
+        "width": 2200,
+    }
     assert "at most" in ask(client, "view", 400, **whole)["error"]
     about, _ = view(client, **whole, factor=4)
     assert (about["height"], about["width"]) == (550, 550)
@@ -158,7 +165,12 @@ def test_an_isp_that_needs_the_whole_frame(folder):
 
 def test_a_setting_is_saved_and_replaced_only_when_asked(folder):
     client = page_of(folder)
-    setting = dict(file="frame.tif", isp="bi,s,me", values={"gamma.gamma": 1.5}, name="mine.toml")
+    setting = {
+        "file": "frame.tif",
+        "isp": "bi,s,me",
+        "values": {"gamma.gamma": 1.5},
+        "name": "mine.toml",
+    }
     assert ask(client, "save", **setting) == {"saved": "mine.toml", "exists": ""}
     assert float(rd.isp.load(folder / "mine.toml").gamma.gamma) == 1.5
     setting["values"] = {"gamma.gamma": 2.5}
@@ -175,7 +187,7 @@ def test_a_setting_is_saved_and_replaced_only_when_asked(folder):
 
 @pytest.mark.parametrize("name", ["../up.toml", "/tmp/abs.toml", ".hidden.toml", "a\nb.toml", ""])
 def test_a_name_to_save_leads_nowhere_else(folder, name):
-    setting = dict(file="frame.tif", isp="bi,s,me", name=name)
+    setting = {"file": "frame.tif", "isp": "bi,s,me", "name": name}
     assert "can't name a file" in ask(page_of(folder), "save", 400, **setting)["error"]
     assert not list(folder.parent.glob("*.toml"))
 
@@ -191,7 +203,10 @@ def test_nothing_outside_of_the_folder_is_read(folder, name):
     (folder / ".hidden.tif").write_bytes((folder / "frame.tif").read_bytes())
     client = page_of(folder)
     for question in ("open", "view", "pixel"):
-        more = {"view": dict(top=0, left=0, height=1, width=1), "pixel": dict(row=0, column=0)}
+        more = {
+            "view": {"top": 0, "left": 0, "height": 1, "width": 1},
+            "pixel": {"row": 0, "column": 0},
+        }
         told = ask(client, question, 400, file=name, **more.get(question, {}))
         assert str(folder.parent) not in told["error"]
     for field in ("camera", "isp", "signature"):
@@ -217,7 +232,7 @@ def test_only_its_own_page_on_this_machine_gets_answers(folder):
         assert client.get("/", headers={"Host": host}).status_code == 403, host
     for host in ("localhost:8765", "127.0.0.1", "[::1]:8765"):
         assert client.get("/", headers={"Host": host}).status_code == 200
-    browse = dict(json={})
+    browse = {"json": {}}
     assert client.post("/ask/browse", **browse).status_code == 200
     for headers in (
         {"Origin": "http://evil.example"},
@@ -238,7 +253,7 @@ def test_only_its_own_page_on_this_machine_gets_answers(folder):
 def test_wrong_questions_get_an_error_in_words(folder):
     client = page_of(folder)
     frame = {"file": "frame.tif"}
-    box = dict(top=0, left=0, height=5, width=5)
+    box = {"top": 0, "left": 0, "height": 5, "width": 5}
     for name, question in (
         ("open", {}),
         ("open", {"file": 3}),
@@ -339,10 +354,10 @@ def test_runs_are_listed(folder):
 def test_the_model_answers_the_view(folder, tmp_path):
     torch.manual_seed(0)
     path = tmp_path / "net.safetensors"
-    weights.save(build("resnet18", 3, size=SIZE), path, ["a", "<b>", "c"])
-    network = Network(Task(checkpoint=str(path)), tile=64)
+    weights.save(nets.blocks(3), path, ["a", "<b>", "c"])
+    network = Network(Task(model="import:nets.blocks", checkpoint=str(path)), tile=64)
     client = page_of(folder, network)
-    question = dict(file="frame.tif", isp="bi,s,me", row=3, column=3)
+    question = {"file": "frame.tif", "isp": "bi,s,me", "row": 3, "column": 3}
     told = ask(client, "judge", **question)
     view = rd.isp.static("bi,s,me", rd.Camera.load(folder / "camera.toml"))(
         rd.read_raw(folder / "frame.tif", camera=rd.Camera.load(folder / "camera.toml")).mosaic

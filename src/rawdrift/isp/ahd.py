@@ -74,6 +74,10 @@ class AHD(Step):
         # A gray mosaic counts as gray.
         self._xyz = _XYZ_FROM_RGB @ (matrix * torch.linalg.solve(matrix, torch.ones(3)))
 
+    @property
+    def reach(self) -> int:
+        return 5 + int(self.median_passes)  # green 2, red and blue 1, their steps 1, the vote 1
+
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
         at = Sites.of(self.cfa, x)

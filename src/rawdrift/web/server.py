@@ -116,8 +116,8 @@ def app(folder: Folder, network: Network | None = None, hosts: tuple[str, ...] =
         pool = views if name == "view" else others
 
         async def ask(request: Request) -> Response:
-            given = request.headers.get("x-rawdrift", "").encode("latin-1")
-            if not secrets.compare_digest(given, token.encode()):
+            key = request.headers.get("x-rawdrift", "").encode("latin-1")
+            if not secrets.compare_digest(key, token.encode()):
                 return _error("the server was started anew; load the page again", 403)
             try:
                 async with asyncio.timeout(_SECONDS):
