@@ -66,6 +66,13 @@ def test_images_of_several_cameras(tmp_path):
     assert data.camera_index.tolist() == [0, 1, 2] * 2
 
 
+def test_absolute_paths_are_read_and_not_named(tmp_path):
+    root = write_folder(tmp_path, rows())
+    for name in ("0.tif", "1.tif"):
+        edit(root / "manifest.csv", f"\n{name}", f"\n{root.absolute() / name}")
+    assert load(Data("folder", str(root))).images[:3] == ("0.tif", "1.tif", "2.tif")
+
+
 def test_masks_alone_are_targets(tmp_path):
     only_masks = [{"image": f"{i}.tif", "mask": f"{i}-m.tif"} for i in range(3)]
     data = load(Data("folder", str(write_folder(tmp_path, only_masks))))

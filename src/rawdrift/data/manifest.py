@@ -91,12 +91,22 @@ def described(rows: Sequence[Row]) -> dict[str, Any]:
     classes = in_order(row.label for row in rows) if rows[0].label else ()
     index = {label: i for i, label in enumerate(classes)}
     return {
-        "images": tuple(row.image for row in rows),
+        "images": _names(rows),
         "classes": classes,
         "labels": torch.tensor([index[row.label] for row in rows]) if classes else None,
         "groups": tuple(row.group for row in rows) if rows[0].group else None,
         "splits": tuple(row.split for row in rows) if rows[0].split else None,
     }
+
+
+def _names(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Return the names of images for results: of absolute paths, what they do not share."""
+    absolute = [row.image for row in rows if Path(row.image).is_absolute()]
+    shared = os.path.commonpath(map(os.path.dirname, absolute)) if absolute else ""
+    return tuple(
+        os.path.relpath(row.image, shared) if Path(row.image).is_absolute() else row.image
+        for row in rows
+    )
 
 
 class Folder:
