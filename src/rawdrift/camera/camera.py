@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Trust = Literal["camera", "file"]  # which one holds where they contradict each other
+
+ALIKE = 0.02  # of a temperature: illuminants that differ by less can't be interpolated
 
 _MAX_CHARACTERS = 1 << 18
 _LONG_KEY = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++\s*+\.\s*+){20}""")
@@ -64,6 +66,27 @@ class Optics:
 
 
 @dataclass(frozen=True)
+class Illuminant:
+    """A camera's colors in one light. temperature: correlated color temperature in kelvin.
+
+    white_balance, color_matrix: as those of the camera.
+    """
+
+    temperature: float
+    white_balance: tuple[float, ...]
+    color_matrix: Matrix
+
+    def __post_init__(self) -> None:
+        positive("illuminants.temperature", self.temperature)
+        object.__setattr__(self, "white_balance", numbers("white_balance", self.white_balance, 3))
+        if not all(gain > 0 for gain in self.white_balance):
+            raise InputError(
+                f"the white_balance of illuminants must be above 0, got {self.white_balance}"
+            )
+        object.__setattr__(self, "color_matrix", _matrix(self.color_matrix))
+
+
+@dataclass(frozen=True)
 class Camera(Shown):
     """A camera's calibration. Raw values x = DN / (2**bit_depth - 1) are in [0, 1], full scale 1.
 
@@ -86,6 +109,7 @@ class Camera(Shown):
     radial_shading: coefficients of r**2, r**4, ... of the gain toward the corners.
     saturation, hue: of the view; a factor, and an angle in degrees.
     tone_curve: points (input, output), in place of gamma.
+    illuminants: the colors in two lights, between which `at` interpolates.
     noise, optics: the sensor's physics, if known.
 
     Raises InputError if a number is impossible.
@@ -108,6 +132,7 @@ class Camera(Shown):
     saturation: float | None = None
     hue: float | None = None
     tone_curve: Matrix | None = None
+    illuminants: tuple[Illuminant, ...] | None = None
     noise: Noise | None = None
     optics: Optics | None = None
 
@@ -128,9 +153,6 @@ class Camera(Shown):
                 f"white_level must be above the black level and at most 1 (full scale), "
                 f"got {self.white_level!r}"
             )
-        rows = self.color_matrix
-        if not isinstance(rows, (list, tuple)) or len(rows) != 3:
-            raise InputError(f"color_matrix must be 3 rows of 3 numbers, got {rows!r}")
         positive("gamma", self.gamma)
         if type(self.bit_depth) is not int or not 1 <= self.bit_depth <= 16:
             raise InputError(f"bit_depth must be 1 to 16, got {self.bit_depth!r}")
@@ -151,8 +173,38 @@ class Camera(Shown):
         # Lists are welcome, but are stored as tuples, which can't be changed.
         object.__setattr__(self, "black_level", black)
         object.__setattr__(self, "white_balance", numbers("white_balance", self.white_balance, 3))
-        object.__setattr__(
-            self, "color_matrix", tuple(numbers("color_matrix row", row, 3) for row in rows)
+        object.__setattr__(self, "color_matrix", _matrix(self.color_matrix))
+        if self.illuminants is not None:
+            object.__setattr__(self, "illuminants", _two(self.illuminants))
+
+    def at(self, temperature: float) -> Self:
+        """Return the camera in light of a correlated color temperature in kelvin.
+
+        The matrix is interpolated between those of `illuminants` by the inverse of the temperature,
+        as a DNG's ForwardMatrix is; so are the logarithms of the gains, which is exact for narrow
+        filters in the light of a black body (Wien). Beyond the two, the nearer one holds.
+        Raises InputError without illuminants.
+        """
+        positive("temperature", temperature)
+        if self.illuminants is None:
+            raise InputError(
+                f"camera {self.name!r} states no illuminants, so that its colors at a temperature "
+                f"are unknown; fit them to a chart in each of two lights"
+            )
+        one, other = self.illuminants
+        share = (1 / temperature - 1 / one.temperature) / (
+            1 / other.temperature - 1 / one.temperature
+        )
+        share = min(max(share, 0.0), 1.0)
+        gains = zip(one.white_balance, other.white_balance, strict=True)
+        rows = zip(one.color_matrix, other.color_matrix, strict=True)
+        return replace(
+            self,
+            white_balance=tuple(a ** (1 - share) * b**share for a, b in gains),
+            color_matrix=tuple(
+                tuple((1 - share) * a + share * b for a, b in zip(*pair, strict=True))
+                for pair in rows
+            ),
         )
 
     def shown_title(self) -> str:
@@ -250,9 +302,32 @@ class Camera(Shown):
             for section, kind in (("noise", Noise), ("optics", Optics)):
                 if section in table:
                     table[section] = _build(kind, table[section], f"[{section}] field")
+            if isinstance(lights := table.get("illuminants"), list):
+                table["illuminants"] = [
+                    _build(Illuminant, one, "[[illuminants]] field") for one in lights
+                ]
             return _build(cls, table, "camera field")
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
+
+
+def _matrix(rows: object) -> Matrix:
+    if not isinstance(rows, (list, tuple)) or len(rows) != 3:
+        raise InputError(f"color_matrix must be 3 rows of 3 numbers, got {rows!r}")
+    return tuple(numbers("color_matrix row", row, 3) for row in rows)
+
+
+def _two(illuminants: Sequence[Illuminant]) -> tuple[Illuminant, ...]:
+    """Check the two illuminants of a camera."""
+    if not isinstance(illuminants, (list, tuple)) or len(illuminants) != 2:
+        raise InputError(f"illuminants must be two, got {illuminants!r}")
+    one, other = (1 / illuminant.temperature for illuminant in illuminants)
+    if abs(one - other) < ALIKE * max(one, other):
+        raise InputError(
+            f"the two illuminants have the temperatures {1 / one:g} K and {1 / other:g} K, "
+            f"expected two lights that differ, such as 2856 K and 6504 K"
+        )
+    return tuple(illuminants)
 
 
 def _levels(value: object, sites: Sequence[str]) -> tuple[float, ...]:

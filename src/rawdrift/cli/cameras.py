@@ -46,7 +46,9 @@ def _cameras(args: Namespace) -> int:
         return 0
     if args.action == "fit":
         return _fit_camera(args.fit)
-    print(_camera(args.show.name).to_toml(), end="")
+    camera = _camera(args.show.name)
+    temperature = args.show.temperature
+    print((camera.at(temperature) if temperature else camera).to_toml(), end="")
     return 0
 
 
@@ -57,24 +59,54 @@ def _camera(name: str) -> Camera:
 
 
 def _fit_camera(args: Namespace) -> int:
-    from rawdrift.camera.calibrate import calibrate
-
     out = Path(args.out)
     if out.suffix != ".toml":
         raise InputError(f"--out must name a camera file (.toml), got {args.out!r}")
     if args.camera and args.cfa:
         raise InputError("--camera already says the color filter array; leave out --cfa")
+    if bool(args.dark) != bool(args.flat) or not (args.dark or args.chart):
+        raise InputError("give --dark with --flat, or --chart, or all three")
     is_own = args.camera and out.exists() and out.resolve() == Path(args.camera).resolve()
     if not is_own or "[isp]" in files.read_text(out):
         files.check_new(out)
     camera = Camera.load(args.camera) if args.camera else None
     if args.cfa:
         camera = Camera(name=out.stem, cfa=args.cfa)
-    found = calibrate([Path(raw) for raw in args.dark], [Path(raw) for raw in args.flat], camera)
-    print(found.text())
-    found.camera.save(out)
+    if args.dark:
+        from rawdrift.camera.calibrate import calibrate
+
+        found = calibrate(
+            [Path(raw) for raw in args.dark], [Path(raw) for raw in args.flat], camera
+        )
+        print(found.text())
+        camera = found.camera
+    if args.chart:
+        camera = _fit_charts(args, camera, out.with_suffix(".html"))
+    assert camera is not None
+    camera.save(out)
     print(f"camera file: {out}")
     return 0
+
+
+def _fit_charts(args: Namespace, camera: Camera | None, page: Path) -> Camera:
+    files.check_new(page)
+    from rawdrift.isp.chart_files import fit_charts
+    from rawdrift.report import chart
+
+    camera, fits = fit_charts(
+        args.chart,
+        camera,
+        corners=args.corners or (),
+        regions=args.regions or (),
+        references=args.references,
+        flat=args.chart_flat or (),
+        temperatures=args.temperature or (),
+    )
+    for path, found in zip(args.chart, fits, strict=True):
+        print(f"{path}\n{found}")
+    files.write(page, chart.page(fits, args.chart, args.temperature or ()))
+    print(f"page: {page}")
+    return camera
 
 
 def _check(args: Namespace) -> int:

@@ -221,22 +221,63 @@ def build() -> Parser:
     actions.add_subcommand("list", shipped, help="list the shipped cameras")
     show = command("Print a camera file.")
     show.add_argument("name", metavar="CAMERA", help=_CAMERA)
+    show.add_argument(
+        "--temperature",
+        type=float,
+        help="print it in light of this color temperature in kelvin, if it states two illuminants",
+    )
     actions.add_subcommand("show", show, help="print a camera file")
-    fit = command("Measure black level, gain and read noise from dark and flat frames (EMVA 1288).")
-    fit.add_argument("--dark", nargs="+", required=True, metavar="RAW", help="at least 2 frames")
+    fit = command(
+        "Measure black level, gain and read noise from dark and flat frames (EMVA 1288), or white "
+        "balance, color matrix and tone curve from a color chart, or both."
+    )
+    fit.add_argument("--dark", nargs="+", metavar="RAW", help="at least 2 frames")
     fit.add_argument(
-        "--flat",
+        "--flat", nargs="+", metavar="RAW", help="2 frames at each of several exposures"
+    )
+    fit.add_argument(
+        "--chart",
         nargs="+",
-        required=True,
         metavar="RAW",
-        help="2 frames at each of several exposures",
+        help="color chart of 24 patches, or in each of 2 lights",
+    )
+    fit.add_argument(
+        "--corners",
+        nargs="+",
+        metavar="CORNERS",
+        help="outer corners of dark skin, bluish green, black and white in each chart: "
+        "'row,column row,column row,column row,column'",
+    )
+    fit.add_argument(
+        "--regions",
+        nargs="+",
+        metavar="CSV",
+        help="in place of corners: patch, top, left, bottom, right in pixels, for each chart",
+    )
+    fit.add_argument(
+        "--references",
+        metavar="CSV",
+        help="patch, and L, a, b (D50) or R, G, B (sRGB, 0 to 255); by default the classic chart's",
+    )
+    fit.add_argument(
+        "--chart_flat",
+        nargs="+",
+        metavar="RAW",
+        help="an evenly colored board in the light of each chart",
+    )
+    fit.add_argument(
+        "--temperature",
+        nargs="+",
+        type=float,
+        metavar="KELVIN",
+        help="color temperatures of the lights of two charts",
     )
     fit.add_argument("--camera", help="camera with the other numbers: shipped name or .toml file")
     fit.add_argument(
         "--cfa", help="color filter array, such as RGGB or MONO, if no camera is given"
     )
     fit.add_argument("--out", required=True, help="camera file to write (.toml)")
-    actions.add_subcommand("fit", fit, help="measure a camera from dark and flat frames")
+    actions.add_subcommand("fit", fit, help="measure a camera: dark and flat frames, color charts")
     parser.commands["fit"] = fit
     return parser
 

@@ -7,6 +7,8 @@ from rawdrift.configurations import CONFIGURATIONS
 from rawdrift.isp.ahd import AHD
 from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.black_level import BlackLevel
+from rawdrift.isp.chart_files import fit_charts
+from rawdrift.isp.chart_fit import ChartFit, fit_chart
 from rawdrift.isp.color_correction import ColorCorrection
 from rawdrift.isp.defective_pixels import DefectivePixels
 from rawdrift.isp.engines import engine
@@ -46,6 +48,7 @@ __all__ = [
     "Bilinear",
     "Binning",
     "BlackLevel",
+    "ChartFit",
     "ColorCorrection",
     "DefectivePixels",
     "Drift",
@@ -80,6 +83,8 @@ __all__ = [
     "absolute",
     "engine",
     "fit",
+    "fit_chart",
+    "fit_charts",
     "load",
     "match",
     "match_files",

@@ -7,21 +7,29 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-# Linear sRGB to CIE XYZ (IEC 61966-2-1), divided by the white D65 of the 2 degree observer.
-_XYZ_FROM_RGB = np.array(
+WHITE = np.array([0.95047, 1.0, 1.08883])
+"""D65 of the 2 degree observer."""
+# Linear sRGB to CIE XYZ (IEC 61966-2-1).
+XYZ_FROM_RGB = np.array(
     [
         [0.412453, 0.357580, 0.180423],
         [0.212671, 0.715160, 0.072169],
         [0.019334, 0.119193, 0.950227],
     ]
-) / np.array([[0.95047], [1.0], [1.08883]])
+)
+RGB_FROM_XYZ = np.linalg.inv(XYZ_FROM_RGB)
 
 
 def lab(rgb: NDArray[Any]) -> Array:
     """Return CIE L*a*b* (..., 3) of sRGB (..., 3) in [0, 1], gamma encoded."""
     rgb = np.asarray(rgb, dtype=np.float64)
-    linear = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    xyz = linear @ _XYZ_FROM_RGB.T
+    above = np.maximum(rgb, 0.04045)
+    return linear_lab(np.where(rgb > 0.04045, ((above + 0.055) / 1.055) ** 2.4, rgb / 12.92))
+
+
+def linear_lab(linear: Array) -> Array:
+    """Return CIE L*a*b* (..., 3) of linear sRGB (..., 3), also outside of [0, 1]."""
+    xyz = linear @ (XYZ_FROM_RGB / WHITE[:, None]).T
     x, y, z = np.moveaxis(np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116), -1, 0)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
