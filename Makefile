@@ -15,8 +15,10 @@ types:
 test:
 	$(BIN)python -m pytest -n 2
 
-docs:
-	$(BIN)pdoc -o site rawdrift
+docs:  # site/index.html, after installing the extra docs; warnings and failing examples are errors
+	@$(BIN)python -c "import furo, myst_parser, rawdrift, sphinx_design, sphinx_gallery" 2> /dev/null \
+		|| { python3 -m venv .venv && .venv/bin/pip install --quiet -e ".[docs]"; }
+	$$(ls .venv/bin/python 2> /dev/null || echo python) -m sphinx -W --keep-going -q -j 2 -d build/docs docs site
 
 schemas:  # of results, which ship with the package
 	$(BIN)python -c "from rawdrift.controls import CONTROLS, result; \

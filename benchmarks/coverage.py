@@ -3,7 +3,8 @@
     python -m benchmarks.coverage [--only WORD] [--runs 1000] [--processes 2] [--write]
 
 A claim is a function that draws one data set and says whether the claim held there. To add one,
-write the function and yield a line in `_claims`. `--write` puts the table into docs/coverage.md.
+write the function and yield a line in `_claims`.
+`--write` puts the table into docs/explanation/coverage.md.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from rawdrift.statistics import DropTest, Estimates, Interval, estimate, measure
 from rawdrift.statistics.rankings import order, rank_bounds, ratio
 from rawdrift.statistics.trainings import Trainings, repeated
 
-DOC = Path(__file__).parents[1] / "docs" / "coverage.md"
+DOC = Path(__file__).parents[1] / "docs" / "explanation" / "coverage.md"
 CONFIDENCE = 0.95
 MANY = 200_000  # images that stand for the population
 
@@ -839,7 +840,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="claims that hold this word")
     parser.add_argument("--runs", type=int, help="data sets of each claim")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--write", action="store_true", help="write docs/coverage.md")
+    parser.add_argument("--write", action="store_true", help="write docs/explanation/coverage.md")
     options = parser.parse_args()
     chosen = [number for number, claim in enumerate(CLAIMS) if options.only in claim.what]
     start, rows = time.perf_counter(), []

@@ -4,7 +4,8 @@
 
 Answers are drawn for which the metric drops by exactly the margin: a decision "accept" is then an
 error. Where no answer changes, "accept" is right: its share is the power, and the images that were
-looked at before it are what early stopping takes. `--write` puts the table into docs/release.md.
+looked at before it are what early stopping takes.
+`--write` puts the table into docs/explanation/release.md.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import numpy as np
 
 import rawdrift as rd
 
-DOC = Path(__file__).parents[1] / "docs" / "release.md"
+DOC = Path(__file__).parents[1] / "docs" / "explanation" / "release.md"
 MARGIN, ALPHA = 0.1, 0.05
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from rawdrift.cli import parser
+from rawdrift.cli import _with_presets, parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
-    path.name: path.read_text("utf-8") for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"))
+    str(path.relative_to(ROOT)): path.read_text("utf-8")
+    for path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md"))
 }
 EXAMPLES = [
     pytest.param(code, id=f"{name}-{number}")
@@ -37,4 +38,4 @@ def commands():
 def test_commands_are_understood(command, tmp_path, monkeypatch):
     (tmp_path / "cells").mkdir()
     monkeypatch.chdir(tmp_path)
-    parser.build().parse_args(shlex.split(command)[1:])
+    parser.build().parse_args(_with_presets(shlex.split(command)[1:]))

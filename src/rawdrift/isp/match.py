@@ -101,10 +101,12 @@ class Matches:
 
     @property
     def best(self) -> Match:
+        """The first of the ranking."""
         return self.ranking[0]
 
     @property
     def fits(self) -> bool:
+        """Whether the best one explains the pictures."""
         return self.best.psnr >= self.explained
 
     @property

@@ -216,6 +216,7 @@ class Option:
 
     @property
     def required(self) -> bool:
+        """Whether it must be given."""
         return self.default is _REQUIRED
 
     def checked(self, name: str, value: Any) -> Any:

@@ -145,7 +145,7 @@ def wrong_hashes(content: Content) -> list[str]:
 def method(result: Any) -> str:
     """Say how the statements of a control were made."""
     page = control_of_result(result).load_page()
-    return getattr(page, "METHOD", "see docs/numbers.md and docs/envelope.md of this release")
+    return getattr(page, "METHOD", "see docs/explanation/ of this release")
 
 
 def code() -> str:

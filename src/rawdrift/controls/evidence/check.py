@@ -74,6 +74,7 @@ class Verdict(Shown):
 
     @property
     def inside(self) -> bool:
+        """Whether no parameter is outside."""
         return not self.outside
 
     def to_dict(self) -> dict[str, Any]:
