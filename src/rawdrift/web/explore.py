@@ -249,13 +249,13 @@ class Explorer:
         camera, isp = None, None
         if is_file(ask.isp):
             path = self.folder.file(ask.isp)
-            camera, isp = _read_isp(path, path.stat().st_mtime_ns)
+            camera, isp = _read_isp(path, *_state(path))
         elif ask.camera.endswith(".toml"):
-            camera = Camera.load(self.folder.file(ask.camera))
+            camera = _camera(self.folder.file(ask.camera))
         elif ask.camera:
             camera = Camera.load(choose("camera", ask.camera, shipped()))
         elif beside := self.folder.camera_beside(ask.file):
-            camera = Camera.load(beside)
+            camera = _camera(beside)
         frame = self._frames.open(self.folder.file(ask.file), camera)
         if isp is None:
             isp = _static(choose("ISP", ask.isp, CONFIGURATIONS), frame.camera)
@@ -311,9 +311,25 @@ def _static(name: str, camera: Camera) -> Pipeline:
     return static(name, camera)
 
 
+def _camera(path: Path) -> Camera:
+    return _read_camera(path, *_state(path))
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """What changes if a file is written."""
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
 @lru_cache(maxsize=8)
-def _read_isp(path: Path, changed: int) -> tuple[Camera, Pipeline]:
-    del changed
+def _read_camera(path: Path, *state: int) -> Camera:
+    del state
+    return Camera.load(path)
+
+
+@lru_cache(maxsize=8)
+def _read_isp(path: Path, *state: int) -> tuple[Camera, Pipeline]:
+    del state
     return isp_file.read(path)
 
 

@@ -1,6 +1,7 @@
 """The sliders of an ISP, from what its steps declare, and the ISP at a setting of them."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def at(isp: Pipeline, values: Mapping[str, float]) -> Pipeline:
     """
     if not values:
         return isp
-    known = candidates(isp)
+    known = _known(isp)
     axes = []
     for name, value in values.items():
         candidate = known[choose("number of this ISP", name, known)]
@@ -88,6 +89,12 @@ def at(isp: Pipeline, values: Mapping[str, float]) -> Pipeline:
         return isp
     setting = np.array([values[axis.name] for axis in axes])
     return ParameterSpace(tuple(axes)).pipeline(isp, setting)
+
+
+@lru_cache(maxsize=8)
+def _known(isp: Pipeline) -> dict[str, Candidate]:
+    """The sliders of an ISP, whose own numbers nobody changes."""
+    return candidates(isp)
 
 
 def envelope(signature: Signature) -> dict[str, Any]:

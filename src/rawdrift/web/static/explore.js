@@ -15,7 +15,7 @@ let info = null, values = {}, folder = "", isMasked = true;
 let center = [0, 0], scale = 1;
 let after = null, before = null; // pictures: an offscreen canvas and which part it is
 let pinned = null; // the question that "before" shows, without the region
-let wipeAt = 0.5, pointed = null, answer = null, moves = 0;
+let wipeAt = 0.5, pointed = null, answer = null;
 
 // ---- asking -------------------------------------------------------------------------------------
 
@@ -447,12 +447,14 @@ function marks() {
   for (const [name, widget] of widgets) widget.mark(info.envelope?.axes[name], several);
 }
 
+let later = 0;
+
 function changed() {
-  moves++;
   $("reset").disabled = !Object.keys(values).length;
   marks();
   update();
-  if (pointed) pixels.ask({ ...question(), row: pointed[0], column: pointed[1] });
+  clearTimeout(later); // the view goes first
+  later = setTimeout(() => pointed && info && pixels.ask({ ...question(), row: pointed[0], column: pointed[1] }), 150);
 }
 
 function reset(which) {
