@@ -120,7 +120,7 @@ def develop(
             + "; develop them into different folders"
         )
 
-    def work() -> Iterator[Callable[[], Developed | tuple[Path, Exception]]]:
+    def work() -> Iterator[Callable[[], Developed | tuple[Path, InputError]]]:
         for path in raws:
             try:
                 shot = read(path, camera, trust)
@@ -132,7 +132,7 @@ def develop(
             for name in taking(shot.camera.cfa, names) if len(names) > 1 else names:
                 yield partial(one, path, shot, shot.camera, name)
 
-    def one(path: Path, shot: Shot, of: Camera, name: str) -> Developed | tuple[Path, Exception]:
+    def one(path: Path, shot: Shot, of: Camera, name: str) -> Developed | tuple[Path, InputError]:
         mosaic = torch.from_numpy(shot.mosaic)
         with torch.inference_mode():
             if is_external(name):
@@ -204,7 +204,8 @@ def quantized(view: Tensor, bits: int = 16) -> Pixels:
 
 def _rounded(picture: NDArray[np.float32], bits: int) -> Pixels:
     scaled = picture * np.float32(2**bits - 1)
-    return np.rint(scaled, out=scaled).astype(np.uint8 if bits == 8 else np.uint16, order="C")
+    np.rint(scaled, out=scaled)
+    return scaled.astype(np.uint8) if bits == 8 else scaled.astype(np.uint16)
 
 
 def encode(picture: NDArray[np.float32], bits: int = 16) -> bytes:

@@ -10,9 +10,7 @@ It is written only if its logits are those of PyTorch. It describes itself by te
 """
 
 import json
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
@@ -29,6 +27,7 @@ from rawdrift.checks import InputError
 from rawdrift.isp import file
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import configuration
+from rawdrift.models import onnx_graph
 from rawdrift.models.chain import Develop, Normalize
 from rawdrift.models.weights import fingerprint
 from rawdrift.neighborhood import extend
@@ -64,26 +63,14 @@ def to_onnx(
     Raises InputError if the net can't be exported, or if the logits of ONNX Runtime differ from
     PyTorch's by more than 1e-4 (relative to the largest logit if that is above 1).
     """
-    runtime = imports.need("onnxruntime", "onnx")
-    imports.need("onnxscript", "onnx")
-    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
-
+    onnx_graph.need()
     made = _export(develop, net, example, camera, classes, any_size)
     if sum(v.numel() * v.element_size() for v in made.chain.state_dict().values()) > LARGEST:
         raise InputError("the net is too large for an ONNX file, which holds 2 GiB; use to_export")
-    with _explained("the net can't be written as ONNX"):
-        onnx = torch.onnx.export(
-            made.program, dynamo=True, input_names=["mosaic"], output_names=["logits"],
-            verbose=False,
-        )  # fmt: skip
-    assert onnx is not None
-    ClearMetadataAndDocStringPass()(onnx.model)  # source lines, with paths of this machine
+    onnx = onnx_graph.graph(made.program, "mosaic")
     onnx.model.metadata_props.update({f"rawdrift.{k}": v for k, v in made.about.items()})
     content = onnx.model_proto.SerializeToString()
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    _compare(made, lambda x: torch.from_numpy(session.run(None, {"mosaic": x.numpy()})[0]))
+    _compare(made, onnx_graph.session(content))
     files.write(Path(path), content)
     return made.about
 
@@ -110,7 +97,7 @@ def to_export(
                 node.meta.pop("stack_trace", None)  # source lines, with paths of this machine
     buffer = BytesIO()
     about = json.dumps(made.about, indent=1)
-    with _explained("the program can't be written"):
+    with onnx_graph.explained("the program can't be written"):
         torch.export.save(made.program, buffer, extra_files={"rawdrift.json": about})
     buffer.seek(0)
     _compare(made, torch.export.load(buffer).module())
@@ -163,7 +150,7 @@ def _export(
             )
         sizes = {1: 2 * Dim("rows", min=8), 2: 2 * Dim("columns", min=8)}
         mosaics.append(extend(x, 2, 4))
-    with _explained("the net can't be exported" + " for any size" * any_size):
+    with onnx_graph.explained("the net can't be exported" + " for any size" * any_size):
         logits = chain(x)
         two = x.expand(2, -1, -1) if len(x) == 1 else x[:2]  # a batch of one would be kept as one
         program = torch.export.export(
@@ -204,15 +191,3 @@ def _compare(made: _Exported, run: Callable[[Tensor], Tensor]) -> None:
                     f"the exported logits differ by {difference:.2g} from PyTorch's, of mosaics "
                     f"{tuple(batch.shape)}, at most {allowed:.2g} is allowed; nothing is written"
                 )
-
-
-@contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Turn the many errors of tracing into an InputError of one line, and hide its warnings."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except Exception as error:
-        reason = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
-        raise InputError(f"{what}: {reason}") from error

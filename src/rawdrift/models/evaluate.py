@@ -14,6 +14,7 @@ from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.yuv import Channels
 from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Front, check_finite, layout, views
+from rawdrift.models.forward import Pass, forward_of
 from rawdrift.models.similarity import ssim
 from rawdrift.models.targets import Targets
 
@@ -47,6 +48,7 @@ def evaluate(
     isps: Mapping[str, Pipeline] | None = None,
     table: str = "imagenet",
     precision: str = "32",
+    runtime: str = "auto",
     seed: int = 0,
     device: torch.device | str = "cpu",
     on_batch: Callable[[], object] = lambda: None,
@@ -59,6 +61,7 @@ def evaluate(
 
     isps: pipelines by name, beside the configurations.
     precision: of the network alone: "32", or "bf16", bfloat16 mixed precision.
+    runtime: of the network, see `forward_of`.
     on_batch: called after each batch of images.
     """
     isps = {name: pipeline.to(device) for name, pipeline in (isps or {}).items()}
@@ -69,6 +72,7 @@ def evaluate(
     names = list(dict.fromkeys([own, *(case.name for case in cases if case.kind == "isp")]))
     compared = set(indices[:: max(1, len(indices) // SIMILAR)][:SIMILAR].tolist())
     tests = len(indices.split(BATCH)) * len(cases)
+    answers: Pass | None = None
     with torch.inference_mode(), progress.step("testing", tests, "test") as step:
         for batch in indices.split(BATCH):
             seeds = [(seed, index) for index in batch.tolist()]
@@ -79,7 +83,10 @@ def evaluate(
                     view = developed[case.name]
                 else:
                     view = corrupt(developed[own], case.name, case.severity, seeds, table)
-                logits = logits_of(net, view, precision)
+                if answers is None:
+                    pixels = len(indices) * len(cases) * view[0, 0].numel()
+                    answers = forward_of(net, view[:AT_ONCE], pixels, runtime, precision)
+                logits = logits_of(answers, view, precision)
                 check_finite(
                     logits,
                     [data.images[i] for i in batch.tolist()],
@@ -105,7 +112,7 @@ def evaluate(
     )
 
 
-def logits_of(net: nn.Module, views: Tensor, precision: str = "32") -> Tensor:
+def logits_of(net: Pass, views: Tensor, precision: str = "32") -> Tensor:
     """Return the logits of views (n, 3, H, W), float32; on a CPU, some at a time."""
     parts = views.split(AT_ONCE if views.device.type == "cpu" else len(views))
     with torch.autocast(views.device.type, torch.bfloat16, enabled=precision == "bf16"):

@@ -53,6 +53,8 @@ class Task:
         augment: "weak" flips and turns each view at random; "strong" flips, rotates, softens and
             adds noise; "none" does nothing.
         precision: "auto" is bfloat16 mixed precision where the processor has it, else "32".
+        runtime: what runs the network in tests: "torch", "onnx", ONNX Runtime on a CPU, or "auto",
+            the fastest that gives the network's logits to 1e-5. Needs the extra "onnx" for that.
         checkpoint: a trained network, tested as it is: a .safetensors or state-dict file of
             task.model.
         normalize: what the network of task.checkpoint expects of its input: "none", views in [0,
@@ -80,6 +82,7 @@ class Task:
     batch_size: int = 32
     augment: Literal["none", "weak", "strong"] = "weak"
     precision: Literal["auto", "32", "bf16"] = "auto"
+    runtime: Literal["auto", "torch", "onnx"] = "auto"
     checkpoint: str | None = None
     normalize: str | list[list[float]] | None = None
     classes: list[str | int] | None = None

@@ -22,6 +22,7 @@ from rawdrift.isp.external import External
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.chain import layout
 from rawdrift.models.classification import Classification
+from rawdrift.models.forward import forward_of
 from rawdrift.models.input_gradient import cheap
 from rawdrift.models.losses import CrossEntropy
 from rawdrift.models.segmentation import Segmentation
@@ -36,6 +37,7 @@ Distance = Literal["l2", "ssim"]
 BATCH = 64  # images in the net, at most
 PIXELS = 2**19  # of a batch on a CPU: the activations of the net then stay in its cache
 CACHED = 2**28  # bytes of default views that are cached
+PASSES = 500  # of all images, about what an analysis takes
 
 
 class Score(NamedTuple):
@@ -73,6 +75,7 @@ class Chain:
         2004). Neither grows with the size of the image.
     targets: the right answers of the images, of any kind of task. None: classes or masks as the
         data have them.
+    runtime: what runs the net where no gradient is asked for, see `forward_of`.
 
     Raises InputError if net, data and metric do not fit together.
     """
@@ -86,6 +89,7 @@ class Chain:
         loss: nn.Module | None = None,
         distance: str = "l2",
         targets: Targets | None = None,
+        runtime: str = "auto",
     ):
         inputs.network(net, isp)
         choose("distance", distance, get_args(Distance))
@@ -108,6 +112,12 @@ class Chain:
             targets = kind(tuple(map(str, range(outputs))), self.truth)
         self.targets, self.answers = targets, targets.truth
         self.metric, self.measure = next(iter(targets.measures_by(metric).items()))
+        with self._evaluating():
+            view = self._default_view(
+                self.batches[0], self.mosaics[self.batches[0]].to(self.device)
+            )
+            view = view.float().contiguous(memory_format=self.layout)
+            self.forward = forward_of(net, view, PASSES * self.mosaics.numel(), runtime)
         if of_pixels and loss is None:
             self.loss = SoftOverlap(self.metric, temperature)
         self.baseline = self.score(None)
@@ -218,11 +228,15 @@ class Chain:
 
         Its gradient by the views is the cheap one.
         """
+        with self._evaluating(), cheap(self.net):
+            yield
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
         modes = [(module, module.training) for module in self.net.modules()]
         self.net.eval()
         try:
-            with cheap(self.net):
-                yield
+            yield
         finally:
             for module, training in modes:
                 module.training = training
@@ -255,7 +269,8 @@ class Chain:
         developed = functional_call(isp or self.isp, dict(values), (mosaics,))
         with self.frozen():
             # The clone is for nets that change their input; they convolve faster channels-last.
-            logits = self.net(developed.float().clone(memory_format=self.layout))
+            views = developed.float().clone(memory_format=self.layout)
+            logits = (self.forward if torch.is_inference_mode_enabled() else self.net)(views)
         distance = torch.zeros((), device=self.device)
         if far:
             distance = _distance(developed, self._default_view(batch, mosaics), self.distance)

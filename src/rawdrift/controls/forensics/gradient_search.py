@@ -134,6 +134,7 @@ def search(
     confidence: float = 0.95,
     seed: int = 0,
     targets: Targets | None = None,
+    runtime: str = "auto",
 ) -> SearchResult:
     """Search the box for the setting of the ISP that harms a frozen net most.
 
@@ -157,6 +158,7 @@ def search(
     net: (n, 3, H, W) to logits; see `chain.Chain`, also for data, metric, loss, distance and
         targets.
     parameters: names of axes, whole parameters or steps, if not all are to be searched.
+    runtime: of the net, where no gradient is asked for: see `models.forward.forward_of`.
     rivals: methods to compare with, "random" and "cma-es".
     restarts, steps: the evaluations of a method suffice for so many ascents of so many steps.
     confidence: of the interval of the drop. seed: of everything random.
@@ -174,7 +176,7 @@ def search(
     check_confidence(confidence)
     check_seed(seed)
     space = axes_of(isp, space, parameters)
-    chain = Chain(net, isp, data, metric, loss, distance, targets)
+    chain = Chain(net, isp, data, metric, loss, distance, targets, runtime)
     chain.check_baseline()
     return search_of(chain, space, regularization, restarts, steps, rivals, confidence, seed)
 

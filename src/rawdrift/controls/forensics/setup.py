@@ -85,7 +85,8 @@ class Setup:
         return replace(data, labels=truth, masks=None) if self.material.targets.of_classes else data
 
     def asked(self, fold: int) -> dict[str, Any]:
-        """Metric and targets of a fold's images, and the loss where cross entropy does not fit."""
+        """Metric and targets of a fold's images, the loss where cross entropy does not fit, and
+        the runtime."""
         targets = self.material.targets
         is_usual = targets.of_classes or targets.of_pixels
         everything = torch.arange(len(self.material.data))
@@ -93,6 +94,7 @@ class Setup:
             "metric": self.metric,
             "targets": targets.take(torch.tensor(self.tests[fold])),
             "loss": None if is_usual else targets.loss(self.spec.task, everything),
+            "runtime": self.spec.task.runtime,
         }
 
 

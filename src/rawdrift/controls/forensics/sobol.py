@@ -32,6 +32,7 @@ def sensitivity(
     seed: int = 0,
     targets: Targets | None = None,
     loss: nn.Module | None = None,
+    runtime: str = "auto",
 ) -> Sensitivity:
     """Return Sobol indices of the metric over the box, and its curve along every axis.
 
@@ -39,7 +40,7 @@ def sensitivity(
     SALib. Curves have intervals by bootstrap over images or their groups. If the metric is the same
     at every setting that is drawn, all indices are 0.
 
-    net, isp, data, space, metric, parameters, targets, loss: as for `search`.
+    net, isp, data, space, metric, parameters, targets, loss, runtime: as for `search`.
     samples: a power of 2; the metric is computed at samples * (D + 2) settings.
     points: of a curve, evenly over the axis; the default is added.
     """
@@ -50,7 +51,7 @@ def sensitivity(
     check_confidence(confidence)
     check_seed(seed)
     space = axes_of(isp, space, parameters)
-    chain = Chain(net, isp, data, metric, loss, targets=targets)
+    chain = Chain(net, isp, data, metric, loss, targets=targets, runtime=runtime)
     chain.check_baseline()
     passes = samples * (len(space) + 2)
     with progress.step("measuring Sobol indices", passes, "evaluation"):

@@ -39,6 +39,7 @@ def envelope(
     cameras: int = 200,
     seed: int = 0,
     targets: Targets | None = None,
+    runtime: str = "auto",
 ) -> Envelope:
     """Find the settings at which the metric drops by less than `max_drop` in the population.
 
@@ -55,7 +56,7 @@ def envelope(
     If so few images could not even show that the camera's own setting is safe, the envelope is that
     setting alone, and `needed` says how many it would take.
 
-    net, isp, data, space, metric, parameters, loss, targets: as for `search`.
+    net, isp, data, space, metric, parameters, loss, targets, runtime: as for `search`.
     Raises InputError as `search` does, if the metric is too low to drop by `max_drop`, and if no
     bound is known for it.
     """
@@ -66,7 +67,7 @@ def envelope(
         raise InputError(f"cameras must be a whole number from 1 on, got {cameras!r}")
     check_seed(seed)
     space = axes_of(isp, space, parameters)
-    chain = Chain(net, isp, data, metric, loss, targets=targets)
+    chain = Chain(net, isp, data, metric, loss, targets=targets, runtime=runtime)
     chain.check_baseline()
     return envelope_of(chain, space, max_drop, confidence, cameras, seed)
 

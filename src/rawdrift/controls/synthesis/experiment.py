@@ -189,6 +189,7 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
             isps=self.isps,
             table=synthesis.severity_table,
             precision=synthesis.precision,
+            runtime=self.spec.task.runtime,
             seed=self.spec.seed,
             device=device,
             on_batch=on_batch,

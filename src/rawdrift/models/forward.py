@@ -1,0 +1,93 @@
+"""The answers of a trained network, by the fastest way that gives its logits."""
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, export
+from torch.fx.experimental.optimization import fuse
+
+from rawdrift import progress
+from rawdrift.checks import InputError
+from rawdrift.models import onnx_graph
+
+TOLERANCE = 1e-5  # of logits: absolute, or relative to the largest if that is above 1
+WORTH = 50_000_000  # pixels of views: with fewer to come, the seconds of an export don't pay
+
+Pass = Callable[[Tensor], Tensor]
+
+
+def forward_of(
+    net: nn.Module,
+    views: Tensor,
+    pixels: float = 0,
+    runtime: str = "auto",
+    precision: str = "32",
+) -> Pass:
+    """Return a function of views (n, 3, H, W) of the same size that gives the logits of `net`.
+
+    net: in evaluation mode, on the device of the views; its weights must stay as they are.
+    views: examples, on which logits are compared.
+    pixels: of all views that it will answer.
+    runtime: "torch" is the network itself, "onnx" ONNX Runtime, on a CPU in float32. "auto" takes
+        that where it pays and the logits are PyTorch's to 1e-5, or else the network with its batch
+        normalization folded into the convolutions, or else the network itself.
+    precision: of the network: "32", or "bf16", for which only the folded network's rounding
+        differs.
+
+    Raises InputError if ONNX Runtime is asked for and can't give these logits.
+    """
+    if runtime == "torch" or (runtime == "auto" and (views.device.type != "cpu" or pixels < WORTH)):
+        return net
+    ways = [_folded] if precision == "bf16" else [_by_onnx, _folded]
+    if runtime == "onnx":
+        if views.device.type != "cpu" or precision == "bf16":
+            raise InputError(
+                "task.runtime onnx computes in float32 on the CPU; choose auto for other devices "
+                "and precisions"
+            )
+        return _checked(_by_onnx, net, views)
+    for way in ways:
+        try:
+            return _checked(way, net, views)
+        except InputError as reason:
+            progress.note(f"the network runs in another way: {reason}")
+    return net
+
+
+def _checked(way: Callable[[nn.Module, Tensor], Pass], net: nn.Module, views: Tensor) -> Pass:
+    """Return `way` of the network. Raises InputError unless it gives its logits."""
+    with torch.inference_mode(False), torch.no_grad():
+        views = views.detach().float().clone()
+        found = way(net, views)
+        for count in {len(views), 1, min(3, len(views))}:
+            # The clone is for networks that change their input.
+            expected = net(views[:count].clone()).float()
+            logits = found(views[:count].clone())
+            allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
+            if logits.shape != expected.shape or not (logits - expected).abs().max() <= allowed:
+                raise InputError(
+                    f"{way.__doc__} gives logits that differ from PyTorch's by more than "
+                    f"{allowed:.1g}"
+                )
+    return found
+
+
+def _by_onnx(net: nn.Module, views: Tensor) -> Pass:
+    """ONNX Runtime"""
+    onnx_graph.need()
+    two = views[:1].expand(2, -1, -1, -1).contiguous()  # one image would be kept as one
+    with onnx_graph.explained("the net can't be exported"):
+        program = export(deepcopy(net), (two,), dynamic_shapes=({0: Dim("batch")},))
+    return onnx_graph.session(onnx_graph.graph(program, "views").model_proto.SerializeToString())
+
+
+def _folded(net: nn.Module, views: Tensor) -> Pass:
+    """The network with folded batch normalization"""
+    with onnx_graph.explained("the net can't be traced"):
+        folded: nn.Module = fuse(net)
+    last = next((p for p in net.parameters() if p.ndim == 4), views)
+    if last.is_contiguous(memory_format=torch.channels_last):
+        folded = folded.to(memory_format=torch.channels_last)
+    return folded
