@@ -138,7 +138,7 @@ def _values(argument: str) -> Any:
 
 
 def _parse(arguments: list[str]) -> Namespace:
-    reader = parser.build()
+    reader = parser.build(only=next(iter(arguments), ""))
     parts = {part for control in CONTROLS.values() for part in spec_parts(control.spec)}
     for argument in arguments:
         name = argument.removeprefix("--").partition("=")[0]

@@ -13,8 +13,9 @@ SHELLS = ("bash", "zsh", "tcsh")
 _CAMERA = "shipped name, .toml file, or raw file that describes its camera"
 
 
-def build() -> Parser:
-    """The parser of all commands."""
+def build(only: str | None = None) -> Parser:
+    """The parser of all commands. only: the command to be parsed; the fields of other controls,
+    which take a while to look up, are then left out."""
     parser = command("Dataset drift controls for machine learning with optical images.")
     parser.prog = "rawdrift"
     parser.add_argument("--version", action="version", version=f"rawdrift {__version__}")
@@ -55,7 +56,8 @@ def build() -> Parser:
             "--config", action="config", help=f"YAML file with the same fields{others}"
         )
         runs.add_argument("--out", type=str, help="run folder: a new one, or one to resume")
-        runs.add_class_arguments(control.spec, None)
+        if only in (None, name):
+            runs.add_class_arguments(control.spec, None)
         _add_computing(runs)
         runs.add_argument("--json", action="store_true", help="print the result as JSON alone")
         subcommands.add_subcommand(name, runs, help=control.help)
