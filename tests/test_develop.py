@@ -10,7 +10,6 @@ import torch
 
 import rawdrift as rd
 from rawdrift.checks import Failures
-from rawdrift.isp import fused
 from rawdrift.isp.develop import _ordered, develop, developed, quantized
 from rawdrift.isp.presets import static
 
@@ -22,7 +21,6 @@ TALL = np.random.default_rng(0).integers(0, 2**16, (515, 34)).astype(np.uint16)
 @pytest.mark.parametrize("bits", [8, 16])
 def test_strips_have_the_numbers_of_the_whole_view(name, bits):
     isp, mosaic = static(name, CAMERA), torch.from_numpy(TALL)
-    assert fused.reach([*isp.steps.values()]) < 20
     found = developed(isp, mosaic, bits)
     assert np.array_equal(found, quantized(isp(mosaic), bits))
     assert found.dtype == (np.uint8 if bits == 8 else np.uint16)
@@ -34,13 +32,10 @@ def test_no_height_leaves_a_strip_that_is_too_small(height):
     assert np.array_equal(developed(isp, mosaic), quantized(isp(mosaic)))
 
 
-def test_what_is_not_fused_is_developed_whole():
+def test_a_step_that_needs_the_whole_frame_gets_it():
     isp, mosaic = static("bi,s,ga", CAMERA), torch.from_numpy(TALL)
-    gray = isp.replace(white_balance=rd.isp.ShadesOfGray())  # of the whole image
-    assert fused.reach([*gray.steps.values()]) is None
+    gray = isp.replace(white_balance=rd.isp.ShadesOfGray())
     assert np.array_equal(developed(gray, mosaic), quantized(gray(mosaic)))
-    with rd.isp.engine("eager"):
-        assert fused.reach([*isp.steps.values()]) is None
 
 
 @pytest.mark.parametrize("format", ["png", "tiff"])

@@ -19,7 +19,7 @@ from rawdrift.camera.read import to_unit
 from rawdrift.camera.shot import Shot, read
 from rawdrift.checks import Failures, InputError, choose
 from rawdrift.configurations import CONFIGURATIONS, check, file_name, is_external, is_file, taking
-from rawdrift.isp import file, fused
+from rawdrift.isp import file, parts
 from rawdrift.isp.external import External
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import static
@@ -181,19 +181,17 @@ def _target(out: Path, raw: Path, name: str, format: str) -> Path:
 def developed(isp: Pipeline, mosaic: Tensor, bits: int = 16) -> Pixels:
     """The view of one mosaic (H, W) as a picture (H, W, 3) of 8 or 16 bits, rounded to nearest.
 
-    Where the steps are fused, strips of rows are developed one after the other: the whole view is
-    never in memory as floats.
+    Strips of rows are developed one after the other, unless a step needs the whole frame, so that
+    the view is never in memory as floats.
     """
+    if parts.reach(isp) is None:
+        return quantized(isp(mosaic), bits)
     isp.check(mosaic)
     height, width = mosaic.shape
-    reach = fused.reach([*isp.steps.values()])
-    if reach is None:
-        return quantized(isp(mosaic), bits)
     out = np.empty((height, width, 3), np.uint8 if bits == 8 else np.uint16)
     for first in range(0, height, _ROWS):
-        top = max(0, first - reach) // 2 * 2  # which keeps the color filter array
-        view = isp(mosaic[top : first + _ROWS + reach])[:, first - top :][:, :_ROWS]
-        out[first : first + _ROWS] = quantized(view, bits)
+        rows = slice(first, min(first + _ROWS, height))
+        out[rows] = quantized(parts.develop(isp, mosaic, rows, slice(0, width)), bits)
     return out
 
 

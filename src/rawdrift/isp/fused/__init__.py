@@ -18,7 +18,7 @@ from rawdrift.isp.fused import plan
 from rawdrift.isp.fused.plan import CannotFuseError, Fusable
 from rawdrift.isp.step import Step
 
-__all__ = ["develop", "reach"]
+__all__ = ["develop"]
 
 
 def develop(
@@ -45,21 +45,6 @@ def develop(
                 f"the engine 'fused' can't run this pipeline: {reason}; use engine('auto')"
             ) from None
         return None
-
-
-def reach(steps: Sequence[Step]) -> int | None:
-    """How many rows away a pixel of the view still depends on the mosaic; None if not all steps are
-    fused on the CPU."""
-    cpu = _cpu()
-    if cpu is None or engines.current() == "eager":
-        return None
-    try:
-        if plan.run(steps) != slice(0, len(steps)):
-            return None
-        found: int = cpu.reach(plan.plan(plan.fusable(steps)))
-    except CannotFuseError:
-        return None
-    return found
 
 
 def _one(steps: Sequence[Step], mosaic: Tensor, bit_depth: int) -> Tensor:

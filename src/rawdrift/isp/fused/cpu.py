@@ -69,11 +69,6 @@ def develop(pipelines: Sequence[Fusable], mosaic: Tensor, bit_depth: int) -> lis
     return [view]
 
 
-def reach(plan: Plan) -> int:
-    """How many rows and columns away a pixel of the view still depends on the mosaic."""
-    return DEMOSAICING[plan.layout.demosaic].delay + _reach(_numbers(plan))
-
-
 class _Developed(torch.autograd.Function):
     """A view that was developed, made differentiable in the mosaic and in `plan.Numbers`.
 
