@@ -159,10 +159,19 @@ def test_labels_and_groups_are_compared_as_unicode_composes_them(tmp_path):
 def test_names_that_look_alike():
     plain = ["cat", "dog", "patient 1", "patient 2", "x1"]
     assert look_alike(plain) == []
-    alike = ["Cat", "dog\u200b", "patient  1", "\u0441at", "\uff581"]
+    alike = [
+        "Cat",
+        "dog\u200b",
+        "patient  1",
+        "patient\u20111",
+        "patient-l",
+        "\u0441at",
+        "\uff58\uff11",
+    ]
     sets = look_alike(plain + alike)
     assert sets == [
-        ["Cat", "cat", "\u0441at"], ["dog", "dog\u200b"], ["patient  1", "patient 1"], ["x1", "\uff581"]
+        ["Cat", "cat", "\u0441at"], ["dog", "dog\u200b"], ["patient  1", "patient 1"],
+        ["patient-l", "patient\u20111"], ["x1", "\uff58\uff11"],
     ]  # fmt: skip
 
 

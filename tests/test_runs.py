@@ -184,7 +184,7 @@ def test_numbers_that_json_lacks_become_null(tmp_path):
 def test_the_leftover_of_a_killed_write_is_swept_away(tmp_path):
     with store(tmp_path):
         pass
-    leftover = tmp_path / "records" / ".rawdrift-x1.tmp"
+    leftover = tmp_path / "records" / ".rawdrift-x1x1x1x1.tmp"
     leftover.write_text("{half")
     (tmp_path / "records" / ".notes.tmp").write_text("the user's own")
     with store(tmp_path) as again:
@@ -195,10 +195,10 @@ def test_the_leftover_of_a_killed_write_is_swept_away(tmp_path):
 
 def test_a_run_killed_at_its_very_beginning_goes_on(tmp_path):
     (tmp_path / ".lock").touch()
-    (tmp_path / ".rawdrift-abc.tmp").write_text("data:")
+    (tmp_path / ".rawdrift-abcdefgh.tmp").write_text("data:")
     with store(tmp_path) as begun:
         assert missing(begun, ["a"]) == ["a"]
-    assert not (tmp_path / ".rawdrift-abc.tmp").exists()
+    assert not (tmp_path / ".rawdrift-abcdefgh.tmp").exists()
 
 
 @pytest.mark.parametrize("name", [".lock", "records", "figures", "records/a.json", "results.csv"])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _OURS = ".rawdrift-"
 """What the names of temporary files begin with."""
+_LEFTOVER = re.compile(rf"{re.escape(_OURS)}[a-z0-9_]{{8}}\.tmp")  # as mkstemp names them
 
 
 def write(
@@ -270,7 +271,7 @@ def sweep(folder: Path) -> None:
 
 def is_leftover(path: Path) -> bool:
     """Whether a killed call of `write` has left this file."""
-    return path.name.startswith(_OURS) and path.suffix == ".tmp" and _is_file(path)
+    return _LEFTOVER.fullmatch(path.name) is not None and _is_file(path)
 
 
 def _is_file(path: Path) -> bool:

@@ -94,7 +94,10 @@ class _Terminated(KeyboardInterrupt):
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """End on SIGTERM as on Ctrl-C: what was begun is cleaned up, and worker processes end."""
+    """End on SIGTERM as on Ctrl-C: what was begun is cleaned up, and worker processes end.
+
+    Also on a SIGINT that a shell's background jobs would ignore.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -102,11 +105,18 @@ def _terminable() -> Iterator[None]:
     def stop(*_: object) -> None:
         raise _Terminated
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {
+        sign: signal.signal(sign, handler)
+        for sign, handler in (
+            (signal.SIGTERM, stop),
+            (signal.SIGINT, signal.default_int_handler),
+        )
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
 
 
 def _own_frame(error: Exception) -> str:

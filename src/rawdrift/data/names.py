@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 
 _MOST = 5  # of names that look alike are shown
 
-# Cyrillic and Greek letters with the shape of a Latin one (Unicode Technical Standard 39).
+# Letters, digits, dashes and quotes with the shape of another sign (Unicode Technical Standard 39).
 _LATIN = str.maketrans(
-    "АВЕЅІЈКМНОРСТУХаеѕіјорсухԛԝһΑΒΕΖΗΙΚΜΝΟΡΤΥΧοναγıɑɡ",  # noqa: RUF001
-    "ABESIJKMHOPCTYXaesijopcyxqwhABEZHIKMNOPTYXovayiag",
+    "АВЕЅІЈКМНОРСТУХаеѕіјорсухԛԝһΑΒΕΖΗΙΚΜΝΟΡΤΥΧοναγıɑɡ01"  # noqa: RUF001
+    "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2018\u2019\u02bc",
+    "ABESIJKMHOPCTYXaesijopcyxqwhABEZHIKMNOPTYXovayiagOl-------'''",
 )
 
 
@@ -27,6 +28,6 @@ def shown(names: Sequence[str]) -> str:
 
 
 def _look(name: str) -> str:
-    plain = unicodedata.normalize("NFKC", name.translate(_LATIN))
+    plain = unicodedata.normalize("NFKC", name).translate(_LATIN)
     visible = "".join(sign for sign in plain if unicodedata.category(sign) not in ("Cf", "Cc"))
     return "".join(visible.split()).casefold()
