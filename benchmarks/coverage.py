@@ -4,7 +4,8 @@
 
 A claim is a function that draws one data set and says whether the claim held there. To add one,
 write the function and yield a line in `_claims`. `--write` puts what was measured into the table of
-docs/explanation/coverage.md, in place of earlier lines of the same claims: so it can be measured in pieces.
+docs/explanation/coverage.md, in place of earlier lines of the same claims, so that it can be
+measured in pieces.
 """
 
 import argparse
