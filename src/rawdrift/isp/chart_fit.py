@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 from torch import Tensor
 
 from rawdrift import progress
@@ -435,6 +434,8 @@ def _matrix(chart: _Chart, gains: Array, tone: _Tone, start: Array) -> Array:
 
     def residuals(free: Array) -> Array:
         """Of one set of free numbers (6,), or of several at once (K, 6)."""
+    from scipy.optimize import least_squares  # which takes a while to import
+
         linear = _Colors(gains, whole(free)).linear(chart.raw, tone)
         difference = linear_lab(linear) - chart.labs
         weighted: Array = (chart.metrics @ difference[..., None])[..., 0]
@@ -469,6 +470,8 @@ def _evened(chart: _Chart) -> tuple[Array, _Chart]:
 
 def _plane(chart: _Chart, linear: Array) -> tuple[Array, Array]:
     """Return how the logarithm of the light's excess changes down and across, and its errors."""
+    from scipy.optimize import least_squares  # which takes a while to import
+
     bright = chart.target @ _LUMINANCE
     log = np.log(np.maximum(linear @ _LUMINANCE, _TINY) / bright)
     weight = np.sqrt(bright)  # dark patches also hold flare
