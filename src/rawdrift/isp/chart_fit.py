@@ -428,14 +428,14 @@ def _solve(chart: _Chart, tone: _Tone, start: _Colors | None = None) -> _Colors:
 
 
 def _matrix(chart: _Chart, gains: Array, tone: _Tone, start: Array) -> Array:
+    from scipy.optimize import least_squares  # which takes a while to import
+
     def whole(free: Array) -> Array:
         rows = free.reshape(*free.shape[:-1], 3, 2)
         return np.stack([rows[..., 0], 1 - rows.sum(axis=-1), rows[..., 1]], axis=-1)
 
     def residuals(free: Array) -> Array:
         """Of one set of free numbers (6,), or of several at once (K, 6)."""
-    from scipy.optimize import least_squares  # which takes a while to import
-
         linear = _Colors(gains, whole(free)).linear(chart.raw, tone)
         difference = linear_lab(linear) - chart.labs
         weighted: Array = (chart.metrics @ difference[..., None])[..., 0]
