@@ -13,11 +13,12 @@ from starlette.testclient import TestClient
 import nets
 import rawdrift as rd
 from pages import HOSTILE
+from rawdrift import imports
 from rawdrift.cfa import layout
 from rawdrift.cli import main
 from rawdrift.models import weights
 from rawdrift.models.spec import Task
-from rawdrift.web.answers import Network
+from rawdrift.web.answers import Network, of_run
 from rawdrift.web.explore import RAW_STAGE
 from rawdrift.web.folder import Folder
 from rawdrift.web.frames import reduced
@@ -396,6 +397,20 @@ def test_the_command_says_what_is_wrong(folder, capsys):
     ):
         assert main(["web", *arguments]) == 2
         assert words in capsys.readouterr().err
+
+
+def test_the_network_of_a_run(tmp_path):
+    (tmp_path / "spec.yaml").write_text(
+        "task: {model: 'import:nets.blocks', kind: auto, mask: binary}"
+    )
+    weights.save(nets.blocks(2), tmp_path / "models" / "fold0.safetensors", ["a", "b"])
+    with pytest.raises(rd.InputError, match="names code to import, import:nets.blocks"):
+        of_run(tmp_path, None)
+    with imports.allowing(["import:nets.blocks"]):
+        network = Network(of_run(tmp_path, None), 32)
+        assert network.title == "import:nets.blocks, fold0.safetensors"
+        with pytest.raises(rd.InputError, match="unknown training 'fold1'"):
+            of_run(tmp_path, "fold1")
 
 
 def test_data_folders_are_browsed(tmp_path):

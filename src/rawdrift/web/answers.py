@@ -18,27 +18,31 @@ from rawdrift.models.targets import Targets, class_order
 from rawdrift.runs.spec import read_yaml
 
 _NONE = torch.zeros(0, dtype=torch.long)
+_SAVED = "models", "networks"  # folders of a run
 _LARGEST = 1 << 20  # pixels of a frame that is answered as a whole
 
 
 def of_run(run: Path, training: str | None) -> Task:
-    """Return the network of a run that saved its networks, as a checkpoint.
+    """Return a network that a run has trained, as a checkpoint: of forensics, or of an optimization
+    that saved its networks.
 
     training: the name of its file, if there are several. Raises InputError if there is none.
     """
-    saved = {path.stem: path for path in sorted(run.glob("networks/*.safetensors"))}
+    files = (path for folder in _SAVED for path in sorted(run.glob(f"{folder}/*.safetensors")))
+    saved = {path.stem: path for path in files}
     if not saved:
         raise InputError(
-            f"{run} has no trained network; expected a run with optimization.save_networks, or "
-            f"give --task.model and --task.checkpoint"
+            f"{run} has no trained network; expected a run of forensics, or of an optimization "
+            f"with optimization.save_networks, or give --task.model and --task.checkpoint"
         )
     name = choose("training", training or next(iter(saved)), saved)
     try:
-        model = read_yaml(run / "spec.yaml")["task"]["model"]
+        spec = read_yaml(run / "spec.yaml")["task"]
+        given = {field: spec[field] for field in ("model", "kind", "mask")}
     except (OSError, KeyError, TypeError):
-        raise InputError(f"{run} does not say task.model in its spec.yaml") from None
-    imports.check_allowed(imports.references(model), str(run / "spec.yaml"))
-    return replace(Task(), model=model, checkpoint=str(saved[name]))
+        raise InputError(f"{run} does not say in its spec.yaml what its networks are") from None
+    imports.check_allowed(imports.references(given), str(run / "spec.yaml"))
+    return replace(Task(), **given, checkpoint=str(saved[name]))
 
 
 class Network:

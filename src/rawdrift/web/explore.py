@@ -120,6 +120,7 @@ class Explorer:
             **self.folder.listing(ask.folder),
             **self.folder.known(),
             "shipped": shipped(),
+            "isp_names": [[name, in_words(name)] for name in CONFIGURATIONS],
             "network": self.network.title if self.network else "",
         }
 
@@ -135,14 +136,14 @@ class Explorer:
             "bits": frame.camera.bit_depth,
             "largest_factor": frame.largest_factor,
             "notes": [self.clean(note) for note in frame.notes],
-            "isp_names": [[n, in_words(n)] for n in taking(frame.camera.cfa, CONFIGURATIONS)],
+            "isp_names": [[n, in_words(n)] for n in taking(frame.camera.cfa)],
             "stages": [RAW_STAGE, *base.steps],
             "steps": sliders.of(base),
             "whole": [name for name, step in base.steps.items() if step.reach is None],
             "envelope": None,
         }
         if ask.signature:
-            signature = Signature.load(self.folder.file(ask.signature))
+            signature = Signature.load(self.folder.small(ask.signature))
             told["envelope"] = sliders.envelope(signature)
         return told
 
@@ -207,7 +208,7 @@ class Explorer:
         frame, _, isp = self._ready(ask)
         told: dict[str, Any] = {"answer": None, "verdict": None}
         if ask.signature:
-            signature = Signature.load(self.folder.file(ask.signature))
+            signature = Signature.load(self.folder.small(ask.signature))
             try:
                 verdict = check(signature, frame.camera, isp=isp)
                 lines = [str(one) for one in verdict.outside]
@@ -248,17 +249,17 @@ class Explorer:
     def _ready(self, ask: Setting) -> Ready:
         camera, isp = None, None
         if is_file(ask.isp):
-            path = self.folder.file(ask.isp)
+            path = self.folder.small(ask.isp)
             camera, isp = _read_isp(path, *_state(path))
         elif ask.camera.endswith(".toml"):
-            camera = _camera(self.folder.file(ask.camera))
+            camera = _camera(self.folder.small(ask.camera))
         elif ask.camera:
             camera = Camera.load(choose("camera", ask.camera, shipped()))
         elif beside := self.folder.camera_beside(ask.file):
             camera = _camera(beside)
         frame = self._frames.open(self.folder.file(ask.file), camera)
         if isp is None:
-            isp = _static(choose("ISP", ask.isp, CONFIGURATIONS), frame.camera)
+            isp = _static(choose("ISP", ask.isp, taking(frame.camera.cfa)), frame.camera)
         return Ready(frame, isp, sliders.at(isp, ask.values))
 
     def _part(

@@ -44,6 +44,13 @@ class Folder:
             raise InputError(f"{name!r} is not a file in the folder; it may have been removed")
         return path
 
+    def small(self, name: str) -> Path:
+        """Return the path of a camera, ISP or signature; see `path`."""
+        path = self.file(name)
+        if path.stat().st_size > _LARGEST:
+            raise InputError(f"{name!r} is too large for a camera, an ISP or a signature")
+        return path
+
     def folder(self, name: str) -> Path:
         """Return the path of a folder; see `path`."""
         path = self.path(name)
@@ -82,7 +89,7 @@ class Folder:
             if not folder.is_relative_to(self.root):
                 break
             if (folder / "camera.toml").is_file():
-                return self.file((folder / "camera.toml").relative_to(self.root).as_posix())
+                return self.small((folder / "camera.toml").relative_to(self.root).as_posix())
         return None
 
     def _entries(self, folder: Path) -> Iterator["os.DirEntry[str]"]:

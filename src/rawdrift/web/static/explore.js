@@ -518,7 +518,7 @@ async function browse(name) {
 function lists() {
   const plain = (names) => names.map((name) => [name, name]);
   options($("camera"), [["", [["", "of the file or its folder"]]], ["Shipped", plain(known.shipped)], ["Files", plain(known.cameras)]], asked.camera);
-  const names = info?.isp_names ?? [["bi,s,me", ""], [asked.isp, ""]].filter(([n], i, all) => !n.endsWith(".toml") && all.findIndex(([m]) => m === n) === i);
+  const names = info?.isp_names ?? known.isp_names;
   options($("isp"), [["Table 1", names.map(([n, words]) => [n, words ? `${n} (${words})` : n])], ["ISP files", plain(known.isps)]], asked.isp);
   options($("signature"), [["", [["", "none"]]], ["", plain(known.signatures)]], asked.signature);
   $("camera").disabled = asked.isp.endsWith(".toml");

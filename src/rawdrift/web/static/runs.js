@@ -38,7 +38,9 @@ function row(one) {
   const made = document.createElement("tr");
   const name = element("td", "");
   if (one.page) {
-    const link = element("a", one.run);
+    const link = element("a", "");
+    const parts = one.run.split("/");
+    parts.forEach((part, i) => link.append(part + (i < parts.length - 1 ? "/" : ""), document.createElement("wbr")));
     link.href = `/run?run=${encodeURIComponent(one.run)}`;
     name.append(link);
   } else name.textContent = one.run;
