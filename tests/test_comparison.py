@@ -10,10 +10,14 @@ from safetensors.torch import save_file
 
 import nets
 import rawdrift as rd
-from rawdrift.camera.camera import Noise
+from rawdrift.camera.camera import Noise, Optics
 from rawdrift.cli import main
+from rawdrift.controls.comparison import stand_in
 from rawdrift.controls.comparison.analysis import _blame, _interactions, _remedies
-from rawdrift.controls.comparison.sides import Between, Side, Stage, not_moved, side
+from rawdrift.controls.comparison.other_sensor import difference
+from rawdrift.controls.comparison.sides import Between, Side, Stage, side
+from rawdrift.isp.develop import encode
+from rawdrift.isp.external import External
 from rawdrift.statistics import estimate, measures
 from rawdrift.statistics.sequential import blocks
 
@@ -303,7 +307,7 @@ def test_a_dry_run_says_how_many_images_the_margin_takes(folder, tmp_path, capsy
     assert main(command(folder, tmp_path / "run", *after)) == 0
     printed = capsys.readouterr().out
     assert "groups that non-inferiority at the margin 0.1 takes" in printed
-    assert "(there are 15)" in printed
+    assert "(there are 13)" in printed  # an ISP is fitted to two
     assert not (tmp_path / "run").exists()
 
 
@@ -314,9 +318,207 @@ def test_a_black_box_is_one_stage():
     assert "libraw" in two.stages[0].after or "Black" in two.stages[0].after
 
 
-def test_a_sensor_that_the_raw_files_are_not_of_is_named():
-    other = replace(CAMERA, noise=Noise(5.0), black_level=(0.02,) * 4)
-    before, after = (Side([rd.isp.static("bi,s,ga", c)], c) for c in (CAMERA, other))
-    assert not_moved(before, after, [CAMERA]) == ["noise", "black level"]
-    assert not_moved(after, before, [other]) == ["black level"]
-    assert not_moved(before, Side(before.pipelines, None), [CAMERA]) == []
+# Another sensor.
+
+NOISY = replace(CAMERA, name="old", noise=Noise(5.0, read_noise=3.0), optics=Optics(0.5))
+
+
+def test_a_sensor_is_moved_as_far_as_the_cameras_state_it():
+    other = replace(
+        NOISY, name="new", noise=Noise(10.0, read_noise=5.0), optics=Optics(1.0),
+        black_level=(0.03,) * 4,
+    )  # fmt: skip
+    found = difference(NOISY, other, seed=0)
+    assert [text.split(" ")[0] for text in found.moved] == ["shot", "read", "point", "black"]
+    assert found.not_moved == []
+    flat = torch.full((64, 64), 0.5, dtype=torch.float64)
+    moved = difference(NOISY, replace(other, optics=NOISY.optics), seed=0).step(flat)
+    assert float(moved.mean()) == pytest.approx(0.5 + 0.02, abs=2e-4)
+    electrons = (0.5 - 0.01) * 65535 / 10  # of the new sensor
+    added = 10**2 * (electrons / 2 + 5**2 - 3**2 * (1 / 2) ** 2) / 65535**2
+    assert float(moved.var()) == pytest.approx(added, rel=0.1)
+    back = difference(other, NOISY, seed=0)
+    assert back.moved == ["black level 0.03 to 0.01 of full scale"]
+    assert [text.split(":")[0] for text in back.not_moved] == [
+        "shot noise",
+        "read noise",
+        "point spread",
+    ]
+    silent = difference(CAMERA, other, seed=0)
+    assert silent.not_moved[0] == "noise: not stated by lab"
+
+
+def test_a_sensor_is_a_stage_with_the_black_level_that_it_needs():
+    other = replace(NOISY, black_level=(0.03,) * 4, noise=Noise(9.0, read_noise=3.0))
+    before, after = (Side([rd.isp.static("bi,s,ga", c)], c) for c in (NOISY, other))
+    sensor = difference(NOISY, other, seed=0)
+    two = Between(before, after, sensor)
+    assert [stage.name for stage in two.stages] == ["sensor"]
+    assert "electrons at white" in two.stages[0].after
+    x = torch.rand(2, 16, 16)
+    steps = [*two.develop(1).isps[0].steps]
+    assert steps[0] == "sensor"
+    assert torch.equal(two.develop(1).isps[0](x), after.pipelines[0](sensor.step(x.clone())))
+
+
+# Black boxes.
+
+
+class Fit:
+    """What a fit gives: nearly the second pipeline of the test."""
+
+    def __init__(self, mosaics, pictures, camera, groups, seed):
+        self.isp = rd.isp.static("ma,s,ga", camera).replace(gamma=rd.isp.Gamma(2.1))
+        self.camera, self.psnr, self.delta_e, self.warnings = camera, 40.0, 0.5, ()
+        self.groups, self.count = groups, len(mosaics)
+
+
+@pytest.mark.parametrize("which", ["before", "after"])
+def test_of_a_black_box_the_fitted_isp_has_stages_and_the_rest_is_unexplained(
+    folder, tmp_path, capsys, monkeypatch, which
+):
+    monkeypatch.setenv("RAWDRIFT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(stand_in, "fit", Fit)
+    other = "after" if which == "before" else "before"
+    run = tmp_path / "run"
+    options = {f"--comparison.{which}": "libraw", f"--comparison.{other}": "bi,s,ga"}
+    arguments = [
+        "compare", "--data.root", str(folder), *(x for pair in options.items() for x in pair),
+        "--comparison.folds", "2", *TASK, "--out", str(run),
+    ]  # fmt: skip
+    assert main(arguments) in (0, 1), capsys.readouterr().err
+    result = rd.load_result(run)
+    assert result.stages == ["demosaic", "gamma", "unexplained"]
+    assert sum(one.value for one in result.blame) == pytest.approx(result.drop.value, abs=1e-12)
+    assert result.stand_ins[0].images == 8  # two of 15 groups
+    assert result.data.tested == 52
+    page = (run / "report.html").read_text()
+    assert "is a black box. In its place stands an ISP" in page
+    data = rd.data.load(rd.Data(root=str(folder)))
+    box, isp = External("libraw", data.cameras[0]), rd.isp.static("ma,s,ga", data.cameras[0])
+    x = data.mosaics[:2]
+    views = stand_in.WithRest(isp, stand_in.Rest(box, isp))(x)
+    assert torch.allclose(views, box(x), atol=1e-6)
+
+
+def test_without_a_fit_a_black_box_is_one_stage_and_the_page_says_why(
+    folder, tmp_path, capsys, monkeypatch
+):
+    def flat(*_):
+        raise rd.InputError("their pictures are flat")
+
+    monkeypatch.setenv("RAWDRIFT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(stand_in, "fit", flat)
+    more = ["--comparison.after", "libraw"]
+    assert main(command(folder, tmp_path / "run", *more)) in (0, 1), capsys.readouterr().err
+    result = rd.load_result(tmp_path / "run")
+    assert result.stages == ["unexplained"]
+    assert result.stand_ins[0].why == "their pictures are flat"
+    assert "No ISP could be fitted" in (tmp_path / "run/report.html").read_text()
+
+
+# Pictures.
+
+
+def paired(folder, root, before, after):
+    """Write the pictures of a folder by two pipelines with their pairs.csv."""
+    data = rd.data.load(rd.Data(root=str(folder)))
+    rows = ["before,after,label,group"]
+    for name in ("a", "b"):
+        (root / name).mkdir(parents=True)
+    for i, row in enumerate(data.rows):
+        for name, isp in (("a", before), ("b", after)):
+            view = rd.isp.static(isp, data.cameras[0])(data.mosaics[i : i + 1])[0]
+            (root / f"{name}/{i}.png").write_bytes(encode(view.permute(1, 2, 0).numpy()))
+        rows.append(f"a/{i}.png,b/{i}.png,{row.label},{row.group}")
+    (root / "pairs.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+@pytest.mark.parametrize(("after", "margin"), [("ma,s,-", 0.3), ("bi,-,-", 0.01)])
+def test_pictures_by_two_pipelines_lead_to_the_decision_of_their_raw_images(
+    folder, tmp_path, capsys, after, margin
+):
+    pairs = paired(folder, tmp_path / "pairs", "bi,s,ga", after)
+    more = ["--comparison.folds", "2", "--comparison.margin", str(margin), *TASK, "--json"]
+    raw = [
+        "--data.root",
+        str(folder),
+        "--comparison.before",
+        "bi,s,ga",
+        "--comparison.after",
+        after,
+    ]
+    found = []
+    for name, given in (("raw", raw), ("shown", ["--comparison.pairs", str(pairs)])):
+        code = main(["compare", *given, *more, "--out", str(tmp_path / name)])
+        printed = capsys.readouterr()
+        found.append((code, json.loads(printed.out)))
+    (code, one), (other_code, other) = found
+    assert code == other_code
+    assert one["decision"] == other["decision"]
+    for name in ("value", "low", "high"):
+        assert one["drop"][name] == pytest.approx(other["drop"][name], abs=0.05)
+    assert one["data"]["groups"] == other["data"]["groups"] == 15
+    page = (tmp_path / "shown/report.html").read_text()
+    assert "Pictures come without raw data" in page
+    assert "pairs of pictures" in page
+    again = ["compare", "--comparison.pairs", str(pairs), *more, "--out", str(tmp_path / "shown")]
+    assert main(again) == code  # resumed
+    evidence = str(tmp_path / "shown.zip")
+    assert main(["evidence", str(tmp_path / "shown"), "--out", evidence]) == 0
+    verify = ["verify", evidence, "--data", str(pairs), "--recompute", "1"]
+    assert main([*verify, "--allow_import", "import:nets.blocks"]) == 0, capsys.readouterr().out
+    assert "computed again, fold 1 is the same" in capsys.readouterr().out
+
+
+def test_a_dry_run_of_pairs_reads_a_few(folder, tmp_path, capsys):
+    pairs = paired(folder, tmp_path / "pairs", "bi,s,ga", "ma,s,ga")
+    plan = ["compare", "--comparison.pairs", str(pairs), *TASK, "--out", str(tmp_path / "run")]
+    assert main([*plan, "--dry_run"]) == 0
+    assert "60 pairs of pictures" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("a/0.png,", "a/none.png,"), "a/none.png"),
+        (("a/0.png,", "b/0.png,"), "before and after"),
+        (("label", "tag"), "expected before, after and label or mask"),
+        (("label", "labels"), "'labels' seems to be 'label'"),
+        (("group", "patient_id"), "did you mean 'group'"),
+        (("before", "old"), "'old' seems to be 'before'"),
+        (("size", ""), "expected pairs of one size"),
+    ],
+)
+def test_wrong_pairs_are_one_line(folder, tmp_path, capsys, change, message):
+    root = paired(folder, tmp_path / "pairs", "bi,s,ga", "ma,s,ga")
+    table = root / "pairs.csv"
+    if change[0] == "size":
+        (root / "b/0.png").write_bytes(encode(np.zeros((32, 40, 3), np.float32)))
+    table.write_text(table.read_text().replace(*change, 1))
+    run = ["compare", "--comparison.pairs", str(root), *TASK, "--out", str(tmp_path / "run")]
+    code, said = main(run), capsys.readouterr()
+    if "did you mean" in message:  # not needed
+        assert message in said.err + said.out
+        return
+    assert code == 2
+    assert message in said.err
+    assert said.err.count("\n") == 1 or "reading" in said.err
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--comparison.before", "bi,s,ga"],
+        ["--data.root", "."],
+        ["--data.tile", "16"],
+    ],
+)
+def test_pairs_take_the_place_of_isps_and_data(folder, tmp_path, capsys, more):
+    given = ["--comparison.pairs", str(tmp_path), *more, "--out", str(tmp_path / "run")]
+    assert main(["compare", *given]) == 2
+    assert "leave" in capsys.readouterr().err
+    other = ["synthesis", "--data.name", "pairs", "--data.root", str(tmp_path), "--out", "x"]
+    assert main(other) == 2
+    assert "pictures, not raw images" in capsys.readouterr().err

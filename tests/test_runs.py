@@ -44,8 +44,11 @@ def missing(store, units):
     ("build", "message"),
     [
         (lambda: Data("floder"), "unknown data.name 'floder'.*folder; .*synthetic-microscopy"),
-        (lambda: Data("folder"), "data.root is missing: give the folder that holds manifest.csv"),
-        (lambda: Data("raw-drone"), "data.root is missing.*the files of raw-drone"),
+        (
+            Data("folder").check_root,
+            "data.root is missing: give the folder that holds manifest.csv",
+        ),
+        (Data("raw-drone").check_root, "data.root is missing.*the files of raw-drone"),
         (lambda: Data("raw-drone", "x", size=64), "data.size is for synthetic data"),
         (lambda: Data("folder", "x", images=3), "data.images is for synthetic data"),
         (lambda: Data("synthetic-microscopy", "x"), "data.root is for data.name folder"),

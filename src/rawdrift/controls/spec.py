@@ -1,5 +1,7 @@
 """What the specs of all controls share."""
 
+from typing import ClassVar
+
 from rawdrift.checks import whole
 from rawdrift.data.spec import Data
 from rawdrift.models.spec import Task
@@ -16,6 +18,10 @@ class Spec:
     data: Data
     task: Task
     seed: int
+    takes_pairs: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        self.data.check_root()
+        if not self.takes_pairs:
+            self.data.check_raw()
         whole("seed", self.seed, 0)

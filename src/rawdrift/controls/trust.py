@@ -356,7 +356,8 @@ def _alike(material: Material) -> Alike | None:
     chosen = np.linspace(0, len(data) - 1, min(COMPARED, len(data))).round().astype(int).tolist()
     duplicates = Duplicates()
     for index in progress.over(chosen, "looking for near-duplicates", "image"):
-        duplicates.add(data.mosaics[index].numpy())
+        mosaic = data.mosaics[index].numpy()
+        duplicates.add(mosaic.reshape(-1, mosaic.shape[-1]))  # of a pair, all six planes
     sets = [[chosen[k] for k in indices] for indices in duplicates.near()]
     apart = [images for images in sets if len({sides[i] for i in images}) > 1]
     if not apart:

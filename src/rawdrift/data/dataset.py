@@ -69,8 +69,9 @@ Images = Tensor | Selection | Cut
 class RawDataset:
     """N raw mosaics of one size, as their files hold them, with labels or masks or both.
 
-    mosaics: (N, H, W) uint16 DN, or float32 in [0, 1]. Index them by batches: those of a packed
-        dataset are mapped from its file, and are read where they are used.
+    mosaics: (N, H, W) uint16 DN, or float32 in [0, 1]; of pairs of pictures (N, 6, H, W), see
+        `pairs`. Index them by batches: those of a packed dataset are mapped from its file, and are
+        read where they are used.
     images: N names.
     cameras, camera_index: the cameras, and which of them took each image, (N,) int64.
     classes, labels: names of the labels, as a rule in the order of `in_order`, and the index of
@@ -138,7 +139,7 @@ class RawDataset:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
-        return self.mosaics.shape[1], self.mosaics.shape[2]
+        return self.mosaics.shape[-2], self.mosaics.shape[-1]
 
     def counts(self) -> dict[str, int]:
         """Return how many images each label has."""

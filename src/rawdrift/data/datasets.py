@@ -37,6 +37,7 @@ def frames(spec: Data) -> Frames:
 
     Images in files are not held in memory, so there may be any number of them.
     """
+    spec.check_raw()
     images = load(spec) if spec.tile is not None else _open(spec)
     if isinstance(images, RawDataset) or spec.intensity != 1.0:
         return _at_intensity(images, spec).without(spec.exclude)
@@ -44,6 +45,7 @@ def frames(spec: Data) -> Frames:
 
 
 def _open(spec: Data) -> Frames:
+    spec.check_root()
     images = resolve(DATASETS.get(spec.name, spec.name), "data.name")(spec)
     if isinstance(images, RawDataset):
         if spec.name not in DATASETS:

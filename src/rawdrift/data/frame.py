@@ -14,7 +14,10 @@ from rawdrift.checks import InputError, choose
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a manifest: what is known about an image before it is read. "" if not given."""
+    """A line of a manifest: what is known about an image before it is read. "" if not given.
+
+    after: of a pair of pictures, the second one.
+    """
 
     image: str
     label: str = ""
@@ -22,6 +25,7 @@ class Row:
     group: str = ""
     split: str = ""
     camera: str = ""
+    after: str = ""
     line: int = 0
 
 

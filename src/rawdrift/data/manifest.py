@@ -47,7 +47,9 @@ def collect(frames: Frames) -> RawDataset:
             first = frame
             _check_room(frame, len(rows))
             mosaics = np.empty((len(rows), *frame.mosaic.shape), frame.mosaic.dtype)
-            truth = None if frame.mask is None else np.empty(mosaics.shape, np.uint8)
+            truth = (
+                None if frame.mask is None else np.empty((len(rows), *frame.mask.shape), np.uint8)
+            )
         check_alike(frame, row.image, first, rows[0].image)
         mosaics[i] = frame.mosaic
         camera_index[i] = cameras.index(frame.camera)
@@ -140,7 +142,7 @@ class Folder:
                 f"no camera for {row.image}: put a camera.toml into {self.root}, or add a column "
                 f"camera"
             )
-        mask = _mask(self.root, row, shot.mosaic) if row.mask else None
+        mask = read_masked(self.root, row, shot.mosaic)
         return Frame(shot.mosaic, shot.camera, mask, shot.notes)
 
 
@@ -162,13 +164,15 @@ class Manifest(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read a manifest. InputError if it is wrong; its files are not looked at."""
+def read_manifest(path: Path, known: Sequence[str] = COLUMNS) -> Manifest:
+    """Read a manifest with some of the known columns. InputError if it is wrong; its files are not
+    looked at."""
     try:
         text = files.read_text(path, "utf-8-sig")
     except FileNotFoundError:
         raise InputError(
-            f"{path} does not exist; expected a CSV file with the columns image and label or mask"
+            f"{path} does not exist; expected a CSV file with the columns "
+            f"{', '.join(known[: known.index('label')])} and label or mask"
         ) from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not text in UTF-8") from None
@@ -177,10 +181,10 @@ def read_manifest(path: Path) -> Manifest:
     wrong = Failures()
     try:
         columns = [name.strip() for name in next(reader, [])]
-        notes = check(path, columns)
+        notes = check(path, columns, known)
         for values in filter(None, reader):
             try:
-                rows.append(_row(reader.line_num, columns, values))
+                rows.append(_row(reader.line_num, columns, values, known))
             except InputError as error:
                 wrong.add(f"line {reader.line_num}", error)
     except csv.Error as error:
@@ -229,24 +233,27 @@ def write(root: Path) -> tuple[Path, list[Row], tuple[str, ...]]:
     return path, rows, notes
 
 
-def _row(line: int, columns: list[str], values: list[str]) -> Row:
+def _row(line: int, columns: list[str], values: list[str], known: Sequence[str]) -> Row:
     if len(values) != len(columns):
         raise InputError(
             f"line {line} has {len(values)} fields, expected {len(columns)}; put a field "
             f"that holds a comma into quotes"
         )
     fields = dict(zip(columns, values, strict=True))
-    row = Row(**{name: fields[name].strip() for name in COLUMNS if name in fields}, line=line)
-    row = replace(row, label=_composed(row.label), group=_composed(row.group))
-    for name in ("image", "label", "mask", "group", "split"):
-        if name in columns and not getattr(row, name):
+    given = {name: fields[name].strip() for name in known if name in fields}
+    for name in columns:
+        if name in known and name != "camera" and not given[name]:
             raise InputError(f"line {line} has no {name}; fill the column")
+    row = Row(given.pop("before", "") or given.pop("image"), **given, line=line)
+    row = replace(row, label=_composed(row.label), group=_composed(row.group))
+    if row.after == row.image:
+        raise InputError(f"line {line} names {row.image} before and after; expected two pictures")
     if row.split and row.split not in SPLITS:
         raise InputError(
             f"line {line} has the split {row.split!r}, expected train or test: validation images "
             f"are held out of the training images where they are needed"
         )
-    for name in (row.image, row.mask, row.camera):
+    for name in (row.image, row.after, row.mask, row.camera):
         _check_name(name, line)
     return row
 
@@ -275,14 +282,18 @@ def _camera(root: Path, row: Row) -> Camera:
     return Camera.load(root / row.camera if is_file else row.camera)
 
 
-def _mask(root: Path, row: Row, mosaic: NDArray[Any]) -> NDArray[np.uint8]:
+def read_masked(root: Path, row: Row, image: NDArray[Any]) -> NDArray[np.uint8] | None:
+    """Return the mask of a row, None if it has none. InputError if it doesn't fit the image (H, W),
+    or can't be read."""
+    if not row.mask:
+        return None
     path = root / row.mask
     if not path.is_file():
         raise InputError(f"mask {path} of {row.image} does not exist")
     mask = read_mask(path)
-    if mask.shape != mosaic.shape:
+    if mask.shape != image.shape:
         raise InputError(
-            f"mask {path} has {size(mask)} pixels but {row.image} has {size(mosaic)}; expected the "
+            f"mask {path} has {size(mask)} pixels but {row.image} has {size(image)}; expected the "
             f"same size"
         )
     return mask

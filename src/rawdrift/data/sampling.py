@@ -49,10 +49,10 @@ class Sample:
         return chosen, order[places.clip(min=0)].tolist()
 
     def _cut(self, frame: Frame) -> Frame:
-        height, width = frame.mosaic.shape
+        height, width = frame.mosaic.shape[-2:]
         if self.side is None or min(height, width) <= self.side:
             return frame
-        part = np.s_[: self.side, : self.side]
+        part = np.s_[..., : self.side, : self.side]
         self.area = height * width / self.side**2
         mask = None if frame.mask is None else frame.mask[part].copy()
         return frame._replace(mosaic=frame.mosaic[part].copy(), mask=mask)

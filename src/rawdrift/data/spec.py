@@ -9,8 +9,11 @@ from rawdrift.checks import InputError, choose, is_number, whole
 from rawdrift.data.tiles import check
 from rawdrift.imports import is_import
 
+PAIRS = "pairs"
+
 DATASETS = {
     "folder": "import:rawdrift.data.pack.open_folder",
+    PAIRS: "import:rawdrift.data.pairs.open_pairs",
     "raw-microscopy": "import:rawdrift.data.raw_microscopy.load",
     "raw-drone": "import:rawdrift.data.raw_drone.load",
     "synthetic-microscopy": "import:rawdrift.data.synthetic.microscopy.load",
@@ -19,6 +22,13 @@ DATASETS = {
 """The datasets by name: functions of a `Data` that return a `RawDataset`, or `Frames`."""
 
 PUBLISHED = ("raw-microscopy", "raw-drone")
+_ON_DISK = {
+    "folder": "manifest.csv",
+    PAIRS: "pairs.csv",
+    **{name: f"the files of {name}" for name in PUBLISHED},
+}
+"""Datasets that have a root, and what it holds."""
+
 INTENSITIES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 _SYNTHETIC = {"images": (240, 10), "size": (96, 32), "seed": (0, 0)}  # default, least
 
@@ -31,7 +41,8 @@ class Data:
         name: "folder", your own images with a manifest.csv; "raw-microscopy" or "raw-drone", the
             published datasets; or, drawn on the fly, "synthetic-microscopy", white blood cells of
             nine classes, or "synthetic-drone", cars seen from above with their masks; or
-            import:package.module.name, a function of your own from this spec to a RawDataset.
+            import:package.module.name, a function of your own from this spec to a RawDataset; or,
+            for comparisons alone, "pairs", see comparison.pairs.
         root: for a folder: where its manifest.csv is, relative to the working folder; for a
             published dataset: where its files are.
         intensity: light intensity, as a share of the full one: 0.01, 0.05, 0.1, 0.25, 0.5, 0.75
@@ -82,10 +93,9 @@ class Data:
             object.__setattr__(self, "balanced", bool(self.balanced))
         elif self.balanced is not None:
             raise InputError("data.balanced is for data.name synthetic-microscopy alone")
-        on_disk = self.name == "folder" or self.name in PUBLISHED
-        if on_disk and self.root is None:
-            holds = "manifest.csv" if self.name == "folder" else f"the files of {self.name}"
-            raise InputError(f"data.root is missing: give the folder that holds {holds}")
+        on_disk = self.name in _ON_DISK
+        if self.name == PAIRS and (self.tile is not None or self.intensity != 1):
+            raise InputError("data.tile and data.intensity are for raw images, not for pairs")
         if self.tile is not None:
             check(self.tile, self.stride, "data.")
         elif self.stride is not None or self.drop_empty is not None:
@@ -113,3 +123,17 @@ class Data:
             if value is not None:
                 whole(f"data.{name}", value, min(least, 1) if own else least)
             object.__setattr__(self, name, value)
+
+    def check_raw(self) -> None:
+        """Raise InputError for pictures in place of raw images."""
+        if self.name == PAIRS:
+            raise InputError(
+                "data.name pairs holds pictures, not raw images; it is for rawdrift compare alone"
+            )
+
+    def check_root(self) -> None:
+        """Raise InputError if the folder is missing."""
+        if self.name in _ON_DISK and self.root is None:
+            raise InputError(
+                f"data.root is missing: give the folder that holds {_ON_DISK[self.name]}"
+            )

@@ -263,7 +263,7 @@ def lost_and_won(lost: int, won: int, n: int, margin: float) -> float:
     def ratio(lost: NDArray[Any], won: NDArray[Any]) -> Array:
         """The log likelihood of any drop over that of `margin`; 0 for a larger drop than that."""
         b = lost * (1 + margin) + won * (1 - margin) - 2 * margin * n
-        q = (b + np.sqrt(b**2 + 8 * n * won * margin * (1 - margin))) / (4 * n)
+        q = (b + np.sqrt(np.maximum(b**2 + 8 * n * won * margin * (1 - margin), 0))) / (4 * n)
         counts = np.stack([lost, won, n - lost - won])
         shares = np.clip([q + margin, q, 1 - 2 * q - margin], 0, 1)
         found = (xlogy(counts, counts / n) - xlogy(counts, shares)).sum(0)

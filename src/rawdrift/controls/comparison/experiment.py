@@ -22,16 +22,24 @@ from rawdrift.controls.comparison.analysis import (
     join,
     undecided,
 )
+from rawdrift.controls.comparison.other_sensor import difference
 from rawdrift.controls.comparison.pictures import illustrate
-from rawdrift.controls.comparison.result import ComparisonRecord, ComparisonResult, MaskPair
-from rawdrift.controls.comparison.sides import Between, not_moved, side
+from rawdrift.controls.comparison.result import (
+    ComparisonRecord,
+    ComparisonResult,
+    MaskPair,
+    StandIn,
+)
+from rawdrift.controls.comparison.sides import MOST, Between, sides
 from rawdrift.controls.comparison.spec import ComparisonSpec
+from rawdrift.controls.comparison.stand_in import hold_out, pipeline, stand_in
 from rawdrift.controls.experiment import Experiment, Progress
 from rawdrift.controls.gallery import Gallery, most_harmed
 from rawdrift.controls.material import compute_views, isp_inputs, read_split, training_seed
 from rawdrift.controls.training import CHECKPOINT_EVERY, seconds_an_image, seconds_of_training
 from rawdrift.controls.trust import Matched
 from rawdrift.controls.wholes import Wholes
+from rawdrift.data.spec import PAIRS
 from rawdrift.isp.develop import encode
 from rawdrift.models import networks
 from rawdrift.models.chain import BATCH, Develop, check_finite, layout
@@ -75,23 +83,30 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         self.spec = spec
         comparison = spec.comparison
         self.trained_here = spec.task.checkpoint is None
-        self.material = read_split(spec.data, spec.task, comparison.folds, spec.seed)
-        data, targets, splits = self.material
+        material = read_split(spec.data, spec.task, comparison.folds, spec.seed)
+        data, targets, splits = material
         metric, measure = next(iter(targets.measures.items()))
         if measure.limits is None:
             raise InputError(
                 f"metric {metric} states no limits, without which no decision holds; choose "
                 f"another task.metric, or a function with values from 0 to 1"
             )
-        sides = [side(one, data.cameras, comparison.channels) for one in comparison.references]
-        self.between = Between(*sides)
-        self.not_moved = not_moved(sides[0], sides[1], data.cameras)
+        self.sides = sides(comparison, data.cameras)
+        own, other = (one.camera for one in self.sides)
+        self.sensor = (
+            None if other is None else difference(own or data.cameras[0], other, spec.seed)
+        )
+        self.ends = Between(*self.sides, self.sensor)  # with a black box in one stage
+        self.boxes = [one.box for one in self.sides]
+        self.fitted_to = np.arange(0)
+        if any(self.boxes) and len(data.cameras) == 1:
+            material, self.fitted_to = hold_out(material, spec.seed)
+        self.material = material
         self.units = [Unit(fold) for fold in range(len(splits))]
         self.inputs = [data.fingerprint(), networks.fingerprint(spec.task, targets, data.size)]
-        for reference, one in zip(comparison.references, sides, strict=True):
+        for reference, one in zip(comparison.given, self.sides, strict=False):
             if is_file(reference) or is_external(reference):
                 self.inputs += isp_inputs(reference, one.pipelines[0])
-        self.boxes = [one.pipelines[0] for one in sides]  # those of them that are
         self.step = "epoch" if self.trained_here else "batch"
 
     def steps(self, unit: Unit) -> int:
@@ -103,13 +118,20 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         """Train the network of a fold, or load the user's, and test it."""
         data, targets, splits = self.material
         test = torch.from_numpy(splits[unit.fold].test)
-        compute_views(self.boxes, data)
+        compute_views(filter(None, self.boxes), data)
+        stand_ins = [
+            stand_in(box, self.material, self.fitted_to, self.spec.seed)
+            if box and len(self.fitted_to)
+            else None
+            for box in self.boxes
+        ]
+        between = self._between(stand_ins)
         if self.trained_here:
             net = train(
                 data,
                 targets,
                 torch.from_numpy(splits[unit.fold].train),
-                self.between.develop(0),
+                self.ends.develop(0),
                 self.spec.task,
                 seed=training_seed(self.spec.seed, unit.fold),
                 on_epoch=progress,
@@ -121,7 +143,7 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         on_batch = (lambda: None) if self.trained_here else progress
         if self.spec.comparison.stop_early:
             test = self._tested_early(net, device)
-        outcomes, masks = self._test(net, test, device, on_batch)
+        outcomes, masks = self._test(net, test, device, on_batch, between)
         rows = [
             {
                 "coalition": coalition,
@@ -130,7 +152,7 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
                 "value": value,
                 "n": len(test),
             }
-            for coalition in self.between.coalitions
+            for coalition in between.coalitions
             for metric, value in targets.scores(outcomes[coalition], test).items()
         ]
         precision = self.spec.task.precision
@@ -141,15 +163,26 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
             images=test.tolist(),
             outcomes=outcomes.tolist(),
             masks=self._masks(outcomes.numpy(), masks, test.numpy()),
+            stand_ins=stand_ins if any(stand_ins) else [],
         )
+
+    def _between(self, stand_ins: Sequence[StandIn | None]) -> Between:
+        """Return the ISPs between the two; with a black box that nothing could be fitted to, none.
+
+        stand_ins: of before and after, of a record.
+        """
+        fitted = [None if one is None else pipeline(one) for one in stand_ins or (None, None)]
+        if any(box and isp is None for box, isp in zip(self.boxes, fitted, strict=True)):
+            return self.ends
+        return Between(*self.sides, self.sensor, fitted)
 
     def _tested_early(self, net: nn.Module, device: str) -> torch.Tensor:
         """Test blocks of images before and after until the decision is known; return them."""
         comparison, order = self.spec.comparison, early_order(self.material, self.spec.seed)
-        ends = [0, self.between.coalitions[-1]]
         outcomes: list[torch.Tensor] = []
         for look, block in enumerate(order, start=1):
-            outcomes.append(self._test(net, torch.from_numpy(block), device, lambda: None, ends)[0])
+            part = torch.from_numpy(block)
+            outcomes.append(self._test(net, part, device, lambda: None, self.ends, [0, -1])[0])
             images = np.concatenate(order[:look])
             tested = Tested(images, torch.cat(outcomes, dim=1).numpy(), {})
             sizes = np.cumsum([0, *map(len, order[:look])])
@@ -166,12 +199,17 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         images: torch.Tensor,
         device: str,
         on_batch: Progress,
-        coalitions: Sequence[int] | None = None,
+        between: Between,
+        which: Sequence[int] | None = None,
     ) -> tuple[torch.Tensor, list[list[bytes]]]:
-        """Return the outcomes (2**K, n, ...), and the masks before and after, if there are any."""
+        """Return the outcomes (2**K, n, ...), and the masks before and after, if there are any.
+
+        which: coalitions, by default all.
+        """
         data, targets, _ = self.material
         net.eval().to(device).to(memory_format=layout(net))
-        isps = [self.between.develop(i).to(device) for i in coalitions or self.between.coalitions]
+        numbers = [between.coalitions[i] for i in which] if which else between.coalitions
+        isps = [between.develop(i).to(device) for i in numbers]
         parts: list[list[torch.Tensor]] = [[] for _ in isps]
         masks: list[list[bytes]] = [[], []]
         with torch.inference_mode():
@@ -180,9 +218,9 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
                 for i, isp in enumerate(isps):
                     views = isp(mosaics, cameras).float()
                     logits = logits_of(net, views.contiguous(memory_format=layout(net)))
-                    which = {0: "before", len(isps) - 1: "after"}.get(i, "between the two")
+                    end = {0: "before", len(isps) - 1: "after"}.get(i, "between the two")
                     check_finite(
-                        logits, [data.images[n] for n in batch.tolist()], f"developed as {which}"
+                        logits, [data.images[n] for n in batch.tolist()], f"developed as {end}"
                     )
                     parts[i].append(targets.outcomes_of(logits, batch).cpu())
                     drawn = targets.masks(logits) if i in (0, len(isps) - 1) else None
@@ -212,8 +250,7 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         before, after = self.spec.comparison.labels
         if self.trained_here:
             return {}
-        last = self.between.coalitions[-1]
-        return {before: self.between.develop(0), after: self.between.develop(last)}
+        return {before: self.ends.develop(0), after: self.ends.develop(self.ends.coalitions[-1])}
 
     def matched(self, units: Iterable[Finished[ComparisonRecord]]) -> Mapping[str, Matched]:
         tested = join(unit.record for unit in units)
@@ -227,7 +264,7 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         for row in record.rows:
             if row["metric"] == metric:
                 values[row["coalition"]] = row["value"]
-        before, after = (values.get(i, float("nan")) for i in (0, self.between.coalitions[-1]))
+        before, after = values[0], values[max(values)]
         which = training.label(record.fold, 0, len(self.material.splits))
         return (
             f"{which}: {style.metric(metric, inside=True)} {before:.3f} before, {after:.3f} after"
@@ -236,8 +273,15 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
     def analyze(
         self, units: Iterable[Finished[ComparisonRecord]], failed: Mapping[str, str]
     ) -> ComparisonResult:
-        result = analyze(self.spec, self.material, self.between.stages, units, failed)
-        return replace(result, not_moved=self.not_moved)
+        stand_ins = next((unit.record.stand_ins for unit in units), [])
+        stages = self._between(stand_ins).stages
+        result = analyze(self.spec, self.material, stages, units, failed)
+        return replace(
+            result,
+            moved=self.sensor.moved if self.sensor else [],
+            not_moved=self.sensor.not_moved if self.sensor else [],
+            stand_ins=[*filter(None, stand_ins)],
+        )
 
     def illustrate(
         self,
@@ -248,7 +292,7 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         """Add the images that lose most."""
         tested = join(unit.record for unit in units)
         given = answers(self.material, tested, (0, -1))
-        develops = [self.between.develop(i) for i in (0, self.between.coalitions[-1])]
+        develops = [self.ends.develop(i) for i in (0, self.ends.coalitions[-1])]
         return illustrate(result, self.material, tested, given, develops, pictures)
 
     def needs(self) -> list[str]:
@@ -276,11 +320,19 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         ]
 
     def about(self) -> str:
-        count = len(self.between.coalitions)
-        stages = ", ".join(stage.name for stage in self.between.stages)
+        images = len(self.material.data)
+        if self.spec.data.name == PAIRS:
+            return f"{images} pairs of pictures"
+        if len(self.fitted_to):
+            return (
+                f"{len(self.material.tested)} images, each developed by at most {2**MOST} ISPs: "
+                f"before, after, and those between them; {len(self.fitted_to)} other images, to "
+                f"which an ISP is fitted in place of a black box"
+            )
+        stages = ", ".join(stage.name for stage in self.ends.stages)
         return (
-            f"{len(self.material.data)} images, each developed by {count} ISPs: before, after, and "
-            f"those between them, which differ in {stages}"
+            f"{images} images, each developed by {len(self.ends.coalitions)} ISPs: before, after, "
+            f"and those between them, which differ in {stages}"
         )
 
     def measure(self) -> float:
@@ -288,12 +340,14 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         data, targets, splits = self.material
         if self.trained_here:
             net, seconds = seconds_of_training(
-                self.material, 0, self.between.develop(0), self.spec.task
+                self.material, 0, self.ends.develop(0), self.spec.task
             )
         else:
             net, seconds = networks.load_checkpoint(self.spec.task, targets, data.size), 0.0
         test = torch.from_numpy(splits[0].test)
         each = seconds_an_image(
-            lambda count: self._test(net, test[:count], "cpu", lambda: None), min(BATCH, len(test))
+            lambda count: self._test(net, test[:count], "cpu", lambda: None, self.ends),
+            min(BATCH, len(test)),
         )
-        return seconds + each * len(test)
+        more = 2**MOST / len(self.ends.coalitions) if len(self.fitted_to) else 1
+        return seconds + more * each * len(test)

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from rawdrift.controls.caveats import Caveat, alike, few_folds, few_groups, few_images
 from rawdrift.controls.comparison import figures
-from rawdrift.controls.comparison.result import ComparisonResult, Remedy
+from rawdrift.controls.comparison.result import UNEXPLAINED, ComparisonResult, Remedy
 from rawdrift.controls.comparison.tables import tables
+from rawdrift.data.spec import PAIRS
 from rawdrift.report import pictures, style
 from rawdrift.report.page import compose
 from rawdrift.report.tables import span
@@ -38,6 +39,8 @@ def write(run: Path, result: ComparisonResult) -> str:
         reason=reason(result),
         remedy=remedy(result),
         clear=[one for one in result.interactions if one.is_clear],
+        of_pairs=result.data.name == PAIRS,
+        fits=[one for one in result.stand_ins if one.isp is not None],
         unit=_unit(result),
         caveats=caveats(result),
         embedded=pictures.embed(run, result.metric, result.images),
@@ -53,7 +56,7 @@ def lines(result: ComparisonResult, run: Path) -> Iterator[str]:
     """Tell the decision, the drop and its causes, for a terminal."""
     yield verdict(result)
     yield reason(result)
-    for one in result.blame:
+    for one in result.blame if result.stages != [UNEXPLAINED] else ():
         yield (f"blame of {one.stage}: {style.number(one.value, 3)} ({span(one.low, one.high, 3)})")
     best = remedy(result)
     if best is not None:
@@ -94,9 +97,10 @@ def reason(result: ComparisonResult) -> str:
 
 
 def remedy(result: ComparisonResult) -> Remedy | None:
-    """The stage that gives most back if it is reverted alone, if that is more than chance."""
-    best = result.remedies[0]
-    return best if best.low is not None and best.low > 0 else None
+    """The stage that gives most back if it is reverted alone, if that is more than chance and can
+    be done."""
+    can = [one for one in result.remedies if one.stage != UNEXPLAINED]
+    return next((one for one in can if one.low is not None and one.low > 0), None)
 
 
 def caveats(result: ComparisonResult) -> Iterator[Caveat]:
@@ -104,11 +108,18 @@ def caveats(result: ComparisonResult) -> Iterator[Caveat]:
     data = result.data
     if result.not_moved:
         yield (
-            "The sensors differ, and the raw files are of the old one.",
-            f"The camera of {result.after} states another {' and '.join(result.not_moved)}. Both "
-            f"views were developed from the same raw files, so the decision is about the "
-            f"processing: what the new sensor itself changes is not part of it.",
+            "The sensors differ in more than could be moved.",
+            f"The raw files are of the old sensor. Not moved, and so no part of the decision: "
+            f"{'; '.join(result.not_moved)}.",
         )
+    for one in result.stand_ins:
+        if one.why is not None:
+            yield (
+                f"No ISP could be fitted to {one.reference}.",
+                f"So the drop can't be divided into stages: {one.why}",
+            )
+        for warning in one.warnings:
+            yield f"The ISP that was fitted to {one.reference}:", f"{warning}."
     if result.trained_here:
         yield from few_folds(len(data.splits), "ISPs")
         yield (

@@ -9,6 +9,9 @@ from rawdrift.report.sample import SampleImage
 from rawdrift.runs.store import Record
 from rawdrift.statistics.basics import Interval
 
+UNEXPLAINED = "unexplained"
+"""What the stage is called that nobody can divide: of pictures, or of a black box."""
+
 Decision = Literal["non-inferior", "inferior", "undecided"]
 
 
@@ -19,18 +22,36 @@ class MaskPair(msgspec.Struct, frozen=True):
     after: bytes
 
 
+class StandIn(msgspec.Struct, frozen=True, kw_only=True):
+    """An ISP that was fitted to views of a black box, to divide what the box changes into stages.
+
+    images: to which it was fitted, of no test. isp: as the text of an ISP file; None if it could
+    not be fitted, and `why`. psnr, delta_e: of pictures that were held out, in dB and CIEDE2000.
+    """
+
+    reference: str
+    images: int
+    isp: str | None = None
+    psnr: float | None = None
+    delta_e: float | None = None
+    warnings: list[str] = []
+    why: str | None = None
+
+
 class ComparisonRecord(Record, frozen=True, kw_only=True):
     """The tests of one network.
 
     images: numbers of the tested images, (n,), in the order of the test. outcomes: answers to them
     by coalition (`sides.Between`): classes (n,), or for masks counts of pixels (n, C, 3). masks: by
-    number of the image, of those that lose most.
+    number of the image, of those that lose most. stand_ins: of before and after, where those are
+    black boxes.
     """
 
     fold: int
     images: list[int]
     outcomes: list[list[int | list[list[int]]]]
     masks: dict[int, MaskPair] = {}
+    stand_ins: list[StandIn | None] = []
 
 
 class Blame(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +150,8 @@ class ComparisonResult(Result, frozen=True, kw_only=True, tag="comparison"):
     to be non-inferior if no answer changed. stopped: if comparison.stop_early is set; then
     everything is of the images that were tested. why: what keeps a test from deciding that could.
     metric_before, metric_after, drop: with 95 % intervals.
-    not_moved: what the camera after states of its sensor, and the raw files of the old one lack.
+    moved, not_moved: of another sensor after, what raw files of the old one were changed to, and
+    what they could not be; in words. stand_ins: of black boxes.
     blame: of each stage in which the ISPs differ, the largest first. remedies: likewise.
     lost, won: images that are right before and wrong after, and the reverse; None for masks.
     groups: those that lose most. images: those that lose most. amplified: how many times their
@@ -162,7 +184,9 @@ class ComparisonResult(Result, frozen=True, kw_only=True, tag="comparison"):
     groups: list[GroupChange] = []
     images: list[SampleImage] = []
     amplified: int = 1
+    moved: list[str] = []
     not_moved: list[str] = []
+    stand_ins: list[StandIn] = []
 
     @property
     def exit_code(self) -> int:
