@@ -101,14 +101,16 @@ def _spec(spec: type, prefix: str, level: int) -> Iterator[str]:
     for name, part in nested.items():
         yield f"{'#' * level} {prefix}{name}"
         yield ""
-        yield f"{text(said[name] or '')} In Python {{py:class}}`rawdrift.{part.__name__}`."
+        yield f"{text(said[name]).capitalize()} In Python {{py:class}}`rawdrift.{part.__name__}`."
         yield ""
         yield from _spec(part, f"{prefix}{name}.", level + 1)
 
 
 def _field(name: str, type_: str, field: Field[Any], said: str) -> Iterator[str]:
     facts = ", ".join(filter(None, (type_, _default(field))))
-    yield from (f"```{{option}} {name}", f"*{facts}*", "", text(said or ""), "```", "")
+    shown = text(said)
+    yield from (f"```{{option}} {name}", f"*{facts}*", "", f"{shown[:1].upper()}{shown[1:]}")
+    yield from ("```", "")
 
 
 def camera_fields() -> str:
@@ -169,13 +171,21 @@ def steps() -> str:
     for name, step in STEPS.items():
         lines += [f"## {name}", "", f"{{py:class}}`rawdrift.isp.{name}`"]
         lines[-1] += f": {step.takes} to {step.gives}."
-        lines += ["", *_markdown(inspect.getdoc(step) or ""), ""]
+        names = {*step.numbers, *step.options}
+        blocks = re.split(r"\n\s*\n", inspect.getdoc(step) or "")
+        said = {name: what for block in blocks for name, what in public._pairs(block, names)}
+        rest = "\n\n".join(block for block in blocks if not public._pairs(block, names))
+        lines += ["", *_markdown(rest), ""]
         for number, declared in step.numbers.items():
-            lines += [f"`{number}`", f": {_number(step, declared)}", ""]
+            more = f"{text(said.pop(number))} " if number in said else ""
+            lines += [f"`{number}`", f": {more}{_number(step, declared)}", ""]
             for knob, of in declared.knobs.items():
                 lines += [f"`{knob}` (knob of `{number}`)", f": {_knob(of)}", ""]
         for option, setting in step.options.items():
-            lines += [f"`{option}` (option)", f": {_option(setting)}", ""]
+            more = f"{text(said.pop(option))} " if option in said else ""
+            lines += [f"`{option}` (option)", f": {more}{_option(setting)}", ""]
+        for several, what in said.items():
+            lines += [f"`{several}`", f": {text(what)}", ""]
     return "\n".join(lines)
 
 

@@ -32,6 +32,8 @@ MODULES: dict[str, tuple[str, ...] | None] = {
     "rawdrift.models.predict": ("predict",),
     "rawdrift.models.deploy": ("to_onnx", "to_export"),
     "rawdrift.models.targets": ("Targets",),
+    "rawdrift.data.describe": ("describe",),
+    "rawdrift.data.splits": ("k_fold", "Split"),
     "rawdrift.camera.camera": ("Noise", "Optics", "shipped"),
     "rawdrift.camera.calibrate": ("Calibration", "calibrate"),
     "rawdrift.camera.write_dng": ("dng",),
