@@ -11,20 +11,36 @@ old one still hold? A comparison decides at a margin, and says which stage has t
 # ----------------------
 # The new one has a stronger gamma, and sharpens by an unsharp mask. Each is a file.
 
+import csv
 import sys
 import tempfile
 from pathlib import Path
+
+import numpy as np
+import tifffile
 
 import rawdrift as rd
 
 work = Path(tempfile.mkdtemp())
 sys.path.insert(0, str(work))
-data = rd.Data("synthetic-microscopy", images=270, size=32, balanced=True)
-camera = rd.data.load(data).cameras[0]
+made = rd.data.load(rd.Data("synthetic-microscopy", images=720, size=32, balanced=True))
+camera = made.cameras[0]
 old = rd.isp.static("bi,s,ga", camera)
 new = old.replace(sharpen=rd.isp.UnsharpMask(radius=1.0, amount=1.5), gamma=rd.isp.Gamma(2.6))
 rd.isp.save(old, work / "firmware1.toml", camera)
 rd.isp.save(new, work / "firmware2.toml", camera)
+
+# %%
+# The images: a folder of raw files with their labels, 240 of three kinds of white blood cells.
+
+camera.save(work / "camera.toml")
+with (work / "manifest.csv").open("w", newline="") as file:
+    rows = csv.writer(file)
+    rows.writerow(["image", "label"])
+    for i, label in enumerate(np.array(made.classes)[made.labels]):
+        if label in ("EOS", "LYT", "NGS"):
+            tifffile.imwrite(work / f"{i:03}.tif", made.mosaics[i].numpy())
+            rows.writerow([f"{i:03}.tif", label])
 
 # %%
 # The decision
@@ -43,7 +59,7 @@ def net(outputs):
     )
 """)
 spec = rd.ComparisonSpec(
-    data,
+    rd.Data(root=str(work)),
     rd.Comparison(
         before=str(work / "firmware1.toml"),
         after=str(work / "firmware2.toml"),

@@ -154,6 +154,14 @@ def test_ahd_is_named_as_any_demosaicing(tmp_path):
         rd.isp.AHD("RGGB", matrix=((1.0, 0, 0), (1.0, 0, 0), (0, 0, 1.0)))
 
 
+@pytest.mark.parametrize("batch", [(1,), (3,), (2, 3)])
+def test_ahd_develops_each_mosaic_of_a_batch_alone(batch):
+    mosaics = torch.rand(*batch, 12, 14, generator=torch.Generator().manual_seed(0))
+    ahd = rd.isp.AHD("RGGB")
+    each = torch.stack([ahd(mosaic) for mosaic in mosaics.reshape(-1, 12, 14)])
+    assert torch.equal(ahd(mosaics), each.reshape(*batch, 3, 12, 14))
+
+
 def test_every_number_of_ahd_gets_a_gradient():
     isp = rd.isp.parametrized("ahd,-,-", CAMERA)
     mosaic = torch.from_numpy(scene("RGGB", 24)).requires_grad_()

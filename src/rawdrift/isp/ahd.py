@@ -86,7 +86,7 @@ class AHD(Step):
 
         along_h = _view(x, at, self._green(x))
         along_v = _view(x, at, self._green(x.mT).mT)
-        better = self._better(along_h, along_v)
+        better = self._better(along_h, along_v).unsqueeze(-3)
         mean = (along_h + along_v) / 2
         view = torch.where(better > 0, along_h, torch.where(better < 0, along_v, mean))
         for _ in range(self.median_passes):
