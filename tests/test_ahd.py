@@ -147,6 +147,8 @@ def test_ahd_is_named_as_any_demosaicing(tmp_path):
     mosaic = torch.from_numpy(scene("RGGB", 24)).float()
     rd.isp.save(isp, tmp_path / "a.toml", CAMERA)
     assert torch.equal(rd.isp.load(tmp_path / "a.toml")(mosaic), isp(mosaic))
+    batch = torch.stack([mosaic, mosaic.flip(0, 1)])
+    assert torch.equal(isp(batch)[0], isp(mosaic))
     both = rd.isp.views(mosaic, CAMERA, ["ahd,s,me", "bi,s,me"])
     assert torch.equal(both["ahd,s,me"], isp(mosaic))
     assert "ahd,s,me" not in rd.isp.CONFIGURATIONS

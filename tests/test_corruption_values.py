@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from skimage.transform import AffineTransform
 
+from rawdrift.borders import inside
 from rawdrift.corruptions import LEVELS, PAPER, TABLES, blur, corrupt, elastic, fog, glass
 from rawdrift.corruptions.declaration import find
-from rawdrift.corruptions.neighborhood import inside
 from rawdrift.corruptions.streams import integers, normal, open_streams, uniform
 
 CPU = torch.device("cpu")

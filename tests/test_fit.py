@@ -52,7 +52,8 @@ def test_the_numbers_of_an_isp_are_recovered_from_rounded_pictures():
     for step, number in (("color_correction", "matrix"), ("gamma", "gamma")):
         true = isp.steps[step].tensors()[number]
         assert torch.allclose(found.isp.steps[step].tensors()[number], true, rtol=0.01, atol=0.01)
-    assert set(found.residual) >= {"all", "edges", "flat"}
+    assert set(found.residual) >= {"all", "edges", "flat", "local tone", "grain"}
+    assert found.ssim > 0.99
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,13 @@ def test_pairs_of_a_folder_without_a_table_are_refused(tmp_path, capsys):
     arguments = ["isp", "fit", str(tmp_path), "--camera", "raw-drone", "--out", "x.toml"]
     assert main(arguments) == 2
     assert "has no pairs.csv" in capsys.readouterr().err
+
+
+def test_the_steps_of_another_array_are_fitted():
+    camera = replace(CAMERA, cfa="XTRANS", black_level=(0.02,) * 3)
+    mosaics = scenes(6, 48)
+    isp = rd.isp.static("bi,-,-", camera)
+    start = replace(START, cfa="XTRANS", black_level=(0.02,) * 3)
+    found = rd.isp.fit(mosaics, rounded(isp(mosaics)).clamp(0, 1), start)
+    assert type(found.isp.steps["demosaic"]) is rd.isp.NormalizedConvolution
+    assert found.psnr > 58

@@ -36,6 +36,7 @@ MOSAIC_STEPS = [
     rd.isp.DefectivePixels(positions=[(3, 4), (0, 0)]),
     rd.isp.DefectivePixels(),
     rd.isp.LensShading("GRBG", GAINS),
+    rd.isp.Clipping("GRBG", (0.5, 1.0, 0.9, 0.7)),
     rd.isp.RadialShading((0.2, -0.05), center=(0.4, 0.7)),
 ]
 VIEW_STEPS = [
@@ -45,6 +46,7 @@ VIEW_STEPS = [
     rd.isp.Saturation(1.3),
     rd.isp.Hue(20.0),
     rd.isp.ToneCurve(RISING),
+    rd.isp.NormToneCurve(RISING),
     rd.isp.TransferFunction("srgb"),
     rd.isp.TransferFunction("rec709"),
     rd.isp.Resize(0.5),
@@ -88,11 +90,25 @@ def test_the_tone_curve_is_scipys_monotone_cubic(points):
     assert (actual.flatten().diff() >= -1e-15).all()
 
 
+def test_the_tone_curve_on_the_norm_keeps_the_ratios_of_the_channels():
+    x = view(low=0.01)
+    values = x.numpy()
+    norm = (values**3).sum(0) / (values**2).sum(0)
+    expected = values * PchipInterpolator(*np.array(RISING).T)(norm) / norm
+    assert np.allclose(rd.isp.NormToneCurve(RISING)(x), expected, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize(("standard", "name"), [("srgb", "sRGB"), ("rec709", "ITU-R BT.709")])
 def test_transfer_functions_are_the_standards(standard, name):
     x = view(low=-0.2, high=1.3)
     expected = colour.cctf_encoding(np.clip(x.numpy(), 0, 1), name)
     assert np.allclose(rd.isp.TransferFunction(standard)(x), expected, rtol=0, atol=1e-9)
+
+
+def test_clipping_has_a_level_for_each_site():
+    x = torch.linspace(-0.2, 1.2, 24, dtype=torch.float64).view(4, 6)
+    expected = np.clip(x.numpy(), 0, np.tile([[1.0, 0.5], [0.7, 0.9]], (2, 3)))
+    assert np.array_equal(rd.isp.Clipping("GRBG", (0.5, 1.0, 0.9, 0.7))(x), expected)
 
 
 @pytest.mark.parametrize("pattern", ["RGGB", "BGGR", "GRBG", "GBRG"])

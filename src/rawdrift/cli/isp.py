@@ -46,7 +46,12 @@ def _fit(args: Namespace) -> int:
     from rawdrift.isp.fit_files import fit_files
     from rawdrift.report.fitted import page
 
-    found = fit_files(args.pairs, Camera.load(args.camera), args.trust)
+    model = None
+    if args.task.checkpoint is not None:
+        from rawdrift.models.networks import answering
+
+        model = answering(args.task)
+    found = fit_files(args.pairs, Camera.load(args.camera), args.trust, model)
     save(found.isp, out, found.camera)
     files.write(out.with_suffix(".html"), page(found, out.name))
     print(found)

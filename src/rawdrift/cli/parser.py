@@ -214,6 +214,8 @@ def build(only: str | None = None) -> Parser:
     fit_isp.add_argument(
         "--trust", help="camera or file: which one holds where a file's metadata contradict it"
     )
+    fit_isp.add_class_arguments(Task, "task")
+    _add_imports(fit_isp)
     actions.add_subcommand("fit", fit_isp, help="fit an ISP to your own camera's pictures")
 
     cameras = command("The cameras that come with rawdrift, and your own.")

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rawdrift.borders import blurred, extended, gaussian
 from rawdrift.corruptions.declaration import corruption
-from rawdrift.corruptions.neighborhood import blurred, extended, gaussian
 from rawdrift.corruptions.streams import Streams, uniform
 
 

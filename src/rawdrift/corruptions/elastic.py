@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rawdrift.borders import blurred
 from rawdrift.corruptions.declaration import corruption
-from rawdrift.corruptions.neighborhood import blurred
 from rawdrift.corruptions.streams import Streams, uniform
 
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from rawdrift.borders import blurred
 from rawdrift.corruptions.declaration import corruption
-from rawdrift.corruptions.neighborhood import blurred
 from rawdrift.corruptions.streams import Streams, integers
 
 

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rawdrift.borders import blurred
 from rawdrift.corruptions.blur import streaked, zoomed
 from rawdrift.corruptions.declaration import corruption
 from rawdrift.corruptions.fog import clouds
-from rawdrift.corruptions.neighborhood import blurred
 from rawdrift.corruptions.streams import Streams, normal, uniform
 
 ICE = (0.52, 0.6, 0.65)

@@ -9,6 +9,7 @@ from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.black_level import BlackLevel
 from rawdrift.isp.chart_files import fit_charts
 from rawdrift.isp.chart_fit import ChartFit, fit_chart
+from rawdrift.isp.clipping import Clipping
 from rawdrift.isp.color_correction import ColorCorrection
 from rawdrift.isp.defective_pixels import DefectivePixels
 from rawdrift.isp.engines import engine
@@ -25,6 +26,7 @@ from rawdrift.isp.malvar import Malvar2004
 from rawdrift.isp.match import Match, Matches, match, match_files
 from rawdrift.isp.median import MedianDenoising
 from rawdrift.isp.menon import Menon2007
+from rawdrift.isp.norm_tone_curve import NormToneCurve
 from rawdrift.isp.normalized_convolution import NormalizedConvolution
 from rawdrift.isp.number import Drift, Knob, Number, Option, absolute, relative
 from rawdrift.isp.pipeline import Pipeline
@@ -49,6 +51,7 @@ __all__ = [
     "Binning",
     "BlackLevel",
     "ChartFit",
+    "Clipping",
     "ColorCorrection",
     "DefectivePixels",
     "Drift",
@@ -65,6 +68,7 @@ __all__ = [
     "Matches",
     "MedianDenoising",
     "Menon2007",
+    "NormToneCurve",
     "NormalizedConvolution",
     "Number",
     "Option",

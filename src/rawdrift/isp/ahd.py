@@ -93,7 +93,8 @@ class AHD(Step):
             green = view[..., 1:2, :, :]
             red_blue = median3x3(view[..., ::2, :, :] - green) + green
             view = torch.cat([red_blue[..., :1, :, :], green, red_blue[..., 1:, :, :]], -3)
-        return view / gains[:, None, None]
+        unbalanced: Tensor = view / gains[:, None, None]
+        return unbalanced
 
     def _green(self, x: Tensor) -> Tensor:
         """Green along rows at all sites, between the values on both sides."""

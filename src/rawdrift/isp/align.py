@@ -13,6 +13,7 @@ from rawdrift.isp.presets import static
 
 Offset = tuple[int, int]
 _SIMILAR = 0.25  # correlation of edges, below which pictures are of another scene
+_CERTAIN = 0.6  # correlation of edges, above which no other turn is tried
 _SHIFT = 16  # pixels by which a picture may begin outside of the mosaic
 _TURNS: dict[str, Callable[[Tensor], Tensor]] = {
     "as they are": lambda x: x,
@@ -40,6 +41,8 @@ def align(mosaics: Tensor, pictures: Tensor, camera: Camera) -> Offset:
         scores = {}
         for name, turn in _TURNS.items():
             scores[name] = _best(gray, turn(picture.mean(0)))
+            if scores["as they are"][0] > _CERTAIN:
+                break
         name = max(scores, key=lambda name: scores[name][0])
         score, offset = scores[name]
         if score == 0:  # nothing to see in it

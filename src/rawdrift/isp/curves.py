@@ -27,7 +27,46 @@ def not_rising(value: Array, start: Array, signal: Sequence[float]) -> Iterator[
 def segment(inputs: Tensor, x: Tensor) -> Tensor:
     """Return the index of the segment (0 to K - 2) of each value, the ends' beyond the ends."""
     inner = inputs.detach()[1:-1].contiguous()
-    return torch.bucketize(x.detach(), inner, right=True)
+    return torch.bucketize(x.detach().contiguous(), inner, right=True)
+
+
+def smooth(points: Tensor, x: Tensor) -> Tensor:
+    """Return the smooth curve through points (K, 2) at each value; see `ToneCurve`."""
+    inputs, outputs = rising(points)
+    width = inputs.diff().clamp(min=torch.finfo(torch.float64).tiny)
+    slope = outputs.diff() / width
+    tangent = _tangents(width, slope)
+    # The cubic of each segment, by the share t of the way through it.
+    start, linear = outputs[:-1], width * tangent[:-1]
+    square = width * (3 * slope - 2 * tangent[:-1] - tangent[1:])
+    cube = width * (tangent[:-1] + tangent[1:] - 2 * slope)
+    left, width, start, linear, square, cube = (
+        c.to(x) for c in (inputs[:-1], width, start, linear, square, cube)
+    )
+    at = segment(inputs.to(x), x)
+    inside = x.clamp(left[0], left[-1] + width[-1])
+    t = (inside - left[at]) / width[at]
+    bent: Tensor = start[at] + t * (linear[at] + t * (square[at] + t * cube[at]))
+    return bent
+
+
+def _tangents(width: Tensor, slope: Tensor) -> Tensor:
+    """Return the slopes of the curve at the points, from those of the lines between them."""
+    if len(slope) == 1:
+        return torch.cat([slope, slope])
+    before, after = 2 * width[1:] + width[:-1], width[1:] + 2 * width[:-1]
+    left, right = slope[:-1], slope[1:]
+    flat = (left <= 0) | (right <= 0)
+    mean = (before + after) / (before / left.where(~flat, 1) + after / right.where(~flat, 1))
+    first = _end(width[0], width[1], slope[0], slope[1])
+    last = _end(width[-1], width[-2], slope[-1], slope[-2])
+    return torch.cat([first[None], mean.where(~flat, 0), last[None]])
+
+
+def _end(width: Tensor, next_width: Tensor, slope: Tensor, next_slope: Tensor) -> Tensor:
+    """Return the slope at an end: of the parabola through three points, from 0 to 3 `slope`."""
+    parabola = ((2 * width + next_width) * slope - width * next_slope) / (width + next_width)
+    return parabola.clamp(min=0).minimum(3 * slope)
 
 
 def _bent(points: Tensor, bend: Tensor) -> Tensor:

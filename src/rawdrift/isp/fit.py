@@ -2,49 +2,52 @@
 
 A least-squares matrix for each of a few tone curves gives a start (in the spirit of Gong and
 Finlayson 2018). A few Levenberg-Marquardt steps with each demosaicing, sharpening and denoising
-choose among them, and more of them finish. Errors are those of the pictures' own values, so that
-pixels that the ISP clips count as clipped.
+choose among them, and more of them finish. Richer tone curves must be better on pictures that they
+were not fitted to. Errors are those of the pictures' own values, so that pixels that the ISP clips
+count as clipped.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 
-from rawdrift import configurations, progress
+from rawdrift import progress
 from rawdrift.camera.camera import Camera, check_camera
-from rawdrift.cfa import is_bayer
+from rawdrift.cfa import MONO, layout
 from rawdrift.checks import InputError
 from rawdrift.isp.align import Offset, align
 from rawdrift.isp.color_difference import ciede2000, lab
-from rawdrift.isp.gamma import Gamma
+from rawdrift.isp.fit_choice import choose, improve
+from rawdrift.isp.fit_model import BORDER, Model, Pairs, Solution, Vector, inner
+from rawdrift.isp.jpeg import JPEG
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import static
-from rawdrift.isp.step import Step
-from rawdrift.isp.tone_curve import ToneCurve
-from rawdrift.isp.transfer_function import TransferFunction
+from rawdrift.isp.radial_shading import RadialShading
+from rawdrift.isp.similarity import ssim
+from rawdrift.neighborhood import correlate
 from rawdrift.text import Shown, brief
 
-Array = NDArray[np.float64]
-Vector = NDArray[np.float64]
+Answers = Callable[[Tensor], Tensor]  # of a task model: views (n, 3, h, w) to outputs (n, ...)
 
-BORDER = 6  # pixels at each edge that are not compared: programs treat edges as they like
-_GAMMAS = (1.0, 1.4, 1.8, 2.2, 2.6)
-_KNOTS = 17  # of a free tone curve
-_SMALL, _LARGE = 40, 84  # pixels across of what is fitted of each picture, while choosing and after
+_SMALL, _LARGE = 40, 64  # pixels across of what is fitted of each picture, while choosing and after
 _FEW = 8  # pictures while choosing
-_FINALISTS = 4
-_ROUNDING = 2e-3  # root mean square that rounding to 8 bits may leave
+_ROUNDING = {8: 1.3e-3, 16: 1e-4}  # root mean square error that these bits may leave
 _SCALED = 0.005  # of a picture's gain: more is no rounding
+_ROUNDED = 1e-4  # by which whole levels may raise the error
+_SHADED = 0.97  # of the error without shading that it must stay below
 _TONES = 32
-_FLAT = 0.01  # standard deviation of pictures in which there is nothing to fit
 _COVERED = 0.9  # share of the tones from 0 to 1 below which to warn
+_DETERMINED = 0.01  # of a tensor's largest number: a wider 95 % interval is told
+_BLOCK = 8  # of a JPEG
+_QUALITIES = (50, 60, 70, 75, 80, 85, 90, 92, 95)
+_FRAME = ("linearization", "defective_pixels", "shading", "radial_shading")
+_LOCAL = 8  # pixels around over which an error of tone is averaged
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,24 @@ class Fitted(Shown):
 
     isp: the pipeline. camera: that it was fitted for, for `rd.isp.save`.
     psnr: in dB, of the held-out pictures as they were given: rounding to 8 bits alone is 58.9 dB.
-    delta_e, delta_e_95: CIEDE2000, its median and 95th percentile.
+    delta_e, delta_e_95: CIEDE2000, its median and 95th percentile. ssim: of luma.
     residual: root mean square error in units of full scale, by where: "all", "edges", "flat",
-        "highlights", "shadows".
+        "highlights", "shadows"; "local tone": of means over 17x17 pixels; "grain": of what is finer
+        than 3x3 pixels in flat places, where noise reduction acts.
+    grain: of the pictures in these places, as a share of the fitted ones': less than 1 is noise
+        that the program removes and the ISP does not.
     gains: by which each picture seems to have been multiplied before its tone curve.
     offset: of the picture's first pixel in the mosaic, (rows, columns).
     held_out: numbers of the pictures that were not fitted.
-    errors: standard error of each number that was fitted, by name, as the number.
+    errors: standard error of each number that was fitted, by name, as the number; 0: not fitted.
+    undetermined: the numbers whose 95 % interval is wider than 1 % of the largest of its tensor,
+        by name with the half width of that interval as a share; only their effect together is
+        determined.
     tones: the share of 32 ranges of tones, from 0 to 1, in which the fitted pictures have values.
     coverage: the share of their values in each of these ranges.
     sample: the held-out picture with the largest error, as it was given and as fitted, (3, h, w).
+    answers: how many answers of a task model differ between given and fitted held-out pictures,
+        and of how many; None without a model.
     warnings: what a reader must know.
     """
 
@@ -71,14 +82,18 @@ class Fitted(Shown):
     psnr: float
     delta_e: float
     delta_e_95: float
+    ssim: float
     residual: Mapping[str, float]
+    grain: float
     gains: tuple[float, ...]
     offset: Offset
     held_out: tuple[int, ...]
     errors: Mapping[str, Any]
+    undetermined: Mapping[str, float]
     tones: float
     coverage: tuple[float, ...]
     sample: tuple[Tensor, Tensor]
+    answers: tuple[int, int] | None
     warnings: tuple[str, ...]
 
     def shown_title(self) -> str:
@@ -88,56 +103,20 @@ class Fitted(Shown):
         return [
             (f"PSNR of {len(self.held_out)} held-out pictures", f"{self.psnr:.1f} dB"),
             ("CIEDE2000, median and 95 %", f"{self.delta_e:.2f}, {self.delta_e_95:.2f}"),
+            ("SSIM", f"{self.ssim:.4f}"),
             *((f"error, {where}", brief(value)) for where, value in self.residual.items()),
+            ("grain of the pictures, to that of the ISP", f"{self.grain:.2f}"),
             ("picture begins at (row, column)", f"{self.offset[0]}, {self.offset[1]}"),
             ("gains of pictures", f"{min(self.gains):.4f} to {max(self.gains):.4f}"),
             ("tones covered", f"{100 * self.tones:.0f} %"),
+            *([("answers that differ", "{} of {}".format(*self.answers))] if self.answers else []),
             *((name, kinds) for name, kinds, _ in self.isp.shown_rows()),
+            *(
+                ("not determined alone", f"{name} to {100 * share:.1g} %")
+                for name, share in self.undetermined.items()
+            ),
             *(("warning", warning) for warning in self.warnings),
         ]
-
-
-class _Pairs(NamedTuple):
-    """Parts of mosaics (n, h, w), and of the pictures of the same places (n, 3, h, w), float64."""
-
-    mosaics: Tensor
-    pictures: Tensor
-
-
-class _Model(nn.Module):
-    """A pipeline whose numbers are set from a vector."""
-
-    def __init__(self, isp: Pipeline, names: Sequence[str]):
-        super().__init__()
-        self.isp, self.names = isp, list(names)
-
-    def forward(self, mosaics: Tensor) -> Tensor:
-        x = mosaics
-        for step in self.isp.steps.values():
-            x = step(x)
-        return x
-
-    def start(self) -> Vector:
-        """The numbers as they are: all of a tensor, but of a kernel all without the middle one."""
-        return np.concatenate([_free(name, _tensor(self.isp, name)) for name in self.names])
-
-    def values(self, vector: Vector) -> dict[str, Tensor]:
-        found, at = {}, 0
-        for name in self.names:
-            tensor = _tensor(self.isp, name)
-            count = len(_free(name, tensor))
-            found[f"isp.{name}"] = _whole(name, tensor, vector[at : at + count])
-            at += count
-        return found
-
-    def views(self, vector: Vector, mosaics: Tensor) -> Tensor:
-        with torch.no_grad():
-            views: Tensor = functional_call(self, self.values(vector), (mosaics,))
-            return views.clamp(0, 1)
-
-    def keep(self, vector: Vector) -> None:
-        for name, value in self.values(vector).items():
-            _tensor(self.isp, name.removeprefix("isp.")).copy_(value)
 
 
 def fit(
@@ -146,6 +125,7 @@ def fit(
     camera: Camera,
     groups: Sequence[object] | None = None,
     seed: int = 0,
+    model: Answers | None = None,
 ) -> Fitted:
     """Fit the steps and numbers of an ISP to pictures of these raw mosaics.
 
@@ -155,57 +135,71 @@ def fit(
         White balance and matrix can't be told apart, so the gains stay the camera's.
     groups: of the pairs, N names; a fourth of the groups is held out and measures the fit.
     seed: of what is held out, and of the parts of pictures that are fitted.
+    model: a task model, whose answers to given and fitted pictures are compared: (n, classes), or
+        (n, classes, h, w); one output is a logit.
 
     Raises InputError for pictures of other scenes, turned or mirrored ones, and pairs that do not
     determine the colors.
     """
     check_camera(camera)
-    if not is_bayer(camera.cfa):
-        raise InputError(f"fit takes Bayer mosaics, but camera {camera.name!r} has {camera.cfa}")
+    if camera.cfa == MONO:
+        raise InputError(
+            f"fit takes mosaics of colors, but camera {camera.name!r} is monochrome: there is "
+            f"neither demosaicing nor a matrix to fit"
+        )
     mosaics, pictures = _checked(mosaics, pictures)
-    found = align(mosaics, pictures, camera)
+    offset = align(mosaics, pictures, camera)
     rng = np.random.default_rng(seed)
     fitted, held = _split(len(mosaics), groups, rng)
-    cut = _cut(mosaics, pictures, found)
+    prepared, plain = _prepared(mosaics, camera)
+    whole = _Whole(prepared, pictures, offset, plain)
     few = fitted[np.linspace(0, len(fitted) - 1, min(_FEW, len(fitted))).round().astype(int)]
-    small, large = _parts(cut, few, _SMALL, rng), _parts(cut, fitted, _LARGE, rng)
-    starts = _starts(camera, small)
+    floor = _ROUNDING[8 if _is_8_bit(pictures) else 16]
     with progress.step("choosing the steps of the ISP"):
-        model, vector = _choose(camera, starts, small)
-    gains = np.ones(len(mosaics))
+        chosen, found = choose(plain, whole.parts(few, _SMALL, rng), floor)
     with progress.step("fitting the numbers of the ISP"):
-        vector, errors = _solve(model, vector, large, 10)
-        if _rms(model, vector, large) > _ROUNDING:
-            model, vector, errors = _with_curve(model, vector, errors, large)
-        gains = _gains(model, vector, cut)
-        if abs(gains / np.median(gains) - 1).max() > _SCALED:
-            for _ in range(2):
-                cut = _Pairs(_scaled(cut.mosaics, camera, gains / np.median(gains)), cut.pictures)
-                scaled = _parts(cut, fitted, _LARGE, np.random.default_rng(seed))
-                vector, errors = _solve(model, vector, scaled, 5)
-                gains = gains * _gains(model, vector, cut)
-    model.keep(vector)
-    views = model.views(vector, cut.mosaics[held])[..., BORDER:-BORDER, BORDER:-BORDER]
-    truth = cut.pictures[held][..., BORDER:-BORDER, BORDER:-BORDER]
+        found = chosen.solve(found.vector, whole.parts(fitted, _SMALL, rng), 10)
+        if found.rms > floor:
+            chosen, found = improve(chosen, found, whole.parts(fitted, _SMALL, rng))
+        large = whole.parts(fitted, _LARGE, np.random.default_rng(seed))
+        found = chosen.solve(found.vector, large, 4)
+        for _ in range(3):
+            if not whole.correct(chosen, found):
+                break
+            large = whole.parts(fitted, _LARGE, np.random.default_rng(seed))
+            found = chosen.solve(found.vector, large, 6)
+        chosen, found = _whole_levels(chosen, found, large)
+    isp = _complete(chosen.isp, camera, whole.shading)
+    gains = whole.gains / np.median(whole.gains)
+    isp, jpeg = _compressed(isp, mosaics, pictures, offset, fitted)
+    views, truth = _shared(isp, mosaics, pictures, offset, held)
+    views, truth = (part[..., BORDER:-BORDER, BORDER:-BORDER] for part in (views, truth))
     colors = ciede2000(*(lab(part.movedim(1, -1).numpy()) for part in (views, truth)))
-    counts = torch.histc(cut.pictures[fitted], _TONES, 0, 1)
+    counts = torch.histc(pictures[fitted], _TONES, 0, 1)
     tones = float((counts > 8).double().mean())
     worst = int((views - truth).square().mean((1, 2, 3)).argmax())
+    residual, grain = _residual(views, truth)
+    errors, undetermined = _errors(chosen, found)
+    same = set(fitted.tolist()) == set(held.tolist())
     return Fitted(
-        isp=model.isp,
+        isp=isp,
         camera=camera,
         psnr=float(-10 * np.log10(max(float((views - truth).square().mean()), 1e-20))),
         delta_e=float(np.median(colors)),
         delta_e_95=float(np.quantile(colors, 0.95)),
-        residual=_residual(views, truth),
-        gains=tuple((gains / np.median(gains)).tolist()),
-        offset=found,
+        ssim=float(ssim(views, truth).mean()),
+        residual=residual,
+        grain=grain,
+        gains=tuple(gains.tolist()),
+        offset=offset,
         held_out=tuple(held.tolist()),
-        errors=_named(model, errors),
+        errors=errors,
+        undetermined=undetermined,
         tones=tones,
         coverage=tuple((counts / counts.sum()).tolist()),
         sample=(truth[worst], views[worst]),
-        warnings=tuple(_warnings(tones, gains, set(fitted.tolist()) == set(held.tolist()))),
+        answers=_answers(model, *_shared(isp, mosaics, pictures, offset, held)),
+        warnings=tuple(_warnings(tones, gains, same, jpeg and any(x % _BLOCK for x in offset))),
     )
 
 
@@ -232,6 +226,11 @@ def _checked(mosaics: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
     return mosaics.detach().cpu().double(), pictures.detach().cpu().double()
 
 
+def _is_8_bit(pictures: Tensor) -> bool:
+    steps = pictures[..., ::5, ::5] * 255
+    return bool(((steps - steps.round()).abs() < 1e-4).all())
+
+
 def _split(
     count: int, groups: Sequence[object] | None, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -250,311 +249,258 @@ def _split(
     return np.flatnonzero(~is_held), np.flatnonzero(is_held)
 
 
-def _cut(mosaics: Tensor, pictures: Tensor, offset: Offset) -> _Pairs:
-    """The places that mosaics and pictures share, from a first pixel of the same CFA phase."""
-    rows, columns = (max(0, start) + max(0, start) % 2 for start in offset)
-    height, width = (
-        min(m, p + start)
-        for m, p, start in zip(mosaics.shape[1:], pictures.shape[2:], offset, strict=True)
+def _prepared(mosaics: Tensor, camera: Camera) -> tuple[Tensor, Camera]:
+    """Mosaics after the steps that know places or raw levels, and the camera without them."""
+    steps = static("bi,-,-", camera).steps
+    x = mosaics
+    for name in ("linearization", "defective_pixels"):
+        if name in steps:
+            x = steps[name](x)
+    black = steps["black_level"]
+    zero = -black(torch.zeros_like(x[:1]))  # where the signal begins
+    for name in ("shading", "radial_shading"):
+        if name in steps:
+            span = 1 if black.white is None else black.white
+            x = _shaded(x, zero * span, steps[name])
+    plain = replace(
+        camera,
+        **dict.fromkeys((*_FRAME, "saturation", "hue", "tone_curve")),  # type: ignore[arg-type]
     )
-    if min(height - rows, width - columns) < 4 * BORDER:
-        raise InputError(
-            f"mosaics and pictures share {height - rows}x{width - columns} pixels, expected at "
-            f"least {4 * BORDER} in each direction"
+    return x, plain
+
+
+def _shaded(mosaics: Tensor, black: Tensor, shading: Callable[[Tensor], Tensor]) -> Tensor:
+    return black + shading(mosaics - black)
+
+
+class _Whole:
+    """Whole pairs, and what is corrected on whole mosaics: gains of pictures, and shading."""
+
+    def __init__(self, mosaics: Tensor, pictures: Tensor, offset: Offset, camera: Camera):
+        self.mosaics, self.pictures = mosaics, pictures
+        self.offset, self.camera = offset, camera
+        self.gains: Vector = np.ones(len(mosaics))
+        self.shading: RadialShading | None = None
+
+    def corrected(self) -> Tensor:
+        """The mosaics with their gains and shading."""
+        black = float(np.mean(self.camera.black_level))
+        signal = (self.mosaics - black) * torch.from_numpy(self.gains)[:, None, None]
+        if self.shading is not None:
+            signal = self.shading(signal)
+        return black + signal
+
+    def parts(self, chosen: NDArray[np.int64], size: int, rng: np.random.Generator) -> Pairs:
+        """A part of each chosen pair, at places of the same CFA phase."""
+        cell = layout(self.camera.cfa)[:2]
+        rows, columns = (
+            -(-max(0, start) // period) * period
+            for start, period in zip(self.offset, cell, strict=True)
         )
-    top, left = rows - offset[0], columns - offset[1]
-    return _Pairs(
-        mosaics[:, rows:height, columns:width],
-        pictures[:, :, top : top + height - rows, left : left + width - columns],
-    )
-
-
-def _parts(pairs: _Pairs, chosen: NDArray[np.int64], size: int, rng: np.random.Generator) -> _Pairs:
-    """A part of each chosen pair, at places of the same CFA phase."""
-    height, width = (min(size, length) for length in pairs.mosaics.shape[1:])
-    mosaics, pictures = [], []
-    for index in chosen.tolist():
-        top, left = (
-            2 * int(rng.integers(0, (full - part) // 2 + 1))
-            for full, part in zip(pairs.mosaics.shape[1:], (height, width), strict=True)
+        bottom, right = (
+            min(m, p + start)
+            for m, p, start in zip(
+                self.mosaics.shape[1:], self.pictures.shape[2:], self.offset, strict=True
+            )
         )
-        mosaics.append(pairs.mosaics[index, top : top + height, left : left + width])
-        pictures.append(pairs.pictures[index, :, top : top + height, left : left + width])
-    return _Pairs(torch.stack(mosaics), torch.stack(pictures))
+        if min(bottom - rows, right - columns) < 4 * BORDER:
+            raise InputError(
+                f"mosaics and pictures share {bottom - rows}x{right - columns} pixels, expected "
+                f"at least {4 * BORDER} in each direction"
+            )
+        height, width = min(size, bottom - rows), min(size, right - columns)
+        corrected = self.corrected()
+        mosaics, pictures = [], []
+        for index in chosen.tolist():
+            top = rows + cell[0] * int(rng.integers(0, (bottom - rows - height) // cell[0] + 1))
+            left = columns + cell[1] * int(
+                rng.integers(0, (right - columns - width) // cell[1] + 1)
+            )
+            mosaics.append(corrected[index, top : top + height, left : left + width])
+            down, across = top - self.offset[0], left - self.offset[1]
+            pictures.append(self.pictures[index, :, down : down + height, across : across + width])
+        return Pairs(torch.stack(mosaics), torch.stack(pictures))
+
+    def correct(self, model: Model, found: Solution) -> bool:
+        """Correct gains and shading by what they would change of the pictures, to first order.
+        Returns whether there was anything to correct."""
+        places = model.names.index("color_correction.matrix")
+        assert places >= 0
+        mosaics = self.corrected()
+        black = float(np.mean(self.camera.black_level))
+        brighter = black + 1.001 * (mosaics - black)
+        truths, views = [], []
+        for x in (mosaics, brighter):
+            view, truth = _overlap(model.views(found.vector, x), self.pictures, self.offset)
+            views.append(inner(view))
+            truths.append(inner(truth))
+        response = (views[1] - views[0]) / 0.001
+        error = truths[0] - views[0]
+        strength = response.square().sum((1, 2, 3)).clamp(min=1e-12)
+        gains = (1 + (response * error).sum((1, 2, 3)) / strength).clamp(0.5, 2).numpy()
+        spread = gains / np.median(gains)
+        changed = bool(abs(spread - 1).max() > _SCALED)
+        if changed:
+            self.gains = self.gains * spread
+            error = error - response * torch.from_numpy(spread - 1)[:, None, None, None]
+        return self._shade(response, error) or changed
+
+    def _shade(self, response: Tensor, error: Tensor) -> bool:
+        """Add two terms of radial shading, if they explain errors."""
+        terms = []
+        size = self.mosaics.shape[1:]
+        for k in range(2):
+            gain = RadialShading([0.0] * k + [1.0])(torch.ones(size, dtype=torch.float64)) - 1
+            gain, _ = _overlap(gain.expand(1, 3, *size), self.pictures[:1], self.offset)
+            terms.append((response * inner(gain)).flatten())
+        columns, target = torch.stack(terms, 1), error.flatten()
+        factors = torch.linalg.lstsq(columns, target[:, None]).solution[:, 0]
+        rest = (target - columns @ factors).square().mean().sqrt()
+        if rest > _SHADED * target.square().mean().sqrt() or not torch.isfinite(factors).all():
+            return False
+        before = self.shading.coefficients if self.shading is not None else torch.zeros(2)
+        self.shading = RadialShading(before + factors)
+        return True
 
 
-def _tone(name: str) -> Step:
-    return TransferFunction(name) if name in ("srgb", "rec709") else Gamma(float(name))
+def _whole_levels(model: Model, found: Solution, pairs: Pairs) -> tuple[Model, Solution]:
+    """Black levels in whole DN, as converters have them, if that fits as well: where demosaicing
+    chooses between directions that are equally smooth, the last digit decides."""
+    most = 2**model.isp.bit_depth - 1
+    model.put(found.vector)
+    level = model.tensor("black_level.level")
+    fitted = level.clone()
+    rest = Model(model.isp, [name for name in model.names if name != "black_level.level"])
+    for rounded in (fitted.mean().expand(len(fitted)), fitted):
+        level.copy_((rounded * most).round() / most)
+        other = rest.solve(rest.vector(), pairs, 2)
+        if other.rms < (1 + _ROUNDED) * found.rms:
+            return rest, other
+        model.put(found.vector)
+        level.copy_(fitted)
+    return model, found
 
 
-def _starts(camera: Camera, pairs: _Pairs) -> list[tuple[str, Array]]:
-    """Tone curves with their least-squares matrices, the best first: the best gamma, and standards.
+def _complete(isp: Pipeline, camera: Camera, shading: RadialShading | None) -> Pipeline:
+    """The pipeline with the steps on whole mosaics that the camera states, and fitted shading."""
+    steps = static("bi,-,-", camera).steps
+    for name in ("linearization", "defective_pixels"):
+        if name in steps:
+            isp = isp.insert(name, steps[name], before="black_level")
+    last = "black_level"
+    for name in ("shading", "radial_shading"):
+        if name in steps:
+            isp = isp.insert(name, steps[name], after=last)
+            last = name
+    if shading is not None:
+        isp = isp.insert("fitted_shading", shading, after=last)
+    return isp
 
-    Errors in linear light are weighted by the slope of the curve, which makes them errors of the
-    picture.
+
+def _overlap(views: Tensor, pictures: Tensor, offset: Offset) -> tuple[Tensor, Tensor]:
+    """What views of whole mosaics and pictures share: (N, 3, h, w) each."""
+    own, given = [], []
+    for start, size, length in zip(offset, views.shape[-2:], pictures.shape[-2:], strict=True):
+        first, last = max(0, start), min(size, start + length)
+        own.append(slice(first, last))
+        given.append(slice(first - start, last - start))
+    return views[..., own[0], own[1]], pictures[..., given[0], given[1]]
+
+
+def _shared(
+    isp: Pipeline, mosaics: Tensor, pictures: Tensor, offset: Offset, chosen: NDArray[np.int64]
+) -> tuple[Tensor, Tensor]:
+    """The views by an ISP of chosen mosaics in [0, 1], and the pictures of the same places."""
+    with torch.no_grad():
+        return _overlap(isp(mosaics[chosen]).clamp(0, 1), pictures[chosen], offset)
+
+
+def _compressed(
+    isp: Pipeline, mosaics: Tensor, pictures: Tensor, offset: Offset, chosen: NDArray[np.int64]
+) -> tuple[Pipeline, bool]:
+    """The pipeline with a JPEG in the end, and True, if that explains the pictures better.
+
+    The blocks of a JPEG begin where the picture does.
     """
-    steps = [*static("bi,-,-", camera).steps.items()]
-    x = pairs.mosaics
-    for name, step in steps:
-        if name in ("white_balance", "color_correction", "gamma", "tone_curve"):
-            continue
-        x = step(x)
-    gains = torch.tensor(camera.white_balance, dtype=torch.float64)
-    colors = (x * gains[:, None, None])[..., BORDER:-BORDER, BORDER:-BORDER]
-    rows = colors.movedim(1, -1).reshape(-1, 3).numpy()
-    truth = (
-        pairs.pictures[..., BORDER:-BORDER, BORDER:-BORDER].movedim(1, -1).reshape(-1, 3).numpy()
-    )
-    if truth.std(axis=0).min() < _FLAT:
-        raise InputError(
-            "the pairs do not determine the ISP: their pictures are flat; give pairs of scenes "
-            "with several colors and tones"
-        )
-    grid = np.linspace(0, 1, 4097)
-    found = []
-    for name in (*map(str, _GAMMAS), "srgb", "rec709"):
-        curve = _tone(name)(torch.from_numpy(grid).expand(1, 3, 1, -1))[0, 0, 0].numpy()
-        slope = np.gradient(curve, grid)
-        matrix, errors = np.empty((3, 3)), []
-        for channel in range(3):
-            y = truth[:, channel]
-            inside = (y > 0.03) & (y < 0.97)
-            linear = np.interp(y[inside], curve, grid)
-            weight = np.minimum(np.interp(linear, grid, slope), 10.0)
-            a, b = rows[inside] * weight[:, None], linear * weight
-            if inside.sum() < 30 or np.linalg.cond(a) > 1e4:
-                raise InputError(
-                    "the pairs do not determine the colors: "
-                    + (
-                        "nearly all values are clipped"
-                        if inside.sum() < 30
-                        else "all show one color"
-                    )
-                    + "; give pairs of scenes with several colors and tones"
-                )
-            matrix[channel] = np.linalg.lstsq(a, b, rcond=None)[0]
-            errors.append(np.mean(np.abs(a @ matrix[channel] - b)))
-        found.append((float(np.mean(errors)), name, matrix))
-    found.sort(key=lambda one: one[0])
-    gammas = [one for one in found if one[1] not in ("srgb", "rec709")][:1]
-    standards = [one for one in found if one[1] in ("srgb", "rec709")]
-    return [
-        (name, matrix) for _, name, matrix in sorted(gammas + standards, key=lambda one: one[0])
-    ]
+    if min(offset) < 0:
+        return isp, False
+    few = chosen[:_FEW]
+    views, truth = _shared(isp, mosaics, pictures, offset, few)
+
+    def rms(jpeg: JPEG | None) -> float:
+        error = inner((jpeg(views) if jpeg else views) - truth)
+        return float(error.square().mean().sqrt())
+
+    before = rms(None)
+    if before < _ROUNDING[8]:
+        return isp, False
+    tried = {
+        (quality, subsampling): rms(JPEG(quality=quality, subsampling=subsampling))
+        for quality, subsampling in product(_QUALITIES, ("420", "422", "444"))
+    }
+    best = min(tried, key=tried.__getitem__)
+    for quality in range(max(1, best[0] - 9), min(100, best[0] + 9) + 1):
+        tried[quality, best[1]] = rms(JPEG(quality=quality, subsampling=best[1]))
+    best = min(tried, key=tried.__getitem__)
+    if tried[best] > 0.9 * before:
+        return isp, False
+    jpeg = JPEG(quality=best[0], subsampling=best[1])
+    return isp.insert("jpeg", jpeg, after=list(isp.steps)[-1]), True
 
 
-def _isp(name: str, camera: Camera, tone: str, matrix: Array) -> Pipeline:
-    camera = replace(camera, color_matrix=tuple(map(tuple, matrix.tolist())), tone_curve=None)
-    isp = static(name, camera)
-    return isp.replace(gamma=_tone(tone))
+def _errors(model: Model, found: Solution) -> tuple[dict[str, Any], dict[str, float]]:
+    """Standard errors by name, and the numbers with a wide interval; see `Fitted`."""
+    errors, wide = {}, {}
+    for name, part in model.parts(found.errors()).items():
+        errors[name] = model.full(name, part).tolist()
+        share = 1.96 * float(part.max()) / max(float(model.tensor(name).abs().max()), 1e-12)
+        if share > _DETERMINED:
+            wide[name] = share
+    return errors, wide
 
 
-def _choose(
-    camera: Camera, starts: Sequence[tuple[str, Array]], pairs: _Pairs
-) -> tuple[_Model, Vector]:
-    """Choose demosaicing, sharpening, denoising and tone curve, in rounds of ever fewer."""
-    names = [
-        ",".join(parts)
-        for parts in product(
-            configurations.DEMOSAICING,
-            (*configurations.SHARPENING, "-"),
-            (*configurations.DENOISING, "-"),
-        )
-    ]
-    tone, matrix = starts[0]
-    rough = []
-    for name in names:
-        model = _Model(
-            _isp(name, camera, tone, matrix), ["color_correction.matrix", *_of_tone(tone)]
-        )
-        vector, _ = _solve(model, model.start(), pairs, 1)
-        rough.append((_rms(model, vector, pairs), name))
-    rough.sort()
-    finals = []
-    for _, name in rough[: 2 * _FINALISTS]:
-        isp = _isp(name, camera, tone, matrix)
-        model = _Model(isp, _numbers(isp))
-        vector, _ = _solve(model, model.start(), pairs, 3)
-        finals.append((_rms(model, vector, pairs), name, model, vector))
-    finals.sort(key=lambda one: one[0])
-    best = finals[: _FINALISTS // 2]
-    for tone, matrix in starts[1:]:
-        isp = _isp(finals[0][1], camera, tone, matrix)
-        model = _Model(isp, _numbers(isp))
-        vector, _ = _solve(model, model.start(), pairs, 3)
-        best.append((0.0, finals[0][1], model, vector))
-    done = []
-    for _, _, model, vector in best:
-        vector, _ = _solve(model, vector, pairs, 5)
-        done.append((_rms(model, vector, pairs) * (1 + 1e-3 * len(vector)), model, vector))
-    _, model, vector = min(done, key=lambda one: one[0])
-    return model, vector
-
-
-def _of_tone(tone: str) -> list[str]:
-    return [] if tone in ("srgb", "rec709") else ["gamma.gamma"]
-
-
-def _numbers(isp: Pipeline) -> list[str]:
-    """The numbers that are fitted: not those that others can stand in for."""
-    names = [f"{step}.{number}" for step, one in isp.steps.items() for number in one.numbers]
-    return [name for name in names if name not in ("white_balance.gains", "demosaic.kernels")]
-
-
-def _with_curve(
-    model: _Model, vector: Vector, errors: Vector, pairs: _Pairs
-) -> tuple[_Model, Vector, Vector]:
-    """The model with a free tone curve, if that is better on pictures that it was not fitted to."""
-    model.keep(vector)
-    steps = model.isp.steps
-    inputs = np.linspace(0, 1, _KNOTS) ** 2
-    outputs = steps["gamma"](torch.from_numpy(inputs).expand(1, 3, 1, -1))[0, 0, 0].numpy()
-    curve = ToneCurve(np.stack([inputs, outputs], axis=1).tolist())
-    isp = model.isp.replace(gamma=curve)
-    other = _Model(isp, _numbers(isp))
-    half = len(pairs.mosaics) // 2
-    first, second = (_Pairs(*(part[s] for part in pairs)) for s in (slice(half), slice(half, None)))
-    if not half:
-        return model, vector, errors
-    trial, _ = _solve(other, other.start(), first, 4)
-    if _rms(other, trial, second) > 0.98 * _rms(model, vector, second):
-        return model, vector, errors
-    vector, errors = _solve(other, trial, pairs, 8)
-    return other, vector, errors
-
-
-def _solve(model: _Model, vector: Vector, pairs: _Pairs, rounds: int) -> tuple[Vector, Vector]:
-    """Return the vector after Levenberg-Marquardt steps, and its standard errors."""
-    truth = _inner(pairs.pictures)
-
-    def error(at: Vector) -> Tensor:
-        try:
-            return _inner(model.views(at, pairs.mosaics)) - truth
-        except (InputError, ValueError):
-            return torch.full_like(truth, torch.inf)
-
-    now = error(vector)
-    cost, damping, normal = float(now.square().sum()), 1e-4, np.eye(len(vector))
-    for _ in range(rounds):
-        columns = []
-        for index in range(len(vector)):
-            step = 1e-5 * max(1.0, abs(vector[index]))
-            moved = vector.copy()
-            moved[index] += step
-            columns.append((error(moved) - now).flatten() / step)
-        jacobian = torch.stack(columns)
-        normal = (jacobian @ jacobian.T).numpy()
-        slope = (jacobian @ now.flatten()).numpy()
-        before = cost
-        while damping < 1e6:
-            scaled = normal + damping * np.diag(np.diag(normal) + 1e-9 * np.trace(normal))
-            trial = vector - np.linalg.solve(scaled, slope)
-            after = error(trial)
-            value = float(after.square().sum())
-            if value < cost:
-                vector, now, cost, damping = trial, after, value, max(damping / 10, 1e-9)
-                break
-            damping *= 10
-        if before - cost < 1e-7 * before:
-            break
-    variance = cost / max(now.numel() - len(vector), 1)
-    inverse = np.linalg.pinv(normal + 1e-12 * np.trace(normal) * np.eye(len(vector)))
-    return vector, np.sqrt(np.abs(np.diag(inverse)) * variance)
-
-
-def _rms(model: _Model, vector: Vector, pairs: _Pairs) -> float:
-    error = _inner(model.views(vector, pairs.mosaics)) - _inner(pairs.pictures)
-    return float(error.square().mean().sqrt())
-
-
-def _inner(views: Tensor) -> Tensor:
-    return views[..., BORDER:-BORDER, BORDER:-BORDER]
-
-
-def _gains(model: _Model, vector: Vector, pairs: _Pairs) -> Vector:
-    """The factor of linear light that fits each picture best, to first order, twice."""
-    places = model.names.index("color_correction.matrix")
-    start = sum(len(_free(n, _tensor(model.isp, n))) for n in model.names[:places])
-    gains = np.ones(len(pairs.mosaics))
-    for index in range(len(gains)):
-        one = _Pairs(*(part[index : index + 1] for part in pairs))
-        truth = _inner(one.pictures)
-        for _ in range(3):
-            views = []
-            for gain in (gains[index], gains[index] * 1.001):
-                scaled = vector.copy()
-                scaled[start : start + 9] *= gain
-                views.append(_inner(model.views(scaled, one.mosaics)))
-            slope = (views[1] - views[0]) / (gains[index] * 0.001)
-            far = slope.square().sum()
-            if far > 0:
-                gains[index] += float((slope * (truth - views[0])).sum() / far)
-    return gains
-
-
-def _scaled(mosaics: Tensor, camera: Camera, gains: Vector) -> Tensor:
-    """Mosaics with the signal above the black level multiplied."""
-    black = float(np.mean(camera.black_level))
-    return black + (mosaics - black) * torch.from_numpy(gains)[:, None, None]
-
-
-def _tensor(isp: Pipeline, name: str) -> Tensor:
-    step, _, number = name.partition(".")
-    return isp.steps[step].tensors()[number].detach()
-
-
-def _free(name: str, tensor: Tensor) -> Vector:
-    """The free numbers of a tensor: a kernel's middle follows from its sum, a curve has outputs."""
-    values = tensor.double().numpy()
-    if name.endswith(".kernel"):
-        return np.delete(values.ravel(), values.size // 2)
-    if name.endswith(".points"):
-        return np.array(values[:, 1])
-    return np.array(values.ravel())
-
-
-def _whole(name: str, tensor: Tensor, free: Vector) -> Tensor:
-    """The tensor of free numbers."""
-    values = tensor.double().numpy().copy()
-    if name.endswith(".kernel"):
-        middle = values.sum() - free.sum()
-        return torch.from_numpy(np.insert(free, values.size // 2, middle).reshape(values.shape))
-    if name.endswith(".points"):
-        values[:, 1] = free
-        return torch.from_numpy(values)
-    return torch.from_numpy(free.reshape(values.shape).copy())
-
-
-def _named(model: _Model, errors: Vector) -> dict[str, Any]:
-    """The standard errors by name; of a kernel's middle, as of its other numbers together."""
-    found, at = {}, 0
-    for name in model.names:
-        tensor = _tensor(model.isp, name)
-        part = errors[at : at + len(_free(name, tensor))]
-        at += len(part)
-        found[name] = part.tolist()
-    return found
-
-
-def _residual(views: Tensor, truth: Tensor) -> dict[str, float]:
-    error = (views - truth).square().mean(1)
+def _residual(views: Tensor, truth: Tensor) -> tuple[dict[str, float], float]:
+    """Root mean square errors by where, and the ratio of the grain; see `Fitted`."""
+    change = views - truth
+    error = change.square().mean(1)
     gray = truth.mean(1)
-    detail = gray.diff(dim=-1).abs()[..., :-1, :] + gray.diff(dim=-2).abs()[..., :-1]
-    error, gray = error[..., :-1, :-1], gray[..., :-1, :-1]
-    limit = detail.quantile(0.9) if detail.numel() < 2**24 else detail.flatten()[::16].quantile(0.9)
+    detail = (gray - correlate(gray, gray.new_full((3, 3), 1 / 9))).abs()
+    detail = correlate(detail, gray.new_full((3, 3), 1 / 9))
+    flat = detail <= detail.flatten()[:: max(1, detail.numel() // 2**20)].quantile(0.9)
     places = {
-        "all": torch.ones_like(gray, dtype=torch.bool),
-        "edges": detail > limit,
-        "flat": detail <= limit,
+        "all": torch.ones_like(flat),
+        "edges": ~flat,
+        "flat": flat,
         "highlights": gray > 0.8,
         "shadows": gray < 0.2,
     }
-    return {
+    residual = {
         name: float(error[place].mean().sqrt()) for name, place in places.items() if place.any()
     }
+    line = gray.new_full((2 * _LOCAL + 1,), 1 / (2 * _LOCAL + 1))
+    local = correlate(correlate(change, line[None]), line[:, None])
+    residual["local tone"] = float(local.square().mean().sqrt())
+    own, given = (x - correlate(x, x.new_full((3, 3), 1 / 9)) for x in (views, truth))
+    places = {"grain": flat[:, None].expand_as(own)}
+    residual["grain"] = float((own - given)[places["grain"]].square().mean().sqrt())
+    ratio = given[places["grain"]].std() / own[places["grain"]].std().clamp(min=1e-12)
+    return residual, float(ratio)
 
 
-def _warnings(tones: float, gains: Vector, same: bool) -> list[str]:
+def _answers(model: Answers | None, views: Tensor, truth: Tensor) -> tuple[int, int] | None:
+    """How many answers differ, and of how many pictures or pixels."""
+    if model is None:
+        return None
+    answers = []
+    with torch.no_grad():
+        for pictures in (views, truth):
+            outputs = model(pictures.float())
+            answers.append(outputs.argmax(1) if outputs.shape[1] > 1 else outputs[:, 0] > 0)
+    differ = answers[0] != answers[1]
+    return int(differ.sum()), differ.numel()
+
+
+def _warnings(tones: float, gains: Vector, same: bool, moved: bool) -> list[str]:
     found = []
     if same:
         found.append("all pairs are of one group, so that the fit is measured on what was fitted")
@@ -563,11 +509,15 @@ def _warnings(tones: float, gains: Vector, same: bool) -> list[str]:
             f"the pictures cover {100 * tones:.0f} % of the tones only; for others the ISP may be "
             f"wrong: add pairs of darker, brighter or more colorful scenes"
         )
-    spread = gains / np.median(gains)
-    if abs(spread - 1).max() > _SCALED:
+    if abs(gains - 1).max() > _SCALED:
         found.append(
-            f"the pictures seem to be multiplied by factors of their own, {spread.min():.3f} to "
-            f"{spread.max():.3f}, as by automatic brightness, which no ISP file can hold: switch "
+            f"the pictures seem to be multiplied by factors of their own, {gains.min():.3f} to "
+            f"{gains.max():.3f}, as by automatic brightness, which no ISP file can hold: switch "
             f"it off"
+        )
+    if moved:
+        found.append(
+            "the pictures are JPEGs whose blocks begin elsewhere than those of the whole mosaic, "
+            "so that the ISP's JPEG is another one of the same quality"
         )
     return found

@@ -8,18 +8,20 @@ import torch
 from rawdrift.camera.camera import Camera, Trust
 from rawdrift.camera.read import read_raw
 from rawdrift.checks import InputError
-from rawdrift.isp.fit import Fitted, fit
+from rawdrift.isp.fit import Answers, Fitted, fit
 from rawdrift.isp.match import read_picture
 
 TABLE = "pairs.csv"
 _COLUMNS = ("raw", "picture", "group")
 
 
-def fit_files(root: str | Path, camera: Camera, trust: Trust | None = None) -> Fitted:
+def fit_files(
+    root: str | Path, camera: Camera, trust: Trust | None = None, model: Answers | None = None
+) -> Fitted:
     """Fit an ISP to the pairs of a folder; see `fit`.
 
     root: with pairs.csv, whose columns are raw and picture (paths relative to it), and optionally
-    group. trust: see `read_raw`.
+    group. trust: see `read_raw`. model: see `fit`.
 
     Raises InputError for a wrong table, files that can't be read, and files of several sizes.
     """
@@ -41,7 +43,7 @@ def fit_files(root: str | Path, camera: Camera, trust: Trust | None = None) -> F
                 )
     groups = [row["group"] for row in rows] if "group" in rows[0] else None
     try:
-        return fit(torch.stack(mosaics), torch.stack(pictures), camera, groups)
+        return fit(torch.stack(mosaics), torch.stack(pictures), camera, groups, model=model)
     except InputError as error:
         # "picture 3 is ..." of a tensor is a file here.
         words = str(error).split(" ", 2)

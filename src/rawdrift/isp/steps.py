@@ -3,6 +3,7 @@
 from rawdrift.isp.ahd import AHD
 from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.black_level import BlackLevel
+from rawdrift.isp.clipping import Clipping
 from rawdrift.isp.color_correction import ColorCorrection
 from rawdrift.isp.defective_pixels import DefectivePixels
 from rawdrift.isp.gamma import Gamma
@@ -14,6 +15,7 @@ from rawdrift.isp.linearization import Linearization
 from rawdrift.isp.malvar import Malvar2004
 from rawdrift.isp.median import MedianDenoising
 from rawdrift.isp.menon import Menon2007
+from rawdrift.isp.norm_tone_curve import NormToneCurve
 from rawdrift.isp.normalized_convolution import NormalizedConvolution
 from rawdrift.isp.quad_bayer import Binning, Remosaic
 from rawdrift.isp.radial_shading import RadialShading
@@ -35,6 +37,7 @@ STEPS: dict[str, type[Step]] = {
         BlackLevel,
         LensShading,
         RadialShading,
+        Clipping,
         Binning,
         Remosaic,
         NormalizedConvolution,
@@ -51,6 +54,7 @@ STEPS: dict[str, type[Step]] = {
         UnsharpMask,
         MedianDenoising,
         GaussianDenoising,
+        NormToneCurve,
         Gamma,
         ToneCurve,
         TransferFunction,

@@ -11,11 +11,11 @@ from rawdrift.corruptions.apply import corrupt
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.develop import encode
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.similarity import ssim
 from rawdrift.isp.yuv import Channels
 from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Front, check_finite, layout, views
 from rawdrift.models.forward import Pass, forward_of
-from rawdrift.models.similarity import ssim
 from rawdrift.models.targets import Targets
 
 SIMILAR = 16  # the number of images whose views are compared, spread over those that are tested

@@ -18,8 +18,10 @@ from torch.nn.parameter import is_lazy
 from rawdrift import files, imports, inputs
 from rawdrift.checks import InputError, choose
 from rawdrift.models.chain import Normalize, layout
+from rawdrift.models.classification import Classification
+from rawdrift.models.segmentation import Segmentation
 from rawdrift.models.spec import MODELS, Task
-from rawdrift.models.targets import Targets
+from rawdrift.models.targets import Targets, class_order
 from rawdrift.models.weights import classes, from_hub, load, published, read
 from rawdrift.neighborhood import extend
 
@@ -69,6 +71,22 @@ def build(
         else:
             load(net, state, weights, head)
     return Padded(net) if name == "unetplusplus" else net
+
+
+def answering(task: Task) -> nn.Module:
+    """Return the network of `task.checkpoint`, from view in [0, 1] to logits, without any data.
+
+    Raises InputError if it can't be read, or if neither the file nor task.classes says what its
+    outputs are.
+    """
+    names = class_order(task)
+    pixels = task.kind == "segmentation" or task.model == "unetplusplus"
+    if names is None and not (pixels and task.mask == "binary"):
+        raise InputError(
+            f"{task.checkpoint} does not say what its outputs are; name them in task.classes"
+        )
+    kind = Segmentation if pixels else Classification
+    return load_checkpoint(task, kind(names or ("object",), torch.zeros(1, dtype=torch.long)))
 
 
 def load_checkpoint(task: Task, targets: Targets, size: Size = (64, 64)) -> nn.Sequential:

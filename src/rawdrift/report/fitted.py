@@ -1,6 +1,7 @@
 """The page of an ISP that was fitted to pictures."""
 
 import base64
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,21 @@ from torch import Tensor
 
 from rawdrift.isp.develop import encode, picture
 from rawdrift.isp.fit import Fitted
+from rawdrift.isp.norm_tone_curve import NormToneCurve
 from rawdrift.report import style
 from rawdrift.report.page import render
 
 _AMPLIFIED = 20
+_SHOWN = 9  # numbers of a tensor whose intervals are listed one by one
+_ROUNDING = 1 / 255 / np.sqrt(12)
+_PLACES = {
+    "edges": "at edges",
+    "flat": "in flat places",
+    "highlights": "in highlights (above 0.8)",
+    "shadows": "in shadows (below 0.2)",
+    "local tone": "of local tone (means over 17 pixels)",
+    "grain": "of grain (finer than 3 pixels, in flat places)",
+}
 
 
 def page(found: Fitted, file: str) -> str:
@@ -22,52 +34,102 @@ def page(found: Fitted, file: str) -> str:
     truth, view = found.sample
     change = (0.5 + _AMPLIFIED * (view - truth)).clamp(0, 1)
     shown = {"as given": truth, "as fitted": view, "difference": change}
-    with style.drawing("curve"):
-        figure = Markup(style.inline(_svg(_curve(found)), "curve"))
-    steps = [(name, kind, numbers) for name, kind, numbers in found.isp.shown_rows()]
+    with style.drawing("fitted"):
+        tones = Markup(style.inline(_svg(_tones(found)), "tones"))
+        places = Markup(style.inline(_svg(_places(found)), "places"))
     return render(
         Path(__file__).with_name("fitted.html.j2"),
         found=found,
         isp_file=file,
         title=found.isp.shown_title(),
-        steps=steps,
-        curve=figure,
+        steps=[(name, kind, _numbers(found, name)) for name, kind, _ in found.isp.shown_rows()],
+        tones=tones,
+        places=places,
         pictures=[(words, _uri(one)) for words, one in shown.items()],
         amplified=_AMPLIFIED,
-        errors=_errors(found),
+        cause=_cause(found),
+        gains=(min(found.gains), max(found.gains)),
     )
 
 
-def _errors(found: Fitted) -> list[tuple[str, str, str]]:
-    """The largest number of each tensor that was fitted, and the largest standard error."""
+def _cause(found: Fitted) -> str:
+    """Where most of the error is, in words."""
+    error = found.residual
+    if error["all"] < 1.3 * _ROUNDING:
+        return "It is the rounding to 8 bits"
+    if error["local tone"] > 0.7 * error["all"]:
+        return "Most of it is of local tone: the program brightens parts of a picture"
+    if error.get("highlights", 0) > 2 * error["all"]:
+        return "It is largest in highlights"
+    if found.grain < 0.8:
+        return "The program removes noise that this ISP leaves"
+    if error.get("edges", 0) > 1.5 * error["flat"]:
+        return "It is largest at edges: demosaicing or sharpening is another one"
+    return "It is spread over the pictures"
+
+
+def _numbers(found: Fitted, step: str) -> list[str]:
+    """The numbers of a step, with their 95 % intervals where they were fitted."""
     rows = []
-    for name, errors in found.errors.items():
-        step, _, number = name.partition(".")
-        value = found.isp.steps[step].tensors()[number].abs().max()
-        rows.append((name, f"{float(value):.4g}", f"{max(errors):.2g}"))
+    for name, tensor in found.isp.steps[step].tensors().items():
+        values = tensor.flatten().tolist()
+        errors = np.ravel(found.errors.get(f"{step}.{name}", np.zeros(len(values)))).tolist()
+        if name == "points":
+            rows.append(f"{len(tensor)} points")
+        elif len(values) <= _SHOWN:
+            pairs = zip(values, errors, strict=True)
+            text = ", ".join(f"{v:.5g}" + (f" ± {1.96 * e:.1g}" if e else "") for v, e in pairs)
+            rows.append(f"{name} {text}")
+        else:
+            widest = f", each to ± {1.96 * max(errors):.1g} or less" if any(errors) else ""
+            size = "x".join(map(str, tensor.shape))
+            rows.append(f"{name} of {size} numbers up to {max(values):.3g}{widest}")
+    options = found.isp.steps[step]
+    rows += [f"{name} {getattr(options, name)}" for name in ("standard", "quality", "subsampling")
+             if name in options.options]  # fmt: skip
     return rows
 
 
-def _curve(found: Fitted) -> Figure:
-    """The tone curve, over how often each tone occurs."""
-    last = [*found.isp.steps.values()][-1]
+def _tones(found: Fitted) -> Figure:
+    """The tone curve of gray, beside how often each tone occurs."""
     inputs = torch.linspace(0, 1, 257, dtype=torch.float64)
-    outputs = last(inputs.expand(1, 3, 1, -1))[0, 0, 0].detach()
-    figure = style.sheet(4.5, 3.2)
-    axes = figure.add_axes((0.14, 0.16, 0.82, 0.8))
-    share = np.array(found.coverage) / max(found.coverage)
-    places = (np.arange(len(share)) + 0.5) / len(share)
-    axes.barh(places, share, height=1 / len(share), alpha=0.25, label="how often")
-    axes.plot(inputs.numpy(), outputs.numpy(), label="curve")
+    outputs = inputs.expand(1, 3, 1, -1)
+    for name, step in found.isp.steps.items():
+        if name == "gamma" or isinstance(step, NormToneCurve):
+            outputs = step(outputs)
+    figure = style.sheet(4.5, 3.0)
+    axes = figure.add_axes((0.13, 0.17, 0.6, 0.8))
+    axes.plot(inputs.numpy(), outputs[0, 0, 0].clamp(0, 1).numpy())
     axes.set_xlabel("linear light")
     axes.set_ylabel("picture")
-    axes.legend(frameon=False, loc="lower right")
+    axes.set_ylim(0, 1.02)
+    beside = figure.add_axes((0.76, 0.17, 0.22, 0.8), sharey=axes)
+    share = np.array(found.coverage)
+    places = (np.arange(len(share)) + 0.5) / len(share)
+    beside.barh(places, 100 * share, height=0.8 / len(share))
+    for place, one in zip(places, share, strict=True):
+        if one == 0:
+            beside.axhspan(place - 0.5 / len(share), place + 0.5 / len(share), alpha=0.15)
+    beside.tick_params(labelleft=False)
+    beside.set_xlabel("% of values")
+    return figure
+
+
+def _places(found: Fitted) -> Figure:
+    """The error by where it is."""
+    names = [name for name in _PLACES if name in found.residual]
+    figure = style.sheet(6.0, 0.35 * len(names) + 0.7)
+    axes = figure.add_axes((0.5, 0.24, 0.46, 0.74))
+    places = np.arange(len(names))[::-1]
+    axes.barh(places, [found.residual[name] for name in names], height=0.6)
+    axes.axvline(_ROUNDING, linestyle=":", color="0.4")
+    axes.axvline(found.residual["all"], color="0.4")
+    axes.set_yticks(places, [_PLACES[name] for name in names])
+    axes.set_xlabel("root mean square error (line: all; dotted: 8-bit rounding)")
     return figure
 
 
 def _svg(figure: Figure) -> str:
-    from io import StringIO
-
     buffer = StringIO()
     figure.savefig(buffer, format="svg")
     return buffer.getvalue()

@@ -20,13 +20,13 @@ from rawdrift.controls.forensics.space import ParameterSpace, Vector
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.external import External
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.similarity import ssim
 from rawdrift.models.chain import layout
 from rawdrift.models.classification import Classification
 from rawdrift.models.forward import forward_of
 from rawdrift.models.input_gradient import cheap
 from rawdrift.models.losses import CrossEntropy
 from rawdrift.models.segmentation import Segmentation
-from rawdrift.models.similarity import ssim
 from rawdrift.models.targets import Targets
 from rawdrift.statistics.basics import Interval
 from rawdrift.statistics.estimates import estimate

@@ -17,9 +17,9 @@ from rawdrift.isp import file
 from rawdrift.isp.external import External
 from rawdrift.isp.number import Number
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.similarity import ssim
 from rawdrift.isp.yuv import Channels
 from rawdrift.models.chain import Develop
-from rawdrift.models.similarity import ssim
 
 LEAST = 0.01  # that a change is relative to: the black level may be nearly zero
 Values = dict[str, Any]  # by name of the parameter: a number, or nested lists of them

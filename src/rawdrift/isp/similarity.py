@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rawdrift.corruptions.neighborhood import blurred
+from rawdrift.borders import blurred
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:

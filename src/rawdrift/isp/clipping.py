@@ -1,0 +1,57 @@
+"""Clipping of a mosaic."""
+
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from rawdrift.cfa import SITES, layout
+from rawdrift.checks import InputError
+from rawdrift.isp.number import Number, relative
+from rawdrift.isp.sites import CFA_OPTION
+from rawdrift.isp.step import Kind, Step
+
+
+@final
+class Clipping(Step):
+    """v = clip(x, 0, level of the site): as programs that balance and clip the mosaic first, so
+    that what is white stays white. With gains g that is the level min(g) / g.
+
+    level: (4,) of R, G in red rows, G in blue rows, B, or of the sites of another pattern. Mosaic
+    (..., H, W) to mosaic.
+    """
+
+    takes: ClassVar[Kind] = "mosaic"
+    gives: ClassVar[Kind] = "mosaic"
+    options = {"cfa": CFA_OPTION}
+    numbers = {
+        "level": Number(
+            shape=(None,),
+            default=lambda given: [1.0] * len(layout(given["cfa"]).sites),
+            drift=relative(0.05),
+            above=0.0,
+            label="clipping level",
+            elements=SITES,
+        )
+    }
+
+    def setup(self) -> None:
+        sites = layout(self.cfa).sites
+        if len(self.level) != len(sites):
+            raise InputError(
+                f"Clipping.level must have {len(sites)} numbers, of {', '.join(sites)}, got "
+                f"{len(self.level)}"
+            )
+
+    def element(self, number: str, index: tuple[int, ...]) -> str:
+        return layout(self.cfa).sites[index[0]]
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        height, width, _, _, places = layout(self.cfa)
+        level = torch.empty_like(self.level[:1]).expand(height, width).clone()
+        for site, row, column, _ in places:
+            level[row, column] = self.level[site]
+        rows, columns = -(-x.shape[-2] // height), -(-x.shape[-1] // width)
+        full = level.to(x).repeat(rows, columns)[: x.shape[-2], : x.shape[-1]]
+        return x.clamp(min=0).minimum(full)

@@ -1,0 +1,248 @@
+"""Which steps an ISP has: chosen by how well each set of them fits pictures."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rawdrift import configurations
+from rawdrift.camera.camera import Camera
+from rawdrift.cfa import is_bayer
+from rawdrift.checks import InputError
+from rawdrift.isp.clipping import Clipping
+from rawdrift.isp.fit_model import BORDER, Model, Pairs, Solution
+from rawdrift.isp.gamma import Gamma
+from rawdrift.isp.norm_tone_curve import NormToneCurve
+from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.presets import static
+from rawdrift.isp.saturation import Saturation
+from rawdrift.isp.step import Step
+from rawdrift.isp.tone_curve import ToneCurve
+from rawdrift.isp.transfer_function import TransferFunction
+
+Array = NDArray[np.float64]
+
+_GAMMAS = (1.0, 1.4, 1.8, 2.2, 2.6)
+_STANDARDS = ("srgb", "rec709")
+_KNOTS = 17  # of a free tone curve
+_FINALISTS = 3
+_CLIPPED = 1e-3  # share of the pixels from which on clipping can be seen
+_BETTER = 0.98  # of the error of simpler steps that others must stay below
+_FLAT = 0.01  # standard deviation of pictures in which there is nothing to fit
+
+
+def choose(camera: Camera, pairs: Pairs, floor: float) -> tuple[Model, Solution]:
+    """Choose demosaicing, sharpening, denoising and a standard tone curve, or else a free one.
+
+    floor: root mean square error that the rounding of the pictures leaves.
+    """
+    tones = starts(camera, pairs)
+    trials = _trials(camera, *tones[0], pairs, floor)
+    for tone, matrix in tones[1:]:
+        isp = trials[0][0].isp.replace(gamma=tone)
+        model = Model(isp, _numbers(isp))
+        model.tensor("color_correction.matrix").copy_(torch.from_numpy(matrix))
+        trials.append((model, model.solve(model.vector(), pairs, 4)))
+    model, found = _best(trials, floor)
+    if found.rms < floor:
+        return model, found
+    model, found = _with_clipping(model, found, camera, pairs)
+    other = curved(model, pairs)
+    bent = other.solve(other.vector(), pairs, 5)
+    if bent.rms > _BETTER * found.rms:
+        return model, found
+    tone, matrix = other.isp.steps["gamma"], other.tensor("color_correction.matrix").numpy()
+    more = [
+        _with_clipping(*one, camera, pairs) for one in _trials(camera, tone, matrix, pairs, floor)
+    ]
+    return _best([(other, bent), *more], floor)
+
+
+def _best(trials: Sequence[tuple[Model, Solution]], floor: float) -> tuple[Model, Solution]:
+    """The model that fits best; of those that leave the rounding alone, the smallest."""
+    least = min(found.rms for _, found in trials)
+    close = [one for one in trials if one[1].rms <= max(least, floor if least < floor else 0)]
+    return min(close, key=lambda one: (len(one[1].vector), one[1].rms))
+
+
+def _with_clipping(
+    model: Model, found: Solution, camera: Camera, pairs: Pairs
+) -> tuple[Model, Solution]:
+    """The model with a mosaic that is clipped first, if that is better."""
+    if not is_bayer(camera.cfa):
+        return model, found
+    black = model.isp.steps["black_level"]
+    gains = np.abs(camera.white_balance)[[0, 1, 1, 2]]
+    clipping = Clipping(camera.cfa, (gains.min() / gains).tolist())
+    signal = black(pairs.mosaics)
+    if float((clipping(signal) != signal).double().mean()) < _CLIPPED:
+        return model, found
+    model.put(found.vector)
+    isp = model.isp.insert("clipping", clipping, after="black_level")
+    other = Model(isp, _numbers(isp))
+    clipped = other.solve(other.vector(), pairs, 4)
+    return (other, clipped) if clipped.rms < _BETTER * found.rms else (model, found)
+
+
+def _trials(
+    camera: Camera, tone: Step, matrix: Array, pairs: Pairs, floor: float
+) -> list[tuple[Model, Solution]]:
+    """The sets of demosaicing, sharpening and denoising that fit best, with their numbers."""
+    names = product(
+        configurations.DEMOSAICING,
+        (*configurations.SHARPENING, configurations.LEFT_OUT),
+        (*configurations.DENOISING, configurations.LEFT_OUT),
+    )
+    rough = []
+    for name in configurations.taking(camera.cfa, [*map(",".join, names)]):
+        isp = _isp(name, camera, tone, matrix)
+        some = [n for n in ("color_correction.matrix", "gamma.gamma") if n in _numbers(isp)]
+        model = Model(isp, some)
+        rough.append((model.solve(model.vector(), pairs, 1 + len(some)).rms, name, isp))
+    rough.sort(key=lambda one: one[0])
+    trials: list[tuple[Model, Solution]] = []
+    for _, _, isp in rough[:_FINALISTS]:
+        model = Model(isp, _numbers(isp))
+        trials.append((model, model.solve(model.vector(), pairs, 4)))
+        if trials[-1][1].rms < floor:
+            break
+    return trials
+
+
+def improve(model: Model, found: Solution, pairs: Pairs) -> tuple[Model, Solution]:
+    """Other tone curves in its place, if they are better on pictures that they were not fitted to.
+
+    Fitted to one half of the pairs, compared on the other.
+    """
+    half = len(pairs.mosaics) // 2
+    if not half:
+        return model, found
+    first, second = pairs.of(slice(half)), pairs.of(slice(half, None))
+    model.put(found.vector)
+    trials = [model]
+    if not isinstance(model.isp.steps["gamma"], ToneCurve):
+        trials.append(curved(model, first))
+    trials.append(_on_norm(model, first))
+    scores = []
+    for trial in trials:
+        fitted = trial.solve(trial.vector(), first, 8)
+        scores.append((trial.rms(fitted.vector, second), trial, fitted))
+    score, best, fitted = scores[0]
+    for other in scores[1:]:
+        if other[0] < _BETTER * score:
+            score, best, fitted = other
+    richer = _saturated(best)
+    more = richer.solve(richer.vector(), first, 5)
+    if richer.rms(more.vector, second) < _BETTER * score:
+        best, fitted = richer, more
+    return best, best.solve(fitted.vector, pairs, 8)
+
+
+def starts(camera: Camera, pairs: Pairs) -> list[tuple[Step, Array]]:
+    """Tone curves with their least-squares matrices, the best first: the best gamma, and standards.
+
+    Errors in linear light are weighted by the slope of the curve, which makes them errors of the
+    picture.
+    """
+    x = pairs.mosaics
+    for name, step in static("bi,-,-", camera).steps.items():
+        if name not in ("white_balance", "color_correction", "gamma"):
+            x = step(x)
+    gains = torch.tensor(camera.white_balance, dtype=torch.float64)
+    colors = (x * gains[:, None, None])[..., BORDER:-BORDER, BORDER:-BORDER]
+    rows = colors.movedim(1, -1).reshape(-1, 3).numpy()
+    truth = (
+        pairs.pictures[..., BORDER:-BORDER, BORDER:-BORDER].movedim(1, -1).reshape(-1, 3).numpy()
+    )
+    if truth.std(axis=0).min() < _FLAT:
+        raise InputError(
+            "the pairs do not determine the ISP: their pictures are flat; give pairs of scenes "
+            "with several colors and tones"
+        )
+    grid = np.linspace(0, 1, 4097)
+    found = []
+    for name in (*map(str, _GAMMAS), *_STANDARDS):
+        tone = TransferFunction(name) if name in _STANDARDS else Gamma(float(name))
+        curve = tone(torch.from_numpy(grid).expand(1, 3, 1, -1))[0, 0, 0].numpy()
+        slope = np.gradient(curve, grid)
+        matrix, errors = np.empty((3, 3)), []
+        for channel in range(3):
+            y = truth[:, channel]
+            inside = (y > 0.03) & (y < 0.97)
+            linear = np.interp(y[inside], curve, grid)
+            weight = np.minimum(np.interp(linear, grid, slope), 10.0)
+            a, b = rows[inside] * weight[:, None], linear * weight
+            if inside.sum() < 30 or np.linalg.cond(a) > 1e4:
+                why = "nearly all values are clipped" if inside.sum() < 30 else "all show one color"
+                raise InputError(
+                    f"the pairs do not determine the colors: {why}; give pairs of scenes with "
+                    f"several colors and tones"
+                )
+            matrix[channel] = np.linalg.lstsq(a, b, rcond=None)[0]
+            errors.append(np.mean(np.abs(a @ matrix[channel] - b)))
+        found.append((float(np.mean(errors)), name, tone, matrix))
+    gamma = min((one for one in found if one[1] not in _STANDARDS), key=lambda one: one[0])
+    standards = [one for one in found if one[1] in _STANDARDS]
+    ordered = sorted([gamma, *standards], key=lambda one: one[0])
+    return [(tone, matrix) for _, _, tone, matrix in ordered]
+
+
+def curved(model: Model, pairs: Pairs) -> Model:
+    """The model with a free tone curve that begins as its own."""
+    model.put(model.vector())
+    tone = model.isp.steps["gamma"]
+    inputs = _knots(model, pairs)
+    outputs = tone(torch.from_numpy(inputs).expand(1, 3, 1, -1))[0, 0, 0].clamp(0, 1).numpy()
+    isp = model.isp.replace(gamma=ToneCurve(np.stack([inputs, outputs], axis=1).tolist()))
+    return Model(isp, _numbers(isp))
+
+
+def _on_norm(model: Model, pairs: Pairs) -> Model:
+    """The model with a curve on the norm of the channels, which begins as none, before sRGB."""
+    inputs = _knots(model, pairs)
+    curve = NormToneCurve(np.stack([inputs, inputs], axis=1).tolist())
+    isp = model.isp.insert("norm_curve", curve, before="gamma")
+    tone = isp.steps["gamma"]
+    if isinstance(tone, ToneCurve):  # as sRGB shows it
+        bright = tone(torch.from_numpy(inputs).expand(1, 3, 1, -1))[0, 0, 0].clamp(0, 1).numpy()
+        linear = np.where(bright > 0.04045, ((bright + 0.055) / 1.055) ** 2.4, bright / 12.92)
+        curve = NormToneCurve(np.stack([inputs, linear], axis=1).tolist())
+        isp = isp.replace(norm_curve=curve, gamma=TransferFunction("srgb"))
+    return Model(isp, _numbers(isp))
+
+
+def _saturated(model: Model) -> Model:
+    """The model with saturation after its tone curve: before it, it is a part of the matrix."""
+    isp = model.isp.insert("saturation", Saturation(), after="gamma")
+    return Model(isp, _numbers(isp))
+
+
+def _knots(model: Model, pairs: Pairs) -> Array:
+    """Inputs of a tone curve, more of them for dark tones, up to the brightest of the pairs."""
+    x = pairs.mosaics
+    for name, step in model.isp.steps.items():
+        if name == "gamma":
+            break
+        x = step(x)
+    top = max(1.0, float(np.quantile(x.numpy()[..., ::3, ::3], 0.9995)))
+    return top * np.linspace(0, 1, _KNOTS) ** 2
+
+
+def _isp(name: str, camera: Camera, tone: Step, matrix: Array) -> Pipeline:
+    camera = replace(camera, color_matrix=tuple(map(tuple, matrix.tolist())))
+    return static(name, camera).replace(gamma=_copy(tone))
+
+
+def _copy(tone: Step) -> Step:
+    from copy import deepcopy
+
+    return deepcopy(tone)
+
+
+def _numbers(isp: Pipeline) -> list[str]:
+    """The numbers that are fitted: not those that others can stand in for."""
+    names = [f"{step}.{number}" for step, one in isp.steps.items() for number in one.numbers]
+    return [name for name in names if name not in ("white_balance.gains", "demosaic.kernels")]

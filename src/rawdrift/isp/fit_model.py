@@ -1,0 +1,196 @@
+"""The numbers of a pipeline as one vector, and the vector that fits pictures best."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rawdrift.isp.gamma import Gamma
+from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.step import Step
+from rawdrift.isp.tone_curve import ToneCurve
+from rawdrift.isp.transfer_function import TransferFunction
+
+Vector = NDArray[np.float64]
+
+BORDER = 6  # pixels at each edge that are not compared: programs treat edges as they like
+_POINTWISE = (Gamma, ToneCurve, TransferFunction)
+_STEP = 1e-7
+_STEEPEST = 100.0  # change of linear light by that of a number
+
+
+class Pairs(NamedTuple):
+    """Mosaics (n, h, w), and the pictures of the same places (n, 3, h, w), float64."""
+
+    mosaics: Tensor
+    pictures: Tensor
+
+    def of(self, chosen: slice | NDArray[np.int64]) -> "Pairs":
+        return Pairs(self.mosaics[chosen], self.pictures[chosen])
+
+
+class Solution(NamedTuple):
+    """A vector, the sum of squares of the values' errors, and the matrix of normal equations."""
+
+    vector: Vector
+    cost: float
+    normal: NDArray[np.float64]
+    values: int
+
+    @property
+    def rms(self) -> float:
+        return float(np.sqrt(self.cost / self.values))
+
+    def errors(self) -> Vector:
+        """The standard error of each number, if the errors of the pictures were random."""
+        scale = np.sqrt(np.maximum(np.diag(self.normal), 1e-300))
+        values, vectors = np.linalg.eigh(self.normal / np.outer(scale, scale))
+        inverse = (vectors**2 / np.maximum(values, 1e-13)).sum(1)
+        variance = self.cost / max(self.values - len(self.vector), 1)
+        errors: Vector = np.sqrt(inverse * variance) / scale
+        return errors
+
+
+class Model:
+    """A pipeline some of whose numbers are fitted.
+
+    names: "step.number". Of a kernel the middle follows from its sum, which stays. Of the points of
+    a curve the outputs are fitted, and beside one the middle of the matrix stays: a factor of the
+    matrix and the inputs of the curve can't be told apart.
+    """
+
+    def __init__(self, isp: Pipeline, names: Sequence[str]):
+        self.isp, self.names = isp, list(names)
+        self.steps = list(isp.steps.values())
+        self._at = {name: place for place, name in enumerate(isp.steps)}
+        self._has_curve = any(name.endswith(".points") for name in names)
+        self._free = {name: self._which(name) for name in self.names}
+        places = [place for place, step in enumerate(self.steps) if type(step) in _POINTWISE]
+        self._tail = len(self.steps)
+        while self._tail - 1 in places:
+            self._tail -= 1
+
+    def tensor(self, name: str) -> Tensor:
+        step, _, number = name.partition(".")
+        return self.isp.steps[step].tensors()[number]
+
+    def _which(self, name: str) -> NDArray[np.bool_]:
+        """Which elements of a tensor are fitted."""
+        shape = tuple(self.tensor(name).shape)
+        free = np.ones(shape, dtype=bool)
+        middle = tuple(size // 2 for size in shape)
+        if name.endswith(".kernel") or (name.endswith(".matrix") and self._has_curve):
+            free[middle] = False
+        elif name.endswith(".points"):
+            free[:, 0] = False
+        return free
+
+    def vector(self) -> Vector:
+        return np.concatenate([self.tensor(n).numpy()[self._free[n]] for n in self.names])
+
+    def parts(self, vector: Vector) -> dict[str, Vector]:
+        """A vector by names."""
+        counts = np.cumsum([self._free[name].sum() for name in self.names])[:-1]
+        return dict(zip(self.names, np.split(vector, counts), strict=True))
+
+    def put(self, vector: Vector) -> None:
+        for name, part in self.parts(vector).items():
+            values = self.tensor(name).numpy()
+            total = values.sum()
+            values[self._free[name]] = part
+            if name.endswith(".kernel"):
+                values[tuple(size // 2 for size in values.shape)] += total - values.sum()
+
+    def full(self, name: str, part: Vector) -> Vector:
+        """Numbers of the free elements as a tensor, of the others zeros."""
+        values = np.zeros(self._free[name].shape)
+        values[self._free[name]] = part
+        return values
+
+    def views(self, vector: Vector, mosaics: Tensor) -> Tensor:
+        self.put(vector)
+        with torch.no_grad():
+            return _run(self.steps, mosaics).clamp(0, 1)
+
+    def rms(self, vector: Vector, pairs: Pairs) -> float:
+        error = inner(self.views(vector, pairs.mosaics)) - inner(pairs.pictures)
+        return float(error.square().mean().sqrt())
+
+    def jacobian(self, vector: Vector, mosaics: Tensor) -> Tensor:
+        """The derivatives of the views by each number: (numbers, values)."""
+        self.put(vector)
+        with torch.no_grad():
+            stages = [mosaics]
+            for step in self.steps:
+                stages.append(step(stages[-1]))
+            tail = self.steps[self._tail :]
+            before, view = stages[self._tail], stages[-1]
+            up, down = (_run(tail, before + h) for h in (_STEP, -_STEP))
+            slope = (up - down).div_(2 * _STEP)
+            inside = inner((view > 0) & (view < 1)).to(view)
+            rows = []
+            for name, part in self.parts(vector).items():
+                place = self._at[name.partition(".")[0]]
+                values = self.tensor(name).numpy()
+                start = values.copy()
+                for index in range(len(part)):
+                    move = np.zeros_like(part)
+                    move[index] = 1
+                    direction = self.full(name, move)
+                    if name.endswith(".kernel"):
+                        direction[tuple(size // 2 for size in values.shape)] -= 1
+                    if place >= self._tail:
+                        values += _STEP * direction
+                        column = (_run(self.steps[place:], stages[place]) - view) / _STEP
+                    else:
+                        values += _STEP * direction
+                        moved = _run(self.steps[place : self._tail], stages[place])
+                        change = (moved - before) / _STEP
+                        # Demosaicing that chooses another direction tells nothing.
+                        column = slope * change.where(change.abs() < _STEEPEST, 0)
+                    values[...] = start
+                    rows.append((inner(column) * inside).flatten())
+            return torch.stack(rows)
+
+    def solve(self, vector: Vector, pairs: Pairs, rounds: int) -> Solution:
+        """Return what Levenberg-Marquardt steps find from a vector."""
+        truth = inner(pairs.pictures)
+
+        def error(at: Vector) -> Tensor:
+            return inner(self.views(at, pairs.mosaics)) - truth
+
+        now = error(vector)
+        cost, damping = float(now.square().sum()), 1e-4
+        normal = np.eye(len(vector))
+        for _ in range(rounds):
+            jacobian = self.jacobian(vector, pairs.mosaics)
+            normal = (jacobian @ jacobian.T).numpy()
+            slope = (jacobian @ now.flatten()).numpy()
+            scale = np.diag(normal) + 1e-12 * np.trace(normal)
+            before = cost
+            while damping < 1e6:
+                trial = vector - np.linalg.solve(normal + damping * np.diag(scale), slope)
+                after = error(trial)
+                value = float(after.square().sum())
+                if value < cost:
+                    vector, now, cost, damping = trial, after, value, max(damping / 10, 1e-9)
+                    break
+                damping *= 10
+            if before - cost < 1e-8 * before:
+                break
+        self.put(vector)
+        return Solution(vector, cost, normal, now.numel())
+
+
+def inner(views: Tensor) -> Tensor:
+    """All but the borders."""
+    return views[..., BORDER:-BORDER, BORDER:-BORDER]
+
+
+def _run(steps: Sequence[Step], x: Tensor) -> Tensor:
+    for step in steps:
+        x = step(x)
+    return x
