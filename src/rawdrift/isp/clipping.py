@@ -21,6 +21,7 @@ class Clipping(Step):
     (..., H, W) to mosaic.
     """
 
+    reach = 0
     takes: ClassVar[Kind] = "mosaic"
     gives: ClassVar[Kind] = "mosaic"
     options = {"cfa": CFA_OPTION}

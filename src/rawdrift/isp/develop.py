@@ -214,6 +214,7 @@ def encode(picture: NDArray[np.float32], bits: int = 16) -> bytes:
 def _png(pixels: Pixels) -> bytes:
     import imagecodecs
 
+    pixels = np.ascontiguousarray(pixels)
     if pixels.dtype == np.uint8:
         return bytes(imagecodecs.png_encode(pixels))
     # The noise of a camera has no repetitions to look for: as small, and three times as fast.

@@ -21,6 +21,7 @@ class NormToneCurve(Step):
     (..., 3, H, W) is kept.
     """
 
+    reach = 0
     numbers = {
         "points": Number(
             shape=(None, 2),
