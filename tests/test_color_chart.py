@@ -10,10 +10,11 @@ import tifffile
 import torch
 
 import rawdrift as rd
+from rawdrift.camera.colorimetry import decoded, encoded
 from rawdrift.cfa import layout
 from rawdrift.cli import main
 from rawdrift.isp.chart_fit import of_two
-from rawdrift.isp.color_chart import CLASSIC, decoded, encoded, from_lab, grid, rectangles
+from rawdrift.isp.color_chart import CLASSIC, from_lab, grid, rectangles
 from rawdrift.isp.color_difference import XYZ_FROM_RGB, ciede2000, lab
 
 with warnings.catch_warnings():

@@ -183,7 +183,7 @@ def test_the_second_color_matrix_of_a_dng_is_that_of_daylight(tmp_path):
     }
     both = rd.Camera.from_file(write_dng(tmp_path / "two.dng", mosaic(size=(64, 48)), more=more))
     daylight = rd.Camera.from_file(write_dng(tmp_path / "one.dng", mosaic(size=(64, 48))))
-    np.testing.assert_allclose(both.color_matrix, daylight.color_matrix, atol=1e-6)
+    np.testing.assert_allclose(both.at(6504).color_matrix, daylight.color_matrix, atol=2e-3)
 
 
 def test_a_broken_dng_says_so_once(tmp_path, capfd):

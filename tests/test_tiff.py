@@ -20,7 +20,7 @@ from rawdrift.cfa import PATTERNS, offsets
 
 from test_read import XYZ_TO_CAMERA
 
-KINDS = {1: "B", 2: "B", 3: "H", 4: "I", 5: "II", 7: "B", 10: "ii"}
+KINDS = {1: "B", 2: "B", 3: "H", 4: "I", 5: "II", 7: "B", 10: "ii", 11: "f"}
 
 
 def build(pages, order="<", big=False):
@@ -383,11 +383,11 @@ def opcodes(*numbers):
 
 
 def test_opcodes_are_named_and_refused_where_they_change_levels(tmp_path):
-    notes = decode(dng(tmp_path / "a.dng", values(), t51009=opcodes(9, 4))).notes
-    assert notes == ("it asks for FixBadPixelsConstant, GainMap, which is not done",)
+    notes = decode(dng(tmp_path / "a.dng", values(), t51009=opcodes(5, 4))).notes
+    assert notes == ("it asks for FixBadPixelsConstant, FixBadPixelsList, which is not done",)
     for tag, code, name in ((51008, 10, "DeltaPerRow"), (51009, 7, "MapTable")):
         with pytest.raises(rd.InputError, match=f"asks for {name}"):
-            decode(dng(tmp_path / "b.dng", values(), **{f"t{tag}": opcodes(9, code)}))
+            decode(dng(tmp_path / "b.dng", values(), **{f"t{tag}": opcodes(5, code)}))
 
 
 BAD_DNG = {

@@ -267,14 +267,18 @@ class Camera(Shown):
     def described_by(cls, metadata: Mapping[str, Any] | None, path: str | Path) -> Self | None:
         """Return the camera that the metadata of a raw file describe, None if it has none.
 
-        metadata: fields of this class, noise as a mapping. Raises InputError if they are
-        impossible.
+        metadata: fields of this class, noise and illuminants as mappings. Raises InputError if they
+        are impossible.
         """
         if metadata is None:
             return None
-        noise = metadata.get("noise")
+        noise, lights = metadata.get("noise"), metadata.get("illuminants")
         try:
-            return cls(**{**metadata, "noise": None if noise is None else Noise(**noise)})
+            parts = {
+                "noise": None if noise is None else Noise(**noise),
+                "illuminants": lights and [Illuminant(**light) for light in lights],
+            }
+            return cls(**{**metadata, **parts})
         except InputError as error:
             raise InputError(f"{path} has impossible metadata: {error}") from None
 

@@ -12,21 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rawdrift import cfa as arrays
-from rawdrift.camera import dng, pixels, tiff
+from rawdrift.camera import dng, dng_profile, pixels, tiff
+from rawdrift.camera.colorimetry import XYZ_FROM_RGB
 from rawdrift.camera.tiff import Page, Tiff
 from rawdrift.cfa import MONO, Pattern, layout, lowest
 from rawdrift.checks import InputError
 
 MIN_SIZE = 2  # one cell of the color filter array
-
-# Linear sRGB (D65) to CIE XYZ, IEC 61966-2-1.
-XYZ_FROM_RGB = np.array(
-    [
-        [0.4124564, 0.3575761, 0.1804375],
-        [0.2126729, 0.7151522, 0.0721750],
-        [0.0193339, 0.1191920, 0.9503041],
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -154,6 +146,10 @@ def _dng(path: Path, page: Page) -> Decoded:
     black = levels.black
     green = (black[1] + black[2]) / 2 if len(black) == 4 else black[len(black) // 2]
     metadata["noise"] = dng.noise_profile(page, green, levels.white)
+    metadata |= levels.shading
+    metadata["tone_curve"] = dng_profile.tone_curve(page)
+    if levels.cfa != MONO:
+        metadata |= dng_profile.colors(page, colors)
     return Decoded(levels.mosaic, 16, levels.cfa, metadata, levels.notes)
 
 

@@ -6,12 +6,14 @@ specification asks. That lowers the white level by the largest difference.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rawdrift import cfa as arrays
+from rawdrift.camera.dng_shading import GAIN_MAP, VIGNETTE, maps, radial
 from rawdrift.camera.tiff import BITS, CFA, CFA_DIM, ORIENTATION, Page
 from rawdrift.cfa import MONO, Pattern, lowest, sampled
 from rawdrift.checks import InputError
@@ -20,6 +22,8 @@ VERSION = 50706
 _PLANES, _LAYOUT = 50710, 50711
 _TABLE, _BLACK_DIM, _BLACK, _BLACK_COLUMNS, _BLACK_ROWS = 50712, 50713, 50714, 50715, 50716
 _WHITE, _ACTIVE, _OPCODES, _NOISE = 50717, 50829, (51008, 51009), 51041
+_LINEAR_VALUES = 51009  # opcodes of values from 0, black, to 1, white
+_MOST_OPCODES = 1000
 _SAMPLES, _LINEAR = 277, "LINEAR_RAW"
 _OPCODE_NAMES = {
     3: "FixVignetteRadial", 4: "FixBadPixelsConstant", 5: "FixBadPixelsList", 6: "TrimBounds",
@@ -41,12 +45,16 @@ def planes(page: Page) -> list[int]:
 
 
 class Levels(NamedTuple):
-    """The active area. mosaic: (H, W) uint16 DN. black: of R, G in red rows, G in blue rows, B."""
+    """The active area. mosaic: (H, W) uint16 DN. black: of R, G in red rows, G in blue rows, B.
+
+    shading: fields of a camera.
+    """
 
     mosaic: NDArray[np.uint16]
     cfa: Pattern
     black: tuple[float, ...]
     white: float
+    shading: dict[str, Any]
     notes: tuple[str, ...]
 
 
@@ -112,7 +120,7 @@ def levels(page: Page, values: NDArray[Any], linear: bool) -> Levels:
     white = float((page.values(_WHITE) or (2 ** page.value(BITS, 16) - 1,))[0])
     if not 0 < white < 2**16:
         raise InputError(f"{name} has impossible metadata: the white level {white:g}")
-    notes = [*_opcodes(page)]
+    shading, notes = _opcodes(page, cfa, mosaic.shape)
     if (turned := page.value(ORIENTATION, 1)) != 1:
         notes.append(
             f"it is to be shown turned or mirrored (Orientation {turned}), which is not done: a "
@@ -126,7 +134,7 @@ def levels(page: Page, values: NDArray[Any], linear: bool) -> Levels:
             f"its black level differs by row, column or cell by up to {extra.max():g} DN, which "
             f"are subtracted"
         )
-    return Levels(mosaic, cfa, black, white, tuple(notes))
+    return Levels(mosaic, cfa, black, white, shading, tuple(notes))
 
 
 def _black(
@@ -160,25 +168,45 @@ def _black(
     return black, level if level.max() > 0 else None
 
 
-def _opcodes(page: Page) -> list[str]:
-    """Return what the DNG asks to do to raw values; InputError for what changes their levels."""
-    notes = []
+def _opcodes(page: Page, cfa: Pattern, shape: tuple[int, ...]) -> tuple[dict[str, Any], list[str]]:
+    """Return the lens shading that a DNG states, and notes on what else it asks to do to raw
+    values; InputError for what changes their levels.
+    """
+    name = page.file.name
+    notes: list[str] = []
+    corrections: dict[int, list[bytes]] = {GAIN_MAP: [], VIGNETTE: []}
     for tag in _OPCODES:
-        data = bytes(page.values(tag))
-        at, count = 4, struct.unpack_from(">I", data)[0] if data else 0
-        names = []
-        for _ in range(min(count, len(data) // 16)):
-            number, _, _, size = struct.unpack_from(">4I", data, at)
-            names.append(_OPCODE_NAMES.get(number, f"opcode {number}"))
-            at += 16 + size
-        if refused := [name for name in names if name in _CHANGE_LEVELS]:
+        ignored = []
+        for number, data in _listed(bytes(page.values(tag)), name):
+            if tag == _LINEAR_VALUES and number in corrections:
+                corrections[number].append(data)
+            else:
+                ignored.append(_OPCODE_NAMES.get(number, f"opcode {number}"))
+        if refused := [one for one in ignored if one in _CHANGE_LEVELS]:
             raise InputError(
-                f"{page.file.name} asks for {', '.join(sorted(set(refused)))} on its raw values, "
+                f"{name} asks for {', '.join(sorted(set(refused)))} on its raw values, "
                 f"which rawdrift does not do; expected a DNG without: convert it to one"
             )
-        if names:
-            notes.append(f"it asks for {', '.join(sorted(set(names)))}, which is not done")
-    return notes
+        if ignored:
+            notes.append(f"it asks for {', '.join(sorted(set(ignored)))}, which is not done")
+    gains, more = maps(corrections[GAIN_MAP], cfa, shape, name)
+    terms, others = radial(corrections[VIGNETTE], name)
+    return {"shading": gains, "radial_shading": terms}, [*notes, *more, *others]
+
+
+def _listed(data: bytes, name: str) -> Iterator[tuple[int, bytes]]:
+    """Yield number and parameters of each opcode of a list."""
+    at, count = 4, struct.unpack_from(">I", data)[0] if len(data) >= 4 else 0
+    if count > _MOST_OPCODES:
+        raise InputError(
+            f"{name} has impossible metadata: {count} opcodes, expected at most {_MOST_OPCODES}"
+        )
+    for _ in range(count):
+        if at + 16 > len(data):
+            return
+        number, _, _, size = struct.unpack_from(">4I", data, at)
+        yield number, data[at + 16 : at + 16 + size]
+        at += 16 + size
 
 
 def noise_profile(page: Page, black: float, white: float) -> dict[str, float] | None:
@@ -197,8 +225,7 @@ def noise_profile(page: Page, black: float, white: float) -> dict[str, float] | 
 
     A profile of three planes is read from the second, green.
     """
-    pages = (page, *page.file.pages)
-    profile = next((values for page in pages if (values := page.values(_NOISE))), ())
+    profile = page.profile(_NOISE)
     if len(profile) not in (2, 6):
         return None
     scale, offset = map(float, profile[2:4] if len(profile) == 6 else profile)

@@ -10,6 +10,7 @@ from rawdrift.camera.camera import Camera, Trust
 from rawdrift.camera.decode import Decoded, decode, normalize
 from rawdrift.checks import InputError, choose
 
+_SHADING = ("shading", "radial_shading")
 APART = 0.01  # of the file's range: levels that differ by more are a mistake, or not this camera's
 
 
@@ -53,7 +54,11 @@ def _agreed(
     """Return the camera that holds, and what its file says otherwise."""
     stated: dict[str, Any] = {} if decoded.cfa is None else {"cfa": decoded.cfa}
     apart = APART
+    notes: tuple[str, ...] = ()
     if described is not None:
+        fields = [field for field in _SHADING if getattr(described, field) is not None]
+        if missing := [field for field in fields if getattr(camera, field) is None]:
+            notes = (f"it states {', '.join(missing)}, which camera {camera.name!r} does not",)
         scale = (2**described.bit_depth - 1) / (2**camera.bit_depth - 1)
         black = tuple(scale * level for level in described.black_level)
         white = None if described.white_level is None else scale * described.white_level
@@ -61,7 +66,7 @@ def _agreed(
         apart *= (scale if white is None else white) - min(black)
     other = {name: value for name, value in stated.items() if _differs(camera, name, value, apart)}
     if not other:
-        return camera, ()
+        return camera, notes
     told = " and ".join(
         f"{name} {_shown(getattr(camera, name))}, but the file {_shown(value)}"
         for name, value in other.items()
@@ -73,7 +78,7 @@ def _agreed(
         )
     holds = "file" if trust == "file" else "camera"
     note = f"camera {camera.name!r} says {told}; the {holds} holds"
-    return (replace(camera, **other) if holds == "file" else camera), (note,)
+    return (replace(camera, **other) if holds == "file" else camera), (*notes, note)
 
 
 def _differs(camera: Camera, name: str, value: Any, apart: float) -> bool:

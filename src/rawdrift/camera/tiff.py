@@ -62,6 +62,17 @@ class Page(NamedTuple):
         """Return the values of a tag, bytes as whole numbers; () if the page does not have it."""
         return self.file.values(*self.entries[tag]) if tag in self.entries else ()
 
+    def profile(self, tag: int) -> tuple[Any, ...]:
+        """Return the values of a tag of this page or, if it has none, of another one of the file,
+        which is where a DNG describes its camera."""
+        pages = (self, *self.file.pages)
+        return next((values for page in pages if (values := page.values(tag))), ())
+
+    @property
+    def order(self) -> str:
+        """The byte order of the file, as of `struct`."""
+        return self.file.order
+
     def value(self, tag: int, default: int) -> int:
         """Return the first value of a tag."""
         kind, count, place = self.entries.get(tag, (0, 0, 0))

@@ -13,14 +13,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rawdrift.camera.camera import Camera
-from rawdrift.camera.decode import XYZ_FROM_RGB
+from rawdrift.camera import dng_profile as profile
+from rawdrift.camera.camera import Camera, Illuminant
+from rawdrift.camera.colorimetry import D50, LIGHTS, XYZ_FROM_RGB, adaptation, decoded, white
 from rawdrift.cfa import MONO, is_bayer, layout, offsets
 from rawdrift.checks import InputError
 
 _D65 = 21  # of the EXIF light sources
-_BYTE, _ASCII, _SHORT, _LONG, _RATIONAL, _UNDEFINED, _SRATIONAL, _DOUBLE = 1, 2, 3, 4, 5, 7, 10, 12
+_BYTE, _ASCII, _SHORT, _LONG, _RATIONAL, _UNDEFINED, _SRATIONAL, _FLOAT, _DOUBLE = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    7,
+    10,
+    11,
+    12,
+)
 _BAD_PIXELS, _VIGNETTE, _GAIN_MAP = 5, 3, 9
+_NEAR = 0.01  # of a temperature: it is that of a light source of EXIF
 _TERMS = 5  # of a FixVignetteRadial
 
 
@@ -82,9 +94,16 @@ def _tags(camera: Camera, shape: tuple[int, ...]) -> Iterator[tuple[int, int, in
     yield 50713, _SHORT, 2, (height, width)
     yield 50714, _RATIONAL, len(cell), _rationals((level * full for *_, level in cell), 2**16)
     yield 50717, _LONG, 1, round(white)
-    yield 50721, _SRATIONAL, 9, _rationals(matrix.ravel(), 2**24)
+    if camera.illuminants is None:
+        yield 50721, _SRATIONAL, 9, _rationals(matrix.ravel(), 2**24)
+        yield 50778, _SHORT, 1, _D65
+    for number, light in enumerate(camera.illuminants or ()):
+        yield from _light(number, light)
     yield 50728, _RATIONAL, 3, _rationals(neutral, 2**24)
-    yield 50778, _SHORT, 1, _D65
+    if (tones := _tones(camera)) is not None:
+        exposure = -np.log2(camera.tone_curve[-1][0])  # type: ignore[index]
+        yield profile.EXPOSURE, _SRATIONAL, 1, _rationals([exposure], 2**20)
+        yield profile.CURVE, _FLOAT, len(tones), tones
     if camera.noise is not None:
         yield 51041, _DOUBLE, 2, _noise(camera, white)
     for tag, opcodes in ((51008, [*_bad_pixels(camera)]), (51009, [*_shading(camera, shape)])):
@@ -106,6 +125,47 @@ def _colors(camera: Camera) -> tuple[NDArray[Any], NDArray[Any]]:
     if (neutral <= 0).any():  # no light looks white
         neutral = 1 / np.abs(camera.white_balance)
     return inverse @ np.linalg.inv(XYZ_FROM_RGB) / neutral.max(), neutral / neutral.max()
+
+
+def _light(number: int, light: Illuminant) -> Iterator[tuple[int, int, int, Any]]:
+    """Yield the tags of one of two illuminants."""
+    xyz = white(light.temperature)
+    near = {code: abs(kelvin / light.temperature - 1) for code, kelvin in LIGHTS.items()}
+    code = min(near, key=lambda code: near[code])
+    if near[code] > _NEAR:
+        code = profile.OTHER
+        x, y, _ = xyz / xyz.sum()
+        data = struct.pack("<H4I", 0, *_rationals((x, y), 2**24))
+        yield profile.LIGHT_DATA[number], _UNDEFINED, len(data), data
+    yield profile.LIGHT[number], _SHORT, 1, code
+    matrix = np.array(light.color_matrix)
+    if abs(np.linalg.det(matrix)) < 1e-9 or min(abs(matrix.sum(axis=1))) < 1e-6:
+        raise InputError(
+            f"the color matrix at {light.temperature:g} K can't be inverted, as a DNG needs it; "
+            f"correct illuminants"
+        )
+    forward = np.linalg.inv(profile.RGB_FROM_D50) @ matrix
+    camera = np.diag(1 / np.array(light.white_balance)) @ np.linalg.inv(forward)
+    camera = camera @ adaptation(xyz, D50)
+    yield profile.COLOR[number], _SRATIONAL, 9, _rationals(camera.ravel(), 2**24)
+    yield profile.FORWARD[number], _SRATIONAL, 9, _rationals(forward.ravel(), 2**24)
+
+
+def _tones(camera: Camera) -> list[float] | None:
+    """Return the points of a ProfileToneCurve, from linear to linear, if the camera's tone curve
+    goes from 0 to 1, as that must."""
+    if camera.tone_curve is None:
+        return None
+    inputs, outputs = np.array(camera.tone_curve).T
+    if inputs[0] != 0 or outputs[0] != 0 or abs(outputs[-1] - 1) > 1e-9:
+        return None
+    from scipy.interpolate import PchipInterpolator  # as ToneCurve does
+
+    at = np.union1d(inputs, inputs[-1] * np.linspace(0, 1, 256) ** 3)
+    at = at[np.append(True, np.diff(at) > 1e-7 * inputs[-1])]
+    linear = decoded(PchipInterpolator(inputs, outputs)(at)).clip(0, 1)
+    points: list[float] = np.stack([at / at[-1], linear], axis=1).ravel().tolist()
+    return points
 
 
 def _rationals(values: Iterable[float], denominator: int) -> list[int]:

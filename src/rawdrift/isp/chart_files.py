@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from rawdrift.camera.camera import Camera, Trust
+from rawdrift.camera.colorimetry import decoded
 from rawdrift.camera.read import Raw, read_raw
 from rawdrift.checks import InputError, positive
 from rawdrift.isp.chart_fit import ChartFit, UnlikeReferencesError, fit_chart, of_two
-from rawdrift.isp.color_chart import Array, Point, decoded, from_lab, grid, rectangles
+from rawdrift.isp.color_chart import Array, Point, from_lab, grid, rectangles
 
 _REGION = ("top", "left", "bottom", "right")
 _LAB, _RGB = ("L", "a", "b"), ("R", "G", "B")

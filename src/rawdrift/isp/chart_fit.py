@@ -17,9 +17,10 @@ from torch import Tensor
 
 from rawdrift import progress
 from rawdrift.camera.camera import Camera, Illuminant, check_camera
+from rawdrift.camera.colorimetry import encoded
 from rawdrift.cfa import layout, sampled
 from rawdrift.checks import InputError
-from rawdrift.isp.color_chart import CLASSIC, Array, Regions, encoded, from_lab
+from rawdrift.isp.color_chart import CLASSIC, Array, Regions, from_lab
 from rawdrift.isp.color_difference import ciede2000, lab, linear_lab
 from rawdrift.isp.presets import static
 from rawdrift.text import Shown

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rawdrift.camera.colorimetry import D50, D65, adaptation
 from rawdrift.checks import InputError, is_number
-from rawdrift.isp.color_difference import RGB_FROM_XYZ, WHITE
+from rawdrift.isp.color_difference import RGB_FROM_XYZ
 
 Array = NDArray[np.float64]
 Point = tuple[float, float]
@@ -46,38 +47,15 @@ CLASSIC: Mapping[str, tuple[float, float, float]] = {
     "black": (20.64, 0.07, -0.46),
 }
 
-_D50 = np.array([0.96422, 1.0, 0.82521])
-_BRADFORD = np.array(
-    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
-)
-
 
 def from_lab(lab: Array) -> Array:
     """Return linear sRGB (..., 3) of L*a*b* (D50), adapted to D65 (Bradford); not clipped."""
     lightness, a, b = np.moveaxis(np.asarray(lab, float), -1, 0)
     y = (lightness + 16) / 116
     t = np.stack([y + a / 500, y, y - b / 200], axis=-1)
-    xyz = np.where(t > 6 / 29, t**3, (t - 4 / 29) * 3 * (6 / 29) ** 2) * _D50
-    linear: Array = xyz @ adaptation(_D50, WHITE).T @ RGB_FROM_XYZ.T
+    xyz = np.where(t > 6 / 29, t**3, (t - 4 / 29) * 3 * (6 / 29) ** 2) * D50
+    linear: Array = xyz @ adaptation(D50, D65).T @ RGB_FROM_XYZ.T
     return linear
-
-
-def adaptation(source: Array, target: Array) -> Array:
-    """Return the matrix (3, 3) that adapts XYZ from one white to another (Bradford)."""
-    gains = (_BRADFORD @ target) / (_BRADFORD @ source)
-    adapted: Array = np.linalg.inv(_BRADFORD) @ np.diag(gains) @ _BRADFORD
-    return adapted
-
-
-def decoded(srgb: Array) -> Array:
-    """Return linear light of gamma-encoded sRGB."""
-    return np.where(srgb > 0.04045, ((np.maximum(srgb, 0) + 0.055) / 1.055) ** 2.4, srgb / 12.92)
-
-
-def encoded(linear: Array) -> Array:
-    """Return gamma-encoded sRGB of linear light; values outside of [0, 1] go on."""
-    power = np.maximum(linear, 0.0031308) ** (1 / 2.4)
-    return np.where(linear > 0.0031308, 1.055 * power - 0.055, 12.92 * linear)
 
 
 class Regions(NamedTuple):
