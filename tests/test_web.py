@@ -60,7 +60,7 @@ def ask(client, question_name, status=200, /, **question):
 
 
 def view(client, **question):
-    reply = client.post("/ask/view", json={"file": "frame.tif", **question})
+    reply = client.post("/ask/view", json={"file": "frame.tif", "isp": "bi,s,me", **question})
     assert reply.status_code == 200, reply.text
     about = json.loads(reply.headers["x-about"])
     shape = about["planes"], about["height"], about["width"]
@@ -162,6 +162,30 @@ def test_an_isp_that_needs_the_whole_frame(folder):
     whole = isp(rd.read_raw(folder / "frame.tif", camera=camera).mosaic)
     expected = bytes_of(whole[:, 4:8, 4:8].repeat_interleave(2, 1).repeat_interleave(2, 2))
     assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("cfa", ["MONO", "XTRANS", "RRGG/RRGG/GGBB/GGBB", "RCCB"])
+def test_other_arrays_are_developed_by_what_takes_them(tmp_path, cfa):
+    rd.Camera("other", cfa).save(tmp_path / "camera.toml")
+    np.save(tmp_path / "frame.npy", random_mosaic(1, *SIZE).float().numpy())
+    client = page_of(tmp_path)
+    told = ask(client, "open", file="frame.npy", isp="bi,s,me")
+    names = [name for name, _ in told["isp_names"]]
+    assert ("ma,s,me" in names) == (cfa.startswith("RRGG"))
+    camera = rd.Camera.load(tmp_path / "camera.toml")
+    mosaic = rd.read_raw(tmp_path / "frame.npy", camera=camera).mosaic
+    for isp in names[::5]:
+        whole = rd.isp.static(isp, camera)(mosaic)
+        _, found = view(client, file="frame.npy", isp=isp, top=13, left=29, height=20, width=30)
+        expected = bytes_of(whole[:, 13:33, 29:59])
+        assert np.abs(found.astype(int) - expected).max() <= 1
+    about, _ = view(client, file="frame.npy", top=0, left=0, height=80, width=120, factor=2)
+    assert about["height"] >= 30
+    if "ma,s,me" not in names:
+        assert (
+            "choose one of bi,"
+            in ask(client, "open", 400, file="frame.npy", isp="ma,s,me")["error"]
+        )
 
 
 def test_a_setting_is_saved_and_replaced_only_when_asked(folder):

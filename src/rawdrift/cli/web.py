@@ -1,5 +1,6 @@
 """The command that serves the web page."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from rawdrift.models.spec import Task
 
 
 def _web(args: Namespace) -> int:
+    # Views are small and many: threads of torch that wait in a loop would take the cores from them.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     for package in ("starlette", "uvicorn"):
         imports.need(package, "web")
     from rawdrift.web.answers import Network, of_run

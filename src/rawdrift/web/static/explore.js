@@ -68,13 +68,14 @@ const views = new Latest("view", (found, question, begun) => {
   if (question.file !== asked.file) return;
   after = picture(found, question);
   draw();
-  histogram(found);
-  requestAnimationFrame(() => {
+  // The task after the next frame runs when that is painted.
+  requestAnimationFrame(() => setTimeout(() => {
     const ms = performance.now() - begun;
     $("time").textContent = `${Math.round(ms)} ms, of which the server ${Math.round(found.about.ms)}`;
+    histogram(found);
     canvas.dataset.painted = String(Number(canvas.dataset.painted ?? 0) + 1);
     canvas.dispatchEvent(new CustomEvent("painted", { detail: { ms, server: found.about.ms } }));
-  });
+  }));
   judgeSoon();
 });
 const befores = new Latest("view", (found, question) => {
@@ -131,7 +132,6 @@ function update(begun = performance.now()) {
   const whole = info.whole.length && where.factor === 1 ? ` ${info.whole.join(", ")} needs the whole frame, which takes longer.` : "";
   const lifted = isLast() ? "" : " This stage is shown with a gamma of 2.2.";
   $("told").textContent = reduced + whole + lifted;
-  draw();
 }
 
 function covers(about, where) {
@@ -214,6 +214,7 @@ function zoom(times, at = [canvas.clientWidth / 2, canvas.clientHeight / 2]) {
 
 function pan(x, y) {
   center = [Math.min(info.width, Math.max(0, center[0] + x)), Math.min(info.height, Math.max(0, center[1] + y))];
+  draw(); // what is there, until the new view is
   update();
 }
 
@@ -221,6 +222,7 @@ function fit() {
   if (!info) return;
   center = [info.width / 2, info.height / 2];
   scale = Math.min(canvas.clientWidth / info.width, canvas.clientHeight / info.height, LARGEST_ZOOM);
+  draw();
   update();
 }
 
@@ -450,9 +452,9 @@ function marks() {
 let later = 0;
 
 function changed() {
+  update();
   $("reset").disabled = !Object.keys(values).length;
   marks();
-  update();
   clearTimeout(later); // the view goes first
   later = setTimeout(() => pointed && info && pixels.ask({ ...question(), row: pointed[0], column: pointed[1] }), 150);
 }
@@ -638,6 +640,7 @@ $("fit").addEventListener("click", fit);
 $("one").addEventListener("click", () => zoom(1 / (window.devicePixelRatio || 1) / scale));
 $("compare").addEventListener("click", () => {
   $("compare").setAttribute("aria-pressed", String(!comparing()));
+  draw();
   update();
 });
 $("pin").addEventListener("click", () => pin());
@@ -696,7 +699,10 @@ $("save").addEventListener("submit", async (event) => {
   }
 });
 
-new ResizeObserver(() => update()).observe(screen_);
+new ResizeObserver(() => {
+  draw();
+  update();
+}).observe(screen_);
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => update());
 
 (async () => {
