@@ -43,7 +43,8 @@ from rawdrift.data.spec import PAIRS
 from rawdrift.isp.develop import encode
 from rawdrift.models import networks
 from rawdrift.models.chain import BATCH, Develop, check_finite, layout
-from rawdrift.models.evaluate import logits_of
+from rawdrift.models.evaluate import AT_ONCE, logits_of
+from rawdrift.models.forward import Pass, forward_of
 from rawdrift.models.train import resolve_precision, train
 from rawdrift.report import style
 from rawdrift.runs.store import Finished
@@ -212,12 +213,16 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         isps = [between.develop(i).to(device) for i in numbers]
         parts: list[list[torch.Tensor]] = [[] for _ in isps]
         masks: list[list[bytes]] = [[], []]
+        run: Pass | None = None
         with torch.inference_mode():
             for batch in images.split(BATCH):
                 mosaics, cameras = data.mosaics[batch].to(device), data.camera_index[batch]
                 for i, isp in enumerate(isps):
-                    views = isp(mosaics, cameras).float()
-                    logits = logits_of(net, views.contiguous(memory_format=layout(net)))
+                    views = isp(mosaics, cameras).float().contiguous(memory_format=layout(net))
+                    if run is None:
+                        pixels = len(images) * len(isps) * views[0, 0].numel()
+                        run = forward_of(net, views[:AT_ONCE], pixels, self.spec.task.runtime)
+                    logits = logits_of(run, views)
                     end = {0: "before", len(isps) - 1: "after"}.get(i, "between the two")
                     check_finite(
                         logits, [data.images[n] for n in batch.tolist()], f"developed as {end}"
