@@ -10,6 +10,7 @@ import torch
 
 import rawdrift as rd
 from rawdrift.checks import Failures
+from rawdrift.controls.gallery import Gallery
 from rawdrift.isp.develop import _ordered, develop, developed, quantized
 from rawdrift.isp.presets import static
 
@@ -87,3 +88,10 @@ def test_an_error_of_one_ends_the_others():
 
     with pytest.raises(ValueError, match="mine"):
         list(_ordered([fails, *[lambda: 1] * 3], torch.get_num_threads()))
+
+
+def test_gray_pictures_are_written(tmp_path):
+    gray = torch.rand(48, 48)
+    path = Gallery(tmp_path).write("one/gray", gray)
+    decoded = imagecodecs.png_decode((tmp_path / path).read_bytes())
+    assert (decoded == quantized(gray.expand(3, -1, -1), 8)).all()

@@ -227,3 +227,8 @@ def test_models_are_compared_by_a_metric_of_the_users_own(tmp_path, monkeypatch)
     page = write_page(tmp_path / "run").read_text()
     assert "worth" in page
     assert rd.load_result(tmp_path / "run") == result
+
+
+def test_a_grid_of_nothing_but_the_own_views_is_refused():
+    with pytest.raises(rd.InputError, match=r"nothing is tested but bi,s,ga.*synthesis\.test"):
+        rd.Synthesis(train=["bi,s,ga"], test=["bi,s,ga"], corruptions=[])

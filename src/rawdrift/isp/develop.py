@@ -203,7 +203,7 @@ def quantized(view: Tensor, bits: int = 16) -> Pixels:
 def _rounded(picture: NDArray[np.float32], bits: int) -> Pixels:
     scaled = picture * np.float32(2**bits - 1)
     np.rint(scaled, out=scaled)
-    return scaled.astype(np.uint8) if bits == 8 else scaled.astype(np.uint16)
+    return scaled.astype(np.uint8 if bits == 8 else np.uint16, order="C")
 
 
 def encode(picture: NDArray[np.float32], bits: int = 16) -> bytes:

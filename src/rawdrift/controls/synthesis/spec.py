@@ -98,6 +98,11 @@ class Synthesis:
             raise InputError("synthesis.severities is empty; name one, or no corruptions")
         for name, least in (("train", 1), ("test", 1), ("corruptions", 0), ("severities", 0)):
             distinct(f"synthesis.{name}", getattr(self, name), least)
+        if not self.corruptions and list(self.pipelines) == self.train and len(self.train) == 1:
+            raise InputError(
+                f"nothing is tested but {self.train[0]}, which the model is trained on; name other "
+                f"pipelines in synthesis.test, or synthesis.corruptions"
+            )
 
 
 def _check_labels(labels: Sequence[str]) -> None:
