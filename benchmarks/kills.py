@@ -27,6 +27,7 @@ SETTINGS = {
     "--forensics.samples 2 --forensics.cameras 2 --forensics.max_drop 0.05 --forensics.rivals []",
     "optimization": "--optimization.settings [frozen,learned] --optimization.intensities [1.0] "
     "--optimization.folds 2",
+    "compare": "--comparison.before bi,s,ga --comparison.after ma,s,ga --comparison.folds 2",
 }
 DATA = (
     "--data.name synthetic-microscopy --data.images 60 --data.size 32 --data.balanced true "
@@ -54,9 +55,8 @@ def main() -> None:
                 count = min(draws.randint(1, 4), max(args.kills - kills, 1))
                 for _ in range(count):
                     _killed(_command(*way, out), draws.uniform(0.1, 1.0) * took)
-                ended = subprocess.run(_command(*way, out), capture_output=True, text=True)
-                print(ended.stderr * bool(ended.returncode), end="")
-                kills, same = kills + count, not ended.returncode and _findings(out) == expected
+                _run(_command(*way, out))
+                kills, same = kills + count, _findings(out) == expected
                 differing += not same
                 print(*way, f"{count} kills:", "same" if same else "DIFFERS", flush=True)
                 if kills >= args.kills:
@@ -87,8 +87,14 @@ def _undisturbed(folder: Path, control: str, compute: str) -> tuple[float, Any]:
     """Return how long a run takes, and what it finds."""
     out = folder / f"{control}-{compute}"
     started = time.monotonic()
-    subprocess.run(_command(control, compute, out), check=True, capture_output=True)
+    _run(_command(control, compute, out))
     return time.monotonic() - started, _findings(out)
+
+
+def _run(command: list[str]) -> None:
+    ended = subprocess.run(command, capture_output=True, text=True)
+    if ended.returncode not in (0, 1):  # 1: a comparison decides against the change
+        sys.exit(f"{' '.join(command)}\nended with {ended.returncode}: {ended.stderr}")
 
 
 def _killed(command: list[str], after: float) -> None:
