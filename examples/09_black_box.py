@@ -11,7 +11,7 @@ gradients, can be searched, learned and signed.
 # A black box
 # -----------
 # LibRaw stands for it here: rawdrift writes each mosaic as a DNG, and LibRaw develops it. Any
-# program will do: ``command:darktable-cli {raw} {picture}``.
+# program will do: ``command:rawtherapee-cli -q -n -b16 -Y -o {picture} -c {raw+64}``.
 
 import matplotlib.pyplot as plt
 import torch

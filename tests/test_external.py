@@ -1,5 +1,6 @@
 """Black-box ISPs: LibRaw, any program, and the user's own function."""
 
+import os
 import shlex
 import sys
 from dataclasses import replace
@@ -15,7 +16,7 @@ from planted import Threshold, brightness
 from rawdrift.camera.write_dng import dng
 from rawdrift.cli import main
 from rawdrift.controls.run import run
-from rawdrift.isp import external
+from rawdrift.isp import external, programs
 
 CAMERA = rd.Camera(
     "lab-cam",
@@ -317,3 +318,41 @@ def test_numbers_of_a_program_are_its_options(program):
     assert torch.equal(space.pipeline(isp, np.array([0.4]))(MOSAIC), isp(MOSAIC))
     with pytest.raises(rd.InputError, match="wrote no picture"):
         space.pipeline(isp, np.array([1.0]))(MOSAIC)
+
+
+def test_workers_wait_for_the_next_views(tmp_path, monkeypatch):
+    (tmp_path / "lab_pids.py").write_text(
+        "import os\n"
+        "def isp(camera):\n"
+        "    with open('pids', 'a') as file:\n"
+        "        file.write(f'{os.getpid()}\\n')\n"
+        "    return lambda mosaic: mosaic.expand(3, *mosaic.shape)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    isp = rd.isp.open("import:lab_pids.isp", CAMERA)
+    for shift in (0.0, 0.1, 0.2):
+        assert torch.equal(isp(MOSAIC + shift)[0], MOSAIC + shift)
+    assert len({*(tmp_path / "pids").read_text().split()} - {str(os.getpid())}) == 1
+    waiting = len(programs._Worker._idle)
+    for bright in (1.0, 1.1):  # one process for all options of LibRaw
+        rd.isp.open(f"libraw:bright={bright}", CAMERA)(MOSAIC)
+    assert len(programs._Worker._idle) <= waiting + 1
+    processes = [one.process for one in programs._Worker._idle]
+    programs._Worker.close_idle()
+    assert all(process.poll() is not None for process in processes)
+
+
+def test_an_envelope_of_a_black_box_is_that_of_the_same_number():
+    """LibRaw's brightness, by which a classifier by brightness fails from a known value on."""
+    mosaics = torch.linspace(0.15, 0.6, 4).repeat(10)[:, None, None] * torch.ones(40, 24, 24)
+    isp = rd.isp.open("libraw:demosaic=LINEAR,gamma=[1,1]", CAMERA)
+    net = Threshold(brightness, brightness(isp(mosaics[1:3])).mean(), 20.0)
+    data = list(zip(mosaics, net(isp(mosaics)).argmax(1), strict=True))
+    space = rd.forensics.ParameterSpace.around(isp, {"libraw:bright": [0.7, 1.4]})
+    safe = rd.forensics.envelope(net, isp, data, space, max_drop=0.2, cameras=4)
+    tolerance = safe.tolerances["libraw.bright"]
+    assert 0.7 <= tolerance.low < 1 < tolerance.high <= 1.4
+    at_end = space.pipeline(isp, np.array([tolerance.high]))(mosaics)
+    wrong = net(at_end).argmax(1) != torch.stack([label for _, label in data])
+    assert wrong.double().mean() < 0.2

@@ -20,7 +20,7 @@ from rawdrift.camera.shot import Shot, read
 from rawdrift.checks import Failures, InputError, choose
 from rawdrift.configurations import CONFIGURATIONS, check, file_name, is_external, is_file, taking
 from rawdrift.isp import file, parts
-from rawdrift.isp.external import External
+from rawdrift.isp.external import External, cores
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import static
 from rawdrift.isp.yuv import Channels
@@ -83,7 +83,7 @@ def develop(
     trust: Trust | None = None,
 ) -> Iterator[Developed]:
     """Develop raw files to 16-bit pictures `out/STEM_bi-s-me.png`, as many at a time as torch has
-    threads.
+    threads, or by a black box, as there are cores.
 
     camera: of all files; None takes it from each file's own metadata (DNG).
     names: configurations, one black box, or one ISP file, which has its own camera and channels.
@@ -148,7 +148,9 @@ def develop(
         files.write(_target(out, path, name, format), partial(_save, pixels, format))
         return Developed(path, name, pixels, shot.notes)
 
-    for done in _ordered(work(), torch.get_num_threads()):
+    # A black box works in processes of its own, and waits here.
+    threads = cores() if is_external(names[0]) else torch.get_num_threads()
+    for done in _ordered(work(), threads):
         if isinstance(done, Developed):
             yield done
         else:
@@ -158,6 +160,7 @@ def develop(
 def _ordered(work: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
     """Call functions in threads and yield their results in order, no more ahead than threads."""
     waiting: deque[Future[T]] = deque()
+    before = torch.get_num_threads()
     # Each for itself: one thread of torch's.
     pool = ThreadPoolExecutor(threads, "rawdrift-develop", torch.set_num_threads, (1,))
     try:
@@ -171,7 +174,7 @@ def _ordered(work: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)  # some of its libraries count for the whole process
+        torch.set_num_threads(before)  # some of its libraries count for the whole process
 
 
 def _target(out: Path, raw: Path, name: str, format: str) -> Path:

@@ -175,7 +175,7 @@ class BlackBox(Step):
                 picture: NDArray[Any] = own.session.develop(source, out, timeout)
                 return picture
 
-        pool = ThreadPoolExecutor(min(len(todo), _cores()))
+        pool = ThreadPoolExecutor(min(len(todo), cores()))
         try:
             futures = {pool.submit(develop, key): key for key in todo}
             ready = as_completed(futures)
@@ -188,6 +188,9 @@ class BlackBox(Step):
                 except InputError as error:
                     name = todo[futures[future]][1]
                     raise InputError(f"{self.reference} fails with {name}: {error}") from None
+            pool.shutdown()
+            while sessions:
+                sessions.pop().release()
             return done
         finally:
             stopped.set()
@@ -282,5 +285,6 @@ def _cached(key: str, size: tuple[int, ...]) -> NDArray[Any] | None:
     return picture if picture.shape == (3, *size) else None
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many programs run at a time."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,6 +4,7 @@ A program takes a mosaic as a file, and gives a picture as an array (3, H, W): u
 float32 in [0, 1].
 """
 
+import atexit
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -63,6 +65,7 @@ _WORKER = Path(__file__).with_name("worker.py")
 _RAW = re.compile(r"\{raw(?:\+(\d+))?\}")
 _PICTURE = re.compile(r"\{picture(?:\.(png|tif|tiff|jpg))?\}")
 _SETTING = re.compile(r"\{(\w+)=([^{}]*)\}")
+_MOST_IDLE = 16  # workers that wait
 _QUOTED = 600  # characters of a program's output that an error quotes
 
 
@@ -83,6 +86,10 @@ class Session(ABC):
     def close(self) -> None:
         """End everything."""
         self.stop()
+
+    def release(self) -> None:
+        """End, or wait for the next one who wants such a session."""
+        self.close()
 
 
 class Program(ABC):
@@ -160,7 +167,7 @@ class LibRaw(Program):
         return str(libraw_value(name, choice))
 
     def session(self) -> Session:
-        return _Worker({"libraw": self.options})
+        return _Worker.of({"libraw": True}, self.options)
 
 
 class Own(Program):
@@ -193,7 +200,7 @@ class Own(Program):
 
     def session(self) -> Session:
         own = {"reference": self.reference, "camera": self.camera.to_toml(), "folders": sys.path}
-        return _Worker({"own": own})
+        return _Worker.of({"own": own, "identity": self.identity}, {})
 
 
 class Command(Program):
@@ -332,10 +339,49 @@ def libraw_value(name: str, value: Any) -> Any:
 
 
 class _Worker(Session):
-    """A process of `worker.py`, started with the first mosaic."""
+    """A process of `worker.py`, started with the first mosaic, that waits for others afterwards."""
 
-    def __init__(self, task: Mapping[str, Any]):
-        self.task = json.dumps(task)
+    _idle: ClassVar[list["_Worker"]] = []
+    _lock: ClassVar[Any] = threading.Lock()
+
+    @classmethod
+    def of(cls, task: Mapping[str, Any], options: Mapping[str, Any]) -> "_Worker":
+        """Return a worker that waits for this task, or a new one. options: of what it develops."""
+        text = json.dumps(task)
+        with cls._lock:
+            # A forked process shares the pipes of its parent's workers, and must leave them alone.
+            own = (one for one in cls._idle if one.task == text and one.owner == os.getpid())
+            worker = next(own, None)
+            if worker is not None:
+                cls._idle.remove(worker)
+        worker = worker or cls(text)
+        worker.options = options
+        return worker
+
+    @classmethod
+    def close_idle(cls) -> None:
+        """End the workers of this process that wait."""
+        with cls._lock:
+            waiting, cls._idle[:] = [*cls._idle], []
+        for worker in waiting:
+            if worker.owner == os.getpid():
+                worker.close()
+
+    def release(self) -> None:
+        if self.process is None or self.process.poll() is not None:
+            self.close()
+            return
+        self.log.seek(0)
+        self.log.truncate()
+        with self._lock:
+            self._idle.append(self)
+            surplus = self._idle.pop(0) if len(self._idle) > _MOST_IDLE else None
+        if surplus is not None and surplus.owner == os.getpid():
+            surplus.close()
+
+    def __init__(self, task: str):
+        self.task, self.owner = task, os.getpid()
+        self.options: Mapping[str, Any] = {}
         self.process: subprocess.Popen[bytes] | None = None
         self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, until `close`
 
@@ -359,7 +405,7 @@ class _Worker(Session):
         timer = Timer(timeout, expire)
         timer.start()
         try:
-            self._write(json.dumps([str(source), str(target)]))
+            self._write(json.dumps([str(source), str(target), self.options]))
             assert self.process.stdout is not None
             line = self.process.stdout.readline()
         finally:
@@ -392,6 +438,9 @@ class _Worker(Session):
         if self.process is not None:
             self.process.communicate()
         self.log.close()
+
+
+atexit.register(_Worker.close_idle)
 
 
 class _Run(Session):

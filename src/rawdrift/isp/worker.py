@@ -1,8 +1,8 @@
 """Develop mosaics in a process of its own, where a crash or a hang harms nobody.
 
 A script, which imports what it needs and nothing else. Standard input: a line of JSON with the
-program, then a line with the paths of input and output for each mosaic. Standard output: a line for
-each, {} or {"error": why}.
+program, then a line with the paths of input and output, and the options, for each mosaic. Standard
+output: a line for each, {} or {"error": why}.
 """
 
 import json
@@ -71,10 +71,12 @@ def main() -> None:
     develop: Develop | None = None
     task = json.loads(sys.stdin.readline())
     for line in sys.stdin:
-        source, target = json.loads(line)
+        source, target, options = json.loads(line)
         try:
-            if develop is None:
-                develop = libraw(task["libraw"]) if "libraw" in task else own(**task["own"])
+            if "libraw" in task:
+                develop = libraw(options)
+            elif develop is None:
+                develop = own(**task["own"])
             np.save(target, develop(source))
             reply = {}
         except Exception as error:
