@@ -301,7 +301,7 @@ function showAnswer(found, now) {
   if (now.file !== asked.file) return;
   answer = found.answer;
   if (answer) {
-    const sorted = [...answer.shares].sort((a, b) => b[1] - a[1]).slice(0, 8);
+    const sorted = [...answer.shares].sort((a, b) => b[1] - a[1]).slice(0, 5);
     $("shares").replaceChildren(
       ...sorted.map(([name, share], i) => {
         const row = make("div", "", "share"), meter = make("meter", "");
