@@ -8,6 +8,8 @@ import rawdrift
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
+import figures  # noqa: E402
+
 os.environ |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
 
 project, author = "rawdrift", "The rawdrift developers"
@@ -49,6 +51,8 @@ sphinx_gallery_conf = {
     "image_srcset": ["2x"],
     "thumbnail_size": (480, 320),
     "show_signature": False,
+    "image_scrapers": ("matplotlib", figures.scrape),
+    "ignore_repr_types": r"matplotlib|torch\.nn",
     "write_computation_times": False,
     "reset_modules": ("matplotlib",),
     "remove_config_comments": True,

@@ -80,7 +80,7 @@ for axis in axes:
 
 groups = np.array(data.groups)
 for fold, split in enumerate(k_fold(data, 3, seed=0)):
-    trained, tested = ({*groups[part]} for part in (split.train, split.test))
+    trained, tested = ({*groups[part].tolist()} for part in (split.train, split.test))
     print(f"fold {fold + 1}: trained on {sorted(trained)}, tested on {sorted(tested)}")
 
 # %%

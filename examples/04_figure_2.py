@@ -49,7 +49,6 @@ def net(outputs):
         nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(512, outputs),
     )
 """)
-sys.path.insert(0, str(work))
 
 # %%
 # The experiment
@@ -68,6 +67,7 @@ spec = rd.SynthesisSpec(
     ),
     rd.Task(model="import:small.net", epochs=25, lr=3e-3),
 )
+sys.path.insert(0, str(work))  # where the network is found
 result = rd.run(spec, work / "run", page=False)
 result
 
@@ -77,7 +77,7 @@ result
 # Rows: the ISP of training. Columns: the ISP of the test, then corruptions. Along a row only the
 # processing differs.
 
-figure = result.plot()
+result.plot()
 
 # %%
 # In numbers

@@ -22,7 +22,6 @@ import matplotlib.pyplot as plt
 import rawdrift as rd
 
 work = Path(tempfile.mkdtemp())
-sys.path.insert(0, str(work))
 
 (work / "aberration.py").write_text('''
 from typing import final
@@ -104,6 +103,7 @@ def small(outputs):
 # --------
 # The step goes into a pipeline, and with it into a file.
 
+sys.path.insert(0, str(work))  # where Python finds them
 from aberration import Aberration  # noqa: E402
 
 data = rd.data.load(rd.Data("import:rings.rings", images=40))
@@ -140,8 +140,9 @@ spec = rd.SynthesisSpec(
     ),
     rd.Task(model="import:net.small", epochs=20, lr=3e-3),
 )
+sys.path.insert(0, str(work))
 result = rd.run(spec, work / "run", page=False, allow_import=["import:aberration.Aberration"])
-figure = result.plot()
+result.plot()
 
 # %%
 # And its gradient
@@ -149,6 +150,7 @@ figure = result.plot()
 # Autograd goes through the step, so forensics can search its number and optimization can learn
 # it.
 
+sys.path.insert(0, str(work))
 learned = rd.isp.load(
     work / "lens.toml", parametrized=True, allow_import=["import:aberration.Aberration"]
 )

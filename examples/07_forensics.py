@@ -68,7 +68,7 @@ found
 
 # %%
 
-figure = found.plot()
+found.plot()
 
 # %%
 # The envelope
@@ -77,8 +77,8 @@ figure = found.plot()
 # behind it are exact for any number of images. If there were too few, it would say how many it
 # takes.
 
-safe = rd.forensics.envelope(net, isp, test, space, max_drop=0.1, cameras=40)
-figure = safe.plot()
+safe = rd.forensics.envelope(net, isp, test, space, max_drop=0.1, cameras=20)
+safe.plot()
 
 # %%
 

@@ -31,7 +31,7 @@ mosaics = data.mosaics[:].float() / 65535
 camera = data.cameras[0]
 
 torch.manual_seed(0)
-isp = rd.isp.parametrized("bi,s,ga", camera)
+isp = rd.isp.parametrized("bi,-,-", camera)
 net = nn.Sequential(
     nn.BatchNorm2d(3), nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU(),
     nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(128, 3),

@@ -47,7 +47,7 @@ fitted
 # %%
 # How close is it?
 # ----------------
-# On a picture that was not fitted. Differences are shown thirty times as strong.
+# On a picture that was not fitted. Differences are shown five times as strong.
 
 which = fitted.held_out[0]
 top, left = fitted.offset
@@ -59,7 +59,7 @@ for column, (name, view) in zip(
     axes.T, {"black box": black_box, nearest: near, "fitted": fit}.items(), strict=True
 ):
     column[0].imshow(view.permute(1, 2, 0).clip(0, 1))
-    column[1].imshow((0.5 + 30 * (view - black_box)).permute(1, 2, 0).clip(0, 1))
+    column[1].imshow((0.5 + 5 * (view - black_box)).permute(1, 2, 0).clip(0, 1))
     column[0].set_title(name)
 for axis in axes.flat:
     axis.set(xticks=[], yticks=[])

@@ -22,7 +22,6 @@ import tifffile
 import rawdrift as rd
 
 work = Path(tempfile.mkdtemp())
-sys.path.insert(0, str(work))
 made = rd.data.load(rd.Data("synthetic-microscopy", images=720, size=32, balanced=True))
 camera = made.cameras[0]
 old = rd.isp.static("bi,s,ga", camera)
@@ -68,6 +67,7 @@ spec = rd.ComparisonSpec(
     ),
     rd.Task(model="import:small.net", epochs=15, lr=3e-3),
 )
+sys.path.insert(0, str(work))  # where the network is found
 result = rd.run(spec, work / "run", page=False)
 print(f"decision: {result.decision}")
 print(f"drop: {result.drop.value:.3f}, from {result.drop.low:.3f} to {result.drop.high:.3f}")
@@ -78,7 +78,7 @@ print(f"drop: {result.drop.value:.3f}, from {result.drop.low:.3f} to {result.dro
 # Stages in which the two differ share the drop by their Shapley values: the average of what a
 # stage costs over all orders in which stages could be replaced. The intervals hold together.
 
-figure = result.plot()
+result.plot()
 
 # %%
 

@@ -21,6 +21,7 @@ from rawdrift.camera.camera import Camera, Noise, Optics, shipped
 from rawdrift.cfa import MONO, PATTERNS, layout
 from rawdrift.checks import InputError
 from rawdrift.cli import parser
+from rawdrift.configurations import CONFIGURATIONS, DEMOSAICING, DENOISING, SHARPENING
 from rawdrift.controls import CONTROLS
 from rawdrift.controls.evidence import signature
 from rawdrift.controls.result import schema
@@ -152,6 +153,18 @@ def arrays() -> str:
         planes = ", ".join(of.planes)
         rows.append(f"| `{cfa}` | {of.height} x {of.width} | {'; '.join(of.sites)} | {planes} |")
     return "\n".join(["| array | cell | sites, in order | planes |", "|---|---|---|---|", *rows])
+
+
+def configurations() -> str:
+    """Return the parts of a configuration's name, and the twelve of the paper."""
+    parts = (("demosaicing", DEMOSAICING), ("sharpening", SHARPENING), ("denoising", DENOISING))
+    rows = [f"| {part} | `{name}` | {words} |" for part, of in parts for name, words in of.items()]
+    table = "\n".join(["| part | name | |", "|---|---|---|", *rows])
+    twelve = ", ".join(map(code, CONFIGURATIONS)).replace('"', "")
+    return (
+        f"{table}\n\nA `-` leaves sharpening or denoising out. All of them also have black level, "
+        f"white balance, color correction and gamma. The twelve of the paper's Table 1: {twelve}."
+    )
 
 
 def isp_file() -> str:
@@ -416,6 +429,7 @@ def _expand(app: Any, name: str, source: list[str]) -> None:
             api=public.api, specs=specs, camera_fields=camera_fields, cameras=cameras,
             arrays=arrays, steps=steps, corruptions=corruptions, commands=commands,
             exit_codes=exit_codes, isp_file=isp_file, results=results,
+            configurations=configurations,
             signature_fields=signature_fields,
         )  # fmt: skip
 
