@@ -29,7 +29,10 @@ def _web(args: Namespace) -> int:
     elif task.checkpoint is None and task != Task():
         raise InputError("--task.checkpoint is missing: the page needs a network that is trained")
     network = Network(task, args.tile) if task.checkpoint else None
-    serve(Path(args.folder), network, args.host, args.port)
+    try:
+        serve(Path(args.folder), network, args.host, args.port)
+    except KeyboardInterrupt as stop:  # there is nothing to resume
+        return 130 if type(stop) is KeyboardInterrupt else 143
     return 0
 
 
