@@ -15,6 +15,7 @@ import rawdrift as rd
 from planted import Threshold, brightness
 from rawdrift.camera.write_dng import dng
 from rawdrift.cli import main
+from rawdrift.configurations import label
 from rawdrift.controls.run import run
 from rawdrift.isp import external, programs
 
@@ -356,3 +357,9 @@ def test_an_envelope_of_a_black_box_is_that_of_the_same_number():
     at_end = space.pipeline(isp, np.array([tolerance.high]))(mosaics)
     wrong = net(at_end).argmax(1) != torch.stack([label for _, label in data])
     assert wrong.double().mean() < 0.2
+
+
+def test_a_command_is_called_by_its_words_without_its_files():
+    text = "command:/usr/bin/prog -q {raw+64} {picture.tif} --core --configdir {picture}.config"
+    assert label(text) == "prog -q --core"
+    assert label("command:prog -o {picture} -c {raw}") == "prog -o -c"

@@ -114,7 +114,9 @@ def label(reference: str) -> str:
     if is_file(reference):
         return Path(reference).stem
     if reference.startswith(COMMAND):
-        words = reference.removeprefix(COMMAND).split()
+        # A folder beside the picture, as in --configdir {picture}.config, goes with its option.
+        text = re.sub(r" --?[\w-]+ \{picture[^}]*\}\S+", "", reference.removeprefix(COMMAND))
+        words = text.split()
         return " ".join(Path(word).name for word in words if not re.search(_PLACES, word))
     return reference
 
