@@ -1,6 +1,7 @@
 """An ISP fitted to pictures of raw mosaics."""
 
 import csv
+import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -111,3 +112,16 @@ def test_the_steps_of_another_array_are_fitted():
     found = rd.isp.fit(mosaics, rounded(isp(mosaics)).clamp(0, 1), start)
     assert type(found.isp.steps["demosaic"]) is rd.isp.NormalizedConvolution
     assert found.psnr > 58
+
+
+def test_a_jpeg_is_found_and_the_answers_of_a_network_are_compared():
+    rd.isp.fit  # noqa: B018, loads the module, whose name the function has
+    fit = importlib.import_module("rawdrift.isp.fit")
+    mosaics, isp, few = scenes(4, 64).double(), rd.isp.static("bi,-,-", CAMERA), np.arange(3)
+    views = isp(mosaics).clamp(0, 1)
+    pictures = rd.isp.JPEG(quality=60, subsampling="444")(views)
+    found, is_jpeg = fit._compressed(isp, mosaics, pictures, (0, 0), few)
+    assert is_jpeg
+    assert (found.steps["jpeg"].quality, found.steps["jpeg"].subsampling) == (60, "444")
+    assert not fit._compressed(isp, mosaics, views, (0, 0), few)[1]
+    assert fit._answers(lambda x: x.mean((2, 3)), pictures, pictures.flip(1)) == (4, 4)

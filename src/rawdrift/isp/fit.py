@@ -36,11 +36,13 @@ from rawdrift.text import Shown, brief
 Answers = Callable[[Tensor], Tensor]  # of a task model: views (n, 3, h, w) to outputs (n, ...)
 
 _SMALL, _LARGE = 40, 64  # pixels across of what is fitted of each picture, while choosing and after
+_MANY = 80  # numbers, from which on smaller parts suffice for the time there is
 _FEW = 8  # pictures while choosing
 _ROUNDING = {8: 1.3e-3, 16: 1e-4}  # root mean square error that these bits may leave
 _SCALED = 0.005  # of a picture's gain: more is no rounding
-_ROUNDED = 1e-4  # by which whole levels may raise the error
-_SHADED = 0.97  # of the error without shading that it must stay below
+_UNSURE = 0.5  # of the root mean square error, which a gain seen in it must exceed
+_ROUNDED = 1.001  # of the error with any levels that whole ones must stay below
+_SHADED = 0.9  # of the error without shading that it must stay below
 _TONES = 32
 _COVERED = 0.9  # share of the tones from 0 to 1 below which to warn
 _DETERMINED = 0.01  # of a tensor's largest number: a wider 95 % interval is told
@@ -158,17 +160,21 @@ def fit(
     with progress.step("choosing the steps of the ISP"):
         chosen, found = choose(plain, whole.parts(few, _SMALL, rng), floor)
     with progress.step("fitting the numbers of the ISP"):
-        found = chosen.solve(found.vector, whole.parts(fitted, _SMALL, rng), 10)
-        if found.rms > floor:
-            chosen, found = improve(chosen, found, whole.parts(fitted, _SMALL, rng))
-        large = whole.parts(fitted, _LARGE, np.random.default_rng(seed))
+        small = whole.parts(fitted, _SMALL, rng)
+        found = chosen.solve(found.vector, small, 6)
+        chosen, found = _whole_levels(chosen, found, small, plain)
+        whole_isp = _complete(chosen.isp, camera, None)
+        _, jpeg = _compressed(whole_isp, mosaics, pictures, offset, fitted)
+        if found.rms > floor and not jpeg:  # whose errors richer steps would follow
+            chosen, found = improve(chosen, found, small)
+        size = _LARGE if len(found.vector) < _MANY else _SMALL
+        large = whole.parts(fitted, size, np.random.default_rng(seed))
         found = chosen.solve(found.vector, large, 4)
         for _ in range(3):
             if not whole.correct(chosen, found):
                 break
-            large = whole.parts(fitted, _LARGE, np.random.default_rng(seed))
+            large = whole.parts(fitted, size, np.random.default_rng(seed))
             found = chosen.solve(found.vector, large, 6)
-        chosen, found = _whole_levels(chosen, found, large)
     isp = _complete(chosen.isp, camera, whole.shading)
     gains = whole.gains / np.median(whole.gains)
     isp, jpeg = _compressed(isp, mosaics, pictures, offset, fitted)
@@ -339,7 +345,7 @@ class _Whole:
         strength = response.square().sum((1, 2, 3)).clamp(min=1e-12)
         gains = (1 + (response * error).sum((1, 2, 3)) / strength).clamp(0.5, 2).numpy()
         spread = gains / np.median(gains)
-        changed = bool(abs(spread - 1).max() > _SCALED)
+        changed = bool(abs(spread - 1).max() > max(_SCALED, _UNSURE * found.rms))
         if changed:
             self.gains = self.gains * spread
             error = error - response * torch.from_numpy(spread - 1)[:, None, None, None]
@@ -363,22 +369,32 @@ class _Whole:
         return True
 
 
-def _whole_levels(model: Model, found: Solution, pairs: Pairs) -> tuple[Model, Solution]:
-    """Black levels in whole DN, as converters have them, if that fits as well: where demosaicing
-    chooses between directions that are equally smooth, the last digit decides."""
+def _whole_levels(
+    model: Model, found: Solution, pairs: Pairs, camera: Camera
+) -> tuple[Model, Solution]:
+    """Black levels in whole DN, as converters have them, if that fits as well: the same for all
+    sites, the camera's, or each its own. Where demosaicing chooses between directions that are
+    equally smooth, the last digit decides, and noise of the choice hides the slope."""
+    if "black_level.level" not in model.names:
+        return model, found
     most = 2**model.isp.bit_depth - 1
     model.put(found.vector)
     level = model.tensor("black_level.level")
     fitted = level.clone()
+    own = level.new_tensor(camera.black_level)
     rest = Model(model.isp, [name for name in model.names if name != "black_level.level"])
-    for rounded in (fitted.mean().expand(len(fitted)), fitted):
-        level.copy_((rounded * most).round() / most)
-        other = rest.solve(rest.vector(), pairs, 2)
-        if other.rms < (1 + _ROUNDED) * found.rms:
-            return rest, other
+    trials = []
+    for levels in (fitted.mean().expand(len(fitted)), own, fitted):
         model.put(found.vector)
-        level.copy_(fitted)
-    return model, found
+        level.copy_((levels * most).round() / most)
+        trials.append((rest.solve(rest.vector(), pairs, 3), level.clone()))
+    best, levels = min(trials, key=lambda one: one[0].rms)
+    model.put(found.vector)
+    if best.rms > _ROUNDED * found.rms:
+        return model, found
+    level.copy_(levels)
+    rest.put(best.vector)
+    return rest, best
 
 
 def _complete(isp: Pipeline, camera: Camera, shading: RadialShading | None) -> Pipeline:

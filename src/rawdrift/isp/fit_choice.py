@@ -15,6 +15,9 @@ from rawdrift.checks import InputError
 from rawdrift.isp.clipping import Clipping
 from rawdrift.isp.fit_model import BORDER, Model, Pairs, Solution
 from rawdrift.isp.gamma import Gamma
+from rawdrift.isp.gaussian import GaussianDenoising
+from rawdrift.isp.malvar import Malvar2004
+from rawdrift.isp.median import MedianDenoising
 from rawdrift.isp.norm_tone_curve import NormToneCurve
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import static
@@ -51,6 +54,7 @@ def choose(camera: Camera, pairs: Pairs, floor: float) -> tuple[Model, Solution]
         return model, found
     model, found = _with_clipping(model, found, camera, pairs)
     other = curved(model, pairs)
+    assert other is not None
     bent = other.solve(other.vector(), pairs, 5)
     if bent.rms > _BETTER * found.rms:
         return model, found
@@ -113,7 +117,8 @@ def _trials(
 
 
 def improve(model: Model, found: Solution, pairs: Pairs) -> tuple[Model, Solution]:
-    """Other tone curves in its place, if they are better on pictures that they were not fitted to.
+    """Richer steps, if they are better on pictures that they were not fitted to: filters of all
+    channels, demosaicing with kernels of its own, other tone curves, and saturation after them.
 
     Fitted to one half of the pairs, compared on the other.
     """
@@ -122,23 +127,17 @@ def improve(model: Model, found: Solution, pairs: Pairs) -> tuple[Model, Solutio
         return model, found
     first, second = pairs.of(slice(half)), pairs.of(slice(half, None))
     model.put(found.vector)
-    trials = [model]
-    if not isinstance(model.isp.steps["gamma"], ToneCurve):
-        trials.append(curved(model, first))
-    trials.append(_on_norm(model, first))
-    scores = []
-    for trial in trials:
-        fitted = trial.solve(trial.vector(), first, 8)
-        scores.append((trial.rms(fitted.vector, second), trial, fitted))
-    score, best, fitted = scores[0]
-    for other in scores[1:]:
-        if other[0] < _BETTER * score:
-            score, best, fitted = other
-    richer = _saturated(best)
-    more = richer.solve(richer.vector(), first, 5)
-    if richer.rms(more.vector, second) < _BETTER * score:
-        best, fitted = richer, more
-    return best, best.solve(fitted.vector, pairs, 8)
+    fitted = model.solve(found.vector, first, 4)
+    score = model.rms(fitted.vector, second)
+    for more in (_colorful, _own_kernels, curved, _on_norm, _saturated):
+        model.put(fitted.vector)
+        trial = more(model, first)
+        if trial is None:
+            continue
+        other = trial.solve(trial.vector(), first, 5)
+        if (value := trial.rms(other.vector, second)) < _BETTER * score:
+            score, model, fitted = value, trial, other
+    return model, model.solve(fitted.vector, pairs, 6)
 
 
 def starts(camera: Camera, pairs: Pairs) -> list[tuple[Step, Array]]:
@@ -190,34 +189,74 @@ def starts(camera: Camera, pairs: Pairs) -> list[tuple[Step, Array]]:
     return [(tone, matrix) for _, _, tone, matrix in ordered]
 
 
-def curved(model: Model, pairs: Pairs) -> Model:
+def _colorful(model: Model, pairs: Pairs) -> Model | None:
+    """The model with a filter of all channels in place of denoising."""
+    before = model.isp.steps.get("denoise")
+    if isinstance(before, MedianDenoising):
+        return None
+    kernel = torch.zeros(5, 5, dtype=torch.float64)
+    kernel[2, 2] = 1
+    given = kernel if before is None else before.kernel
+    isp = model.isp if before is None else model.isp.remove("denoise")
+    after = "sharpen" if "sharpen" in isp.steps else "color_correction"
+    isp = isp.insert("denoise", GaussianDenoising(given, channels="yuv"), after=after)
+    return Model(isp, _same_numbers(model, isp))
+
+
+def _own_kernels(model: Model, pairs: Pairs) -> Model | None:
+    """The model with linear demosaicing whose kernels are fitted, and a filter of all channels."""
+    cfa = model.isp.steps["demosaic"].options.get("cfa") and model.isp.steps["demosaic"].cfa
+    if not is_bayer(cfa):
+        return None
+    kernel = torch.zeros(5, 5, dtype=torch.float64)
+    kernel[2, 2] = 1
+    isp = model.isp.replace(demosaic=Malvar2004(cfa))
+    isp = isp.remove(*(name for name in ("sharpen", "denoise") if name in isp.steps))
+    denoise = GaussianDenoising(kernel, channels="yuv")
+    isp = isp.insert("denoise", denoise, after="color_correction")
+    return Model(isp, [*_same_numbers(model, isp), "demosaic.kernels"])
+
+
+def curved(model: Model, pairs: Pairs) -> Model | None:
     """The model with a free tone curve that begins as its own."""
-    model.put(model.vector())
     tone = model.isp.steps["gamma"]
+    if isinstance(tone, ToneCurve):
+        return None
     inputs = _knots(model, pairs)
-    outputs = tone(torch.from_numpy(inputs).expand(1, 3, 1, -1))[0, 0, 0].clamp(0, 1).numpy()
+    outputs = _bent(tone, inputs)
     isp = model.isp.replace(gamma=ToneCurve(np.stack([inputs, outputs], axis=1).tolist()))
-    return Model(isp, _numbers(isp))
+    return Model(isp, _same_numbers(model, isp))
 
 
-def _on_norm(model: Model, pairs: Pairs) -> Model:
-    """The model with a curve on the norm of the channels, which begins as none, before sRGB."""
+def _on_norm(model: Model, pairs: Pairs) -> Model | None:
+    """The model with a curve on the norm of the channels, before a standard tone curve."""
     inputs = _knots(model, pairs)
-    curve = NormToneCurve(np.stack([inputs, inputs], axis=1).tolist())
-    isp = model.isp.insert("norm_curve", curve, before="gamma")
-    tone = isp.steps["gamma"]
+    linear, tone = inputs, model.isp.steps["gamma"]
     if isinstance(tone, ToneCurve):  # as sRGB shows it
-        bright = tone(torch.from_numpy(inputs).expand(1, 3, 1, -1))[0, 0, 0].clamp(0, 1).numpy()
+        bright = _bent(tone, inputs)
         linear = np.where(bright > 0.04045, ((bright + 0.055) / 1.055) ** 2.4, bright / 12.92)
-        curve = NormToneCurve(np.stack([inputs, linear], axis=1).tolist())
-        isp = isp.replace(norm_curve=curve, gamma=TransferFunction("srgb"))
-    return Model(isp, _numbers(isp))
+        tone = TransferFunction("srgb")
+    curve = NormToneCurve(np.stack([inputs, np.maximum.accumulate(linear)], axis=1).tolist())
+    isp = model.isp.replace(gamma=tone).insert("norm_curve", curve, before="gamma")
+    return Model(isp, _same_numbers(model, isp))
 
 
-def _saturated(model: Model) -> Model:
+def _saturated(model: Model, pairs: Pairs) -> Model | None:
     """The model with saturation after its tone curve: before it, it is a part of the matrix."""
     isp = model.isp.insert("saturation", Saturation(), after="gamma")
-    return Model(isp, _numbers(isp))
+    return Model(isp, _same_numbers(model, isp))
+
+
+def _same_numbers(model: Model, isp: Pipeline) -> list[str]:
+    """The numbers of a pipeline that are fitted, of a model's steps the same ones."""
+    kept = [n for n in _numbers(model.isp) if n not in model.names]
+    names = [name for name in _numbers(isp) if name not in kept]
+    return names + [name for name in model.names if name == "demosaic.kernels"]
+
+
+def _bent(tone: Step, inputs: Array) -> Array:
+    outputs = tone(torch.from_numpy(inputs).expand(1, 3, 1, -1))[0, 0, 0].clamp(0, 1)
+    return np.maximum.accumulate(outputs.numpy())
 
 
 def _knots(model: Model, pairs: Pairs) -> Array:
