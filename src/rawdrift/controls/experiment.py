@@ -3,7 +3,7 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -198,7 +198,8 @@ def _run(
         held = store.read(name)
         if held is not None:
             tracked.log(name, held)
-            done[name] = experiment.line(held.record), held.environment.seconds
+            with _whole_records(store.folder):
+                done[name] = experiment.line(held.record), held.environment.seconds
     todo = {name: unit for name, unit in units.items() if name not in done}
     store.write_results(units)
     labels = {name: unit.label for name, unit in units.items()}
@@ -209,17 +210,8 @@ def _run(
     experiment.material.data.check_unchanged()
     store.check_complete(name for name, unit in units.items() if unit.label not in failed)
     store.write_results(units)
-    with progress.step("summarizing"):
-        try:
-            result = _analyzed(experiment, evidence, records, failed)
-        except (KeyError, IndexError) as error:
-            if not done:
-                raise
-            raise InputError(
-                f"the records of {store.folder} lack something ({type(error).__name__}: {error}): "
-                f"they were changed, or written by another release; remove its records to compute "
-                f"them again"
-            ) from error
+    with progress.step("summarizing"), _whole_records(store.folder) if done else nullcontext():
+        result = _analyzed(experiment, evidence, records, failed)
     result = results.without_paths(result, folders)
     with progress.step("drawing pictures"):
         result = experiment.illustrate(result, records, Gallery(store.folder))
@@ -228,6 +220,18 @@ def _run(
     result.save(store.folder / results.SUMMARY)
     tracked.finish(result.headline())
     return result
+
+
+@contextmanager
+def _whole_records(folder: Path) -> Iterator[None]:
+    """Raise InputError if records of an earlier start lack what is looked for inside."""
+    try:
+        yield
+    except (KeyError, IndexError) as error:
+        raise InputError(
+            f"the records of {folder} lack something ({type(error).__name__}: {error}): they were "
+            f"changed, or written by another release; remove its records to compute them again"
+        ) from error
 
 
 def _analyzed(
