@@ -429,7 +429,9 @@ def paired(folder, root, before, after):
     for i, row in enumerate(data.rows):
         for name, isp in (("a", before), ("b", after)):
             view = rd.isp.static(isp, data.cameras[0])(data.mosaics[i : i + 1])[0]
-            (root / f"{name}/{i}.png").write_bytes(encode(view.permute(1, 2, 0).numpy()))
+            (root / f"{name}/{i}.png").write_bytes(
+                encode(np.ascontiguousarray(view.permute(1, 2, 0)))
+            )
         rows.append(f"a/{i}.png,b/{i}.png,{row.label},{row.group}")
     (root / "pairs.csv").write_text("\n".join(rows) + "\n")
     return root

@@ -114,10 +114,12 @@ def _check(args: Namespace) -> int:
         raise InputError("--camera is missing: give a camera, or an ISP file as --isp")
 
     from rawdrift.configurations import is_file
-    from rawdrift.controls.evidence import Signature, check
+    from rawdrift.controls.evidence import check
+    from rawdrift.controls.evidence.bundle import signature as open_signature
     from rawdrift.isp.file import read
 
-    signature = Signature.load(args.signature)
+    key = Path(args.public_key) if args.public_key else None
+    signature, signed_by = open_signature(Path(args.signature), key)
     if args.isp and is_file(args.isp):
         if args.camera:
             raise InputError(f"ISP file {args.isp} has its own camera; leave out --camera")
@@ -130,6 +132,8 @@ def _check(args: Namespace) -> int:
         print(json.dumps(verdict.to_dict(), indent=1))
         return 0 if verdict.inside else 1
     print(f"{camera.name} is {'inside' if verdict.inside else 'outside'} the envelope")
+    if signed_by != "nobody":
+        print(f"  signed by {signed_by}")
     for line in (*verdict.outside, *(f"note: {note}" for note in verdict.notes)):
         print(f"  {line}")
     return 0 if verdict.inside else 1

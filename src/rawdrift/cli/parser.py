@@ -103,7 +103,10 @@ def build(only: str | None = None) -> Parser:
     subcommands.add_subcommand("export", export, help="an ISP with its network as one file")
 
     check = command("Is this camera inside the envelope of a forensic signature?")
-    check.add_argument("signature", metavar="SIGNATURE", help="signature.json")
+    check.add_argument(
+        "signature", metavar="SIGNATURE", help="signature.json, or evidence of its run (.zip)"
+    )
+    check.add_argument("--public_key", help="public key (PEM) of who must have signed the evidence")
     check.add_argument("--camera", help=f"{_CAMERA}; by default that of the ISP file")
     check.add_argument(
         "--isp",

@@ -21,12 +21,13 @@ def flips(
     images: NDArray[np.int64],
     matched: tuple[str, NDArray[np.int64]],
     worst: tuple[str, NDArray[np.int64]],
-    name: str,
-    draw: Draw,
+    name: str = "",
+    draw: Draw | None = None,
 ) -> list[Flips]:
     """Compare the answers (n,) to two views of images (n,); nothing unless answers are classes.
 
-    matched, worst: the name of the view, and the answers. name: of the pictures' folder.
+    matched, worst: the name of the view, and the answers. name: of the pictures' folder. draw:
+    without it, there are no pictures.
     """
     data, targets, _ = material
     if not targets.of_classes:
@@ -52,6 +53,8 @@ def flips(
         for place in places.tolist()
         for index in [int(images[place])]
     ]
+    if draw is None:
+        return [Flips(matched=matched[0], worst=worst[0], classes=classes, flipped=flipped)]
     by_class = np.argsort(truth[places], kind="stable")
     shown = np.linspace(0, len(places) - 1, min(DRAWN, len(places))).round().astype(int)
     for number, k in enumerate(by_class[shown].tolist()):

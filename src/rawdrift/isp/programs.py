@@ -36,6 +36,7 @@ from rawdrift.cfa import MONO, is_bayer
 from rawdrift.checks import InputError, choose
 from rawdrift.configurations import COMMAND, LIBRAW
 from rawdrift.imports import PREFIX as IMPORT
+from rawdrift.isp.worker import libraw_choices
 from rawdrift.neighborhood import extend
 
 LIBRAW_DEFAULTS: Mapping[str, Any] = {
@@ -312,12 +313,7 @@ def libraw_value(name: str, value: Any) -> Any:
     """
     import rawpy
 
-    enums = {
-        "demosaic_algorithm": rawpy.DemosaicAlgorithm,
-        "output_color": rawpy.ColorSpace,
-        "fbdd_noise_reduction": rawpy.FBDDNoiseReductionMode,
-        "highlight_mode": rawpy.HighlightMode,
-    }
+    enums = libraw_choices()
     if isinstance(value, str):
         try:
             value = yaml.safe_load(value.replace("(", "[").replace(")", "]"))

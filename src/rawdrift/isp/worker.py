@@ -16,16 +16,23 @@ import numpy as np
 Develop = Callable[[str], Any]  # from the path of a mosaic to a view (3, H, W)
 
 
-def libraw(options: dict[str, Any]) -> Develop:
-    """LibRaw's processing of a DNG, by names of rawpy's parameters."""
+def libraw_choices() -> dict[str, Any]:
+    """The enumerations of rawpy's parameters that are no numbers."""
     import rawpy
 
-    enums = {
+    return {
         "demosaic_algorithm": rawpy.DemosaicAlgorithm,
         "output_color": rawpy.ColorSpace,
         "fbdd_noise_reduction": rawpy.FBDDNoiseReductionMode,
         "highlight_mode": rawpy.HighlightMode,
     }
+
+
+def libraw(options: dict[str, Any]) -> Develop:
+    """LibRaw's processing of a DNG, by names of rawpy's parameters."""
+    import rawpy
+
+    enums = libraw_choices()
     tuples = ("gamma", "chromatic_aberration")
     given: dict[str, Any] = {
         name: enums[name][value]

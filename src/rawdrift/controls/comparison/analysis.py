@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from rawdrift.checks import InputError
 from rawdrift.controls.comparison.result import (
     Blame,
-    ClassChange,
     ComparisonRecord,
     ComparisonResult,
     Decision,
@@ -25,6 +24,7 @@ from rawdrift.controls.comparison.result import (
 from rawdrift.controls.comparison.sides import Stage
 from rawdrift.controls.comparison.spec import ComparisonSpec
 from rawdrift.controls.experiment import common
+from rawdrift.controls.flips import flips
 from rawdrift.controls.material import Material, about
 from rawdrift.runs.store import Finished
 from rawdrift.statistics.acceptance import decide
@@ -144,7 +144,12 @@ def analyze(
         stopped=stopped,
         lost=lost,
         won=won,
-        classes=_classes(material, tested),
+        flips=flips(
+            material,
+            tested.images,
+            (before, tested.outcomes[0]),
+            (after, tested.outcomes[-1]),
+        ),
         groups=_groups(material, tested, given.measure, given.features[[0, -1]]),
     )
     if result.metric_before.value <= comparison.margin:
@@ -249,28 +254,6 @@ def _together(estimates: Sequence[Estimates], seed: int) -> Iterator[dict[str, f
     low, high = stacked.simultaneous(seed=seed)
     for of_one in zip(stacked.values, low, high, strict=True):
         yield dict(zip(("value", "low", "high"), map(float, of_one), strict=True))
-
-
-def _classes(material: Material, tested: Tested) -> list[ClassChange]:
-    if not material.targets.of_classes:
-        return []
-    truth = material.targets.truth[tested.images]
-    right = tested.outcomes[[0, -1]] == truth
-    changes = []
-    for number, label in enumerate(material.targets.names):
-        before, after = right[:, truth == number]
-        if len(before):
-            changes.append(
-                ClassChange(
-                    label=label,
-                    n=len(before),
-                    before=int(before.sum()),
-                    after=int(after.sum()),
-                    lost=int((before & ~after).sum()),
-                    won=int((after & ~before).sum()),
-                )
-            )
-    return changes
 
 
 def _groups(

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from rawdrift.controls.comparison.analysis import Tested
 from rawdrift.controls.comparison.result import ComparisonResult
+from rawdrift.controls.flips import flips
 from rawdrift.controls.gallery import AMPLIFIED, Gallery, most_harmed
 from rawdrift.controls.material import Material
 from rawdrift.controls.wholes import Wholes
@@ -70,7 +71,18 @@ def illustrate(
                 score=_number(after[whole]),
             )
         )
-    return replace(result, images=images, amplified=AMPLIFIED)
+
+    def draw(name: str, index: int) -> tuple[str, str]:
+        batch = torch.tensor([index])
+        with torch.inference_mode():
+            before, after = (
+                develop(data.mosaics[batch], data.camera_index[batch])[0] for develop in develops
+            )
+        return pictures.write(f"{name}-before", before), pictures.write(f"{name}-after", after)
+
+    ends = (result.before, given.outcomes[0]), (result.after, given.outcomes[1])
+    flipped = flips(material, tested.images, *ends, "after", draw)
+    return replace(result, images=images, amplified=AMPLIFIED, flips=flipped)
 
 
 def _number(value: float) -> float | None:

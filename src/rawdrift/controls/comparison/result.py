@@ -112,18 +112,6 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True):
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
 
-class ClassChange(msgspec.Struct, frozen=True, kw_only=True):
-    """The images of a class, how many are right before and after, and how many are lost (right
-    before, wrong after) and won."""
-
-    label: str
-    n: int
-    before: int
-    after: int
-    lost: int
-    won: int
-
-
 class GroupChange(msgspec.Struct, frozen=True, kw_only=True):
     """A group of images: the metric before and after; None where it is not defined."""
 
@@ -180,7 +168,6 @@ class ComparisonResult(Result, frozen=True, kw_only=True, tag="comparison"):
     stopped: Stopped | None = None
     lost: int | None = None
     won: int | None = None
-    classes: list[ClassChange] = []
     groups: list[GroupChange] = []
     images: list[SampleImage] = []
     amplified: int = 1

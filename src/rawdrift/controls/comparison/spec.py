@@ -100,6 +100,7 @@ class ComparisonSpec(Spec):
     """
 
     takes_pairs: ClassVar[bool] = True
+    takes_repeats: ClassVar[bool] = False
 
     data: Data = field(default_factory=Data)
     comparison: Comparison = field(default_factory=Comparison)
@@ -114,11 +115,6 @@ class ComparisonSpec(Spec):
             object.__setattr__(self, "comparison", replace(self.comparison, pairs=None))
         self._check_sides()
         super().__post_init__()
-        if self.task.repeats > 1:
-            raise InputError(
-                "task.repeats is for controls that compare trainings; a comparison decides about "
-                "one network, so leave it out"
-            )
         if self.task.checkpoint is not None and self.comparison.folds is not None:
             raise InputError(
                 "comparison.folds train networks, and task.checkpoint is used without training; "

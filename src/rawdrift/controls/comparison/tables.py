@@ -11,7 +11,6 @@ def tables(result: ComparisonResult) -> dict[str, Table]:
     """Return all tables of a run by name."""
     made = [_blame(result), _coalitions(result)]
     made += [_interactions(result)] if result.interactions else []
-    made += [_changes(result)] if result.classes else []
     made += [_groups(result)] if result.groups else []
     return {one.name: one for one in made}
 
@@ -52,18 +51,6 @@ def _interactions(result: ComparisonResult) -> Table:
     ]
     title = "What pairs of stages cost more together than each by itself"
     return table("interactions", title, columns, result.interactions)
-
-
-def _changes(result: ComparisonResult) -> Table:
-    columns: Columns = [
-        (Column("label", "Class"), lambda one: one.label),
-        (Column("images", "Images", 0), lambda one: one.n),
-        (Column("before", "Recall before", 3), lambda one: one.before / one.n),
-        (Column("after", "Recall after", 3), lambda one: one.after / one.n),
-        (Column("lost", "Lost", 0), lambda one: one.lost),
-        (Column("won", "Won", 0), lambda one: one.won),
-    ]
-    return table("changes", "Images lost and won by class", columns, result.classes)
 
 
 def _groups(result: ComparisonResult) -> Table:

@@ -22,6 +22,7 @@ import rawdrift
 from rawdrift import files
 from rawdrift.checks import InputError
 from rawdrift.controls.evidence import keys
+from rawdrift.controls.evidence.signature import Signature
 from rawdrift.controls.result import SUMMARY, load_result
 from rawdrift.controls.run import control_of_result, lines
 from rawdrift.runs.spec import places, read_yaml
@@ -140,6 +141,36 @@ def wrong_hashes(content: Content) -> list[str]:
     there = {n: b for n, b in content.files.items() if n not in (MANIFEST, SIGNED)}
     wrong = [n for n, b in there.items() if stated.get(n) != hashlib.sha256(b).hexdigest()]
     return [*wrong, *(name for name in stated if name not in there)]
+
+
+def signed_by(content: Content) -> tuple[bool, str] | None:
+    """Return whether the Ed25519 signature of an archive holds, and its key; None without one."""
+    signed = content.files.get(SIGNED)
+    return None if signed is None else keys.is_signed(content.files[MANIFEST], signed)
+
+
+def signature(path: Path, key: Path | None = None) -> tuple[Signature, str]:
+    """Return the envelope's signature of a file, signature.json or evidence that holds one, and
+    who signed it, in words.
+
+    key: the public key (PEM) of who must have signed it. Raises InputError if it is not theirs, or
+    if a byte was changed.
+    """
+    if path.suffix != ".zip":
+        if key is not None:
+            raise InputError(f"{path} is signed by nobody; give the evidence of its run (.zip)")
+        return Signature.load(path), "nobody"
+    content = read(path)
+    if content.changed or wrong_hashes(content):
+        raise InputError(f"{path} has been changed since it was written; ask for the original")
+    holds, public = signed_by(content) or (key is None, "")
+    if not holds or (key is not None and keys.public_of(key) != public):
+        raise InputError(f"{path} is not signed by {key or 'the key that it names'}")
+    name = "signature.json"
+    if name not in content.files:
+        raise InputError(f"{path} holds no {name}; give evidence of a forensics run that has one")
+    text = content.files[name].decode(errors="replace")
+    return Signature.parse(text, f"{path}: {name}"), f"key {public}" if public else "nobody"
 
 
 def method(result: Any) -> str:

@@ -34,14 +34,23 @@ class Signature:
         changed since it was written.
         """
         try:
+            text = files.read_text(Path(path))
+        except FileNotFoundError:
+            raise InputError(f"signature {path} does not exist") from None
+        except ValueError as error:
+            raise InputError(f"{path} is not a signature: it is not JSON ({error})") from None
+        return cls.parse(text, str(path))
+
+    @classmethod
+    def parse(cls, text: str, path: str) -> Self:
+        """Read the text of a signature file; see `load`. path: for errors."""
+        try:
             content = json.loads(
-                files.read_text(Path(path)),
+                text,
                 parse_float=_finite,
                 parse_int=_whole,
                 parse_constant=_no_number,
             )
-        except FileNotFoundError:
-            raise InputError(f"signature {path} does not exist") from None
         except (ValueError, RecursionError) as error:
             raise InputError(f"{path} is not a signature: it is not JSON ({error})") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -51,7 +60,7 @@ class Signature:
                 f"{path} is a signature of version {content.get('version')!r}, expected {VERSION}; "
                 f"use the release of rawdrift that wrote it, {content.get('rawdrift')!r}"
             )
-        _validate(content, str(path))
+        _validate(content, path)
         if content["checksum"] != _checksum(content):
             raise InputError(
                 f"{path} has been changed since it was written: its checksum does not fit; ask "

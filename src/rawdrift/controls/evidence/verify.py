@@ -14,7 +14,7 @@ from rawdrift import imports
 from rawdrift.checks import InputError
 from rawdrift.controls import CONTROLS
 from rawdrift.controls.evidence import bundle, keys
-from rawdrift.controls.evidence.bundle import MANIFEST, SIGNED, Content
+from rawdrift.controls.evidence.bundle import Content
 from rawdrift.controls.result import Result, load_result
 from rawdrift.controls.run import lines
 from rawdrift.runs.spec import read_yaml, to_dict
@@ -83,12 +83,12 @@ def verify(
 
 
 def _signature(content: Content, key: Path | None) -> Iterator[Check]:
-    signed = content.files.get(SIGNED)
+    signed = bundle.signed_by(content)
     if signed is None:
         if key is not None:
             yield Check("it is signed", "no", "it has no signature")
         return
-    holds, public = keys.is_signed(content.files[MANIFEST], signed)
+    holds, public = signed
     if key is not None and holds and keys.public_of(key) != public:
         yield Check("it is signed by the given key", "no", f"the key is {public}")
     else:

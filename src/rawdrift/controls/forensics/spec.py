@@ -1,7 +1,7 @@
 """The spec of drift forensics."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from rawdrift.checks import InputError, choose, choose_literals, distinct, is_number, whole
 from rawdrift.controls.spec import FOLDS, Spec
@@ -119,18 +119,12 @@ class ForensicsSpec(Spec):
         seed: seed of everything that is random.
     """
 
+    takes_repeats: ClassVar[bool] = False
+
     data: Data
     forensics: Forensics = field(default_factory=Forensics)
     task: Task = field(default_factory=Task)
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.task.repeats > 1:
-            raise InputError(
-                f"task.repeats is {self.task.repeats}, but drift forensics searches one network "
-                f"for each fold and compares no trainings; leave task.repeats at 1"
-            )
 
 
 DEMO = ForensicsSpec(
