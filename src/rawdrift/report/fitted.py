@@ -125,7 +125,8 @@ def _places(found: Fitted) -> Figure:
     axes.axvline(_ROUNDING, linestyle=":", color="0.4")
     axes.axvline(found.residual["all"], color="0.4")
     axes.set_yticks(places, [_PLACES[name] for name in names])
-    axes.set_xlabel("root mean square error (line: all; dotted: 8-bit rounding)")
+    axes.locator_params(axis="x", nbins=4)
+    axes.set_xlabel("rms error (line: all; dots: 8 bits)")
     return figure
 
 
