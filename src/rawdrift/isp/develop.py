@@ -35,7 +35,7 @@ _ROWS = (
     128  # that are developed at a time: as floats, they stay in the cache until they are rounded
 )
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Pixels = np.ndarray[Any, Any]  # uint8 or uint16, in C order
 T = TypeVar("T")
 
 
@@ -217,7 +217,6 @@ def encode(picture: NDArray[np.float32], bits: int = 16) -> bytes:
 def _png(pixels: Pixels) -> bytes:
     import imagecodecs
 
-    pixels = np.ascontiguousarray(pixels)
     if pixels.dtype == np.uint8:
         return bytes(imagecodecs.png_encode(pixels))
     # The noise of a camera has no repetitions to look for: as small, and three times as fast.
