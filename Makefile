@@ -13,7 +13,7 @@ types:
 	$(BIN)mypy
 
 test:
-	$(BIN)python -m pytest -n 2
+	$(BIN)python -m pytest -n 2 --dist loadfile  # what the tests of a file share is made once
 
 docs:  # site/index.html, after installing the extra docs; warnings and failing examples are errors
 	@$(BIN)python -c "import furo, myst_parser, rawdrift, sphinx_design, sphinx_gallery" 2> /dev/null \
