@@ -1,7 +1,6 @@
 """Where the pictures of raw mosaics begin: crops, shifts, and turned or mirrored pictures."""
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +13,9 @@ from rawdrift.isp.presets import static
 Offset = tuple[int, int]
 _SIMILAR = 0.25  # correlation of edges, below which pictures are of another scene
 _CERTAIN = 0.6  # correlation of edges, above which no other turn is tried
+_MARGIN = 0.1  # by which another place or turn must fit better
 _SHIFT = 16  # pixels by which a picture may begin outside of the mosaic
 _TURNS: dict[str, Callable[[Tensor], Tensor]] = {
-    "as they are": lambda x: x,
     "mirrored left to right": lambda x: x.flip(-1),
     "mirrored top to bottom": lambda x: x.flip(-2),
     "turned by 180 degrees": lambda x: x.flip(-1, -2),
@@ -34,49 +33,49 @@ def align(mosaics: Tensor, pictures: Tensor, camera: Camera) -> Offset:
     mirrored, of another scene, or of different offsets.
     """
     demosaic = static("bi,-,-", camera).steps["demosaic"]
-    votes: Counter[Offset] = Counter()
-    found: list[Offset | None] = []
+    maps = []
     for index, (mosaic, picture) in enumerate(zip(mosaics, pictures, strict=True)):
-        gray = demosaic(mosaic).mean(0)
-        scores = {}
-        for name, turn in _TURNS.items():
-            scores[name] = _best(gray, turn(picture.mean(0)))
-            if scores["as they are"][0] > _CERTAIN:
-                break
-        name = max(scores, key=lambda name: scores[name][0])
-        score, offset = scores[name]
-        if score == 0:  # nothing to see in it
-            found.append(None)
+        gray, own = demosaic(mosaic).mean(0), picture.mean(0)
+        maps.append(_scores(gray, own))
+        score = maps[-1].max()
+        if score == 0 or score > _CERTAIN:  # nothing to see in it, or seen at once
             continue
-        if score < _SIMILAR:
+        turned = {name: float(_scores(gray, turn(own)).max()) for name, turn in _TURNS.items()}
+        name = max(turned, key=lambda name: turned[name])
+        if max(score, turned[name]) < _SIMILAR:
             raise InputError(
                 f"picture {index} does not show the scene of its mosaic (their edges correlate by "
                 f"{score:.2f}); check the pairs"
             )
-        if name != "as they are" and score > scores["as they are"][0] + 0.1:
+        if turned[name] > score + _MARGIN:
             raise InputError(f"picture {index} is {name}; turn it back as its raw file")
-        own = scores["as they are"][1]
-        found.append(own)
-        votes[own] += 1
-    if not votes:
+    together = np.sum(maps, axis=0)
+    if not together.any():
         if mosaics.shape[1:] != pictures.shape[2:]:
             raise InputError(
                 "the pictures are flat and smaller than the mosaics, so that their crop can't be "
                 "found; give pairs with details"
             )
         return 0, 0
-    offset = votes.most_common(1)[0][0]
-    for index, one in enumerate(found):
-        if one is not None and one != offset:
+    at = np.unravel_index(int(together.argmax()), together.shape)
+    for index, scores in enumerate(maps):
+        if scores.max() > scores[at] + _MARGIN:
+            one = np.unravel_index(int(scores.argmax()), scores.shape)
             raise InputError(
-                f"picture {index} begins at row and column {one} of its mosaic, but others at "
-                f"{offset}; expected one crop for all"
+                f"picture {index} begins at row and column {_offset(one)} of its mosaic, but "
+                f"others at {_offset(at)}; expected one crop for all"
             )
-    return offset
+    return _offset(at)
 
 
-def _best(gray: Tensor, picture: Tensor) -> tuple[float, Offset]:
-    """Return the highest correlation of edges over offsets, and its offset; 0 for flat pictures."""
+def _offset(at: Sequence[np.intp]) -> Offset:
+    """The offset of a place in the scores."""
+    return int(at[0]) - _SHIFT, int(at[1]) - _SHIFT
+
+
+def _scores(gray: Tensor, picture: Tensor) -> NDArray[np.float64]:
+    """Return the correlation of edges by offset, whose first row and column are those of -_SHIFT;
+    zeros for flat pictures."""
     a, b = _edges(gray), _edges(picture)
     size = [x + y for x, y in zip(a.shape, b.shape, strict=True)]
     whole = np.fft.rfft2(a, size)
@@ -89,13 +88,14 @@ def _best(gray: Tensor, picture: Tensor) -> tuple[float, Offset]:
         np.arange(-_SHIFT, max(0, x - y) + _SHIFT + 1)
         for x, y in zip(a.shape, b.shape, strict=True)
     )
-    places = np.ix_(rows % size[0], columns % size[1])
     if norm < 1e-12 * b.size or float((a**2).sum()) < 1e-12 * a.size:
-        return 0.0, (0, 0)
+        return np.zeros((len(rows), len(columns)))
+    places = np.ix_(rows % size[0], columns % size[1])
     # A shift leaves a part of the picture without its mosaic: all of its energy counts.
-    score = product[places] / np.sqrt(np.maximum(energy[places], 1e-9 * energy.max()) * norm)
-    at = np.unravel_index(int(score.argmax()), score.shape)
-    return float(score[at]), (int(rows[at[0]]), int(columns[at[1]]))
+    found: NDArray[np.float64] = product[places] / np.sqrt(
+        np.maximum(energy[places], 1e-9 * energy.max()) * norm
+    )
+    return found
 
 
 def _edges(gray: Tensor) -> NDArray[np.float64]:

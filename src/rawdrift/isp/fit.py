@@ -114,7 +114,7 @@ class Fitted(Shown):
             *([("answers that differ", "{} of {}".format(*self.answers))] if self.answers else []),
             *((name, kinds) for name, kinds, _ in self.isp.shown_rows()),
             *(
-                ("not determined alone", f"{name} to {100 * share:.1g} %")
+                ("not determined alone", f"{name} to {100 * share:.1g} %" if share < 1 else name)
                 for name, share in self.undetermined.items()
             ),
             *(("warning", warning) for warning in self.warnings),

@@ -205,12 +205,12 @@ def _colorful(model: Model, pairs: Pairs) -> Model | None:
 
 def _own_kernels(model: Model, pairs: Pairs) -> Model | None:
     """The model with linear demosaicing whose kernels are fitted, and a filter of all channels."""
-    cfa = model.isp.steps["demosaic"].options.get("cfa") and model.isp.steps["demosaic"].cfa
-    if not is_bayer(cfa):
+    demosaic = model.isp.steps["demosaic"]
+    if "cfa" not in demosaic.options or not is_bayer(demosaic.cfa):
         return None
     kernel = torch.zeros(5, 5, dtype=torch.float64)
     kernel[2, 2] = 1
-    isp = model.isp.replace(demosaic=Malvar2004(cfa))
+    isp = model.isp.replace(demosaic=Malvar2004(demosaic.cfa))
     isp = isp.remove(*(name for name in ("sharpen", "denoise") if name in isp.steps))
     denoise = GaussianDenoising(kernel, channels="yuv")
     isp = isp.insert("denoise", denoise, after="color_correction")
