@@ -6,13 +6,16 @@ import random
 import shutil
 import subprocess
 import zipfile
+from dataclasses import replace
 
 import pytest
 
 import rawdrift as rd
+from planted import CAMERA
 from rawdrift.cli import main
 from rawdrift.controls.evidence import bundle
 from rawdrift.controls.evidence.verify import verify
+from test_signature import signed as planted_signature
 
 from conftest import write_folder
 
@@ -138,21 +141,71 @@ def test_other_data_and_a_result_that_records_contradict_are_noticed(made, tmp_p
     assert "drop.value" in capsys.readouterr().out
 
 
-def test_a_signature_says_who_wrote_it(made, tmp_path, capsys):
+def test_sentences_name_no_folder(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bundle, "lines", lambda _, run: [f"see {run}/signature.json"])
+    assert main(["evidence", str(made / "run"), "--out", str(tmp_path / "run.zip")]) == 0
+    assert main(["verify", str(tmp_path / "run.zip")]) == 0, capsys.readouterr().out
+    claims = bundle.read(tmp_path / "run.zip").manifest.claims
+    assert [claim.statement for claim in claims] == ["see RUN/signature.json"]
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    """A folder with two pairs of keys, mine and other."""
     pytest.importorskip("cryptography")
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    folder = tmp_path_factory.mktemp("keys")
     for name in ("mine", "other"):
-        private, public = tmp_path / f"{name}.pem", tmp_path / f"{name}.pub"
+        private, public = folder / f"{name}.pem", folder / f"{name}.pub"
         make = ["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(private)]
-        if shutil.which("openssl") is None:
-            pytest.skip("needs openssl")
         subprocess.run(make, check=True, capture_output=True)
         show = ["openssl", "pkey", "-in", str(private), "-pubout", "-out", str(public)]
         subprocess.run(show, check=True, capture_output=True)
+    return folder
+
+
+def test_a_signature_says_who_wrote_it(made, keys, tmp_path, capsys):
     signed = tmp_path / "signed.zip"
     command = ["evidence", str(made / "run"), "--out", str(signed), "--key"]
-    assert main([*command, str(tmp_path / "mine.pem")]) == 0
-    assert main(["verify", str(signed), "--public_key", str(tmp_path / "mine.pub")]) == 0
+    assert main([*command, str(keys / "mine.pem")]) == 0
+    assert main(["verify", str(signed), "--public_key", str(keys / "mine.pub")]) == 0
     assert "Ed25519" in capsys.readouterr().out
-    assert main(["verify", str(signed), "--public_key", str(tmp_path / "other.pub")]) == 1
-    unsigned = ["verify", str(made / "run.zip"), "--public_key", str(tmp_path / "mine.pub")]
+    assert main(["verify", str(signed), "--public_key", str(keys / "other.pub")]) == 1
+    unsigned = ["verify", str(made / "run.zip"), "--public_key", str(keys / "mine.pub")]
     assert main(unsigned) == 1
+
+
+def test_check_takes_an_envelope_only_from_who_must_have_signed_it(made, keys, tmp_path, capsys):
+    run = shutil.copytree(made / "run", tmp_path / "run")
+    planted_signature()[1].save(run / "signature.json")
+    signed, plain = tmp_path / "signed.zip", tmp_path / "plain.zip"
+    key = ["--key", str(keys / "mine.pem")]
+    assert main(["evidence", str(run), "--out", str(signed), *key]) == 0
+    assert main(["evidence", str(run), "--out", str(plain)]) == 0
+    CAMERA.save(tmp_path / "camera.toml")
+    replace(CAMERA, gamma=4.0).save(tmp_path / "far.toml")
+
+    def check(file, camera="camera", key=None):
+        capsys.readouterr()
+        asked = ["--public_key", str(keys / f"{key}.pub")] if key else []
+        camera = str(tmp_path / f"{camera}.toml")
+        code = main(["check", str(file), "--camera", camera, "--json", *asked])
+        printed = capsys.readouterr()
+        assert (printed.err.count("\n") == 1) == (code == 2)
+        return code, printed.err if code == 2 else json.loads(printed.out)["signed_by"]
+
+    code, public = check(signed, key="mine")
+    assert (code, len(public)) == (0, 64)
+    assert check(signed, "far", "mine") == (1, public)
+    assert check(signed) == (0, public)
+    assert check(plain) == check(run / "signature.json") == (0, None)
+    for file, key in ((signed, "other"), (plain, "mine"), (run / "signature.json", "mine")):
+        code, error = check(file, key=key)
+        assert (code, "is not signed" in error) == (2, True)
+    changed = bytearray(signed.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    signed.write_bytes(changed)
+    code, error = check(signed, key="mine")
+    assert (code, "has been changed" in error) == (2, True)
+    assert "holds no signature.json" in check(made / "run.zip")[1]

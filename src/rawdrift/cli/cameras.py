@@ -129,11 +129,11 @@ def _check(args: Namespace) -> int:
         camera = _camera(args.camera)
         verdict = check(signature, camera, args.isp)
     if args.json:
-        print(json.dumps(verdict.to_dict(), indent=1))
+        print(json.dumps({**verdict.to_dict(), "signed_by": signed_by}, indent=1))
         return 0 if verdict.inside else 1
     print(f"{camera.name} is {'inside' if verdict.inside else 'outside'} the envelope")
-    if signed_by != "nobody":
-        print(f"  signed by {signed_by}")
+    if signed_by is not None:
+        print(f"  signed with key {signed_by}")
     for line in (*verdict.outside, *(f"note: {note}" for note in verdict.notes)):
         print(f"  {line}")
     return 0 if verdict.inside else 1

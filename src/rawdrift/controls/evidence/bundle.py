@@ -87,7 +87,7 @@ def write(run: Path, out: Path, key: Path | None = None) -> int:
     manifest = Manifest(
         rawdrift=rawdrift.__version__,
         control=result.kind,
-        claims=[Claim(line, method(result)) for line in lines(result, run)],
+        claims=[Claim(line, method(result)) for line in sentences(result, run)],
         findings=[finding.headline for finding in result.findings],
         data={"name": result.data.name, "fingerprint": result.data.fingerprint},
         inputs={p.name: files.sha256(p) for p in places(spec) if p.is_file()},
@@ -149,17 +149,17 @@ def signed_by(content: Content) -> tuple[bool, str] | None:
     return None if signed is None else keys.is_signed(content.files[MANIFEST], signed)
 
 
-def signature(path: Path, key: Path | None = None) -> tuple[Signature, str]:
+def signature(path: Path, key: Path | None = None) -> tuple[Signature, str | None]:
     """Return the envelope's signature of a file, signature.json or evidence that holds one, and
-    who signed it, in words.
+    the public key in hexadecimal that it is signed with, None for an unsigned file.
 
     key: the public key (PEM) of who must have signed it. Raises InputError if it is not theirs, or
     if a byte was changed.
     """
     if path.suffix != ".zip":
         if key is not None:
-            raise InputError(f"{path} is signed by nobody; give the evidence of its run (.zip)")
-        return Signature.load(path), "nobody"
+            raise InputError(f"{path} is not signed with a key; give evidence of its run (.zip)")
+        return Signature.load(path), None
     content = read(path)
     if content.changed or wrong_hashes(content):
         raise InputError(f"{path} has been changed since it was written; ask for the original")
@@ -170,7 +170,12 @@ def signature(path: Path, key: Path | None = None) -> tuple[Signature, str]:
     if name not in content.files:
         raise InputError(f"{path} holds no {name}; give evidence of a forensics run that has one")
     text = content.files[name].decode(errors="replace")
-    return Signature.parse(text, f"{path}: {name}"), f"key {public}" if public else "nobody"
+    return Signature.parse(text, f"{path}: {name}"), public or None
+
+
+def sentences(result: Any, run: Path) -> list[str]:
+    """Return what a run says in a terminal; its folder is called RUN, wherever it is."""
+    return [line.replace(str(run), "RUN") for line in lines(result, run)]
 
 
 def method(result: Any) -> str:

@@ -16,7 +16,6 @@ from rawdrift.controls import CONTROLS
 from rawdrift.controls.evidence import bundle, keys
 from rawdrift.controls.evidence.bundle import Content
 from rawdrift.controls.result import Result, load_result
-from rawdrift.controls.run import lines
 from rawdrift.runs.spec import read_yaml, to_dict
 
 _SKIPPED = {"images", "amplified", "views", "picture", "findings", "confusions", "expected"}
@@ -97,7 +96,7 @@ def _signature(content: Content, key: Path | None) -> Iterator[Check]:
 
 def _sentences(content: Content, result: Result, run: Path) -> Iterator[Check]:
     stated = [claim.statement for claim in content.manifest.claims]
-    again = [*lines(result, run)]
+    again = bundle.sentences(result, run)
     what = f"every headline sentence follows from the result ({len(again)} sentences)"
     different = [one for one in again if one not in stated] or [*stated[len(again) :]]
     yield Check(what, "no" if stated != again else "yes", "; ".join(different))
