@@ -266,16 +266,64 @@ def test_pages_show_whole_frames(tmp_path, stride):
     )
     result = rd.run(spec, tmp_path / "run")
     assert (result.data.groups, result.data.frames) == (4, 4)
-    for image in result.worst.corruption.images:
+    check_frames(tmp_path / "run", root, result.worst.corruption.images)
+
+
+def test_forensics_shows_whole_frames(tmp_path):
+    root = frames(tmp_path / "data")
+    spec = rd.ForensicsSpec(
+        rd.Data("folder", str(root), tile=32, stride=16),
+        rd.Forensics(
+            folds=2, models=1, groups=["all"], regularizations=[0.0, 1.0], restarts=1, steps=1,
+            samples=0, envelope=False, rivals=[],
+        ),
+        replace(TASK, epochs=4),
+    )  # fmt: skip
+    result = rd.run(spec, tmp_path / "run")
+    check_frames(tmp_path / "run", root, result.pictures.images)
+    assert len(result.pictures.images) == len(result.pictures.strips) == 2
+    for strip in result.pictures.strips:
+        size = SIZES[int(strip.image.split(".")[0])]
+        for view in strip.views:
+            for name in (view.view, view.mask):
+                assert read_picture(tmp_path / "run", name).shape[:2] == size
+
+
+def test_optimization_shows_whole_frames(tmp_path):
+    root = frames(tmp_path / "data")
+    spec = rd.OptimizationSpec(
+        rd.Data("folder", str(root), tile=32, stride=16),
+        rd.Optimization(settings=["frozen", "learned", "direct"], intensities=[1.0], folds=2),
+        replace(TASK, epochs=2),
+    )
+    result = rd.run(spec, tmp_path / "run")
+    assert len(result.samples) == 2
+    for sample in result.samples:
+        size = SIZES[int(sample.image.split(".")[0])]
+        truth = read_picture(tmp_path / "run", sample.truth)[..., 0] > 0.5
+        mask = tifffile.imread(root / sample.image.replace(".tif", "-mask.tif")) > 0
+        np.testing.assert_array_equal(truth, mask)
+        for name in ("frozen", "learned", "direct"):
+            seen, answers = sample.views[name], sample.masks[name]
+            for path in (seen.before, seen.after, answers.first, answers.last):
+                assert read_picture(tmp_path / "run", path).shape[:2] == size
+        for name in ("frozen", "direct"):  # views of the square are where its mask is
+            view = read_picture(tmp_path / "run", sample.views[name].before).mean(-1)
+            assert view[mask].min() > view[~mask].max()
+
+
+def check_frames(run, root, images):
+    """Views and masks are those of frames, and scores agree with the masks."""
+    for image in images:
         size = SIZES[int(image.image.split(".")[0])]
-        truth = read_picture(tmp_path / "run", image.truth)
+        truth = read_picture(run, image.truth)
         np.testing.assert_array_equal(
             truth[..., 0] > 0.5,
             tifffile.imread(root / image.image.replace(".tif", "-mask.tif")) > 0,
         )
         for name in (image.matched_view, image.view, image.change, image.mask, image.matched_mask):
-            assert read_picture(tmp_path / "run", name).shape[:2] == size
-        both = [truth[..., 0] > 0.5, read_picture(tmp_path / "run", image.mask)[..., 0] > 0.5]
+            assert read_picture(run, name).shape[:2] == size
+        both = [truth[..., 0] > 0.5, read_picture(run, image.mask)[..., 0] > 0.5]
         if np.any(both):
             iou = (both[0] & both[1]).sum() / (both[0] | both[1]).sum()
             assert image.score == pytest.approx(iou)

@@ -19,8 +19,9 @@ class Wholes:
     """
 
     def __init__(self, material: Material, images: NDArray[np.int64]):
-        data, self.images = material.data, images
-        self.tiling = data.tiling if material.targets.of_pixels else None
+        data, self.targets, _ = material
+        self.images = images
+        self.tiling = data.tiling if self.targets.of_pixels else None
         number = images if self.tiling is None else self.tiling.frame[images]
         self.numbers, self._whole = np.unique(number, return_inverse=True)
         self._names = data.images if self.tiling is None else self.tiling.frames
@@ -29,9 +30,17 @@ class Wholes:
         """The name of an image or a frame."""
         return self._names[int(self.numbers[whole])]
 
+    def holding(self, place: int) -> int:
+        """Return the whole that the image at a place among the N belongs to."""
+        return int(self._whole[place])
+
     def places(self, whole: int) -> NDArray[np.int64]:
         """Return which of the N images belong to a whole."""
         return np.flatnonzero(self._whole == whole)
+
+    def members(self, whole: int) -> list[int]:
+        """Return the numbers in the dataset of the images that belong to a whole."""
+        return [int(image) for image in self.images[self.places(whole)]]
 
     def values(self, measure: Measure, features: Array) -> Array:
         """Return the measure of each whole alone, (K,), by the features of the images (N, F)."""
@@ -40,11 +49,22 @@ class Wholes:
         return measure.of(sums)
 
     def joined(self, whole: int, parts: Sequence[Tensor]) -> Tensor:
-        """Return what was computed of the images of a whole, (..., h, w) each, as one picture."""
+        """Return what was computed of the images of a whole, (..., h, w) each, as one picture.
+
+        Parts that are smaller than tiles by a whole factor are enlarged, as are raw values packed
+        by cells.
+        """
         if self.tiling is None:
             return parts[0]
-        tiles = self.images[self.places(whole)]
-        return torch.from_numpy(self.tiling.stitch(tiles, [part.cpu().numpy() for part in parts]))
+        factor = self.tiling.size // parts[0].shape[-1]
+        arrays = [part.cpu().numpy().repeat(factor, -2).repeat(factor, -1) for part in parts]
+        return torch.from_numpy(self.tiling.stitch(self.images[self.places(whole)], arrays))
+
+    def truth(self, whole: int) -> Tensor | None:
+        """Return the right mask of a whole as a picture (H, W), if answers are masks."""
+        masks = [self.targets.mask(index) for index in self.members(whole)]
+        parts = [mask for mask in masks if mask is not None]
+        return self.joined(whole, parts) if parts else None
 
     def joined_png(self, whole: int, files: Sequence[bytes]) -> bytes:
         """Return the gray PNG files of all N images that belong to a whole as one."""

@@ -36,8 +36,7 @@ def illustrate(
     lose = before > after
     chosen = most_harmed(before, after)
     for number, whole in enumerate([i for i in chosen if lose[i]] or chosen[:1]):
-        places = wholes.places(whole)
-        indices = tested.images[places].tolist()
+        indices = wholes.members(whole)
         batch = torch.tensor(indices)
         with torch.inference_mode():
             views = [
@@ -46,10 +45,9 @@ def illustrate(
                 )
                 for develop in develops
             ]
-        parts = [mask for index in indices if (mask := targets.mask(index)) is not None]
-        truth = wholes.joined(whole, parts) if parts else None
+        truth = wholes.truth(whole)
         pair = tested.masks.get(int(wholes.numbers[whole]))
-        name, index, place = f"lost/{number}", indices[0], places[0]
+        name, index, place = f"lost/{number}", indices[0], wholes.places(whole)[0]
         same_size = views[0].shape == views[1].shape
         images.append(
             SampleImage(

@@ -23,6 +23,7 @@ from rawdrift.controls.forensics.setup import Setup
 from rawdrift.controls.gallery import AMPLIFIED, Gallery, most_harmed
 from rawdrift.controls.result import Flips
 from rawdrift.controls.stages import Stage, stages
+from rawdrift.controls.wholes import Wholes
 from rawdrift.isp.external import External
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.models.chain import BATCH
@@ -47,11 +48,10 @@ def illustrate(
         and (unit.record.group, unit.record.fold) == (worst.group, fold)
         and unit.record.regularization == worst.regularization
     )
-    before, after = (
-        setup.measure.of(np.array(features))
-        for features in (record.features.default, record.features.worst)
-    )
-    images = [setup.tests[fold][i] for i in most_harmed(before, after)]
+    features = [np.array(one) for one in (record.features.default, record.features.worst)]
+    images = [setup.tests[fold][i] for i in most_harmed(*map(setup.measure.of, features))]
+    wholes = Wholes(setup.material, np.array(setup.tests[fold]))
+    harmed = most_harmed(*(wholes.values(setup.measure, one) for one in features))
     by_regularization = {
         search.regularization: one.gradient
         for search in sorted(result.searches, key=lambda search: search.regularization)
@@ -64,12 +64,12 @@ def illustrate(
         return space.pipeline(setup.isp, np.array([*found.parameters.values()])).cpu()
 
     own, at_worst = setup.isp.cpu(), drifted(worst.setting)
-    painter = _Painter(setup, fold, gallery)
-    shown = [painter.image(number, index, own, at_worst) for number, index in enumerate(images)]
+    painter = _Painter(setup, fold, wholes, gallery)
+    shown = [painter.image(number, whole, own, at_worst) for number, whole in enumerate(harmed)]
     strips = []
-    for number, index in enumerate(images[:STRIPS]):
+    for number, whole in enumerate(harmed[:STRIPS]):
         views = [
-            painter.strip_view(f"strips/{number}-{column}", index, regularization, drifted(found))
+            painter.strip_view(f"strips/{number}-{column}", whole, regularization, drifted(found))
             for column, (regularization, found) in enumerate(by_regularization.items())
         ]
         image = shown[number]
@@ -117,40 +117,39 @@ def _flips(
 
 
 class _Painter:
-    """Draws images of a fold, with the answers of its model, on the CPU."""
+    """Draws images of a fold, or frames of tiles, with the answers of its model, on the CPU."""
 
-    def __init__(self, setup: Setup, fold: int, gallery: Gallery):
+    def __init__(self, setup: Setup, fold: int, wholes: Wholes, gallery: Gallery):
         self.data, self.targets, _ = setup.material
         self.net: nn.Module = setup.models[fold].get(gallery.run)
         everything = torch.arange(len(self.data))
         self.loss = self.targets.loss(setup.spec.task, everything)
         self.measure = setup.measure
+        self.wholes = wholes
         self.write = gallery.write
         self.write_change = gallery.write_change
 
-    def image(self, number: int, index: int, own: Pipeline, drifted: Pipeline) -> SampleImage:
+    def image(self, number: int, whole: int, own: Pipeline, drifted: Pipeline) -> SampleImage:
         """The image before and after, what changed, and both answers."""
-        before, after = self._view(own, index), self._view(drifted, index)
-        matched_prediction, matched_score, matched_mask = self._answer(index, before)
-        prediction, score, mask = self._answer(index, after)
+        before, (matched_prediction, matched_score, matched_mask) = self._seen(own, whole)
+        after, (prediction, score, mask) = self._seen(drifted, whole)
         return SampleImage(
-            image=self.data.images[index],
+            image=self.wholes.name(whole),
             matched_view=self.write(f"worst/{number}-matched", before),
             view=self.write(f"worst/{number}-drifted", after),
             change=self.write_change(f"worst/{number}-change", before, after),
-            truth=self._mask(f"worst/{number}-truth", self.targets.mask(index)),
+            truth=self._mask(f"worst/{number}-truth", self.wholes.truth(whole)),
             matched_mask=self._mask(f"worst/{number}-matched-mask", matched_mask),
             mask=self._mask(f"worst/{number}-mask", mask),
-            label=self.targets.label(index),
+            label=self.targets.label(self.wholes.members(whole)[0]),
             matched_prediction=matched_prediction,
             prediction=prediction,
             matched_score=matched_score,
             score=score,
         )
 
-    def strip_view(self, name: str, index: int, regularization: float, isp: Pipeline) -> StripView:
-        view = self._view(isp, index)
-        prediction, score, mask = self._answer(index, view)
+    def strip_view(self, name: str, whole: int, regularization: float, isp: Pipeline) -> StripView:
+        view, (prediction, score, mask) = self._seen(isp, whole)
         drawn = self._mask(f"{name}-mask", mask)
         return StripView(regularization, self.write(name, view), prediction, score, drawn)
 
@@ -185,23 +184,24 @@ class _Painter:
             stage.leverage,
         )
 
-    def _view(self, isp: Pipeline, index: int) -> Tensor:
-        """The view (3, H, W) of an image."""
-        with torch.inference_mode():
-            view: Tensor = isp(self.data.mosaics[index]).float()
-            return view
-
     def _mask(self, name: str, mask: Tensor | None) -> str | None:
         return None if mask is None else self.write(name, mask)
 
-    def _answer(self, index: int, view: Tensor) -> tuple[str | None, float | None, Tensor | None]:
-        """The predicted class of a view; or the metric of its mask alone, and the mask."""
+    def _seen(
+        self, isp: Pipeline, whole: int
+    ) -> tuple[Tensor, tuple[str | None, float | None, Tensor | None]]:
+        """The view (3, H, W) of an image or a frame, and the answer to it: the predicted class, or
+        the metric of its mask alone and the mask."""
+        images = self.wholes.members(whole)
         with torch.inference_mode():
-            logits = self.net(view[None].clone())
-            outcome = self.targets.outcomes_of(logits, torch.tensor([index]))
+            views = [isp(self.data.mosaics[index]).float() for index in images]
+            logits = torch.cat([self.net(view[None].clone()) for view in views])
+            outcomes = self.targets.outcomes_of(logits, torch.tensor(images))
             masks = self.targets.masks(logits)
-        answer = self.targets.answer(outcome[0])
+        view = self.wholes.joined(whole, views)
+        answer = self.targets.answer(outcomes[0])
         if answer is not None:
-            return answer, None, None
-        score = float(self.measure.value(outcome.numpy(), self.targets.truth[index][None]))
-        return None, None if np.isnan(score) else score, None if masks is None else masks[0]
+            return view, (answer, None, None)
+        score = float(self.measure.value(outcomes.numpy(), self.targets.truth[images]))
+        mask = None if masks is None else self.wholes.joined(whole, [*masks])
+        return view, (None, None if np.isnan(score) else score, mask)

@@ -4,12 +4,14 @@ They are made while the networks are there, kept in the unit's record, and writt
 folder when all units are done.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from rawdrift.camera.read import to_unit
 from rawdrift.controls.gallery import Gallery
@@ -27,10 +29,11 @@ from rawdrift.controls.optimization.result import (
     Views,
 )
 from rawdrift.controls.stages import stages
+from rawdrift.controls.wholes import Wholes
 from rawdrift.isp.develop import encode, picture
 from rawdrift.isp.external import External
 from rawdrift.isp.normalized_convolution import demosaicing
-from rawdrift.models.chain import Develop, Front, layout
+from rawdrift.models.chain import BATCH, Develop, Front, layout
 
 SHOWN = 4  # images
 MIDDLE = 256  # pixels of an image that are shown
@@ -38,38 +41,78 @@ BRIGHTEST = 0.999  # of the values of a stage, which is shown as white
 
 
 def choose(material: Material, test: NDArray[np.int64]) -> list[int]:
-    """Choose the images that are shown: of different labels where there are any."""
+    """Choose the images that are shown: of different labels where there are any; of frames of
+    tiles, their first tiles."""
     labels = material.data.labels
     if labels is None:
-        return [int(index) for index in test[:: max(1, len(test) // SHOWN)][:SHOWN]]
+        wholes = Wholes(material, test)
+        each = [wholes.members(whole)[0] for whole in range(len(wholes.numbers))]
+        return each[:: max(1, len(each) // SHOWN)][:SHOWN]
     firsts = {int(labels[index]): index for index in reversed(test.tolist())}
     return [firsts[label] for label in sorted(firsts)][:SHOWN]
 
 
 @torch.no_grad()
 def views(material: Material, indices: list[int], front: Front) -> list[bytes]:
-    """Return the views that a network gets of these images, as PNG files."""
+    """Return the views that a network gets of these images, or of their frames, as PNG files."""
     data = material.data
-    taken = torch.tensor(indices)
     modes = [(module, module.training) for module in front.modules()]
     front.eval()
-    developed = front(data.mosaics[taken], data.camera_index[taken])
+
+    def develop(images: Tensor) -> Tensor:
+        developed: Tensor = front(data.mosaics[images], data.camera_index[images])
+        return developed
+
+    shown = _shown(material, indices, develop, MIDDLE // front.factor)
     for module, mode in modes:
         module.training = mode
     if front.factor == 2:  # raw, which is dark: all alike brightened, by what is the brightest
-        developed = developed / _white(developed)
-    return [_png(view, MIDDLE // front.factor) for view in developed]
+        white = _white(torch.cat([view.flatten() for view in shown]))
+        shown = [view / white for view in shown]
+    return [_png(view) for view in shown]
 
 
+@torch.no_grad()
 def masks(material: Material, indices: Sequence[int], front: Front, net: nn.Module) -> list[bytes]:
-    """Return the answers to these images as PNG files, if they are masks."""
-    data, device = material.data, next(net.parameters()).device
-    if not indices or not material.targets.of_pixels:
+    """Return the answers to these images, or to their frames, as PNG files, if they are masks."""
+    data, targets, _ = material
+    device = next(net.parameters()).device
+
+    def answer(images: Tensor) -> Any:
+        views = front(data.mosaics[images].to(device), data.camera_index[images])
+        return targets.masks(net(views.contiguous(memory_format=layout(net))))
+
+    if not targets.of_pixels:
         return []
-    taken = torch.tensor(indices)
-    views = front(data.mosaics[taken].to(device), data.camera_index[taken])
-    drawn = material.targets.masks(net(views.contiguous(memory_format=layout(net))))
-    return [] if drawn is None else [_png(mask) for mask in drawn.cpu()]
+    return [_png(mask.cpu()) for mask in _shown(material, indices, answer)]
+
+
+def _shown(
+    material: Material,
+    indices: Sequence[int],
+    compute: Callable[[Tensor], Tensor],
+    side: int = MIDDLE,
+) -> list[Tensor]:
+    """Return the middle of what is computed of images, `side` pixels wide; or all of what is
+    computed of the tiles of their frames, reduced to `MIDDLE` pixels."""
+    wholes = Wholes(material, np.arange(len(material.data)))
+    pictures = []
+    for index in indices:
+        whole = wholes.holding(index)
+        batches = torch.tensor(wholes.members(whole)).split(BATCH)
+        parts = [part for batch in batches for part in compute(batch)]
+        pictures.append(_fitted(wholes, wholes.joined(whole, parts), side))
+    return pictures
+
+
+def _fitted(wholes: Wholes, picture: Tensor, side: int = MIDDLE) -> Tensor:
+    """Return the middle of a view (C, H, W) or a mask (H, W), or a smaller frame."""
+    if wholes.tiling is None:
+        return _middle(picture, side)
+    step = -(-max(picture.shape[-2:]) // MIDDLE)
+    if picture.ndim == 2:  # classes have no mean
+        return picture[::step, ::step]
+    return avg_pool2d(picture[None], step, ceil_mode=True)[0]
 
 
 def through(material: Material, index: int, front: Front, net: nn.Module) -> list[StagePictures]:
@@ -106,6 +149,7 @@ def write(
     Returns their paths by image and setting, and by setting and stage.
     """
     data, targets, _ = material
+    wholes = Wholes(material, np.arange(len(data)))
     shown: dict[int, dict[str, Views]] = {}
     answers: dict[int, dict[str, Masks]] = {}
     rows = []
@@ -142,15 +186,16 @@ def write(
 
     samples = []
     for number, (index, views_of_image) in enumerate(shown.items()):
-        mask = targets.mask(index)
-        truth = f"{intensity:g}/truth-{number}"
+        whole = wholes.holding(index)
+        mask, path = wholes.truth(whole), f"{intensity:g}/truth-{number}"
+        truth = None if mask is None else gallery.write_png(path, _png(_fitted(wholes, mask)))
         samples.append(
             Sample(
                 intensity=intensity,
-                image=data.images[index],
+                image=wholes.name(whole),
                 label=targets.label(index),
                 views=views_of_image,
-                truth=None if mask is None else gallery.write_png(truth, _png(mask)),
+                truth=truth,
                 masks=answers.get(index, {}),
             )
         )
@@ -195,16 +240,16 @@ def _white(values: Tensor) -> float:
     return float(magnitudes.kthvalue(rank).values) or 1.0
 
 
-def _png(view: Tensor, side: int = MIDDLE) -> bytes:
+def _png(view: Tensor) -> bytes:
     """Return the middle of a view (H, W) or (3 or 4, H, W) as a PNG; of 4 channels, both greens are
     averaged."""
     if view.ndim == 2:
         view = view.expand(3, -1, -1)
     elif len(view) == 4:
         view = torch.stack([view[0], (view[1] + view[2]) / 2, view[3]])
-    return encode(picture(_middle(view, side).float().clamp(0, 1)), bits=8)
+    return encode(picture(_middle(view).float().clamp(0, 1)), bits=8)
 
 
 def _middle(view: Tensor, side: int = MIDDLE) -> Tensor:
     top, left = (max(0, (length - side) // 2) for length in view.shape[-2:])
-    return view[:, top : top + side, left : left + side]
+    return view[..., top : top + side, left : left + side]

@@ -82,15 +82,13 @@ class _Samples:
         masks = grid.masks.get((worst.train, worst.case.key), {})
         images = []
         for number, whole in enumerate(most_harmed(matched, drifted)):
-            places = wholes.places(whole)
-            indices = grid.images[places].tolist()
+            indices = wholes.members(whole)
             pairs = [self._views(worst.train, worst.case, index) for index in indices]
             before, after = (wholes.joined(whole, parts) for parts in zip(*pairs, strict=True))
             name = f"{worst.kind}/{number}"
-            parts = [mask for index in indices if (mask := targets.mask(index)) is not None]
-            truth = wholes.joined(whole, parts) if parts else None
+            truth = wholes.truth(whole)
             pair = masks.get(int(wholes.numbers[whole]))
-            place, index = places[0], indices[0]
+            place, index = wholes.places(whole)[0], indices[0]
             image = SampleImage(
                 image=wholes.name(whole),
                 matched_view=self.pictures.write(f"{name}-matched", before),
