@@ -13,6 +13,7 @@ import pytest
 import rawdrift as rd
 from planted import CAMERA
 from rawdrift.cli import main
+from rawdrift.controls import CONTROLS
 from rawdrift.controls.evidence import bundle
 from rawdrift.controls.evidence.verify import verify
 from test_signature import signed as planted_signature
@@ -139,6 +140,11 @@ def test_other_data_and_a_result_that_records_contradict_are_noticed(made, tmp_p
     command = ["verify", str(tmp_path / "false.zip"), "--data", str(made / "data"), *ALLOW]
     assert main(command) == 1
     assert "drop.value" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("control", CONTROLS.values(), ids=list(CONTROLS))
+def test_every_control_says_how_its_statements_were_made(control):
+    assert len(control.load_page().METHOD) > 50
 
 
 def test_sentences_name_no_folder(made, tmp_path, monkeypatch, capsys):

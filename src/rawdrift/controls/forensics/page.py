@@ -18,6 +18,13 @@ from rawdrift.report.page import compose
 
 _MOST = 4  # settings that are named in a line
 
+METHOD = (
+    "worst setting: score interval over images or groups that the search did not use; envelope: "
+    "Learn then Test along each parameter, and exact or betting tests of corners of the box and of "
+    "cameras drawn from it (docs/explanation/envelope.md)"
+)
+"""How the statements were made, for evidence."""
+
 
 def write(run: Path, result: ForensicsResult) -> str:
     """Draw figures and tables into the run folder; return the page."""

@@ -17,6 +17,12 @@ from rawdrift.controls.optimization.views import stages, views
 from rawdrift.report import style
 from rawdrift.report.page import compose
 
+METHOD = (
+    "gains and losses: paired score intervals over test images or groups, which hold together for "
+    "all differences of the page (docs/explanation/numbers.md)"
+)
+"""How the statements were made, for evidence."""
+
 
 def write(run: Path, result: OptimizationResult) -> str:
     """Draw figures/ and tables/ into the run folder; return the page."""

@@ -18,6 +18,13 @@ from rawdrift.report import pictures, style
 from rawdrift.report.page import GLOSSARY, compose
 from rawdrift.report.tables import span
 
+METHOD = (
+    "drops: paired score intervals over images or groups; those of the largest drops and of ranks "
+    "hold together for all comparisons of the page, and a drop is reported only if its interval "
+    "excludes zero (docs/explanation/numbers.md)"
+)
+"""How the statements were made, for evidence."""
+
 
 def write(run: Path, result: SynthesisResult) -> str:
     """Draw figures/ and tables/ into the run folder; return the page."""
