@@ -99,17 +99,19 @@ def _tones(found: Fitted) -> Figure:
             outputs = step(outputs)
     figure = style.sheet(4.5, 3.0)
     axes = figure.add_axes((0.13, 0.17, 0.6, 0.8))
-    axes.plot(inputs.numpy(), outputs[0, 0, 0].clamp(0, 1).numpy())
+    axes.plot(inputs.numpy(), outputs[0, 0, 0].clamp(0, 1).numpy(), color=style.ACCENT)
     axes.set_xlabel("linear light")
     axes.set_ylabel("picture")
     axes.set_ylim(0, 1.02)
     beside = figure.add_axes((0.76, 0.17, 0.22, 0.8), sharey=axes)
     share = np.array(found.coverage)
     places = (np.arange(len(share)) + 0.5) / len(share)
-    beside.barh(places, 100 * share, height=0.8 / len(share))
+    beside.barh(places, 100 * share, height=0.8 / len(share), color=style.ACCENT)
     for place, one in zip(places, share, strict=True):
         if one == 0:
-            beside.axhspan(place - 0.5 / len(share), place + 0.5 / len(share), alpha=0.15)
+            beside.axhspan(
+                place - 0.5 / len(share), place + 0.5 / len(share), alpha=0.15, color=style.ACCENT
+            )
     beside.tick_params(labelleft=False)
     beside.set_xlabel("% of values")
     return figure
@@ -121,9 +123,9 @@ def _places(found: Fitted) -> Figure:
     figure = style.sheet(6.0, 0.35 * len(names) + 0.7)
     axes = figure.add_axes((0.5, 0.24, 0.46, 0.74))
     places = np.arange(len(names))[::-1]
-    axes.barh(places, [found.residual[name] for name in names], height=0.6)
-    axes.axvline(_ROUNDING, linestyle=":", color="0.4")
-    axes.axvline(found.residual["all"], color="0.4")
+    axes.barh(places, [found.residual[name] for name in names], height=0.6, color=style.ACCENT)
+    axes.axvline(_ROUNDING, linestyle=":", color=style.INK)
+    axes.axvline(found.residual["all"], color=style.INK)
     axes.set_yticks(places, [_PLACES[name] for name in names])
     axes.locator_params(axis="x", nbins=4)
     axes.set_xlabel("rms error (line: all; dots: 8 bits)")
