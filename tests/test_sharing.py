@@ -3,6 +3,7 @@
 import base64
 import re
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,3 +109,13 @@ def test_colors_span_more_than_the_noise(value, noise, seed):
     assert high - low >= max(0.15, 4 * noise) - 1e-3
     widened = high - low > 0.05 + np.ceil(values.max() * 20) / 20 - np.floor(values.min() * 20) / 20
     assert "at least" in scale.label or not widened
+
+
+def test_tables_and_figures_scroll_in_their_own_container():
+    """Else they run past the edge of a narrow screen, and the page scrolls sideways with them."""
+    for path in sorted(Path(rd.__file__).parent.rglob("*.html.j2")):
+        if path.parent.name == "web":
+            continue  # has no wide tables, and its own style
+        text = path.read_text("utf-8")
+        for before in text.split("<table")[:-1]:
+            assert 'class="scroll' in before[before.rindex("<") :], path
