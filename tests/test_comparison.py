@@ -254,6 +254,7 @@ def test_early_stopping_ends_with_the_first_decision_and_tests_fewer_images(tmp_
     assert main(early) == 0, capsys.readouterr()
     result = rd.load_result(tmp_path / "run")
     assert result.stopped.images < result.stopped.of == 80
+    assert f"Only {result.stopped.images} images" in (tmp_path / "run/report.html").read_text()
     assert f"known after {result.stopped.images} of 80 images" in capsys.readouterr().out
 
 

@@ -133,7 +133,7 @@ def caveats(result: ComparisonResult) -> Iterator[Caveat]:
             "The decision allows for this. Intervals, blame and tables are of the "
             f"{result.stopped.images} images that were tested, and lean toward the decision.",
         )
-    yield from few_images(result, data.tested)
+    yield from few_images(result, result.stopped.images if result.stopped else data.tested)
     yield from alike(result)
     yield from few_groups(data.groups)
 
