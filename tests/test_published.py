@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 import rawdrift as rd
@@ -14,7 +12,6 @@ from rawdrift import sensor
 from rawdrift.cli import main
 from rawdrift.data import load
 from rawdrift.data.spec import Data
-from rawdrift.data.tiles import tile
 
 from conftest import published_drone, published_microscopy, write_folder
 from test_read import write_dng
@@ -114,23 +111,6 @@ def test_broken_raw_microscopy_is_refused_by_name(fault, tmp_path):
 def test_a_line_that_stands_twice_is_one_image(tmp_path):
     append(published_microscopy(tmp_path), "cell-EOS-2 EOS\n")
     assert len(microscopy(tmp_path)) == 46
-
-
-@given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 7), st.integers(0, 7))
-def test_tiles_are_disjoint_row_by_row_and_keep_the_bayer_phase(rows, columns, below, right):
-    image = np.arange((rows * 8 + below) * (columns * 8 + right)).reshape(rows * 8 + below, -1)
-    tiles = tile(image, 8)
-    assert tiles.shape == (rows * columns, 8, 8)
-    assert len(np.unique(tiles)) == tiles.size
-    for n, found in enumerate(tiles):
-        y, x = divmod(n, columns)
-        np.testing.assert_array_equal(found, image[y * 8 : y * 8 + 8, x * 8 : x * 8 + 8])
-
-
-@pytest.mark.parametrize(("shape", "size"), [((20, 20), 7), ((7, 20), 8), ((20, 7), 8)])
-def test_what_can_not_be_tiled_is_refused(shape, size):
-    with pytest.raises(rd.InputError, match=f"tiles of {size} pixels"):
-        tile(np.zeros(shape), size)
 
 
 def test_raw_drone_tiles_with_their_masks(tmp_path):

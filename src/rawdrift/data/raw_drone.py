@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from rawdrift.data.published import (
     scale_name,
 )
 from rawdrift.data.spec import Data
-from rawdrift.data.tiles import tile
+from rawdrift.data.tiles import SIZE, cut
 
 LAYOUT = (
     "drone/images_tiles_256/raw_scale100/*.tif with drone/masks_tiles_256/*.png, or "
@@ -172,13 +172,19 @@ def _cut_frames(pairs: Pairs, camera: Camera) -> _Cut:
     mosaics, masks, names, groups = [], [], [], []
     for number, (frame, mask) in enumerate(progress.over(pairs, "tiling", "image")):
         mosaic = read(frame, camera)
-        truth = tile(_read_mask(mask, mosaic.shape))
+        truth = _whole_tiles(_read_mask(mask, mosaic.shape))
         cars = truth.any((1, 2))
-        mosaics.append(tile(mosaic)[cars])
+        mosaics.append(_whole_tiles(mosaic)[cars])
         masks.append(truth[cars])
         names += [f"{number:02d}_{i:05d}.tif" for i in range(cars.sum())]
         groups += [f"{number:02d}"] * int(cars.sum())
     return _Cut(np.concatenate(mosaics), np.concatenate(masks), names, groups)
+
+
+def _whole_tiles(image: NDArray[Any]) -> NDArray[Any]:
+    """Return the tiles of an image (H, W), without the rest at the right and lower edges."""
+    rows, columns = (length // SIZE * SIZE for length in image.shape)
+    return cut(image[:rows, :columns])
 
 
 def _read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -24,22 +24,6 @@ PERIOD = 2  # of most color filter arrays, in rows and columns
 SIZE = 256  # of the tiles of Raw-Drone, in pixels
 
 
-def tile(image: NDArray[Any], size: int = SIZE) -> NDArray[Any]:
-    """Return disjoint tiles of an image (H, W): (N, size, size), row by row from the upper left.
-
-    The rest at the right and lower edges is dropped. An even size keeps the color filter array:
-    each tile begins with the same site as the image.
-    """
-    rows, columns = (length // size for length in image.shape)
-    if size % 2 or not rows or not columns:
-        raise InputError(
-            f"tiles of {size} pixels can't be cut from {image.shape[0]}x{image.shape[1]} pixels; "
-            f"expected an even size, and an image of at least one tile"
-        )
-    blocks = image[: rows * size, : columns * size].reshape(rows, size, columns, size)
-    return np.ascontiguousarray(blocks.swapaxes(1, 2)).reshape(-1, size, size)
-
-
 def check(size: int, stride: int | None, field: str = "") -> int:
     """Return the stride, by default the size. Raises InputError unless tiles keep the phase of the
     color filter array and leave no gaps. field: what begins the names in errors."""

@@ -67,6 +67,14 @@ def page(
         done=done,
         failed=failed,
         curves=curves[-_MOST:],
-        rows=rows,
+        rows=[[_short(cell) for cell in row] for row in rows],
         log=log,
     )
+
+
+def _short(cell: str) -> str:
+    """Return a cell, a number with 4 significant digits at most."""
+    try:
+        return f"{float(cell):.4g}" if "." in cell else cell
+    except ValueError:
+        return cell
