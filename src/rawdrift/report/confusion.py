@@ -27,7 +27,7 @@ def draw(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
     matrix = matrix[np.ix_(order, order)]
     names = [plain(labels[i], 18) for i in order.tolist()]
     letters = LETTER * max(map(len, names))
-    left, top = 0.45 + letters, 0.5 + 0.9 * letters
+    left, top = max(0.45 + letters, 1.1), 0.5 + 0.9 * letters
     side = min(_WIDEST, (style.WIDTH - left - 0.3 - letters / 2) / len(names))
     wide = side * len(names)
     figure = style.sheet(min(style.WIDTH, left + wide + 0.3 + letters), top + wide + 0.15)
