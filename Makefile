@@ -1,7 +1,7 @@
 # `make check` is what CI runs. It takes the tools of .venv where there is one.
 BIN := $(if $(wildcard .venv/bin/python),.venv/bin/)
 
-.PHONY: check lint types test docs schemas
+.PHONY: check lint types test slow docs schemas
 
 check: lint types test
 
@@ -14,6 +14,9 @@ types:
 
 test:
 	$(BIN)python -m pytest -n 2 --dist loadfile  # what the tests of a file share is made once
+
+slow:  # the tests that take ten seconds or more
+	$(BIN)python -m pytest -n 2 -m slow
 
 docs:  # site/index.html, after installing the extra docs; warnings and failing examples are errors
 	@$(BIN)python -c "import furo, myst_parser, rawdrift, sphinx_design, sphinx_gallery" 2> /dev/null \

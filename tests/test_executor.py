@@ -121,6 +121,7 @@ SPECS = {
 @ray_warns
 @pytest.mark.skipif("ray" not in KINDS, reason="needs Ray")
 @pytest.mark.parametrize("control", SPECS)
+@pytest.mark.slow
 def test_ray_gives_the_bytes_of_one_after_the_other(control, make, tmp_path):
     for kind in ("inline", "ray"):
         rd.run(SPECS[control], tmp_path / kind, Compute(kind, threads=1))
@@ -129,6 +130,7 @@ def test_ray_gives_the_bytes_of_one_after_the_other(control, make, tmp_path):
 
 
 @pytest.mark.skipif("ray" not in KINDS, reason="needs Ray")
+@pytest.mark.slow
 def test_a_unit_whose_node_dies_is_tried_on_another(tmp_path):
     script = Path(__file__).parent / "cluster_of_two.py"
     run = subprocess.run(

@@ -273,6 +273,7 @@ def test_the_key_of_kept_kernels_is_that_of_all_that_they_name():
     assert len(keys) == 12
 
 
+@pytest.mark.slow
 def test_the_key_of_kept_kernels_is_the_same_in_every_process():
     code = """if True:
         from rawdrift.isp.fused import compiled, driver

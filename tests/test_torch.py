@@ -47,6 +47,7 @@ def test_every_configuration_is_exported_for_any_batch(name):
             torch.testing.assert_close(exported(x), net(x))
 
 
+@pytest.mark.slow
 def test_an_exported_pipeline_takes_other_even_sizes():
     isp = rd.isp.static("me,u,me", CAMERA)
     rows, columns = (
@@ -61,6 +62,7 @@ def test_an_exported_pipeline_takes_other_even_sizes():
 
 
 @pytest.mark.parametrize("name", ["bi,s,me", "ma,u,ga"])
+@pytest.mark.slow
 def test_a_model_learns_in_a_compiled_graph_as_outside(name):
     net, x = model(rd.isp.parametrized(name, CAMERA)), noise(2, 18, 20)
     compiled = torch.compile(net, backend="aot_eager", fullgraph=True)

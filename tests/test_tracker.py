@@ -93,6 +93,7 @@ def runs(client, name):
     return client.search_runs([client.get_experiment_by_name(name).experiment_id])
 
 
+@pytest.mark.slow
 def test_records_are_logged_once_however_often_a_run_goes_on(client, request, tmp_path):
     for _ in range(2):
         logged = tracker("mlflow", tmp_path / "it's a run", SPEC)

@@ -180,7 +180,7 @@ def test_every_kind_of_slider_moves_the_view_and_is_saved(tab, root):
     page.wait_for_selector("text=Saved moved.toml")
     isp = rd.isp.load(root / "moved.toml")
     assert float(isp.gamma.gamma) == 3.25
-    assert "moved.toml" in page.inner_text("#isp")
+    one.until(lambda: "moved.toml" in page.inner_text("#isp"))
     one.after(lambda: page.click("#reset"))
     assert page.locator(".slider.moved").count() == 0
     page.once("dialog", lambda dialog: dialog.dismiss())
