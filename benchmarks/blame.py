@@ -4,8 +4,8 @@
 
 A small network is trained once on half of the images, of a folder or synthetic ones. For each case
 one stage of its ISP is moved until the accuracy on the other half drops; all other stages are moved
-a little, which does no harm. Then two stages are moved together, and in the end none: no blame may
-be more than chance then.
+a little, which does no harm. Then two stages are moved together, each as far as it takes alone, and
+in the end none: no blame may be more than chance then.
 """
 
 import argparse
@@ -101,14 +101,20 @@ class Bench:
     def harmful(
         self, stages: Sequence[str], rng: np.random.Generator, drop: float
     ) -> Pipeline | None:
-        """Move these stages until the accuracy drops, and all others a little."""
-        signs = {name: float(rng.choice([-1, 1])) for name in MOVES}
+        """Move each of these stages as far as it takes for a drop by it alone, and all others a
+        little; None if one does no such harm."""
+        by = {name: SLIGHT * float(rng.choice([-1, 1])) for name in MOVES}
+        steps = {name: self._step(name, by, drop) for name in stages}
+        if None in steps.values():
+            return None
+        return moved(self.isp, {**by, **steps})
+
+    def _step(self, stage: str, by: Mapping[str, float], drop: float) -> float | None:
         own = self.accuracy(self.isp)
         for step in STEPS:
-            by = {n: signs[n] * (step if n in stages else SLIGHT) for n in MOVES}
-            after = moved(self.isp, by)
-            if own - self.accuracy(after) >= drop:
-                return after
+            far = step * np.sign(by[stage])
+            if own - self.accuracy(moved(self.isp, {**by, stage: far})) >= drop:
+                return float(far)
         return None
 
 
@@ -157,8 +163,8 @@ def main() -> None:
         hits += hit
     print(f"the moved stage has most blame in {hits} of {found} cases", flush=True)
     shared = []
-    for pair in list(combinations(names, 2))[::2]:
-        after = bench.harmful(pair, rng, 0.1)
+    for pair in combinations(names, 2):
+        after = bench.harmful(pair, rng, DROPS[0])
         if after is not None:
             blame = bench.blame(after)
             shared.append({one.stage for one in blame[:2]} == {*pair})

@@ -14,8 +14,13 @@ _CAMERA = "shipped name, .toml file, or raw file that describes its camera"
 
 
 def build(only: str | None = None) -> Parser:
-    """The parser of all commands. only: the command to be parsed; the fields of other controls,
-    which take a while to look up, are then left out."""
+    """The parser of all commands. only: the command to be parsed; the fields of others, which take
+    a while to look up, are then left out."""
+
+    def fields(of: Parser, name: str, kind: type, under: str | None = None) -> None:
+        if only in (None, name):
+            of.add_class_arguments(kind, under)
+
     parser = command("Dataset drift controls for machine learning with optical images.")
     parser.prog = "rawdrift"
     parser.add_argument("--version", action="version", version=f"rawdrift {__version__}")
@@ -56,8 +61,7 @@ def build(only: str | None = None) -> Parser:
             "--config", action="config", help=f"YAML file with the same fields{others}"
         )
         runs.add_argument("--out", type=str, help="run folder: a new one, or one to resume")
-        if only in (None, name):
-            runs.add_class_arguments(control.spec, None)
+        fields(runs, name, control.spec)
         _add_computing(runs)
         runs.add_argument("--json", action="store_true", help="print the result as JSON alone")
         subcommands.add_subcommand(name, runs, help=control.help)
@@ -85,7 +89,7 @@ def build(only: str | None = None) -> Parser:
     web.add_argument(
         "--tile", type=int, default=256, help="side of the part of a large frame that is answered"
     )
-    web.add_class_arguments(Task, "task")
+    fields(web, "web", Task, "task")
     _add_imports(web)
     subcommands.add_subcommand("web", web, help="explore raw files and follow runs in a browser")
     parser.commands["web"] = web
@@ -148,7 +152,7 @@ def build(only: str | None = None) -> Parser:
         "Store a dataset of any size in two files that open at once.",
         "rawdrift data pack [--FIELD VALUE ...] --out OUT",
     )
-    pack.add_class_arguments(Data, "data")
+    fields(pack, "data", Data, "data")
     pack.add_argument("--out", required=True, help="new folder for the store")
     _add_imports(pack)
     actions.add_subcommand("pack", pack, help="store a dataset so that it opens at once")
@@ -157,7 +161,7 @@ def build(only: str | None = None) -> Parser:
         "Count the images, and look for what is wrong with them.",
         "rawdrift data describe [--FIELD VALUE ...] [--json] [--sheet FILE] [--verify]",
     )
-    describe.add_class_arguments(Data, "data")
+    fields(describe, "data", Data, "data")
     describe.add_argument("--json", action="store_true", help="print JSON instead of text")
     describe.add_argument("--sheet", type=str, help="PNG to draw images of every class into")
     describe.add_argument(
@@ -217,7 +221,7 @@ def build(only: str | None = None) -> Parser:
     fit_isp.add_argument(
         "--trust", help="camera or file: which one holds where a file's metadata contradict it"
     )
-    fit_isp.add_class_arguments(Task, "task")
+    fields(fit_isp, "isp", Task, "task")
     _add_imports(fit_isp)
     actions.add_subcommand("fit", fit_isp, help="fit an ISP to your own camera's pictures")
 

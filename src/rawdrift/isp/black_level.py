@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, final
 
-import torch
 from torch import Tensor
 
 from rawdrift.cfa import SITES, layout
-from rawdrift.checks import InputError, positive
+from rawdrift.checks import positive
 from rawdrift.isp.number import Array, Number, Option, relative
-from rawdrift.isp.sites import CFA_OPTION
+from rawdrift.isp.sites import CFA_OPTION, check_numbers, of_cell, tiled
 from rawdrift.isp.step import Kind, Step
 
 BELOW = 0.05  # of the signal, that a black level may be below zero
@@ -58,17 +57,8 @@ class BlackLevel(Step):
     }
 
     def setup(self) -> None:
-        height, width, names, _, places = layout(self.cfa)
-        if len(self.level) != len(names):
-            raise InputError(
-                f"BlackLevel.level must have {len(names)} numbers, of {', '.join(names)} of "
-                f"{self.cfa}, got {len(self.level)}"
-            )
-        # Which of the numbers belongs to each pixel of the cell.
-        sites = torch.empty(height, width, dtype=torch.long)
-        for place in places:
-            sites[place.row, place.column] = place.site
-        self.register_buffer("sites", sites, persistent=False)
+        check_numbers("BlackLevel.level", self.level, self.cfa)
+        self.register_buffer("sites", of_cell(self.cfa), persistent=False)
 
     def element(self, number: str, index: tuple[int, ...]) -> str:
         return layout(self.cfa).sites[index[0]]
@@ -78,11 +68,6 @@ class BlackLevel(Step):
         height, width = x.shape[-2:]
         black = self.level[self.sites]
         if self.white is None:
-            return x - _tiled(black.to(x), height, width)
+            return x - tiled(black.to(x), height, width)
         span = self.white - black
-        return (x - _tiled(black.to(x), height, width)) / _tiled(span.to(x), height, width)
-
-
-def _tiled(cell: Tensor, height: int, width: int) -> Tensor:
-    rows, columns = cell.shape
-    return cell.repeat(-(-height // rows), -(-width // columns))[:height, :width]
+        return (x - tiled(black.to(x), height, width)) / tiled(span.to(x), height, width)

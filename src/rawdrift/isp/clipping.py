@@ -2,13 +2,11 @@
 
 from typing import ClassVar, final
 
-import torch
 from torch import Tensor
 
 from rawdrift.cfa import SITES, layout
-from rawdrift.checks import InputError
 from rawdrift.isp.number import Number, relative
-from rawdrift.isp.sites import CFA_OPTION
+from rawdrift.isp.sites import CFA_OPTION, check_numbers, of_cell, tiled
 from rawdrift.isp.step import Kind, Step
 
 
@@ -37,22 +35,13 @@ class Clipping(Step):
     }
 
     def setup(self) -> None:
-        sites = layout(self.cfa).sites
-        if len(self.level) != len(sites):
-            raise InputError(
-                f"Clipping.level must have {len(sites)} numbers, of {', '.join(sites)}, got "
-                f"{len(self.level)}"
-            )
+        check_numbers("Clipping.level", self.level, self.cfa)
+        self.register_buffer("sites", of_cell(self.cfa), persistent=False)
 
     def element(self, number: str, index: tuple[int, ...]) -> str:
         return layout(self.cfa).sites[index[0]]
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
-        height, width, _, _, places = layout(self.cfa)
-        level = torch.empty_like(self.level[:1]).expand(height, width).clone()
-        for site, row, column, _ in places:
-            level[row, column] = self.level[site]
-        rows, columns = -(-x.shape[-2] // height), -(-x.shape[-1] // width)
-        full = level.to(x).repeat(rows, columns)[: x.shape[-2], : x.shape[-1]]
-        return x.clamp(min=0).minimum(full)
+        level = self.level[self.sites].to(x)
+        return x.clamp(min=0).minimum(tiled(level, x.shape[-2], x.shape[-1]))

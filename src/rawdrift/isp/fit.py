@@ -330,8 +330,6 @@ class _Whole:
     def correct(self, model: Model, found: Solution) -> bool:
         """Correct gains and shading by what they would change of the pictures, to first order.
         Returns whether there was anything to correct."""
-        places = model.names.index("color_correction.matrix")
-        assert places >= 0
         mosaics = self.corrected()
         black = float(np.mean(self.camera.black_level))
         brighter = black + 1.001 * (mosaics - black)
@@ -497,9 +495,9 @@ def _residual(views: Tensor, truth: Tensor) -> tuple[dict[str, float], float]:
     local = correlate(correlate(change, line[None]), line[:, None])
     residual["local tone"] = float(local.square().mean().sqrt())
     own, given = (x - correlate(x, x.new_full((3, 3), 1 / 9)) for x in (views, truth))
-    places = {"grain": flat[:, None].expand_as(own)}
-    residual["grain"] = float((own - given)[places["grain"]].square().mean().sqrt())
-    ratio = given[places["grain"]].std() / own[places["grain"]].std().clamp(min=1e-12)
+    own, given = (x[flat[:, None].expand_as(x)] for x in (own, given))
+    residual["grain"] = float((own - given).square().mean().sqrt())
+    ratio = given.std() / own.std().clamp(min=1e-12)
     return residual, float(ratio)
 
 

@@ -1,12 +1,14 @@
 """Which steps an ISP has: chosen by how well each set of them fits pictures."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rawdrift import configurations
 from rawdrift.camera.camera import Camera
@@ -194,13 +196,18 @@ def _colorful(model: Model, pairs: Pairs) -> Model | None:
     before = model.isp.steps.get("denoise")
     if isinstance(before, MedianDenoising):
         return None
-    kernel = torch.zeros(5, 5, dtype=torch.float64)
-    kernel[2, 2] = 1
-    given = kernel if before is None else before.kernel
+    given = _unchanged() if before is None else before.kernel
     isp = model.isp if before is None else model.isp.remove("denoise")
     after = "sharpen" if "sharpen" in isp.steps else "color_correction"
     isp = isp.insert("denoise", GaussianDenoising(given, channels="yuv"), after=after)
     return Model(isp, _same_numbers(model, isp))
+
+
+def _unchanged() -> Tensor:
+    """The kernel that leaves an image as it is."""
+    kernel = torch.zeros(5, 5, dtype=torch.float64)
+    kernel[2, 2] = 1
+    return kernel
 
 
 def _own_kernels(model: Model, pairs: Pairs) -> Model | None:
@@ -208,11 +215,9 @@ def _own_kernels(model: Model, pairs: Pairs) -> Model | None:
     demosaic = model.isp.steps["demosaic"]
     if "cfa" not in demosaic.options or not is_bayer(demosaic.cfa):
         return None
-    kernel = torch.zeros(5, 5, dtype=torch.float64)
-    kernel[2, 2] = 1
     isp = model.isp.replace(demosaic=Malvar2004(demosaic.cfa))
     isp = isp.remove(*(name for name in ("sharpen", "denoise") if name in isp.steps))
-    denoise = GaussianDenoising(kernel, channels="yuv")
+    denoise = GaussianDenoising(_unchanged(), channels="yuv")
     isp = isp.insert("denoise", denoise, after="color_correction")
     return Model(isp, [*_same_numbers(model, isp), "demosaic.kernels"])
 
@@ -272,13 +277,7 @@ def _knots(model: Model, pairs: Pairs) -> Array:
 
 def _isp(name: str, camera: Camera, tone: Step, matrix: Array) -> Pipeline:
     camera = replace(camera, color_matrix=tuple(map(tuple, matrix.tolist())))
-    return static(name, camera).replace(gamma=_copy(tone))
-
-
-def _copy(tone: Step) -> Step:
-    from copy import deepcopy
-
-    return deepcopy(tone)
+    return static(name, camera).replace(gamma=deepcopy(tone))
 
 
 def _numbers(isp: Pipeline) -> list[str]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rawdrift.cfa import PATTERNS, Bayer, is_bayer, offsets, pattern
+from rawdrift.cfa import PATTERNS, Bayer, Pattern, is_bayer, layout, offsets, pattern
 from rawdrift.checks import InputError
 from rawdrift.isp.number import Option
 
@@ -40,3 +40,29 @@ class Sites(NamedTuple):
         for cell, at in zip(cells, offsets(pattern), strict=True):
             cell[at] = True
         return cls(*cells.repeat(1, (height + 1) // 2, (width + 1) // 2)[:, :height, :width])
+
+
+def of_cell(cfa: Pattern) -> Tensor:
+    """Return the site of each pixel of the pattern's cell, (height, width): which of the numbers
+    of sites belongs to it."""
+    height, width, _, _, places = layout(cfa)
+    sites = torch.empty(height, width, dtype=torch.long)
+    for place in places:
+        sites[place.row, place.column] = place.site
+    return sites
+
+
+def tiled(cell: Tensor, height: int, width: int) -> Tensor:
+    """Return the numbers of a cell for a mosaic of this size."""
+    rows, columns = cell.shape
+    return cell.repeat(-(-height // rows), -(-width // columns))[:height, :width]
+
+
+def check_numbers(name: str, numbers: Tensor, cfa: Pattern) -> None:
+    """Raise InputError unless there is a number for each site of the pattern."""
+    sites = layout(cfa).sites
+    if len(numbers) != len(sites):
+        raise InputError(
+            f"{name} must have {len(sites)} numbers, of {', '.join(sites)} of {cfa}, got "
+            f"{len(numbers)}"
+        )

@@ -15,6 +15,7 @@ from rawdrift.models import onnx_graph
 TOLERANCE = 1e-5  # of logits: absolute, or relative to the largest if that is above 1
 WORTH = 50_000_000  # pixels of views: with fewer to come, the seconds of an export don't pay
 
+ONNX, FOLDED = "ONNX Runtime", "the network with folded batch normalization"
 Pass = Callable[[Tensor], Tensor]
 
 
@@ -40,15 +41,14 @@ def forward_of(
     """
     if runtime == "torch" or (runtime == "auto" and (views.device.type != "cpu" or pixels < WORTH)):
         return net
-    ways = [_folded] if precision == "bf16" else [_by_onnx, _folded]
     if runtime == "onnx":
         if views.device.type != "cpu" or precision == "bf16":
             raise InputError(
                 "task.runtime onnx computes in float32 on the CPU; choose auto for other devices "
                 "and precisions"
             )
-        return _checked(_by_onnx, net, views)
-    for way in ways:
+        return _checked(ONNX, net, views)
+    for way in (FOLDED,) if precision == "bf16" else (ONNX, FOLDED):
         try:
             return _checked(way, net, views)
         except InputError as reason:
@@ -56,11 +56,11 @@ def forward_of(
     return net
 
 
-def _checked(way: Callable[[nn.Module, Tensor], Pass], net: nn.Module, views: Tensor) -> Pass:
-    """Return `way` of the network. Raises InputError unless it gives its logits."""
+def _checked(way: str, net: nn.Module, views: Tensor) -> Pass:
+    """Return a way to run the network. Raises InputError unless it gives its logits."""
     with torch.inference_mode(False), torch.no_grad():
         views = views.detach().float().clone()
-        found = way(net, views)
+        found = _WAYS[way](net, views)
         for count in {len(views), 1, min(3, len(views))}:
             # The clone is for networks that change their input.
             expected = net(views[:count].clone()).float()
@@ -68,14 +68,12 @@ def _checked(way: Callable[[nn.Module, Tensor], Pass], net: nn.Module, views: Te
             allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
             if logits.shape != expected.shape or not (logits - expected).abs().max() <= allowed:
                 raise InputError(
-                    f"{way.__doc__} gives logits that differ from PyTorch's by more than "
-                    f"{allowed:.1g}"
+                    f"the logits of {way} differ from PyTorch's by more than {allowed:.1g}"
                 )
     return found
 
 
 def _by_onnx(net: nn.Module, views: Tensor) -> Pass:
-    """ONNX Runtime"""
     onnx_graph.need()
     two = views[:1].expand(2, -1, -1, -1).contiguous()  # one image would be kept as one
     with onnx_graph.explained("the net can't be exported"):
@@ -84,10 +82,12 @@ def _by_onnx(net: nn.Module, views: Tensor) -> Pass:
 
 
 def _folded(net: nn.Module, views: Tensor) -> Pass:
-    """The network with folded batch normalization"""
     with onnx_graph.explained("the net can't be traced"):
         folded: nn.Module = fuse(net)
     last = next((p for p in net.parameters() if p.ndim == 4), views)
     if last.is_contiguous(memory_format=torch.channels_last):
         folded = folded.to(memory_format=torch.channels_last)
     return folded
+
+
+_WAYS = {ONNX: _by_onnx, FOLDED: _folded}

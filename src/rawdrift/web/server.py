@@ -33,6 +33,7 @@ _HERE = Path(__file__).parent
 _LONGEST = 1 << 20  # bytes of a question
 _SECONDS = 10.0  # that a question may take to arrive
 _STATIC = {
+    "common.js": "text/javascript",
     "explore.js": "text/javascript",
     "runs.js": "text/javascript",
     "web.css": "text/css",

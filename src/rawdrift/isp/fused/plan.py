@@ -16,6 +16,7 @@ from torch.autograd import forward_ad
 
 from rawdrift.cfa import Pattern, offsets
 from rawdrift.isp.menon import Menon2007
+from rawdrift.isp.sites import of_cell
 from rawdrift.isp.step import Step
 from rawdrift.isp.steps import STEPS
 from rawdrift.isp.unsharp_mask import UnsharpMask
@@ -155,7 +156,7 @@ def numbers(layout: Layout, values: Mapping[str, Tensor]) -> Numbers:
     if layout.black_cfa is None:
         black, span = kernels.new_zeros(2, 2), kernels.new_ones(2, 2)
     else:
-        black = value["black_level.level"][_sites(layout.black_cfa)]
+        black = value["black_level.level"][of_cell(layout.black_cfa)]
         span = kernels.new_ones(2, 2) if layout.white is None else layout.white - black
     if layout.demosaic is Menon2007:
         kernels = kernels * _measured().to(kernels)
@@ -177,14 +178,6 @@ def numbers(layout: Layout, values: Mapping[str, Tensor]) -> Numbers:
         denoise=value.get("denoise.kernel", none),
         exponent=1 / value["gamma.gamma"] if layout.gamma else none,
     )
-
-
-def _sites(cfa: Pattern) -> Tensor:
-    """Which of the four numbers of a black level belongs to each pixel of the 2x2 cell."""
-    sites = torch.empty(2, 2, dtype=torch.long)
-    for site, at in enumerate(offsets(cfa)):
-        sites[at] = site
-    return sites
 
 
 def _measured() -> Tensor:

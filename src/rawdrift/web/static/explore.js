@@ -1,7 +1,6 @@
 // Explore raw files. Names of files, classes and steps are only ever set as text.
-"use strict";
+import { ask, make } from "./common.js";
 
-const token = document.querySelector("meta[name=rawdrift-token]").content;
 const $ = (id) => document.getElementById(id);
 const canvas = $("canvas"), screen_ = $("screen"), wipe = $("wipe");
 const pen = canvas.getContext("2d");
@@ -18,18 +17,6 @@ let pinned = null; // the question that "before" shows, without the region
 let wipeAt = 0.5, pointed = null, answer = null;
 
 // ---- asking -------------------------------------------------------------------------------------
-
-async function ask(name, question) {
-  const reply = await fetch(`/ask/${name}`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "X-Rawdrift": token },
-    body: JSON.stringify(question),
-  });
-  if (!reply.ok) throw new Error((await reply.json()).error);
-  const about = reply.headers.get("X-About");
-  if (about === null) return reply.json();
-  return { about: JSON.parse(about), bytes: new Uint8Array(await reply.arrayBuffer()) };
-}
 
 // Answers one question at a time; of those that wait, only the last.
 class Latest {
@@ -345,13 +332,6 @@ function edges(hex, height, width) {
 }
 
 // ---- sliders ------------------------------------------------------------------------------------
-
-function make(tag, text, kind = "") {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
-}
 
 const shown = (v) => String(Number(v.toPrecision(5)));
 const widgets = new Map(); // by name: how to show a value, and to mark the envelope

@@ -1,26 +1,7 @@
 // The list of runs, and the page of one. Names are only ever set as text.
-"use strict";
+import { ask, make } from "./common.js";
 
-const token = document.querySelector("meta[name=rawdrift-token]").content;
 const state = document.getElementById("state");
-
-async function ask(name, question) {
-  const answer = await fetch(`/ask/${name}`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "X-Rawdrift": token },
-    body: JSON.stringify(question),
-  });
-  const found = await answer.json();
-  if (!answer.ok) throw new Error(found.error);
-  return found;
-}
-
-function element(tag, text, kind = "") {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
-}
 
 const duration = (s) =>
   s < 90 ? `${Math.round(s)} s` : s < 5400 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`;
@@ -36,25 +17,25 @@ function bar(done, units) {
 
 function row(one) {
   const made = document.createElement("tr");
-  const name = element("td", "");
+  const name = make("td", "");
   if (one.page) {
-    const link = element("a", "");
+    const link = make("a", "");
     const parts = one.run.split("/");
     parts.forEach((part, i) => link.append(part + (i < parts.length - 1 ? "/" : ""), document.createElement("wbr")));
     link.href = `/run?run=${encodeURIComponent(one.run)}`;
     name.append(link);
   } else name.textContent = one.run;
-  const units = element("td", "");
+  const units = make("td", "");
   if (one.state === "running") units.append(bar(one.done, one.units), " ");
   units.append(`${one.done} of ${one.units ?? "?"}`);
   const left = one.left_s ? `about ${duration(one.left_s)} left` : "";
   made.append(
     name,
-    element("td", one.control || "?"),
-    element("td", one.state, `state ${one.state}`),
+    make("td", one.control || "?"),
+    make("td", one.state, `state ${one.state}`),
     units,
-    element("td", one.changed.replace("T", " ").slice(0, 16)),
-    element("td", one.headline || left),
+    make("td", one.changed.replace("T", " ").slice(0, 16)),
+    make("td", one.headline || left),
   );
   return made;
 }
