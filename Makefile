@@ -15,7 +15,7 @@ types:
 test:
 	$(BIN)python -m pytest -n 2 --dist loadfile  # what the tests of a file share is made once
 
-slow:  # the tests that take ten seconds or more
+slow:  # tests of a cluster, of a server, and of GPU kernels in an interpreter
 	$(BIN)python -m pytest -n 2 -m slow
 
 docs:  # site/index.html, after installing the extra docs; warnings and failing examples are errors

@@ -55,7 +55,6 @@ def assert_same_logits(path, isp, net, shapes):
         np.testing.assert_allclose(found, logits(isp, net, x), atol=1e-4)
 
 
-@pytest.mark.slow
 def test_onnx_gives_the_logits_of_pytorch(tmp_path):
     isp, net, path = rd.isp.parametrized("bi,s,me", CAMERA), small_net(), tmp_path / "model.onnx"
     with torch.no_grad():
@@ -94,7 +93,6 @@ def test_sites_keep_the_size_open_when_a_graph_is_taken_apart():
     assert torch.equal(program.run_decompositions().module()(x), Reds()(x))
 
 
-@pytest.mark.slow
 def test_an_exported_program_gives_the_logits_of_pytorch_for_any_even_size(tmp_path):
     isp = rd.isp.static("bi,s,ga", CAMERA).remove("sharpen", "denoise")  # few nodes: time
     net, path = small_net(), tmp_path / "model.pt2"

@@ -49,7 +49,6 @@ def resnet():
 
 
 @pytest.mark.parametrize(("net", "runtime"), [(Own(), "onnx"), (resnet(), "auto")])
-@pytest.mark.slow
 def test_logits_are_those_of_the_network(net, runtime):
     before = copy.deepcopy(net.state_dict())
     run = forward_of(net, VIEWS, WORTH, runtime)

@@ -129,6 +129,7 @@ def assert_same_gradients(isp, x):
 
 
 @pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
+@pytest.mark.slow
 def test_gradients_of_everything(name):
     pattern = PATTERNS[rd.isp.CONFIGURATIONS.index(name) % 4]
     camera = dataclasses.replace(LINEAR, cfa=pattern)
@@ -136,19 +137,23 @@ def test_gradients_of_everything(name):
 
 
 @pytest.mark.parametrize("name", ["bi,u,me", "me,s,ga", "ma,s,me"])
+@pytest.mark.slow
 def test_gradients_of_yuv_in_tiny_images(name):
     assert_same_gradients(learned(rd.isp.parametrized(name, LINEAR, "yuv")), noise(2, 3))
 
 
+@pytest.mark.slow
 def test_gradients_of_a_mosaic_with_several_tiles():
     assert_same_gradients(rd.isp.parametrized("bi,s,ga", LINEAR), noise(17, 6))
 
 
+@pytest.mark.slow
 def test_gradients_of_parts_of_a_batch(monkeypatch):
     monkeypatch.setattr(gpu, "_PIXELS", 48)
     assert_same_gradients(rd.isp.parametrized("bi,s,me", LINEAR), noise(3, 4, 6))
 
 
+@pytest.mark.slow
 def test_gradients_through_gamma():
     """Away from zero, where the slope makes much of float32 rounding; and at zero, where it ends."""
     isp = rd.isp.parametrized("bi,s,ga", CAMERA)

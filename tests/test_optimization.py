@@ -284,7 +284,6 @@ def test_what_was_trained_is_kept_where_it_is_asked_for(tmp_path):
     assert len(list((run / "networks").iterdir())) == 2
 
 
-@pytest.mark.slow
 def test_what_was_trained_is_exported_and_answers_as_the_run_did(tmp_path, capsys):
     run, path = tmp_path / "run", tmp_path / "model.onnx"
     one = spec(settings=["learned", "direct"], save_networks=True, normalization="running")
@@ -324,7 +323,6 @@ def test_running_normalization_follows_the_isp_and_frozen_matched_has_it_too(tmp
 
 
 @pytest.mark.parametrize("kind", ["killed", "processes"])
-@pytest.mark.slow
 def test_the_same_bytes_after_a_kill_and_from_processes(kind, tmp_path, monkeypatch):
     one = spec({"epochs": 3}, isp_lr=0.01, normalization="running", pull=Pull(views=0.1))
     rd.run(one, tmp_path / "whole", Compute(threads=1))

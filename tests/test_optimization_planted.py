@@ -83,7 +83,6 @@ def compare(data, out, epochs=14, isp_lr=0.02, **optimization):
     return {row.setting: row.final.mean for row in result.table}, result
 
 
-@pytest.mark.slow
 def test_a_hue_that_the_color_matrix_folds(tmp_path):
     folded = np.array([1.0, 0.0, -1.0])
     camera = rd.Camera(
@@ -163,7 +162,6 @@ def test_detail_that_the_blur_removes():
     assert passed[0.01] > 0.05
 
 
-@pytest.mark.slow
 def test_gains_that_clip_everything(tmp_path):
     """Where all is white there is no gradient: only the pull brings the ISP back."""
     camera = rd.Camera("bright", "RGGB", white_balance=(20.0, 20.0, 20.0))

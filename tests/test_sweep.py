@@ -300,7 +300,6 @@ def test_a_normalization_beside_the_files_own_is_refused(finished):
         networks.load_checkpoint(task, DriftForensics(finished.spec).material.targets)
 
 
-@pytest.mark.slow
 def test_processes_give_the_bytes_of_one_after_the_other(finished, tmp_path):
     compute = Compute("processes", workers=2, threads=1)
     rd.run(finished.spec, tmp_path / "run", compute)
@@ -507,7 +506,6 @@ def test_sobol_intervals_are_those_of_the_seed_alone():
     assert rd.forensics.sensitivity(net, ISP, data, space, samples=4, points=2) == one
 
 
-@pytest.mark.slow
 def test_the_demo_ends_with_all_reports_and_a_signature(tmp_path, monkeypatch, capsys):
     synthesis = SynthesisSpec(
         Data("synthetic-microscopy", images=20, size=32, balanced=True),

@@ -33,7 +33,6 @@ def checkpoint(path, classes):
     return str(path)
 
 
-@pytest.mark.slow
 def test_processes_give_the_bytes_of_one_after_the_other(tmp_path):
     runs = {}
     for kind in ("inline", "processes"):
