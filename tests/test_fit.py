@@ -57,6 +57,16 @@ def test_the_numbers_of_an_isp_are_recovered_from_rounded_pictures():
     assert found.ssim > 0.99
 
 
+def test_black_levels_that_the_camera_states_stay_as_it_states_them():
+    """Its digits are cut, and Menon's choice between equally smooth directions depends on them."""
+    camera = replace(CAMERA, black_level=(0.020005,) * 4)  # 1311 of 65535
+    mosaics = (scenes(8, 48).double() * 65535).round() / 65535
+    isp = rd.isp.static("me,-,-", camera)
+    found = rd.isp.fit(mosaics, rounded(isp(mosaics)), replace(camera, gamma=1.8))
+    assert type(found.isp.steps["demosaic"]) is rd.isp.Menon2007
+    assert found.isp.steps["black_level"].level.tolist() == [0.020005] * 4
+
+
 @pytest.mark.parametrize(
     ("turn", "told"),
     [

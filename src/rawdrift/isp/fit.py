@@ -42,6 +42,7 @@ _ROUNDING = {8: 1.3e-3, 16: 1e-4}  # root mean square error that these bits may 
 _SCALED = 0.005  # of a picture's gain: more is no rounding
 _UNSURE = 0.5  # of the root mean square error, which a gain seen in it must exceed
 _ROUNDED = 1.001  # of the error with any levels that whole ones must stay below
+_SAME = 0.01  # of a DN, by which levels differ whose digits are cut
 _SHADED = 0.9  # of the error without shading that it must stay below
 _TONES = 32
 _COVERED = 0.9  # share of the tones from 0 to 1 below which to warn
@@ -371,8 +372,9 @@ def _whole_levels(
     model: Model, found: Solution, pairs: Pairs, camera: Camera
 ) -> tuple[Model, Solution]:
     """Black levels in whole DN, as converters have them, if that fits as well: the same for all
-    sites, the camera's, or each its own. Where demosaicing chooses between directions that are
-    equally smooth, the last digit decides, and noise of the choice hides the slope."""
+    sites or the camera's, or else each its own; those that the camera states stay as it has them.
+    Where demosaicing chooses between directions that are equally smooth, the last digit decides,
+    and noise of the choice hides the slope."""
     if "black_level.level" not in model.names:
         return model, found
     most = 2**model.isp.bit_depth - 1
@@ -381,18 +383,24 @@ def _whole_levels(
     fitted = level.clone()
     own = level.new_tensor(camera.black_level)
     rest = Model(model.isp, [name for name in model.names if name != "black_level.level"])
-    trials = []
-    for levels in (fitted.mean().expand(len(fitted)), own, fitted):
-        model.put(found.vector)
-        level.copy_((levels * most).round() / most)
-        trials.append((rest.solve(rest.vector(), pairs, 3), level.clone()))
-    best, levels = min(trials, key=lambda one: one[0].rms)
+
+    def whole(levels: Tensor) -> Tensor:
+        near = (levels * most).round() / most
+        return torch.where((near - own).abs() * most < _SAME, own, near)
+
+    for choices in ((whole(fitted.mean().expand(len(fitted))), own), (whole(fitted),)):
+        trials = []
+        for levels in choices:
+            model.put(found.vector)
+            level.copy_(levels)
+            trials.append((rest.solve(rest.vector(), pairs, 3), levels))
+        best, levels = min(trials, key=lambda one: one[0].rms)
+        if best.rms <= _ROUNDED * found.rms:
+            level.copy_(levels)
+            rest.put(best.vector)
+            return rest, best
     model.put(found.vector)
-    if best.rms > _ROUNDED * found.rms:
-        return model, found
-    level.copy_(levels)
-    rest.put(best.vector)
-    return rest, best
+    return model, found
 
 
 def _complete(isp: Pipeline, camera: Camera, shading: RadialShading | None) -> Pipeline:
