@@ -231,6 +231,22 @@ def test_from_the_command_line_to_a_sensor_of_the_same_noise(tmp_path, capsys):
     Sensor(found)
 
 
+def test_values_of_fewer_bits_need_the_bit_depth(tmp_path, capsys):
+    noise = Noise(gain=0.34, read_noise=4.0)
+    dark, flat = shoot(tmp_path, camera(bit_depth=12, noise=noise), suffix="tif")
+    out = tmp_path / "lab.toml"
+    shots = ["--dark", *map(str, dark), "--flat", *map(str, flat)]
+    command = ["cameras", "fit", *shots, "--cfa", "GRBG", "--out", str(out)]
+    assert main(command) == 2
+    assert "expected --bit_depth 12 if full scale is 4095" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*command, "--bit_depth", "12"]) == 0
+    assert rd.Camera.load(out).bit_depth == 12
+    assert rd.Camera.load(out).black_level == pytest.approx(BLACK, abs=3e-4)
+    found = calibrate(dark, flat, known())
+    assert any("measure again with bit_depth = 12" in note for note in found.notes)
+
+
 def scaled(path, factor):
     np.save(path, (np.load(path) * factor).astype(np.uint16))
 

@@ -10,10 +10,10 @@ import pytest
 import tifffile
 from matplotlib.colors import to_rgb
 
+from rawdrift.camera.bits import BitsInUse
 from rawdrift.camera.camera import Camera
 from rawdrift.cfa import PATTERNS, offsets
 from rawdrift.cli import main
-from rawdrift.data.bits import BitsInUse
 from rawdrift.data.describe import Sample, clipped, describe, samples
 from rawdrift.data.duplicates import Duplicates
 from rawdrift.data.frame import Frame, Row

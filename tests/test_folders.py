@@ -129,6 +129,47 @@ def test_what_was_skipped_is_named(tmp_path, capsys):
     ]  # fmt: skip
 
 
+PATTERNS = {
+    # pattern, files: image, label, group and split of each row
+    "a group in names": ("*/{group}_*", ["a/p1_0.1.tif", "b/p2_1_1.tif"], [("a", "p1", ""), ("b", "p2", "")]),
+    "a group above labels": ("{group}/{label}/*", ["p1/b/1.tif", "p2/a/1.tif"], [("b", "p1", ""), ("a", "p2", "")]),
+    "all in one name": (
+        "{split}-{label}.{group}", ["test-a.p2.tif", "train-a.p1.tif"], [("a", "p2", "test"), ("a", "p1", "train")],
+    ),
+    "a split in names": (
+        "*/*_{split}", ["a/1_test.tif", "a/2_train.tif"], [("a", "", "test"), ("a", "", "train")],
+    ),
+    "groups of pairs": (
+        "images/{group}-*", ["images/p1-1.tif", "masks/p1-1.npy"], [("", "p1", "")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_a_pattern_says_what_paths_state(name, tmp_path):
+    pattern, files, rows = PATTERNS[name]
+    root = tree(tmp_path / "data", *files)
+    assert main(["data", "manifest", str(root), "--pattern", pattern]) == 0
+    assert [(row.label, row.group, row.split) for row in read(root).rows] == rows
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("*/*", "names nothing; expected some of {label}, {group}, {split}"),
+        ("{patient}/*", "names patient; expected some of"),
+        ("{group}/{group}_*", "names group, group; expected"),
+        ("{label}/{group}_*", "b/2 does not fit the pattern"),
+        ("{split}/*", "gives a/p_1.tif the split 'a', expected train or test"),
+    ],
+)
+def test_a_pattern_that_does_not_fit_is_refused(pattern, message, tmp_path, capsys):
+    root = tree(tmp_path / "data", "a/p_1.tif", "b/2.tif")
+    assert main(["data", "manifest", str(root), "--pattern", pattern]) == 2
+    assert message in capsys.readouterr().err
+    assert not (root / "manifest.csv").exists()
+
+
 def test_a_manifest_is_never_replaced(tmp_path, capsys):
     root = tree(tmp_path, *LABELS)
     (root / "manifest.csv").symlink_to("nowhere")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rawdrift.camera.bits import Unused, unused
 from rawdrift.camera.camera import Camera, Noise
 from rawdrift.camera.photon_transfer import Fit, Level, fit, measure
 from rawdrift.camera.shot import read
@@ -28,7 +29,8 @@ class Calibration:
     errors: standard errors of gain (DN/e-) and read_noise (e-). black_error: standard error of each
         black level, in DN.
     dark, flats: the measured levels. used: for each of `flats`, the sites that were fitted.
-    notes: what the user should check.
+    notes: what the user should check. unused: upper bits that no value has, None if there are none:
+        the camera's `bit_depth`, of which levels are shares, is then probably wrong.
     """
 
     camera: Camera
@@ -38,6 +40,7 @@ class Calibration:
     flats: tuple[Level, ...]
     used: tuple[Mask, ...]
     notes: tuple[str, ...]
+    unused: Unused | None = None
 
     def text(self) -> str:
         """Return the estimates with their standard errors, and the notes, as text."""
@@ -84,7 +87,7 @@ def calibrate(
         if len(paths) < 2:
             raise InputError(f"{len(paths)} {kind} frame given, expected at least 2: {why}")
     frames = _Frames(dark[0], camera)
-    bits, means = frames.survey([*dark, *flat])
+    bits, highest, means = frames.survey([*dark, *flat])
     step = bits & -bits or 1  # the lowest bit that any value has
     cfa = frames.camera.cfa
     at_dark = measure(frames.read(dark), cfa, step)
@@ -112,7 +115,15 @@ def calibrate(
             f"would, and the errors are widened by that factor; look for saturation, a lamp that "
             f"changes, or processing inside the camera"
         )
-    return _calibration(frames.camera, step, at_dark, levels, used, line, notes, len(dark))
+    empty = unused(frames.camera, highest)
+    if empty:
+        notes.append(
+            f"values use {empty.bits} of {empty.of} bits, the highest is {empty.largest}; if full "
+            f"scale is {2**empty.likely - 1}, measure again with bit_depth = {empty.likely}, since "
+            f"levels are shares of full scale"
+        )
+    calibration = _calibration(frames.camera, step, at_dark, levels, used, line, notes, len(dark))
+    return replace(calibration, unused=empty)
 
 
 class _Frames:
@@ -140,13 +151,14 @@ class _Frames:
                 )
             yield mosaic
 
-    def survey(self, paths: Sequence[Path]) -> tuple[int, list[float]]:
-        """Return the bits that are set in any value, and the mean of each frame."""
-        bits, means = 0, []
+    def survey(self, paths: Sequence[Path]) -> tuple[int, int, list[float]]:
+        """Return the bits that are set in any value, the highest value, and each frame's mean."""
+        bits, highest, means = 0, 0, []
         for mosaic in self.read(paths):
             bits |= int(np.bitwise_or.reduce(mosaic, axis=None))
+            highest = max(highest, int(mosaic.max()))
             means.append(float(mosaic.mean(dtype=np.float64)))
-        return bits, means
+        return bits, highest, means
 
 
 def _pairs(paths: Sequence[Path], means: Sequence[float], dark: Level) -> list[tuple[Path, Path]]:

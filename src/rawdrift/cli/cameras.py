@@ -62,8 +62,12 @@ def _fit_camera(args: Namespace) -> int:
     out = Path(args.out)
     if out.suffix != ".toml":
         raise InputError(f"--out must name a camera file (.toml), got {args.out!r}")
-    if args.camera and args.cfa:
-        raise InputError("--camera already says the color filter array; leave out --cfa")
+    stated = args.bit_depth is not None
+    if args.camera and (args.cfa or stated):
+        raise InputError(
+            "--camera already says the color filter array and the bit depth; leave out --cfa and "
+            "--bit_depth"
+        )
     if bool(args.dark) != bool(args.flat) or not (args.dark or args.chart):
         raise InputError("give --dark with --flat, or --chart, or all three")
     is_own = args.camera and out.exists() and out.resolve() == Path(args.camera).resolve()
@@ -71,13 +75,19 @@ def _fit_camera(args: Namespace) -> int:
         files.check_new(out)
     camera = Camera.load(args.camera) if args.camera else None
     if args.cfa:
-        camera = Camera(name=out.stem, cfa=args.cfa)
+        camera = Camera(out.stem, args.cfa, bit_depth=args.bit_depth if stated else 16)
     if args.dark:
         from rawdrift.camera.calibrate import calibrate
 
         found = calibrate(
             [Path(raw) for raw in args.dark], [Path(raw) for raw in args.flat], camera
         )
+        if (empty := found.unused) and args.cfa and not stated:
+            raise InputError(
+                f"values of the frames use {empty.bits} of 16 bits, the highest is "
+                f"{empty.largest}; expected --bit_depth {empty.likely} if full scale is "
+                f"{2**empty.likely - 1}, or --bit_depth 16 if the light was so low"
+            )
         print(found.text())
         camera = found.camera
     if args.chart:

@@ -54,12 +54,14 @@ def _describe(args: Namespace) -> int:
 def _manifest(args: Namespace) -> int:
     from rawdrift.data import manifest
 
-    path, rows, notes = manifest.write(Path(args.root).expanduser())
-    labels = {row.label for row in rows} - {""}
+    path, rows, notes = manifest.write(Path(args.root).expanduser(), args.pattern)
     counts = [f"{len(rows)} images"]
-    counts += [f"{len(labels)} label{'s' * (len(labels) > 1)}"] if labels else []
+    for column in ("label", "group"):
+        values = {getattr(row, column) for row in rows} - {""}
+        counts += [f"{len(values)} {column}{'s' * (len(values) > 1)}"] if values else []
     counts += ["masks"] if rows[0].mask else []
     counts += ["a split"] if rows[0].split else []
+    counts += [] if rows[0].group else ["no groups (--pattern reads them from paths)"]
     print(f"{path}: {', '.join(counts)}")
     for note in notes:
         print(note)

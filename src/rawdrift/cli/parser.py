@@ -173,6 +173,11 @@ def build(only: str | None = None) -> Parser:
 
     listing = command("Write a manifest.csv for a folder whose sub-folders are labels.")
     listing.add_argument("root", metavar="ROOT", help="folder of images in sub-folders")
+    listing.add_argument(
+        "--pattern",
+        help="where paths of images, without suffix, state label, group and split, such as "
+        '"{label}/{group}_*" for cat/patient7_01.tif; * is any text without "/"',
+    )
     actions.add_subcommand("manifest", listing, help="write a manifest of images in sub-folders")
 
     isps = command("Image signal processors, as rawdrift knows them.")
@@ -287,6 +292,7 @@ def build(only: str | None = None) -> Parser:
     fit.add_argument(
         "--cfa", help="color filter array, such as RGGB or MONO, if no camera is given"
     )
+    fit.add_argument("--bit_depth", type=int, help="with --cfa: bits of full scale, by default 16")
     fit.add_argument("--out", required=True, help="camera file to write (.toml)")
     actions.add_subcommand("fit", fit, help="measure a camera: dark and flat frames, color charts")
     parser.commands["fit"] = fit

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from rawdrift import isp, plots, progress
+from rawdrift.camera.bits import BitsInUse
 from rawdrift.camera.camera import Camera
 from rawdrift.cfa import sampled
 from rawdrift.checks import Failures, InputError, grouped
-from rawdrift.data.bits import BitsInUse
 from rawdrift.data.duplicates import Duplicates
 from rawdrift.data.frame import Cameras, Frame, Frames, Row, size
 from rawdrift.data.levels import Levels

@@ -139,8 +139,8 @@ class Folder:
         shot = read(self.root / row.image, self._cameras[row.camera], self.trust)
         if shot.camera is None:
             raise InputError(
-                f"no camera for {row.image}: put a camera.toml into {self.root}, or add a column "
-                f"camera"
+                f"no camera for {row.image}: put a camera.toml with at least name and cfa, such as "
+                f'"RGGB", into {self.root}, or add a column camera'
             )
         mask = read_masked(self.root, row, shot.mosaic)
         return Frame(shot.mosaic, shot.camera, mask, shot.notes)
@@ -214,8 +214,8 @@ def table(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def write(root: Path) -> tuple[Path, list[Row], tuple[str, ...]]:
-    """Write `root/manifest.csv` for a folder without one; see `subfolders`.
+def write(root: Path, pattern: str | None = None) -> tuple[Path, list[Row], tuple[str, ...]]:
+    """Write `root/manifest.csv` for a folder without one; see `subfolders.find`.
 
     Returns its path, its rows, and what the user should know, such as files that were skipped.
     Raises InputError if there is one, or if labels are not clear.
@@ -223,7 +223,7 @@ def write(root: Path) -> tuple[Path, list[Row], tuple[str, ...]]:
     path = root / NAME
     if os.path.lexists(path):
         raise InputError(f"{path} exists already; remove it, or edit it")
-    rows, notes = subfolders.find(root)
+    rows, notes = subfolders.find(root, pattern)
     for name in (name for row in rows for name in (row.image, row.mask)):
         if name != name.strip():
             raise InputError(

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rawdrift.camera.bits import Unused, unused
 from rawdrift.camera.camera import Camera
 from rawdrift.cfa import PATTERNS, is_bayer, offsets
-from rawdrift.data.bits import Unused, unused
 from rawdrift.data.dataset import RawDataset
 
 COMPARED = 64  # images whose green sites are compared

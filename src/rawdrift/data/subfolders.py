@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from rawdrift.checks import InputError
+from rawdrift.data.columns import SPLITS
 from rawdrift.data.frame import Row
 
 LAYOUTS = (
@@ -31,6 +32,8 @@ _RAW = {
 _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 _KNOWN = ("camera.toml",)
 _NAMED = 5  # files of a kind that are skipped
+_STATED = ("label", "group", "split")
+"""What a pattern of paths may name."""
 
 
 class _File(NamedTuple):
@@ -40,11 +43,16 @@ class _File(NamedTuple):
     folders: tuple[str, ...]
 
 
-def find(root: Path) -> tuple[list[Row], tuple[str, ...]]:
+def find(root: Path, pattern: str | None = None) -> tuple[list[Row], tuple[str, ...]]:
     """Return the images below a folder in natural order, and what was skipped.
 
-    Raises InputError if there are none, or where labels, masks or splits are not clear.
+    pattern: where the paths of images state label, group or split, such as "{label}/{group}_*": a
+    name ends where what follows it begins, and * is any text without "/". The suffix is left out.
+
+    Raises InputError if there are none, where labels, masks or splits are not clear, or where the
+    pattern doesn't fit.
     """
+    stated = _pattern(pattern) if pattern is not None else None
     if not root.is_dir():
         raise InputError(f"{root} is not a folder; expected one of raw images: {LAYOUTS}")
     skipped: defaultdict[str, list[str]] = defaultdict(list)
@@ -54,19 +62,28 @@ def find(root: Path) -> tuple[list[Row], tuple[str, ...]]:
             f"{root} has no manifest.csv and no raw images in sub-folders; expected a CSV file "
             f"with the columns image and label or mask, or {LAYOUTS}"
         )
-    splits, images = _split(root, images)
+    parts = [_parts(stated, pattern, image.path) for image in images]
+    splits = [part["split"] for part in parts if "split" in part] or _split(root, images)
     mask_of = _paired(root, images, masks)
     rows = []
-    for image, split in zip(images, splits, strict=True):
-        folders = image.folders[bool(split) :]
+    for image, split, part in zip(images, splits, parts, strict=True):
+        in_split = split and image.folders and image.folders[0].casefold() in _SPLITS
+        folders = image.folders[bool(in_split) :]
+        if "label" in part:
+            folders = (part["label"],)
         if len(folders) > 1:
             raise InputError(
                 f"{root} has no manifest.csv, and {image.path} lies in several sub-folders, of "
                 f"which any could be the label; expected {LAYOUTS}, or a manifest.csv with the "
-                f"columns image and label"
+                f"columns image and label, which is written if you say what the folders are: "
+                f'rawdrift data manifest {root} --pattern "{_example(image)}"'
             )
-        label = unicodedata.normalize("NFC", "".join(folders)).strip()
-        rows.append(Row(str(image.path), label, mask_of.get(image.path, ""), split=split))
+        label, group = (
+            unicodedata.normalize("NFC", text).strip()
+            for text in ("".join(folders), part.get("group", ""))
+        )
+        mask = mask_of.get(image.path, "")
+        rows.append(Row(str(image.path), label, mask, group, split))
     labeled = [row for row in rows if row.label]
     if masks and 0 < len(labeled) < len(rows):
         alone = next(row.image for row in rows if not row.label)
@@ -85,6 +102,54 @@ def find(root: Path) -> tuple[list[Row], tuple[str, ...]]:
                 f"their labels; expected {LAYOUTS}"
             )
     return rows, tuple(_note(why, names) for why, names in skipped.items() if names)
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """Return the expression of a pattern of paths. InputError if it names nothing, or twice."""
+    parts = re.split(r"(\{.*?\}|\*)", text)
+    names = [part[1:-1] for part in parts if part.startswith("{")]
+    if not names or len({*names}) < len(names) or not {*names} <= {*_STATED}:
+        raise InputError(
+            f"the pattern {text!r} names {', '.join(names) or 'nothing'}; expected some of "
+            f"{', '.join(f'{{{name}}}' for name in _STATED)}, each once, as in "
+            f'"{{label}}/{{group}}_*"'
+        )
+    return re.compile("".join(_expression(part) for part in parts))
+
+
+def _expression(part: str) -> str:
+    """Return the expression of a part of a pattern: of a name, of * or of plain text."""
+    if part == "*":
+        return "[^/]*"
+    return f"(?P<{part[1:-1]}>[^/]+?)" if part.startswith("{") else re.escape(part)
+
+
+def _parts(stated: re.Pattern[str] | None, text: str | None, path: PurePosixPath) -> dict[str, str]:
+    """Return what a path states of an image. InputError if the pattern doesn't fit."""
+    if stated is None:
+        return {}
+    without = str(path.with_suffix(""))
+    match = stated.fullmatch(without)
+    if match is None:
+        raise InputError(
+            f"{without} does not fit the pattern {text!r}; expected one that fits the path of "
+            f'every image, without its suffix, where * is any text without "/"'
+        )
+    parts = match.groupdict()
+    if "split" in parts:
+        split = _SPLITS.get(parts["split"].casefold())
+        if split is None:
+            raise InputError(
+                f"the pattern {text!r} gives {path} the split {parts['split']!r}, expected "
+                f"{' or '.join(SPLITS)}"
+            )
+        parts["split"] = split
+    return parts
+
+
+def _example(image: _File) -> str:
+    """Return a pattern that fits an image in two folders or more."""
+    return "*/" * (len(image.path.parts) - 3) + "{group}/{label}/*"
 
 
 def _note(why: str, names: Sequence[str]) -> str:
@@ -137,12 +202,12 @@ def _natural(path: PurePosixPath) -> list[list[tuple[int, str]]]:
     ]
 
 
-def _split(root: Path, images: list[_File]) -> tuple[list[str], list[_File]]:
-    """Return the split of each image, "" without, and the images."""
+def _split(root: Path, images: list[_File]) -> list[str]:
+    """Return the split of each image, "" without."""
     first = [image.folders[0].casefold() if image.folders else "" for image in images]
     splits = [_SPLITS.get(name, "") for name in first]
     if "train" not in splits:  # "test" alone may be a label
-        return [""] * len(images), images
+        return [""] * len(images)
     if others := sorted({name for name in first if name not in _SPLITS}):
         raise InputError(
             f"{root} has no manifest.csv, and beside the folder train images in "
@@ -154,7 +219,7 @@ def _split(root: Path, images: list[_File]) -> tuple[list[str], list[_File]]:
             f"{root} has a folder train, but no images in a folder test; add it, or leave out the "
             f"folder train: without a split, folds hold images out"
         )
-    return splits, images
+    return splits
 
 
 def _paired(root: Path, images: list[_File], masks: list[_File]) -> dict[PurePosixPath, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +135,7 @@ def sample_sheet(
     samples: class by class; only what is drawn stays in memory. counts: images of each class.
     """
     rows = [
-        (label, [(sample.image, _shown(sample)) for sample in group])
+        (label, [(PurePosixPath(sample.image).name, _shown(sample)) for sample in group])
         for label, group in islice(groupby(samples, key=lambda sample: sample.label), _CLASSES)
     ]
     if not rows:
