@@ -10,6 +10,7 @@ import subprocess
 import sys
 import weakref
 from functools import partial
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -44,7 +45,8 @@ def experiment(folder, out, *more):
         "synthesis", "--data.name", "folder", "--data.root", str(folder), "--out", str(out),
         "--synthesis.train", "['bi,s,ga','ma,u,me']", "--synthesis.folds", "2",
         "--synthesis.corruptions", "['contrast']", "--synthesis.severities", "[3]",
-        "--task.epochs", "1", "--task.batch_size", "8", "--task.lr", "1e-3", *more,
+        "--task.model", "import:nets.blocks", "--task.epochs", "1", "--task.batch_size", "8",
+        "--task.lr", "1e-3", *more,
     ]  # fmt: skip
 
 
@@ -164,7 +166,12 @@ def test_killed_and_started_again_it_ends_with_the_same_numbers(
     kill, code, finished, folder, tmp_path
 ):
     command = [sys.executable, "-m", "rawdrift.cli", *experiment(folder, tmp_path / "run")]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    env = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTHONUNBUFFERED": "1",
+    }
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
         assert any("bi,s,ga fold 1/2" in line for line in process.stdout)  # three are not done
         process.send_signal(kill)
@@ -201,7 +208,8 @@ def test_a_training_is_the_same_whatever_else_is_trained(finished, folder, tmp_p
 
 
 def test_config_file_and_flags_fill_the_same_fields(finished, folder, tmp_path, capsys):
-    spec = ["synthesis", "--config", str(finished / "spec.yaml")]
+    allowed = ("--allow_import", "import:nets.blocks")
+    spec = ["synthesis", "--config", str(finished / "spec.yaml"), *allowed]
     assert main([*spec, "--print_config"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)
     assert printed["task"]["epochs"] == 1
@@ -406,7 +414,8 @@ def test_a_label_with_one_image_names_it_and_what_to_do(tmp_path, capsys):
 def test_masks_alone_are_no_classification(tmp_path, capsys):
     masks = [{"image": f"{i}.tif", "mask": f"{i}-m.tif"} for i in range(4)]
     root = write_folder(tmp_path / "data", masks)
-    assert "have no labels" in fails(experiment(root, tmp_path / "run"), capsys)
+    command = experiment(root, tmp_path / "run", "--task.model", "resnet18")
+    assert "have no labels" in fails(command, capsys)
 
 
 def test_no_space_and_no_permission_are_the_users_to_mend(tmp_path, capsys, monkeypatch):
@@ -462,9 +471,8 @@ def test_weights_that_do_not_load_leave_nothing(folder, tmp_path, capsys):
 def test_weights_that_changed_under_a_run_are_refused(folder, tmp_path, capsys):
     weights = tmp_path / "w.pt"
     torch.save(networks.build("resnet18", 2).state_dict(), weights)
-    command = experiment(
-        folder, tmp_path / "run", "--task.weights", str(weights), "--synthesis.train", "['bi,s,ga']"
-    )
+    own = ("--task.model", "resnet18", "--task.weights", str(weights))
+    command = experiment(folder, tmp_path / "run", *own, "--synthesis.train", "['bi,s,ga']")
     assert main(command) == 0
     torch.save(networks.build("resnet18", 2).state_dict(), weights)
     capsys.readouterr()

@@ -18,9 +18,8 @@ from rawdrift.models.spec import Task
 from rawdrift.runs.compute import Compute
 from rawdrift.runs.executor import Done, Failed
 
-KINDS = ["inline", "processes"]
-if importlib.util.find_spec("ray"):
-    KINDS.append("ray")
+needs_ray = pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="needs Ray")
+KINDS = ["inline", "processes", pytest.param("ray", marks=[needs_ray, pytest.mark.slow])]
 
 
 def square(x):
@@ -50,24 +49,34 @@ def die(x):
 
 
 @pytest.fixture(scope="module")
-def make():
-    """Executors by kind, on one Ray cluster for all tests."""
-    if "ray" in KINDS:
-        import ray
+def cluster():
+    """A Ray cluster for all tests."""
+    import ray
 
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        here = {"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}}
-        ray.init(
-            "local",
-            num_cpus=2,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            runtime_env=here,
-        )
-    yield lambda kind: Compute(kind, workers=2 if kind == "processes" else None).executor()
-    if "ray" in KINDS:
-        ray.shutdown()
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    here = {"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}}
+    ray.init(
+        "local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        runtime_env=here,
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def make(request):
+    """Executors by kind."""
+
+    def one(kind):
+        if kind == "ray":
+            request.getfixturevalue("cluster")
+        return Compute(kind, workers=2 if kind == "processes" else None).executor()
+
+    return one
 
 
 ray_warns = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:.*:FutureWarning")
@@ -92,14 +101,14 @@ def test_a_unit_that_fails_says_why_and_does_not_stop_the_rest(kind, make):
 
 
 @ray_warns
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "inline"])
+@pytest.mark.parametrize("kind", KINDS[1:])
 def test_a_unit_whose_worker_is_killed_is_tried_again(kind, make, tmp_path):
     paths = [tmp_path / name for name in "abc"]
     assert dict(make(kind).map(die_once, paths)) == {path: Done(path.name) for path in paths}
 
 
 @ray_warns
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "inline"])
+@pytest.mark.parametrize("kind", KINDS[1:])
 def test_a_unit_that_always_kills_its_worker_is_given_up(kind, make):
     found = dict(make(kind).map(die, ["always"]))
     assert isinstance(found["always"], Failed)
@@ -119,17 +128,18 @@ SPECS = {
 
 
 @ray_warns
-@pytest.mark.skipif("ray" not in KINDS, reason="needs Ray")
+@needs_ray
+@pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("control", SPECS)
 @pytest.mark.slow
-def test_ray_gives_the_bytes_of_one_after_the_other(control, make, tmp_path):
+def test_ray_gives_the_bytes_of_one_after_the_other(control, tmp_path):
     for kind in ("inline", "ray"):
         rd.run(SPECS[control], tmp_path / kind, Compute(kind, threads=1))
     results = [(tmp_path / kind / "results.csv").read_bytes() for kind in ("inline", "ray")]
     assert results[0] == results[1]
 
 
-@pytest.mark.skipif("ray" not in KINDS, reason="needs Ray")
+@needs_ray
 @pytest.mark.slow
 def test_a_unit_whose_node_dies_is_tried_on_another(tmp_path):
     script = Path(__file__).parent / "cluster_of_two.py"

@@ -77,7 +77,7 @@ def server(tmp_path_factory):
     process.wait()
 
 
-@pytest.fixture(params=["server", "store"])
+@pytest.fixture(params=[pytest.param("server", marks=pytest.mark.slow), "store"])
 def client(request, tmp_path, monkeypatch):
     if request.param == "server":
         uri = request.getfixturevalue("server")
