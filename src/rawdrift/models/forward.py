@@ -1,6 +1,7 @@
 """The answers of a trained network, by the fastest way that gives its logits."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 
 import torch
@@ -34,8 +35,8 @@ def forward_of(
     runtime: "torch" is the network itself, "onnx" ONNX Runtime, on a CPU in float32. "auto" takes
         that where it pays and the logits are PyTorch's to 1e-5, or else the network with its batch
         normalization folded into the convolutions, or else the network itself.
-    precision: of the network: "32", or "bf16", for which only the folded network's rounding
-        differs.
+    precision: of the network: "32", or "bf16", called under autocast, for which only the folded
+        network's rounding differs.
 
     Raises InputError if ONNX Runtime is asked for and can't give these logits.
     """
@@ -50,9 +51,11 @@ def forward_of(
         return _checked(ONNX, net, views)
     for way in (FOLDED,) if precision == "bf16" else (ONNX, FOLDED):
         try:
-            return _checked(way, net, views)
+            found = _checked(way, net, views)
         except InputError as reason:
             progress.note(f"the network runs in another way: {reason}")
+        else:
+            return _rounded(found, views) if precision == "bf16" else found
     return net
 
 
@@ -88,6 +91,23 @@ def _folded(net: nn.Module, views: Tensor) -> Pass:
     if last.is_contiguous(memory_format=torch.channels_last):
         folded = folded.to(memory_format=torch.channels_last)
     return folded
+
+
+def _rounded(net: Pass, views: Tensor) -> Pass:
+    """Return the network with its weights in bfloat16, to which autocast rounds them in each pass,
+    if that changes nothing."""
+    rounded = deepcopy(net)
+    for module in rounded.modules() if isinstance(rounded, nn.Module) else ():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.to(torch.bfloat16)
+    with (
+        suppress(RuntimeError),
+        torch.no_grad(),
+        torch.autocast(views.device.type, torch.bfloat16),
+    ):
+        if torch.equal(rounded(views.clone()), net(views.clone())):
+            return rounded
+    return net
 
 
 _WAYS = {ONNX: _by_onnx, FOLDED: _folded}
