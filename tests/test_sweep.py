@@ -293,6 +293,16 @@ def test_a_line_names_what_matters_most_where_anything_does(finished):
         assert line == f"fold 1/2, sensitivity: {told}"
 
 
+def test_the_first_search_of_a_model_costs_its_training_too(finished):
+    experiment = DriftForensics(finished.spec)
+    for fold, split in enumerate(experiment.material.splits):
+        first, again = [unit for unit in experiment.units if unit.fold == fold][:2]
+        assert (first.group, first.regularization, again.regularization) == ("all", 0, 10)
+        images = len(split.train) / len(experiment.setup.tests[fold])
+        more = experiment.cost(first) - experiment.cost(again)
+        assert more == pytest.approx(3 * TASK.epochs * images)
+
+
 def test_a_normalization_beside_the_files_own_is_refused(finished):
     path = str(finished.run / "models/fold0.safetensors")
     task = replace(TASK, checkpoint=path, normalize="imagenet")

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 import rawdrift as rd
 from rawdrift.camera.camera import Noise
 from rawdrift.cfa import PATTERNS, offsets
+from rawdrift.cli import main
 from rawdrift.data import cut, load, stitch
 from rawdrift.data.tiled import tiled
 from rawdrift.data.tiles import places
 from rawdrift.models.predict import predict
 from rawdrift.models.segmentation import Segmentation
+from rawdrift.report.page import render
 from rawdrift.report.pictures import read_picture
 
 even = st.integers(1, 12).map(lambda n: 2 * n)
@@ -111,6 +113,15 @@ def frames(root, sizes=SIZES, groups=False, masks=True, **columns):
     return root
 
 
+def test_a_description_of_tiles_names_their_frames_and_what_masks_hold(tmp_path, capsys):
+    root = frames(tmp_path, sizes=[(64, 64)] * 2)
+    assert main(["data", "describe", "--data.root", str(root), "--data.tile", "32"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "images 8 tiles of 2 frames, uint16, 32x32 pixels" in printed
+    assert "masks of 8 images, of which 6 are 0 everywhere; share of pixels" in printed
+    assert "each value: 0 0.922, 1 0.0781" in printed  # 20 x 16 pixels of 64 x 64
+
+
 @pytest.mark.parametrize("stride", [None, 16])
 def test_a_folder_of_frames_of_several_sizes(tmp_path, stride):
     root = frames(tmp_path)
@@ -172,8 +183,6 @@ def test_empty_tiles_are_left_out_on_request(tmp_path):
 
 
 def test_tiles_of_packed_and_of_synthetic_frames_are_those_of_the_frames(tmp_path, capsys):
-    from rawdrift.cli import main
-
     root = frames(tmp_path / "data", [(40, 56)] * 3)
     command = ["data", "pack", "--data.root", str(root), "--out", str(tmp_path / "packed")]
     assert main([*command, "--data.tile", "32"]) == 2
@@ -267,6 +276,13 @@ def test_pages_show_whole_frames(tmp_path, stride):
     result = rd.run(spec, tmp_path / "run")
     assert (result.data.groups, result.data.frames) == (4, 4)
     check_frames(tmp_path / "run", root, result.worst.corruption.images)
+
+
+def test_the_key_of_outlines_explains_tiles_that_were_left_out(tmp_path):
+    template = tmp_path / "page.html.j2"
+    template.write_text('{% from "macros.html.j2" import outline_key %}{{ outline_key() }}')
+    assert "black: empty tiles, left out" in render(template, spec={"data": {"drop_empty": True}})
+    assert "black" not in render(template, spec={"data": {}})
 
 
 def test_forensics_shows_whole_frames(tmp_path):

@@ -2,10 +2,14 @@
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
+from rawdrift.controls import training
+from rawdrift.controls.material import Material
 from rawdrift.data.dataset import RawDataset
+from rawdrift.data.splits import Split
 from rawdrift.models.chain import Develop
 from rawdrift.models.evaluate import Case, evaluate
 from rawdrift.models.spec import Task
@@ -192,3 +196,26 @@ def test_checkpoints_are_written_no_more_often_than_asked(data, tmp_path):
         seed=0, checkpoint=tmp_path / "unit.ckpt", checkpoint_every=600.0,
     )  # fmt: skip
     assert not (tmp_path / "unit.ckpt").exists()
+
+
+def test_an_estimate_leaves_out_what_happens_once(data, monkeypatch):
+    """A clock by which the first training takes 15 s more, as imports and compilers do."""
+    seconds, took = [0.0], [15.0]
+
+    def train(_data, _targets, images, *_, **__):
+        seconds[0] += 0.1 * len(images) + (took.pop() if took else 0.0)
+        return torch.nn.Identity()
+
+    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(training.time, "monotonic", lambda: seconds[0])
+    task = Task(model="import:tiny_nets.tiny", kind="segmentation", epochs=4, batch_size=2)
+    split = Split(train=np.arange(12), test=np.arange(12, 16))
+    material = Material(data, targets_of(data, task), [split])
+    _, estimate = training.seconds_of_training(material, 0, None, task)
+    assert estimate == pytest.approx(4 * 12 * 0.1)
+    took.append(15.0)
+
+    def work(count):
+        seconds[0] += 0.3 * count + (took.pop() if took else 0.0)
+
+    assert training.seconds_an_image(work, 4) == pytest.approx(0.3)

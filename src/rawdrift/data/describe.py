@@ -50,7 +50,10 @@ def describe(frames: Frames) -> Description:
     """Return a description of images, as JSON can hold it:
 
     images: how many can be read. unreadable: what is wrong with the others, by name.
-    sizes, values: how many images have each size ("HxW") and type. masks: how many have one.
+    frames: how many frames the images are tiles of; null if they are no tiles.
+    sizes, values: how many images have each size ("HxW") and type. masks: how many have one;
+        mask_values: of their pixels, the share that has each value; empty_masks: how many are 0
+        everywhere.
     classes, groups: how many images each has. cameras: name, cfa and how many images.
     clipping: the share of sites at or above `white` (white level) and at or below `black` (black
         level), mean over images, and the worst with its name.
@@ -76,10 +79,13 @@ def describe(frames: Frames) -> Description:
             seen.add(rows[index], frame)
     found = {
         "images": len(seen.rows),
+        "frames": _frames(frames),
         "unreadable": failures.reasons,
         "sizes": dict(seen.sizes),
         "values": dict(seen.values),
         "masks": seen.masks,
+        "mask_values": seen.mask_values(),
+        "empty_masks": seen.empty_masks,
         "classes": _counted(row.label for row in seen.rows),
         "groups": _counted(row.group for row in seen.rows),
         "cameras": [
@@ -139,7 +145,8 @@ class _Seen:
         self.rows: list[Row] = []
         self.sizes: Counter[str] = Counter()
         self.values: Counter[str] = Counter()
-        self.masks = 0
+        self.masks = self.empty_masks = 0
+        self.mask_pixels = np.zeros(256, np.int64)
         self.cameras = Cameras()
         self.by_camera: Counter[int] = Counter()
         self.white: list[float] = []
@@ -155,7 +162,10 @@ class _Seen:
         self.rows.append(row)
         self.sizes[size(mosaic)] += 1
         self.values[mosaic.dtype.name] += 1
-        self.masks += frame.mask is not None
+        if frame.mask is not None:
+            self.masks += 1
+            self.empty_masks += not frame.mask.any()
+            self.mask_pixels += np.bincount(frame.mask.ravel(), minlength=256)
         which = self.cameras.index(camera)
         self.by_camera[which] += 1
         if which == len(self.noise):
@@ -170,6 +180,11 @@ class _Seen:
         self.white.append(white)
         self.black.append(black)
         self.duplicates.add(mosaic)
+
+    def mask_values(self) -> dict[str, float]:
+        """Return the share of the pixels of masks that has each value."""
+        counts = self.mask_pixels
+        return {str(v): float(counts[v] / counts.sum()) for v in np.flatnonzero(counts)}
 
     def found(self) -> list[str]:
         """Return what the user should check."""
@@ -203,6 +218,11 @@ def _developed(frame: Frame) -> NDArray[np.float32]:
         mosaic = torch.from_numpy(frame.mosaic)
         view = isp.views(mosaic, frame.camera, [SAMPLE_ISP])[SAMPLE_ISP]
     return picture(view)
+
+
+def _frames(frames: Frames) -> int | None:
+    tiling = getattr(frames, "tiling", None)
+    return None if tiling is None else len(np.unique(tiling.frame))
 
 
 def _counted(names: Iterable[str]) -> dict[str, int]:

@@ -36,9 +36,11 @@ def dataset_text(description: Mapping[str, Any]) -> str:
         sizes, several = description["sizes"], len(description["sizes"]) > 1
         pixels = [f"{size} ({count})" if several else size for size, count in sizes.items()]
         values = " ".join(description["values"])
-        lines = _line("images", f"{description['images']}, {values}, {' '.join(pixels)} pixels")
-    masks = description["masks"]
-    lines += _line("masks", f"of {masks} images" if masks else "none")
+        images = str(description["images"])
+        if (frames := description["frames"]) is not None:
+            images += f" tiles of {frames} frames"
+        lines = _line("images", f"{images}, {values}, {' '.join(pixels)} pixels")
+    lines += _line("masks", _masks(description))
     classes = [f"{style.plain(name)} {count}" for name, count in description["classes"].items()]
     lines += _line("classes", ", ".join(classes) or "none")
     groups = description["groups"]
@@ -93,6 +95,14 @@ def dataset_text(description: Mapping[str, Any]) -> str:
 def _line(name: str, words: str) -> list[str]:
     indent = " " * 15
     return wrap(f"{name:15}{words}", 100, subsequent_indent=indent, drop_whitespace=True)
+
+
+def _masks(description: Mapping[str, Any]) -> str:
+    if not description["masks"]:
+        return "none"
+    shares = [f"{value} {share:.3g}" for value, share in description["mask_values"].items()]
+    words = f"of {description['masks']} images, of which {description['empty_masks']} are 0 "
+    return f"{words}everywhere; share of pixels of each value: {', '.join(shares)}"
 
 
 def _levels(levels: Mapping[str, Any]) -> list[str]:

@@ -99,6 +99,8 @@ def render(template: Path, run: Path | None = None, /, **values: Any) -> str:
         percent=_percent,
     )
     environment.globals["outlines"] = {"truth": style.TRUTH, "answer": style.ANSWER}
+    data = (values.get("spec") or {}).get("data") or {}
+    environment.globals["drops_empty"] = data.get("drop_empty", False)
     environment.globals["file"] = partial(whole.link, run)
     return whole.complete(visible(environment.get_template(template.name).render(**values)))
 

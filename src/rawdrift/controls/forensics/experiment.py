@@ -313,11 +313,20 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
                 net(self.setup.isp(few).float())
                 took = time.monotonic() - started
         seconds = took * len(self.setup.tests[0]) / len(few)
-        passes = sum(self.cost(unit) for unit in self.units)
+        passes = sum(self._passes(unit) for unit in self.units)
         return (len(self.setup.tests) * training + passes * seconds) / len(self.units)
 
     def cost(self, unit: Unit) -> float:
-        """About how often all images pass through the net; one with a gradient counts as three."""
+        """About how often the test images pass through the net; one with a gradient counts as
+        three. The first unit of each model trains it."""
+        first = next(one for one in self.units if one.fold == unit.fold)
+        if self.spec.task.checkpoint is not None or unit != first:
+            return self._passes(unit)
+        images = len(self.material.splits[unit.fold].train) / len(self.setup.tests[unit.fold])
+        return self._passes(unit) + 3 * self.spec.task.epochs * images
+
+    def _passes(self, unit: Unit) -> float:
+        """The same without the training."""
         settings, axes = self.spec.forensics, len(self.setup.space)
         if unit.kind == "sensitivity":
             return (settings.samples + 10) * (axes + 2)

@@ -57,7 +57,7 @@ def sensitivity(
     with progress.step("measuring Sobol indices", passes, "evaluation"):
         variance, indices = _sobol(chain, space, samples, confidence, seed)
     curves: dict[str, list[Point]] = {}
-    for number, axis in enumerate(space.axes):
+    for number, axis in enumerate(progress.over(space.axes, "measuring curves", "curve")):
         curves[axis.name] = []
         for at in np.unique([*np.linspace(axis.low, axis.high, points), axis.default]):
             setting = space.default
