@@ -23,6 +23,6 @@ docs:  # site/index.html, after installing the extra docs; warnings and failing 
 		|| { python3 -m venv .venv && .venv/bin/pip install --quiet -e ".[docs]"; }
 	$$(ls .venv/bin/python 2> /dev/null || echo python) -m sphinx -W --keep-going -q -j 2 -d build/docs docs site
 
-schemas:  # of results, which ship with the package
-	$(BIN)python -c "from rawdrift.controls import CONTROLS, result; \
-		[path.write_text(text) for path, text in map(result.schema_file, CONTROLS)]"
+schemas:  # of results, and what kernels need of static ISPs, which ship with the package
+	$(BIN)python -c "from rawdrift.controls import CONTROLS, result; from rawdrift.isp.fused import static; \
+		[path.write_text(text) for path, text in [*map(result.schema_file, CONTROLS), static.table_file()]]"

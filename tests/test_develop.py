@@ -1,6 +1,9 @@
 """Raw files to pictures: strips of rows, threads and files give the numbers of the whole view."""
 
+import subprocess
+import sys
 import threading
+from dataclasses import fields, replace
 
 import imagecodecs
 import numpy as np
@@ -9,9 +12,13 @@ import tifffile
 import torch
 
 import rawdrift as rd
+from rawdrift.cfa import PATTERNS
 from rawdrift.checks import Failures
+from rawdrift.configurations import NAMES
 from rawdrift.controls.gallery import Gallery
 from rawdrift.isp.develop import _ordered, develop, developed, quantized
+from rawdrift.isp.fused import fusable, plan
+from rawdrift.isp.fused import static as torchless
 from rawdrift.isp.presets import static
 
 CAMERA = rd.Camera.load("raw-drone")
@@ -59,6 +66,65 @@ def test_files_hold_the_views_in_order(tmp_path, format):
         pixels = read(path)
         assert np.array_equal(pixels, quantized(static(view.name, CAMERA)(mosaic)))
         assert np.array_equal(pixels, view.picture)
+
+
+def test_the_shipped_numbers_of_static_isps_are_those_of_the_steps():
+    path, text = torchless.table_file()
+    assert path.read_text() == text, "run `make schemas`"
+
+
+@pytest.mark.parametrize("camera", ["raw-drone", "raw-microscopy", "rescaling"])
+@pytest.mark.parametrize("channels", ["luma", "yuv"])
+def test_plans_without_torch_are_those_of_the_steps(camera, channels):
+    known = camera != "rescaling"
+    camera = rd.Camera.load(camera) if known else replace(CAMERA, white_level=0.9, gamma=1.8)
+    for name in NAMES:
+        for cfa in PATTERNS:
+            mine = replace(camera, cfa=cfa)
+            if name.startswith("ahd"):
+                with pytest.raises(plan.CannotFuseError):
+                    torchless.planned(name, mine, channels)
+                continue
+            steps = list(static(name, mine, channels).steps.values())
+            found, expected = (
+                torchless.planned(name, mine, channels),
+                fusable.planned(fusable.fusable(steps)),
+            )
+            for field in fields(plan.Plan):
+                one, other = (getattr(p, field.name) for p in (found, expected))
+                assert np.array_equal(one, other), (name, field.name)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("ahd,s,me", {}),
+        ("bi,s,ga", {"saturation": 1.2}),
+        ("bi,s,ga", {"cfa": "RRGG/RRGG/GGBB/GGBB"}),
+    ],
+)
+def test_what_needs_other_steps_is_developed_by_them(tmp_path, name, changed):
+    camera = replace(CAMERA, **changed)
+    tifffile.imwrite(tmp_path / "raw.tif", TALL[:48])
+    (found,) = develop([tmp_path / "raw.tif"], camera, [name], tmp_path / "out", Failures())
+    mosaic = torch.from_numpy(TALL[:48])
+    assert np.array_equal(found.picture, quantized(static(name, camera)(mosaic)))
+
+
+def test_commands_without_tensors_do_not_import_torch(tmp_path):
+    tifffile.imwrite(tmp_path / "raw.tif", TALL[:48])
+    commands = [
+        ["--help"],
+        ["cameras", "list"],
+        ["runs", str(tmp_path)],
+        ["develop", f"{tmp_path}/raw.tif", "--camera", "raw-drone", "--out", f"{tmp_path}/out"],
+    ]
+    code = (
+        f"import sys; from rawdrift.cli import main; print([main(c) for c in {commands}], "
+        f"[name for name in ('torch', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("[0, 0, 0, 0] []\n"), done.stdout + done.stderr
 
 
 def test_results_come_in_order_and_no_more_are_made_ahead_than_threads():

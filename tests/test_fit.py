@@ -1,7 +1,6 @@
 """An ISP fitted to pictures of raw mosaics."""
 
 import csv
-import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 import rawdrift as rd
 from rawdrift.camera.write_dng import dng
 from rawdrift.cli import main
+from rawdrift.isp import fitting
 from rawdrift.isp.develop import encode, picture
 
 CAMERA = rd.Camera(
@@ -125,13 +125,11 @@ def test_the_steps_of_another_array_are_fitted():
 
 
 def test_a_jpeg_is_found_and_the_answers_of_a_network_are_compared():
-    rd.isp.fit  # noqa: B018, loads the module, whose name the function has
-    fit = importlib.import_module("rawdrift.isp.fit")
     mosaics, isp, few = scenes(4, 64).double(), rd.isp.static("bi,-,-", CAMERA), np.arange(3)
     views = isp(mosaics).clamp(0, 1)
     pictures = rd.isp.JPEG(quality=60, subsampling="444")(views)
-    found, is_jpeg = fit._compressed(isp, mosaics, pictures, (0, 0), few)
+    found, is_jpeg = fitting._compressed(isp, mosaics, pictures, (0, 0), few)
     assert is_jpeg
     assert (found.steps["jpeg"].quality, found.steps["jpeg"].subsampling) == (60, "444")
-    assert not fit._compressed(isp, mosaics, views, (0, 0), few)[1]
-    assert fit._answers(lambda x: x.mean((2, 3)), pictures, pictures.flip(1)) == (4, 4)
+    assert not fitting._compressed(isp, mosaics, views, (0, 0), few)[1]
+    assert fitting._answers(lambda x: x.mean((2, 3)), pictures, pictures.flip(1)) == (4, 4)

@@ -10,11 +10,11 @@ import torch
 
 import rawdrift as rd
 from rawdrift.cfa import PATTERNS
-from rawdrift.isp import fused
+from rawdrift.isp.fused import engine as fused
 
 pytest.importorskip("triton")
 from rawdrift.isp.fused import gpu
-from rawdrift.isp.fused.plan import fusable
+from rawdrift.isp.fused.fusable import fusable
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 CAMERA = dataclasses.replace(

@@ -98,7 +98,7 @@ def test_unsharp_masks(radius, monkeypatch):
         assert_same(isp, noise(*shape))
     x = noise(40, 90)
     whole = gradients("fused", isp, x)
-    monkeypatch.setattr(pytest.importorskip("rawdrift.isp.fused.cpu"), "_COLUMNS", 32)
+    monkeypatch.setattr(pytest.importorskip("rawdrift.isp.fused.views"), "COLUMNS", 32)
     for name, value in gradients("fused", isp, x).items():
         torch.testing.assert_close(value, whole[name], rtol=1e-4, atol=1e-4)
 
@@ -167,10 +167,10 @@ def test_any_pipeline(name, channels, missing, place, shape):
 
 @pytest.mark.parametrize("name", rd.isp.CONFIGURATIONS)
 def test_parts_give_the_whole_whatever_the_number_of_threads(name, monkeypatch, threads):
-    cpu = pytest.importorskip("rawdrift.isp.fused.cpu")
+    views = pytest.importorskip("rawdrift.isp.fused.views")
     isp, x = rd.isp.parametrized(name, LINEAR), noise(301, 90)
     whole = gradients("fused", isp, x)
-    monkeypatch.setattr(cpu, "_COLUMNS", 32)
+    monkeypatch.setattr(views, "COLUMNS", 32)
     one = gradients("fused", isp, x)
     for name, value in whole.items():
         torch.testing.assert_close(one[name], value, rtol=1e-4, atol=1e-4)

@@ -149,6 +149,14 @@ def _names(letters: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+def sites_of_cell(cfa: Pattern) -> list[list[int]]:
+    """Return the site of each pixel of the pattern's cell, by row and column: which of the numbers
+    of sites belongs to it."""
+    height, width, _, _, places = layout(cfa)
+    of = {(place.row, place.column): place.site for place in places}
+    return [[of[row, column] for column in range(width)] for row in range(height)]
+
+
 def sampled(mosaic: Any, cfa: Pattern) -> Iterator[tuple[int, Any]]:
     """Yield the site of each pixel of the cell, and a view of all such pixels of a mosaic
     (..., H, W), an array or a tensor."""

@@ -20,7 +20,7 @@ def _show(args: Namespace) -> int:
 
 
 def _match(args: Namespace) -> int:
-    from rawdrift.isp.match import match_files
+    from rawdrift.isp.matching import match_files
 
     found = match_files(
         args.raws,

@@ -13,7 +13,7 @@ from rawdrift.data.columns import PAIRS
 from rawdrift.data.frame import Frame, size
 from rawdrift.data.manifest import Folder, read_manifest, read_masked
 from rawdrift.data.spec import Data
-from rawdrift.isp.match import read_picture
+from rawdrift.isp.matching import read_picture
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.step import Kind, Step
 

@@ -1,29 +1,31 @@
-"""Raw files to picture files."""
+"""Raw files to picture files. Torch is imported only for ISPs that the kernels don't do alone."""
 
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from rawdrift import files, imports
 from rawdrift.camera.camera import Camera, Trust
-from rawdrift.camera.read import to_unit
 from rawdrift.camera.shot import Shot, read
 from rawdrift.checks import Failures, InputError, choose
 from rawdrift.configurations import CONFIGURATIONS, check, file_name, is_external, is_file, taking
-from rawdrift.isp import file, parts
-from rawdrift.isp.external import External, cores
-from rawdrift.isp.pipeline import Pipeline
-from rawdrift.isp.presets import static
-from rawdrift.isp.yuv import Channels
+from rawdrift.isp import engines
+from rawdrift.isp.fused import static
+from rawdrift.isp.fused.plan import CannotFuseError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rawdrift.isp.pipeline import Pipeline
+    from rawdrift.isp.yuv import Channels
 
 FORMATS = ("png", "tiff")
 
@@ -79,10 +81,10 @@ def develop(
     out: Path,
     failures: Failures,
     format: str = "png",
-    channels: Channels | None = None,
+    channels: "Channels | None" = None,
     trust: Trust | None = None,
 ) -> Iterator[Developed]:
-    """Develop raw files to 16-bit pictures `out/STEM_bi-s-me.png`, as many at a time as torch has
+    """Develop raw files to 16-bit pictures `out/STEM_bi-s-me.png`, as many at a time as there are
     threads, or by a black box, as there are cores.
 
     camera: of all files; None takes it from each file's own metadata (DNG).
@@ -107,6 +109,8 @@ def develop(
                 f"ISP file {names[0]} was made for its own camera, so trust can't be file; correct "
                 f"that camera in the ISP file"
             )
+        from rawdrift.isp import file
+
         camera, isp = file.read(names[0])
     targets = [_target(out, path, name, format) for path in raws for name in names]
     twice = [target for target, count in Counter(targets).items() if count > 1]
@@ -133,23 +137,17 @@ def develop(
                 yield partial(one, path, shot, shot.camera, name)
 
     def one(path: Path, shot: Shot, of: Camera, name: str) -> Developed | tuple[Path, InputError]:
-        mosaic = torch.from_numpy(shot.mosaic)
-        with torch.inference_mode():
+        try:
+            pixels = _developed(name, isp, of, channels or "luma", shot, path)
+        except InputError as error:
             if is_external(name):
-                mosaic = to_unit(mosaic, shot.bits)
-                try:
-                    with imports.allowing(imports.references(name)):
-                        view = External(name, of).views(mosaic[None], [str(path)])[0]
-                except InputError as error:
-                    return path, error
-                pixels = quantized(view)
-            else:
-                pixels = developed(isp or static(name, of, channels or "luma"), mosaic)
+                return path, error
+            raise
         files.write(_target(out, path, name, format), partial(_save, pixels, format))
         return Developed(path, name, pixels, shot.notes)
 
     # A black box works in processes of its own, and waits here.
-    threads = cores() if is_external(names[0]) else torch.get_num_threads()
+    threads = engines.cores() if is_external(names[0]) else engines.threads()
     for done in _ordered(work(), threads):
         if isinstance(done, Developed):
             yield done
@@ -160,9 +158,8 @@ def develop(
 def _ordered(work: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
     """Call functions in threads and yield their results in order, no more ahead than threads."""
     waiting: deque[Future[T]] = deque()
-    before = torch.get_num_threads()
-    # Each for itself: one thread of torch's.
-    pool = ThreadPoolExecutor(threads, "rawdrift-develop", torch.set_num_threads, (1,))
+    before = engines.threads()
+    pool = ThreadPoolExecutor(threads, "rawdrift-develop")
     try:
         for call in work:
             # Engines and allowed imports hold for the context in which they were set.
@@ -174,31 +171,89 @@ def _ordered(work: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)  # some of its libraries count for the whole process
+        if "torch" in sys.modules:
+            import torch
+
+            torch.set_num_threads(before)  # some of its libraries count for the whole process
+
+
+def _developed(
+    name: str,
+    isp: "Pipeline | None",
+    camera: Camera,
+    channels: "Channels",
+    shot: Shot,
+    path: Path,
+) -> Pixels:
+    """The picture (H, W, 3) uint16 of a raw file, by one thread."""
+    if isp is None and not is_external(name) and engines.current() != "eager":
+        try:
+            return _by_kernels(name, camera, channels, shot)
+        except (CannotFuseError, ImportError):  # without Numba
+            pass
+    import torch
+
+    torch.set_num_threads(1)
+    mosaic = torch.from_numpy(shot.mosaic)
+    with torch.inference_mode():
+        if not is_external(name):
+            from rawdrift.isp import presets
+
+            return developed(isp or presets.static(name, camera, channels), mosaic)
+        from rawdrift.camera.read import to_unit
+        from rawdrift.isp.external import External
+
+        with imports.allowing(imports.references(name)):
+            mosaic = to_unit(mosaic, shot.bits)
+            return quantized(External(name, camera).views(mosaic[None], [str(path)])[0])
+
+
+def _by_kernels(name: str, camera: Camera, channels: "Channels", shot: Shot) -> Pixels:
+    """The same without torch. CannotFuseError if the steps must run, ImportError without Numba."""
+    from rawdrift.isp.fused import views
+
+    plan = static.planned(name, camera, channels)
+    mosaic, reach = np.require(shot.mosaic, requirements=["C", "A", "W"]), views.reach(plan)
+
+    def strip(rows: slice) -> Pixels:
+        top = max(rows.start - reach, 0) // 2 * 2
+        found = views.develop([plan], mosaic[top : rows.stop + reach], shot.bits)
+        if found is None:
+            raise CannotFuseError("a sample is NaN, infinite or huge")
+        view = found[0][:, rows.start - top : rows.stop - top]
+        return _rounded(view.transpose(1, 2, 0), 16)
+
+    return _in_strips(mosaic.shape, 16, strip)
+
+
+def _in_strips(shape: tuple[int, ...], bits: int, strip: Callable[[slice], Pixels]) -> Pixels:
+    """A picture (H, W, 3) made strip by strip of rows, so that it is never in memory as floats."""
+    height, width = shape
+    out = np.empty((height, width, 3), np.uint8 if bits == 8 else np.uint16)
+    for first in range(0, height, _ROWS):
+        rows = slice(first, min(first + _ROWS, height))
+        out[rows] = strip(rows)
+    return out
 
 
 def _target(out: Path, raw: Path, name: str, format: str) -> Path:
     return out / f"{raw.stem}_{file_name(name)}.{format}"
 
 
-def developed(isp: Pipeline, mosaic: Tensor, bits: int = 16) -> Pixels:
-    """The view of one mosaic (H, W) as a picture (H, W, 3) of 8 or 16 bits, rounded to nearest.
+def developed(isp: "Pipeline", mosaic: "Tensor", bits: int = 16) -> Pixels:
+    """The view of one mosaic (H, W) as a picture (H, W, 3) of 8 or 16 bits, rounded to nearest."""
+    from rawdrift.isp import parts
 
-    Strips of rows are developed one after the other, unless a step needs the whole frame, so that
-    the view is never in memory as floats.
-    """
     if parts.reach(isp) is None:
         return quantized(isp(mosaic), bits)
     isp.check(mosaic)
-    height, width = mosaic.shape
-    out = np.empty((height, width, 3), np.uint8 if bits == 8 else np.uint16)
-    for first in range(0, height, _ROWS):
-        rows = slice(first, min(first + _ROWS, height))
-        out[rows] = quantized(parts.develop(isp, mosaic, rows, slice(0, width)), bits)
-    return out
+    columns = slice(0, mosaic.shape[1])
+    return _in_strips(
+        mosaic.shape, bits, lambda rows: quantized(parts.develop(isp, mosaic, rows, columns), bits)
+    )
 
 
-def quantized(view: Tensor, bits: int = 16) -> Pixels:
+def quantized(view: "Tensor", bits: int = 16) -> Pixels:
     """A view (3, H, W) in [0, 1] as a picture (H, W, 3) of 8 or 16 bits, rounded to nearest."""
     return _rounded(picture(view), bits)
 
@@ -238,6 +293,6 @@ def _save(pixels: Pixels, format: str, file: IO[bytes]) -> None:
         tifffile.imwrite(file, pixels, photometric="rgb")
 
 
-def picture(view: Tensor) -> NDArray[np.float32]:
+def picture(view: "Tensor") -> NDArray[np.float32]:
     """A view (3, H, W) as a picture (H, W, 3)."""
     return view.permute(1, 2, 0).cpu().numpy()

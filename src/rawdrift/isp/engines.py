@@ -1,14 +1,13 @@
-"""Which implementation develops: the steps one by one, or a faster one with the same numbers."""
+"""Which implementation develops, in how many threads: the steps one by one, or a faster one with
+the same numbers. No torch."""
 
-from collections.abc import Iterable, Iterator
+import os
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-import torch
-from torch import Tensor
-
 from rawdrift.checks import choose
-from rawdrift.isp.step import Step
 
 # "eager" runs the steps as they are written; "fused" refuses what it can't fuse; "auto" takes the
 # fastest engine that fits. On a GPU these are the steps, until its kernels have been measured.
@@ -32,10 +31,16 @@ def current() -> str:
     return _current.get()
 
 
-def one_by_one(steps: Iterable[Step], x: Tensor) -> Iterator[Tensor]:
-    """Yield the result of each step in turn."""
-    for step in steps:
-        # A raw pixel has more digits than a half-precision float.
-        with torch.autocast(x.device.type, enabled=False):
-            x = step(x)
-        yield x
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads() -> int:
+    """How many threads develop: as many as torch has, or would have if it were imported."""
+    if "torch" in sys.modules:
+        import torch
+
+        return torch.get_num_threads()
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() and int(given) else cores()

@@ -23,6 +23,7 @@ from rawdrift import files, progress
 from rawdrift.camera.camera import Camera, check_camera
 from rawdrift.checks import InputError, choose
 from rawdrift.configurations import kind_of
+from rawdrift.isp.engines import cores
 from rawdrift.isp.number import Number, absolute
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.programs import Program, Session, program
@@ -283,8 +284,3 @@ def _cached(key: str, size: tuple[int, ...]) -> NDArray[Any] | None:
     except (OSError, ValueError, EOFError):
         return None
     return picture if picture.shape == (3, *size) else None
-
-
-def cores() -> int:
-    """How many programs run at a time."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,8 +8,8 @@ import torch
 from rawdrift.camera.camera import Camera, Trust
 from rawdrift.camera.read import read_raw
 from rawdrift.checks import InputError
-from rawdrift.isp.fit import Answers, Fitted, fit
-from rawdrift.isp.match import read_picture
+from rawdrift.isp.fitting import Answers, Fitted, fit
+from rawdrift.isp.matching import read_picture
 
 TABLE = "pairs.csv"
 _COLUMNS = ("raw", "picture", "group")

@@ -5,11 +5,9 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from rawdrift.isp.constants import SLOPE_FLOOR
 from rawdrift.isp.number import Number, outside, relative
 from rawdrift.isp.step import Step
-
-# One step of a 16-bit file: below it the slope of the power, infinite at zero, is held constant.
-SLOPE_FLOOR = 2.0**-16
 
 
 @final

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from rawdrift.cfa import layout
 from rawdrift.checks import InputError
-from rawdrift.isp.engines import one_by_one
 from rawdrift.isp.pipeline import Pipeline
-from rawdrift.isp.step import Window
+from rawdrift.isp.step import Window, one_by_one
 
 _BLOCK = 16  # of JPEG's colors
 

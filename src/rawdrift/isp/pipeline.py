@@ -11,9 +11,8 @@ from rawdrift import inputs, plots
 from rawdrift.camera.read import to_unit
 from rawdrift.cfa import is_bayer
 from rawdrift.checks import InputError, choose
-from rawdrift.isp import fused
-from rawdrift.isp.engines import one_by_one
-from rawdrift.isp.step import Step
+from rawdrift.isp.fused import engine
+from rawdrift.isp.step import Step, one_by_one
 from rawdrift.text import Shown, frame
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ class Pipeline(Shown, nn.Module):
 
     def forward(self, mosaic: Tensor) -> Tensor:
         self.check(mosaic)
-        views = fused.develop([list(self.steps.values())], mosaic, self.bit_depth)
+        views = engine.develop([list(self.steps.values())], mosaic, self.bit_depth)
         if views is not None:
             return views[0]
         x = to_unit(mosaic, self.bit_depth)

@@ -12,12 +12,12 @@ from rawdrift import configurations, inputs
 from rawdrift.camera.camera import Camera, check_camera
 from rawdrift.cfa import PATTERNS, Pattern, is_bayer, quad
 from rawdrift.configurations import CONFIGURATIONS, NAMES
-from rawdrift.isp import fused
 from rawdrift.isp.ahd import AHD
 from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.black_level import BlackLevel
 from rawdrift.isp.color_correction import ColorCorrection
 from rawdrift.isp.defective_pixels import DefectivePixels
+from rawdrift.isp.fused import engine
 from rawdrift.isp.gamma import Gamma
 from rawdrift.isp.gaussian import GaussianDenoising
 from rawdrift.isp.hue import Hue
@@ -49,7 +49,7 @@ _DENOISING: dict[str, type[Step]] = {"me": MedianDenoising, "ga": GaussianDenois
 
 
 # The steps that a camera may need, by its fields, in the usual order among the others.
-_OF_CAMERA: dict[str, type[Step]] = {
+OF_CAMERA: dict[str, type[Step]] = {
     "linearization": Linearization,
     "defective_pixels": DefectivePixels,
     "shading": LensShading,
@@ -133,7 +133,7 @@ def _shared(name: str, camera: Camera, channels: Channels, device: torch.device)
 def _together(isps: dict[str, Pipeline], mosaic: Tensor) -> dict[str, Tensor]:
     """Views by pipelines of the same demosaicing and the same stages."""
     first = next(iter(isps.values()))
-    fast = fused.develop(
+    fast = engine.develop(
         [list(isp.steps.values()) for isp in isps.values()], mosaic, first.bit_depth
     )
     if fast is not None:
@@ -159,7 +159,7 @@ def configuration(steps: Mapping[str, Step]) -> str | None:
     Steps that a camera adds may be among them.
     """
     classes = [(name, type(step)) for name, step in steps.items()]
-    added = [name for name, step in classes if _OF_CAMERA.get(name) is step]
+    added = [name for name, step in classes if OF_CAMERA.get(name) is step]
     cfa = next((step.cfa for step in steps.values() if "cfa" in step.options), PATTERNS[0])
     names = (name for name in NAMES if [*kinds(name, added, cfa).items()] == classes)
     return next(names, None)
@@ -191,13 +191,13 @@ def kinds(
         steps["remosaic"] = Remosaic
     if "tone_curve" in added:
         del steps["gamma"]
-    steps |= {name: _OF_CAMERA[name] for name in added}
+    steps |= {name: OF_CAMERA[name] for name in added}
     return {name: steps[name] for name in _ORDER if name in steps}
 
 
 def _pipeline(name: str, camera: Camera, channels: Channels, parametrized: bool) -> Pipeline:
     check_camera(camera)
-    added = [field for field in _OF_CAMERA if getattr(camera, field) is not None]
+    added = [field for field in OF_CAMERA if getattr(camera, field) is not None]
     steps = {}
     at = camera
     for step_name, kind in kinds(name, added, camera.cfa).items():

@@ -447,7 +447,7 @@ class _Run(Session):
         self.process: subprocess.Popen[bytes] | None = None
 
     def develop(self, source: Path, folder: Path, timeout: float) -> NDArray[Any]:
-        from rawdrift.isp.match import read_picture
+        from rawdrift.isp.matching import read_picture
 
         words = [_RAW.sub(lambda _: str(source), word) for word in self.words]
         target = folder / "picture.png"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rawdrift.cfa import PATTERNS, Bayer, Pattern, is_bayer, layout, offsets, pattern
+from rawdrift.cfa import PATTERNS, Bayer, Pattern, is_bayer, layout, offsets, pattern, sites_of_cell
 from rawdrift.checks import InputError
 from rawdrift.isp.number import Option
 
@@ -43,13 +43,8 @@ class Sites(NamedTuple):
 
 
 def of_cell(cfa: Pattern) -> Tensor:
-    """Return the site of each pixel of the pattern's cell, (height, width): which of the numbers
-    of sites belongs to it."""
-    height, width, _, _, places = layout(cfa)
-    sites = torch.empty(height, width, dtype=torch.long)
-    for place in places:
-        sites[place.row, place.column] = place.site
-    return sites
+    """Return `sites_of_cell` as a tensor (height, width)."""
+    return torch.tensor(sites_of_cell(cfa))
 
 
 def tiled(cell: Tensor, height: int, width: int) -> Tensor:

@@ -1,6 +1,6 @@
 """One stage of an ISP."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
@@ -211,6 +211,15 @@ def _signature(step: type[Step]) -> Signature:
         raise TypeError(
             f"{step.__name__}: declare the numbers without a default before those with one"
         ) from None
+
+
+def one_by_one(steps: Iterable[Step], x: Tensor) -> Iterator[Tensor]:
+    """Yield the result of each step in turn."""
+    for step in steps:
+        # A raw pixel has more digits than a half-precision float.
+        with torch.autocast(x.device.type, enabled=False):
+            x = step(x)
+        yield x
 
 
 class Part(Step):

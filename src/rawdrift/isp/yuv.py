@@ -6,6 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from rawdrift.isp import constants
 from rawdrift.isp.number import Option
 
 Channels = Literal["luma", "yuv"]
@@ -13,16 +14,8 @@ CHANNELS: tuple[Channels, ...] = get_args(Channels)
 # What a filter acts on: Y alone, as in the authors' code, or all of Y, U and V (eqs. 22 and 27).
 CHANNELS_OPTION = Option(default="luma", choices=CHANNELS)
 
-# BT.470 YUV as in skimage.color; its inverse is computed, as there.
-YUV_FROM_RGB = torch.tensor(
-    [
-        [0.299, 0.587, 0.114],
-        [-0.14714119, -0.28886916, 0.43601035],
-        [0.61497538, -0.51496512, -0.10001026],
-    ],
-    dtype=torch.float64,
-)
-RGB_FROM_YUV = torch.linalg.inv(YUV_FROM_RGB)
+YUV_FROM_RGB = torch.from_numpy(constants.YUV_FROM_RGB)
+RGB_FROM_YUV = torch.from_numpy(constants.RGB_FROM_YUV)
 
 
 def mix(matrix: Tensor, x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from rawdrift.isp.develop import encode, picture
-from rawdrift.isp.fit import Fitted
+from rawdrift.isp.fitting import Fitted
 from rawdrift.isp.norm_tone_curve import NormToneCurve
 from rawdrift.report import style
 from rawdrift.report.page import render

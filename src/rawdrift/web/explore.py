@@ -24,9 +24,9 @@ from rawdrift.controls.evidence import Signature, check
 from rawdrift.isp import file as isp_file
 from rawdrift.isp import parts
 from rawdrift.isp.defective_pixels import DefectivePixels
-from rawdrift.isp.engines import one_by_one
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import static
+from rawdrift.isp.step import one_by_one
 from rawdrift.web import sliders
 from rawdrift.web.answers import Network
 from rawdrift.web.folder import Folder

@@ -15,7 +15,7 @@ from rawdrift.controls.material import Material
 from rawdrift.data.splits import Split
 from rawdrift.isp import file
 from rawdrift.isp.external import External, cache
-from rawdrift.isp.fit import fit
+from rawdrift.isp.fitting import fit
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.runs import codec
 

@@ -16,6 +16,7 @@ from numba import _dynfunc, extending, njit, types  # type: ignore[attr-defined]
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.runtime.nrt import rtsys
 from numba.core.typed_passes import NativeLowering
 
 from rawdrift import progress
@@ -77,7 +78,8 @@ class _PartCompiler(CompilerBase):
         return [passes]
 
 
-if numba.version_info[:2] == (0, 68):  # it reaches into Numba: only where it has been tested
+_KNOWN = numba.version_info[:2] == (0, 68)  # reach into Numba only where that has been tested
+if _KNOWN:
     _PART["pipeline_class"] = _PartCompiler
 # Nor do parts count references to their arrays, which would cost more than a row of a filter.
 _BORROWING: dict[str, Any] = {"_nrt": False, **_PART}
@@ -128,7 +130,9 @@ def task(function: Callable[..., Any], **names: Any) -> Callable[..., bool]:
     # look at what else the task is made of. So that is part of the name.
     copy.__qualname__ = f"{function.__name__}-{key(copy)}"
     try:
-        compiled = njit(cache=True, nogil=True, error_model="numpy")(copy)
+        compiled: Any = njit(cache=True, nogil=True, error_model="numpy")(copy)
+        if _KNOWN:
+            _load_alone(compiled._cache)
     except RuntimeError:  # no folder to write to
         compiled = njit(nogil=True, error_model="numpy")(copy)
     loaded = False
@@ -143,6 +147,18 @@ def task(function: Callable[..., Any], **names: Any) -> Callable[..., bool]:
         return sane
 
     return call
+
+
+def _load_alone(cache: Any) -> None:
+    """Let a cache load what it keeps without importing what only compiling needs, such as SciPy:
+    that would be two thirds of the time of loading."""
+
+    def load_overload(signature: Any, context: Any) -> Any:
+        rtsys.initialize(context)  # the memory of arrays
+        with cache._guard_against_spurious_io_errors():
+            return cache._load_overload(signature, context)
+
+    cache.load_overload = load_overload
 
 
 def key(function: Any) -> str:

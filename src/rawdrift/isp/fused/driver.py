@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
-from rawdrift.isp.bilinear import Bilinear
 from rawdrift.isp.fused import denoise, linear, menon, sharpen
 from rawdrift.isp.fused.black_level import load, load_back
 from rawdrift.isp.fused.color import Color, colors_back, planes_back, split, to_planes
@@ -37,9 +36,6 @@ from rawdrift.isp.fused.sharpen import (
     sharpen_sums,
     sharpened,
 )
-from rawdrift.isp.malvar import Malvar2004
-from rawdrift.isp.menon import Menon2007
-from rawdrift.isp.step import Step
 
 
 class Numbers(NamedTuple):
@@ -106,10 +102,10 @@ def _linear(forward: Any, back: Any, reach: int) -> Demosaicing:
     return Demosaicing(forward, forward, back, reach, reach, *rings)
 
 
-DEMOSAICING: dict[type[Step], Demosaicing] = {
-    Bilinear: _linear(linear.bilinear, linear.bilinear_back, linear.BILINEAR_DELAY),
-    Malvar2004: _linear(linear.malvar, linear.malvar_back, linear.MALVAR_DELAY),
-    Menon2007: Demosaicing(
+DEMOSAICING: dict[str, Demosaicing] = {  # by the names of the steps
+    "Bilinear": _linear(linear.bilinear, linear.bilinear_back, linear.BILINEAR_DELAY),
+    "Malvar2004": _linear(linear.malvar, linear.malvar_back, linear.MALVAR_DELAY),
+    "Menon2007": Demosaicing(
         forward=menon.menon,
         kept=menon.menon_kept,
         back=menon.menon_back,

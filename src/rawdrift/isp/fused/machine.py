@@ -9,8 +9,6 @@ from functools import cache
 from typing import TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from rawdrift.isp.fused.compiled import LINE
 from rawdrift.isp.fused.rows import Array
@@ -26,8 +24,11 @@ _KEPT = 2**28  # bytes at most that wait
 _waiting: dict[int, list[Array]] = {}  # by size
 
 
-def empty(*shape: int) -> Tensor:
-    """A new float32 tensor that begins a line of the cache."""
+def empty(*shape: int) -> Array:
+    """A new float32 array that begins a line of the cache.
+
+    Keep the array itself: its memory may be lent again once only NumPy's views of it are left.
+    """
     size = math.prod(shape)
     try:
         block = _waiting[size].pop()
@@ -36,11 +37,11 @@ def empty(*shape: int) -> Tensor:
     first = -block.ctypes.data // 4 % LINE
     lent = block[first : first + size].reshape(shape)
     weakref.finalize(lent, _back, size, block).atexit = False
-    return torch.from_numpy(lent)
+    return lent
 
 
 def _back(size: int, block: Array) -> None:
-    """Called when no tensor has the block any more."""
+    """Called when nobody has the block any more."""
     if size not in _waiting:
         _waiting.clear()  # sizes of the past
     waiting = _waiting.setdefault(size, [])
@@ -48,14 +49,14 @@ def _back(size: int, block: Array) -> None:
         waiting.append(block)
 
 
-def for_each(work: Callable[[Item], bool], items: Iterable[Item]) -> bool:
-    """Call `work` on all items with as many threads as torch has, this one among them.
+def for_each(work: Callable[[Item], bool], items: Iterable[Item], threads: int) -> bool:
+    """Call `work` on all items with so many threads, this one among them.
 
     False, perhaps before the end, if one call returned it. Kernels release the GIL; Numba's own
     threads would end a process that is forked while they exist, as workers of a DataLoader are.
     """
     todo = list(items)
-    threads = min(torch.get_num_threads(), len(todo))
+    threads = min(threads, len(todo))
     left = iter(todo)  # shared: each thread takes the next item when it is free
 
     def take() -> bool:

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from rawdrift.checks import InputError
+from rawdrift.isp.fused.fusable import Fusable
 from rawdrift.isp.fused.gpu.filters import adjoint, correlate, median_adjoint, taps_gradient
 from rawdrift.isp.fused.gpu.finish import from_planes, from_views, to_planes, to_views
 from rawdrift.isp.fused.gpu.linear import corrected, table_adjoint, table_gradient
 from rawdrift.isp.fused.gpu.menon import Planes, menon, menon_back
 from rawdrift.isp.fused.gpu.numbers import Layout, Numbers, numbers_of
-from rawdrift.isp.fused.plan import CannotFuseError, Fusable
+from rawdrift.isp.fused.plan import CannotFuseError
 
 __all__ = ["develop"]
 

@@ -13,6 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from rawdrift.isp.constants import SLOPE_FLOOR
 from rawdrift.isp.fused.gpu.filters import equals, greatest, least, median
 from rawdrift.isp.fused.gpu.linear import colors
 from rawdrift.isp.fused.gpu.numbers import Layout, Numbers
@@ -32,7 +33,6 @@ from rawdrift.isp.fused.gpu.tiles import (
     total,
     zeros,
 )
-from rawdrift.isp.gamma import SLOPE_FLOOR
 
 _FLOOR = tl.constexpr(SLOPE_FLOOR)
 

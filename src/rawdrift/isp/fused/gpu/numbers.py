@@ -8,18 +8,12 @@ import torch
 from torch import Tensor
 
 from rawdrift.cfa import Pattern, offsets
-from rawdrift.isp.bilinear import Bilinear
-from rawdrift.isp.fused import plan
-from rawdrift.isp.fused.plan import CannotFuseError, Fusable
-from rawdrift.isp.gaussian import GaussianDenoising
-from rawdrift.isp.malvar import Malvar2004
-from rawdrift.isp.median import MedianDenoising
-from rawdrift.isp.menon import Menon2007
-from rawdrift.isp.step import Step
-from rawdrift.isp.unsharp_mask import UnsharpMask
+from rawdrift.isp.fused import fusable, plan
+from rawdrift.isp.fused.fusable import Fusable
+from rawdrift.isp.fused.plan import CannotFuseError
 from rawdrift.isp.yuv import RGB_FROM_YUV, YUV_FROM_RGB
 
-_SIZES: dict[type[Step], int] = {Bilinear: 3, Malvar2004: 5, Menon2007: 0}
+_SIZES = {"Bilinear": 3, "Malvar2004": 5, "Menon2007": 0}
 _REACH = 16  # of the unsharp mask, at most: beyond, kernels would grow without bound
 
 
@@ -56,8 +50,8 @@ def numbers_of(steps: Fusable, device: torch.device) -> tuple[Layout, Numbers]:
     parts = steps.layout
     if not parts.gamma:
         raise CannotFuseError("it has no gamma, which kernels on a GPU need")
-    given = plan.numbers(steps.layout, steps.values)
-    unsharp = parts.sharpen is UnsharpMask
+    given = fusable.numbers(steps)
+    unsharp = parts.sharpen == "UnsharpMask"
     if len(given.blur) > _REACH + 1:
         raise CannotFuseError(f"its unsharp mask reaches farther than {_REACH} pixels")
     none = given.kernels.new_zeros(1, 1)
@@ -68,8 +62,8 @@ def numbers_of(steps: Fusable, device: torch.device) -> tuple[Layout, Numbers]:
     elif parts.sharpen is None:
         sharpen = _identity(3, none)
     denoise = given.denoise
-    if parts.denoise is not GaussianDenoising:
-        denoise = none if parts.denoise is MedianDenoising else _identity(5, none)
+    if parts.denoise != "GaussianDenoising":
+        denoise = none if parts.denoise == "MedianDenoising" else _identity(5, none)
     numbers = (
         given.black,
         given.span,
@@ -85,7 +79,7 @@ def numbers_of(steps: Fusable, device: torch.device) -> tuple[Layout, Numbers]:
         red=offsets(parts.cfa)[0],
         planes=1 if parts.luma else 3,
         unsharp=unsharp,
-        median=parts.denoise is MedianDenoising,
+        median=parts.denoise == "MedianDenoising",
     )
     moved = [x.to(device, torch.float32).contiguous() for x in numbers]
     return layout, Numbers._make([*moved, _constants(device)])
@@ -99,10 +93,10 @@ def _identity(size: int, like: Tensor) -> Tensor:
 
 def _table(layout: plan.Layout, kernels: Tensor) -> Tensor:
     """The table (4, 3, K, K) of linear demosaicing, or Menon's taps as they are."""
-    if layout.demosaic is Menon2007:
+    if layout.demosaic == "Menon2007":
         return kernels
     which, weight, rest = (
-        x.to(kernels.device) for x in _basis(layout.demosaic is Bilinear, layout.cfa)
+        x.to(kernels.device) for x in _basis(layout.demosaic == "Bilinear", layout.cfa)
     )
     return kernels[which] * weight.to(kernels) + rest.to(kernels)
 
