@@ -238,7 +238,8 @@ def test_own_steps_that_give_what_cannot_be_fused():
 def test_a_changed_constant_changes_the_key_of_kept_kernels(module, name, monkeypatch):
     from importlib import import_module
 
-    from rawdrift.isp.fused import compiled, driver
+    from rawdrift import compiled
+    from rawdrift.isp.fused import driver
 
     stage = driver.DEMOSAICING["Menon2007"]
 
@@ -256,7 +257,7 @@ def test_a_changed_constant_changes_the_key_of_kept_kernels(module, name, monkey
 
 
 def test_the_key_of_kept_kernels_is_that_of_all_that_they_name():
-    from rawdrift.isp.fused import compiled
+    from rawdrift import compiled
 
     def part(x, scale):
         return x * scale
@@ -276,7 +277,8 @@ def test_the_key_of_kept_kernels_is_that_of_all_that_they_name():
 @pytest.mark.slow
 def test_the_key_of_kept_kernels_is_the_same_in_every_process():
     code = """if True:
-        from rawdrift.isp.fused import compiled, driver
+        from rawdrift import compiled
+    from rawdrift.isp.fused import driver
         stages = tuple(driver.DEMOSAICING.values())
         print(compiled.key((driver.forward, driver.backward, *stages)))"""
     keys = {

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rawdrift.isp.fused.compiled import exact, inlined
+from rawdrift.compiled import exact, inlined
 from rawdrift.isp.fused.rows import (
     BLACK,
     PAD,

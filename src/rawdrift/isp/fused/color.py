@@ -6,7 +6,7 @@ green and blue; or Y, U, V, from which red, green and blue are made; or none, if
 
 from typing import NamedTuple
 
-from rawdrift.isp.fused.compiled import exact, fast, inlined, summing
+from rawdrift.compiled import exact, fast, inlined, summing
 from rawdrift.isp.fused.rows import COLOR, PAD, SURE, Array, f32, is_owned, mirror, place, sum3
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from rawdrift.isp.fused.compiled import allocating, exact, fast, summing
+from rawdrift.compiled import allocating, exact, fast, summing
 from rawdrift.isp.fused.rows import (
     DENOISE,
     PAD,

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
+from rawdrift.compiled import LINE, allocating, exact, fence, inlined, task
 from rawdrift.isp.fused import denoise, linear, menon, sharpen
 from rawdrift.isp.fused.black_level import load, load_back
 from rawdrift.isp.fused.color import Color, colors_back, planes_back, split, to_planes
-from rawdrift.isp.fused.compiled import LINE, allocating, exact, fence, inlined, task
 from rawdrift.isp.fused.denoise import Denoising, change_back, denoise_back, denoised
 from rawdrift.isp.fused.gamma import Correction, gamma_back, load_gradient, to_linear_view, to_view
 from rawdrift.isp.fused.rows import (

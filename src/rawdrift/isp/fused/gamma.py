@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rawdrift.compiled import LINE, exact, fast, store_line
 from rawdrift.isp.constants import SLOPE_FLOOR
-from rawdrift.isp.fused.compiled import LINE, exact, fast, store_line
 from rawdrift.isp.fused.rows import PAD, SURE, f32, i32
 
 # Minimax polynomials (Remez): log2(1 + t) / t on [sqrt(1/2) - 1, sqrt(2) - 1], to 3e-7, and

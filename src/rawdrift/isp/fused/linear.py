@@ -5,7 +5,7 @@ Here q is the parity of the columns that are not green, and p that of the green 
 colors are kept as halves too, six for each row of the image, with zeros around.
 """
 
-from rawdrift.isp.fused.compiled import allocating, exact, fast, inlined, summing
+from rawdrift.compiled import allocating, exact, fast, inlined, summing
 from rawdrift.isp.fused.rows import (
     KERNELS,
     PAD,

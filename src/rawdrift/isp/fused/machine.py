@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from rawdrift.isp.fused.compiled import LINE
+from rawdrift.compiled import LINE
 from rawdrift.isp.fused.rows import Array
 
 Item = TypeVar("Item")

@@ -29,7 +29,7 @@ along the column:
     LINE_H, LINE_V      at C: of the first green
 """
 
-from rawdrift.isp.fused.compiled import allocating, exact, fast
+from rawdrift.compiled import allocating, exact, fast
 from rawdrift.isp.fused.linear import malvar_split
 from rawdrift.isp.fused.rows import (
     KERNELS,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rawdrift.isp.fused.compiled import LINE, allocating, exact, fast, summing
+from rawdrift.compiled import LINE, allocating, exact, fast, summing
 
 Array = np.ndarray[Any, Any]
 f32 = np.float32

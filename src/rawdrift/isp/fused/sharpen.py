@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rawdrift.isp.fused.compiled import allocating, exact, fast, summing
+from rawdrift.compiled import allocating, exact, fast, summing
 from rawdrift.isp.fused.rows import (
     BLUR,
     KEEP,

@@ -141,7 +141,7 @@ def task(function: Callable[..., Any], **names: Any) -> Callable[..., bool]:
         nonlocal loaded
         if loaded:
             return bool(compiled(*arguments))
-        with _uncollected(), progress.step("compiling the fused ISP, once on each machine"):
+        with _uncollected(), progress.step("compiling kernels, once on each machine"):
             sane: bool = compiled(*arguments)
         loaded = True
         return sane
