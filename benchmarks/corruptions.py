@@ -1,9 +1,10 @@
 """How fast the common corruptions are beside `imagecorruptions`, and that they agree, in one run.
 
-    python -m benchmarks.corruptions [--size 256] [--repeat 5]
+    python -m benchmarks.corruptions [--size 256] [--count 1] [--repeat 5] [NAME ...]
 
-One core, CPU time of the fastest run. Needs `pip install ".[bench]"`. The peer was written
-for older NumPy and scikit-image: `peer` gives it the names that they no longer have.
+One core, CPU time of the fastest run; the peer takes a batch's images one by one. Needs
+`pip install ".[bench]"`. The peer was written for older NumPy and scikit-image: `peer` gives it the
+names that they no longer have.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import sys
 import time
 import types
 from collections.abc import Callable
+from importlib.resources import files
 from typing import Any
 
 import cv2
@@ -28,7 +30,7 @@ FIXED = ("contrast", "brightness", "saturate", "gaussian_blur", "defocus_blur", 
 def peer() -> Callable[[np.ndarray, str, int], np.ndarray]:
     """The package's function of an (H, W, 3) uint8 image, a name and a severity."""
     stub: Any = types.ModuleType("pkg_resources")
-    stub.resource_filename = lambda *_: ""
+    stub.resource_filename = lambda package, path: str(files(package.partition(".")[0]) / path)
     sys.modules.setdefault("pkg_resources", stub)
     sys.modules.setdefault("scipy.ndimage.interpolation", scipy.ndimage)
     vars(np).setdefault("float_", np.float64)
@@ -67,30 +69,34 @@ def best(call: Callable[[], object], repeat: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--size", type=int, default=256, help="rows and columns of the image")
+    parser.add_argument("names", nargs="*", default=rd.corruptions.NAMES[1:], metavar="NAME")
+    parser.add_argument("--size", type=int, default=256, help="rows and columns of an image")
+    parser.add_argument("--count", type=int, default=1, help="images of a batch")
     parser.add_argument("--repeat", type=int, default=5, help="runs, of which the fastest counts")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     published = peer()
     image = scene(options.size)
-    views = torch.from_numpy(image).movedim(-1, 0)[None].float() / 255
+    views = (torch.from_numpy(image).movedim(-1, 0).float() / 255).repeat(options.count, 1, 1, 1)
+    seeds = range(options.count)
     severities = ", ".join(map(str, SEVERITIES))
-    print(f"{options.size}x{options.size}, severities {severities} together, milliseconds; and for")
-    print("each severity the mean of both images, and of |difference| where nothing is drawn\n")
+    print(f"{options.count} of {options.size}x{options.size}, severities {severities} together, in")
+    print("milliseconds; and for each severity the mean of both images, and of |difference| where")
+    print("nothing is drawn\n")
     print(f"{'':18s} {'numpy':>8s} {'rawdrift':>8s} {'ratio':>6s}")
     totals = np.zeros(2)
     rest = np.zeros(2)
-    for name in rd.corruptions.NAMES[1:]:
+    for name in options.names:
         spent = np.zeros(2)
         told = []
         for severity in SEVERITIES:
 
             def theirs(name: str = name, severity: int = severity) -> np.ndarray:
-                return published(image, name, severity)
+                return [published(image, name, severity) for _ in views].pop()
 
             def ours(name: str = name, severity: int = severity) -> torch.Tensor:
-                return rd.corruptions.corrupt(views, name, severity, [0])
+                return rd.corruptions.corrupt(views, name, severity, seeds)
 
             repeat = 1 if name == "glass_blur" else options.repeat
             spent += best(theirs, repeat), best(ours, options.repeat)

@@ -232,12 +232,51 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
+intrinsic: Any = extending.intrinsic  # what it makes is called without the compiler's context
+
+# Tables
+
+# LLVM makes no SIMD of loops that read at indices which they have read, since what they store might
+# change what they read. In a loop that reads by `look_up` alone and stores by `put` it can't.
+
+
+def _tables(module):
+    """The set of all tables, as LLVM names what doesn't overlap."""
+    domain = module.add_metadata(["rawdrift"])
+    return module.add_metadata([module.add_metadata(["tables", domain])])
+
+
+@intrinsic
+def look_up(context, table, i):
+    """table[i] of an array (n,) that the loop doesn't change, for 0 <= i < n."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(table)(context, builder, arguments[0]).data
+        value = builder.load(builder.gep(data, [arguments[1]]))
+        value.set_metadata("alias.scope", _tables(builder.module))
+        return value
+
+    return table.dtype(table, i), generate
+
+
+@intrinsic
+def put(context, out, i, value):
+    """out[i] = value, where nothing of `out` (n,) is read in the loop, for 0 <= i < n."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(out)(context, builder, arguments[0]).data
+        store = builder.store(arguments[2], builder.gep(data, [arguments[1]]))
+        store.set_metadata("noalias", _tables(builder.module))
+        return context.get_dummy_value()
+
+    return types.void(out, i, out.dtype), generate
+
+
 # Stores that leave the caches alone
 
 # Before a common store to a view the processor reads what is there into its caches, though all of
 # it is overwritten: that takes several times as long as the stores themselves.
 
-intrinsic: Any = extending.intrinsic  # what it makes is called without the compiler's context
 LINE = 16  # float32 in a line of the cache
 
 

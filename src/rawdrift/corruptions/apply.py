@@ -8,6 +8,7 @@ from torch import Tensor
 from rawdrift.checks import InputError
 from rawdrift.corruptions.declaration import find
 from rawdrift.corruptions.streams import Seed, open_streams
+from rawdrift.imports import is_import
 
 
 @torch.no_grad()
@@ -52,7 +53,7 @@ def corrupt(
                 f"{tuple(corrupted.shape)}; expected the same shape and type"
             )
         torch.clamp(corrupted, 0, 1, out=out[part])
-    if out.isnan().any():
+    if is_import(name) and out.isnan().any():
         raise InputError(f"the corruption {name} returned NaN; expected finite views")
     return out.view(views.shape)
 
@@ -64,7 +65,7 @@ def _checked(views: Tensor) -> Tensor:
     if views.dtype not in (torch.float32, torch.float64):
         raise InputError(f"views must be float32 or float64 in [0, 1], got {views.dtype}")
     if views.numel():
-        low, high = (float(end) for end in views.aminmax())
+        low, high = float(views.amin()), float(views.amax())  # faster than `aminmax`
         if not 0 <= low <= high <= 1:  # so that NaN is caught as well
             raise InputError(f"views must lie in [0, 1], got values from {low:g} to {high:g}")
     return views.reshape(-1, *views.shape[-3:])

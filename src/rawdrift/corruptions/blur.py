@@ -1,6 +1,7 @@
 """Gaussian, defocus, motion and zoom blur of views (N, 3, H, W)."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rawdrift.borders import blurred, extended, gaussian
+from rawdrift.corruptions import kernels
 from rawdrift.corruptions.declaration import corruption
 from rawdrift.corruptions.streams import Streams, uniform
 
@@ -24,14 +26,16 @@ def gaussian_blur(views: Tensor, streams: Streams, sigma: float) -> Tensor:
 )
 def defocus_blur(views: Tensor, streams: Streams, radius: float, alias: float) -> Tensor:
     """Mean over a disk of `radius` pixels with softened rim; mirrored beyond the border."""
-    kernel = disk(radius, alias)
-    reach = kernel.shape[-1] // 2
-    padded = extended(views, reach, "reflect")
-    height, width = padded.shape[-2:]
-    size = [-(-n // 32) * 32 for n in (height, width)]  # a prime length would cost several times
-    spectrum = torch.fft.rfft2(padded, size).mul_(torch.fft.rfft2(kernel.to(views), size))
-    wide: Tensor = torch.fft.irfft2(spectrum, size)
-    return wide[..., 2 * reach : height, 2 * reach : width]
+    return kernels.each(kernels.correlate, views, _steps(radius, alias, views.dtype))
+
+
+@lru_cache
+def _steps(radius: float, alias: float, dtype: torch.dtype) -> np.ndarray:
+    """Return a quarter of the disk as `kernels.correlate` takes it."""
+    weights = disk(radius, alias)
+    quarter = weights[len(weights) // 2 :, len(weights) // 2 :]
+    steps = quarter - F.pad(quarter, (0, 1))[:, 1:]
+    return steps.where(steps.abs() > 1e-12, 0).to(dtype).numpy()
 
 
 def disk(radius: float, alias: float) -> Tensor:

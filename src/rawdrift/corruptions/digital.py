@@ -1,8 +1,8 @@
 """Identity, pixelation and JPEG for views (N, 3, H, W); the streams are not used."""
 
-import torch
 from torch import Tensor
 
+from rawdrift.corruptions import kernels
 from rawdrift.corruptions.declaration import corruption
 from rawdrift.corruptions.streams import Streams
 from rawdrift.jpeg import compressed
@@ -22,15 +22,8 @@ def pixelate(views: Tensor, streams: Streams, scale: float) -> Tensor:
 
     As in Pillow, whose boxes share no pixels.
     """
-    for axis in (-2, -1):
-        n = views.shape[axis]
-        boxes = max(int(n * scale), 1)
-        place = 2 * torch.arange(n, device=views.device) + 1  # of pixel centers, in half pixels
-        box = -(-place * boxes // (2 * n)) - 1  # a center on the line between two is the first's
-        total = torch.zeros_like(views.narrow(axis, 0, boxes)).index_add_(axis, box, views)
-        count = torch.bincount(box, minlength=boxes).view(-1, *[1] * (-1 - axis))
-        views = (total / count).index_select(axis, place * boxes // (2 * n))
-    return views
+    rows, columns = (max(int(n * scale), 1) for n in views.shape[-2:])
+    return kernels.each(kernels.pixelate, views, rows, columns)
 
 
 @corruption(small={"quality": (80, 65, 58, 50, 40)}, imagenet={"quality": (25, 18, 15, 10, 7)})

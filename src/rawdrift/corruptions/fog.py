@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from rawdrift.corruptions import kernels
 from rawdrift.corruptions.declaration import corruption
 from rawdrift.corruptions.streams import Streams, uniform
 
@@ -17,7 +18,8 @@ def fog(views: Tensor, streams: Streams, strength: float, decay: float) -> Tenso
     """(x + strength cloud) max / (max + strength), with max the brightest sample of the image."""
     cloud = clouds(views.shape[-2:], streams, decay)[:, None]
     brightest = views.amax((-3, -2, -1), keepdim=True)
-    return (views + strength * cloud.to(views)) * (brightest / (brightest + strength))
+    foggy = torch.add(views, cloud.to(views), alpha=strength)
+    return foggy.mul_(brightest / (brightest + strength))
 
 
 def clouds(size: Sequence[int], streams: Streams, decay: float) -> Tensor:
@@ -33,19 +35,4 @@ def plasma(noise: Tensor, decay: float) -> Tensor:
     noise: (N, S, S) uniform in [-1, 1], S a power of two. Each point is the mean of four neighbors
     plus its own noise, which falls by decay ** 2 from a scale to the one half as large.
     """
-    cloud = torch.zeros_like(noise)
-    step, scale = noise.shape[-1], 1.0
-    while step >= 2:
-        half = step // 2
-        corners = cloud[:, ::step, ::step]
-        pairs = corners + corners.roll(-1, -2)
-        even, odd = slice(None, None, step), slice(half, None, step)
-        centers = (pairs + pairs.roll(-1, -1)) / 4 + scale * noise[:, odd, odd]
-        cloud[:, odd, odd] = centers
-        beside = corners + corners.roll(-1, -1) + centers + centers.roll(1, -2)
-        cloud[:, even, odd] = beside / 4 + scale * noise[:, even, odd]
-        below = pairs + centers + centers.roll(1, -1)
-        cloud[:, odd, even] = below / 4 + scale * noise[:, odd, even]
-        step, scale = half, scale / decay**2
-    low, high = cloud.amin((-2, -1), keepdim=True), cloud.amax((-2, -1), keepdim=True)
-    return (cloud - low) / (high - low)
+    return kernels.each(kernels.plasma, noise, decay)

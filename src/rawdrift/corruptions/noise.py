@@ -1,5 +1,6 @@
 """Noise on views (N, 3, H, W). `corrupt` clips values outside of [0, 1]."""
 
+import torch
 from torch import Tensor
 
 from rawdrift.corruptions.declaration import corruption
@@ -26,8 +27,9 @@ def shot_noise(views: Tensor, streams: Streams, photons: float) -> Tensor:
 )
 def impulse_noise(views: Tensor, streams: Streams, amount: float) -> Tensor:
     """A share `amount` of samples is set to 0 or 1, half each, independently for each channel."""
-    chance = uniform(views.shape[1:], streams)
-    return views.masked_fill(chance < amount, 0).masked_fill_(chance < amount / 2, 1)
+    chance = uniform(views.shape[1:], streams).to(views)
+    keep, white = chance.clone().ge_(amount), chance.lt_(amount / 2)
+    return torch.addcmul(white, views, keep)
 
 
 @corruption(

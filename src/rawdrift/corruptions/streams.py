@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rawdrift.checks import InputError
+from rawdrift.corruptions import counters
 
 Seed = int | tuple[int, ...]
 Streams = Sequence[torch.Generator]
@@ -45,7 +46,10 @@ def uniform(shape: Sequence[int], streams: Streams, low: float = 0, high: float 
     """Return (N, *shape) numbers uniform in [low, high), a row from each of N streams."""
     drawn = _empty(shape, streams)
     for row, stream in zip(drawn, streams, strict=True):
-        row.uniform_(low, high, generator=stream)
+        if row.is_cpu:
+            counters.uniform(row.view(-1).numpy(), _key(stream), low, high)
+        else:
+            row.uniform_(low, high, generator=stream)
     return drawn
 
 
@@ -59,8 +63,19 @@ def integers(shape: Sequence[int], streams: Streams, low: int, high: int) -> Ten
 
 def poisson(rate: Tensor, streams: Streams) -> Tensor:
     """Return Poisson counts of the rates (N, ...), a row from each of N streams."""
-    rows = zip(rate.float(), streams, strict=True)
-    return torch.stack([torch.poisson(row, stream) for row, stream in rows])
+    rates = rate.detach().float().contiguous()
+    drawn = torch.empty_like(rates)
+    for row, out, stream in zip(rates, drawn, streams, strict=True):
+        if row.is_cpu and row.numel() and row.min() >= 0 and row.max() < counters.MOST:
+            counters.poisson(row.view(-1).numpy(), out.view(-1).numpy(), _key(stream))
+        else:
+            out.copy_(torch.poisson(row, stream))
+    return drawn
+
+
+def _key(stream: torch.Generator) -> int:
+    """Draw the key of a row of numbers that `counters` makes."""
+    return int(torch.empty((), dtype=torch.int64).random_(generator=stream))
 
 
 def _empty(shape: Sequence[int], streams: Streams, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -8,7 +8,6 @@ from torch import Tensor
 from rawdrift.checks import InputError, whole
 from rawdrift.isp.number import Option
 from rawdrift.isp.step import Step
-from rawdrift.jpeg import compressed
 
 
 def _check_quality(name: str, value: object) -> int:
@@ -20,7 +19,7 @@ def _check_quality(name: str, value: object) -> int:
 
 @final
 class JPEG(Step):
-    """The view as an 8-bit JPEG file gives it back: clipped to [0, 1], through libjpeg.
+    """The view as an 8-bit JPEG file gives it back: clipped to [0, 1], bit by bit as libjpeg does.
 
     quality: 1 to 100, with libjpeg's tables. subsampling: of colors, "420", "422" or "444". Shape
     (..., 3, H, W) is kept. The value is exact, and computed on the CPU; the gradient is passed on
@@ -42,6 +41,8 @@ class JPEG(Step):
 class _Compressed(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, quality: int, subsampling: str) -> Tensor:
+        from rawdrift.jpeg import compressed  # kernels, loaded when they are used
+
         return compressed(x, quality, subsampling)
 
     @staticmethod

@@ -1,0 +1,223 @@
+"""Kernels of corruptions: of one image, float32 or float64, on the CPU. In each loop one row is
+written, so that LLVM makes SIMD of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rawdrift.compiled import allocating, exact, fast, look_up, put, task
+
+f32 = np.float32
+i32 = np.int32
+
+
+def each(kernel: Callable[..., Any], images: Tensor, *constants: Any) -> Tensor:
+    """Return new images like the given: kernel(image, new, *constants) for each, on the CPU."""
+    source = images.detach().cpu().contiguous()
+    out = torch.empty_like(source)
+    for image, new in zip(source.numpy(), out.numpy(), strict=True):
+        kernel(image, new, *constants)
+    return out.to(images.device)
+
+
+# Means of boxes
+
+
+@allocating
+def _boxes(n, boxes):
+    """The first of n pixels of each box, and n. A center on the line between two is the first's."""
+    starts = np.full(boxes + 1, n)
+    for i in range(n - 1, -1, -1):
+        starts[-(-(2 * i + 1) * boxes // (2 * n)) - 1] = i
+    return starts
+
+
+@exact
+def _mean_row(plane, first, end, out):
+    row = plane[first]
+    for x in range(len(row)):
+        out[x] = row[x]
+    for y in range(first + 1, end):
+        row = plane[y]
+        for x in range(len(row)):
+            out[x] += row[x]
+    for x in range(len(row)):
+        out[x] /= f32(end - first)
+
+
+@exact
+def _mean_columns(row, lefts, weights, parts, out):
+    for k in range(len(weights)):
+        weight, part = weights[k], parts[k]
+        for x in range(len(out)):
+            left = i32(look_up(lefts, x) + k)
+            put(part, x, look_up(weight, x) * look_up(row, left))
+    part = parts[0]
+    for x in range(len(out)):
+        out[x] = part[x]
+    for k in range(1, len(weights)):
+        part = parts[k]
+        for x in range(len(out)):
+            out[x] += part[x]
+
+
+@exact
+def _copy(row, out):
+    for x in range(len(out)):
+        out[x] = row[x]
+
+
+@task
+def pixelate(view, out, rows, columns):
+    """Reduce view (C, H, W) to the means of so many rows and columns of boxes, and enlarge them."""
+    channels, height, width = view.shape
+    tops, starts = _boxes(height, rows), _boxes(width, columns)
+    widest = np.diff(starts).max()
+    # For each column, the first of its box, and the weights of the columns from there.
+    lefts, weights = np.empty(width, i32), np.zeros((widest, width), view.dtype)
+    for x in range(width):
+        box = (2 * x + 1) * columns // (2 * width)
+        lefts[x] = starts[box]
+        size = starts[box + 1] - starts[box]
+        weights[:size, x] = view.dtype.type(1 / size)
+    means, parts = np.zeros(width + widest, view.dtype), np.empty_like(weights)
+    for k in range(channels):
+        y = 0
+        for row in range(rows):
+            _mean_row(view[k], tops[row], tops[row + 1], means)
+            first = y
+            while y < height and (2 * y + 1) * rows // (2 * height) == row:
+                if y == first:
+                    _mean_columns(means, lefts, weights, parts, out[k, y])
+                else:
+                    _copy(out[k, first], out[k, y])
+                y += 1
+
+
+# Fractal clouds
+
+
+@exact
+def _centers(out, half, scale):
+    last = len(out) - 1  # all bits of an index
+    for y in range(half, len(out), 2 * half):
+        above, here, below = out[y - half], out[y], out[(y + half) & last]
+        for x in range(half, len(out), 2 * half):
+            left, right = x - half, (x + half) & last
+            around = above[left] + above[right] + below[left] + below[right]
+            here[x] = around * f32(0.25) + scale * here[x]
+
+
+@exact
+def _sides(out, half, scale):
+    last = len(out) - 1
+    for y in range(0, len(out), half):
+        above, here, below = out[(y - half) & last], out[y], out[(y + half) & last]
+        for x in range(half - y % (2 * half), len(out), 2 * half):
+            around = here[(x - half) & last] + here[(x + half) & last] + above[x] + below[x]
+            here[x] = around * f32(0.25) + scale * here[x]
+
+
+@exact
+def _stretch(out, low, range_):
+    for y in range(len(out)):
+        for x in range(len(out)):
+            out[y, x] = (out[y, x] - low) / range_
+
+
+@task
+def plasma(noise, out, decay):
+    """The diamond-square algorithm on a torus, see `fog.plasma`; noise, out: (S, S)."""
+    out[:] = noise
+    out[0, 0] = 0
+    step, scale = len(out), 1.0
+    while step >= 2:
+        half = step // 2
+        _centers(out, half, out.dtype.type(scale))
+        _sides(out, half, out.dtype.type(scale))
+        step, scale = half, scale / decay**2
+    low = out.min()
+    _stretch(out, low, out.max() - low)
+
+
+# Disks
+
+
+@exact
+def _mirrored(i, n):
+    """The index in [0, n) that mirror reflection finds at i."""
+    period = max(2 * n - 2, 1)
+    i %= period
+    return min(i, period - i)
+
+
+@fast
+def _add(a, b, c, out):
+    for x in range(len(out)):
+        out[x] = a[x] + b[x] + c[x]
+
+
+@fast
+def _weigh(sums, steps, line, margin):
+    """Write the sum of the rows by their steps, with margins. False if all steps are 0."""
+    first, end, n = 0, len(steps), sums.shape[1]
+    while end > 0 and steps[end - 1] == 0:
+        end -= 1
+    while first < end and steps[first] == 0:
+        first += 1
+    if first == end:
+        return False
+    inner, a, row = line[margin:], steps[first], sums[first]
+    for x in range(n):
+        inner[x] = a * row[x]
+    for d in range(first + 1, end - 1, 2):
+        a, b, row, other = steps[d], steps[d + 1], sums[d], sums[d + 1]
+        for x in range(n):
+            inner[x] += a * row[x] + b * other[x]
+    if (end - first) % 2 == 0:
+        a, row = steps[end - 1], sums[end - 1]
+        for x in range(n):
+            inner[x] += a * row[x]
+    for i in range(1, margin + 1):
+        line[margin - i] = inner[_mirrored(-i, n)]
+        inner[n - 1 + i] = inner[_mirrored(n - 1 + i, n)]
+    return True
+
+
+@fast
+def _gather(line, c, out):
+    """Add what is c columns to the left and to the right."""
+    if c == 0:
+        for x in range(len(out)):
+            out[x] += line[x]
+    else:
+        right = line[2 * c :]
+        for x in range(len(out)):
+            out[x] += line[x] + right[x]
+
+
+@task
+def correlate(view, out, steps):
+    """The sum around each pixel of view (C, H, W) by weights that are mirrored both ways.
+
+    steps: (R + 1, R + 1), of the view's type. The weight at c columns and d rows from the center is
+    the sum of steps[c, d:]. Few of them are not 0 for a disk. Borders are mirrored without the
+    edge.
+    """
+    channels, height, width = view.shape
+    reach = len(steps) - 1
+    sums = np.empty((reach + 1, width), view.dtype)  # of rows y - d to y + d
+    line = np.empty(width + 2 * reach, view.dtype)
+    for k in range(channels):
+        plane = view[k]
+        for y in range(height):
+            sums[0], out[k, y] = plane[y], 0
+            for d in range(1, reach + 1):
+                above, below = _mirrored(y - d, height), _mirrored(y + d, height)
+                _add(sums[d - 1], plane[above], plane[below], sums[d])
+            for c in range(reach + 1):
+                if _weigh(sums, steps[c], line[reach - c :], c):
+                    _gather(line[reach - c :], c, out[k, y])
