@@ -38,6 +38,7 @@ _ROWS = (
 )
 
 Pixels = np.ndarray[Any, Any]  # uint8 or uint16, in C order
+_DTYPES = {8: np.uint8, 16: np.uint16}
 T = TypeVar("T")
 
 
@@ -215,24 +216,23 @@ def _by_kernels(name: str, camera: Camera, channels: "Channels", shot: Shot) -> 
     plan = static.planned(name, camera, channels)
     mosaic, reach = np.require(shot.mosaic, requirements=["C", "A", "W"]), views.reach(plan)
 
-    def strip(rows: slice) -> Pixels:
+    def strip(rows: slice, out: Pixels) -> None:
         top = max(rows.start - reach, 0) // 2 * 2
         found = views.develop([plan], mosaic[top : rows.stop + reach], shot.bits)
         if found is None:
             raise CannotFuseError("a sample is NaN, infinite or huge")
-        view = found[0][:, rows.start - top : rows.stop - top]
-        return _rounded(view.transpose(1, 2, 0), 16)
+        _round(found[0][:, rows.start - top : rows.stop - top], out)
 
     return _in_strips(mosaic.shape, 16, strip)
 
 
-def _in_strips(shape: tuple[int, ...], bits: int, strip: Callable[[slice], Pixels]) -> Pixels:
+def _in_strips(shape: tuple[int, ...], bits: int, strip: Callable[[slice, Pixels], None]) -> Pixels:
     """A picture (H, W, 3) made strip by strip of rows, so that it is never in memory as floats."""
     height, width = shape
-    out = np.empty((height, width, 3), np.uint8 if bits == 8 else np.uint16)
+    out = np.empty((height, width, 3), _DTYPES[bits])
     for first in range(0, height, _ROWS):
         rows = slice(first, min(first + _ROWS, height))
-        out[rows] = strip(rows)
+        strip(rows, out[rows])
     return out
 
 
@@ -248,25 +248,37 @@ def developed(isp: "Pipeline", mosaic: "Tensor", bits: int = 16) -> Pixels:
         return quantized(isp(mosaic), bits)
     isp.check(mosaic)
     columns = slice(0, mosaic.shape[1])
-    return _in_strips(
-        mosaic.shape, bits, lambda rows: quantized(parts.develop(isp, mosaic, rows, columns), bits)
-    )
+
+    def strip(rows: slice, out: Pixels) -> None:
+        _round(parts.develop(isp, mosaic, rows, columns).cpu().numpy(), out)
+
+    return _in_strips(mosaic.shape, bits, strip)
 
 
 def quantized(view: "Tensor", bits: int = 16) -> Pixels:
     """A view (3, H, W) in [0, 1] as a picture (H, W, 3) of 8 or 16 bits, rounded to nearest."""
-    return _rounded(picture(view), bits)
+    return _rounded(view.cpu().numpy(), bits)
 
 
-def _rounded(picture: NDArray[np.float32], bits: int) -> Pixels:
-    scaled = picture * np.float32(2**bits - 1)
-    np.rint(scaled, out=scaled)
-    return scaled.astype(np.uint8 if bits == 8 else np.uint16, order="C")
+def _rounded(view: NDArray[np.float32], bits: int) -> Pixels:
+    """The same of an array of any number of colors."""
+    out = np.empty((*view.shape[1:], len(view)), _DTYPES[bits])
+    _round(view, out)
+    return out
+
+
+def _round(view: NDArray[np.float32], out: Pixels) -> None:
+    """Write a view (C, H, W) in [0, 1] into a picture (H, W, C)."""
+    full, plane = np.float32(np.iinfo(out.dtype).max), np.empty(view.shape[1:], np.float32)
+    for color, values in enumerate(view):
+        np.rint(np.multiply(values, full, out=plane), out=plane)
+        out[..., color] = plane  # half the time of converting all colors together
 
 
 def encode(picture: NDArray[np.float32], bits: int = 16) -> bytes:
     """A picture in [0, 1], (H, W, 3) or gray (H, W), as a PNG of 8 or 16 bits a channel."""
-    return _png(_rounded(picture, bits))
+    pixels = _rounded(np.atleast_3d(picture).transpose(2, 0, 1), bits)
+    return _png(pixels.reshape(picture.shape))
 
 
 def _png(pixels: Pixels) -> bytes:
