@@ -34,6 +34,7 @@ myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
 
 default_role = "py:obj"
+autodoc_inherit_docstrings = False  # of torch
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
@@ -52,7 +53,7 @@ sphinx_gallery_conf = {
     "thumbnail_size": (480, 320),
     "show_signature": False,
     "image_scrapers": ("matplotlib", figures.scrape),
-    "ignore_repr_types": r"matplotlib|torch\.nn",
+    "ignore_repr_types": r"matplotlib|torch\.nn|'int'",
     "write_computation_times": False,
     "reset_modules": ("matplotlib",),
     "remove_config_comments": True,

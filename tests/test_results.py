@@ -122,6 +122,7 @@ def test_a_result_is_told_as_numbers_rows_figure_lines_and_page(finished):
     assert rows
     assert all(row.keys() == rows[0].keys() for row in rows)
     assert len(result.to_frame()) == len(rows)
+    assert not any(isinstance(value, dict) for row in rows for value in row.values())
     assert result.plot().axes
     assert all(isinstance(line, str) for line in CONTROLS[name].load_page().lines(result, run))
     assert "<html" in write_page(run).read_text()

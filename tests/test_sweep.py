@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 import rawdrift as rd
 from pages import no_figures, text_of
 from planted import CAMERA, ISP, planted
+from rawdrift.camera.read import to_unit
 from rawdrift.cli import main
 from rawdrift.controls import CONTROLS
 from rawdrift.controls.comparison.spec import ComparisonSpec
@@ -301,6 +302,24 @@ def test_the_first_search_of_a_model_costs_its_training_too(finished):
         images = len(split.train) / len(experiment.setup.tests[fold])
         more = experiment.cost(first) - experiment.cost(again)
         assert more == pytest.approx(3 * TASK.epochs * images)
+
+
+def test_a_network_is_exported_with_the_isp_that_was_attacked(finished, tmp_path, capsys):
+    path, allow = tmp_path / "model.pt2", ["--allow_import", "import:sweep_nets.blocks"]
+    command = ["export", str(finished.run), "fold1", "--out", str(path), *allow]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    setup = DriftForensics(finished.spec).setup
+    net = setup.models[1].get(finished.run)
+    assert f"sha256: {rd.forensics.fingerprint(net)}" in printed
+    assert "configuration: bi,s,ga" in printed
+    mosaics = to_unit(setup.test_data(1).mosaics[:3], setup.camera.bit_depth)
+    with torch.inference_mode():
+        logits = torch.export.load(path).module()(mosaics)
+        torch.testing.assert_close(logits, net(setup.isp(mosaics).float()), atol=1e-4, rtol=1e-4)
+    command[command.index("fold1")], command[4] = "fold7", str(tmp_path / "other.pt2")
+    assert main(command) == 2
+    assert "choose one of fold0; fold1" in capsys.readouterr().err
 
 
 def test_a_normalization_beside_the_files_own_is_refused(finished):

@@ -281,8 +281,14 @@ def test_pages_show_whole_frames(tmp_path, stride):
 def test_the_key_of_outlines_explains_tiles_that_were_left_out(tmp_path):
     template = tmp_path / "page.html.j2"
     template.write_text('{% from "macros.html.j2" import outline_key %}{{ outline_key() }}')
-    assert "black: empty tiles, left out" in render(template, spec={"data": {"drop_empty": True}})
-    assert "black" not in render(template, spec={"data": {}})
+    tiles = {"tile": 256}
+    for spec in (
+        {"data": {**tiles, "drop_empty": True}},
+        {"data": tiles, "forensics": {"images": 9}},
+    ):
+        assert "black: tiles left out of the test" in render(template, spec=spec)
+    for spec in ({"data": tiles, "forensics": {"images": None}}, {"data": {}}):
+        assert "black" not in render(template, spec=spec)
 
 
 def test_forensics_shows_whole_frames(tmp_path):

@@ -314,8 +314,8 @@ def _is_part(action: Any) -> bool:
 def _argument(action: Any) -> Iterator[str]:
     flags = [flag for flag in action.option_strings if flag.startswith("--")]
     metavar = action.metavar or action.dest.upper()
-    takes = action.nargs != 0
-    head = f"{flags[0]}{' ' + metavar if takes else ''}" if flags else metavar
+    takes = f" {metavar}".replace(" \b", "") if action.nargs != 0 else ""
+    head = f"{flags[0]}{takes}" if flags else metavar
     said = text(action.help or "")
     default = action.default
     known = default not in (None, False, [], "==SUPPRESS==") and "by default" not in said
@@ -352,16 +352,20 @@ def _definitions(of: Mapping[str, Any], told: dict[str, Any]) -> Iterator[str]:
             continue
         told[name] = definition
         yield from (f"(result-{name.lower()})=", f"### {name}", "")
-        yield from _markdown(definition.get("description", ""))
-        yield from _properties(definition, f"result-{name.lower()}")
+        names = set(definition.get("properties", {}))
+        blocks = re.split(r"\n\s*\n", definition.get("description", ""))
+        pairs = [pair for block in blocks for pair in public._pairs(block, names)]
+        rest = (block for block in blocks if not public._pairs(block, names))
+        yield from _markdown("\n\n".join(rest))
+        yield from _properties(definition, {n: s for of, s in pairs for n in of.split(", ")})
 
 
-def _properties(definition: Mapping[str, Any], here: str) -> Iterator[str]:
+def _properties(definition: Mapping[str, Any], said: Mapping[str, str]) -> Iterator[str]:
     rows = []
     for name, value in definition.get("properties", {}).items():
         needed = "" if name in definition.get("required", ()) else ", optional"
-        said = text(value.get("description", ""))
-        rows.append(f"| `{name}` | {_schema_kind(value)}{needed} | {said} |")
+        words = text(said.get(name, "")).replace("|", r"\|")
+        rows.append(f"| `{name}` | {_schema_kind(value)}{needed} | {words} |")
     if rows:
         yield from ("| field | type | |", "|---|---|---|", *rows, "")
 

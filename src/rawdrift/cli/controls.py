@@ -133,7 +133,9 @@ def _export(args: Namespace) -> int:
     fields = parser.parse_object(read_spec(path, control.spec))
     spec = _spec(control, parser.instantiate(fields), str(path))
     export = load(control.export)
-    for name, value in export(spec, args.run, args.training, args.out, args.any_size).items():
+    with progress.step(f"exporting {args.training}"):
+        about = export(spec, args.run, args.training, args.out, args.any_size)
+    for name, value in about.items():
         if name != "isp":  # the whole file
             print(f"{name}: {value}")
     print(f"wrote {args.out}; its logits are those of PyTorch")

@@ -94,11 +94,17 @@ def build(only: str | None = None) -> Parser:
     subcommands.add_subcommand("web", web, help="explore raw files and follow runs in a browser")
     parser.commands["web"] = web
 
-    export = command("Write a learned ISP with its network as one file that takes raw mosaics.")
+    export = command("Write the ISP of a run with its network as one file that takes raw mosaics.")
     export.add_argument(
-        "run", metavar="RUN", help="folder of a run with optimization.save_networks"
+        "run",
+        metavar="RUN",
+        help="folder of a run of forensics, or of optimization with optimization.save_networks",
     )
-    export.add_argument("training", metavar="TRAINING", help="such as learned-0.05-fold1")
+    export.add_argument(
+        "training",
+        metavar="TRAINING",
+        help="such as fold0 of forensics, or learned-0.05-fold1 of optimization",
+    )
     export.add_argument("--out", required=True, help="file to write: .onnx, or .pt2 for PyTorch")
     export.add_argument(
         "--any_size", action="store_true", help="take mosaics of other even sizes, if the net does"

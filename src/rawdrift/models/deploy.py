@@ -105,6 +105,12 @@ def to_export(
     return made.about
 
 
+WRITERS = {".onnx": to_onnx, ".pt2": to_export}
+"""What writes a file, by its suffix."""
+COMPARED = 8
+"""Images of a run on which its exports compare logits."""
+
+
 class _Exported(NamedTuple):
     """An exported chain.
 

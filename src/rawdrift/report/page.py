@@ -99,8 +99,10 @@ def render(template: Path, run: Path | None = None, /, **values: Any) -> str:
         percent=_percent,
     )
     environment.globals["outlines"] = {"truth": style.TRUTH, "answer": style.ANSWER}
-    data = (values.get("spec") or {}).get("data") or {}
-    environment.globals["drops_empty"] = data.get("drop_empty", False)
+    spec = values.get("spec") or {}
+    some = (spec.get("forensics") or {}).get("images")
+    data = spec.get("data") or {}
+    environment.globals["lacks_tiles"] = data.get("tile") and (data.get("drop_empty") or some)
     environment.globals["file"] = partial(whole.link, run)
     return whole.complete(visible(environment.get_template(template.name).render(**values)))
 

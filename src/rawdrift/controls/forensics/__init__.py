@@ -40,6 +40,7 @@ control = Control(
     experiment="rawdrift.controls.forensics.experiment:DriftForensics",
     result="rawdrift.controls.forensics.result:ForensicsResult",
     page="rawdrift.controls.forensics.page",
+    export="rawdrift.controls.forensics.export:export",
     description=(
         "Search for settings of the camera that break a model, and sign those that are safe."
     ),

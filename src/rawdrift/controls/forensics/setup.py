@@ -28,9 +28,10 @@ class Setup:
     """What a spec describes. Raises InputError if data and spec do not fit.
 
     material: images, right answers and folds. camera, isp: that drift, the ISP with the sensor if
-    it is asked for. space: the axes; groups: those of each group that is searched, by name.
-    metric, measure: by which models are compared. models: of the folds that are attacked.
-    tests: the numbers of their test images; halves: of these, which the search uses and which not.
+    it is asked for; developing: the ISP alone. space: the axes; groups: those of each group that is
+    searched, by name. metric, measure: by which models are compared. models: of the folds that are
+    attacked. tests: the numbers of their test images; halves: of these, which the search uses and
+    which not.
     """
 
     def __init__(self, spec: ForensicsSpec) -> None:
@@ -56,6 +57,7 @@ class Setup:
                 f"forensics.sensor needs an ISP of rawdrift's, but {settings.isp!r} is a black "
                 f"box; leave it out"
             )
+        self.developing = isp
         self.isp = with_sensor(isp, self.camera, spec.seed) if settings.sensor else isp
         ranges = None if isinstance(settings.space, str) else settings.space
         self.space = ParameterSpace.around(self.isp, ranges)

@@ -11,11 +11,8 @@ from rawdrift.controls.optimization.settings import front_of, is_running
 from rawdrift.controls.optimization.spec import OptimizationSpec
 from rawdrift.models import weights
 from rawdrift.models.chain import Develop
-from rawdrift.models.deploy import to_export, to_onnx
+from rawdrift.models.deploy import COMPARED, WRITERS
 from rawdrift.models.train import network
-
-WRITERS = {".onnx": to_onnx, ".pt2": to_export}
-COMPARED = 8  # test images that the logits are compared on
 
 
 def export(

@@ -295,7 +295,8 @@ class SynthesisResult(Result, frozen=True, kw_only=True, tag="synthesis", dict=T
         rows = []
         for cell in self.cells:
             row = msgspec.structs.asdict(cell)
-            rows.append({**row, **row.pop("further")})
+            further = row.pop("further")
+            rows.append({**row, **further})
         return rows
 
     def cases(self, kind: Kind | None = None) -> list[Case]:
