@@ -108,6 +108,40 @@ def test_a_crop_is_found(tmp_path, capsys):
     assert main([*arguments, "--out", str(out)]) == 2  # nothing is overwritten
 
 
+def resized(factor: float) -> rd.isp.Pipeline:
+    resize = rd.isp.Resize(factor, "bilinear")
+    return rd.isp.static("bi,-,-", CAMERA).insert("resize", resize, after="gamma")
+
+
+@pytest.mark.parametrize("factor", [0.5, 5 / 6, 1.5])
+def test_parts_of_resized_pairs_show_the_same_place(factor):
+    isp, mosaics = resized(factor), scenes(3, 72)
+    offset, found = fitting.align(mosaics, isp(mosaics), CAMERA)
+    assert offset == (0, 0)
+    assert found == pytest.approx(factor)
+    whole = fitting._Whole(mosaics, isp(mosaics), offset, found, CAMERA)
+    parts = whole.parts(np.arange(3), 40, np.random.default_rng(0))
+    assert len(parts.mosaics[0]) < 72
+    error = (isp(parts.mosaics) - parts.pictures)[..., 6:-6, 6:-6]
+    assert float(error.abs().max()) < 1e-5
+
+
+@pytest.mark.slow
+def test_resized_pictures_are_fitted_with_their_size():
+    mosaics = scenes(4, 60)
+    found = rd.isp.fit(mosaics, rounded(resized(5 / 6)(mosaics)), START)
+    assert found.isp.steps["resize"].factor == pytest.approx(5 / 6)
+    assert found.isp.steps["resize"].method == "bilinear"
+    assert found.psnr > 57
+
+
+def test_pictures_of_a_part_in_another_size_are_told_its_factor():
+    mosaics = scenes(2, 96)
+    views = rd.isp.Resize(1.5)(rd.isp.static("bi,-,-", CAMERA)(mosaics)[..., 16:-16, 16:-16])
+    with pytest.raises(rd.InputError, match="a part of its mosaic resized by about 1.5"):
+        rd.isp.fit(mosaics, views, START)
+
+
 def test_pairs_of_a_folder_without_a_table_are_refused(tmp_path, capsys):
     arguments = ["isp", "fit", str(tmp_path), "--camera", "raw-drone", "--out", "x.toml"]
     assert main(arguments) == 2

@@ -1,41 +1,53 @@
-"""Where the pictures of raw mosaics begin: crops, shifts, and turned or mirrored pictures."""
+"""Where the pictures of raw mosaics begin, and their size: crops, shifts, resized pictures, and
+turned or mirrored ones."""
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.isp.presets import static
+from rawdrift.isp.resize import Resize
 
 Offset = tuple[int, int]
 _SIMILAR = 0.25  # correlation of edges, below which pictures are of another scene
 _CERTAIN = 0.6  # correlation of edges, above which no other turn is tried
 _MARGIN = 0.1  # by which another place or turn must fit better
 _SHIFT = 16  # pixels by which a picture may begin outside of the mosaic
+_FEW = 8  # pictures that tell a resized one from a crop
+_SEARCHED = 256  # pixels across in which a factor is searched
+_FACTORS = 2 ** (np.arange(-84, 57) / 28)  # from 1/8 to 4
 _TURNS: dict[str, Callable[[Tensor], Tensor]] = {
     "mirrored left to right": lambda x: x.flip(-1),
     "mirrored top to bottom": lambda x: x.flip(-2),
     "turned by 180 degrees": lambda x: x.flip(-1, -2),
-    "turned by 90 degrees": lambda x: x.rot90(1, (-2, -1)),
-    "turned by 270 degrees": lambda x: x.rot90(3, (-2, -1)),
+    "turned by 90 degrees clockwise": lambda x: x.rot90(1, (-2, -1)),
+    "turned by 270 degrees clockwise": lambda x: x.rot90(3, (-2, -1)),
     "transposed": lambda x: x.transpose(-1, -2),
     "transposed and turned by 180 degrees": lambda x: x.transpose(-1, -2).flip(-1, -2),
 }
 
 
-def align(mosaics: Tensor, pictures: Tensor, camera: Camera) -> Offset:
-    """Return the row and column of the mosaics at which the pictures begin, below 0 for a shift.
+def align(mosaics: Tensor, pictures: Tensor, camera: Camera) -> tuple[Offset, float]:
+    """Return the row and column of the views at which the pictures begin, below 0 for a shift, and
+    the factor of size by which whole views were resized, 1 for none.
 
     mosaics: (N, H, W). pictures: (N, 3, h, w). Raises InputError for pictures that are turned or
-    mirrored, of another scene, or of different offsets.
+    mirrored, of another scene, of another size of a part of it, or of different offsets.
     """
     demosaic = static("bi,-,-", camera).steps["demosaic"]
+    grays = torch.stack([demosaic(mosaic).mean(0) for mosaic in mosaics])
+    factor = _factor(grays, pictures)
+    if factor != 1:
+        grays = _resized(grays, factor)
     maps = []
-    for index, (mosaic, picture) in enumerate(zip(mosaics, pictures, strict=True)):
-        gray, own = demosaic(mosaic).mean(0), picture.mean(0)
+    for index, (gray, picture) in enumerate(zip(grays, pictures, strict=True)):
+        own = picture.mean(0)
         maps.append(_scores(gray, own))
         score = maps[-1].max()
         if score == 0 or score > _CERTAIN:  # nothing to see in it, or seen at once
@@ -43,6 +55,7 @@ def align(mosaics: Tensor, pictures: Tensor, camera: Camera) -> Offset:
         turned = {name: float(_scores(gray, turn(own)).max()) for name, turn in _TURNS.items()}
         name = max(turned, key=lambda name: turned[name])
         if max(score, turned[name]) < _SIMILAR:
+            _check_size(index, gray, own, factor)
             raise InputError(
                 f"picture {index} does not show the scene of its mosaic (their edges correlate by "
                 f"{score:.2f}); check the pairs"
@@ -51,13 +64,16 @@ def align(mosaics: Tensor, pictures: Tensor, camera: Camera) -> Offset:
             raise InputError(f"picture {index} is {name}; turn it back as its raw file")
     together = np.sum(maps, axis=0)
     if not together.any():
-        if mosaics.shape[1:] != pictures.shape[2:]:
+        if grays.shape[1:] != pictures.shape[2:]:
             raise InputError(
                 "the pictures are flat and smaller than the mosaics, so that their crop can't be "
                 "found; give pairs with details"
             )
-        return 0, 0
+        return (0, 0), factor
     at = np.unravel_index(int(together.argmax()), together.shape)
+    if together.max() < _CERTAIN * len(maps):
+        index = int(np.argmin([scores[at] for scores in maps]))
+        _check_size(index, grays[index], pictures[index].mean(0), factor)
     for index, scores in enumerate(maps):
         if scores.max() > scores[at] + _MARGIN:
             one = np.unravel_index(int(scores.argmax()), scores.shape)
@@ -65,7 +81,47 @@ def align(mosaics: Tensor, pictures: Tensor, camera: Camera) -> Offset:
                 f"picture {index} begins at row and column {_offset(one)} of its mosaic, but "
                 f"others at {_offset(at)}; expected one crop for all"
             )
-    return _offset(at)
+    return _offset(at), factor
+
+
+def _factor(grays: Tensor, pictures: Tensor) -> float:
+    """The factor of size, if the pictures are resized rather than cropped; otherwise 1."""
+    (height, width), (h, w) = grays.shape[1:], pictures.shape[2:]
+    low, high = (h - 0.5) / height, (h + 0.5) / height
+    low, high = max(low, (w - 0.5) / width), min(high, (w + 0.5) / width)
+    if (h, w) == (height, width) or low >= high:
+        return 1.0
+    simple = Fraction((low + high) / 2).limit_denominator(100)
+    factor = float(simple) if low < simple < high else (low + high) / 2
+    few = grays[:_FEW]
+    cropped, resized = (
+        np.sum([_scores(g, p.mean(0)) for g, p in zip(of, pictures[:_FEW], strict=True)], 0).max()
+        for of in (few, _resized(few, factor))
+    )
+    return factor if resized > cropped else 1.0
+
+
+def _resized(grays: Tensor, factor: float) -> Tensor:
+    return Resize(factor)(grays[:, None].expand(-1, 3, -1, -1))[:, 0]
+
+
+def _check_size(index: int, gray: Tensor, picture: Tensor, factor: float) -> None:
+    """Raise InputError if the picture shows a part of the scene in another size.
+
+    gray: resized by a factor.
+    """
+    shrink = min(1.0, _SEARCHED / max(gray.shape))
+    small = _resized(picture[None], shrink)[0] if shrink < 1 else picture
+    scores = {
+        other: float(_scores(_resized(gray[None], shrink * other)[0], small).max())
+        for other in _FACTORS.tolist()
+    }
+    best = max(scores, key=lambda other: scores[other])
+    if scores[best] > max(2 * _SIMILAR, scores[1.0] + _MARGIN):
+        raise InputError(
+            f"picture {index} shows a part of its mosaic resized by about {factor * best:.2g}; "
+            f"give pictures of the mosaic's size, crops of it, or whole resized ones"
+        )
 
 
 def _offset(at: Sequence[np.intp]) -> Offset:

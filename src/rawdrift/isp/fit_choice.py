@@ -15,7 +15,7 @@ from rawdrift.camera.camera import Camera
 from rawdrift.cfa import is_bayer
 from rawdrift.checks import InputError
 from rawdrift.isp.clipping import Clipping
-from rawdrift.isp.fit_model import BORDER, Model, Pairs, Solution
+from rawdrift.isp.fit_model import BORDER, ROUGH, Model, Pairs, Solution
 from rawdrift.isp.gamma import Gamma
 from rawdrift.isp.gaussian import GaussianDenoising
 from rawdrift.isp.malvar import Malvar2004
@@ -23,6 +23,7 @@ from rawdrift.isp.median import MedianDenoising
 from rawdrift.isp.norm_tone_curve import NormToneCurve
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import static
+from rawdrift.isp.resize import METHODS, Resize
 from rawdrift.isp.saturation import Saturation
 from rawdrift.isp.step import Step
 from rawdrift.isp.tone_curve import ToneCurve
@@ -39,30 +40,33 @@ _BETTER = 0.98  # of the error of simpler steps that others must stay below
 _FLAT = 0.01  # standard deviation of pictures in which there is nothing to fit
 
 
-def choose(camera: Camera, pairs: Pairs, floor: float) -> tuple[Model, Solution]:
+def choose(camera: Camera, pairs: Pairs, floor: float, factor: float = 1) -> tuple[Model, Solution]:
     """Choose demosaicing, sharpening, denoising and a standard tone curve, or else a free one.
 
-    floor: root mean square error that the rounding of the pictures leaves.
+    floor: root mean square error that the rounding of the pictures leaves. factor: by which they
+    are resized; the method is chosen too.
     """
-    tones = starts(camera, pairs)
-    trials = _trials(camera, *tones[0], pairs, floor)
+    sizes = [None] if factor == 1 else [Resize(factor, method) for method in METHODS]
+    tones = starts(camera, pairs, sizes[0])
+    trials = _trials(camera, *tones[0], pairs, floor, sizes)
     for tone, matrix in tones[1:]:
         isp = trials[0][0].isp.replace(gamma=tone)
         model = Model(isp, _numbers(isp))
         model.tensor("color_correction.matrix").copy_(torch.from_numpy(matrix))
-        trials.append((model, model.solve(model.vector(), pairs, 4)))
+        trials.append((model, model.solve(model.vector(), pairs, 4, ROUGH)))
     model, found = _best(trials, floor)
     if found.rms < floor:
         return model, found
     model, found = _with_clipping(model, found, camera, pairs)
     other = curved(model, pairs)
     assert other is not None
-    bent = other.solve(other.vector(), pairs, 5)
+    bent = other.solve(other.vector(), pairs, 5, ROUGH)
     if bent.rms > _BETTER * found.rms:
         return model, found
     tone, matrix = other.isp.steps["gamma"], other.tensor("color_correction.matrix").numpy()
     more = [
-        _with_clipping(*one, camera, pairs) for one in _trials(camera, tone, matrix, pairs, floor)
+        _with_clipping(*one, camera, pairs)
+        for one in _trials(camera, tone, matrix, pairs, floor, sizes)
     ]
     return _best([(other, bent), *more], floor)
 
@@ -89,14 +93,19 @@ def _with_clipping(
     model.put(found.vector)
     isp = model.isp.insert("clipping", clipping, after="black_level")
     other = Model(isp, _numbers(isp))
-    clipped = other.solve(other.vector(), pairs, 4)
+    clipped = other.solve(other.vector(), pairs, 4, ROUGH)
     return (other, clipped) if clipped.rms < _BETTER * found.rms else (model, found)
 
 
 def _trials(
-    camera: Camera, tone: Step, matrix: Array, pairs: Pairs, floor: float
+    camera: Camera,
+    tone: Step,
+    matrix: Array,
+    pairs: Pairs,
+    floor: float,
+    sizes: Sequence[Resize | None],
 ) -> list[tuple[Model, Solution]]:
-    """The sets of demosaicing, sharpening and denoising that fit best, with their numbers."""
+    """The sets of demosaicing, sharpening, denoising and resizing that fit best, with numbers."""
     names = product(
         configurations.DEMOSAICING,
         (*configurations.SHARPENING, configurations.LEFT_OUT),
@@ -104,15 +113,16 @@ def _trials(
     )
     rough = []
     for name in configurations.taking(camera.cfa, [*map(",".join, names)]):
-        isp = _isp(name, camera, tone, matrix)
+        isp = _sized(_isp(name, camera, tone, matrix), sizes[0])
         some = [n for n in ("color_correction.matrix", "gamma.gamma") if n in _numbers(isp)]
         model = Model(isp, some)
         rough.append((model.solve(model.vector(), pairs, 1 + len(some)).rms, name, isp))
     rough.sort(key=lambda one: one[0])
     trials: list[tuple[Model, Solution]] = []
-    for _, _, isp in rough[:_FINALISTS]:
+    for (_, _, isp), size in product(rough[:_FINALISTS], sizes):
+        isp = _sized(isp, size)
         model = Model(isp, _numbers(isp))
-        trials.append((model, model.solve(model.vector(), pairs, 4)))
+        trials.append((model, model.solve(model.vector(), pairs, 4, ROUGH)))
         if trials[-1][1].rms < floor:
             break
     return trials
@@ -129,29 +139,31 @@ def improve(model: Model, found: Solution, pairs: Pairs) -> tuple[Model, Solutio
         return model, found
     first, second = pairs.of(slice(half)), pairs.of(slice(half, None))
     model.put(found.vector)
-    fitted = model.solve(found.vector, first, 4)
+    fitted = model.solve(found.vector, first, 4, ROUGH)
     score = model.rms(fitted.vector, second)
     for more in (_colorful, _own_kernels, curved, _on_norm, _saturated):
         model.put(fitted.vector)
         trial = more(model, first)
         if trial is None:
             continue
-        other = trial.solve(trial.vector(), first, 5)
+        other = trial.solve(trial.vector(), first, 5, ROUGH)
         if (value := trial.rms(other.vector, second)) < _BETTER * score:
             score, model, fitted = value, trial, other
-    return model, model.solve(fitted.vector, pairs, 6)
+    return model, fitted
 
 
-def starts(camera: Camera, pairs: Pairs) -> list[tuple[Step, Array]]:
+def starts(camera: Camera, pairs: Pairs, size: Resize | None = None) -> list[tuple[Step, Array]]:
     """Tone curves with their least-squares matrices, the best first: the best gamma, and standards.
 
     Errors in linear light are weighted by the slope of the curve, which makes them errors of the
-    picture.
+    picture. size: of the pictures.
     """
     x = pairs.mosaics
     for name, step in static("bi,-,-", camera).steps.items():
         if name not in ("white_balance", "color_correction", "gamma"):
             x = step(x)
+    if size is not None:
+        x = size(x)
     gains = torch.tensor(camera.white_balance, dtype=torch.float64)
     colors = (x * gains[:, None, None])[..., BORDER:-BORDER, BORDER:-BORDER]
     rows = colors.movedim(1, -1).reshape(-1, 3).numpy()
@@ -278,6 +290,13 @@ def _knots(model: Model, pairs: Pairs) -> Array:
 def _isp(name: str, camera: Camera, tone: Step, matrix: Array) -> Pipeline:
     camera = replace(camera, color_matrix=tuple(map(tuple, matrix.tolist())))
     return static(name, camera).replace(gamma=deepcopy(tone))
+
+
+def _sized(isp: Pipeline, size: Resize | None) -> Pipeline:
+    if size is None:
+        return isp
+    isp = isp.remove("resize") if "resize" in isp.steps else isp
+    return isp.insert("resize", size, after="gamma")
 
 
 def _numbers(isp: Pipeline) -> list[str]:

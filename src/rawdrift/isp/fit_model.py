@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rawdrift.isp.gamma import Gamma
+from rawdrift.isp.norm_tone_curve import NormToneCurve
 from rawdrift.isp.pipeline import Pipeline
+from rawdrift.isp.saturation import Saturation
 from rawdrift.isp.step import Step
 from rawdrift.isp.tone_curve import ToneCurve
 from rawdrift.isp.transfer_function import TransferFunction
@@ -17,8 +19,10 @@ from rawdrift.isp.transfer_function import TransferFunction
 Vector = NDArray[np.float64]
 
 BORDER = 6  # pixels at each edge that are not compared: programs treat edges as they like
-_POINTWISE = (Gamma, ToneCurve, TransferFunction)
+_PIXELWISE = (Gamma, NormToneCurve, Saturation, ToneCurve, TransferFunction)
 _STEP = 1e-7
+ROUGH = 1e-3  # share of the cost: steps that save less change no choice
+CONVERGED = 1e-8
 _STEEPEST = 100.0  # change of linear light by that of a number
 
 
@@ -68,7 +72,7 @@ class Model:
         self._at = {name: place for place, name in enumerate(isp.steps)}
         self._has_curve = any(name.endswith(".points") for name in names)
         self._free = {name: self._which(name) for name in self.names}
-        places = [place for place, step in enumerate(self.steps) if type(step) in _POINTWISE]
+        places = [place for place, step in enumerate(self.steps) if type(step) in _PIXELWISE]
         self._tail = len(self.steps)
         while self._tail - 1 in places:
             self._tail -= 1
@@ -128,8 +132,13 @@ class Model:
                 stages.append(step(stages[-1]))
             tail = self.steps[self._tail :]
             before, view = stages[self._tail], stages[-1]
-            up, down = (_run(tail, before + h) for h in (_STEP, -_STEP))
-            slope = (up - down).div_(2 * _STEP)
+            # Of the steps from the tail on, each pixel's derivatives by its three channels.
+            slope = torch.stack(
+                [
+                    (_run(tail, before + h) - _run(tail, before - h)) / (2 * _STEP)
+                    for h in _STEP * torch.eye(3, dtype=torch.float64)[:, :, None, None]
+                ]
+            )
             inside = inner((view > 0) & (view < 1)).to(view)
             rows = []
             for name, part in self.parts(vector).items():
@@ -150,13 +159,19 @@ class Model:
                         moved = _run(self.steps[place : self._tail], stages[place])
                         change = (moved - before) / _STEP
                         # Demosaicing that chooses another direction tells nothing.
-                        column = slope * change.where(change.abs() < _STEEPEST, 0)
+                        change = change.where(change.abs() < _STEEPEST, 0).transpose(0, 1)
+                        column = (slope * change[:, :, None]).sum(0)
                     values[...] = start
                     rows.append((inner(column) * inside).flatten())
             return torch.stack(rows)
 
-    def solve(self, vector: Vector, pairs: Pairs, rounds: int) -> Solution:
-        """Return what Levenberg-Marquardt steps find from a vector."""
+    def solve(
+        self, vector: Vector, pairs: Pairs, rounds: int, enough: float = CONVERGED
+    ) -> Solution:
+        """Return what Levenberg-Marquardt steps find from a vector.
+
+        enough: share of the cost; a step that saves less is the last.
+        """
         truth = inner(pairs.pictures)
 
         def error(at: Vector) -> Tensor:
@@ -179,7 +194,7 @@ class Model:
                     vector, now, cost, damping = trial, after, value, max(damping / 10, 1e-9)
                     break
                 damping *= 10
-            if before - cost < 1e-8 * before:
+            if before - cost < enough * before:
                 break
         self.put(vector)
         return Solution(vector, cost, normal, now.numel())

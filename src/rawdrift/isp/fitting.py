@@ -9,8 +9,10 @@ count as clipped.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import product
-from typing import Any
+from math import ceil, lcm
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,11 +26,12 @@ from rawdrift.checks import InputError
 from rawdrift.isp.align import Offset, align
 from rawdrift.isp.color_difference import ciede2000, lab
 from rawdrift.isp.fit_choice import choose, improve
-from rawdrift.isp.fit_model import BORDER, Model, Pairs, Solution, Vector, inner
+from rawdrift.isp.fit_model import BORDER, CONVERGED, ROUGH, Model, Pairs, Solution, Vector, inner
 from rawdrift.isp.jpeg import JPEG
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import static
 from rawdrift.isp.radial_shading import RadialShading
+from rawdrift.isp.resize import Resize
 from rawdrift.isp.similarity import ssim
 from rawdrift.neighborhood import correlate
 from rawdrift.text import Shown, brief
@@ -38,7 +41,9 @@ Answers = Callable[[Tensor], Tensor]  # of a task model: views (n, 3, h, w) to o
 _SMALL, _LARGE = 40, 64  # pixels across of what is fitted of each picture, while choosing and after
 _MANY = 80  # numbers, from which on smaller parts suffice for the time there is
 _FEW = 8  # pictures while choosing
+_WIDEST = 512  # pixels of a part, which resized pictures may need
 _ROUNDING = {8: 1.3e-3, 16: 1e-4}  # root mean square error that these bits may leave
+_FOREIGN = 5e-3  # root mean square error from which on the last digits of numbers say nothing
 _SCALED = 0.005  # of a picture's gain: more is no rounding
 _UNSURE = 0.5  # of the root mean square error, which a gain seen in it must exceed
 _ROUNDED = 1.001  # of the error with any levels that whole ones must stay below
@@ -133,7 +138,8 @@ def fit(
     """Fit the steps and numbers of an ISP to pictures of these raw mosaics.
 
     mosaics: (N, H, W) in [0, 1]. pictures: of the same scenes, (N, 3, H, W) in [0, 1], or smaller
-        ones if they were cropped; a crop or shift of whole pixels is found.
+        ones if they were cropped; a crop or shift of whole pixels is found, and a size that all of
+        a view was resized to.
     camera: whose color filter array and white level hold, and whose other numbers are the start.
         White balance and matrix can't be told apart, so the gains stay the camera's.
     groups: of the pairs, N names; a fourth of the groups is held out and measures the fit.
@@ -151,31 +157,33 @@ def fit(
             f"neither demosaicing nor a matrix to fit"
         )
     mosaics, pictures = _checked(mosaics, pictures)
-    offset = align(mosaics, pictures, camera)
+    offset, factor = align(mosaics, pictures, camera)
     rng = np.random.default_rng(seed)
     fitted, held = _split(len(mosaics), groups, rng)
     prepared, plain = _prepared(mosaics, camera)
-    whole = _Whole(prepared, pictures, offset, plain)
+    whole = _Whole(prepared, pictures, offset, factor, plain)
     few = fitted[np.linspace(0, len(fitted) - 1, min(_FEW, len(fitted))).round().astype(int)]
     floor = _ROUNDING[8 if _is_8_bit(pictures) else 16]
     with progress.step("choosing the steps of the ISP"):
-        chosen, found = choose(plain, whole.parts(few, _SMALL, rng), floor)
+        chosen, found = choose(plain, whole.parts(few, _SMALL, rng), floor, factor)
     with progress.step("fitting the numbers of the ISP"):
         small = whole.parts(fitted, _SMALL, rng)
-        found = chosen.solve(found.vector, small, 6)
-        chosen, found = _whole_levels(chosen, found, small, plain)
+        enough = ROUGH if found.rms > _FOREIGN else CONVERGED
+        found = chosen.solve(found.vector, small, 6, enough)
+        if enough == CONVERGED:
+            chosen, found = _whole_levels(chosen, found, small, plain)
         whole_isp = _complete(chosen.isp, camera, None)
         _, jpeg = _compressed(whole_isp, mosaics, pictures, offset, fitted)
         if found.rms > floor and not jpeg:  # whose errors richer steps would follow
             chosen, found = improve(chosen, found, small)
         size = _LARGE if len(found.vector) < _MANY else _SMALL
         large = whole.parts(fitted, size, np.random.default_rng(seed))
-        found = chosen.solve(found.vector, large, 4)
+        found = chosen.solve(found.vector, large, 6, enough)
         for _ in range(3):
             if not whole.correct(chosen, found):
                 break
             large = whole.parts(fitted, size, np.random.default_rng(seed))
-            found = chosen.solve(found.vector, large, 6)
+            found = chosen.solve(found.vector, large, 6, enough)
     isp = _complete(chosen.isp, camera, whole.shading)
     gains = whole.gains / np.median(whole.gains)
     isp, jpeg = _compressed(isp, mosaics, pictures, offset, fitted)
@@ -280,12 +288,54 @@ def _shaded(mosaics: Tensor, black: Tensor, shading: Callable[[Tensor], Tensor])
     return black + shading(mosaics - black)
 
 
+class _Axis(NamedTuple):
+    """How parts of pairs lie along one axis: from low to high of the mosaic in steps of unit."""
+
+    low: int
+    high: int
+    unit: int
+    length: int
+    ratio: Fraction
+    offset: int
+
+    def part(self, rng: np.random.Generator) -> tuple[slice, slice]:
+        """A part of the mosaic, and the same one of the picture."""
+        room = (self.high - self.low - self.length) // self.unit
+        first = self.low + self.unit * int(rng.integers(0, room + 1))
+        start, end = (int(self.ratio * x) - self.offset for x in (first, first + self.length))
+        return slice(first, first + self.length), slice(start, end)
+
+
+def _axis(period: int, pixels: int, given: int, offset: int, factor: float, size: int) -> _Axis:
+    """period: of the CFA. pixels, given: of the mosaic and of the picture."""
+    ratio = Fraction(max(round(factor * pixels), 1), pixels) if factor != 1 else Fraction(1)
+    unit = lcm(ratio.denominator, period)
+    first, last = max(0, offset), min(int(ratio * pixels), given + offset)
+    low, high = -(-first / ratio // unit) * unit, int(last / ratio)
+    step = ratio.denominator
+    wanted = max(round(size / float(ratio) ** 0.5), ceil(4 * BORDER / ratio))
+    length = min(ceil(wanted / step), (high - low) // step) * step
+    if length > max(_WIDEST, 2 * size):
+        raise InputError(
+            f"the pictures are resized by {float(ratio):.4g}, so that pixels of both meet only "
+            f"every {step}: resize by a simpler factor, such as 1/2"
+        )
+    if length * ratio < 4 * BORDER:
+        raise InputError(
+            f"mosaics and pictures share {last - first} pixels of the pictures' height or width, "
+            f"expected at least {4 * BORDER}"
+        )
+    return _Axis(low, high, unit, length, ratio, offset)
+
+
 class _Whole:
     """Whole pairs, and what is corrected on whole mosaics: gains of pictures, and shading."""
 
-    def __init__(self, mosaics: Tensor, pictures: Tensor, offset: Offset, camera: Camera):
+    def __init__(
+        self, mosaics: Tensor, pictures: Tensor, offset: Offset, factor: float, camera: Camera
+    ):
         self.mosaics, self.pictures = mosaics, pictures
-        self.offset, self.camera = offset, camera
+        self.offset, self.factor, self.camera = offset, factor, camera
         self.gains: Vector = np.ones(len(mosaics))
         self.shading: RadialShading | None = None
 
@@ -298,34 +348,26 @@ class _Whole:
         return black + signal
 
     def parts(self, chosen: NDArray[np.int64], size: int, rng: np.random.Generator) -> Pairs:
-        """A part of each chosen pair, at places of the same CFA phase."""
-        cell = layout(self.camera.cfa)[:2]
-        rows, columns = (
-            -(-max(0, start) // period) * period
-            for start, period in zip(self.offset, cell, strict=True)
-        )
-        bottom, right = (
-            min(m, p + start)
-            for m, p, start in zip(
-                self.mosaics.shape[1:], self.pictures.shape[2:], self.offset, strict=True
+        """A part of each chosen pair, at places of the same CFA phase, and of whole pixels in both.
+
+        size: pixels across, of resized pictures between those of the mosaic and of the picture.
+        """
+        axes = [
+            _axis(*one, self.factor, size)
+            for one in zip(
+                layout(self.camera.cfa)[:2],
+                self.mosaics.shape[1:],
+                self.pictures.shape[2:],
+                self.offset,
+                strict=True,
             )
-        )
-        if min(bottom - rows, right - columns) < 4 * BORDER:
-            raise InputError(
-                f"mosaics and pictures share {bottom - rows}x{right - columns} pixels, expected "
-                f"at least {4 * BORDER} in each direction"
-            )
-        height, width = min(size, bottom - rows), min(size, right - columns)
+        ]
         corrected = self.corrected()
         mosaics, pictures = [], []
         for index in chosen.tolist():
-            top = rows + cell[0] * int(rng.integers(0, (bottom - rows - height) // cell[0] + 1))
-            left = columns + cell[1] * int(
-                rng.integers(0, (right - columns - width) // cell[1] + 1)
-            )
-            mosaics.append(corrected[index, top : top + height, left : left + width])
-            down, across = top - self.offset[0], left - self.offset[1]
-            pictures.append(self.pictures[index, :, down : down + height, across : across + width])
+            own, given = zip(*(axis.part(rng) for axis in axes), strict=True)
+            mosaics.append(corrected[index][own])
+            pictures.append(self.pictures[index][:, *given])
         return Pairs(torch.stack(mosaics), torch.stack(pictures))
 
     def correct(self, model: Model, found: Solution) -> bool:
@@ -356,7 +398,9 @@ class _Whole:
         size = self.mosaics.shape[1:]
         for k in range(2):
             gain = RadialShading([0.0] * k + [1.0])(torch.ones(size, dtype=torch.float64)) - 1
-            gain, _ = _overlap(gain.expand(1, 3, *size), self.pictures[:1], self.offset)
+            gain = gain.expand(1, 3, *size)
+            gain = gain if self.factor == 1 else Resize(self.factor)(gain)
+            gain, _ = _overlap(gain, self.pictures[:1], self.offset)
             terms.append((response * inner(gain)).flatten())
         columns, target = torch.stack(terms, 1), error.flatten()
         factors = torch.linalg.lstsq(columns, target[:, None]).solution[:, 0]

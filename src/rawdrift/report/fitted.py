@@ -18,6 +18,7 @@ from rawdrift.report.page import render
 
 _AMPLIFIED = 20
 _SHOWN = 9  # numbers of a tensor whose intervals are listed one by one
+_OPTIONS = ("standard", "factor", "method", "quality", "subsampling")
 _ROUNDING = 1 / 255 / np.sqrt(12)
 _PLACES = {
     "edges": "at edges",
@@ -85,8 +86,7 @@ def _numbers(found: Fitted, step: str) -> list[str]:
             size = "x".join(map(str, tensor.shape))
             rows.append(f"{name} of {size} numbers up to {max(values):.3g}{widest}")
     options = found.isp.steps[step]
-    rows += [f"{name} {getattr(options, name)}" for name in ("standard", "quality", "subsampling")
-             if name in options.options]  # fmt: skip
+    rows += [f"{name} {getattr(options, name)}" for name in _OPTIONS if name in options.options]
     return rows
 
 
