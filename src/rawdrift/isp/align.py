@@ -102,7 +102,8 @@ def _factor(grays: Tensor, pictures: Tensor) -> float:
 
 
 def _resized(grays: Tensor, factor: float) -> Tensor:
-    return Resize(factor)(grays[:, None].expand(-1, 3, -1, -1))[:, 0]
+    resized: Tensor = Resize(factor)(grays[:, None].expand(-1, 3, -1, -1))[:, 0]
+    return resized
 
 
 def _check_size(index: int, gray: Tensor, picture: Tensor, factor: float) -> None:
