@@ -45,6 +45,7 @@ def corrupt(
     step = 1 if views.device.type == "cpu" else max(len(images), 1)
     for first in range(0, len(images), step):
         part = slice(first, first + step)
+        _check_range(images[part])
         corrupted = corruption(images[part].contiguous(), streams[part], **constants)
         if corrupted.shape != out[part].shape or corrupted.dtype != out.dtype:
             raise InputError(
@@ -64,8 +65,11 @@ def _checked(views: Tensor) -> Tensor:
         raise InputError(f"views must be of shape (..., 3, H, W), got {tuple(views.shape)}")
     if views.dtype not in (torch.float32, torch.float64):
         raise InputError(f"views must be float32 or float64 in [0, 1], got {views.dtype}")
+    return views.reshape(-1, *views.shape[-3:])
+
+
+def _check_range(views: Tensor) -> None:
     if views.numel():
         low, high = float(views.amin()), float(views.amax())  # faster than `aminmax`
         if not 0 <= low <= high <= 1:  # so that NaN is caught as well
             raise InputError(f"views must lie in [0, 1], got values from {low:g} to {high:g}")
-    return views.reshape(-1, *views.shape[-3:])

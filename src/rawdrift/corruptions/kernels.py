@@ -12,6 +12,7 @@ from rawdrift.compiled import allocating, exact, fast, look_up, put, task
 
 f32 = np.float32
 i32 = np.int32
+u64 = np.uint64
 
 
 def each(kernel: Callable[..., Any], images: Tensor, *constants: Any) -> Tensor:
@@ -102,21 +103,23 @@ def pixelate(view, out, rows, columns):
 
 @exact
 def _centers(out, half, scale):
-    last = len(out) - 1  # all bits of an index
-    for y in range(half, len(out), 2 * half):
-        above, here, below = out[y - half], out[y], out[(y + half) & last]
-        for x in range(half, len(out), 2 * half):
-            left, right = x - half, (x + half) & last
+    """half: uint64, as are all indices: signed ones cost a comparison with 0 each."""
+    size, step = u64(len(out)), u64(2) * half
+    for y in range(half, size, step):
+        above, here, below = out[y - half], out[y], out[(y + half) & (size - u64(1))]
+        for x in range(half, size, step):
+            left, right = x - half, (x + half) & (size - u64(1))
             around = above[left] + above[right] + below[left] + below[right]
             here[x] = around * f32(0.25) + scale * here[x]
 
 
 @exact
 def _sides(out, half, scale):
-    last = len(out) - 1
-    for y in range(0, len(out), half):
+    size, step = u64(len(out)), u64(2) * half
+    last = size - u64(1)  # all bits of an index
+    for y in range(u64(0), size, half):
         above, here, below = out[(y - half) & last], out[y], out[(y + half) & last]
-        for x in range(half - y % (2 * half), len(out), 2 * half):
+        for x in range(half - y % step, size, step):
             around = here[(x - half) & last] + here[(x + half) & last] + above[x] + below[x]
             here[x] = around * f32(0.25) + scale * here[x]
 
@@ -136,8 +139,8 @@ def plasma(noise, out, decay):
     step, scale = len(out), 1.0
     while step >= 2:
         half = step // 2
-        _centers(out, half, out.dtype.type(scale))
-        _sides(out, half, out.dtype.type(scale))
+        _centers(out, u64(half), out.dtype.type(scale))
+        _sides(out, u64(half), out.dtype.type(scale))
         step, scale = half, scale / decay**2
     low = out.min()
     _stretch(out, low, out.max() - low)
