@@ -489,12 +489,15 @@ class WeakChain(Chain):
 
     def __init__(self, weak: Weak, truth: Array, cluster: Array, *of_images: Array):
         self.weak, self.answers, self.clusters = weak, truth, cluster
+        everything = (torch.arange(len(truth)),)
         self.seed = int(1e9 * of_images[1].sum())  # of what is drawn for these images
         self.of_images = of_images
         self.tolerance, self.luck, self.right, self.areas = of_images
         self.metric, self.measure, self.distance = weak.metric, weak.measure, "l2"
         self.targets = SimpleNamespace(of_classes=weak.metric != "iou")
         self.truth, self.asked = torch.from_numpy(truth), 0
+        self._known = {}
+        self.orders = {"stored": everything, "doubtful": everything, "surest": everything}
         self.baseline = self.score(None)
 
     per_step = 3
@@ -522,6 +525,12 @@ class WeakChain(Chain):
         return Score(float(changed.mean()), metric, 0.0, features, outcomes)
 
     exact = score
+
+    def values(self, space: Any, setting: Any) -> Any:
+        return space, setting
+
+    def outcomes(self, batch: Any, values: Any, where: str) -> Any:
+        return torch.from_numpy(self.score(*values).outcomes)
 
     def slope(self, space: Any, setting: Any, regularization: float) -> Any:
         return self.score(space, setting), np.zeros(len(space))

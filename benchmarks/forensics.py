@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 import rawdrift as rd
 from rawdrift.controls.forensics import methods
-from rawdrift.controls.forensics.chain import Chain, Score, Slope
+from rawdrift.controls.forensics.chain import Chain, Score
 from rawdrift.controls.forensics.space import ParameterSpace, Vector
 
 CAMERA = rd.Camera(
@@ -163,22 +163,27 @@ class Watched(Chain):
         self.budget = np.inf
         super().__init__(net, isp, data)
         self.budget, self.asked = budget, 0
+        self.orders = dict.fromkeys(
+            self.orders, self.batches
+        )  # the net knows images by their place
         self.begin = time.process_time()
 
-    def score(self, space: ParameterSpace | None, setting: Vector | None = None) -> Score:
-        return self._watch(super().score(space, setting))
+    def outcomes(self, batch: Any, values: Any, where: str) -> Any:
+        outcomes = super().outcomes(batch, values, where)
+        features = self.measure.features(outcomes.numpy(), self.answers)
+        self._watch(self.metric_of(features, where))
+        return outcomes
 
-    def slope(self, space: ParameterSpace, setting: Vector, regularization: float) -> Slope:
-        slope = super().slope(space, setting, regularization)
-        self._watch(slope.score)
-        return slope
-
-    def _watch(self, score: Score) -> Score:
-        if score.metric <= POINTS:
-            self.cost = Cost(self.asked, time.process_time() - self.begin)
-        if score.metric <= POINTS or self.asked >= self.budget:
-            raise StoppedError
+    def _total(self, parts: Any, where: str) -> Score:
+        score = super()._total(parts, where)
+        self._watch(score.metric)
         return score
+
+    def _watch(self, metric: float) -> None:
+        if metric <= POINTS:
+            self.cost = Cost(self.asked, time.process_time() - self.begin)
+        if metric <= POINTS or self.asked >= self.budget:
+            raise StoppedError
 
 
 Method = Callable[[Watched, ParameterSpace, int], None]

@@ -348,8 +348,9 @@ def test_a_joint_box_withstood_the_last_attack_on_it(monkeypatch, edges, scale):
 
         baseline = SimpleNamespace(metric=1.0)
 
-        def score(self, space, setting):
-            return SimpleNamespace(metric=float(not attacked or holds(setting)))
+        def ask(self, space, setting, order):
+            metric = float(not attacked or holds(setting))
+            return SimpleNamespace(holds=lambda condition: condition(metric))
 
     monkeypatch.setattr(joint, "_attacks", attacks)
     box = joint._build(Scores(), SPACE, joint.Box(SPACE.low, SPACE.high), 0.1, None)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,6 +49,10 @@ class Weak:
         return Score(loss, float(right.mean()), far, np.zeros((IMAGES, 2)), right.astype(np.int64))
 
     exact = score
+
+    def ask(self, space, setting, order):
+        score = self.score(space, setting)
+        return SimpleNamespace(score=lambda: score, holds=lambda holds: holds(score.metric))
 
     def slope(self, space, setting, regularization):
         score = self.score(space, setting)
@@ -290,7 +295,7 @@ def test_the_gradient_of_a_pooled_loss_is_that_of_differences_in_batches(classes
     whole = chain.slope(space, np.array([2.0, 1.8, 1.1, 1.7]), 0.3)
     assert chain.per_step == 3
     chain.batches = torch.arange(9).split(4)
-    chain._default.clear()
+    chain.forget_views()
     assert chain.per_step == 4
     setting = np.array([2.0, 1.8, 1.1, 1.7])
     slope = chain.slope(space, setting, 0.3)

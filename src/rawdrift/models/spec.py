@@ -55,6 +55,7 @@ class Task:
         precision: "auto" is bfloat16 mixed precision where the processor has it, else "32".
         runtime: what runs the network in tests: "torch", "onnx", ONNX Runtime on a CPU, or "auto",
             the fastest that gives the network's logits to 1e-5. Needs the extra "onnx" for that.
+            With "auto", forensics also uses bfloat16, for answers that it leaves no doubt about.
         checkpoint: a trained network, tested as it is: a .safetensors or state-dict file of
             task.model.
         normalize: what the network of task.checkpoint expects of its input: "none", views in [0,

@@ -31,6 +31,7 @@ _SHARES = np.array([1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2])  # of th
 _STAKES = np.array([0.5, *np.full(9, 0.5 / 9)])  # of the capital; half on "no answer changes"
 _SPENT = 1e-4  # chance that what is not of interest lies outside the region that it is sought in
 _GRID = 33  # values of it that are tried
+_ROUNDING = 1e-9  # of p-values
 
 
 @final
@@ -84,6 +85,23 @@ class DropTest:
             cluster_sums(after, self.clusters),
         )
         return self._p(before, after, bool(changed.any()), margin, 1.0)
+
+    def least_p(self, after: Array, seen: NDArray[np.bool_], margin: float) -> float:
+        """Return what the p-value is at least, whatever the answers to the images not `seen` (N,);
+        0 where that is not known, since wholes depend on the answers. after: like before."""
+        if seen.all():
+            return self.p_value(after, margin)
+        if not self.limits.is_fixed:
+            return 0.0
+        if not (self.limits.is_share and self._independent):
+            wholes = np.split(self._before, 2, axis=-1)[1]
+            best = np.tile(wholes, 2)
+            return self.p_value(np.where(seen[:, None], after, best), margin) - _ROUNDING
+        right, still = self._before[:, 0] > 0, after[:, 0] > 0
+        lost, won = (int((change & seen).sum()) for change in (right & ~still, still & ~right))
+        most = won + int((~right & ~seen).sum())
+        least = min(lost_and_won(lost, n, self.count, margin) for n in range(won, most + 1))
+        return least - _ROUNDING
 
     def bet(self, after: Array, margin: float) -> "Wager":
         """Return the bets on these answers, for a metric with fixed wholes, or with one class; else

@@ -1,9 +1,9 @@
 """The chain from mosaics through an ISP to a frozen net, and the score of its answers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, NoReturn, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch.func import functional_call
 
 from rawdrift import inputs, progress
 from rawdrift.checks import InputError, choose
+from rawdrift.controls.forensics.answers import Answers
 from rawdrift.controls.forensics.fit import check_fit
 from rawdrift.controls.forensics.objectives import MeanLoss, SoftOverlap
 from rawdrift.controls.forensics.samples import Samples, read
@@ -23,9 +24,10 @@ from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.similarity import ssim
 from rawdrift.models.chain import layout
 from rawdrift.models.classification import Classification
-from rawdrift.models.forward import forward_of
+from rawdrift.models.forward import Pass, differentiable, forward_of
 from rawdrift.models.input_gradient import cheap
 from rawdrift.models.losses import CrossEntropy
+from rawdrift.models.quick import Quick, quick_of
 from rawdrift.models.segmentation import Segmentation
 from rawdrift.models.targets import Targets
 from rawdrift.statistics.basics import Interval
@@ -33,11 +35,15 @@ from rawdrift.statistics.estimates import estimate
 from rawdrift.statistics.guarantees import DropTest
 from rawdrift.statistics.measures import Array, Outcomes
 
+T = TypeVar("T")
 Distance = Literal["l2", "ssim"]
+Order = Literal["stored", "doubtful", "surest"]
 BATCH = 64  # images in the net, at most
 PIXELS = 2**19  # of a batch on a CPU: the activations of the net then stay in its cache
 CACHED = 2**28  # bytes of default views that are cached
 PASSES = 500  # of all images, about what an analysis takes
+KNOWN = 2**28  # bytes of answers that are kept
+ASKED, FEWEST = 4, 8  # parts in which images are asked until they decide; images of a part
 
 
 class Score(NamedTuple):
@@ -53,6 +59,19 @@ class Score(NamedTuple):
     distance: float
     features: Array
     outcomes: Outcomes
+
+
+class Part(NamedTuple):
+    """What a batch of n images adds to a score.
+
+    sums: of the loss. distance: mean over the images. outcomes: (n, ...). margins: (n,) by how much
+    the logit of the right class is above the highest other one; 0 for answers that are no classes.
+    """
+
+    sums: Tensor
+    distance: Tensor
+    outcomes: Tensor
+    margins: Tensor
 
 
 class Slope(NamedTuple):
@@ -75,7 +94,7 @@ class Chain:
         2004). Neither grows with the size of the image.
     targets: the right answers of the images, of any kind of task. None: classes or masks as the
         data have them.
-    runtime: what runs the net where no gradient is asked for, see `forward_of`.
+    runtime: what runs the net, see `forward_of`, `differentiable` and `quick_of`.
 
     Raises InputError if net, data and metric do not fit together.
     """
@@ -104,23 +123,30 @@ class Chain:
         self.loss: MeanLoss | SoftOverlap = MeanLoss(loss or CrossEntropy()).to(self.device)
         few = PIXELS // self.mosaics[0].numel() if self.device.type == "cpu" else BATCH
         self.batches = torch.arange(len(self.truth)).split(max(1, min(BATCH, few)))
-        self._default: dict[int, Tensor] = {}  # views by batch, if there is room for all
-        self.asked = 0  # passes of all images through the net; see `per_step`
+        self.forward: Pass = net
+        self.sloped = net
+        self.quick: Quick | None = None
         outputs, temperature = self._outputs(targets)
         if targets is None:
             kind = Segmentation if self.truth.ndim == 3 else Classification
             targets = kind(tuple(map(str, range(outputs))), self.truth)
         self.targets, self.answers = targets, targets.truth
         self.metric, self.measure = next(iter(targets.measures_by(metric).items()))
-        with self._evaluating():
-            view = self._default_view(
-                self.batches[0], self.mosaics[self.batches[0]].to(self.device)
-            )
-            view = view.float().contiguous(memory_format=self.layout)
-            self.forward = forward_of(net, view, PASSES * self.mosaics.numel(), runtime)
+        with self._evaluating(), torch.no_grad():
+            view = self._develop(self.batches[0]).float().contiguous(memory_format=self.layout)
+            pixels = PASSES * self.mosaics.numel()
+            self.forward = self.sloped = differentiable(net, view, pixels, runtime)
+            if isinstance(targets, Classification):
+                self.quick = quick_of(self.sloped, view, pixels, runtime)
+            if self.quick is None:
+                self.forward = forward_of(net, view, pixels, runtime)
         if of_pixels and loss is None:
             self.loss = SoftOverlap(self.metric, temperature)
-        self.baseline = self.score(None)
+        self._begin()
+        if self.quick:
+            with torch.inference_mode(), self.frozen():
+                for batch in self.batches:
+                    self.quick.learn(self._default_view(batch).float())
 
     @property
     def ascends(self) -> bool:
@@ -132,21 +158,50 @@ class Chain:
         """How many passes a gradient counts for. A loss that is no mean needs its sums before."""
         return 4 if self.loss.pooled and len(self.batches) > 1 else 3
 
-    def score(self, space: ParameterSpace | None, setting: Vector | None = None) -> Score:
-        """The score of a setting; without one, of the ISP as it is."""
-        with torch.inference_mode():
-            values = {} if space is None or setting is None else self._values(space, setting)
-            parts = [self._part(batch, values, far=bool(values)) for batch in self.batches]
-        self._count(1)
-        return self._total(parts, space, setting)
+    def score(self, space: ParameterSpace, setting: Vector) -> Score:
+        """The score of a setting, for a search."""
+        return self._once(
+            ("score", *space.names, setting.tobytes()),
+            lambda: self._score(self.values(space, setting), None, str(space.named(setting))),
+        )
 
     def exact(self, space: ParameterSpace, setting: Vector) -> Score:
-        """The score of the static pipeline that has the numbers of a setting."""
-        static = space.pipeline(self.isp, setting)
+        """The score of the static pipeline that has the numbers of a setting, by the net itself."""
+        return self._once(
+            ("exact", *space.names, setting.tobytes()),
+            lambda: self._score({}, space.pipeline(self.isp, setting), str(space.named(setting))),
+        )
+
+    def ask(self, space: ParameterSpace, setting: Vector, order: Order = "stored") -> Answers:
+        """Return the answers at a setting, which are asked for when they are needed.
+
+        order: of the images. "doubtful" is first those that are wrong with the camera's own
+        setting, then those that are right by little; "surest" is the reverse.
+        """
+        return self._once(
+            (order, *space.names, setting.tobytes()),
+            lambda: Answers(self, space, setting, self.orders[order]),
+        )
+
+    def _once(self, key: tuple[Any, ...], compute: Callable[[], T]) -> T:
+        """Compute something, unless it is known already."""
+        progress.count("evaluation")
+        if key in self._known:
+            found: T = self._known[key]
+            return found
+        found = compute()
+        if 2 * len(self._known) * self.baseline.features.nbytes < KNOWN:
+            self._known[key] = found
+        return found
+
+    def _score(self, values: Mapping[str, Tensor], isp: Pipeline | None, where: str) -> Score:
         with torch.inference_mode():
-            parts = [self._part(batch, {}, isp=static, far=True) for batch in self.batches]
-        self._count(1)
-        return self._total(parts, space, setting)
+            parts = [
+                self._part(batch, values, far=True, isp=isp, is_exact=isp is not None)
+                for batch in self.batches
+            ]
+        self.asked += 1
+        return self._total(parts, where)
 
     def slope(self, space: ParameterSpace, setting: Vector, regularization: float) -> Slope:
         """The score of a setting, and the direction in which it gets worse."""
@@ -157,24 +212,23 @@ class Chain:
         for batch in self.batches:
             with torch.enable_grad():
                 values = space.values(self.isp, theta)
-                sums, far, outcomes = self._part(batch, values, far=True)
+                part = self._part(batch, values, far=True)
                 share = len(batch) / len(self.truth)
+                sums, far = part.sums, part.distance
                 objective = (sums * slopes).sum() if slopes is not None else self.loss(sums) * share
                 # A distance without weight is computed, but has no part in the gradient.
                 if regularization > 0:
                     objective = objective - regularization * share * far
             if objective.requires_grad:
-                (part,) = torch.autograd.grad(objective, theta, allow_unused=True)
-                gradient += 0 if part is None else part
-            parts.append((sums.detach(), far.detach(), outcomes))
-        self._count(self.per_step)
+                (one,) = torch.autograd.grad(objective, theta, allow_unused=True)
+                gradient += 0 if one is None else one
+            parts.append(part._replace(sums=sums.detach(), distance=far.detach()))
+        self.asked += self.per_step
+        progress.count("evaluation", self.per_step)
         if not torch.isfinite(gradient).all():
             raise InputError(f"the net's gradient is not finite at {space.named(setting)}")
-        return Slope(self._total(parts, space, setting), gradient.cpu().numpy())
-
-    def _count(self, passes: int) -> None:
-        self.asked += passes
-        progress.count("evaluation", passes)
+        score = self._total(parts, str(space.named(setting)))
+        return Slope(score, gradient.cpu().numpy())
 
     def take(self, images: NDArray[np.int64]) -> "Chain":
         """Return the chain with some of the images (n,)."""
@@ -184,9 +238,22 @@ class Chain:
         part.clusters = np.unique(self.clusters[images], return_inverse=True)[1]
         part.batches = torch.arange(len(images)).split(len(self.batches[0]))
         part.targets = self.targets.take(torch.from_numpy(images))
-        part.answers, part._default, part.asked = part.targets.truth, {}, 0
-        part.baseline = part.score(None)
+        part.answers = part.targets.truth
+        part._begin()
         return part
+
+    def scored_by(self, loss: nn.Module | None, distance: str = "l2") -> "Chain":
+        """Return the chain with another loss of classes, and another distance."""
+        other = copy(self)
+        if not self.loss.pooled:
+            other.loss = MeanLoss(loss or CrossEntropy()).to(self.device)
+        other.distance = distance
+        other._begin()
+        return other
+
+    def forget_views(self) -> None:
+        """Release the memory of the default views; they are made again when they are needed."""
+        self._default: Tensor | None = None  # of all images, if there is room for them
 
     def drop_test(self) -> DropTest:
         """Return the test of how much the metric drops from that of the camera's own setting."""
@@ -222,13 +289,29 @@ class Chain:
                 f"is nothing to lose; check the net, its normalization and the labels"
             )
 
+    def _begin(self) -> None:
+        """Score the camera's own setting, and order the images by how sure the net is there."""
+        self._known: dict[tuple[Any, ...], Any] = {}
+        self.forget_views()
+        with torch.inference_mode():
+            parts = [self._part(batch, {}, far=False, is_exact=True) for batch in self.batches]
+        self.asked = 1.0  # passes of all images through the net; see `per_step`
+        self.baseline = self._total(parts, "the camera's own setting")
+        doubtful = self.batches
+        if self.measure.limits is not None and self.measure.limits.is_fixed:
+            order = torch.cat([part.margins for part in parts]).argsort(stable=True)
+            doubtful = order.split(min(max(FEWEST, -(-len(order) // ASKED)), len(doubtful[0])))
+        self.orders: dict[Order, Sequence[Tensor]] = {
+            "stored": self.batches, "doubtful": doubtful, "surest": doubtful[::-1]
+        }  # fmt: skip
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Put the net into evaluation mode inside: batch normalization keeps its statistics.
 
         Its gradient by the views is the cheap one.
         """
-        with self._evaluating(), cheap(self.net):
+        with self._evaluating(), cheap(self.sloped):
             yield
 
     @contextmanager
@@ -241,16 +324,18 @@ class Chain:
             for module, training in modes:
                 module.training = training
 
-    def _values(self, space: ParameterSpace, setting: Vector) -> dict[str, Tensor]:
-        return space.values(self.isp, torch.from_numpy(space.clip(setting)).to(self.device))
+    def values(self, space: ParameterSpace, setting: Vector) -> dict[str, Tensor]:
+        """The tensors of the ISP at a setting."""
+        with torch.inference_mode():
+            return space.values(self.isp, torch.from_numpy(space.clip(setting)).to(self.device))
 
     def _slopes(self, space: ParameterSpace, setting: Vector) -> Tensor | None:
         """The slopes of a pooled loss by its sums, if these are of several batches."""
         if not (self.loss.pooled and len(self.batches) > 1):
             return None
         with torch.inference_mode():
-            values = self._values(space, setting)
-            sums = sum(self._part(batch, values, far=False)[0] for batch in self.batches)
+            values = self.values(space, setting)
+            sums = sum(self._part(batch, values, far=False).sums for batch in self.batches)
         total = torch.as_tensor(sums).clone().requires_grad_()
         (slopes,) = torch.autograd.grad(self.loss(total), total)
         return slopes
@@ -262,56 +347,93 @@ class Chain:
         *,
         far: bool,
         isp: Pipeline | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Sums of the loss, distance and outcomes (n, ...) of a batch. far: whether to compute the
-        distance."""
-        mosaics, truth = self.mosaics[batch].to(self.device), self.truth[batch].to(self.device)
-        developed = functional_call(isp or self.isp, dict(values), (mosaics,))
+        is_exact: bool = False,
+    ) -> Part:
+        """Run a batch through the chain.
+
+        far: whether to compute the distance. is_exact: whether losses are those of the net itself.
+        """
+        truth = self.truth[batch].to(self.device)
+        developed = self._develop(batch, values, isp)
         with self.frozen():
             # The clone is for nets that change their input; they convolve faster channels-last.
             views = developed.float().clone(memory_format=self.layout)
-            logits = (self.forward if torch.is_inference_mode_enabled() else self.net)(views)
+            logits, answered = self._logits(views, is_exact)
         distance = torch.zeros((), device=self.device)
         if far:
-            distance = _distance(developed, self._default_view(batch, mosaics), self.distance)
+            distance = _distance(developed, self._default_view(batch), self.distance)
         sums = self.loss.sums(logits, truth)
+        if not self._is_finite(answered, batch):
+            sums = torch.full_like(sums, torch.nan)
+        outcomes = self.targets.outcomes_of(answered, batch).cpu()
+        return Part(sums, distance, outcomes, _margins(answered, truth))
+
+    def _logits(self, views: Tensor, is_exact: bool) -> tuple[Tensor, Tensor]:
+        """Return the logits of the loss, and those of the answers, which have no gradient."""
+        if torch.is_inference_mode_enabled():
+            logits = (self.forward if is_exact else self.quick or self.forward)(views)
+            return logits, logits
+        if self.quick is None:
+            logits = self.sloped(views)
+            return logits, logits.detach()
+        logits = self.quick.half(views)
+        with torch.no_grad():
+            return logits, self.quick.settle(logits.detach(), views.detach())
+
+    def outcomes(self, batch: Tensor, values: Mapping[str, Tensor], where: str) -> Tensor:
+        """Return the outcomes (n, ...) of a batch alone. where: the setting, for errors."""
+        with torch.inference_mode(), self.frozen():
+            views = self._develop(batch, values).float().clone(memory_format=self.layout)
+            logits = (self.quick or self.forward)(views)
+            if not self._is_finite(logits, batch):
+                self._refuse(where)
+            return self.targets.outcomes_of(logits, batch).cpu()
+
+    def _default_view(self, batch: Tensor) -> Tensor:
+        with torch.inference_mode(False), torch.no_grad():
+            if 12 * self.mosaics.numel() > CACHED:
+                return self._develop(batch)
+            if self._default is None:
+                self._default = torch.cat([self._develop(one) for one in self.batches])
+            views: Tensor = self._default[batch]
+            return views
+
+    def _develop(
+        self, batch: Tensor, values: Mapping[str, Tensor] | None = None, isp: Pipeline | None = None
+    ) -> Tensor:
+        mosaics = self.mosaics[batch].to(self.device)
+        views: Tensor = functional_call(isp or self.isp, dict(values or {}), (mosaics,))
+        return views
+
+    def _is_finite(self, logits: Tensor, batch: Tensor) -> bool:
         is_finite = torch.isfinite(logits).flatten(1).all(1)
         if not is_finite.all():
             self.broken = self.names[int(batch[int(is_finite.int().argmin())])]
-            sums = torch.full_like(sums, torch.nan)
-        return sums, distance, self.targets.outcomes_of(logits.detach(), batch).cpu()
+        return bool(is_finite.all())
 
-    def _default_view(self, batch: Tensor, mosaics: Tensor) -> Tensor:
-        first = int(batch[0])
-        if first in self._default:
-            return self._default[first]
-        with torch.inference_mode(False), torch.no_grad():
-            view: Tensor = self.isp(mosaics.clone())
-        if 12 * self.mosaics.numel() <= CACHED:
-            self._default[first] = view
-        return view
+    def _refuse(self, where: str) -> NoReturn:
+        raise InputError(
+            f"the net answers image {self.broken!r} with NaN or infinity at {where}; expected "
+            f"finite logits"
+        )
 
-    def _total(
-        self,
-        parts: Sequence[tuple[Tensor, Tensor, Tensor]],
-        space: ParameterSpace | None,
-        setting: Vector | None,
-    ) -> Score:
+    def _total(self, parts: Sequence[Part], where: str) -> Score:
+        """Return the score of all images. where: the setting, for errors."""
         share = [len(batch) / len(self.truth) for batch in self.batches]
-        loss = float(self.loss(torch.stack([part[0].double() for part in parts]).sum(0)))
-        far = sum(float(part[1]) * n for part, n in zip(parts, share, strict=True))
-        outcomes = torch.cat([part[2] for part in parts]).numpy()
+        loss = float(self.loss(torch.stack([part.sums.double() for part in parts]).sum(0)))
+        far = sum(float(part.distance) * n for part, n in zip(parts, share, strict=True))
+        outcomes = torch.cat([part.outcomes for part in parts]).numpy()
         features = self.measure.features(outcomes, self.answers)
-        metric = float(self.measure.of(features.sum(0)))
-        where = "the camera's own setting"
-        if space is not None and setting is not None:
-            where = str(space.named(setting))
         if not np.isfinite(loss):
-            image = f"answers image {self.broken!r} with NaN or infinity"
-            raise InputError(f"the net {image} at {where}; expected finite logits")
+            self._refuse(where)
+        return Score(loss, self.metric_of(features, where), far, features, outcomes)
+
+    def metric_of(self, features: Array, where: str) -> float:
+        """Return the metric of answers with these features (N, K)."""
+        metric = float(self.measure.of(features.sum(0)))
         if not np.isfinite(metric):
             raise InputError(f"the metric {self.metric} is {metric} at {where}; expected a number")
-        return Score(loss, metric, far, features, outcomes)
+        return metric
 
     def _outputs(self, targets: Targets | None) -> tuple[int, float]:
         """The number of channels of the logits, and an eighth of the mean by which the highest
@@ -327,6 +449,15 @@ class Chain:
                 self.layout = torch.contiguous_format
             margin = logits.abs() if outputs == 1 else logits.topk(2, dim=1).values.diff(dim=1)
             return outputs, max(float(margin.abs().mean()) / 8, 1e-6)
+
+
+def _margins(logits: Tensor, truth: Tensor) -> Tensor:
+    """See `Part`."""
+    if logits.ndim != 2 or logits.shape[1] < 2 or truth.ndim != 1 or truth.is_floating_point():
+        return torch.zeros(len(logits))
+    own = logits.gather(1, truth[:, None])
+    others = logits.scatter(1, truth[:, None], -torch.inf).amax(1)
+    return (own.squeeze(1) - others).cpu()
 
 
 def _distance(view: Tensor, default: Tensor, kind: str) -> Tensor:

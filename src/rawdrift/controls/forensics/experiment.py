@@ -40,9 +40,9 @@ from rawdrift.controls.forensics.records import (
 from rawdrift.controls.forensics.result import GRADIENT, FoldSearch, ForensicsResult, Found, Visited
 from rawdrift.controls.forensics.setup import ALL, Setup
 from rawdrift.controls.forensics.signing import sign
-from rawdrift.controls.forensics.sobol import sensitivity
+from rawdrift.controls.forensics.sobol import sensitivity_of
 from rawdrift.controls.forensics.spec import ForensicsSpec
-from rawdrift.controls.forensics.tolerance import envelope
+from rawdrift.controls.forensics.tolerance import envelope_of
 from rawdrift.controls.gallery import Gallery
 from rawdrift.controls.material import compute_views, isp_inputs
 from rawdrift.controls.trust import Matched, joined
@@ -108,6 +108,7 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         if settings.metric is not None and imports.is_import(settings.metric):
             self.inputs.append(imports.checksum(settings.metric, "forensics.metric"))
         self.step = "unit"
+        self._chains: dict[tuple[int, str], tuple[Chain, Chain]] = {}
 
     def steps(self, unit: Unit) -> int:
         return 1
@@ -116,27 +117,40 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         self, unit: Unit, device: str, checkpoint: Path, progress: Progress
     ) -> ForensicsRecord:
         compute_views([self.setup.isp], self.setup.material.data)
-        net = self.setup.models[unit.fold].get(checkpoint.parents[1]).to(device)
         self.setup.isp.to(device)
+        if (unit.fold, device) not in self._chains:
+            net = self.setup.models[unit.fold].get(checkpoint.parents[1]).to(device)
+            self._chains[unit.fold, device] = self._chains_of(unit.fold, net)
+        chain, searched = self._chains[unit.fold, device]
         record: ForensicsRecord
         if unit.kind == "search":
-            record = self._search(unit, net)
+            record = self._search(unit, chain, searched)
         elif unit.kind == "sensitivity":
-            record = self._sensitivity(unit, net)
+            record = self._sensitivity(unit, chain)
         else:
-            record = self._envelope(unit, net)
+            record = self._envelope(unit, chain)
+        for one in (chain, searched):
+            one.forget_views()
         progress()
         return record
 
-    def _search(self, unit: Unit, net: nn.Module) -> SearchRecord:
-        settings, setup, weight = self.spec.forensics, self.setup, unit.regularization
-        asked = setup.asked(unit.fold)
+    def _chains_of(self, fold: int, net: nn.Module) -> tuple[Chain, Chain]:
+        """Return the chain of a fold's test images, and that of those that are searched with.
+
+        All units of a fold share them, so that nothing is computed twice.
+        """
+        settings, setup = self.spec.forensics, self.setup
+        asked = setup.asked(fold)
         if not setup.material.targets.of_pixels:  # with the weights of classes
             everything = torch.arange(len(setup.material.data))
             asked["loss"] = setup.material.targets.loss(self.spec.task, everything)
-        data, space = setup.test_data(unit.fold), setup.groups[unit.group]
+        data = setup.test_data(fold)
         chain = Chain(net, setup.isp, data, distance=settings.distance, **asked)
-        searched = chain.take(setup.halves[unit.fold].searched)
+        return chain, chain.take(setup.halves[fold].searched)
+
+    def _search(self, unit: Unit, chain: Chain, searched: Chain) -> SearchRecord:
+        settings, setup, weight = self.spec.forensics, self.setup, unit.regularization
+        space = setup.groups[unit.group]
         trials = search_chain(
             searched,
             space,
@@ -176,36 +190,40 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
             ),
         )
 
-    def _sensitivity(self, unit: Unit, net: nn.Module) -> SensitivityRecord:
-        settings, data = self.spec.forensics, self.setup.test_data(unit.fold)
-        found = sensitivity(
-            net, self.setup.isp, data, self.setup.space, samples=settings.samples,
-            confidence=settings.confidence, seed=self.spec.seed, **self.setup.asked(unit.fold),
+    def _sensitivity(self, unit: Unit, chain: Chain) -> SensitivityRecord:
+        settings, asked = self.spec.forensics, self.setup.asked(unit.fold)
+        chain = chain.scored_by(asked["loss"])
+        chain.check_baseline()
+        found = sensitivity_of(
+            chain, self.setup.space, settings.samples, confidence=settings.confidence,
+            seed=self.spec.seed,
         )  # fmt: skip
         return SensitivityRecord(
             fold=unit.fold,
-            rows=list(sensitivity_rows({"fold": unit.fold, "n": len(data)}, found)),
+            rows=list(sensitivity_rows({"fold": unit.fold, "n": len(chain.truth)}, found)),
             precision=self.precision,
             sensitivity=found,
         )
 
-    def _envelope(self, unit: Unit, net: nn.Module) -> EnvelopeRecord:
+    def _envelope(self, unit: Unit, chain: Chain) -> EnvelopeRecord:
         settings, setup = self.spec.forensics, self.setup
-        data = setup.test_data(unit.fold)
-        safe = envelope(
-            net, setup.isp, data, setup.space, max_drop=settings.max_drop,
-            confidence=settings.confidence, cameras=settings.cameras, seed=self.spec.seed,
-            **self.setup.asked(unit.fold),
+        chain = chain.scored_by(setup.asked(unit.fold)["loss"])
+        chain.check_baseline()
+        safe = envelope_of(
+            chain, setup.space, settings.max_drop, settings.confidence, settings.cameras,
+            self.spec.seed,
         )  # fmt: skip
         signature = None
         if isinstance(setup.isp, External):
             why = f"{settings.isp} is a black box, with which no other camera can be compared"
             safe = structs.replace(safe, warnings=(*safe.warnings, why))
         elif not safe.is_empty:
-            signature = dict(sign(safe, net, setup.isp, data, setup.camera, self.spec).content)
+            data = setup.test_data(unit.fold)
+            sealed = sign(safe, chain.net, setup.isp, data, setup.camera, self.spec)
+            signature = dict(sealed.content)
         return EnvelopeRecord(
             fold=unit.fold,
-            rows=list(envelope_rows({"fold": unit.fold, "n": len(data)}, safe)),
+            rows=list(envelope_rows({"fold": unit.fold, "n": len(chain.truth)}, safe)),
             precision=self.precision,
             envelope=safe,
             signature=signature,

@@ -158,7 +158,7 @@ def search(
     net: (n, 3, H, W) to logits; see `chain.Chain`, also for data, metric, loss, distance and
         targets.
     parameters: names of axes, whole parameters or steps, if not all are to be searched.
-    runtime: of the net, where no gradient is asked for: see `models.forward.forward_of`.
+    runtime: of the net: see `models.forward.forward_of`, and `models.quick` for classes.
     rivals: methods to compare with, "random" and "cma-es".
     restarts, steps: the evaluations of a method suffice for so many ascents of so many steps.
     confidence: of the interval of the drop. seed: of everything random.

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rawdrift.controls.forensics.answers import Answers
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.controls.forensics.gradient_search import search_chain
 from rawdrift.controls.forensics.result import Validation
@@ -91,11 +92,15 @@ def joint_box(
     built = chain.take(building)
     box = _build(built, space, alone, SHARE * max_drop, rng)
     tested = chain.take(others)
+    # The corners that harmed the other images most come first, since one that fails is enough.
+    metrics = [built.ask(space, corner, "doubtful").metric for corner in corners_of(box)[0]]
+    order = np.argsort(metrics, kind="stable")
 
-    def passes(setting: Vector, level: float) -> tuple[bool, float]:
-        score = tested.score(space, setting)
-        drop = tested.baseline.metric - score.metric
-        return held_out.p_value(score.features, max_drop) <= level, drop
+    def ask(setting: Vector) -> Answers:
+        return tested.ask(space, setting, "doubtful")
+
+    def drop(answers: Answers) -> float:
+        return tested.baseline.metric - answers.metric
 
     def evaluations() -> float:
         return (built.asked * len(building) + tested.asked * len(others)) / len(chain.truth)
@@ -105,29 +110,28 @@ def joint_box(
         if not _is_wide(smaller).any():
             break
         corners, strength = corners_of(smaller)
-        at_corners = []
-        for corner in corners:
-            is_safe, drop = passes(corner, corner_level)
-            if not is_safe:
-                break
-            at_corners.append(drop)
-        if len(at_corners) < len(corners):
+        at_corners = [ask(corner) for corner in corners]
+        if not all(at_corners[i].rules_out(held_out, max_drop, corner_level) for i in order):
             continue
         drawn = smaller.low + rng.random((cameras, len(space))) * (smaller.high - smaller.low)
-        at_cameras = [passes(camera, level) for camera in drawn]
-        violations = sum(not is_safe for is_safe, _ in at_cameras)
+        at_cameras, violations = [ask(camera) for camera in drawn], 0
+        for answers in at_cameras:
+            violations += not answers.rules_out(held_out, max_drop, level)
+            if violations > error * cameras:
+                break
         if violations > error * cameras:
             continue
         most = min(1.0, 2 * largest_share(violations, cameras, error / 2 / len(SIZES)))
-        worst = int(np.argmax(at_corners))
+        drops = [drop(answers) for answers in at_corners]
+        worst = int(np.argmax(drops))
         validation = Validation(
             cameras,
             violations,
             Interval(violations / cameras, 0.0, most),
-            max(drop for _, drop in at_cameras),
+            max(drop(answers) for answers in at_cameras),
             len(corners),
             strength,
-            at_corners[worst],
+            drops[worst],
             space.named(corners[worst]),
             held_out.count,
         )
@@ -159,7 +163,8 @@ def _build(
     """
 
     def holds(setting: Vector) -> bool:
-        return chain.baseline.metric - chain.score(space, setting).metric <= max_drop
+        answers = chain.ask(space, setting, "doubtful")
+        return answers.holds(lambda metric: chain.baseline.metric - metric <= max_drop)
 
     default, scale = space.default, 1.0
     ends = []
@@ -175,7 +180,7 @@ def _build(
         box = _scaled(space, whole, scale)
         shrunk = 1.0
         for setting in _attacks(chain, space, box, rng, attempt):
-            at = default + shrunk * (setting - default)
+            at = setting if shrunk == 1 else default + shrunk * (setting - default)
             if not holds(at):
                 shrunk *= reach(default, at, holds)
         if shrunk == 1:
@@ -187,6 +192,8 @@ def _build(
 
 
 def _scaled(space: ParameterSpace, box: Box, scale: float) -> Box:
+    if scale == 1:
+        return box
     return Box(*(space.clip(space.default + scale * (end - space.default)) for end in box))
 
 

@@ -53,6 +53,18 @@ def sensitivity(
     space = axes_of(isp, space, parameters)
     chain = Chain(net, isp, data, metric, loss, targets=targets, runtime=runtime)
     chain.check_baseline()
+    return sensitivity_of(chain, space, samples, points, confidence, seed)
+
+
+def sensitivity_of(
+    chain: Chain,
+    space: ParameterSpace,
+    samples: int = 64,
+    points: int = 9,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Sensitivity:
+    """Do `sensitivity` with the images of a chain."""
     passes = samples * (len(space) + 2)
     with progress.step("measuring Sobol indices", passes, "evaluation"):
         variance, indices = _sobol(chain, space, samples, confidence, seed)
@@ -62,7 +74,7 @@ def sensitivity(
         for at in np.unique([*np.linspace(axis.low, axis.high, points), axis.default]):
             setting = space.default
             setting[number] = at
-            features = chain.score(space, setting).features
+            features = chain.ask(space, setting).features
             curves[axis.name].append(Point(float(at), chain.interval(features, confidence)))
     return Sensitivity(
         metric=chain.metric,
@@ -71,7 +83,7 @@ def sensitivity(
         samples=samples,
         indices=indices,
         curves=curves,
-        evaluations=chain.asked,
+        evaluations=round(chain.asked),
     )
 
 
@@ -87,7 +99,7 @@ def _sobol(
         "bounds": np.stack([space.low, space.high], axis=1).tolist(),
     }
     settings = sample.sample(problem, samples, calc_second_order=False, seed=seed)
-    values = np.array([chain.score(space, space.clip(x)).metric for x in settings])
+    values = np.array([chain.ask(space, space.clip(x)).metric for x in settings])
     # The estimators would divide by zero. The variance of equal numbers may not be exactly zero.
     if values.min() == values.max():
         nothing = Interval(0.0, 0.0, 0.0)

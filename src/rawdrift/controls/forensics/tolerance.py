@@ -1,7 +1,6 @@
 """The envelope: the settings of a camera that keep the metric, with a stated confidence."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -96,11 +95,11 @@ def envelope_of(
     level = error / len(bounds)
     is_enough = test.p_value(chain.baseline.features, max_drop) <= level
 
-    def p_value(setting: Vector) -> float:
-        return test.p_value(chain.score(space, setting).features, max_drop)
+    def is_safe(setting: Vector, level: float) -> bool:
+        return chain.ask(space, setting, "doubtful").rules_out(test, max_drop, level)
 
     with progress.step("testing each axis alone, at most", len(bounds) * len(REACH), "evaluation"):
-        ends = _ends(space, bounds, p_value, error) if is_enough else {}
+        ends = _ends(space, bounds, is_safe, error) if is_enough else {}
     tolerances = {
         axis.name: _tolerance(space, number, ends, is_enough)
         for number, axis in enumerate(space.axes)
@@ -139,13 +138,15 @@ def envelope_of(
 def _ends(
     space: ParameterSpace,
     bounds: Sequence[tuple[int, float]],
-    p_value: Callable[[Vector], float],
+    is_safe: Callable[[Vector, float], bool],
     error: float,
 ) -> dict[tuple[int, float], float]:
     """Return how far each axis may go toward each of its bounds, by axis and bound.
 
     In each direction the first setting that loses too much is accepted with a chance of `error`
     over the number of directions that are still tested, which includes all that lead to one.
+
+    is_safe: of a setting and a level, whether its p-value is at most that.
     """
     reached = dict.fromkeys(bounds, 0)
 
@@ -156,17 +157,16 @@ def _ends(
             return bound if step else own
         return own + REACH[step - 1] * (bound - own)
 
-    @cache
-    def p_at(end: tuple[int, float], step: int) -> float:
+    def goes_on(end: tuple[int, float], level: float) -> bool:
         setting = space.default
-        setting[end[0]] = place(end, step)
-        return p_value(setting)
+        setting[end[0]] = place(end, reached[end] + 1)
+        return is_safe(setting, level)
 
     tested: list[tuple[int, float]] = []
     while (still := [end for end in bounds if reached[end] < len(REACH)]) != tested:
         tested = still
         for end in tested:
-            while reached[end] < len(REACH) and p_at(end, reached[end] + 1) <= error / len(tested):
+            while reached[end] < len(REACH) and goes_on(end, error / len(tested)):
                 reached[end] += 1
     return {end: place(end, step) for end, step in reached.items()}
 

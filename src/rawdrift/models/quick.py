@@ -1,0 +1,66 @@
+"""The class that a network answers, in bfloat16 where that leaves no doubt."""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from rawdrift.models.forward import Pass, pays
+
+SAFETY = 4  # how many times the largest error seen two logits may be wrong by, each
+
+
+class Quick:
+    """A network for classes, whose logits are those of bfloat16 for images about which these are
+    sure, and its own for the others.
+
+    Sure is what differs from the next class by more than twice SAFETY times the largest error of a
+    logit that was seen on any image, relative to the largest logit of the image. Whatever is
+    repeated in float32 shows its error, too.
+
+    exact: the network. half: the same in bfloat16. views: examples (n, 3, H, W), to see errors of.
+    """
+
+    def __init__(self, exact: Pass, half: Pass):
+        self.exact, self.half, self.error = exact, half, 0.0
+
+    def learn(self, views: Tensor) -> None:
+        """See how wrong the logits of these views (n, 3, H, W) are."""
+        self._compare(self.exact(views.clone()), self.half(views))
+
+    def __call__(self, views: Tensor) -> Tensor:
+        return self.settle(self.half(views), views)
+
+    def settle(self, logits: Tensor, views: Tensor) -> Tensor:
+        """Return logits of bfloat16 with those that leave a doubt replaced by the network's own."""
+        best, next_best = logits.topk(2, dim=1).values.unbind(1)
+        allowed = 2 * SAFETY * self.error * logits.abs().amax(1)
+        doubtful = ~(best - next_best > allowed)  # also those of NaN
+        if doubtful.any():
+            exact = self.exact(views[doubtful])
+            self._compare(exact, logits[doubtful])
+            logits = logits.clone()
+            logits[doubtful] = exact
+        return logits
+
+    def _compare(self, exact: Tensor, half: Tensor) -> None:
+        errors = (exact - half).abs().amax(1) / exact.abs().amax(1).clamp(min=1e-30)
+        self.error = max(self.error, float(errors.nan_to_num(0.0).max()))
+
+
+def quick_of(net: nn.Module, views: Tensor, pixels: float, runtime: str) -> Quick | None:
+    """Return the network for classes, or None where it would not be faster.
+
+    views, pixels, runtime: see `forward_of`.
+    """
+    has_bfloat16 = torch.cpu.get_capabilities().get("amx_bf16")
+    if runtime != "auto" or not has_bfloat16 or not pays(views, pixels):
+        return None
+    with torch.inference_mode(False), torch.no_grad():
+        half = deepcopy(net).to(torch.bfloat16)
+        quick = Quick(net, lambda views: half(views.bfloat16()).float())
+        try:
+            quick.learn(views)
+        except RuntimeError:  # a network that fixes the type of its input
+            return None
+    return quick
