@@ -24,7 +24,7 @@ from triton.runtime.jit import JITFunction
 
 import rawdrift as rd
 from rawdrift.isp.fused import gpu
-from rawdrift.isp.fused.plan import fusable
+from rawdrift.isp.fused.fusable import fusable
 
 CASES = (("bi,s,me", "luma"), ("me,u,ga", "luma"), ("ma,u,me", "luma"), ("ma,s,ga", "yuv"))
 TYPES = {
