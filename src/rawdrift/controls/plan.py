@@ -37,7 +37,7 @@ class Plan(NamedTuple):
         how = "as the finished units took" if self.seen else "measured on a few batches here"
         return [
             *self.notes,
-            f"{self.units} units, {self.done} done, {todo} to do",
+            f"{self.units} unit{'s' * (self.units > 1)}, {self.done} done, {todo} to do",
             self.about,
             *filter(None, [self.basis]),
             f"about {self.seconds:.0f} s a unit, {how}; about {cost} with {workers} at a time",

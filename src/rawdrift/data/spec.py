@@ -43,8 +43,8 @@ class Data:
             nine classes, or "synthetic-drone", cars seen from above with their masks; or
             import:package.module.name, a function of your own from this spec to a RawDataset; or,
             for comparisons alone, "pairs", see comparison.pairs.
-        root: for a folder: where its manifest.csv is, relative to the working folder; for a
-            published dataset: where its files are.
+        root: for a folder: the folder itself, with a manifest.csv or with sub-folders as labels;
+            for a published dataset: where its files are.
         intensity: light intensity, as a share of the full one: 0.01, 0.05, 0.1, 0.25, 0.5, 0.75
             or 1. The images that a published dataset has at that intensity; otherwise made from
             those at full intensity.

@@ -257,7 +257,10 @@ def match_files(
     for path, picture_path in progress.over(chosen, "reading", "pair"):
         raw = read_raw(path, camera, trust)
         if raw.camera is None:
-            raise InputError(f"{path} carries no camera metadata; give a camera")
+            raise InputError(
+                f"{path} carries no camera metadata; give a camera, or put a camera.toml into the "
+                f"folder of raw files"
+            )
         shots.append((raw.mosaic, raw.camera, read_picture(picture_path), str(picture_path)))
     return _rank(shots, _own(isps, shots[0][1]), channels, gain)
 

@@ -56,11 +56,11 @@ class Task:
         runtime: what runs the network in tests: "torch", "onnx", ONNX Runtime on a CPU, or "auto",
             the fastest that gives the network's logits to 1e-5. Needs the extra "onnx" for that.
             With "auto", forensics also uses bfloat16, for answers that it leaves no doubt about.
-        checkpoint: a trained network, tested as it is: a .safetensors or state-dict file of
-            task.model.
+        checkpoint: a trained network, tested as it is: a .safetensors file of task.model, or a
+            state dict that torch.save wrote.
         normalize: what the network of task.checkpoint expects of its input: "none", views in [0,
-            1]; "imagenet"; or the mean and the standard deviation of R, G and B. A file that
-            rawdrift has written holds its own.
+            1]; "imagenet"; or the mean and the standard deviation of R, G and B, such as "[[0.8,
+            0.7, 0.6], [0.2, 0.3, 0.2]]". A file that rawdrift has written holds its own.
         classes: order of the outputs of task.checkpoint: the label of each, such as "[a, b, c]", or
             the value of each in masks of classes. The data may lack some of them. A file that
             rawdrift has written holds its own; otherwise labels are sorted, whole numbers by value.
