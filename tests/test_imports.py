@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import nets
 import rawdrift as rd
 from rawdrift import imports
 from rawdrift.cli import main
@@ -148,3 +149,40 @@ def test_a_checksum_changes_with_what_a_factory_reads_and_not_with_what_it_write
 def test_a_wrong_permission_is_refused(given, capsys):
     assert main(["develop", "a.npy", "--out", "views", *given]) == 2
     assert "allow_import takes import:package.module.name, got" in capsys.readouterr().err
+
+
+@rd.corruptions.corruption(imagenet={"offset": (0.1, 0.2, 0.3, 0.4, 0.5)})
+def darkness(views, streams, offset):
+    return views - offset
+
+
+def test_what_can_be_imported_may_be_given_itself():
+    task = rd.Task(model=nets.blocks, metric=nets.mean)
+    assert (task.model, task.metric) == ("import:nets.blocks", "import:nets.mean")
+    assert rd.Data(nets.pixels).name == "import:nets.pixels"
+    reference = f"import:{__name__}.darkness"
+    assert rd.Synthesis(corruptions=[darkness, "fog"]).corruptions == [reference, "fog"]
+    assert rd.Forensics(isp=nets.pixels, metric=nets.mean).isp == "import:nets.pixels"
+
+
+ISP = rd.isp.static("bi,s,ga", rd.Camera.load("raw-drone"))
+MADE = {
+    "a local function": (lambda: rd.Task(model=lambda n: None), "task.model is .*<lambda>.*top level of a module"),
+    "a decorated name": (lambda: rd.Task(metric=Renamed), "task.metric is Other of .*, which other processes can't"),
+    "a number": (lambda: rd.Task(model=3), "task.model must be a name, or a function or class, got 3"),
+    "a network": (lambda: rd.Task(model=ISP), "task.model must be a name, or a function"),
+    "an ISP": (lambda: rd.Synthesis(train=[ISP]), "synthesis.train is an object, Pipeline.*save it with"),
+    "an ISP to learn": (lambda: rd.Optimization(isp=ISP), "optimization.isp is an object, Pipeline"),
+    "no ISP": (lambda: rd.Forensics(isp=3), "forensics.isp must be a name"),
+}  # fmt: skip
+
+
+class Renamed:
+    __qualname__ = "Other"
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_what_can_not_be_imported_is_refused(name):
+    make, message = MADE[name]
+    with pytest.raises(rd.InputError, match=message):
+        make()

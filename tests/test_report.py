@@ -320,6 +320,13 @@ def test_headline_says_when_no_pipeline_costs_anything(a_run, drop, headline):
     assert f"a drop of {three(drop)}" in text
 
 
+def test_a_folder_is_called_by_its_name(a_run):
+    data = load_result(a_run).data
+    for root, title in (("/data/cells", "cells"), (".", "folder"), (None, "folder")):
+        assert replace(data, name="folder", root=root).title == title
+    assert replace(data, name="raw-drone", root="/data").title == "raw-drone"
+
+
 def test_a_model_that_was_not_trained_here_has_its_own_story(folders, tmp_path):
     text = told(shutil.copytree(folders("checkpoint"), tmp_path / "run"))
     tested = "Tested on me,s,me, this model\N{RIGHT SINGLE QUOTATION MARK}s accuracy falls from "
@@ -527,6 +534,8 @@ def test_tables_are_latex_of_booktabs():
 def test_small_p_values_and_shared_ranks():
     assert Column("p_all", "p", 3).show(0.0004) == "< 0.001"
     assert Column("p_all", "p", 3).show(0.04) == "0.040"
+    assert style.p_value(0.0004) == "p < 0.001".replace(" ", "\N{NO-BREAK SPACE}")
+    assert style.p_value(0.04) == "p = 0.040".replace(" ", "\N{NO-BREAK SPACE}")
     assert span(1.0, 2.5, 0) == "1\N{EN DASH}2.5"
     assert span(None, None, 3) == "not known"
 

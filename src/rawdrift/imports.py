@@ -84,6 +84,27 @@ def check_allowed(names: Iterable[str], source: str) -> None:
         )
 
 
+def named(value: object, what: str) -> str:
+    """Return a name as it is, and of a function or class its import:package.module.name.
+
+    what: the field that holds it, for errors. Raises InputError for an object that can't be
+    imported by its name: runs are resumed, and computed in other processes, by names alone.
+    """
+    if isinstance(value, str):
+        return value
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if name is None or not callable(value):
+        raise InputError(f"{what} must be a name, or a function or class, got {value!r}")
+    reference = f"{PREFIX}{module}.{name}"
+    importable = module != "__main__" and is_import(reference)
+    if not importable or getattr(sys.modules.get(str(module)), name, None) is not value:
+        raise InputError(
+            f"{what} is {name} of {module}, which other processes can't import by this name; "
+            f"expected one at the top level of a module of its own, such as mine.py"
+        )
+    return reference
+
+
 def resolve(reference: str, what: str) -> Any:
     """Import the object that `import:package.module.name` names.
 

@@ -172,6 +172,12 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     frames: int | None = None
 
     @property
+    def title(self) -> str:
+        """What a page calls the data: a folder by its name."""
+        folder = Path(self.root or "").name if self.name == "folder" else ""
+        return folder or self.name
+
+    @property
     def tested(self) -> int:
         """How many images are in a test."""
         return sum(split.test for split in self.splits)

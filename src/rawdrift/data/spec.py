@@ -7,7 +7,7 @@ from pathlib import Path
 from rawdrift.camera.camera import Trust
 from rawdrift.checks import InputError, choose, is_number, whole
 from rawdrift.data.tiles import check
-from rawdrift.imports import is_import
+from rawdrift.imports import is_import, named
 
 PAIRS = "pairs"
 
@@ -78,6 +78,7 @@ class Data:
     drop_empty: bool | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", named(self.name, "data.name"))
         own = is_import(self.name)
         if not own:
             choose("data.name", self.name, [*DATASETS, "import:package.module.name"])

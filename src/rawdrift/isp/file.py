@@ -263,7 +263,10 @@ def _checked_kind(name: str, step: Step) -> str:
     if cls.__init__ is not Step.__init__:
         problem = "it constructs itself; declare its numbers and options in place of __init__"
     elif cls.__module__ == "__main__" or "." in cls.__qualname__:
-        problem = "it can't be imported; put the class into a module, at the top level"
+        problem = (
+            "it can't be imported; put the class at the top level of a module of its own, such as "
+            "mine.py, and import it from there"
+        )
     reference = kind(cls)
     if problem is None and imports.is_import(reference):
         if imports.resolve(reference, f"step {name!r}") is not cls:

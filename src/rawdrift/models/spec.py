@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rawdrift.checks import InputError, choose, choose_literals, distinct, numbers, positive, whole
-from rawdrift.imports import is_import
+from rawdrift.imports import is_import, named
 from rawdrift.runs.spec import existing_file
 from rawdrift.statistics import measures
 
@@ -91,6 +91,8 @@ class Task:
     repeats: int = 1
 
     def __post_init__(self) -> None:
+        for name in ("model", "metric", "kind"):
+            object.__setattr__(self, name, named(getattr(self, name), f"task.{name}"))
         if not (is_import(self.model) or re.fullmatch(r"timm:\S+", self.model)):
             choose("task.model", self.model, MODELS)
         if not is_import(self.metric):

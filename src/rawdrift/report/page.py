@@ -87,6 +87,7 @@ def render(template: Path, run: Path | None = None, /, **values: Any) -> str:
         n1=lambda value: style.number(value, 1),
         n2=lambda value: style.number(value, 2),
         n3=lambda value: style.number(value, 3),
+        p_value=style.p_value,
         at_most=style.at_most,
         apart=lambda pair: style.apart(pair[0], pair[1], 3),
         count=_count,

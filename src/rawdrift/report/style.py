@@ -166,6 +166,12 @@ def number(value: float | None, digits: int) -> str:
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
+def p_value(p: float) -> str:
+    """Write a p-value as "p = 0.012", or that it is below 0.001."""
+    text = f"p = {number(p, 3)}" if p >= 0.001 else "p < 0.001"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def at_most(value: float, digits: int = 3) -> str:
     """Write an upper bound, rounded up so that it still holds."""
     if not math.isfinite(value):

@@ -10,7 +10,7 @@ import yaml
 from rawdrift import files
 from rawdrift.checks import InputError
 from rawdrift.configurations import CONFIGURATIONS, check_name, is_external, is_file
-from rawdrift.imports import COMMAND
+from rawdrift.imports import COMMAND, named
 
 _MAX_BYTES, _MAX_DEPTH = 1 << 18, 40
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # built with libyaml: ten times as fast
@@ -122,6 +122,12 @@ def isp_reference(name: str, value: str, others: Iterable[str] = ()) -> str:
 
     others: names that are also valid.
     """
+    if hasattr(value, "named_parameters"):
+        raise InputError(
+            f"{name} is an object, {type(value).__name__}; expected a name or a file: save it with "
+            f"rawdrift.isp.save, and give the path"
+        )
+    value = named(value, name)
     if is_external(value):
         return value
     if is_file(value):

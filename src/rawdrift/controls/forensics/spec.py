@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from rawdrift.checks import InputError, choose, choose_literals, distinct, is_number, whole
 from rawdrift.controls.spec import FOLDS, Spec
 from rawdrift.data.spec import Data
+from rawdrift.imports import named
 from rawdrift.models.spec import Task
 from rawdrift.runs.spec import isp_reference
 
@@ -73,6 +74,8 @@ class Forensics:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "isp", isp_reference("forensics.isp", self.isp))
+        if self.metric is not None:
+            object.__setattr__(self, "metric", named(self.metric, "forensics.metric"))
         choose_literals("forensics", self)
         for name, least in (("restarts", 1), ("steps", 1), ("cameras", 1)):
             whole(f"forensics.{name}", getattr(self, name), least)

@@ -192,9 +192,9 @@ def verdict(change: Gain) -> str:
     seen = _change(change.value)
     if change.certain:
         at = interval(_negative(change.interval) if change.value < 0 else change.interval)
-        return f"{seen} ({at}; {p_value(change.p)})"
+        return f"{seen} ({at}; {style.p_value(change.p)})"
     doubt = ", which may be chance" if change.value else ""
-    return f"{seen}{doubt} ({p_value(change.p)}; {ruled_out(change)})"
+    return f"{seen}{doubt} ({style.p_value(change.p)}; {ruled_out(change)})"
 
 
 def _change(value: float) -> str:
@@ -227,10 +227,6 @@ def interval(of: Interval) -> str:
     if of.low is None or of.high is None:
         return "interval unknown"
     return span(of.low, of.high, 3)
-
-
-def p_value(p: float) -> str:
-    return (f"p = {_n(p)}" if p >= 0.001 else "p < 0.001").replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def light(intensity: float) -> str:

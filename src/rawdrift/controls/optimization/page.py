@@ -113,7 +113,7 @@ def _tiles(result: OptimizationResult) -> Iterator[Tile]:
             number = f"+{number}" if round(gain.value, 3) > 0 else number
             doubt = "" if gain.certain else ", which may be chance"
             note = (
-                f"{metric} in the end, {FIRST} minus {SECOND}; {findings.p_value(gain.p)}{doubt}. "
+                f"{metric} in the end, {FIRST} minus {SECOND}; {style.p_value(gain.p)}{doubt}. "
                 f"Highest: {highest.setting}, {style.number(highest.final.mean, 3)}"
             )
         yield Tile(f"Intensity {intensity:g}", number, small, note)

@@ -9,7 +9,7 @@ from rawdrift.configurations import CONFIGURATIONS, check_name, is_external, is_
 from rawdrift.controls.spec import Spec
 from rawdrift.corruptions.table import LEVELS, NAMES, PAPER
 from rawdrift.data.spec import Data
-from rawdrift.imports import is_import
+from rawdrift.imports import is_import, named
 from rawdrift.models.case import Case
 from rawdrift.models.spec import Task
 from rawdrift.runs.spec import isp_reference
@@ -87,6 +87,8 @@ class Synthesis:
         if self.folds is not None:
             whole("synthesis.folds", self.folds, 2)
         choose_literals("synthesis", self)
+        corruptions = [named(each, "synthesis.corruptions") for each in self.corruptions]
+        object.__setattr__(self, "corruptions", corruptions)
         for name in self.corruptions:
             # The identity is the test on the training pipeline itself.
             if not is_import(name):
