@@ -139,7 +139,10 @@ def test_what_can_not_be_saved(tmp_path):
         def __init__(self):
             super().__init__()
 
-    for step, message in [(Local(), "put the class at the top level of a module"), (Constructed(), "__init__")]:
+    for step, message in [
+        (Local(), "put the class at the top level of a module"),
+        (Constructed(), "__init__"),
+    ]:
         with pytest.raises(
             rd.InputError, match=rf"'own' is a \w+, which can't be saved: .*{message}"
         ):
