@@ -136,6 +136,21 @@ def test_images_that_are_removed_while_they_are_in_use_are_missed(tmp_path):
         data.check_unchanged()
 
 
+def test_images_elsewhere_on_the_disk_are_not_taken_for_removed(tmp_path):
+    write_folder(tmp_path, rows())
+    text = (tmp_path / "manifest.csv").read_text()
+    other = tmp_path / "other"
+    other.mkdir()
+    lines = [line if i == 0 else f"{tmp_path}/{line}" for i, line in enumerate(text.splitlines())]
+    (other / "manifest.csv").write_text("\n".join(lines))
+    (other / "camera.toml").write_bytes((tmp_path / "camera.toml").read_bytes())
+    data = load(Data("folder", str(other)))
+    data.check_unchanged()
+    (tmp_path / "3.tif").unlink()
+    with pytest.raises(rd.InputError, match="the first 3.tif"):
+        data.check_unchanged()
+
+
 def test_many_wrong_lines_are_named_once_for_each_cause(tmp_path):
     lines = [f"{i}.tif,{'a' if i % 3 else ''}{',b' * (i % 3 == 2)}" for i in range(30_000)]
     (tmp_path / "manifest.csv").write_text("image,label\n" + "\n".join(lines))

@@ -12,6 +12,7 @@ from rawdrift.camera.write_dng import dng
 from rawdrift.cli import main
 from rawdrift.isp import fitting
 from rawdrift.isp.develop import encode, picture
+from rawdrift.isp.fit_model import Model, Solution
 
 CAMERA = rd.Camera(
     "lab-cam",
@@ -133,6 +134,18 @@ def test_resized_pictures_are_fitted_with_their_size():
     assert found.isp.steps["resize"].factor == pytest.approx(5 / 6)
     assert found.isp.steps["resize"].method == "bilinear"
     assert found.psnr > 57
+
+
+def test_bright_places_beside_the_fitted_parts_tell_that_mosaics_are_clipped_first():
+    plain, mosaics = rd.isp.static("bi,-,-", CAMERA), scenes(2, 64)
+    mosaics[0, 40:50, 40:50] = 1
+    levels = [1 / 1.9, 1, 1, 1 / 1.6]
+    isp = plain.insert("clipping", rd.isp.Clipping("RGGB", levels), after="black_level")
+    for true, steps in ((isp, ["black_level", "clipping"]), (plain, ["black_level", "demosaic"])):
+        whole = fitting._Whole(mosaics.double(), true(mosaics).double(), (0, 0), 1, CAMERA)
+        model = Model(rd.isp.static("bi,-,-", CAMERA), ["gamma.gamma"])
+        start = Solution(model.vector(), 0.0, np.eye(1), 1)
+        assert list(whole.clip(model, start, np.arange(2)).isp.steps)[:2] == steps
 
 
 def test_pictures_of_a_part_in_another_size_are_told_its_factor():

@@ -62,7 +62,7 @@ def collect(frames: Frames) -> RawDataset:
         camera_index=camera_index,
         masks=None if truth is None else torch.from_numpy(truth),
         notes=(*getattr(frames, "notes", ()), *grouped(notes)),
-        root=frames.root if isinstance(frames, Folder) else None,
+        root=_root(frames, rows),
         **described(rows),
     )
 
@@ -103,12 +103,27 @@ def described(rows: Sequence[Row]) -> dict[str, Any]:
 
 def _names(rows: Sequence[Row]) -> tuple[str, ...]:
     """Return the names of images for results: of absolute paths, what they do not share."""
-    absolute = [row.image for row in rows if Path(row.image).is_absolute()]
-    shared = os.path.commonpath(map(os.path.dirname, absolute)) if absolute else ""
+    shared = _shared(_absolute(rows))
     return tuple(
         os.path.relpath(row.image, shared) if Path(row.image).is_absolute() else row.image
         for row in rows
     )
+
+
+def _root(frames: Frames, rows: Sequence[Row]) -> Path | None:
+    """The folder in which each image lies by its name, if there is one."""
+    absolute = _absolute(rows)
+    if not isinstance(frames, Folder) or 0 < len(absolute) < len(rows):
+        return None
+    return Path(_shared(absolute)) if absolute else frames.root
+
+
+def _absolute(rows: Sequence[Row]) -> list[str]:
+    return [row.image for row in rows if Path(row.image).is_absolute()]
+
+
+def _shared(paths: Sequence[str]) -> str:
+    return os.path.commonpath(map(os.path.dirname, paths)) if paths else ""
 
 
 class Folder:

@@ -36,7 +36,7 @@ _STANDARDS = ("srgb", "rec709")
 _KNOTS = 17  # of a free tone curve
 _FINALISTS = 3
 _CLIPPED = 1e-3  # share of the pixels from which on clipping can be seen
-_BETTER = 0.98  # of the error of simpler steps that others must stay below
+BETTER = 0.98  # of the error of simpler steps that others must stay below
 _FLAT = 0.01  # standard deviation of pictures in which there is nothing to fit
 
 
@@ -61,7 +61,7 @@ def choose(camera: Camera, pairs: Pairs, floor: float, factor: float = 1) -> tup
     other = curved(model, pairs)
     assert other is not None
     bent = other.solve(other.vector(), pairs, 5, ROUGH)
-    if bent.rms > _BETTER * found.rms:
+    if bent.rms > BETTER * found.rms:
         return model, found
     tone, matrix = other.isp.steps["gamma"], other.tensor("color_correction.matrix").numpy()
     more = [
@@ -82,19 +82,26 @@ def _with_clipping(
     model: Model, found: Solution, camera: Camera, pairs: Pairs
 ) -> tuple[Model, Solution]:
     """The model with a mosaic that is clipped first, if that is better."""
-    if not is_bayer(camera.cfa):
-        return model, found
-    black = model.isp.steps["black_level"]
-    gains = np.abs(camera.white_balance)[[0, 1, 1, 2]]
-    clipping = Clipping(camera.cfa, (gains.min() / gains).tolist())
-    signal = black(pairs.mosaics)
-    if float((clipping(signal) != signal).double().mean()) < _CLIPPED:
-        return model, found
     model.put(found.vector)
-    isp = model.isp.insert("clipping", clipping, after="black_level")
+    isp = clipped_first(model.isp, camera)
+    if isp is None:
+        return model, found
+    signal = isp.steps["black_level"](pairs.mosaics)
+    if float((isp.steps["clipping"](signal) != signal).double().mean()) < _CLIPPED:
+        return model, found
     other = Model(isp, _numbers(isp))
     clipped = other.solve(other.vector(), pairs, 4, ROUGH)
-    return (other, clipped) if clipped.rms < _BETTER * found.rms else (model, found)
+    return (other, clipped) if clipped.rms < BETTER * found.rms else (model, found)
+
+
+def clipped_first(isp: Pipeline, camera: Camera) -> Pipeline | None:
+    """The pipeline whose mosaic is clipped where the white balance of its color would exceed the
+    range; None if it is clipped already, or is no Bayer mosaic."""
+    if "clipping" in isp.steps or not is_bayer(camera.cfa):
+        return None
+    gains = np.abs(camera.white_balance)[[0, 1, 1, 2]]
+    clipping = Clipping(camera.cfa, (gains.min() / gains).tolist())
+    return isp.insert("clipping", clipping, after="black_level")
 
 
 def _trials(
@@ -147,7 +154,7 @@ def improve(model: Model, found: Solution, pairs: Pairs) -> tuple[Model, Solutio
         if trial is None:
             continue
         other = trial.solve(trial.vector(), first, 5, ROUGH)
-        if (value := trial.rms(other.vector, second)) < _BETTER * score:
+        if (value := trial.rms(other.vector, second)) < BETTER * score:
             score, model, fitted = value, trial, other
     return model, fitted
 

@@ -25,7 +25,7 @@ from rawdrift.cfa import MONO, layout
 from rawdrift.checks import InputError
 from rawdrift.isp.align import Offset, align
 from rawdrift.isp.color_difference import ciede2000, lab
-from rawdrift.isp.fit_choice import choose, improve
+from rawdrift.isp.fit_choice import BETTER, choose, clipped_first, improve
 from rawdrift.isp.fit_model import BORDER, CONVERGED, ROUGH, Model, Pairs, Solution, Vector, inner
 from rawdrift.isp.jpeg import JPEG
 from rawdrift.isp.pipeline import Pipeline
@@ -176,6 +176,7 @@ def fit(
         _, jpeg = _compressed(whole_isp, mosaics, pictures, offset, fitted)
         if found.rms > floor and not jpeg:  # whose errors richer steps would follow
             chosen, found = improve(chosen, found, small)
+        chosen = whole.clip(chosen, found, fitted)
         size = _LARGE if len(found.vector) < _MANY else _SMALL
         large = whole.parts(fitted, size, np.random.default_rng(seed))
         found = chosen.solve(found.vector, large, 6, enough)
@@ -369,6 +370,23 @@ class _Whole:
             mosaics.append(corrected[index][own])
             pictures.append(self.pictures[index][:, *given])
         return Pairs(torch.stack(mosaics), torch.stack(pictures))
+
+    def clip(self, model: Model, found: Solution, chosen: NDArray[np.int64]) -> Model:
+        """The model with a mosaic that is clipped first, if that is better for whole pictures: few
+        parts have bright places."""
+        model.put(found.vector)
+        isp = clipped_first(model.isp, self.camera)
+        if isp is None:
+            return model
+        other = Model(isp, model.names)
+        mosaics = self.corrected()[chosen]
+        costs = []
+        for one in (model, other):
+            views, truth = _overlap(
+                one.views(found.vector, mosaics), self.pictures[chosen], self.offset
+            )
+            costs.append(float((inner(views) - inner(truth)).square().sum()))
+        return other if costs[1] < BETTER * costs[0] else model
 
     def correct(self, model: Model, found: Solution) -> bool:
         """Correct gains and shading by what they would change of the pictures, to first order.
