@@ -205,8 +205,11 @@ def test_a_crash_of_an_own_function_is_an_error_too(tmp_path, monkeypatch):
         "    return lambda mosaic: (mosaic * 9).expand(3, *mosaic.shape)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    view = rd.isp.open("import:lab_isps.half", CAMERA)(MOSAIC)
+    half = rd.isp.open("import:lab_isps.half", CAMERA)
+    view = half(MOSAIC)
     assert torch.equal(view, (MOSAIC / 2).expand(3, -1, -1))
+    with pytest.raises(rd.InputError, match="has no numbers that forensics could search"):
+        rd.forensics.ParameterSpace.around(half, {"import:gain": [0.5, 2.0]})
     with pytest.raises(rd.InputError, match="signal SIGABRT; its output ends: going down"):
         rd.isp.open("import:lab_isps.crash", CAMERA)(MOSAIC)
     with pytest.raises(rd.InputError, match=r"expected \[0, 1\]"):

@@ -70,6 +70,11 @@ class ParameterSpace:
         for name, bounds in ranges.items():
             named = [c for c in possible.values() if belongs(c.axis.name, name)]
             if not named or name in isp.steps:
+                if not possible:
+                    raise InputError(
+                        f"{isp.shown_title()} has no numbers that forensics could search, but the "
+                        f"space names {name!r}; give an ISP that has"
+                    )
                 names = dict.fromkeys(n.split("[")[0] for n in possible)
                 choose("parameter of this pipeline", name, names)
             largest = max(abs(c.axis.default) for c in named)
