@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from skimage.color import rgb2yuv, yuv2rgb
 from torch import nn
 from torch.func import functional_call
@@ -383,6 +384,9 @@ def test_nothing_in_the_joint_box_loses_more(enveloped):
     one = found.claims()[1]
     assert one.startswith("of cameras drawn uniformly from this box, at most ")
     assert one.endswith("% lose more than 0.1, with 95 % confidence")
+    five = structs.replace(checked, cameras=5, violations=0, share=Interval(0.0, 0.0, 1.0))
+    one = structs.replace(found, validation=five).claims()[1]
+    assert one.endswith("is not stated: 5 were drawn, which is too few to bound it")
 
 
 def test_sobol_indices_and_curves_show_what_matters(case):

@@ -448,7 +448,9 @@ def test_a_plan_says_what_is_left_and_changes_nothing(finished, tmp_path):
     before = rd.plan(finished.spec, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     assert (before.units, before.done, before.seen) == (2 * 2 * 2 + 2, 0, False)
-    assert before.about.startswith("4 axes; 2 groups of parameters with 2 regularizations")
+    assert before.about.startswith(
+        "axes: 4; groups of parameters: 2; regularizations: 2; models: 2"
+    )
     assert before.seconds > 0
     after = rd.plan(finished.spec, finished.run)
     assert (after.units, after.done, after.seen) == (10, 10, True)
@@ -671,6 +673,14 @@ def test_a_run_without_envelope_sensitivity_rivals_and_intervals_has_a_page(a_ru
         assert gone not in text
     assert "What the search finds" in text
     assert "Stage by stage" not in told(a_run, pictures=None)
+
+
+def test_an_envelope_without_a_signature_has_a_page(a_run):
+    """As that of a black box, with which no other camera can be compared."""
+    text = told(a_run, signature=None)
+    assert "What is safe" in text
+    assert "ignature has" not in text
+    assert "The signature" not in text
 
 
 def test_names_from_the_data_are_escaped_and_pictures_of_other_folders_refused(a_run):

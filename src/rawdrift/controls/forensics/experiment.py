@@ -316,9 +316,9 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
     def about(self) -> str:
         counts = ", ".join(str(len(test)) for test in self.setup.tests)
         return (
-            f"{len(self.setup.space)} axes; {len(self.setup.groups)} groups of parameters with "
-            f"{len(self.spec.forensics.regularizations)} regularizations, searched with {counts} "
-            f"test images of {len(self.setup.tests)} models"
+            f"axes: {len(self.setup.space)}; groups of parameters: {len(self.setup.groups)}; "
+            f"regularizations: {len(self.spec.forensics.regularizations)}; models: "
+            f"{len(self.setup.tests)}, searched with {counts} test images"
         )
 
     def measure(self) -> float:

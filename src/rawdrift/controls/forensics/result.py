@@ -223,6 +223,12 @@ class Envelope(msgspec.Struct, Shown, frozen=True, kw_only=True):
         return f"{math.ceil(1000 * (1.0 if share is None else share)) / 10:g} %"
 
     @property
+    def bounds_share(self) -> bool:
+        """Whether enough cameras were drawn to bound that share below 1."""
+        share = self.validation.share.high
+        return share is not None and share < 1
+
+    @property
     def unit(self) -> str:
         """What is independent, in the plural."""
         return "images" if self.groups == self.images else "groups of images"
@@ -241,10 +247,18 @@ class Envelope(msgspec.Struct, Shown, frozen=True, kw_only=True):
             return [alone, "nothing is stated for cameras that differ in several parameters"]
         every = checked.corners == 2**checked.strength
         corners = f"all {checked.corners} corners" if every else f"the {checked.corners} corners"
+        share = (
+            f"of cameras drawn uniformly from this box, at most {self.most_lose} "
+            f"lose more than {drop}, with {confidence}"
+        )
+        if not self.bounds_share:
+            share = (
+                f"how many cameras drawn from this box lose more than {drop} is not stated: "
+                f"{checked.cameras} were drawn, which is too few to bound it"
+            )
         return [
             alone,
-            f"of cameras drawn uniformly from this box, at most {self.most_lose} "
-            f"lose more than {drop}, with {confidence}",
+            share,
             f"at {corners} of the box that were tried, {metric} drops by at most {drop}, with "
             f"{confidence}; the most that {checked.held_out} held-out {self.unit} show there is "
             f"{max(0.0, checked.worst_corner_drop):.3f}",
