@@ -27,11 +27,11 @@ if TYPE_CHECKING:
         Tolerance,
         Validation,
     )
+    from rawdrift.controls.forensics.sensor_settings import SensorSettings, with_sensor
     from rawdrift.controls.forensics.signing import sign
     from rawdrift.controls.forensics.sobol import sensitivity
     from rawdrift.controls.forensics.space import ParameterSpace
     from rawdrift.controls.forensics.tolerance import envelope
-    from rawdrift.controls.sensor_settings import SensorSettings, with_sensor
     from rawdrift.models.weights import fingerprint
 
 control = Control(
@@ -65,7 +65,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "Validation",
         ],
         "axis": ["Axis"],
-        "setup": ["SensorSettings", "with_sensor"],
+        "sensor_settings": ["SensorSettings", "with_sensor"],
         "signing": ["Outside", "Signature", "Verdict", "check", "fingerprint", "sign"],
         "sobol": ["sensitivity"],
         "space": ["ParameterSpace"],

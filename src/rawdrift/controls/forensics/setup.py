@@ -12,10 +12,10 @@ from rawdrift import isp as isps
 from rawdrift.checks import InputError
 from rawdrift.controls.forensics.held_out import halve
 from rawdrift.controls.forensics.kept import Kept
+from rawdrift.controls.forensics.sensor_settings import SensorSettings, with_sensor
 from rawdrift.controls.forensics.space import ParameterSpace
 from rawdrift.controls.forensics.spec import ForensicsSpec
 from rawdrift.controls.material import read_isp, read_split
-from rawdrift.controls.sensor_settings import SensorSettings, with_sensor
 from rawdrift.data.dataset import RawDataset
 from rawdrift.isp.external import External
 
