@@ -12,7 +12,7 @@ from rawdrift.camera.write_dng import dng
 from rawdrift.cli import main
 from rawdrift.isp import fitting
 from rawdrift.isp.develop import encode, picture
-from rawdrift.isp.fit_model import Model, Solution
+from rawdrift.isp.fit_model import Model, Pairs, Solution
 
 CAMERA = rd.Camera(
     "lab-cam",
@@ -82,6 +82,19 @@ def test_pictures_that_do_not_fit_are_named(turn, told):
     views = rd.isp.static("bi,-,-", CAMERA)(mosaics)
     with pytest.raises(rd.InputError, match=told):
         rd.isp.fit(mosaics, turn(views), START)
+
+
+def test_a_fitted_curve_does_not_fall():
+    """As those of clipped and compressed pictures would, which then could not be saved."""
+    curve = rd.isp.ToneCurve([[x, x] for x in (0.0, 0.25, 0.5, 1.0)])
+    isp = rd.isp.static("bi,-,-", CAMERA).replace(gamma=curve).double()
+    mosaics = scenes(2, 40).double()
+    model = Model(isp, ["gamma.points"])
+    with torch.no_grad():
+        darker = 1 - isp(mosaics).clamp(0, 1)
+    found = model.solve(model.vector(), Pairs(mosaics, darker), 5)
+    assert (np.diff(found.vector) >= 0).all()
+    rd.isp.ToneCurve(model.tensor("gamma.points").tolist())
 
 
 def test_a_crop_is_found(tmp_path, capsys):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 from torch import Tensor
 
 from rawdrift.isp.gamma import Gamma
@@ -114,6 +115,16 @@ class Model:
         values[self._free[name]] = part
         return values
 
+    def _rising(self, vector: Vector) -> Vector:
+        """The nearest vector whose curves don't fall."""
+        if not self._has_curve:
+            return vector
+        parts = self.parts(vector)
+        for name in parts:
+            if name.endswith(".points"):
+                parts[name] = isotonic_regression(parts[name]).x
+        return np.concatenate([*parts.values()])
+
     def views(self, vector: Vector, mosaics: Tensor) -> Tensor:
         self.put(vector)
         with torch.no_grad():
@@ -188,6 +199,7 @@ class Model:
             before = cost
             while damping < 1e6:
                 trial = vector - np.linalg.solve(normal + damping * np.diag(scale), slope)
+                trial = self._rising(trial)
                 after = error(trial)
                 value = float(after.square().sum())
                 if value < cost:
