@@ -58,14 +58,31 @@ def test_the_numbers_of_an_isp_are_recovered_from_rounded_pictures():
     assert found.ssim > 0.99
 
 
-def test_black_levels_that_the_camera_states_stay_as_it_states_them():
-    """Its digits are cut, and Menon's choice between equally smooth directions depends on them."""
-    camera = replace(CAMERA, black_level=(0.020005,) * 4)  # 1311 of 65535
-    mosaics = (scenes(8, 48).double() * 65535).round() / 65535
+@pytest.mark.parametrize(
+    ("level", "unknown"),
+    [
+        ((0.020005,) * 4, 0),  # nearly 1311 of 65535
+        ((1311 / 65535,) * 4, 0.001),
+        ((0.0205,) * 4, 0.001),
+    ],
+)
+def test_black_levels_are_found_to_the_last_digit(level, unknown):
+    """Menon's choice between equally smooth directions depends on it."""
+    camera = replace(CAMERA, black_level=level)
+    start = replace(camera, black_level=tuple(x + unknown for x in level), gamma=1.8)
+    mosaics = 0.0206 + 2 * (scenes(8, 48).double() - 0.021) ** 2  # with many dark places
+    mosaics = (mosaics * 65535).round() / 65535
     isp = rd.isp.static("me,-,-", camera)
-    found = rd.isp.fit(mosaics, rounded(isp(mosaics)), replace(camera, gamma=1.8))
+    found = rd.isp.fit(mosaics, rounded(isp(mosaics)), start)
     assert type(found.isp.steps["demosaic"]) is rd.isp.Menon2007
-    assert found.isp.steps["black_level"].level.tolist() == [0.020005] * 4
+    assert found.isp.steps["black_level"].level.tolist() == list(level)
+
+
+def test_demosaicing_that_chooses_by_a_matrix_gets_the_fitted_one():
+    isp, mosaics = rd.isp.static("ahd,-,-", CAMERA), scenes(8, 48)
+    found = rd.isp.fit(mosaics, isp(mosaics), START).isp.steps["demosaic"]
+    assert type(found) is rd.isp.AHD
+    np.testing.assert_allclose(found.matrix, CAMERA.color_matrix, atol=1e-3)
 
 
 @pytest.mark.parametrize(

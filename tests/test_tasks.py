@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -14,10 +15,12 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 import rawdrift as rd
 from rawdrift.data.dataset import RawDataset
+from rawdrift.models import evaluate as testing
 from rawdrift.models import networks
 from rawdrift.models.chain import Develop, Normalize
 from rawdrift.models.evaluate import Case, _distances, evaluate
 from rawdrift.models.fronts import NeuralISP
+from rawdrift.models.quick import Quick
 from rawdrift.models.spec import Task
 from rawdrift.models.targets import targets_of
 from rawdrift.models.train import shuffled, train
@@ -162,6 +165,28 @@ def test_answers_are_those_to_the_developed_and_corrupted_views(data):
                 seeds = [(7, index) for index in indices.tolist()]
                 views = rd.corruptions.corrupt(views, case.name, case.severity, seeds, "small")
             assert torch.equal(answers.outcomes[case.key], net(views).argmax(dim=1))
+
+
+def test_classes_in_float32_may_come_from_bfloat16_where_there_is_no_doubt(data, monkeypatch):
+    net, indices, kinds = trained(data, epochs=2), torch.arange(16), []
+    cases = [Case("isp", "bi,s,ga"), Case("isp", "ma,u,me"), Case("corruption", "contrast", 3)]
+
+    def quick_of(net, views, pixels, runtime):
+        half = deepcopy(net).to(torch.bfloat16)
+        kinds.append(Quick(net, lambda views: half(views.bfloat16()).float()))
+        kinds[-1].learn(views)
+        return kinds[-1]
+
+    def outcomes(**ways):
+        return evaluate(net, data, labels_of(data), indices, "bi,s,ga", cases, **ways).outcomes
+
+    expected = outcomes()
+    monkeypatch.setattr(testing, "quick_of", quick_of)
+    found = outcomes()
+    assert kinds[0].error > 1e-5
+    assert all(torch.equal(found[case.key], expected[case.key]) for case in cases)
+    outcomes(precision="bf16")
+    assert len(kinds) == 1
 
 
 @pytest.mark.parametrize("precision", ["32", "bf16"])

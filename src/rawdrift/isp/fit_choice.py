@@ -55,6 +55,7 @@ def choose(camera: Camera, pairs: Pairs, floor: float, factor: float = 1) -> tup
         model.tensor("color_correction.matrix").copy_(torch.from_numpy(matrix))
         trials.append((model, model.solve(model.vector(), pairs, 4, ROUGH)))
     model, found = _best(trials, floor)
+    found = model.solve(found.vector, pairs, 12, ROUGH)  # curves of dark places are slow
     if found.rms < floor:
         return model, found
     model, found = _with_clipping(model, found, camera, pairs)
@@ -133,6 +134,17 @@ def _trials(
         if trials[-1][1].rms < floor:
             break
     return trials
+
+
+def informed(model: Model, found: Solution) -> Model:
+    """The model whose demosaicing chooses by the matrix that was fitted, if it chooses by one."""
+    demosaic = model.isp.steps["demosaic"]
+    if "matrix" not in demosaic.options:
+        return model
+    model.put(found.vector)
+    matrix = model.tensor("color_correction.matrix").tolist()
+    options = {name: getattr(demosaic, name) for name in demosaic.options} | {"matrix": matrix}
+    return Model(model.isp.replace(demosaic=type(demosaic)(**options)), model.names)
 
 
 def improve(model: Model, found: Solution, pairs: Pairs) -> tuple[Model, Solution]:

@@ -25,7 +25,7 @@ from rawdrift.cfa import MONO, layout
 from rawdrift.checks import InputError
 from rawdrift.isp.align import Offset, align
 from rawdrift.isp.color_difference import ciede2000, lab
-from rawdrift.isp.fit_choice import BETTER, choose, clipped_first, improve
+from rawdrift.isp.fit_choice import BETTER, choose, clipped_first, improve, informed
 from rawdrift.isp.fit_model import BORDER, CONVERGED, ROUGH, Model, Pairs, Solution, Vector, inner
 from rawdrift.isp.jpeg import JPEG
 from rawdrift.isp.pipeline import Pipeline
@@ -39,6 +39,7 @@ from rawdrift.text import Shown, brief
 Answers = Callable[[Tensor], Tensor]  # of a task model: views (n, 3, h, w) to outputs (n, ...)
 
 _SMALL, _LARGE = 40, 64  # pixels across of what is fitted of each picture, while choosing and after
+_LARGEST = 128  # pixels across of what choices between digits are seen in
 _MANY = 80  # numbers, from which on smaller parts suffice for the time there is
 _FEW = 8  # pictures while choosing
 _WIDEST = 512  # pixels of a part, which resized pictures may need
@@ -46,8 +47,10 @@ _ROUNDING = {8: 1.3e-3, 16: 1e-4}  # root mean square error that these bits may 
 _FOREIGN = 5e-3  # root mean square error from which on the last digits of numbers say nothing
 _SCALED = 0.005  # of a picture's gain: more is no rounding
 _UNSURE = 0.5  # of the root mean square error, which a gain seen in it must exceed
-_ROUNDED = 1.001  # of the error with any levels that whole ones must stay below
-_SAME = 0.01  # of a DN, by which levels differ whose digits are cut
+_EQUAL = 1.0001  # times the least error is as good
+_STATED = 1.001  # of the error with any levels that stated ones must stay below
+_FEW_DECIMALS = (3, 4)  # of a level that is not in whole DN
+_DECIMALS = (9, 8, 7, 6, 5)  # of one that is, in a file
 _SHADED = 0.9  # of the error without shading that it must stay below
 _TONES = 32
 _COVERED = 0.9  # share of the tones from 0 to 1 below which to warn
@@ -169,14 +172,20 @@ def fit(
     with progress.step("fitting the numbers of the ISP"):
         small = whole.parts(fitted, _SMALL, rng)
         enough = ROUGH if found.rms > _FOREIGN else CONVERGED
-        found = chosen.solve(found.vector, small, 6, enough)
+        for _ in range(2):
+            before, chosen = chosen, informed(chosen, found)
+            found = chosen.solve(found.vector, small, 6, enough)
+            if chosen is before:
+                break
         if enough == CONVERGED:
-            chosen, found = _whole_levels(chosen, found, small, plain)
+            chosen, found = _stated_levels(
+                chosen, found, small, whole.parts(fitted, _LARGEST, rng), plain
+            )
         whole_isp = _complete(chosen.isp, camera, None)
         _, jpeg = _compressed(whole_isp, mosaics, pictures, offset, fitted)
         if found.rms > floor and not jpeg:  # whose errors richer steps would follow
             chosen, found = improve(chosen, found, small)
-        chosen = whole.clip(chosen, found, fitted)
+        chosen = whole.clip(informed(chosen, found), found, fitted)
         size = _LARGE if len(found.vector) < _MANY else _SMALL
         large = whole.parts(fitted, size, np.random.default_rng(seed))
         found = chosen.solve(found.vector, large, 6, enough)
@@ -430,37 +439,52 @@ class _Whole:
         return True
 
 
-def _whole_levels(
-    model: Model, found: Solution, pairs: Pairs, camera: Camera
+def _stated_levels(
+    model: Model, found: Solution, pairs: Pairs, large: Pairs, camera: Camera
 ) -> tuple[Model, Solution]:
-    """Black levels in whole DN, as converters have them, if that fits as well: the same for all
-    sites or the camera's, or else each its own; those that the camera states stay as it has them.
+    """Black levels as people state them, if that fits as well: in whole DN or with few decimals,
+    the same for all sites, or the camera's, or else each site its own.
+
     Where demosaicing chooses between directions that are equally smooth, the last digit decides,
-    and noise of the choice hides the slope."""
+    which only shows in large parts.
+    """
     if "black_level.level" not in model.names:
         return model, found
     most = 2**model.isp.bit_depth - 1
     model.put(found.vector)
     level = model.tensor("black_level.level")
     fitted = level.clone()
-    own = level.new_tensor(camera.black_level)
     rest = Model(model.isp, [name for name in model.names if name != "black_level.level"])
+    start = rest.vector()
 
-    def whole(levels: Tensor) -> Tensor:
-        near = (levels * most).round() / most
-        return torch.where((near - own).abs() * most < _SAME, own, near)
+    def solved(levels: Tensor) -> Solution:
+        rest.put(start)
+        level.copy_(levels)
+        return rest.solve(start, pairs, 3)
 
-    for choices in ((whole(fitted.mean().expand(len(fitted))), own), (whole(fitted),)):
-        trials = []
-        for levels in choices:
-            model.put(found.vector)
+    def best(choices: Sequence[tuple[Tensor, Solution]]) -> tuple[Tensor, Solution]:
+        """The first of those that fit equally well."""
+        errors = []
+        for levels, found in choices:
             level.copy_(levels)
-            trials.append((rest.solve(rest.vector(), pairs, 3), levels))
-        best, levels = min(trials, key=lambda one: one[0].rms)
-        if best.rms <= _ROUNDED * found.rms:
+            errors.append(rest.rms(found.vector, large))
+        return choices[next(i for i, e in enumerate(errors) if e <= _EQUAL * min(errors))]
+
+    def stated(levels: Tensor) -> tuple[Tensor, Solution]:
+        found = solved(levels)
+        whole = (levels * most).round() / most
+        choices = [levels.round(decimals=digits) for digits in _FEW_DECIMALS]
+        choices += [whole, *(whole.round(decimals=digits) for digits in _DECIMALS)]
+        chosen, _ = best([(levels, found) for levels in choices])
+        return chosen, solved(chosen)
+
+    own = level.new_tensor(camera.black_level)
+    mean = fitted.mean().expand(len(fitted))
+    for levels, solution in (best([(own, solved(own)), stated(mean)]), stated(fitted)):
+        if solution.rms <= _STATED * found.rms:
             level.copy_(levels)
-            rest.put(best.vector)
-            return rest, best
+            rest.put(solution.vector)
+            return rest, solution
     model.put(found.vector)
     return model, found
 

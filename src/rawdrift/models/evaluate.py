@@ -15,11 +15,14 @@ from rawdrift.isp.similarity import ssim
 from rawdrift.isp.yuv import Channels
 from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Front, check_finite, layout, views
-from rawdrift.models.forward import Pass, forward_of
+from rawdrift.models.classification import Classification
+from rawdrift.models.forward import Pass, differentiable, forward_of
+from rawdrift.models.quick import Quick, quick_of
 from rawdrift.models.targets import Targets
 
 SIMILAR = 16  # the number of images whose views are compared, spread over those that are tested
 AT_ONCE = 8  # images per pass on a CPU, so that the activations stay in its cache
+LEARNED = 2  # images of each case in which errors of bfloat16 are seen, before any is answered
 
 
 class Answers(NamedTuple):
@@ -61,7 +64,7 @@ def evaluate(
 
     isps: pipelines by name, beside the configurations.
     precision: of the network alone: "32", or "bf16", bfloat16 mixed precision.
-    runtime: of the network, see `forward_of`.
+    runtime: of the network, see `forward_of`, and `Quick` for classes in float32.
     on_batch: called after each batch of images.
     """
     isps = {name: pipeline.to(device) for name, pipeline in (isps or {}).items()}
@@ -85,7 +88,9 @@ def evaluate(
                     view = corrupt(developed[own], case.name, case.severity, seeds, table)
                 if answers is None:
                     pixels = len(indices) * len(cases) * view[0, 0].numel()
-                    answers = forward_of(net, view[:AT_ONCE], pixels, runtime, precision)
+                    answers = _answers_of(net, targets, view[:AT_ONCE], pixels, runtime, precision)
+                if isinstance(answers, Quick) and not outcomes[case.key]:
+                    answers.learn(view[:LEARNED])
                 logits = logits_of(answers, view, precision)
                 check_finite(
                     logits,
@@ -110,6 +115,16 @@ def evaluate(
             for key, parts in distances.items()
         },
     )
+
+
+def _answers_of(
+    net: nn.Module, targets: Targets, views: Tensor, pixels: float, runtime: str, precision: str
+) -> Pass:
+    if precision == "32" and isinstance(targets, Classification):
+        quick = quick_of(differentiable(net, views, pixels, runtime), views, pixels, runtime)
+        if quick is not None:
+            return quick
+    return forward_of(net, views, pixels, runtime, precision)
 
 
 def logits_of(net: Pass, views: Tensor, precision: str = "32") -> Tensor:
