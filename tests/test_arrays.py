@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from scipy.optimize import root
 from torch import nn
+from torch.func import functional_call
 
 import rawdrift as rd
 from rawdrift.camera.camera import Noise
@@ -15,6 +17,7 @@ from rawdrift.data import tiles
 from rawdrift.data.geometry import crop, flip, rot90, turned
 from rawdrift.isp.normalized_convolution import demosaicing
 from rawdrift.sensor.bayer import mosaic as through_filters
+from rawdrift.sensor.site_blur import SiteBlur
 
 QUADS = {
     "RGGB": "RRGG/RRGG/GGBB/GGBB", "BGGR": "BBGG/BBGG/GGRR/GGRR",
@@ -240,6 +243,135 @@ def test_a_camera_file_and_frames_of_every_pattern(cfa, tmp_path):
     level = 0.02 + 0.15 * 0.98
     if cfa != "RGBW":
         assert abs(float(dimmed.mean()) - level) < 0.003
+
+
+def spread(x, cfa, sigma):
+    """The Gaussian blur within the pixels of a site, pixel by pixel; cells in mirrored order."""
+    height, width, _, _, places = layout(cfa)
+    site = {(p.row, p.column): p.site for p in places}
+    cells = [-(-n // size) for n, size in zip(x.shape, (height, width), strict=True)]
+    reach = [int(4 * sigma / size) + 1 for size in (height, width)]
+    around = [
+        (a * height + i, b * width + j)
+        for a in range(-reach[0], reach[0] + 1) for b in range(-reach[1], reach[1] + 1)
+        for i in range(height) for j in range(width)
+    ]  # fmt: skip
+
+    def mirrored(line, size, count, limit):
+        period = max(2 * (count - 1), 1)
+        cell = line // size % period
+        line = min(cell, period - cell) * size + line % size
+        return line if line < limit else line - 2 * size
+
+    result = np.empty(x.shape)
+    for row, column in np.ndindex(height, width):
+        own = [at for at in around if site[at[0] % height, at[1] % width] == site[row, column]]
+        far = np.array(own, float) - (row, column)
+
+        def weights(center, far=far):
+            fall = -(((far - center) ** 2).sum(1)) / (2 * sigma**2)
+            w = np.exp(fall - fall.max())
+            return w / w.sum()
+
+        center = root(lambda m, far=far, w=weights: w(m) @ far, np.zeros(2), tol=1e-14).x
+        w = weights(center)
+        assert np.abs(w @ far).max() < 1e-10
+        for top in range(0, x.shape[0] - row, height):
+            for left in range(0, x.shape[1] - column, width):
+                values = [
+                    x[
+                        mirrored(top + i, height, cells[0], x.shape[0]),
+                        mirrored(left + j, width, cells[1], x.shape[1]),
+                    ]
+                    for i, j in own
+                ]
+                result[top + row, left + column] = w @ values
+    return result
+
+
+KODAK = "WGWR/GWRW/WBWG/BWGW"  # RGBW, of 50 % white
+
+
+@pytest.mark.parametrize("cfa", ["RGGB", *OTHERS[:3], "RGBW", QUADS["GBRG"], KODAK])
+def test_a_blur_is_the_weighted_mean_of_a_sites_pixels_around(cfa):
+    height, width = layout(cfa)[:2]
+    x = random(max(4, 2 * height), max(4, 2 * width) + 2 * (width > 2))
+    expected = spread(x.numpy(), cfa, 1.2)
+    made = torch.empty_like(x)
+    for site in range(len(layout(cfa).sites)):
+        blur = SiteBlur(torch.tensor(1.2), site, cfa)
+        blur.scatter(blur(blur.gather(x)), made)
+    lattice = max(height, width) <= 2  # there, the Gaussian is cut
+    assert np.allclose(made.numpy(), expected, atol=2e-3 if lattice else 1e-7)
+    gray = rd.Camera("many electrons", cfa, noise=Noise(1e-9))
+    step = rd.forensics.SensorSettings(gray, psf_sigma=1.2)
+    assert torch.allclose(step(x), made, atol=1e-4)
+
+
+@pytest.mark.parametrize("cfa", [*ALL, KODAK])
+@pytest.mark.parametrize("sigma", [0.7, 2.0])
+def test_a_blur_keeps_flat_light_ramps_and_energy(cfa, sigma):
+    """Where cells are whole: weights sum to 1, balance, and spread by about sigma."""
+    height, width = layout(cfa)[:2]
+    for site in range(len(layout(cfa).sites)):
+        blur = SiteBlur(torch.tensor(sigma, dtype=torch.float64), site, cfa)
+        rows, columns = (size // 2 + 1 for size in blur.weights.shape[-2:])
+        down = torch.arange((2 * rows + 1) * height, dtype=torch.float64)[:, None]
+        right = torch.arange((2 * columns + 1) * width, dtype=torch.float64)
+        middle = (..., rows, columns)
+        for light in (down + 0 * right, 0 * down + right, 3 + 0 * (down + right)):
+            pixels = blur.gather(light)
+            assert torch.allclose(blur(pixels)[middle], pixels[middle], atol=1e-9)
+        for axis in (down + 0 * right, 0 * down + right):
+            pixels = blur.gather(axis)
+            variance = blur(pixels**2)[middle] - pixels[middle] ** 2
+            assert variance.max() < 1.12 * sigma**2
+            assert sigma < 2 or variance.min() > 0.93 * sigma**2
+
+
+@pytest.mark.parametrize("cfa", ["XTRANS", QUADS["GRBG"], KODAK])
+@pytest.mark.parametrize("setting", [{"psf_sigma": 1.0}, {"psf_sigma": 2.0, "exposure": 0.5}])
+def test_a_blurred_frame_has_the_noise_of_a_real_one(cfa, setting):
+    own = rd.Camera("flat", cfa, black_level=0.05, noise=Noise(20.0, 3.0, row_noise=4.0))
+
+    def frame(light, seed):
+        return rd.sensor.Sensor(own)(torch.full((3, 600, 96), light), torch.manual_seed(seed))
+
+    def moments(x):
+        x = x.double() * 65535 / 20
+        values = []
+        for _, pixels in sorted({p.color: p for p in layout(cfa).places}.items()):
+            height, width = layout(cfa)[:2]
+            same = x[pixels.row :: height, pixels.column :: width]
+            values.append(same.mean())
+        d = x - x.mean()
+        for below, beside in ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (0, 3), (3, 0)):
+            values.append((d[below:, beside:] * d[: 600 - below, : 96 - beside]).mean())
+        return torch.stack(values)
+
+    real = moments(frame(0.03 * setting.get("exposure", 1.0), 1))
+    made = moments(rd.forensics.SensorSettings(own, **setting)(frame(0.03, 2)))
+    variance = real[-8]
+    assert torch.allclose(made[-8:], real[-8:], atol=0.05 * float(variance))
+    assert torch.allclose(made[:-8], real[:-8], atol=0.15 * float(variance) ** 0.5)
+
+
+@pytest.mark.parametrize("cfa", ["XTRANS", QUADS["GRBG"]])
+def test_settings_of_every_sensor_have_the_slope_of_differences(cfa):
+    own = camera(cfa, noise=Noise(20.0, 3.0, row_noise=2.0))
+    frame = rd.sensor.Sensor(own)(torch.rand(3, 13, 14), torch.manual_seed(0)).double()
+
+    def develop(sigma, exposure):
+        step = rd.forensics.SensorSettings(own)
+        numbers = {"psf_sigma": sigma, "exposure": exposure}
+        return functional_call(step, numbers, (frame,)).square().mean()
+
+    values = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (1.1, 0.7)]
+    assert torch.autograd.gradcheck(develop, values)
+    step = rd.forensics.SensorSettings(own, exposure=0.7, psf_sigma=1.1)
+    assert torch.allclose(step(frame.expand(3, -1, -1))[1], step(frame), atol=1e-12)
+    with pytest.raises(rd.InputError, match=f"two cells of {cfa} or more"):
+        step(frame[:7])
 
 
 def test_a_network_learns_the_kernels_of_an_x_trans_camera():

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rawdrift.compiled import allocating, exact, inlined, task
+from rawdrift.compiled import allocating, exact, fast, inlined, task
 
 Array = np.ndarray[Any, Any]
 
 i32 = np.int32
 f32 = np.float32
+u16 = np.uint16
 u64 = np.uint64
 LANES = 32  # blocks that are transformed at once
 
@@ -53,10 +54,7 @@ def compressed(views: Tensor, quality: int, subsampling: str) -> Tensor:
     images = views.detach().to("cpu").reshape(-1, *views.shape[-3:]).contiguous()
     out = torch.empty_like(images)
     for image, new in zip(images.numpy(), out.numpy(), strict=True):
-        pixels = np.empty(image.shape, np.uint8)
-        _round_levels(image.reshape(-1), pixels.reshape(-1))
-        _through_jpeg(pixels, *_tables(quality), *SUBSAMPLING[subsampling])
-        _divide_levels(pixels.reshape(-1), new.reshape(-1))
+        _through_jpeg(image, new, *_tables(quality), *SUBSAMPLING[subsampling])
     return out.view(views.shape).to(views.device)
 
 
@@ -74,95 +72,87 @@ def _blocks(n):
     return -(-n // 8) * 8
 
 
-# Levels
-
-
-@task
-def _round_levels(samples, levels):
-    for i in range(len(levels)):
-        levels[i] = i32(np.rint(samples[i] * f32(255)))
-
-
-@task
-def _divide_levels(levels, samples):
-    most = samples.dtype.type(255)
-    for i in range(len(samples)):
-        samples[i] = levels[i] / most
-
-
-# Colors, in 65536ths. A loop writes one row, so that LLVM makes SIMD of it.
+# Colors. Their numbers are multiples of 1/65536 below 256, which float32 holds exactly. A loop
+# writes one row, so that LLVM makes SIMD of it.
 
 
 @exact
-def _to_ycc(pixels, planes, y):
+def _round_levels(samples, levels):
+    for x in range(len(samples)):
+        levels[x] = f32(np.rint(samples[x] * f32(255)))
+
+
+@fast
+def _to_ycc(levels, planes, y):
     """Luma, blue and red from 0 to 255; the last column is repeated up to the end of the row."""
-    n, r, g, b = pixels.shape[2], pixels[0, y], pixels[1, y], pixels[2, y]
+    r, g, b, n = levels[0], levels[1], levels[2], levels.shape[1]
+    out, middle = planes[0, y], f32(128.5 - 1 / 65536)
     for x in range(n):
-        planes[0, y, x] = i32(19595 * r[x] + 38470 * g[x] + 7471 * b[x] + 32768) >> 16
+        rest = f32(38470 / 65536) * g[x] + f32(7471 / 65536) * b[x] + f32(0.5)
+        out[x] = i32(f32(19595 / 65536) * r[x] + rest)
+    out = planes[1, y]
     for x in range(n):
-        planes[1, y, x] = i32(-11059 * r[x] - 21709 * g[x] + 32768 * b[x] + 8421375) >> 16
+        rest = f32(-11059 / 65536) * r[x] - f32(21709 / 65536) * g[x] + middle
+        out[x] = i32(f32(0.5) * b[x] + rest)
+    out = planes[2, y]
     for x in range(n):
-        planes[2, y, x] = i32(32768 * r[x] - 27439 * g[x] - 5329 * b[x] + 8421375) >> 16
+        rest = f32(-27439 / 65536) * g[x] - f32(5329 / 65536) * b[x] + middle
+        out[x] = i32(f32(0.5) * r[x] + rest)
     for k in range(3):
         for x in range(n, planes.shape[2]):
             planes[k, y, x] = planes[k, y, n - 1]
 
 
-@exact
-def _to_rgb(luma, chroma, pixels, y):
-    n, blue, red = pixels.shape[2], chroma[0], chroma[1]
-    for x in range(n):
-        more = i32(91881 * (red[x] - 128) + 32768) >> 16
-        pixels[0, y, x] = _byte(luma[x] + more)
-    for x in range(n):
-        more = i32(-22554 * (blue[x] - 128) - 46802 * (red[x] - 128) + 32768) >> 16
-        pixels[1, y, x] = _byte(luma[x] + more)
-    for x in range(n):
-        more = i32(116130 * (blue[x] - 128) + 32768) >> 16
-        pixels[2, y, x] = _byte(luma[x] + more)
+@fast
+def _to_rgb(luma, blue, red, image, y):
+    out = image[0, y]
+    for x in range(len(out)):
+        more = f32(91881 / 65536) * (f32(red[x]) - f32(128))
+        out[x] = _sample(luma[x], more, out)
+    out = image[1, y]
+    for x in range(len(out)):
+        more = f32(-22554 / 65536) * (f32(blue[x]) - f32(128))
+        out[x] = _sample(luma[x], more - f32(46802 / 65536) * (f32(red[x]) - f32(128)), out)
+    out = image[2, y]
+    for x in range(len(out)):
+        more = f32(116130 / 65536) * (f32(blue[x]) - f32(128))
+        out[x] = _sample(luma[x], more, out)
 
 
 @inlined
-def _byte(value):
-    return min(max(i32(value), i32(0)), i32(255))
+def _sample(luma, more, out):
+    """A level / 255, as a division rounds it."""
+    level = f32(luma) + np.floor(more + f32(0.5))
+    level, real = min(max(level, f32(0)), f32(255)), out.dtype.type
+    return real(level) * real(1 / 256) + real(level) * real(1 / 65280)
 
 
-# Samples of chroma
-
-
-@exact
-def _reduce(upper, lower, tall, wide, out):
-    """Means of `tall` rows and `wide` columns; halves are rounded up and down in turn."""
-    if wide == 1:
-        for x in range(len(out)):
-            out[x] = upper[x]
-    elif tall == 1:
-        for x in range(len(out)):
-            out[x] = i32(upper[2 * x] + upper[2 * x + 1] + (x & 1)) >> 1
-    else:
-        for x in range(len(out)):
-            pairs = upper[2 * x] + upper[2 * x + 1] + lower[2 * x] + lower[2 * x + 1]
-            out[x] = i32(pairs + 1 + (x & 1)) >> 2
+# Samples of chroma. Those in words of two are reached without steps of 2, so by SIMD.
 
 
 @exact
-def _enlarge(here, near, n, tall, wide, sums, out):
-    """Chroma of a row at every column: three quarters of the nearest sample, one of the next."""
-    if wide == 1 or n <= 2:
-        for x in range(n * wide):
-            out[x] = here[x // wide]
-        return
+def _reduce(upper, lower, out):
+    """Means of words of two rows; halves are rounded up and down in turn."""
+    for x in range(len(out)):
+        above = (upper[x] & u16(255)) + (upper[x] >> u16(8))
+        below = (lower[x] & u16(255)) + (lower[x] >> u16(8))
+        out[x] = u16(above + below + (u16(x) & u16(1)) + u16(1)) >> u16(2)
+
+
+@exact
+def _enlarge(here, near, left, right, sums, words):
+    """A row of chroma, in words: three quarters of the nearest sample and one of the next.
+
+    left, right: 16ths that are added to the samples of a word.
+    """
+    n = len(words)
     for x in range(n):
-        sums[x + 1] = 3 * here[x] + near[x]
+        sums[x + 1] = u16(3) * here[x] + near[x]
     sums[0], sums[n + 1] = sums[1], sums[n]
-    if tall == 2:
-        for x in range(n):
-            out[2 * x] = i32(3 * sums[x + 1] + sums[x] + 8) >> 4
-            out[2 * x + 1] = i32(3 * sums[x + 1] + sums[x + 2] + 7) >> 4
-    else:  # four times a sample
-        for x in range(n):
-            out[2 * x] = i32(3 * sums[x + 1] + sums[x] + 4) >> 4
-            out[2 * x + 1] = i32(3 * sums[x + 1] + sums[x + 2] + 8) >> 4
+    for x in range(n):
+        first = u16(u16(3) * sums[x + 1] + sums[x] + left) >> u16(4)
+        second = u16(u16(3) * sums[x + 1] + sums[x + 2] + right) >> u16(4)
+        words[x] = first | second << u16(8)
 
 
 # Blocks of 8x8. LANES of them lie side by side: sample k of block j is s[k * LANES + j].
@@ -182,6 +172,11 @@ def _unpack(words, s, first):
         s[j + 5 * LANES] = i32(word >> u64(40) & u64(255)) - 128
         s[j + 6 * LANES] = i32(word >> u64(48) & u64(255)) - 128
         s[j + 7 * LANES] = i32(word >> u64(56)) - 128
+
+
+@inlined
+def _byte(value):
+    return min(max(i32(value), i32(0)), i32(255))
 
 
 @inlined
@@ -315,30 +310,42 @@ def _requantize(plane, rows, columns, table):
 
 
 @task
-def _through_jpeg(pixels, luma, chroma, tall, wide):
-    """Make of pixels (3, H, W), uint8, what a JPEG file gives back.
+def _through_jpeg(image, out, luma, chroma, tall, wide):
+    """Make of image (3, H, W) what a JPEG file gives back.
 
     luma, chroma: tables (8, 8). tall, wide: rows and columns for each sample of chroma.
     """
-    height, width = pixels.shape[1:]
+    height, width = image.shape[1:]
     rows, columns = -(-height // tall), -(-width // wide)  # of chroma
     planes = np.empty((3, _blocks(height), 2 * _blocks(-(-width // 2))), np.uint8)
     small = np.empty((2, _blocks(rows), _blocks(columns)), np.uint8)
+    levels = np.empty((3, width), f32)
     for y in range(height):
-        _to_ycc(pixels, planes, y)
+        for k in range(3):
+            _round_levels(image[k, y], levels[k])
+        _to_ycc(levels, planes, y)
+    pairs = planes.view(u16)
     for k in range(2):
         for y in range(rows):
-            upper = planes[k + 1, y * tall]
-            lower = planes[k + 1, min(y * tall + tall, height) - 1]
-            _reduce(upper, lower, tall, wide, small[k, y])
+            if wide == 1:
+                small[k, y] = planes[k + 1, y, : small.shape[2]]
+            else:
+                lower = pairs[k + 1, min(y * tall + tall, height) - 1]
+                _reduce(pairs[k + 1, y * tall], lower, small[k, y])
         _requantize(small[k].view(u64), rows, -(-columns // 8), chroma)
     _requantize(planes[0].view(u64), height, -(-width // 8), luma)
-    line = np.empty((2, 2 * small.shape[2]), i32)
-    sums = np.empty(columns + 2, i32)
+    line, sums = np.empty((2, columns * wide), np.uint8), np.empty(columns + 2, u16)
     for y in range(height):
         for k in range(2):
-            here = near = small[k, y // tall]
-            if tall == 2 and columns > 2:
+            here = small[k, y // tall]
+            if wide == 1:
+                line[k] = here[:columns]
+            elif columns <= 2:
+                for x in range(len(line[k])):
+                    line[k, x] = here[x // 2]
+            elif tall == 1:
+                _enlarge(here, here, u16(4), u16(8), sums, line[k].view(u16))
+            else:
                 near = small[k, min(max(y // 2 + 2 * (y % 2) - 1, 0), rows - 1)]
-            _enlarge(here, near, columns, tall, wide, sums, line[k])
-        _to_rgb(planes[0, y], line, pixels, y)
+                _enlarge(here, near, u16(8), u16(7), sums, line[k].view(u16))
+        _to_rgb(planes[0, y], line[0], line[1], out, y)

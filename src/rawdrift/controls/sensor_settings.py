@@ -15,8 +15,7 @@ from rawdrift.isp.step import Kind, Step
 from rawdrift.neighborhood import along_columns, along_rows, gaussian_taps
 from rawdrift.sensor.bayer import plane
 from rawdrift.sensor.response import response
-
-_LEAST = 1e-12  # variances below it are 0, where a square root has no slope
+from rawdrift.sensor.site_blur import SiteBlur, root
 
 
 @final
@@ -27,8 +26,8 @@ class SensorSettings(Step):
     gain: digital numbers per electron, relative to that of the frame. Shot and read noise grow
         with the signal; quantization stays that of the converter.
     read_noise: electrons rms to add to those of the frame.
-    psf_sigma: standard deviation in pixels of a Gaussian blur of the light to add, within each
-        color.
+    psf_sigma: standard deviation in pixels of a Gaussian blur of the light to add, within the
+        pixels of each site of the color filter array; see `rawdrift.sensor.site_blur`.
 
     A pixel's electrons e have the variance e + D + r + q, of light, dark current, reading (read and
     row noise) and quantization. What blurring and dimming take from it is drawn anew. With the
@@ -79,27 +78,32 @@ class SensorSettings(Step):
             signal = self._blurred(signal, dark + read + rounding, pixels[0], rows[0])
         drawn = t * (1 - t) * (signal + dark) + (1 - t) * dark
         drawn = drawn + (1 - t**2) * read + (1 / gain**2 - t**2) * rounding
-        noise = _root(drawn) * pixels[1] + _root(1 - t**2) * rows[1] + read_noise * pixels[2]
+        noise = root(drawn) * pixels[1] + root(1 - t**2) * rows[1] + read_noise * pixels[2]
         drifted = black + gain * electron * (t * signal + noise)
         return torch.minimum(drifted.clamp(min=0), x.clamp(min=sensor.white / sensor.full_scale))
 
     def _blurred(self, signal: Tensor, floor: float, pixels: Tensor, rows: Tensor) -> Tensor:
-        """Blur each pixel of the cell by itself, two apart with Bayer, and make up for the noise
-        that this takes. floor: the variance in the dark, but for the rows'."""
-        height, width, _, _, places = layout(self.cfa)
-        if max(height, width) > 2:
-            raise InputError(
-                f"sensor.psf_sigma takes Bayer and monochrome mosaics, got {self.cfa}: the pixels "
-                f"of one color are unevenly spread; leave it out of forensics.space"
-            )
+        """Blur each site by itself, and make up for the noise that this takes.
+
+        floor: the variance in the dark, but for the rows'.
+        """
+        height, width, sites, _, places = layout(self.cfa)
         if min(signal.shape[-2:]) < 4:
             raise InputError(f"a blur needs 4x4 pixels or more, got {tuple(signal.shape[-2:])}")
-        taps = gaussian_taps(self.psf_sigma.to(signal) / height)
         result = torch.empty_like(signal)
-        for _, row, column, _ in places:
+        if max(height, width) > 2:
+            for number in range(len(sites)):
+                blur = SiteBlur(self.psf_sigma, number, self.cfa)
+                blurred = blur(blur.gather(signal))
+                noise = root(blurred + floor) * blur.gather(pixels)
+                noise = noise + blur.gather(rows.expand_as(signal))
+                blur.scatter(blurred + blur.taken(noise), result)
+            return result
+        taps = gaussian_taps(self.psf_sigma.to(signal) / height)
+        for _, row, column, _ in places:  # each site is a lattice
             site = (..., slice(row, None, height), slice(column, None, width))
             blurred = along_columns(along_rows(signal[site], taps), taps)
-            noise = _root(blurred + floor) * pixels[site] + rows[..., row::height, :]
+            noise = root(blurred + floor) * pixels[site] + rows[..., row::height, :]
             result[site] = blurred + _without_blur(noise, taps)
         return result
 
@@ -129,11 +133,6 @@ def _normals(x: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     )
 
 
-def _root(variance: Tensor) -> Tensor:
-    """Return the standard deviation; where a variance is 0 or less, 0 without a slope."""
-    return torch.where(variance > _LEAST, variance, _LEAST).sqrt() * (variance > _LEAST)
-
-
 def _without_blur(noise: Tensor, taps: Tensor) -> Tensor:
     """Return the part of white noise that a blur by these taps would take, (1 - B B')^(1/2) noise.
 
@@ -147,6 +146,6 @@ def _without_blur(noise: Tensor, taps: Tensor) -> Tensor:
             torch.fft.rfftfreq(noise.shape[-1], dtype=taps.dtype, device=taps.device),
         )
     )
-    share = _root(1 - (rows[:, None] * columns) ** 2)
+    share = root(1 - (rows[:, None] * columns) ** 2)
     filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(noise) * share, s=noise.shape[-2:])
     return filtered

@@ -53,8 +53,8 @@ def corrupt(
                 f"{tuple(corrupted.shape)}; expected the same shape and type"
             )
         torch.clamp(corrupted, 0, 1, out=out[part])
-    if out.isnan().any():
-        raise InputError(f"the corruption {name} returned NaN; expected finite views")
+        if out[part].sum().isnan():  # faster than to ask each
+            raise InputError(f"the corruption {name} returned NaN; expected finite views")
     return out.view(views.shape)
 
 

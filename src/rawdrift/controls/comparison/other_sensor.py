@@ -7,7 +7,6 @@ from typing import ClassVar, NamedTuple, final
 from torch import Tensor
 
 from rawdrift.camera.camera import Camera
-from rawdrift.cfa import layout
 from rawdrift.controls.sensor_settings import SensorSettings
 from rawdrift.isp.step import Kind, Step
 from rawdrift.sensor.bayer import plane
@@ -104,8 +103,6 @@ def _numbers(
         not_moved.append(f"point spread: not stated by {missing.name}")
     elif after < before:
         not_moved.append(f"point spread: {after:g} px is sharper than the raw files, {before:g} px")
-    elif max(layout(own.cfa).height, layout(own.cfa).width) > 2:
-        not_moved.append(f"point spread: the pixels of one color are unevenly spread in {own.cfa}")
     else:
         numbers["psf_sigma"] = sqrt(after**2 - before**2)
         moved.append(f"point spread {before:g} to {after:g} px")
