@@ -84,6 +84,10 @@ def targets(
         yield "time of bi,s,ga against the machine's bound", f"{bound / speed:.2f}", "2.5", "1.6"
     if "others" in only:
         yield from others(size, repeat)
+    if "cores" in only:
+        name, ratio = learning_on_cores(size, repeat)
+        what = f"forward+backward, {CORES} cores against one, the least of bi ({name})"
+        yield what, f"{ratio:.2f}x", "1.8x", "1.95x"
     if "views" in only:
         yield (
             "time of twelve views against twelve calls",
@@ -225,6 +229,21 @@ def views(size: int, repeat: int) -> float:
     single = best(lambda: [developed("fused", isp, x) for isp in isps], repeat)
     with rd.isp.engine("fused"):
         return best(lambda: rd.isp.views(x, CAMERA), repeat) / single
+
+
+def learning_on_cores(size: int, repeat: int) -> tuple[str, float]:
+    """The configuration with bilinear demosaicing whose gradients gain least by all cores, and how
+    many times as fast they are as with one; both ways in turn."""
+    x, found = mosaic(size, size), {}
+    for name in (name for name in rd.isp.CONFIGURATIONS if name.startswith("bi,")):
+        call = partial(learning, "fused", rd.isp.parametrized(name, CAMERA), x)
+        seconds = dict.fromkeys((1, CORES), float("inf"))
+        for threads in (1, CORES) * 2 * repeat:
+            torch.set_num_threads(threads)
+            seconds[threads] = min(seconds[threads], best(call, 2))
+        found[name] = seconds[1] / seconds[CORES]
+    torch.set_num_threads(1)
+    return min(found.items(), key=lambda one: one[1])
 
 
 def frame() -> float:

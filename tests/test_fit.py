@@ -59,23 +59,24 @@ def test_the_numbers_of_an_isp_are_recovered_from_rounded_pictures():
 
 
 @pytest.mark.parametrize(
-    ("level", "unknown"),
+    ("level", "unknown", "bits"),
     [
-        ((0.020005,) * 4, 0),  # nearly 1311 of 65535
-        ((1311 / 65535,) * 4, 0.001),
-        ((0.0205,) * 4, 0.001),
+        (0.020005, 0, 16),  # nearly 1311 of 65535
+        (1311 / 65535, 0.001, 16),
+        (0.0205, 0.001, 16),
+        (330 / 16383, 0.001, 14),
     ],
 )
-def test_black_levels_are_found_to_the_last_digit(level, unknown):
+def test_black_levels_are_found_to_the_last_digit(level, unknown, bits):
     """Menon's choice between equally smooth directions depends on it."""
-    camera = replace(CAMERA, black_level=level)
-    start = replace(camera, black_level=tuple(x + unknown for x in level), gamma=1.8)
+    camera = replace(CAMERA, black_level=(level,) * 4)
+    start = replace(camera, black_level=(level + unknown,) * 4, gamma=1.8)
     mosaics = 0.0206 + 2 * (scenes(8, 48).double() - 0.021) ** 2  # with many dark places
-    mosaics = (mosaics * 65535).round() / 65535
+    mosaics = (mosaics * (2**bits - 1)).round() / (2**bits - 1)
     isp = rd.isp.static("me,-,-", camera)
     found = rd.isp.fit(mosaics, rounded(isp(mosaics)), start)
     assert type(found.isp.steps["demosaic"]) is rd.isp.Menon2007
-    assert found.isp.steps["black_level"].level.tolist() == list(level)
+    np.testing.assert_allclose(found.isp.steps["black_level"].level, level, rtol=1e-14)
 
 
 def test_demosaicing_that_chooses_by_a_matrix_gets_the_fitted_one():

@@ -51,6 +51,7 @@ _EQUAL = 1.0001  # times the least error is as good
 _STATED = 1.001  # of the error with any levels that stated ones must stay below
 _FEW_DECIMALS = (3, 4)  # of a level that is not in whole DN
 _DECIMALS = (9, 8, 7, 6, 5)  # of one that is, in a file
+_CONVERTERS = (8, 10, 12, 14, 16)  # bits
 _SHADED = 0.9  # of the error without shading that it must stay below
 _TONES = 32
 _COVERED = 0.9  # share of the tones from 0 to 1 below which to warn
@@ -170,6 +171,7 @@ def fit(
     with progress.step("choosing the steps of the ISP"):
         chosen, found = choose(plain, whole.parts(few, _SMALL, rng), floor, factor)
     with progress.step("fitting the numbers of the ISP"):
+        chosen = whole.clip(chosen, found, fitted)
         small = whole.parts(fitted, _SMALL, rng)
         enough = ROUGH if found.rms > _FOREIGN else CONVERGED
         for _ in range(2):
@@ -178,14 +180,14 @@ def fit(
             if chosen is before:
                 break
         if enough == CONVERGED:
-            chosen, found = _stated_levels(
-                chosen, found, small, whole.parts(fitted, _LARGEST, rng), plain
-            )
+            large = whole.parts(fitted, _LARGEST, rng)
+            unit = 1 / _full_scale(mosaics)
+            chosen, found = _stated_levels(chosen, found, small, large, plain, unit)
         whole_isp = _complete(chosen.isp, camera, None)
         _, jpeg = _compressed(whole_isp, mosaics, pictures, offset, fitted)
         if found.rms > floor and not jpeg:  # whose errors richer steps would follow
             chosen, found = improve(chosen, found, small)
-        chosen = whole.clip(informed(chosen, found), found, fitted)
+        chosen = informed(chosen, found)
         size = _LARGE if len(found.vector) < _MANY else _SMALL
         large = whole.parts(fitted, size, np.random.default_rng(seed))
         found = chosen.solve(found.vector, large, 6, enough)
@@ -440,17 +442,18 @@ class _Whole:
 
 
 def _stated_levels(
-    model: Model, found: Solution, pairs: Pairs, large: Pairs, camera: Camera
+    model: Model, found: Solution, pairs: Pairs, large: Pairs, camera: Camera, unit: float
 ) -> tuple[Model, Solution]:
     """Black levels as people state them, if that fits as well: in whole DN or with few decimals,
     the same for all sites, or the camera's, or else each site its own.
 
     Where demosaicing chooses between directions that are equally smooth, the last digit decides,
     which only shows in large parts.
+
+    large: pairs with more of each picture. unit: a DN as a share of full scale.
     """
     if "black_level.level" not in model.names:
         return model, found
-    most = 2**model.isp.bit_depth - 1
     model.put(found.vector)
     level = model.tensor("black_level.level")
     fitted = level.clone()
@@ -472,7 +475,7 @@ def _stated_levels(
 
     def stated(levels: Tensor) -> tuple[Tensor, Solution]:
         found = solved(levels)
-        whole = (levels * most).round() / most
+        whole = (levels / unit).round() * unit
         choices = [levels.round(decimals=digits) for digits in _FEW_DECIMALS]
         choices += [whole, *(whole.round(decimals=digits) for digits in _DECIMALS)]
         chosen, _ = best([(levels, found) for levels in choices])
@@ -487,6 +490,15 @@ def _stated_levels(
             return rest, solution
     model.put(found.vector)
     return model, found
+
+
+def _full_scale(mosaics: Tensor) -> int:
+    """The largest DN of the converter, of which the values are shares."""
+    for bits in _CONVERTERS:
+        values = mosaics * (2**bits - 1)
+        if bool(((values - values.round()).abs() < 0.01).all()):
+            break
+    return 2**bits - 1  # of others, 16 bits
 
 
 def _complete(isp: Pipeline, camera: Camera, shading: RadialShading | None) -> Pipeline:
