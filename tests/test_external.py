@@ -216,6 +216,131 @@ def test_a_crash_of_an_own_function_is_an_error_too(tmp_path, monkeypatch):
         rd.isp.open("import:lab_isps.bright", CAMERA)(MOSAIC)
 
 
+TONE = """
+from typing import Literal
+import torch
+
+def tone(camera, *, bright: float = 1.0, steps: int = 0, curve: Literal["line", "root"] = "line",
+         flip: bool = False, note=None):
+    if not 0 < bright <= 4:
+        raise ValueError("bright must be above 0 and at most 4")
+
+    def develop(mosaic):
+        view = mosaic * bright / 2 ** steps
+        view = view.sqrt() if curve == "root" else view
+        return (view.flip(-1) if flip else view).clamp(0, 1).expand(3, *mosaic.shape)
+
+    return develop
+
+def needy(camera, strength: float):
+    return tone(camera, bright=strength)
+"""
+
+
+@pytest.fixture
+def tone(tmp_path, monkeypatch):
+    """The reference of an own ISP that has options, with a name of its own for each test."""
+    name = f"lab_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(TONE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return f"import:{name}.tone"
+
+
+def test_options_of_an_own_function_are_its_parameters(tone, tmp_path):
+    def view(options):
+        return rd.isp.open(f"{tone}{options}", CAMERA)(MOSAIC)[0]
+
+    assert torch.equal(view(""), MOSAIC)
+    assert torch.equal(view(":bright=1.25"), MOSAIC * 1.25)
+    expected = (MOSAIC * 3 / 2).sqrt().flip(-1)
+    assert torch.equal(view(":bright=3, steps=1, curve=root, flip=true, note=[1, a]"), expected)
+    assert torch.equal(view(""), MOSAIC)  # of the same process, with other options
+    assert torch.equal(view(":bright=1.25"), MOSAIC * 1.25)  # cached
+    assert len([*(tmp_path / "cache").rglob("*.npy")]) == 3
+    assert (
+        rd.isp.open(f"{tone}:bright=1.25", CAMERA)
+        .shown_title()
+        .endswith("tone:bright=1.25, camera lab-cam")
+    )
+    needy = tone.replace("tone", "needy")
+    half = rd.isp.open(f"{needy}:strength=0.5", CAMERA)
+    assert torch.equal(half(MOSAIC)[0], MOSAIC / 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("brigth=1", "unknown option of import:.*did you mean 'bright'"),
+        ("bright=much", "bright of import:.* is 'much', expected a number"),
+        ("steps=1.5", "steps of .* is '1.5', expected a whole number"),
+        ("flip=1", "flip of .* is '1', expected true or false"),
+        ("curve=cube", "unknown curve of .* 'cube'.*line"),
+        ("bright=9", "fails for camera lab-cam with bright=9.0: ValueError: bright must be"),
+        ("bright", "expected name=value.*factory:bright=1.2"),
+        ("bright=1,bright=2", "states bright twice"),
+        ("camera=1", "unknown option"),
+    ],
+)
+def test_wrong_options_of_an_own_function_are_refused(options, told, tone):
+    with pytest.raises(rd.InputError, match=told):
+        rd.isp.open(f"{tone}:{options}", CAMERA)
+
+
+def test_an_own_function_can_need_an_option(tone):
+    needy = tone.replace("tone", "needy")
+    with pytest.raises(rd.InputError, match=r"needs strength; expected .*needy:strength=VALUE"):
+        rd.isp.open(needy, CAMERA)
+
+
+def test_forensics_searches_the_options_of_an_own_function(tone):
+    mosaics = torch.linspace(0.15, 0.6, 16)[:, None, None] * torch.ones(16, 24, 24)
+    isp = rd.isp.open(f"{tone}:bright=1.1", CAMERA)
+    net = Threshold(brightness, brightness(isp(mosaics)).median() + 0.01, 20.0)
+    data = list(zip(mosaics, net(isp(mosaics)).argmax(1), strict=True))
+    wanted = {
+        "import:bright": [0.7, 1.4], "import:steps": [0, 2], "import:curve": ["root", "line"],
+        "import:flip": ["false", "true"],
+    }  # fmt: skip
+    space = rd.forensics.ParameterSpace.around(isp, wanted)
+    assert space.default.tolist() == [1.1, 0, 1, 0]
+    at = space.pipeline(isp, np.array([0.9, 0.6, 0.0, 1.0]))
+    assert torch.allclose(
+        at(mosaics), (0.45 * mosaics).sqrt().flip(-1)[:, None].expand(-1, 3, -1, -1)
+    )
+    only = space.only(["import.bright", "import.flip"])
+    found = rd.forensics.search(net, isp, data, only, restarts=1, steps=2, rivals=[])
+    assert found.metric < found.baseline == 1
+    assert found.parameters["import.flip"] == 0  # does no harm
+    around = rd.forensics.ParameterSpace.around
+    for ranges, told in {
+        "import:brigth": (0.7, "did you mean 'import:bright'"),
+        "import:bright": ([1.0, 5.0], "with bright=5.0: ValueError: bright must be above 0"),
+        "import:curve": (["line", "cube"], "unknown curve of .*'cube'"),
+    }.items():
+        with pytest.raises(rd.InputError, match=told[1]):
+            around(isp, {ranges: told[0]})
+
+
+def test_a_run_of_forensics_over_the_options_of_an_own_function(tone, tmp_path, capsys):
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(
+        "data: {name: synthetic-microscopy, images: 18, size: 32, balanced: true}\n"
+        f"forensics: {{isp: '{tone}:curve=root', space: {{'import:bright': [0.3, 3.0]}},\n"
+        "  folds: 2, models: 1, groups: [all], regularizations: [0], restarts: 1, steps: 1,\n"
+        "  rivals: [], samples: 0, envelope: false}\n"
+        "task: {epochs: 1, model: 'import:nets.blocks'}\n"
+    )
+    out = tmp_path / "run"
+    command = ["forensics", "--config", str(spec), "--out", str(out)]
+    command += ["--task.model", "import:nets.blocks"]
+    assert main(command) == 2
+    assert f"names code to import, {tone}" in capsys.readouterr().err
+    assert main([*command, "--allow_import", tone]) == 0
+    result = rd.load_result(out)
+    assert result.worst.setting.parameters.keys() == {"import.bright"}
+    assert "import bright" in (out / "report.html").read_text()
+
+
 def test_a_command_of_a_file_runs_only_if_the_user_names_it(program, tmp_path, capsys):
     reference = program("fail")
     spec = tmp_path / "spec.yaml"

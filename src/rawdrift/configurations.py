@@ -3,7 +3,7 @@
 An ISP reference is one of these names, such a name with "-" in place of a step that is left out
 ("bi,-,ga", "bi,-,-") or of the demosaicing "ahd" ("ahd,s,me"), the path of an ISP file (.toml), or
 a black box: libraw:OPTION=VALUE,..., command:PROGRAM {raw} ... {picture} or
-import:package.module.factory.
+import:package.module.factory:OPTION=VALUE,...
 """
 
 import re

@@ -63,25 +63,26 @@ def motion_blur(views: Tensor, streams: Streams, radius: float, sigma: float) ->
     return streaked(views, radius, sigma, uniform((), streams, -math.pi / 4, math.pi / 4))
 
 
-def streaked(x: Tensor, radius: float, sigma: float, angles: Tensor) -> Tensor:
+def streaked(
+    x: Tensor, radius: float, sigma: float, angles: Tensor, sparse: bool = False
+) -> Tensor:
     """Return the mean along 2 radius + 1 pixels on a line from each pixel, falling with `sigma`.
 
     x: (N, C, H, W). angles: (N,), clockwise from the line to the right; the line goes through whole
-    pixels. The edge is repeated beyond the border.
+    pixels. The edge is repeated beyond the border. sparse: x is nearly everywhere 0.
     """
-    steps = torch.arange(2 * int(radius) + 1, dtype=torch.float64)
-    falling = torch.exp(-0.5 * (steps / sigma) ** 2)
-    weights = (falling / falling.sum()).tolist()
-    height, width = x.shape[-2:]
-    reach = len(weights) - 1
-    padded = F.pad(x, (reach,) * 4, mode="replicate")
-    out = torch.zeros_like(x)
-    for image, source, angle in zip(out, padded, angles.tolist(), strict=True):
-        for step, weight in enumerate(weights):
-            row = reach + math.ceil(step * math.sin(angle) - 0.5)
-            column = reach + math.ceil(step * math.cos(angle) - 0.5)
-            image.add_(source[:, row : row + height, column : column + width], alpha=weight)
-    return out
+    steps = np.arange(2 * int(radius) + 1)
+    falling = np.exp(-0.5 * (steps / sigma) ** 2)
+    weights = torch.from_numpy(falling / falling.sum()).to(x.dtype).numpy()
+    kernel = kernels.draw if sparse else kernels.streak
+    images = []
+    for image, angle in zip(x.split(1), angles.tolist(), strict=True):
+        rows, columns = (
+            np.ceil(steps * turn - 0.5).astype(np.int64)
+            for turn in (math.sin(angle), math.cos(angle))
+        )
+        images.append(kernels.each(kernel, image, rows, columns, weights))
+    return torch.cat(images)
 
 
 @corruption(

@@ -103,6 +103,81 @@ def pixelate(view, out, rows, columns):
                 y += 1
 
 
+# Streaks
+
+
+@fast
+def _add_weighted(row, weight, out):
+    for x in range(len(out)):
+        out[x] += weight * row[x]
+
+
+@exact
+def _extend(row, reach, out):
+    """Repeat the edges of a row so far beyond them."""
+    n = len(row)
+    for x in range(reach):
+        out[x], out[reach + n + x] = row[0], row[n - 1]
+    inner = out[reach:]
+    for x in range(n):
+        inner[x] = row[x]
+
+
+@task
+def streak(view, out, rows, columns, weights):
+    """The sum of view (C, H, W) so many rows below and columns to the right, by weights."""
+    channels, height, width = view.shape
+    reach = len(weights)
+    lines = np.empty((height, width + 2 * reach), view.dtype)
+    for k in range(channels):
+        for y in range(height):
+            _extend(view[k, y], reach, lines[y])
+        for y in range(height):
+            out[k, y] = 0
+            for i in range(len(weights)):
+                line = lines[min(max(y + rows[i], 0), height - 1)]
+                _add_weighted(line[reach + columns[i] :], weights[i], out[k, y])
+
+
+@task
+def draw(grains, out, rows, columns, weights):
+    """The same of grains (C, H, W) that are nearly everywhere 0."""
+    channels, height, width = grains.shape
+    reach = len(weights)
+    out[:] = 0
+    for k in range(channels):
+        for below in range(-reach, height + reach):
+            row = grains[k, min(max(below, 0), height - 1)]
+            for right in range(-reach, width + reach):
+                grain = row[min(max(right, 0), width - 1)]
+                if grain != 0:
+                    for i in range(reach):
+                        y, x = below - rows[i], right - columns[i]
+                        if 0 <= y < height and 0 <= x < width:
+                            out[k, y, x] += weights[i] * grain
+
+
+# Depths
+
+
+@task
+def depths(drops, out, most):
+    """Steps to the next 0 of drops (H, W), straight or diagonal, at most so many."""
+    height, width = drops.shape
+    for down in (True, False):
+        for i in range(height):
+            y, before = (i, i - 1) if down else (height - 1 - i, height - i)
+            for j in range(width):
+                x, left = (j, j - 1) if down else (width - 1 - j, width - j)
+                least = most if down else out[y, x]
+                if i > 0:
+                    for near in range(max(x - 1, 0), min(x + 2, width)):
+                        least = min(least, out[before, near] + 1)
+                if j > 0:
+                    least = min(least, out[y, left] + 1)
+                out[y, x] = least if drops[y, x] else 0
+
+
 # Fractal clouds
 
 

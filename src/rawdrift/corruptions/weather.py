@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from itertools import product
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from rawdrift.borders import blurred
+from rawdrift.corruptions import kernels
 from rawdrift.corruptions.blur import streaked, zoomed
 from rawdrift.corruptions.declaration import corruption
 from rawdrift.corruptions.fog import clouds
@@ -44,8 +46,8 @@ def frost(views: Tensor, streams: Streams, view: float, ice: float, needle: floa
     for _ in range(CRYSTALS):
         angle = uniform((), streams, -math.pi, math.pi)
         chance = uniform((1, *size), streams)
-        ridges = _branch((chance < 1.5 / needle**2).float(), needle, angle)
-        buds = ridges * (chance * 4096 % 1 < 0.4)
+        ridges = _branch(chance.clone().lt_(1.5 / needle**2), needle, angle)
+        buds = chance.mul(4096).frac_().lt_(0.4).mul_(ridges)
         sides = (_branch(buds, needle / 3, angle + turn) for turn in (-math.pi / 3, math.pi / 3))
         ridges = torch.maximum(ridges, 0.8 * torch.maximum(*sides))
         height = torch.maximum(height, ridges)
@@ -59,7 +61,8 @@ def frost(views: Tensor, streams: Streams, view: float, ice: float, needle: floa
 
 def _branch(grains: Tensor, length: float, angle: Tensor) -> Tensor:
     """Return straight branches that grow from grains (N, 1, H, W), ever lower."""
-    return (streaked(grains, length / 2, length / 2, angle) * length * 0.65).clamp(max=1)
+    streaks = streaked(grains, length / 2, length / 2, angle, sparse=True)
+    return streaks.mul_(length * 0.65).clamp_(max=1)
 
 
 @corruption(
@@ -158,16 +161,20 @@ def _lit(drops: Tensor) -> Tensor:
 
     Their height is the distance to the rim, up to 20 pixels.
     """
-    height, inside = torch.zeros_like(drops), drops
-    for _ in range(20):
-        if not inside.any():
-            break
-        height = height + inside
-        inside = -F.max_pool2d(-inside[:, None], 3, 1, 1)[:, 0]
     weights = torch.tensor([[-2.0, -1, 0], [-1, 1, 1], [0, 1, 2]], device=drops.device)
-    smooth = F.avg_pool2d(height[:, None], 3, 1, 1)
-    lit = F.conv2d(F.pad(smooth, (1, 1, 1, 1), mode="replicate"), weights[None, None]).clamp(min=0)
-    return F.avg_pool2d(lit, 3, 1, 1)[:, 0]
+    smooth = _mean(kernels.each(kernels.depths, drops, 20.0))
+    padded = F.pad(smooth[:, None], (1, 1, 1, 1), mode="replicate")
+    return _mean(F.conv2d(padded, weights[None, None])[:, 0].clamp_(min=0))
+
+
+def _mean(x: Tensor) -> Tensor:
+    """Return the mean of 3x3 pixels, with 0 beyond the border; as `F.avg_pool2d`, and faster."""
+    height, width = x.shape[-2:]
+    padded = F.pad(x, (1, 1, 1, 1))
+    total = torch.zeros_like(x)
+    for top, left in product(range(3), repeat=2):
+        total += padded[:, top : top + height, left : left + width]
+    return total.div_(9)
 
 
 def _tinted(amount: Tensor, color: Sequence[float], views: Tensor) -> Tensor:

@@ -59,10 +59,12 @@ class BlackBox(Step):
         super().__init__()
         self.reference, self.camera = reference, camera
         self.program: Program = program(reference, camera)
-        self.choices = {n: [v] for n, v in self.program.settings.items() if isinstance(v, str)}
-        declared = {name: Number(drift=absolute(0.0)) for name in self.program.settings}
+        self.choices: dict[str, list[str]] = {}
+        options = {n: v for n, v in self.program.settings.items() if not hasattr(self, n)}
+        self.choices |= {name: [v] for name, v in options.items() if isinstance(v, str)}
+        declared = {name: Number(drift=absolute(0.0)) for name in options}
         self.numbers = _Declared(declared)  # type: ignore[misc]
-        for name, value in self.program.settings.items():
+        for name, value in options.items():
             self._keep(name, 0.0 if isinstance(value, str) else value)
 
     def choose(self, name: str, choices: Sequence[str]) -> None:
@@ -71,7 +73,7 @@ class BlackBox(Step):
         Raises InputError unless its own choice is among them.
         """
         choose("option with choices", name, self.choices)
-        names = [self.program.checked(name, choice) for choice in choices]
+        names = [str(self.program.checked(name, choice)) for choice in choices]
         own = str(self.program.settings[name])
         if own not in names or len(set(names)) < max(len(names), 2):
             raise InputError(
@@ -88,7 +90,9 @@ class BlackBox(Step):
         """The program's settings that the numbers stand for."""
         values = {name: float(tensor) for name, tensor in self.tensors().items()}
         return {
-            name: self.choices[name][round(value)] if name in self.choices else round(value, 6)
+            name: self.choices[name][round(value)]
+            if name in self.choices
+            else float(f"{value:.9g}")
             for name, value in values.items()
         }
 
@@ -115,14 +119,14 @@ class BlackBox(Step):
         """
         size = tuple(mosaics.shape[1:])
         program, settings = self.program, self.settings()
-        if settings != program.settings:
+        if any(value != program.settings[name] for name, value in settings.items()):
             program = program.at(settings)
         contents = [program.content(mosaic) for mosaic in mosaics]
         keys = [self._key(program, content) for content in contents]
         pictures = {key: _cached(key, size) for key in keys}
         # Of the endless settings of a search, views are not kept.
         is_kept = all(
-            value == program.settings.get(name) or isinstance(value, str)
+            value == self.program.settings[name] or isinstance(value, str)
             for name, value in settings.items()
         )
         todo = {
@@ -252,9 +256,20 @@ class External(Pipeline):
         assert isinstance(box, BlackBox)
         return box
 
+    @property
+    def options(self) -> list[str]:
+        """The options that can drift, such as "libraw:bright"."""
+        return [f"{kind_of(self.reference)}:{name}" for name in self._box.numbers]
+
     def choose(self, name: str, choices: Sequence[str]) -> None:
         """Let an option be one of these choices in a parameter space; see `BlackBox.choose`."""
         self._box.choose(name, choices)
+
+    def check_option(self, name: str, value: float) -> None:
+        """Raise InputError unless an option, "libraw.bright", can have a value."""
+        option = name.partition(".")[2]
+        if option not in self._box.choices:
+            self._box.program.checked(option, value)
 
     def of(self, camera: Camera) -> "External":
         """Return the same program for another camera."""

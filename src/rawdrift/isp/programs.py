@@ -5,6 +5,7 @@ float32 in [0, 1].
 """
 
 import atexit
+import inspect
 import json
 import os
 import re
@@ -16,13 +17,13 @@ import sys
 import tempfile
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from importlib import metadata
 from pathlib import Path
 from threading import Event, Timer
-from typing import IO, Any, ClassVar, Self
+from typing import IO, Any, ClassVar, Literal, NamedTuple, Self, get_args, get_origin
 
 import numpy as np
 import yaml
@@ -33,7 +34,7 @@ from rawdrift import files, imports
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.write_dng import dng
 from rawdrift.cfa import MONO, is_bayer
-from rawdrift.checks import InputError, choose
+from rawdrift.checks import InputError, choose, is_number
 from rawdrift.configurations import COMMAND, LIBRAW
 from rawdrift.imports import PREFIX as IMPORT
 from rawdrift.isp.worker import libraw_choices
@@ -119,9 +120,9 @@ class Program(ABC):
         """Return the program with these in place of its own settings."""
         raise InputError("this program has no settings")
 
-    def checked(self, name: str, choice: str) -> str:
-        """Return a choice of a setting. Raises InputError for an impossible one."""
-        return choice
+    def checked(self, name: str, value: float | str) -> float | str:
+        """Return a value of a setting. Raises InputError for an impossible one."""
+        return value
 
     @abstractmethod
     def session(self) -> Session:
@@ -164,33 +165,125 @@ class LibRaw(Program):
         other._identify()
         return other
 
-    def checked(self, name: str, choice: str) -> str:
-        return str(libraw_value(name, choice))
+    def checked(self, name: str, value: float | str) -> float | str:
+        return str(libraw_value(name, value)) if isinstance(value, str) else value
 
     def session(self) -> Session:
         return _Worker.of({"libraw": True}, self.options)
 
 
+class _Option(NamedTuple):
+    """A parameter of a user's factory. kind: of its values, None if it is not declared."""
+
+    kind: type | None
+    choices: tuple[str, ...] = ()
+    default: Any = inspect.Parameter.empty
+
+
+_KINDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
+
+
 class Own(Program):
     """The user's own, import:package.module.factory: camera -> callable, mosaic (H, W) float32 in
-    [0, 1] -> view (3, H, W) in [0, 1], tensors or arrays."""
+    [0, 1] -> view (3, H, W) in [0, 1], tensors or arrays.
+
+    import:package.module.factory:bright=1.2,mode=fast gives the factory's other parameters values.
+    Those that are numbers, texts, or true or false can drift.
+    """
 
     suffix = ".npy"
 
     def __init__(self, reference: str, camera: Camera):
         super().__init__(camera)
-        self.reference = reference
-        factory = imports.resolve(reference, "ISP")
-        if not callable(factory):
-            raise InputError(f"ISP {reference} is not callable; expected a function of a camera")
-        try:
-            with imports.tracing(reference):  # for the files that it reads: workers make their own
-                factory(camera)
-        except Exception as error:
+        name, _, text = reference.removeprefix(IMPORT).partition(":")
+        self.code = IMPORT + name
+        self.factory = imports.resolve(self.code, "ISP")
+        if not callable(self.factory):
+            raise InputError(f"ISP {self.code} is not callable; expected a function of a camera")
+        self.declared = _declared(self.factory)
+        self.options: dict[str, Any] = {}
+        for option, value in _stated(reference, text, "import:package.module.factory:bright=1.2"):
+            choose(f"option of {self.code}", option, self.declared)
+            if option in self.options:
+                raise InputError(f"ISP {reference!r} states {option} twice; leave one out")
+            self.options[option] = self._read(option, value)
+        defaults = {name: one.default for name, one in self.declared.items()} | self.options
+        missing = [name for name, value in defaults.items() if value is inspect.Parameter.empty]
+        if missing:
             raise InputError(
-                f"ISP {reference} fails for camera {camera.name}: {type(error).__name__}: {error}"
+                f"ISP {reference!r} needs {', '.join(missing)}; expected "
+                f"{self.code}:{','.join(f'{name}=VALUE' for name in missing)}"
+            )
+        self.settings = {
+            name: str(value).lower()
+            if isinstance(value, bool)
+            else value
+            if isinstance(value, str)
+            else float(value)
+            for name, value in defaults.items()
+            if isinstance(value, (bool, int, float, str))
+        }
+        self._make(self.options)
+
+    def _read(self, name: str, text: str) -> Any:
+        """Return the value of an option from text. Raises InputError for one of another kind."""
+        kind, choices, _ = self.declared[name]
+        if kind is str:
+            return choose(f"{name} of {self.code}", text, choices) if choices else text
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        if kind is None:
+            return json.loads(json.dumps(value, default=str))
+        if kind is float and is_number(value):
+            return float(value)
+        if type(value) is not kind:
+            raise InputError(f"{name} of {self.code} is {text!r}, expected {_KINDS[kind]}")
+        return value
+
+    def _make(self, options: Mapping[str, Any]) -> None:
+        """Call the factory, as workers will. Raises InputError if it fails."""
+        try:
+            with imports.tracing(self.code):  # for the files that it reads
+                self.factory(self.camera, **options)
+        except Exception as error:
+            stated = ", ".join(f"{name}={value}" for name, value in options.items())
+            raise InputError(
+                f"ISP {self.code} fails for camera {self.camera.name}"
+                f"{stated and f' with {stated}'}: {type(error).__name__}: {error}"
             ) from error
-        self.identity = f"{reference} {imports.checksum(reference, 'ISP')}"
+        self.checksum = imports.checksum(self.code, "ISP")
+        self._identify()
+
+    def _identify(self) -> None:
+        stated = f" {json.dumps(self.options, sort_keys=True)}" if self.options else ""
+        self.identity = f"{self.code} {self.checksum}{stated}"
+
+    def _with(self, settings: Mapping[str, float | str]) -> dict[str, Any]:
+        """Return the options with these in place of the program's own settings."""
+        changed = {name: v for name, v in settings.items() if v != self.settings[name]}
+        kinds = {name: self.declared[name].kind for name in changed}
+        return self.options | {
+            name: round(float(v))
+            if kinds[name] is int
+            else v == "true"
+            if kinds[name] is bool
+            else v
+            for name, v in changed.items()
+        }
+
+    def at(self, settings: Mapping[str, float | str]) -> Self:
+        other = copy(self)
+        other.options = self._with(settings)
+        other._identify()
+        return other
+
+    def checked(self, name: str, value: float | str) -> float | str:
+        value = self._read(name, value) if isinstance(value, str) else value
+        value = str(value).lower() if isinstance(value, bool) else value
+        self._make(self._with({name: value}))
+        return value
 
     def content(self, mosaic: Tensor) -> bytes:
         from io import BytesIO
@@ -200,8 +293,29 @@ class Own(Program):
         return buffer.getvalue()
 
     def session(self) -> Session:
-        own = {"reference": self.reference, "camera": self.camera.to_toml(), "folders": sys.path}
-        return _Worker.of({"own": own, "identity": self.identity}, {})
+        own = {"reference": self.code, "camera": self.camera.to_toml(), "folders": sys.path}
+        return _Worker.of({"own": own, "identity": self.checksum}, self.options)
+
+
+def _declared(factory: Any) -> dict[str, _Option]:
+    """Return the parameters of a factory, beside the camera, that can be given by name."""
+    try:
+        signature = inspect.signature(factory, eval_str=True)
+    except Exception:
+        try:
+            signature = inspect.signature(factory)
+        except (TypeError, ValueError):  # of compiled code
+            return {}
+    declared = {}
+    for name, parameter in [*signature.parameters.items()][1:]:
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            continue
+        note = parameter.annotation
+        choices = tuple(map(str, get_args(note))) if get_origin(note) is Literal else ()
+        kinds = [str] if choices else [note, type(parameter.default)]
+        kind = next((k for k in kinds if isinstance(k, type) and k in _KINDS), None)
+        declared[name] = _Option(kind, choices, parameter.default)
+    return declared
 
 
 class Command(Program):
@@ -283,22 +397,26 @@ def program(reference: str, camera: Camera) -> Program:
     return LibRaw(reference, camera)
 
 
-def libraw_options(reference: str) -> dict[str, Any]:
-    """Return the options of libraw:name=value,... by rawpy's names. Raises InputError."""
-    import inspect
-
-    import rawpy
-
-    known = [n for n in inspect.signature(rawpy.Params).parameters if n != "bad_pixels_path"]
-    text = reference.removeprefix(LIBRAW).removeprefix(":")
-    options = {}
+def _stated(reference: str, text: str, example: str) -> Iterator[tuple[str, str]]:
+    """Yield the options that a reference states as name=value,... in text."""
     for part in filter(None, re.split(r",(?![^\[(]*[\])])", text)):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals:
             raise InputError(
                 f"ISP {reference!r}: {part!r} is no option; expected name=value, separated by "
-                f"commas, as in libraw:demosaic=AHD,bright=1.2"
+                f"commas, as in {example}"
             )
+        yield name, value
+
+
+def libraw_options(reference: str) -> dict[str, Any]:
+    """Return the options of libraw:name=value,... by rawpy's names. Raises InputError."""
+    import rawpy
+
+    known = [n for n in inspect.signature(rawpy.Params).parameters if n != "bad_pixels_path"]
+    text = reference.removeprefix(LIBRAW).removeprefix(":")
+    options = {}
+    for name, value in _stated(reference, text, "libraw:demosaic=AHD,bright=1.2"):
         name = choose("LibRaw option", _ALIASES.get(name, name), (*known, *_ALIASES))
         if name in options:
             raise InputError(f"ISP {reference!r} states {name} twice; leave one out")

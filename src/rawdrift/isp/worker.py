@@ -51,8 +51,8 @@ def libraw(options: dict[str, Any]) -> Develop:
     return develop
 
 
-def own(reference: str, camera: str, folders: list[str]) -> Develop:
-    """The user's own ISP, import:package.module.factory."""
+def own(reference: str, camera: str, folders: list[str], options: dict[str, Any]) -> Develop:
+    """The user's own ISP, import:package.module.factory, with these of its parameters."""
     sys.path[:] = folders
     import torch
 
@@ -60,7 +60,7 @@ def own(reference: str, camera: str, folders: list[str]) -> Develop:
     from rawdrift.camera.camera import Camera
 
     torch.set_num_threads(1)
-    isp = imports.resolve(reference, "ISP")(Camera.from_toml(camera, "the camera"))
+    isp = imports.resolve(reference, "ISP")(Camera.from_toml(camera, "the camera"), **options)
 
     def develop(path: str) -> Any:
         with torch.inference_mode():
@@ -76,14 +76,15 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries and the user's code print is no reply
     develop: Develop | None = None
+    made: dict[str, Any] = {}  # with these options
     task = json.loads(sys.stdin.readline())
     for line in sys.stdin:
         source, target, options = json.loads(line)
         try:
             if "libraw" in task:
                 develop = libraw(options)
-            elif develop is None:
-                develop = own(**task["own"])
+            elif develop is None or options != made:
+                develop, made = own(**task["own"], options=options), options
             np.save(target, develop(source))
             reply = {}
         except Exception as error:

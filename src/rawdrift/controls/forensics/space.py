@@ -52,7 +52,7 @@ class ParameterSpace:
             (sigma in px). A pair is absolute, a number the half-width relative to the value; to
             the tensor's largest one for an element that is 0.
             Left out, every step of the pipeline drifts by the range that it declares. Of a black
-            box, "libraw:bright" and "command:NAME", for choices a list of their names.
+            box, "libraw:bright", "command:NAME" and "import:NAME", for choices a list of names.
 
         Raises InputError for a name that the pipeline lacks, an empty interval, or one that leaves
         out the pipeline's own value.
@@ -80,6 +80,10 @@ class ParameterSpace:
             largest = max(abs(c.axis.default) for c in named)
             for candidate in named:
                 axes[candidate.axis.name] = bounded(candidate, bounds, largest)
+        if isinstance(isp, External):
+            for axis in axes.values():
+                isp.check_option(axis.name, axis.low)
+                isp.check_option(axis.name, axis.high)
         return cls(tuple(axes.values()))
 
     @classmethod
@@ -184,6 +188,12 @@ class ParameterSpace:
 
 def _of_black_box(isp: External, ranges: Mapping[str, Bounds] | None) -> dict[str, Bounds]:
     """Return ranges by the names of axes; a list of choices becomes the range of their places."""
+    if not isp.options:
+        raise InputError(
+            f"{isp.reference} has no numbers that forensics could search; expected a factory with "
+            f"parameters beside the camera, such as def factory(camera, *, bright: float = 1.0), "
+            f"or a command with {{NAME=VALUE}}"
+        )
     if not ranges:
         raise InputError(
             f"{isp.reference} has no default space; name options with their ranges, such as "
@@ -192,6 +202,7 @@ def _of_black_box(isp: External, ranges: Mapping[str, Bounds] | None) -> dict[st
     found: dict[str, Bounds] = {}
     for name, bounds in ranges.items():
         axis = name.replace(":", ".", 1)
+        choose(f"option of {isp.reference}", axis.replace(".", ":", 1), isp.options)
         if isinstance(bounds, Sequence) and any(isinstance(value, str) for value in bounds):
             isp.choose(axis.partition(".")[2], [str(value) for value in bounds])
             bounds = (0.0, len(bounds) - 1.0)
