@@ -181,7 +181,7 @@ def fit(
                 break
         if enough == CONVERGED:
             large = whole.parts(fitted, _LARGEST, rng)
-            unit = 1 / _full_scale(mosaics)
+            unit = _unit(mosaics)
             chosen, found = _stated_levels(chosen, found, small, large, plain, unit)
         whole_isp = _complete(chosen.isp, camera, None)
         _, jpeg = _compressed(whole_isp, mosaics, pictures, offset, fitted)
@@ -492,13 +492,14 @@ def _stated_levels(
     return model, found
 
 
-def _full_scale(mosaics: Tensor) -> int:
-    """The largest DN of the converter, of which the values are shares."""
+def _unit(mosaics: Tensor) -> float:
+    """A DN of the converter, as a share of full scale; of 16 bits, if values lie between."""
     for bits in _CONVERTERS:
-        values = mosaics * (2**bits - 1)
+        unit: float = 1 / (2**bits - 1)
+        values = mosaics / unit
         if bool(((values - values.round()).abs() < 0.01).all()):
             break
-    return 2**bits - 1  # of others, 16 bits
+    return unit
 
 
 def _complete(isp: Pipeline, camera: Camera, shading: RadialShading | None) -> Pipeline:
