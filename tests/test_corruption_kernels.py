@@ -1,6 +1,6 @@
 """The kernels of corruptions against plain definitions, and how their random numbers fall."""
 
-from itertools import product
+from itertools import cycle, product
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import scipy.stats
 import torch
 from imagecodecs import jpeg8_decode, jpeg8_encode
 
-from rawdrift.corruptions import blur, counters, kernels, streams
+from rawdrift.corruptions import blur, counters, kernels, streams, weather
 from rawdrift.jpeg import SUBSAMPLING, compressed
 
 SIZES = [(1, 1), (1, 5), (3, 2), (7, 40), (16, 16), (33, 31)]
@@ -40,7 +40,17 @@ def test_jpeg_is_libjpeg_s_bit_by_bit(size, subsampling, dtype):
         assert torch.equal(found, expected)
 
 
-# Pixelate, clouds, disks
+def test_jpeg_is_libjpeg_s_at_every_quality_and_small_size():
+    cases = zip(product(range(1, 18), repeat=2), cycle(range(1, 101)), cycle(SUBSAMPLING))
+    for size, quality, subsampling in cases:
+        view = picture(*size, seed=quality).astype(np.float32)
+        pixels = np.uint8(np.round(view * 255)).transpose(1, 2, 0).copy()
+        decoded = jpeg8_decode(jpeg8_encode(pixels, level=quality, subsampling=subsampling))
+        found = compressed(torch.from_numpy(view), quality, subsampling)
+        assert torch.equal(found, torch.from_numpy(decoded).movedim(-1, 0) / 255), (size, quality)
+
+
+# Pixelate, clouds, disks, drops
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -70,6 +80,37 @@ def test_a_disk_is_correlated_as_by_scipy(size, dtype):
         found = np.empty_like(view)
         kernels.correlate(view, found, blur._steps(radius, alias, torch.from_numpy(view).dtype))
         np.testing.assert_allclose(found, expected, rtol=0, atol=20 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_depth_of_drops_is_their_chessboard_distance(size):
+    drops = (np.random.default_rng(0).random(size) < 0.97).astype(np.float32)
+    drops[0, 0] = 0
+    found = np.empty_like(drops)
+    kernels.depths(drops, found, 4)
+    expected = ndi.distance_transform_cdt(drops, "chessboard").clip(max=4)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_crystals_are_branches_with_twigs(size):
+    chance = np.random.default_rng(0).random(size, np.float32)
+    lines = [weather._branch(4.5, angle) for angle in (0.3, -1, 2.5)]
+
+    def draw(grains, rows, columns, weights):
+        moved = zip(rows, columns, weights, strict=True)
+        streaks = sum(
+            w * ndi.shift(grains.astype(float), (-y, -x), order=0, mode="nearest")
+            for y, x, w in moved
+        )
+        return streaks.clip(max=1)
+
+    branches = draw(chance < 0.2, *lines[0])
+    buds = branches * (chance * 4096 % 1 < 0.4)
+    expected = np.maximum(branches, 0.8 * np.maximum(*(draw(buds, *twig) for twig in lines[1:])))
+    found = np.zeros(size, np.float32)
+    kernels.crystal(chance, found, 0.2, *lines)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
 # Random numbers

@@ -92,6 +92,16 @@ def is_bayer(cfa: Pattern) -> bool:
     return cfa in PATTERNS
 
 
+def has_quarters(cfa: Pattern) -> bool:
+    """Whether the sites are the quarters of the cell, in a cell of 2x2 or of blocks of one color;
+    else they are its colors."""
+    return _quarters(_rows(cfa)).count("R") == 1
+
+
+def _rows(cfa: Pattern) -> tuple[str, ...]:
+    return _CELLS.get(cfa) or (tuple(cfa.split("/")) if "/" in cfa else _square(cfa))
+
+
 @cache
 def layout(cfa: Pattern) -> Layout:
     """Return what a pattern means.
@@ -100,12 +110,12 @@ def layout(cfa: Pattern) -> Layout:
     and the one across: for Bayer R, G in red rows, G in blue rows, B. So are those of cells of 2x2
     blocks of one color (quad-Bayer). In other cells a site is a color.
     """
-    rows = _CELLS.get(cfa) or (tuple(cfa.split("/")) if "/" in cfa else _square(cfa))
+    rows = _rows(cfa)
     height, width = len(rows), len(rows[0])
     colors = {*"".join(rows)}
     planes = _planes(colors)
-    quarters = _quarters(rows)
-    if quarters.count("R") == 1:
+    if has_quarters(cfa):
+        quarters = _quarters(rows)
         red = quarters.index("R")
         order = [red, red ^ 1, red ^ 2, red ^ 3]
         names = _names([quarters[at] for at in order])

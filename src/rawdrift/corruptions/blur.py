@@ -2,6 +2,7 @@
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from rawdrift.borders import blurred, extended, gaussian
 from rawdrift.corruptions import kernels
 from rawdrift.corruptions.declaration import corruption
 from rawdrift.corruptions.streams import Streams, uniform
+
+Array = np.ndarray[Any, Any]
 
 
 @corruption(small={"sigma": (0.4, 0.6, 0.7, 0.8, 1)}, imagenet={"sigma": (1, 2, 3, 4, 6)})
@@ -63,26 +66,28 @@ def motion_blur(views: Tensor, streams: Streams, radius: float, sigma: float) ->
     return streaked(views, radius, sigma, uniform((), streams, -math.pi / 4, math.pi / 4))
 
 
-def streaked(
-    x: Tensor, radius: float, sigma: float, angles: Tensor, sparse: bool = False
-) -> Tensor:
+def streaked(x: Tensor, radius: float, sigma: float, angles: Tensor) -> Tensor:
     """Return the mean along 2 radius + 1 pixels on a line from each pixel, falling with `sigma`.
 
     x: (N, C, H, W). angles: (N,), clockwise from the line to the right; the line goes through whole
-    pixels. The edge is repeated beyond the border. sparse: x is nearly everywhere 0.
+    pixels. The edge is repeated beyond the border.
     """
+    lines = [line(radius, sigma, angle) for angle in angles.tolist()]
+    images = []
+    for image, (rows, columns, weights) in zip(x.split(1), lines, strict=True):
+        weights = weights.astype(str(x.dtype).removeprefix("torch."))
+        images.append(kernels.each(kernels.streak, image, rows, columns, weights))
+    return torch.cat(images)
+
+
+def line(radius: float, sigma: float, angle: float) -> tuple[Array, Array, Array]:
+    """Return the rows, columns and weights of 2 radius + 1 pixels on a line; see `streaked`."""
     steps = np.arange(2 * int(radius) + 1)
     falling = np.exp(-0.5 * (steps / sigma) ** 2)
-    weights = torch.from_numpy(falling / falling.sum()).to(x.dtype).numpy()
-    kernel = kernels.draw if sparse else kernels.streak
-    images = []
-    for image, angle in zip(x.split(1), angles.tolist(), strict=True):
-        rows, columns = (
-            np.ceil(steps * turn - 0.5).astype(np.int64)
-            for turn in (math.sin(angle), math.cos(angle))
-        )
-        images.append(kernels.each(kernel, image, rows, columns, weights))
-    return torch.cat(images)
+    rows, columns = (
+        np.ceil(steps * turn(angle) - 0.5).astype(int) for turn in (math.sin, math.cos)
+    )
+    return rows, columns, falling / falling.sum()
 
 
 @corruption(

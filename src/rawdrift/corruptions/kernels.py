@@ -139,22 +139,69 @@ def streak(view, out, rows, columns, weights):
                 _add_weighted(line[reach + columns[i] :], weights[i], out[k, y])
 
 
-@task
-def draw(grains, out, rows, columns, weights):
-    """The same of grains (C, H, W) that are nearly everywhere 0."""
-    channels, height, width = grains.shape
+# Crystals
+
+
+@exact
+def _draw(grains, rows, columns, weights, out):
+    """Lines of falling height, at most 1, from grains (H, W), few of which are not 0.
+
+    The edge is repeated beyond the border.
+    """
+    height, width = grains.shape
     reach = len(weights)
     out[:] = 0
-    for k in range(channels):
-        for below in range(-reach, height + reach):
-            row = grains[k, min(max(below, 0), height - 1)]
-            for right in range(-reach, width + reach):
-                grain = row[min(max(right, 0), width - 1)]
-                if grain != 0:
-                    for i in range(reach):
-                        y, x = below - rows[i], right - columns[i]
-                        if 0 <= y < height and 0 <= x < width:
-                            out[k, y, x] += weights[i] * grain
+    for y in range(height):
+        for x in range(width):
+            if grains[y, x] != 0:
+                top, bottom = y - reach * (y == 0), y + reach * (y == height - 1)
+                left, right = x - reach * (x == 0), x + reach * (x == width - 1)
+                for v in range(top, bottom + 1):
+                    for u in range(left, right + 1):
+                        for i in range(reach):
+                            to, at = v - rows[i], u - columns[i]
+                            if 0 <= to < height and 0 <= at < width:
+                                out[to, at] = min(out[to, at] + weights[i] * grains[y, x], f32(1))
+
+
+@exact
+def _sow(chance, share, out):
+    for x in range(len(out)):
+        out[x] = chance[x] < share
+
+
+@exact
+def _thin(chance, out):
+    """Keep a share of 0.4."""
+    for x in range(len(out)):
+        place = chance[x] * f32(4096)
+        out[x] = out[x] if place - np.floor(place) < f32(0.4) else f32(0)
+
+
+@exact
+def _raise(row, share, out):
+    for x in range(len(out)):
+        out[x] = max(out[x], share * row[x])
+
+
+@task
+def crystal(chance, out, grains, branches, *twigs):
+    """Raise out (H, W) to a crystal: branches that grow from grains, and twigs from the branches.
+
+    chance: (H, W) uniform in [0, 1). grains: their share of all pixels. branches, twigs: lines, as
+    `streak` takes them.
+    """
+    buds, parts = np.empty_like(out), np.empty_like(out)
+    for y in range(len(out)):
+        _sow(chance[y], f32(grains), parts[y])
+    _draw(parts, *branches, buds)
+    for y in range(len(out)):
+        _raise(buds[y], f32(1), out[y])
+        _thin(chance[y], buds[y])
+    for twig in twigs:
+        _draw(buds, *twig, parts)
+        for y in range(len(out)):
+            _raise(parts[y], f32(0.8), out[y])
 
 
 # Depths

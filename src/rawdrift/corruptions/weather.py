@@ -4,13 +4,14 @@ import math
 from collections.abc import Sequence
 from itertools import product
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from rawdrift.borders import blurred
 from rawdrift.corruptions import kernels
-from rawdrift.corruptions.blur import streaked, zoomed
+from rawdrift.corruptions.blur import line, streaked, zoomed
 from rawdrift.corruptions.declaration import corruption
 from rawdrift.corruptions.fog import clouds
 from rawdrift.corruptions.streams import Streams, normal, uniform
@@ -42,27 +43,26 @@ def frost(views: Tensor, streams: Streams, view: float, ice: float, needle: floa
     theirs, lit from one side. Their mean color and contrast are those of the photographs.
     """
     size = views.shape[-2:]
-    height = torch.zeros(len(streams), 1, *size, device=views.device)
+    height = torch.zeros(len(streams), 1, *size)
     for _ in range(CRYSTALS):
-        angle = uniform((), streams, -math.pi, math.pi)
-        chance = uniform((1, *size), streams)
-        ridges = _branch(chance.clone().lt_(1.5 / needle**2), needle, angle)
-        buds = chance.mul(4096).frac_().lt_(0.4).mul_(ridges)
-        sides = (_branch(buds, needle / 3, angle + turn) for turn in (-math.pi / 3, math.pi / 3))
-        ridges = torch.maximum(ridges, 0.8 * torch.maximum(*sides))
-        height = torch.maximum(height, ridges)
+        angles = uniform((), streams, -math.pi, math.pi).tolist()
+        chances = uniform(size, streams).cpu().numpy()
+        for chance, out, angle in zip(chances, height.numpy(), angles, strict=True):
+            twigs = (_branch(needle / 3, angle + turn) for turn in (-math.pi / 3, math.pi / 3))
+            kernels.crystal(chance, out[0], 1.5 / needle**2, _branch(needle, angle), *twigs)
+    height = height.to(views.device)
     height = blurred(height, 0.6)
     relief = height + 1.5 * (height - height.roll((1, 1), (-2, -1)))
     relief = relief + 1.5 * clouds(size, streams, 1.5)[:, None]
     std, mean = torch.std_mean(relief, (-3, -2, -1), correction=0, keepdim=True)
-    crystals = (1 + 0.27 * (relief - mean) / std.clamp(min=1e-3)).clamp(min=0)
-    return view * views + ice * _tinted(crystals[:, 0], ICE, views)
+    crystals = (0.27 * (relief - mean) / std.clamp(min=1e-3)).add_(1).clamp_(min=0)
+    return _tinted(ice * crystals[:, 0], ICE, views).add_(views, alpha=view)
 
 
-def _branch(grains: Tensor, length: float, angle: Tensor) -> Tensor:
-    """Return straight branches that grow from grains (N, 1, H, W), ever lower."""
-    streaks = streaked(grains, length / 2, length / 2, angle, sparse=True)
-    return streaks.mul_(length * 0.65).clamp_(max=1)
+def _branch(length: float, angle: float) -> tuple[np.ndarray, ...]:
+    """Return the line of a straight branch, ever lower, as `kernels.streak` takes it."""
+    rows, columns, weights = line(length / 2, length / 2, angle)
+    return rows, columns, (weights * length * 0.65).astype(np.float32)
 
 
 @corruption(
@@ -150,10 +150,10 @@ def spatter(
     if mud:
         cover = blurred(drops, strength)
         cover = cover.masked_fill(cover < 0.8, 0)
-        return views * (1 - cover[:, None].to(views)) + _tinted(cover, MUD, views)
+        return _tinted(cover, MUD, views).add_(views * (1 - cover[:, None].to(views)))
     relief = drops * liquid * _lit(drops)
     highest = relief.amax((-2, -1), keepdim=True).clamp(min=1e-6)
-    return views + strength * _tinted(relief / highest, WATER, views)
+    return _tinted(relief / highest, WATER, views).mul_(strength).add_(views)
 
 
 def _lit(drops: Tensor) -> Tensor:

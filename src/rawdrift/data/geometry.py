@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rawdrift.camera.camera import Camera
-from rawdrift.cfa import MONO, SITES, Pattern, layout, pattern
+from rawdrift.cfa import MONO, Pattern, has_quarters, layout, pattern
 from rawdrift.checks import InputError
 
 
@@ -87,7 +87,7 @@ def rot90(mosaic: Tensor, cfa: Pattern, k: int = 1, keep_phase: bool = False) ->
 def turned(camera: Camera, cfa: Pattern, k: int = 0) -> Camera:
     """Return the camera of a mosaic that has the pattern `cfa` after `k` quarter turns."""
     levels = camera.black_level
-    if len(levels) == len(SITES) and k % 2:
+    if has_quarters(camera.cfa) and k % 2:
         levels = (levels[0], levels[2], levels[1], levels[3])
     return replace(camera, cfa=cfa, black_level=levels)
 
