@@ -1,6 +1,7 @@
 """Corrupt a batch of views."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,16 +46,17 @@ def corrupt(
     step = 1 if views.device.type == "cpu" else max(len(images), 1)
     for first in range(0, len(images), step):
         part = slice(first, first + step)
-        _check_range(images[part])
-        corrupted = corruption(images[part].contiguous(), streams[part], **constants)
-        if corrupted.shape != out[part].shape or corrupted.dtype != out.dtype:
+        image, clipped = images[part].contiguous(), out[part]
+        _check_range(image)
+        corrupted = corruption(image, streams[part], **constants)
+        if corrupted.shape != image.shape or corrupted.dtype != image.dtype:
             raise InputError(
-                f"the corruption {name} turned {out.dtype} views of shape "
-                f"{tuple(out[part].shape)} into {corrupted.dtype} of shape "
-                f"{tuple(corrupted.shape)}; expected the same shape and type"
+                f"the corruption {name} turned {image.dtype} views of shape {tuple(image.shape)} "
+                f"into {corrupted.dtype} of shape {tuple(corrupted.shape)}; expected the same "
+                f"shape and type"
             )
-        torch.clamp(corrupted, 0, 1, out=out[part])
-        if not _surely_within(out[part]) and out[part].isnan().any():
+        torch.clamp(corrupted, 0, 1, out=clipped)
+        if not _surely_within(clipped) and clipped.isnan().any():
             raise InputError(f"the corruption {name} returned NaN; expected finite views")
     return out.view(views.shape)
 
@@ -75,14 +77,14 @@ def _check_range(views: Tensor) -> None:
             raise InputError(f"views must lie in [0, 1], got values from {low:g} to {high:g}")
 
 
-def _surely_within(views: Tensor) -> bool:
-    """Return whether views lie in [0, 1], by one fast pass on the CPU; False if they may or not.
+# The bits of 0 to 1, as whole numbers, are in order and below those of all else but -0.
+_ONE: dict[torch.dtype, tuple[type[np.unsignedinteger[Any]], int]] = {
+    torch.float32: (np.uint32, 0x3F800000),
+    torch.float64: (np.uint64, 0x3FF0000000000000),
+}
 
-    As whole numbers, the bits of 0 to 1 are in order and below those of all else but -0.
-    """
-    if not views.is_cpu:
-        return False
-    numbers = views.numpy()
-    bits = np.dtype(f"u{numbers.itemsize}")
-    one = np.ones(1, numbers.dtype).view(bits)
-    return bool(numbers.view(bits).max() <= one[0])
+
+def _surely_within(views: Tensor) -> bool:
+    """Return True if views lie in [0, 1], by one fast pass on the CPU; False if they may not."""
+    kind, one = _ONE[views.dtype]
+    return views.is_cpu and bool(views.numpy().view(kind).max() <= one)

@@ -1,7 +1,7 @@
 """The declaration of a corruption: a function of views with its severities."""
 
 from collections.abc import Callable, Mapping
-from functools import update_wrapper
+from functools import cache, update_wrapper
 from inspect import signature
 from typing import TYPE_CHECKING
 
@@ -72,12 +72,20 @@ def corruption(**tables: Constants) -> "Callable[[Callable[..., Tensor]], Corrup
 
 def find(name: str) -> Corruption:
     """Return the corruption of that name, or the one that `import:package.module.name` names."""
+    if name in CORRUPTIONS:
+        return _own(name)
     if not is_import(name):
         choose("corruption", name, [*CORRUPTIONS, "import:package.module.name"])
-    corruption = resolve(CORRUPTIONS.get(name, name), "corruption")
+    corruption = resolve(name, "corruption")
     if not isinstance(corruption, Corruption):
         raise InputError(
             f"{name} is not a corruption; expected a function with the decorator "
             f"rawdrift.corruptions.corruption, which states its severities"
         )
+    return corruption
+
+
+@cache
+def _own(name: str) -> Corruption:
+    corruption: Corruption = resolve(CORRUPTIONS[name], "corruption")
     return corruption
