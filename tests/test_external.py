@@ -18,6 +18,7 @@ from rawdrift.cli import main
 from rawdrift.configurations import label
 from rawdrift.controls.run import run
 from rawdrift.isp import external, programs
+from rawdrift.report.style import case
 
 CAMERA = rd.Camera(
     "lab-cam",
@@ -491,3 +492,4 @@ def test_a_command_is_called_by_its_words_without_its_files():
     text = "command:/usr/bin/prog -q {raw+64} {picture.tif} --core --configdir {picture}.config"
     assert label(text) == "prog -q --core"
     assert label("command:prog -o {picture} -c {raw}") == "prog -o -c"
+    assert case("import:lab.isps.tone:bright=0.7,curve=root") == "tone:bright=0.7,curve=root"

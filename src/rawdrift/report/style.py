@@ -150,8 +150,12 @@ def metric(name: str, inside: bool = False) -> str:
 
 
 def case(name: str, severity: int = 0) -> str:
-    """Name a pipeline, or a corruption with its severity; the user's own by its last part."""
-    words = name.rpartition(".")[2] if name.startswith("import:") else name
+    """Name a pipeline, or a corruption with its severity; the user's own by its last part, with
+    its options."""
+    words = name
+    if name.startswith("import:"):
+        own, colon, options = name.removeprefix("import:").partition(":")
+        words = own.rpartition(".")[2] + colon + options
     words = words if "," in name else words.replace("_", " ")
     return f"{words} {severity}" if severity else words
 
