@@ -1,10 +1,12 @@
 """How long the page takes from moving a slider to the new view, in a real browser.
 
-    python -m benchmarks.web [--megapixels 20] [--moves 60] [--browser /usr/bin/chromium]
+    python -m benchmarks.web [--megapixels 20] [--moves 60] [--isp bi,s,ga ...] [--stage denoise]
+                             [--browser /usr/bin/chromium]
 
 Needs the extras "web" and "test" and a Chromium. For each ISP and zoom, one slider after the other
 is moved by script, the next once the view of the last is painted. Times are in ms: from the input
-event to the frame that shows the view, and the server's part of that.
+event to the frame that shows the view, and the server's part of that. "measured.toml" is an ISP
+with white balance by image, JPEG and resizing; its views may be provisional, see the page's docs.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from playwright.sync_api import Page, sync_playwright
 
 import rawdrift as rd
 
-ISPS = ("bi,s,ga", "ma,u,me", "me,s,me")
+ISPS = ("bi,s,ga", "ma,u,me", "me,s,me", "ahd,s,me", "measured.toml")
 SLIDERS = ("gamma.gamma", "white_balance.gains[0]", "color_correction.hue", "black_level.level[0]")
 SCREEN = {"width": 1300, "height": 900}
 
@@ -46,7 +48,13 @@ def frame(folder: Path, megapixels: float) -> Path:
     scene = 9000 + 6000 * np.sin(x / 37) * np.sin(y / 53) + 4000 * ((x // 200 + y // 150) % 2)
     noisy = scene + rng.normal(0, 300, (height, width))
     tifffile.imwrite(folder / "frame.tif", np.clip(noisy, 0, 65535).astype(np.uint16))
-    rd.Camera.load("raw-drone").save(folder / "camera.toml")
+    camera = rd.Camera.load("raw-drone")
+    camera.save(folder / "camera.toml")
+    isp = rd.isp.static("bi,s,ga", camera)
+    isp = isp.insert("balance", rd.isp.ShadesOfGray(norm=6.0), after="demosaic")
+    isp = isp.insert("resize", rd.isp.Resize(0.5), after="gamma")
+    isp = isp.insert("jpeg", rd.isp.JPEG(90), after="resize")
+    rd.isp.save(isp, folder / "measured.toml", camera)
     return folder / "frame.tif"
 
 
@@ -64,6 +72,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--megapixels", type=float, default=20)
     parser.add_argument("--moves", type=int, default=60)
+    parser.add_argument("--isp", nargs="+", default=ISPS)
+    parser.add_argument("--stage", help="look after this step, not after the last")
     parser.add_argument("--browser", default=shutil.which("chromium"))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
@@ -78,19 +88,21 @@ def main() -> None:
                 executable_path=args.browser, args=["--no-sandbox"]
             )
             print(f"{args.megapixels:g} megapixels, {args.moves} moves each, screen {SCREEN}")
-            print("ISP      zoom  median    95 %  | server: median    95 %")
-            for isp in ISPS:
+            print("ISP            zoom  median    95 %  | server: median    95 %")
+            for isp in args.isp:
                 page = browser.new_page(viewport=SCREEN)
                 start = {"file": "frame.tif", "camera": "", "isp": isp, "signature": ""}
                 page.goto(f"{address[0]}#{quote(json.dumps(start))}")
                 page.wait_for_selector("#canvas[data-painted]", timeout=120_000)
+                if args.stage:
+                    page.select_option("#stage", args.stage)
                 for zoom, key in (("fit", "0"), ("1:1", "1")):
                     page.press("#canvas", key)
                     page.wait_for_timeout(1500)
                     times = np.array(measure(page, args.moves))
                     median, most = np.percentile(times, [50, 95], axis=0)
                     print(
-                        f"{isp:8} {zoom:4} {median[0]:7.1f} {most[0]:7.1f}  | "
+                        f"{isp:14} {zoom:4} {median[0]:7.1f} {most[0]:7.1f}  | "
                         f"{median[1]:14.1f} {most[1]:7.1f}",
                         flush=True,
                     )

@@ -140,6 +140,20 @@ def test_ahd_is_the_loops_over_pixels(pattern):
     assert (error > 1e-12).mean() < 0.01
 
 
+@pytest.mark.parametrize("passes", [0, 1])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_the_kernel_gives_what_the_steps_give(pattern, passes):
+    ahd = rd.isp.AHD.of(replace(CAMERA, cfa=pattern), median_passes=passes)
+    for height, width in ((2, 2), (37, 42), (90, 61)):
+        mosaic = torch.from_numpy(scene(pattern, 96, seed=2)[:height, :width]).float()
+        mosaic[0, 0] = 7.0
+        with rd.isp.engine("eager"):
+            expected = ahd(mosaic)
+        assert torch.allclose(ahd(mosaic), expected, rtol=0, atol=1e-6)
+    mosaic[1, 1] = float("nan")
+    assert ahd(mosaic).isnan().any()
+
+
 def test_ahd_is_named_as_any_demosaicing(tmp_path):
     isp = rd.isp.static("ahd,s,me", CAMERA)
     assert type(isp.steps["demosaic"]) is rd.isp.AHD

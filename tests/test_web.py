@@ -2,6 +2,10 @@
 
 import json
 import re
+import shlex
+import sys
+import time
+from dataclasses import replace
 from html import escape
 
 import numpy as np
@@ -18,6 +22,7 @@ from rawdrift.cfa import layout
 from rawdrift.cli import main
 from rawdrift.models import weights
 from rawdrift.models.spec import Task
+from rawdrift.web import explore
 from rawdrift.web.answers import Network, of_run
 from rawdrift.web.explore import RAW_STAGE
 from rawdrift.web.folder import Folder
@@ -46,8 +51,8 @@ def folder(tmp_path):
     return root
 
 
-def page_of(root, network=None, hosts=(), base_url=HOME):
-    client = TestClient(app(Folder(root), network, hosts), base_url=base_url)
+def page_of(root, network=None, hosts=(), base_url=HOME, boxes=()):
+    client = TestClient(app(Folder(root), network, hosts, boxes), base_url=base_url)
     token = re.search('rawdrift-token" content="([^"]+)', client.get("/").text)
     client.headers["X-Rawdrift"] = token[1] if token else ""
     return client
@@ -150,18 +155,184 @@ def test_a_large_view_is_refused_and_a_reduced_one_given(tmp_path):
     assert (about["height"], about["width"]) == (550, 550)
 
 
-def test_an_isp_that_needs_the_whole_frame(folder):
+def balanced(folder):
+    """An ISP file whose steps measure the frame and resize it, and the pipeline."""
     camera = rd.Camera.load(folder / "camera.toml")
     isp = rd.isp.static("bi,s,me", camera)
-    isp = isp.insert("balance", rd.isp.ShadesOfGray(), after="demosaic")
+    isp = isp.insert("balance", rd.isp.ShadesOfGray(norm=6.0), after="demosaic")
     isp = isp.insert("resize", rd.isp.Resize(0.5), after="gamma")
     rd.isp.save(isp, folder / "whole.toml", camera)
-    client = page_of(folder)
-    assert ask(client, "open", file="frame.tif", isp="whole.toml")["whole"] == ["balance", "resize"]
-    _, found = view(client, isp="whole.toml", top=8, left=8, height=8, width=8)
+    return isp
+
+
+def test_steps_that_measure_and_resize_are_developed_in_parts(folder):
+    isp, client = balanced(folder), page_of(folder)
+    mosaic = rd.read_raw(folder / "frame.tif", camera=rd.Camera.load(folder / "camera.toml")).mosaic
+    assert ask(client, "open", file="frame.tif", isp="whole.toml")["whole"] == []
+    _, stages = isp.trace(mosaic)
+    for name, stage in stages.items():
+        _, found = view(
+            client, isp="whole.toml", top=8, left=8, height=8, width=8, stage=name, lift=False
+        )
+        if name == "resize":  # shown where it lies in the frame
+            stage = stage.repeat_interleave(2, 1).repeat_interleave(2, 2)
+        expected = bytes_of(stage[..., 8:16, 8:16].reshape(-1, 8, 8))
+        assert np.abs(found.astype(int) - expected).max() <= 1, name
+    at = ask(client, "pixel", file="frame.tif", isp="whole.toml", row=9, column=11)
+    assert [name for name, _ in at["stages"]] == [RAW_STAGE, *stages]
+    assert at["stages"][-1][1] == pytest.approx(stages["resize"][:, 4, 5].tolist(), abs=1e-5)
+
+
+def test_a_large_frame_is_measured_roughly_until_all_of_it_is(folder, monkeypatch):
+    monkeypatch.setattr(explore, "_AT_ONCE", 1000)
+    monkeypatch.setattr(explore, "_ROUGH", 1000)
+    isp, client = balanced(folder).remove("resize"), page_of(folder)
+    camera = rd.Camera.load(folder / "camera.toml")
+    rd.isp.save(isp, folder / "whole.toml", camera)
+    mosaic = rd.read_raw(folder / "frame.tif", camera=camera).mosaic
+    where = {"isp": "whole.toml", "top": 0, "left": 0, "height": 40, "width": 40}
+    expected = bytes_of(isp(mosaic)[:, :40, :40]).astype(int)
+    about, rough = view(client, **where, exact=False)
+    assert about["rough"]
+    assert 0 < np.abs(rough - expected).mean() < 8
+    about, found = view(client, **where)
+    assert not about["rough"]
+    assert np.abs(found - expected).max() <= 1
+    # What is behind the step leaves the measured frame as it is; what is before it does not.
+    for name, is_rough in (
+        ("gamma.gamma", False),
+        ("balance.strength", False),
+        ("black_level.level[0]", True),
+    ):
+        about, _ = view(client, **where, exact=False, values={name: 0.5})
+        assert about["rough"] == is_rough, name
+
+
+def test_a_step_that_does_not_say_how_far_it_looks_is_shown_out_of_the_whole(folder, own_module):
+    own_module(
+        "far",
+        "import rawdrift as rd\n\nclass Far(rd.isp.Step):\n"
+        "    def forward(self, x):\n        return x - x.mean() + 0.3\n",
+    )
+    far = imports.resolve("import:far.Far", "step")()
+    camera = rd.Camera.load(folder / "camera.toml")
+    isp = rd.isp.static("bi,s,me", camera).insert("far", far, after="demosaic")
+    rd.isp.save(isp, folder / "far.toml", camera)
+    with imports.allowing(["import:far.Far"]):
+        explorer = explore.Explorer(Folder(folder))
+        told = explorer.open(explore.Open("frame.tif", isp="far.toml"))
+        assert told["whole"] == ["far"]
+        asked = explore.View("frame.tif", isp="far.toml", top=7, left=9, height=20, width=30)
+        _, pixels = explorer.view(asked)
     whole = isp(rd.read_raw(folder / "frame.tif", camera=camera).mosaic)
-    expected = bytes_of(whole[:, 4:8, 4:8].repeat_interleave(2, 1).repeat_interleave(2, 2))
-    assert np.abs(found.astype(int) - expected).max() <= 1
+    found = np.frombuffer(pixels, np.uint8).reshape(3, 20, 30)
+    assert np.abs(found.astype(int) - bytes_of(whole[:, 7:27, 9:39])).max() <= 1
+
+
+def test_a_stage_without_place_in_a_reduced_mosaic_shows_the_one_before(folder):
+    camera = replace(rd.Camera.load(folder / "camera.toml"), defective_pixels=((3, 4),))
+    rd.isp.save(rd.isp.static("bi,s,me", camera), folder / "defects.toml", camera)
+    where = {"isp": "defects.toml", "top": 0, "left": 0, "height": 80, "width": 120, "factor": 2}
+    client = page_of(folder)
+    _, found = view(client, **where, stage="defective_pixels")
+    _, raw = view(client, **where, stage=RAW_STAGE)
+    assert np.array_equal(found, raw)
+
+
+PROGRAM = """
+import sys, time, tifffile, numpy as np
+from PIL import Image
+raw, picture, gain = sys.argv[1:]
+if float(gain) == 0: sys.exit("no license")
+if float(gain) < 0: time.sleep(60)
+values = (tifffile.imread(raw) / 65535 * float(gain)).clip(0, 1)
+Image.fromarray(np.dstack([np.rint(values * 255).astype(np.uint8)] * 3)).save(picture)
+"""
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAWDRIFT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "develop.py").write_text(PROGRAM)
+    words = shlex.join([sys.executable, str(tmp_path / "develop.py")])
+    name = f"command:{words} {{raw}} {{picture}} {{gain=1}}"
+    with imports.allowing([name]):
+        yield name
+
+
+def developed(explorer, **asked):
+    """The view by a black box, once it is there, and how often it was not."""
+    for times in range(400):
+        about, pixels = explorer.view(explore.View("frame.tif", **asked))
+        if "pending" not in about:
+            shape = about["planes"], about["height"], about["width"]
+            return about, np.frombuffer(pixels, np.uint8).reshape(shape), times
+        assert pixels == b""
+        time.sleep(0.05)
+    raise AssertionError("no view")
+
+
+def test_black_boxes_are_explored_beside_the_page(folder, command, monkeypatch):
+    monkeypatch.setenv("RAWDRIFT_TIMEOUT", "30")
+    explorer = explore.Explorer(Folder(folder), boxes=["libraw:demosaic=VNG", command])
+    camera = rd.Camera.load(folder / "camera.toml")
+    mosaic = rd.read_raw(folder / "frame.tif", camera=camera).mosaic
+    assert explorer.browse(explore.Browse())["boxes"] == ("libraw:demosaic=VNG", command)
+    told = explorer.open(explore.Open("frame.tif", isp="libraw:demosaic=VNG"))
+    assert told["stages"] == [RAW_STAGE, "libraw"]
+    entries = {n["name"]: n["entries"][0] for n in told["steps"][0]["numbers"]}
+    assert (entries["bright"]["low"], entries["bright"]["high"]) == (0.25, 4)
+    choices = entries["demosaic_algorithm"]["choices"]
+    assert choices[int(entries["demosaic_algorithm"]["value"])] == "VNG"
+    where = {"top": 10, "left": 12, "height": 20, "width": 30}
+    values = {"libraw.bright": 1.5, "libraw.demosaic_algorithm": float(choices.index("AHD"))}
+    for moved, reference in (
+        ({}, "libraw:demosaic_algorithm=VNG"),
+        (values, "libraw:demosaic_algorithm=AHD,bright=1.5"),
+    ):
+        about, found, _ = developed(explorer, isp="libraw:demosaic=VNG", values=moved, **where)
+        assert about["reference"] == reference
+        own = rd.isp.open(reference, camera)(mosaic)
+        assert np.abs(found.astype(int) - bytes_of(own[:, 10:30, 12:42])).max() <= 1
+    _, _, times = developed(explorer, isp="libraw:demosaic=VNG", values={}, **where)
+    assert times == 0  # it is kept
+    about, found, _ = developed(
+        explorer,
+        isp=command,
+        values={"command.gain": 0.5},
+        top=0,
+        left=0,
+        height=80,
+        width=120,
+        factor=2,
+    )
+    assert "{gain=0.5}" in about["reference"]
+    reduced_ = torch.nn.functional.avg_pool2d(mosaic[None] / 2, 2)
+    assert np.abs(found.astype(int) - bytes_of(reduced_)).max() <= 2
+    at = explorer.pixel(
+        explore.Pixel("frame.tif", isp=command, row=3, column=5, values={"command.gain": 0.5})
+    )
+    assert at["stages"][1][1] == pytest.approx([float(mosaic[3, 5]) / 2] * 3, abs=0.01)
+    with pytest.raises(rd.InputError, match="black box"):
+        explorer.save(explore.Save("frame.tif", isp=command, name="a.toml"))
+
+
+def test_a_black_box_that_fails_or_hangs_says_so(folder, command, monkeypatch):
+    explorer = explore.Explorer(Folder(folder), boxes=[command])
+    where = {"isp": command, "top": 0, "left": 0, "height": 8, "width": 8}
+    for _ in range(2):  # it is tried again when it is asked for again
+        with pytest.raises(rd.InputError, match="fails with frame.tif.*no license"):
+            developed(explorer, values={"command.gain": 0.0}, **where)
+    monkeypatch.setenv("RAWDRIFT_TIMEOUT", "0.2")
+    with pytest.raises(rd.InputError, match="no picture after 0.2 s"):
+        developed(explorer, values={"command.gain": -1.0}, **where)
+
+
+def test_no_black_box_is_run_that_the_command_does_not_name(folder, command):
+    client = page_of(folder, boxes=["libraw"])
+    for isp in (command, "libraw:bright=2", "import:mine.isp"):
+        assert "ISP" in ask(client, "open", 400, file="frame.tif", isp=isp)["error"]
+    assert ask(client, "open", file="frame.tif", isp="libraw")["box"]
 
 
 @pytest.mark.parametrize("cfa", ["MONO", "XTRANS", "RRGG/RRGG/GGBB/GGBB", "RCCB"])
@@ -418,6 +589,10 @@ def test_the_command_says_what_is_wrong(folder, capsys):
         ([str(folder), "--training", "x"], "--run"),
         ([str(folder), "--run", str(folder)], "has no trained network"),
         ([str(folder), "--port", "99999"], "another --port"),
+        ([str(folder), "--isp", "bi,s,me"], "--isp takes a black box"),
+        ([str(folder), "--isp", "libraw:bright=x"], "bright"),
+        ([str(folder), "--isp", "command:no-such {raw} {picture}"], "no program"),
+        ([str(folder), "--isp", "import:no_such.isp"], "no module no_such"),
     ):
         assert main(["web", *arguments]) == 2
         assert words in capsys.readouterr().err

@@ -9,7 +9,6 @@ import ast
 import hashlib
 import os
 import re
-import shlex
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -80,7 +79,7 @@ def check_allowed(names: Iterable[str], source: str) -> None:
         what = "a program to run" if refused[0].startswith(COMMAND) else "code to import"
         raise InputError(
             f"{source} names {what}, {', '.join(refused)}; if you trust it, allow it: "
-            f"allow_import={shlex.quote(refused[0])}"
+            f"allow_import=[{refused[0]!r}]"
         )
 
 

@@ -7,10 +7,12 @@ command imports what it needs, so that --help is instant.
 
 import os
 import re
+import shlex
 import signal
 import sys
 import threading
 import traceback
+from ast import literal_eval
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
@@ -185,6 +187,10 @@ def _config(control: Control, name: str) -> str:
 def _fail(message: str, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    message = " ".join(message.split()).replace("allow it: allow_import=", "add --allow_import ")
+    message = re.sub(
+        r"allow it: allow_import=\[(.+)\]",
+        lambda at: f"add --allow_import {shlex.quote(literal_eval(at[1]))}",
+        " ".join(message.split()),
+    )
     print(f"rawdrift: error: {message}", file=sys.stderr)
     return 2

@@ -84,6 +84,12 @@ def build(only: str | None = None) -> Parser:
     web.add_argument("folder", nargs="?", default=".", metavar="DIR", help="by default this folder")
     web.add_argument("--host", default="127.0.0.1", help="address to serve to; 0.0.0.0 is everyone")
     web.add_argument("--port", type=int, default=8765, help="0 takes one that is free")
+    web.add_argument(
+        "--isp",
+        action="append",
+        metavar="REFERENCE",
+        help="black box that the page offers, too, such as libraw; repeat the option for each",
+    )
     web.add_argument("--run", help="run folder whose trained network answers the views")
     web.add_argument("--training", help="name of its file, such as fold0, if --run has several")
     web.add_argument(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from rawdrift import imports
+from rawdrift import configurations, imports
 from rawdrift.checks import InputError
 from rawdrift.models.spec import Task
 
@@ -16,6 +16,8 @@ def _web(args: Namespace) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     for package in ("starlette", "uvicorn"):
         imports.need(package, "web")
+    from rawdrift.camera.camera import Camera
+    from rawdrift.isp.programs import program
     from rawdrift.web.answers import Network, of_run
     from rawdrift.web.server import serve
 
@@ -28,9 +30,20 @@ def _web(args: Namespace) -> int:
         raise InputError("--training names a training of --run; give that too")
     elif task.checkpoint is None and task != Task():
         raise InputError("--task.checkpoint is missing: the page needs a network that is trained")
+    boxes = args.isp or []
+    for reference in boxes:
+        if not configurations.is_external(reference):
+            raise InputError(
+                f"--isp takes a black box (libraw:..., command:... or import:...), got "
+                f"{reference!r}; named ISPs and files are on the page anyway"
+            )
+        if imports.is_import(reference):
+            imports.resolve(reference, "--isp")
+        else:
+            program(reference, Camera("any", "RGGB"))
     network = Network(task, args.tile) if task.checkpoint else None
     try:
-        serve(Path(args.folder), network, args.host, args.port)
+        serve(Path(args.folder), network, args.host, args.port, boxes)
     except KeyboardInterrupt as stop:  # there is nothing to resume
         return 130 if type(stop) is KeyboardInterrupt else 143
     return 0

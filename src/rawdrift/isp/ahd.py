@@ -6,7 +6,9 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
+from rawdrift.cfa import offsets
 from rawdrift.checks import InputError, numbers, whole
+from rawdrift.isp import engines
 from rawdrift.isp.kernels import demosaicing
 from rawdrift.isp.median import median3x3
 from rawdrift.isp.number import Option
@@ -16,6 +18,7 @@ from rawdrift.isp.yuv import mix
 from rawdrift.neighborhood import along_columns, along_rows, correlate, extend
 
 LINE = (-0.25, 0.5, 0.5, 0.5, -0.25)
+_LARGEST = 1e30  # mosaics with samples beyond it, infinite or NaN, go to the steps
 _FULL = 65535  # the choice of direction sees whole numbers, as the original does
 # Linear sRGB to CIE XYZ (IEC 61966-2-1), divided by its white, as in LibRaw.
 _XYZ_FROM_RGB = torch.tensor(
@@ -83,18 +86,45 @@ class AHD(Step):
         at = Sites.of(self.cfa, x)
         gains = x.new_tensor(self.gains) / min(map(abs, self.gains))
         x = x * torch.where(at.red, gains[0], torch.where(at.blue, gains[2], gains[1]))
-
-        along_h = _view(x, at, self._green(x))
-        along_v = _view(x, at, self._green(x.mT).mT)
-        better = self._better(along_h, along_v).unsqueeze(-3)
-        mean = (along_h + along_v) / 2
-        view = torch.where(better > 0, along_h, torch.where(better < 0, along_v, mean))
+        view = self._chosen(x) if self._is_fast(x) else self._chosen_by_steps(x, at)
         for _ in range(self.median_passes):
             green = view[..., 1:2, :, :]
             red_blue = median3x3(view[..., ::2, :, :] - green) + green
             view = torch.cat([red_blue[..., :1, :, :], green, red_blue[..., 1:, :, :]], -3)
         unbalanced: Tensor = view / gains[:, None, None]
         return unbalanced
+
+    def _is_fast(self, x: Tensor) -> bool:
+        """Whether the kernel gives what is asked for."""
+        from rawdrift.isp.fused.fusable import is_plain  # which imports this module
+
+        learns = torch.is_grad_enabled() and (x.requires_grad or self.kernels.requires_grad)
+        return (
+            engines.current() != "eager"
+            and not learns
+            and not torch.compiler.is_compiling()
+            and not torch._C._is_tracing()
+            and x.dtype == torch.float32
+            and is_plain(x)
+            and x.device.type == self.kernels.device.type == "cpu"
+            and _kernel() is not None
+            and x.numel() > 0
+            and bool(x.abs().amax() < _LARGEST)
+        )
+
+    def _chosen(self, x: Tensor) -> Tensor:
+        red = offsets(self.cfa)[0]
+        view: Tensor = _kernel().demosaiced(
+            x.detach(), red, self.kernels.detach(), self._xyz, _roots()
+        )
+        return view
+
+    def _chosen_by_steps(self, x: Tensor, at: Sites) -> Tensor:
+        along_h = _view(x, at, self._green(x))
+        along_v = _view(x, at, self._green(x.mT).mT)
+        better = self._better(along_h, along_v).unsqueeze(-3)
+        mean = (along_h + along_v) / 2
+        return torch.where(better > 0, along_h, torch.where(better < 0, along_v, mean))
 
     def _green(self, x: Tensor) -> Tensor:
         """Green along rows at all sites, between the values on both sides."""
@@ -144,10 +174,20 @@ def _view(x: Tensor, at: Sites, green: Tensor) -> Tensor:
 
 def _lab(view: Tensor, xyz: Tensor) -> Tensor:
     """64 times CIE L*a*b*, cut to whole numbers, (..., 3, H, W)."""
-    tones = (view.float().clamp(0, 1) * _FULL).floor()
+    tones = (view.float().clamp(0, 1).nan_to_num() * _FULL).floor()  # NaN chooses as 0
     levels = (mix(xyz.to(tones), tones) + 0.5).clamp(0, _FULL).long()
     x, y, z = _roots().to(tones)[levels].unbind(-3)
     return torch.stack([64 * (116 * y - 16), 64 * 500 * (x - y), 64 * 200 * (y - z)], -3).trunc()
+
+
+@cache
+def _kernel() -> Any:
+    """The kernel, imported with Numba when it is first used; None without Numba."""
+    try:
+        from rawdrift.isp import ahd_kernel
+    except ImportError:
+        return None
+    return ahd_kernel
 
 
 @cache

@@ -46,7 +46,7 @@ class DefectivePixels(Step):
     def within(self, window: Window) -> Step:
         return self if self.positions is None else Part(self, window)
 
-    def part(self, x: Tensor, window: Window) -> Tensor:
+    def at(self, x: Tensor, window: Window) -> Tensor:
         """Correct a part of a frame; see `Step.within`."""
         height, width = x.shape[-2:]
         shifted = [(row - window.top, column - window.left) for row, column in self.positions]

@@ -246,7 +246,7 @@ def developed(isp: "Pipeline", mosaic: "Tensor", bits: int = 16) -> Pixels:
     """The view of one mosaic (H, W) as a picture (H, W, 3) of 8 or 16 bits, rounded to nearest."""
     from rawdrift.isp import parts
 
-    if parts.reach(isp) is None:
+    if any(step.reach is None for step in isp.steps.values()):
         return quantized(isp(mosaic), bits)
     isp.check(mosaic)
     columns = slice(0, mosaic.shape[1])

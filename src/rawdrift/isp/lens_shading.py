@@ -55,9 +55,9 @@ class LensShading(Step):
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
-        return self.part(x, Window(0, 0, *x.shape[-2:]))
+        return self.at(x, Window(0, 0, *x.shape[-2:]))
 
-    def part(self, x: Tensor, window: Window) -> Tensor:
+    def at(self, x: Tensor, window: Window) -> Tensor:
         """Correct a part of a frame; see `Step.within`."""
         gains = self.gains.to(x)
         top, left, height, width = window

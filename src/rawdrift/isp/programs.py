@@ -60,6 +60,14 @@ _LIBRAW_SETTINGS: Mapping[str, float | str] = {
     "highlight_mode": "Clip",
     "fbdd_noise_reduction": "Off",
 }
+_LIBRAW_RANGES = {
+    "bright": (0.25, 4.0),
+    "exp_shift": (0.25, 8.0),
+    "exp_preserve_highlights": (0.0, 1.0),
+    "noise_thr": (0.0, 1000.0),
+    "median_filter_passes": (0.0, 10.0),
+    "dcb_iterations": (0.0, 10.0),
+}
 _WHOLE = ("median_filter_passes", "dcb_iterations")
 _PAIRS = ("gamma", "chromatic_aberration")
 _ALIASES = {"demosaic": "demosaic_algorithm"}
@@ -99,17 +107,19 @@ class Program(ABC):
 
     identity: the program with its version and options; views are cached by it.
     settings: its options that can drift, by name: numbers, and names of choices.
+    ranges: where numbers usually lie, if that is known.
     border: mirrored pixels that the mosaic is extended by at each edge.
     suffix: of the mosaic's file.
     """
 
     identity: str
     settings: Mapping[str, float | str] = {}
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
     border: int = 0
     suffix: ClassVar[str] = ".dng"
 
-    def __init__(self, camera: Camera):
-        self.camera = camera
+    def __init__(self, reference: str, camera: Camera):
+        self.reference, self.camera = reference, camera
 
     def content(self, mosaic: Tensor) -> bytes:
         """Return the file of a mosaic (H, W), float32 in [0, 1]."""
@@ -124,6 +134,14 @@ class Program(ABC):
         """Return a value of a setting. Raises InputError for an impossible one."""
         return value
 
+    def choices(self, name: str) -> list[str]:
+        """Return what a setting may be, if it is a choice and they are known."""
+        return []
+
+    def named(self, settings: Mapping[str, float | str]) -> str:
+        """Return the reference of the program with these in place of its own settings."""
+        return self.reference
+
     @abstractmethod
     def session(self) -> Session:
         """Return a session for one thread."""
@@ -132,8 +150,10 @@ class Program(ABC):
 class LibRaw(Program):
     """LibRaw's own processing, by names of rawpy's parameters: libraw:demosaic=AHD,bright=1.2"""
 
+    ranges = _LIBRAW_RANGES
+
     def __init__(self, reference: str, camera: Camera):
-        super().__init__(camera)
+        super().__init__(reference, camera)
         if not (is_bayer(camera.cfa) or camera.cfa == MONO):
             raise InputError(
                 f"{reference} develops Bayer and monochrome mosaics, but camera {camera.name!r} "
@@ -168,6 +188,18 @@ class LibRaw(Program):
     def checked(self, name: str, value: float | str) -> float | str:
         return str(libraw_value(name, value)) if isinstance(value, str) else value
 
+    def choices(self, name: str) -> list[str]:
+        names = (one.name for one in libraw_choices().get(name, ()))
+        return [choice for choice in names if _is_possible(name, choice)]
+
+    def named(self, settings: Mapping[str, float | str]) -> str:
+        options = libraw_options(self.reference)
+        for name, value in settings.items():
+            if value != self.settings[name]:
+                options[name] = round(value) if name in _WHOLE else value  # type: ignore[arg-type]
+        texts = (f"{name}={_option(value)}" for name, value in options.items())
+        return ":".join(filter(None, (LIBRAW, ",".join(texts))))
+
     def session(self) -> Session:
         return _Worker.of({"libraw": True}, self.options)
 
@@ -194,7 +226,7 @@ class Own(Program):
     suffix = ".npy"
 
     def __init__(self, reference: str, camera: Camera):
-        super().__init__(camera)
+        super().__init__(reference, camera)
         name, _, text = reference.removeprefix(IMPORT).partition(":")
         self.code = IMPORT + name
         self.factory = imports.resolve(self.code, "ISP")
@@ -279,6 +311,14 @@ class Own(Program):
         other._identify()
         return other
 
+    def choices(self, name: str) -> list[str]:
+        kind, choices, _ = self.declared[name]
+        return ["false", "true"] if kind is bool else [*choices]
+
+    def named(self, settings: Mapping[str, float | str]) -> str:
+        texts = (f"{name}={_option(value)}" for name, value in self._with(settings).items())
+        return ":".join(filter(None, (self.code, ",".join(texts))))
+
     def checked(self, name: str, value: float | str) -> float | str:
         value = self._read(name, value) if isinstance(value, str) else value
         value = str(value).lower() if isinstance(value, bool) else value
@@ -328,7 +368,7 @@ class Command(Program):
     """
 
     def __init__(self, reference: str, camera: Camera):
-        super().__init__(camera)
+        super().__init__(reference, camera)
         text = reference.removeprefix(COMMAND)
         try:
             self.words = shlex.split(text)
@@ -369,8 +409,27 @@ class Command(Program):
         other._identify()
         return other
 
+    def named(self, settings: Mapping[str, float | str]) -> str:
+        values = {**self.settings, **settings}
+        return _SETTING.sub(lambda at: f"{{{at[1]}={_text(values[at[1]])}}}", self.reference)
+
     def session(self) -> Session:
         return _Run(self.words)
+
+
+def _is_possible(name: str, choice: str) -> bool:
+    try:
+        libraw_value(name, choice)
+    except InputError:
+        return False
+    return True
+
+
+def _option(value: Any) -> str:
+    """An option as a reference states it."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"({','.join(map(_option, value))})" if isinstance(value, (list, tuple)) else str(value)
 
 
 def _number(text: str) -> float | str:

@@ -9,7 +9,7 @@ from rawdrift.cfa import PATTERNS, Pattern, layout, pattern, quad
 from rawdrift.checks import InputError
 from rawdrift.isp.normalized_convolution import Interpolation
 from rawdrift.isp.number import Option
-from rawdrift.isp.step import Kind, Step
+from rawdrift.isp.step import Kind, Step, Window
 
 
 def _quad(name: str, value: Any) -> Pattern:
@@ -58,6 +58,15 @@ class Binning(_FromQuad):
     """The mean of each block of 2x2 pixels of a quad-Bayer mosaic: a Bayer mosaic of half the size
     with half the noise. Mosaic (..., H, W) of even height and width to (..., H / 2, W / 2).
     """
+
+    def length_after(self, length: int) -> int:
+        return length // 2
+
+    def needs(self, start: int, stop: int, length: int) -> tuple[int, int]:
+        return 2 * start, 2 * stop
+
+    def part(self, x: Tensor, window: Window, rows: slice, columns: slice) -> Tensor:
+        return self(x)  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)

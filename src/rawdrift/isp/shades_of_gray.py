@@ -1,6 +1,7 @@
 """White balance that is estimated from each image."""
 
 import math
+from collections.abc import Iterable
 from typing import final
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from rawdrift.checks import InputError
 from rawdrift.isp.number import Number, Option, absolute
 from rawdrift.isp.step import Step
+from rawdrift.isp.white_balance import WhiteBalance
 
 _DARK = 1e-6  # full scale; no color is estimated from less
 
@@ -36,9 +38,31 @@ class ShadesOfGray(Step):
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
-        means = self._means(x.clamp(min=0)).clamp(min=_DARK)
-        strength: Tensor = self.strength.to(x)
-        return x * (means[..., 1:2, :, :] / means) ** strength
+        return x * self._gains(self._means(x.clamp(min=0)))
+
+    def measure(self, parts: Iterable[Tensor]) -> Tensor:
+        """Return the norm of each color (3, 1, 1), over the number of pixels."""
+        means, pixels = [], []
+        for part in parts:
+            means.append(self._means(part.clamp(min=0)).double())
+            pixels.append(part[0].numel())
+        each = torch.stack(means)
+        if math.isinf(self.norm):
+            return each.amax(0)
+        largest = each.amax(0).clamp(min=_DARK)
+        shares = torch.tensor(pixels, dtype=torch.float64) / sum(pixels)
+        powers = torch.einsum("n,ncij->cij", shares, (each / largest) ** self.norm)
+        mean: Tensor = largest * powers ** (1 / self.norm)
+        return mean
+
+    def settled(self, measured: Tensor) -> WhiteBalance:
+        return WhiteBalance(self._gains(measured).flatten())
+
+    def _gains(self, means: Tensor) -> Tensor:
+        means = means.clamp(min=_DARK)
+        strength: Tensor = self.strength.to(means)
+        gains: Tensor = (means[..., 1:2, :, :] / means) ** strength
+        return gains
 
     def _means(self, x: Tensor) -> Tensor:
         """The norm of each color (..., 3, 1, 1), over the number of pixels."""

@@ -86,12 +86,36 @@ class Step(nn.Module):
     @property
     def reach(self) -> int | None:
         """How many pixels to each side the result depends on at a pixel; None for a step that
-        looks at the whole frame, changes its size, or does not say."""
+        changes the size, measures the whole frame, or does not say."""
         return None
+
+    def length_after(self, length: int) -> int:
+        """Return the height or width of the result of a frame of this height or width."""
+        return length
+
+    def needs(self, start: int, stop: int, length: int) -> tuple[int, int] | None:
+        """Return which rows of a frame, from and to, are needed for these rows of the result, and
+        likewise for columns; None if all are. length: the frame's height or width."""
+        reach = self.reach
+        return None if reach is None else (max(start - reach, 0), min(stop + reach, length))
 
     def within(self, window: Window) -> "Step":
         """Return the step that does to a part of a frame, which begins with a whole cell of the
         pattern, what this one does to the frame. Only for steps with a `reach`."""
+        return self
+
+    def part(self, x: Tensor, window: Window, rows: slice, columns: slice) -> Tensor:
+        """Return these rows and columns of the result, from the part of a frame that they need.
+        Only for steps that change the size."""
+        raise NotImplementedError
+
+    def measure(self, parts: Iterable[Tensor]) -> Tensor | None:
+        """Return all that the step has to know of the whole frame, of which these are the parts;
+        None, without looking at any, for a step that measures nothing."""
+        return None
+
+    def settled(self, measured: Tensor) -> "Step":
+        """Return the step with a `reach` that does what this one does to the measured frame."""
         return self
 
     @classmethod
@@ -225,7 +249,7 @@ def one_by_one(steps: Iterable[Step], x: Tensor) -> Iterator[Tensor]:
 class Part(Step):
     """A step on a part of a frame, for one that depends on where in the frame a pixel is.
 
-    whole: the step, whose `part` takes a part and its window. Made by `Step.within`.
+    whole: the step, whose `at` takes a part and its window. Made by `Step.within`.
     """
 
     def __init__(self, whole: Step, window: Window):
@@ -234,5 +258,5 @@ class Part(Step):
         self.takes, self.gives = whole.takes, whole.gives  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
-        part: Tensor = self.whole.part(x, self.window)
+        part: Tensor = self.whole.at(x, self.window)
         return part

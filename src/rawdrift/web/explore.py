@@ -3,10 +3,11 @@
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
+from threading import Condition, Lock
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -19,22 +20,27 @@ from rawdrift import files
 from rawdrift.camera.camera import Camera, shipped
 from rawdrift.cfa import layout
 from rawdrift.checks import InputError, choose
-from rawdrift.configurations import CONFIGURATIONS, in_words, is_file, taking
+from rawdrift.configurations import CONFIGURATIONS, NAMES, in_words, is_file, taking
 from rawdrift.controls.evidence import Signature, check
 from rawdrift.isp import file as isp_file
 from rawdrift.isp import parts
 from rawdrift.isp.defective_pixels import DefectivePixels
+from rawdrift.isp.external import External
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import static
-from rawdrift.isp.step import one_by_one
+from rawdrift.isp.step import Step, one_by_one
 from rawdrift.web import sliders
 from rawdrift.web.answers import Network
+from rawdrift.web.boxes import Boxes, Pending, Picture, box_of
 from rawdrift.web.folder import Folder
 from rawdrift.web.frames import Frame, Frames
 
 RAW_STAGE = "raw"
 MOST_PIXELS = 4 << 20  # of a view
 _LIFT = 1 / 2.2
+_AT_ONCE = 1 << 21  # pixels of a frame that is measured whenever a slider moves
+_ROUGH = 1 << 19  # of the reduced one that is measured until it rests
+_NAMES = tuple(name for name in NAMES if "-" not in name)
 
 Name = Annotated[str, Meta(max_length=4096)]
 Count = Annotated[int, Meta(ge=0, le=1 << 20)]
@@ -56,10 +62,14 @@ class Open(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Setting(Open):
-    """The same with the sliders that were moved. stage: the step after which to look."""
+    """The same with the sliders that were moved. stage: the step after which to look.
+
+    exact: whether steps that measure a large frame must measure all of it, while slower.
+    """
 
     values: Annotated[dict[Name, float], Meta(max_length=20_000)] = {}
     stage: Name = ""
+    exact: bool = True
 
 
 class View(Setting, kw_only=True):
@@ -99,34 +109,41 @@ class Save(Setting, kw_only=True):
 
 
 class Ready(NamedTuple):
-    """A frame with the ISP at the setting that was asked for. base: without moved sliders."""
+    """A frame with the ISP at the setting that was asked for. base: without moved sliders.
+
+    is_rough: whether the ISP has measured a reduced frame only.
+    """
 
     frame: Frame
     base: Pipeline
     isp: Pipeline
+    is_rough: bool = False
 
 
 class Explorer:
-    """Answers the page. network: of the user's, if there is one."""
+    """Answers the page. network: of the user's, if there is one. boxes: references of the black
+    boxes that may be run."""
 
-    def __init__(self, folder: Folder, network: Network | None = None):
-        self.folder, self.network = folder, network
+    def __init__(self, folder: Folder, network: Network | None = None, boxes: Sequence[str] = ()):
+        self.folder, self.network, self.boxes = folder, network, Boxes(boxes)
         self._frames = Frames()
         self._whole: OrderedDict[Any, Tensor] = OrderedDict()
         self._lock = Lock()
+        self._viewing, self._calm = 0, Condition()
 
     def browse(self, ask: Browse) -> dict[str, Any]:
         return {
             **self.folder.listing(ask.folder),
             **self.folder.known(),
             "shipped": shipped(),
-            "isp_names": [[name, in_words(name)] for name in CONFIGURATIONS],
+            "isp_names": [[name, in_words(name)] for name in _NAMES],
+            "boxes": self.boxes.references,
             "network": self.network.title if self.network else "",
         }
 
     def open(self, ask: Open) -> dict[str, Any]:
         """Return what the page shows of a frame and its ISP beside the view."""
-        frame, base, _ = self._ready(Setting(ask.file, ask.camera, ask.isp))
+        frame, base = self._ready(Setting(ask.file, ask.camera, ask.isp))[:2]
         height, width = frame.mosaic.shape
         told = {
             "height": height,
@@ -136,10 +153,11 @@ class Explorer:
             "bits": frame.camera.bit_depth,
             "largest_factor": frame.largest_factor,
             "notes": [self.clean(note) for note in frame.notes],
-            "isp_names": [[n, in_words(n)] for n in taking(frame.camera.cfa)],
+            "isp_names": [[n, in_words(n)] for n in taking(frame.camera.cfa, _NAMES)],
             "stages": [RAW_STAGE, *base.steps],
             "steps": sliders.of(base),
-            "whole": [name for name, step in base.steps.items() if step.reach is None],
+            "whole": [] if isinstance(base, External) else parts.need_all(base),
+            "box": isinstance(base, External),
             "envelope": None,
         }
         if ask.signature:
@@ -150,7 +168,7 @@ class Explorer:
     def view(self, ask: View) -> tuple[dict[str, Any], bytes]:
         """Return a part of a view as bytes, plane by plane, and which part it is."""
         begun = time.perf_counter()
-        frame, _, isp = self._ready(ask)
+        frame, base, isp, is_rough = self._settled(ask)
         level = frame.level(ask.factor)
         height, width = level.shape
         rows = _within(ask.top, ask.height, ask.factor, height)
@@ -158,13 +176,22 @@ class Explorer:
         size = (rows.stop - rows.start) * (columns.stop - columns.start)
         if size > MOST_PIXELS:
             raise InputError(f"a view has at most {MOST_PIXELS} pixels, got {size}; reduce it")
-        if ask.factor > 1:
-            isp = _without_defects(isp)
-        stage = choose("stage", ask.stage or list(isp.steps)[-1], [RAW_STAGE, *isp.steps])
-        with torch.inference_mode():
-            part = self._part(ask, frame, level, isp, stage, rows, columns)
-            is_linear = stage != list(isp.steps)[-1]
-            if is_linear and ask.lift:
+        last = list(isp.steps)[-1]
+        stage = choose("stage", ask.stage or last, [RAW_STAGE, *isp.steps])
+        picture = self._picture(frame, isp, ask) if stage == last else None
+        if isinstance(picture, Pending):
+            return {"pending": picture.seconds, "usual": picture.usual}, b""
+        with torch.inference_mode(), self._first():
+            if ask.factor > 1:
+                names = [RAW_STAGE, *isp.steps]
+                isp = _without_defects(isp)
+                if stage in names[1:] and stage not in isp.steps:
+                    stage = names[names.index(stage) - 1]
+            if picture is not None:
+                part = picture.part(ask.factor, rows, columns)
+            else:
+                part = self._part((frame, base, ask), level, isp, stage, rows, columns)
+            if stage != last and ask.lift:
                 part = part.clamp(0, 1) ** _LIFT
             pixels = _bytes(part)
         about = {
@@ -174,26 +201,28 @@ class Explorer:
             "width": columns.stop - columns.start,
             "planes": 1 if part.ndim == 2 else 3,
             "factor": ask.factor,
+            "rough": is_rough,
+            "reference": _reference(isp),
             "ms": round(1000 * (time.perf_counter() - begun), 1),
         }
         return about, pixels
 
     def pixel(self, ask: Pixel) -> dict[str, Any]:
         """Return the values at a pixel: its digital number, and those after each step."""
-        frame, _, isp = self._ready(ask)
+        frame, base, isp, _ = self._settled(ask)
         height, width = frame.mosaic.shape
         if ask.row >= height or ask.column >= width:
             raise InputError(f"pixel {ask.row}, {ask.column} is outside of {height}x{width}")
         at = slice(ask.row, ask.row + 1), slice(ask.column, ask.column + 1)
         value = float(frame.mosaic[at])
         stages: list[tuple[str, list[float]]] = [(RAW_STAGE, [value])]
+        picture = self._picture(frame, isp, ask)
         with torch.inference_mode():
-            if parts.reach(isp) is not None:
-                for name, stage in parts.trace(isp, frame.mosaic, *at):
-                    stages.append((name, stage.flatten().tolist()))
-            else:
-                part = self._part(ask, frame, frame.mosaic, isp, list(isp.steps)[-1], *at)
-                stages.append((list(isp.steps)[-1], part.flatten().tolist()))
+            if isinstance(picture, Picture):
+                stages.append((next(iter(isp.steps)), picture.part(1, *at).flatten().tolist()))
+            for name in isp.steps if picture is None else ():
+                part = self._part((frame, base, ask), frame.mosaic, isp, name, *at)
+                stages.append((name, part.flatten().tolist()))
         places = layout(frame.camera.cfa)
         color = next(
             p.color
@@ -205,22 +234,26 @@ class Explorer:
 
     def judge(self, ask: Judge) -> dict[str, Any]:
         """Return what the network answers, and what the signature says of the setting."""
-        frame, _, isp = self._ready(ask)
+        frame, base, isp, _ = self._settled(ask)
         told: dict[str, Any] = {"answer": None, "verdict": None}
         if ask.signature:
             signature = Signature.load(self.folder.small(ask.signature))
             try:
-                verdict = check(signature, frame.camera, isp=isp)
+                verdict = check(signature, frame.camera, isp=self._ready(ask).isp)
                 lines = [str(one) for one in verdict.outside]
                 told["verdict"] = {"inside": verdict.inside, "lines": lines}
             except InputError as error:
                 told["verdict"] = {"inside": None, "lines": [self.clean(str(error))]}
-        if self.network is not None:
+        picture = self._picture(frame, isp, ask)
+        if self.network is not None and not isinstance(picture, Pending):
             size = frame.mosaic.shape[0], frame.mosaic.shape[1]
             at = self.network.part(size, ask.row, ask.column)
             last = list(isp.steps)[-1]
             with torch.inference_mode():
-                view = self._part(ask, frame, frame.mosaic, isp, last, *at)
+                if picture is not None:
+                    view = picture.part(1, *at)
+                else:
+                    view = self._part((frame, base, ask), frame.mosaic, isp, last, *at)
                 told["answer"] = self.network.answer(view)
             told["answer"]["part"] = [at[0].start, at[1].start, *view.shape[-2:]]
         return told
@@ -237,7 +270,9 @@ class Explorer:
             return {"saved": "", "exists": full}
         if target.exists() and "\n[isp]" not in files.read_text(target):
             raise InputError(f"{full} is no ISP file, and is not replaced; choose another name")
-        frame, _, isp = self._ready(ask)
+        frame, _, isp, _ = self._ready(ask)
+        if reference := _reference(isp):
+            raise InputError(f"a black box is saved as its reference: {reference}")
         text = isp_file.to_toml(isp, frame.camera, target.stem)
         files.write(target, text, replaces=ask.replace)
         return {"saved": full, "exists": ""}
@@ -248,7 +283,8 @@ class Explorer:
 
     def _ready(self, ask: Setting) -> Ready:
         camera, isp = None, None
-        if is_file(ask.isp):
+        is_box = ask.isp in self.boxes.references
+        if is_file(ask.isp) and not is_box:
             path = self.folder.small(ask.isp)
             camera, isp = _read_isp(path, *_state(path))
         elif ask.camera.endswith(".toml"):
@@ -258,53 +294,111 @@ class Explorer:
         elif beside := self.folder.camera_beside(ask.file):
             camera = _camera(beside)
         frame = self._frames.open(self.folder.file(ask.file), camera)
-        if isp is None:
-            isp = _static(choose("ISP", ask.isp, taking(frame.camera.cfa)), frame.camera)
+        if is_box:
+            isp = self.boxes.open(ask.isp, frame.camera)
+        elif isp is None:
+            isp = _static(choose("ISP", ask.isp, taking(frame.camera.cfa, _NAMES)), frame.camera)
         return Ready(frame, isp, sliders.at(isp, ask.values))
+
+    def _picture(self, frame: Frame, isp: Pipeline, ask: Setting) -> Picture | Pending | None:
+        """The view by a black box; None for another ISP."""
+        return self.boxes.picture(frame, isp, ask.file) if isinstance(isp, External) else None
+
+    @contextmanager
+    def _first(self) -> Iterator[None]:
+        """Do something that measuring a frame waits for."""
+        with self._calm:
+            self._viewing += 1
+        try:
+            yield
+        finally:
+            with self._calm:
+                self._viewing -= 1
+                self._calm.notify_all()
+
+    def _calmly(self, strips: Iterator[Tensor]) -> Iterator[Tensor]:
+        for strip in strips:
+            yield strip
+            with self._calm:
+                self._calm.wait_for(lambda: not self._viewing, timeout=1)
+
+    def _settled(self, ask: Setting) -> Ready:
+        """The ISP whose steps have measured the frame: all of it, or a reduced one while that
+        would hold up a view."""
+        frame, base, isp, is_rough = self._ready(ask)
+        if parts.need_all(isp):
+            return Ready(frame, base, isp)
+        names = list(isp.steps)
+        for at, name in enumerate(names):
+            if not parts.measures(isp.steps[name]):
+                continue
+            before = {n: v for n, v in ask.values.items() if n.partition(".")[0] in names[:at]}
+            key = base, name, tuple(sorted(before.items()))
+            with torch.inference_mode():
+                found = frame.measured.get(key)
+                if found is None and (ask.exact or frame.mosaic.numel() <= _AT_ONCE):
+                    found = self._measure(frame, isp, name)
+                    frame.measured[key] = found
+                if found is None:
+                    is_rough = True
+                    level = frame.level(frame.factor_to(_ROUGH))
+                    strips = parts.strips(_without_defects(isp), level, name)
+                    found = isp.steps[name].measure(strips)
+                assert found is not None
+                isp = parts.with_step(isp, name, isp.steps[name].settled(found))
+        return Ready(frame, base, isp, is_rough)
+
+    def _measure(self, frame: Frame, isp: Pipeline, name: str) -> Tensor:
+        strips = parts.strips(isp, frame.mosaic, name)
+        found = isp.steps[name].measure(self._calmly(strips))
+        assert found is not None
+        return found
 
     def _part(
         self,
-        ask: Setting,
-        frame: Frame,
+        of: tuple[Frame, Pipeline, Setting],
         level: Tensor,
         isp: Pipeline,
         stage: str,
         rows: slice,
         columns: slice,
     ) -> Tensor:
-        """Return a part of the result of a step; of one that needs the whole frame, out of that."""
+        """Return a part of the result of a step; of one that needs the whole frame, out of that.
+
+        A result of another size is shown where it lies in the frame, by the nearest pixel.
+        """
         if stage == RAW_STAGE:
             return level[rows, columns]
         names = list(isp.steps)
-        upto = {name: isp.steps[name] for name in names[: names.index(stage) + 1]}
-        is_view = list(upto.values())[-1].gives == "view"
-        if all(step.reach is not None for step in upto.values()):
-            if is_view:
-                return parts.develop(Pipeline(upto, isp.bit_depth), level, rows, columns)
-            stages = parts.trace(isp, level, rows, columns)
-            return next(part for name, part in stages if name == stage)
-        key = (frame, level.shape, ask.isp, tuple(sorted(ask.values.items())), stage)
+        upto = [isp.steps[name] for name in names[: names.index(stage) + 1]]
+        size = parts.size_after(upto, level.shape)
+        down, across = (
+            (torch.arange(part.start, part.stop) * 2 + 1) * new // (2 * old)
+            for part, new, old in zip((rows, columns), size, level.shape, strict=True)
+        )
+        top, left = int(down[0]), int(across[0])
+        wanted = slice(top, int(down[-1]) + 1), slice(left, int(across[-1]) + 1)
+        if not set(parts.need_all(isp)).isdisjoint(names[: len(upto)]):
+            part = self._out_of_whole(of, level, upto, stage)[..., *wanted]
+        else:
+            part = parts.develop(isp, level, *wanted, stage)
+        if size == tuple(level.shape):
+            return part
+        return part[..., (down - top)[:, None], across - left]
+
+    def _out_of_whole(
+        self, of: tuple[Frame, Pipeline, Setting], level: Tensor, upto: list[Step], stage: str
+    ) -> Tensor:
+        """Return the whole result of steps, kept for the next parts of it."""
+        frame, base, ask = of
+        key = frame, level.shape, base, tuple(sorted(ask.values.items())), stage
         with self._lock:
             if key not in self._whole:
-                run = Pipeline(upto, isp.bit_depth) if is_view else None
-                x = level
-                if run is not None:
-                    x = run(level)
-                else:
-                    for x in one_by_one(upto.values(), level):  # noqa: B007
-                        pass
-                self._whole[key] = x
+                for x in one_by_one(upto, level):
+                    self._whole[key] = x
                 while len(self._whole) > 2:
                     self._whole.popitem(last=False)
-            whole = self._whole[key]
-        # A view of another size is shown where it lies in the frame, by the nearest pixel.
-        at = [
-            (torch.arange(part.start, part.stop) * 2 + 1) * size // (2 * before)
-            for part, size, before in zip(
-                (rows, columns), whole.shape[-2:], level.shape, strict=True
-            )
-        ]
-        return whole[..., at[0][:, None], at[1]]
+            return self._whole[key]
 
 
 @lru_cache(maxsize=32)
@@ -345,6 +439,14 @@ def _without_defects(isp: Pipeline) -> Pipeline:
     steps = isp.steps
     left = {n: step for n, step in steps.items() if not isinstance(step, DefectivePixels)}
     return isp if len(left) == len(steps) else Pipeline(left, isp.bit_depth)
+
+
+def _reference(isp: Pipeline) -> str:
+    """The reference of a black box at its setting, "" for another ISP."""
+    if not isinstance(isp, External):
+        return ""
+    box = box_of(isp)
+    return box.program.named(box.settings())
 
 
 def _bytes(part: Tensor) -> bytes:

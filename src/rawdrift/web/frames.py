@@ -1,5 +1,6 @@
 """Frames that are open, each also in reduced sizes, so that any view of them costs the same."""
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +21,15 @@ _FRAMES, _LEVELS = 3, 12  # that are kept
 
 @dataclass(eq=False)
 class Frame:
-    """A raw file. mosaic: (H, W) float32 in [0, 1], as the camera explains it."""
+    """A raw file. mosaic: (H, W) float32 in [0, 1], as the camera explains it.
+
+    measured: what steps have measured of it, by who asks for it.
+    """
 
     mosaic: Tensor
     camera: Camera
     notes: tuple[str, ...]
+    measured: dict[Any, Tensor] = field(default_factory=dict)
     _levels: "OrderedDict[int, Tensor]" = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -33,6 +38,11 @@ class Frame:
         """By how much the frame can be reduced."""
         cell = max(layout(self.camera.cfa)[:2])
         return max(1, min(self.mosaic.shape[-2:]) // (2 * cell))
+
+    def factor_to(self, pixels: int) -> int:
+        """By how much to reduce the frame to about so many pixels."""
+        factor = math.ceil(math.sqrt(self.mosaic.numel() / pixels))
+        return max(1, min(factor, self.largest_factor))
 
     def level(self, factor: int) -> Tensor:
         """Return the mosaic reduced by a whole factor; see `reduced`."""

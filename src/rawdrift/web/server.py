@@ -13,7 +13,7 @@ import secrets
 import socket
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rawdrift import __version__, imports
 from rawdrift.checks import InputError
 from rawdrift.web.answers import Network
-from rawdrift.web.explore import Explorer, dumps, questions
+from rawdrift.web.explore import Explorer, View, dumps, questions
 from rawdrift.web.folder import Folder
 from rawdrift.web.runs import Runs
 
@@ -60,17 +60,23 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 
-def app(folder: Folder, network: Network | None = None, hosts: tuple[str, ...] = ()) -> Any:
+def app(
+    folder: Folder,
+    network: Network | None = None,
+    hosts: tuple[str, ...] = (),
+    boxes: Sequence[str] = (),
+) -> Any:
     """Return the ASGI application. hosts: names and addresses that requests may give beside those
-    of this machine; "*" allows every address, but no further name."""
+    of this machine; "*" allows every address, but no further name. boxes: see `Explorer`."""
     starlette = imports.need("starlette.applications", "web")
     from starlette.requests import Request
     from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
 
-    explorer, runs = Explorer(folder, network), Runs(folder)
+    explorer, runs = Explorer(folder, network, boxes), Runs(folder)
     token = secrets.token_urlsafe(24)
-    # Views are not held up by answers of a network and by files that are read.
+    # Views while sliders move are not held up by exact ones, by answers of a network and by files
+    # that are read.
     views = ThreadPoolExecutor(2, "view")
     others = ThreadPoolExecutor(2, "other")
     pages = Environment(
@@ -114,7 +120,6 @@ def app(folder: Folder, network: Network | None = None, hosts: tuple[str, ...] =
 
     def question(name: str, kind: type[Any] | None) -> Callable[[Request], Awaitable[Response]]:
         method: Any = getattr(runs if kind is None else explorer, name)
-        pool = views if name == "view" else others
 
         async def ask(request: Request) -> Response:
             key = request.headers.get("x-rawdrift", "").encode("latin-1")
@@ -128,6 +133,7 @@ def app(folder: Folder, network: Network | None = None, hosts: tuple[str, ...] =
             try:
                 message = msgspec.json.decode(body or b"{}", type=kind or dict[str, str])
                 given = (message,) if kind else tuple(message.values())[:1]
+                pool = views if isinstance(message, View) and not message.exact else others
                 found = await _in(pool, method, *given)
             except (InputError, msgspec.MsgspecError, RecursionError) as error:
                 return _error(explorer.clean(str(error)), 400)
@@ -236,7 +242,11 @@ class Guard:
 
 
 def serve(
-    folder: Path, network: Network | None = None, host: str = "127.0.0.1", port: int = PORT
+    folder: Path,
+    network: Network | None = None,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    boxes: Sequence[str] = (),
 ) -> None:
     """Serve the page until it is stopped. port: 0 for any that is free.
 
@@ -244,7 +254,7 @@ def serve(
     """
     uvicorn = imports.need("uvicorn", "web")
     hosts = ("*", socket.gethostname().lower()) if host in ("0.0.0.0", "::") else (host,)
-    made = app(Folder(folder), network, hosts)
+    made = app(Folder(folder), network, hosts, boxes)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -10,6 +10,7 @@ from rawdrift.checks import InputError, choose
 from rawdrift.controls.evidence.signature import Signature
 from rawdrift.controls.forensics.quantities import Candidate, bounded, candidates, split
 from rawdrift.controls.forensics.space import ParameterSpace
+from rawdrift.isp.external import BlackBox
 from rawdrift.isp.pipeline import Pipeline
 
 _WIDER = 2.0  # a slider reaches as many times as far as the declared drift
@@ -24,9 +25,13 @@ def of(isp: Pipeline) -> list[dict[str, Any]]:
     return [
         {
             "step": name,
-            "kind": type(step).__name__,
+            "kind": "black box" if isinstance(step, BlackBox) else type(step).__name__,
             "options": {key: str(getattr(step, key)) for key in step.options if key != "positions"},
-            "numbers": list(_numbers(isp, name, by_step[name])),
+            "numbers": list(
+                _of_box(step, by_step[name])
+                if isinstance(step, BlackBox)
+                else _numbers(isp, name, by_step[name])
+            ),
         }
         for name, step in isp.steps.items()
     ]
@@ -45,6 +50,27 @@ def _numbers(isp: Pipeline, name: str, found: list[Candidate]) -> Iterator[dict[
                 mine["entries"].append(_slider(candidate))
         shape = list(getattr(step, number).shape)
         yield {"name": number, "shape": shape, "unit": declared.unit, **mine}
+
+
+def _of_box(box: BlackBox, found: list[Candidate]) -> Iterator[dict[str, Any]]:
+    """The settings of a black box: numbers in their usual range, and choices by their places."""
+    for candidate in found:
+        name = split(candidate.axis.name)[1]
+        value = candidate.axis.default
+        wide = max(1.0, abs(value))
+        low, high = box.program.ranges.get(name, (value - wide, value + wide))
+        choices = box.choices.get(name)
+        if choices is not None and len(choices) < 2:
+            continue
+        entry = {
+            **_slider(candidate),
+            "label": name.replace("_", " "),
+            "low": min(low, value),
+            "high": max(high, value),
+            "drift": None,
+            "choices": choices,
+        }
+        yield {"name": name, "shape": [], "unit": "", "knobs": [], "entries": [entry]}
 
 
 def _slider(candidate: Candidate) -> dict[str, Any]:

@@ -98,6 +98,17 @@ def load(s, even, mosaic, r, part, sites):
     return sane
 
 
+@inlined
+def load_view(s, even, view, r, part, sites):
+    """Row r of a part of a view, three images of floats, to six halves. True if it is sane."""
+    floats, sane = view[0], True
+    left, right = part.left, part.right
+    for c in range(3):
+        row = floats[3 * part.image + c, part.top + r, left:right]
+        sane &= _read(s, even + 2 * c, row, right - left)
+    return sane
+
+
 @exact
 def _divide(s, row, by, first, n):
     at = (PAD + first) & SURE

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 from rawdrift.compiled import LINE, allocating, exact, fence, inlined, task
 from rawdrift.isp.fused import denoise, linear, menon, sharpen
-from rawdrift.isp.fused.black_level import load, load_back
+from rawdrift.isp.fused.black_level import load, load_back, load_view
 from rawdrift.isp.fused.color import Color, colors_back, planes_back, split, to_planes
 from rawdrift.isp.fused.denoise import Denoising, change_back, denoise_back, denoised
 from rawdrift.isp.fused.gamma import Correction, gamma_back, load_gradient, to_linear_view, to_view
+from rawdrift.isp.fused.plan import GIVEN
 from rawdrift.isp.fused.rows import (
     EXPONENT,
     Array,
@@ -94,6 +95,7 @@ class Demosaicing(NamedTuple):
     rings: tuple[int, int]  # rows of the mosaic in work at a time, and halves of each
     kept_halves: int  # for each row, or 0 if what is kept is the mosaic itself
     rings_back: tuple[int, int]  # as `rings`, of the gradient of colors
+    load: Any = load  # a row
 
 
 def _linear(forward: Any, back: Any, reach: int) -> Demosaicing:
@@ -115,6 +117,8 @@ DEMOSAICING: dict[str, Demosaicing] = {  # by the names of the steps
         kept_halves=menon.KEPT,
         rings_back=(menon.GRADIENT_SLOTS, menon.GRADIENTS),
     ),
+    # A view in place of the mosaic: for steps behind a demosaicing that has no kernel here.
+    GIVEN: Demosaicing(linear.given, None, None, 0, 0, (1, 6), 0, (0, 0), load_view),
 }
 
 
@@ -382,7 +386,9 @@ def view_back(s, at, grad, strides, r, part, kinds, numbers, wants, totals):
 @cache
 def forward_task(stage: Demosaicing) -> Callable[..., bool]:
     """The task `forward` with this demosaicing."""
-    return task(forward, demosaic=stage.forward, DELAY=stage.delay, RINGS=stage.rings)
+    return task(
+        forward, demosaic=stage.forward, load=stage.load, DELAY=stage.delay, RINGS=stage.rings
+    )
 
 
 @cache

@@ -44,9 +44,14 @@ def develop(
 
 def _one(steps: Sequence[Step], mosaic: Tensor, bit_depth: int) -> Tensor:
     """The view by one pipeline: some of its steps are fused, those around run one by one."""
-    run = fusable.run(steps)
-    together = fusable.fusable(steps[run])
     _check(mosaic)
+    try:
+        run = fusable.run(steps)
+        together = fusable.fusable(steps[run])
+    except CannotFuseError:
+        if engines.current() == "fused" or not _is_on_cpu(mosaic):
+            raise
+        return _behind(steps, to_unit(mosaic, bit_depth))
     x = mosaic
     if run.start:
         *_, x = one_by_one(steps[: run.start], to_unit(mosaic, bit_depth))
@@ -60,8 +65,40 @@ def _one(steps: Sequence[Step], mosaic: Tensor, bit_depth: int) -> Tensor:
         *_, view = one_by_one(steps[run], to_unit(x, bit_depth))
     else:
         view = views[0]
-    *_, view = view, *one_by_one(steps[run.stop :], view)
-    return view
+    return _behind(steps[run.stop :], view)
+
+
+def _behind(steps: Sequence[Step], x: Tensor) -> Tensor:
+    """The result of steps one by one, but for those on a view that can be fused."""
+    while steps:
+        count = fusable.run_of_view(steps)
+        fused = _fused_view(steps[:count], x) if count else None
+        if fused is None:
+            count = max(count, 1)
+            for fused in one_by_one(steps[:count], x):  # noqa: B007
+                pass
+        assert fused is not None
+        steps, x = steps[count:], fused
+    return x
+
+
+def _fused_view(steps: Sequence[Step], view: Tensor) -> Tensor | None:
+    """The result of fused steps on a view, None if they must run one by one."""
+    learns = torch.is_grad_enabled() and (
+        view.requires_grad or any(p.requires_grad for step in steps for p in step.parameters())
+    )
+    if learns or view.dtype != torch.float32 or not _is_on_cpu(view):
+        return None
+    try:
+        _check(view)
+        views = _fused([fusable.fusable(steps)], view, 0)
+    except CannotFuseError:
+        return None
+    return None if views is None else views[0]
+
+
+def _is_on_cpu(x: Tensor) -> bool:
+    return fusable.is_plain(x) and x.device.type == "cpu"
 
 
 def _fused(pipelines: Sequence[Fusable], mosaic: Tensor, bit_depth: int) -> list[Tensor] | None:

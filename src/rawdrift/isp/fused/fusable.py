@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from rawdrift.cfa import PATTERNS
 from rawdrift.isp.fused import plan
 from rawdrift.isp.fused.plan import CannotFuseError, Layout, Numbers, Plan
 from rawdrift.isp.menon import Menon2007
@@ -49,6 +50,17 @@ def run(steps: Sequence[Step]) -> slice:
     return slice(first, last)
 
 
+def run_of_view(steps: Sequence[Step]) -> int:
+    """How many steps from the first on, all behind a demosaicing, can be fused."""
+    before, count = _ORDER.index("demosaic"), 0
+    for step in steps:
+        place = _ORDER.index(str(step.stage)) if _is_own(step) else -1
+        if place <= before:
+            break
+        before, count = place, count + 1
+    return count
+
+
 def _is_own(step: Step) -> bool:
     """Whether it is exactly a step of rawdrift, in a stage of the canonical pipeline."""
     return STEPS.get(type(step).__name__) is type(step) and step.stage in _ORDER
@@ -63,7 +75,8 @@ class Fusable(NamedTuple):
 
 
 def fusable(steps: Sequence[Step]) -> Fusable:
-    """Steps in the usual order as one; CannotFuseError if they can't be fused."""
+    """Steps in the usual order as one; CannotFuseError if they can't be fused. Without a
+    demosaicing they take a view."""
     if any(step._forward_hooks or step._forward_pre_hooks for step in steps):
         raise CannotFuseError("its steps have forward hooks")
     values = {f"{step.stage}.{name}": x for step in steps for name, x in step.tensors().items()}
@@ -74,13 +87,14 @@ def fusable(steps: Sequence[Step]) -> Fusable:
     channels = {step.channels for step in (sharpen, denoise) if step is not None}
     if len(channels) > 1 or not channels <= {"luma", "yuv"}:
         raise CannotFuseError("sharpening and denoising act on different or unknown channels")
+    demosaic = by_stage.get("demosaic")
     layout = Layout(
-        demosaic=type(by_stage["demosaic"]).__name__,
+        demosaic=type(demosaic).__name__ if demosaic is not None else plan.GIVEN,
         sharpen=type(sharpen).__name__ if sharpen is not None else None,
         denoise=type(denoise).__name__ if denoise is not None else None,
         gamma="gamma" in by_stage,
         luma="yuv" not in channels,
-        cfa=by_stage["demosaic"].cfa,
+        cfa=demosaic.cfa if demosaic is not None else PATTERNS[0],
         black_cfa=black.cfa if black is not None else None,
         white=black.white if black is not None else None,
     )
@@ -132,7 +146,7 @@ def planned(steps: Fusable) -> Plan:
 
 @lru_cache(maxsize=64)
 def _planned(layout: Layout, shapes: tuple[tuple[str, tuple[int, ...]], ...], flat: bytes) -> Plan:
-    together = torch.frombuffer(bytearray(flat), dtype=torch.float64)
+    together = torch.frombuffer(bytearray(flat or bytes(8)), dtype=torch.float64)[: len(flat) // 8]
     if not torch.isfinite(together).all():
         raise CannotFuseError("some of its numbers are not finite")
     parts = together.split([math.prod(shape) for _, shape in shapes])

@@ -101,6 +101,15 @@ def bilinear(s, colors, halves, at, t, rows, n, sites, kernels):
 
 
 @fast
+def given(s, colors, halves, at, t, rows, n, sites, kernels):
+    """Row t of a view that is demosaiced already."""
+    if t < rows:
+        row = place(at.mosaic, t)
+        for c in range(3):
+            weave(s, colors + c, halves, row + 2 * c, row + 2 * c + 1, n)
+
+
+@fast
 def square(s, out, up, row, down, q, k, n):
     """All 3x3 samples, of n columns from -1. out: of parity q; up, row, down: even halves."""
     q = q & 1

@@ -14,6 +14,8 @@ from rawdrift.cfa import Pattern, offsets, sites_of_cell
 from rawdrift.isp.constants import YUV_FROM_RGB
 
 Array = np.ndarray[Any, Any]
+GIVEN = "given"
+"""In place of a demosaicing: the stages behind it, on a view."""
 
 
 class CannotFuseError(Exception):
@@ -72,7 +74,7 @@ def numbers(layout: Layout, values: Mapping[str, Any], constant: Callable[[Array
     return Numbers(
         black=black,
         span=span,
-        kernels=values["demosaic.kernels"],
+        kernels=values.get("demosaic.kernels", none),
         color=matrix if gains is None else matrix * gains,
         sharpen=values.get("sharpen.kernel", none),
         blur=taps[len(taps) // 2 :],

@@ -15,7 +15,7 @@ from rawdrift.isp.fused.denoise import Denoising
 from rawdrift.isp.fused.driver import DEMOSAICING
 from rawdrift.isp.fused.gamma import Correction, power_of
 from rawdrift.isp.fused.machine import empty, for_each
-from rawdrift.isp.fused.plan import Array, Plan
+from rawdrift.isp.fused.plan import GIVEN, Array, Plan
 from rawdrift.isp.fused.rows import Part
 from rawdrift.isp.fused.sharpen import Sharpening
 
@@ -32,13 +32,16 @@ def develop(
     """One view (..., 3, H, W) float32 for each plan; None if a sample is NaN, infinite or huge.
 
     plans: at most `MOST`, which differ in the kinds of sharpening and denoising only. mosaic:
-    (..., H, W) float32 in [0, 1], or uint8 or uint16 of that bit depth, in C order.
+    (..., H, W) float32 in [0, 1], or uint8 or uint16 of that bit depth, in C order; for plans that
+    begin with a view (`plan.GIVEN`) that, (..., 3, H, W) float32.
     Keep a view itself, see `machine.empty`.
     """
     height, width = mosaic.shape[-2:]
     images = mosaic.reshape(-1, height, width)
-    out = [empty(*mosaic.shape[:-2], 3, height, width) for _ in plans]
     plan = plans[0]
+    is_view = plan.layout.demosaic == GIVEN
+    leading = mosaic.shape[: -3 if is_view else -2]
+    out = [empty(*leading, 3, height, width) for _ in plans]
     stage = DEMOSAICING[plan.layout.demosaic]
     task = driver.forward_task(stage)
     sites, kernels = sites_of(plan, mosaic, bit_depth), kernels_of(plan)
@@ -53,7 +56,8 @@ def develop(
     strips = 1 if threads == 1 else max(1, min(height // 64, -(-4 * threads // len(images))))
     ends = [height * i // strips for i in range(strips + 1)]
     # Whole lines of the cache: no two parts write to the same.
-    parts = parts_of(images.shape, ends, 16, reach_of(plan, numbers))
+    shape = len(images) // 3 if is_view else len(images), height, width
+    parts = parts_of(shape, ends, 16, reach_of(plan, numbers))
     return out if for_each(work, parts, threads) else None
 
 

@@ -49,12 +49,23 @@ function problem(error) {
   $("problem").textContent = text;
   $("problem").hidden = !text;
   canvas.dataset.problem = text ? "yes" : "";
+  if (text) waiting({});
 }
+
+let resting = 0;
 
 const views = new Latest("view", (found, question, begun) => {
   if (question.file !== asked.file) return;
+  waiting(found.about);
+  if ("pending" in found.about) {
+    resting = setTimeout(() => views.ask(question, begun), 250);
+    return;
+  }
   after = picture(found, question);
   draw();
+  tell(found.about);
+  clearTimeout(resting);
+  if (found.about.rough) resting = setTimeout(() => exacts.ask({ ...question, exact: true }, key(question)), 150);
   // The task after the next frame runs when that is painted.
   requestAnimationFrame(() => setTimeout(() => {
     const ms = performance.now() - begun;
@@ -65,7 +76,21 @@ const views = new Latest("view", (found, question, begun) => {
   }));
   judgeSoon();
 });
+// What was measured roughly while a slider moved, exactly.
+const exacts = new Latest("view", (found, question, of) => {
+  if (!after || after.key !== of || !covers(found.about, region())) return;
+  after = { ...picture(found, question), key: of };
+  draw();
+  tell(found.about);
+  histogram(found);
+  canvas.dataset.exact = String(Number(canvas.dataset.exact ?? 0) + 1);
+  judgeSoon();
+});
 const befores = new Latest("view", (found, question) => {
+  if ("pending" in found.about) {
+    setTimeout(() => befores.next || befores.ask(question), 400);
+    return;
+  }
   before = picture(found, question);
   draw();
 });
@@ -83,6 +108,18 @@ function picture({ about, bytes }, question) {
 }
 
 const key = ({ top, left, height, width, ...rest }) => JSON.stringify(rest);
+
+// A black box takes its time; until then its last view stays, pale.
+function waiting({ pending, usual }) {
+  const waits = pending !== undefined;
+  $("busy").hidden = !waits;
+  canvas.classList.toggle("stale", waits);
+  if (!waits) return;
+  const bar = $("busy").querySelector("progress"), of = usual ? ` of about ${Math.max(1, Math.round(usual))}` : "";
+  if (usual) bar.value = Math.min(0.97, pending / usual);
+  else bar.removeAttribute("value");
+  $("busy").querySelector("span").textContent = `${asked.isp.split(":")[0]} develops the frame: ${Math.round(pending)} s${of}`;
+}
 
 // ---- the view -----------------------------------------------------------------------------------
 
@@ -106,19 +143,28 @@ function region() {
 function update(begun = performance.now()) {
   if (!info) return;
   const where = region();
-  views.ask({ ...question(), ...where, lift: true }, begun);
+  clearTimeout(resting);
+  views.ask({ ...question(), ...where, lift: true, exact: false }, begun);
   if (comparing() && pinned) {
     const wanted = { ...pinned, ...where, lift: true };
     if (!before || key(wanted) !== before.key || !covers(before.about, where)) befores.ask(wanted);
   }
   const percent = 100 * scale * (window.devicePixelRatio || 1);
   $("zoom").textContent = `${percent >= 10 ? Math.round(percent) : percent.toFixed(1)} %`;
-  const reduced = where.factor > 1
-    ? `Zoomed out: developed from the mosaic reduced ${where.factor} times, so that filters act on reduced pixels. Zoom to 1:1 for every pixel.`
+}
+
+function tell({ factor, rough, reference }) {
+  $("reference").value = reference ?? "";
+  if (info.box && isLast()) {
+    $("told").textContent = factor > 1 ? `Zoomed out: pixels are means of ${factor}×${factor} of the program's picture.` : "Every pixel is the program's.";
+    return;
+  }
+  const reduced = factor > 1
+    ? `Zoomed out: developed from the mosaic reduced ${factor} times, so that filters act on reduced pixels. Zoom to 1:1 for every pixel.`
     : "Every pixel is developed as in the whole frame.";
-  const whole = info.whole.length && where.factor === 1 ? ` ${info.whole.join(", ")} needs the whole frame, which takes longer.` : "";
+  const whole = info.whole.length ? ` ${info.whole.join(", ")} needs the whole frame, which takes longer.` : "";
   const lifted = isLast() ? "" : " This stage is shown with a gamma of 2.2.";
-  $("told").textContent = reduced + whole + lifted;
+  $("told").textContent = (rough ? "Provisional: the white balance is estimated from a reduced frame until the whole one is measured." : reduced + whole) + lifted;
 }
 
 function covers(about, where) {
@@ -280,7 +326,7 @@ function judgeSoon() {
   soon = setTimeout(() => {
     judged = performance.now();
     const row = Math.min(info.height - 1, Math.floor(center[1])), column = Math.min(info.width - 1, Math.floor(center[0]));
-    judges.ask({ ...question(), row, column });
+    judges.ask({ ...question(), row, column, exact: Boolean(after && !after.about.rough) });
   }, wait);
 }
 
@@ -388,6 +434,31 @@ function slider(one) {
   return row;
 }
 
+// A setting that is one of several; its value is the place in their order.
+function choice(one) {
+  const row = make("div", "", "slider chosen"), label = make("label", ""), id = `s-${widgets.size}`, select = document.createElement("select");
+  label.append(make("span", one.label));
+  label.htmlFor = select.id = id;
+  select.dataset.name = one.name;
+  one.choices.forEach((name, place) => select.append(Object.assign(make("option", name), { value: place })));
+  const show = (v) => {
+    select.value = String(v);
+    row.classList.toggle("moved", one.name in values);
+    row.closest(".step")?.classList.toggle("moved", Object.keys(values).some((n) => n.startsWith(`${one.name.split(".")[0]}.`)));
+  };
+  select.addEventListener("change", () => {
+    const v = Number(select.value);
+    if (v === one.value) delete values[one.name];
+    else values[one.name] = v;
+    show(v);
+    changed();
+  });
+  row.append(label, select);
+  widgets.set(one.name, { show, mark: () => {}, value: one.value, row });
+  show(values[one.name] ?? one.value);
+  return row;
+}
+
 function buildSliders() {
   widgets.clear();
   const steps = info.steps.map((step) => {
@@ -401,7 +472,7 @@ function buildSliders() {
     for (const number of step.numbers) {
       number.knobs.forEach((one) => box.append(slider(one)));
       if (!number.knobs.length && number.entries.length <= 4) {
-        number.entries.forEach((one) => box.append(slider(one)));
+        number.entries.forEach((one) => box.append(one.choices ? choice(one) : slider(one)));
         continue;
       }
       const more = document.createElement("details");
@@ -418,7 +489,7 @@ function buildSliders() {
     return box;
   });
   const legend = make("p", "", "legend");
-  legend.append(make("i", "", "band drift"), "declared drift");
+  if (!info.box) legend.append(make("i", "", "band drift"), "declared drift");
   if (info.envelope) legend.append(" ", make("i", "", "band alone"), "envelope alone ", make("i", "", "band together"), "together");
   $("sliders").replaceChildren(legend, ...steps);
   marks();
@@ -501,9 +572,9 @@ function lists() {
   const plain = (names) => names.map((name) => [name, name]);
   options($("camera"), [["", [["", "of the file or its folder"]]], ["Shipped", plain(known.shipped)], ["Files", plain(known.cameras)]], asked.camera);
   const names = info?.isp_names ?? known.isp_names;
-  options($("isp"), [["Table 1", names.map(([n, words]) => [n, words ? `${n} (${words})` : n])], ["ISP files", plain(known.isps)]], asked.isp);
+  options($("isp"), [["Table 1", names.map(([n, words]) => [n, words ? `${n} (${words})` : n])], ["ISP files", plain(known.isps)], ["Black boxes", plain(known.boxes)]], asked.isp);
   options($("signature"), [["", [["", "none"]]], ["", plain(known.signatures)]], asked.signature);
-  $("camera").disabled = asked.isp.endsWith(".toml");
+  $("camera").disabled = known.isps.includes(asked.isp);
 }
 
 // Open a file with camera, ISP and signature. A new file starts with the whole frame; another ISP
@@ -543,6 +614,9 @@ async function choose(change) {
   if (isNew) $("files").open = window.innerWidth > 860;
   $("hint").hidden = true;
   $("ends").hidden = false;
+  $("save").hidden = info.box;
+  $("as").hidden = !info.box;
+  $("saved").textContent = "";
   for (const id of ["stage", "out", "in", "fit", "one", "compare", "pin"]) $(id).disabled = false;
   $("reset").disabled = !Object.keys(values).length;
   lists();
@@ -555,6 +629,7 @@ function close() {
   info = after = before = answer = pointed = null;
   $("hint").textContent = "Choose a raw file.";
   $("hint").hidden = false;
+  waiting({});
   $("ends").hidden = true;
   $("told").textContent = $("time").textContent = $("file-name").textContent = "";
   $("sliders").replaceChildren();
@@ -658,6 +733,16 @@ $("reset").addEventListener("click", () => reset(() => true));
 $("mask").addEventListener("change", () => {
   isMasked = $("mask").checked;
   draw();
+});
+
+$("copy").addEventListener("click", async () => {
+  $("reference").select();
+  try {
+    await navigator.clipboard.writeText($("reference").value);
+    $("saved").textContent = "Copied; it names this setting wherever an ISP is named, such as develop --isp.";
+  } catch { // a browser that doesn't let us; it is selected
+    $("saved").textContent = "Selected; copy it with Ctrl-C.";
+  }
 });
 
 $("save").addEventListener("submit", async (event) => {
