@@ -23,7 +23,8 @@ import rawdrift as rd
 from rawdrift import files
 from rawdrift.checks import Failures
 from rawdrift.cli import main
-from rawdrift.controls import commands
+from rawdrift.controls import CONTROLS, commands
+from rawdrift.controls.plan import Plan
 from rawdrift.controls.synthesis import experiment as synthesis
 from rawdrift.isp.develop import develop
 from rawdrift.models import networks
@@ -69,6 +70,14 @@ def finished(folder, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "finished"
     assert main(experiment(folder, run)) == 0
     return run
+
+
+def test_a_plan_says_at_most_where_units_may_end_early():
+    early = Plan(3, 0, "search", 10.0, False, [], ends_early=True).lines()
+    assert early[-1].startswith("at most about 10 s a unit")
+    assert "at most about 0 min" in early[-1]
+    assert "at most" not in Plan(3, 1, "search", 10.0, True, [], ends_early=True).lines()[-1]
+    assert CONTROLS["forensics"].load_experiment().ends_early
 
 
 def test_a_run_folder_holds_what_the_contract_says(finished):

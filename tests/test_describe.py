@@ -222,6 +222,26 @@ def test_duplicates_without_groups_are_warned_of(tmp_path, capsys):
     assert "may stand in both training and test" in capsys.readouterr().out
 
 
+def test_files_without_a_camera_are_described_as_far_as_they_can_be(tmp_path, capsys):
+    root = write_folder(tmp_path, [{"image": f"{i}.tif", "label": "ab"[i]} for i in range(2)])
+    (root / "camera.toml").unlink()
+    cell = np.array([[400, 800], [800, 200]], np.uint16)
+    for i in range(2):
+        tifffile.imwrite(root / f"{i}.tif", np.tile(cell, (20, 30)) * (i + 1))
+    assert main(["data", "describe", "--data.root", str(root), "--json"]) == 2
+    said = capsys.readouterr()
+    assert "no camera for 0.tif: put a camera.toml" in said.err
+    found = json.loads(said.out)
+    assert found["no_camera"] == {
+        "images": 2, "sizes": {"40x60": 2}, "values": {"uint16": 2}, "min": 200, "max": 1600,
+        "bits": 11, "multiple_of": 200, "means": [[600, 1200], [1200, 300]],
+    }  # fmt: skip
+    assert (found["images"], found["classes"]) == (0, {"a": 1, "b": 1})
+    assert main(["data", "describe", "--data.root", str(root)]) == 2
+    text = " ".join(capsys.readouterr().out.split())
+    assert "values 200 to 1600, which 11 bits hold, all multiples of 200" in text
+
+
 class Made:
     """Frames that are made when read; `most` were alive at once."""
 

@@ -126,6 +126,9 @@ def test_every_visit_tells_its_distance(bright, distance, regularization):
         assert (visit.distance > 1e-6) == (visit.setting != SPACE.default).any()
         assert visit.distance == pytest.approx(score.distance, abs=1e-6)
         assert visit.metric == pytest.approx(score.metric)
+    (legend,) = found.plot().legends
+    names = {text.get_text() for text in legend.get_texts()}
+    assert names == {*tried, "the ISP as it is", "lowest"}
 
 
 @settings(max_examples=3)

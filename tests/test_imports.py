@@ -57,7 +57,9 @@ def test_a_file_names_code_only_with_permission(package):
             imports.check_allowed(names, "x.toml")
         with pytest.raises(rd.InputError, match=r"x.toml names code to import, import:a.b;"):
             imports.check_allowed(names, "x.toml")
-    with pytest.raises(rd.InputError, match="if you trust it, allow it"):
+    with pytest.raises(
+        rd.InputError, match=r"if you trust it, allow it: allow_import=\['import:a.b'\]"
+    ):
         imports.check_allowed(names, "x.toml")
     with pytest.raises(rd.InputError, match="allow_import takes"), imports.allowing(["mine"]):
         pass

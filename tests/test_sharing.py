@@ -52,6 +52,12 @@ def test_the_words_of_a_page_are_explained_before_they_are_used(run):
     page = (run / "report.html").read_text()
     body = page[page.index("<main>") :]
     head, _, rest = body.partition("</dl></details>")
+    # On paper they stand behind everything, and nothing stands before the headline.
+    assert 'class="terms screen"' in head
+    rest, _, paper = rest.partition('<details class="terms paper">')
+    assert paper.partition("</dl></details>")[2].strip().startswith("</main>")
+    assert paper.partition("</dl>")[0] in head
+    assert "<h1" not in head
     assert whole.terms(rest)
     for word in whole.terms(rest):
         assert f"<dt>{word}</dt>" in head

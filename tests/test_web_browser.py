@@ -22,6 +22,7 @@ from rawdrift.models import weights
 from rawdrift.models.spec import Task
 from rawdrift.runs import status
 from rawdrift.runs.status import RunStatus
+from rawdrift.web import explore
 from rawdrift.web.answers import Network
 from rawdrift.web.folder import Folder
 from rawdrift.web.server import app
@@ -62,16 +63,25 @@ def root(tmp_path_factory):
     for name in ("frame.tif", "other.tif", HOSTILE):
         tifffile.imwrite(folder / name, mosaic)
     (folder / "broken.tif").write_bytes(b"II*\0 is not much")
+    isp = rd.isp.static("bi,s,ga", camera)
+    isp = isp.insert("balance", rd.isp.ShadesOfGray(), after="demosaic")
+    rd.isp.save(isp, folder / "measured.toml", camera)
     return folder
 
 
 @pytest.fixture(scope="module")
 def address(root):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAWDRIFT_CACHE", str(root.parent / "cache"))
+        yield from serving(root)
+
+
+def serving(root):
     torch.manual_seed(0)
     weights.save(nets.blocks(3), root.parent / "net.safetensors", CLASSES)
     task = Task(model="import:nets.blocks", checkpoint=str(root.parent / "net.safetensors"))
     listening = socket.create_server(("127.0.0.1", 0))
-    made = app(Folder(root), Network(task, 64))
+    made = app(Folder(root), Network(task, 64), boxes=("libraw",))
     server = uvicorn.Server(uvicorn.Config(made, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
@@ -223,6 +233,47 @@ def test_stages_zoom_compare_and_wipe(tab):
     assert page.inner_text("#zoom") != zoom
     one.after(lambda: page.press("#canvas", "0"))
     assert page.inner_text("#zoom") == zoom
+
+
+def test_a_provisional_view_is_said_to_be_and_replaced(tab, monkeypatch):
+    one = tab(file="frame.tif", isp="measured.toml")
+    exact = {}
+    for is_large in (False, True):
+        if is_large:
+            monkeypatch.setattr(explore, "_AT_ONCE", 1000)
+            monkeypatch.setattr(explore, "_ROUGH", 1000)
+        one.move("black_level.level[0]", 0.8 if is_large else 0.7)
+        if is_large:
+            assert "Provisional" in one.page.inner_text("#told")
+            one.until(lambda: one.page.get_attribute("#canvas", "data-exact"))
+        assert "Every pixel" in one.page.inner_text("#told")
+        exact[is_large] = one.hash_of_view()
+    monkeypatch.undo()
+    assert exact[True] != exact[False]
+    one.move("black_level.level[0]", 0.7)
+    one.move("black_level.level[0]", 0.8)
+    assert one.hash_of_view() == exact[True]
+
+
+def test_a_black_box_with_its_options(tab):
+    one = tab(file="frame.tif")
+    page = one.page
+    one.after(lambda: page.select_option("#isp", "libraw"))
+    assert page.input_value("#reference") == "libraw"
+    assert page.is_hidden("#save")
+    before = one.hash_of_view()
+    one.move("libraw.bright", 0.5)
+    assert page.input_value("#reference").startswith("libraw:bright=")
+    assert one.hash_of_view() != before
+    choice = 'select[data-name="libraw.demosaic_algorithm"]'
+    one.after(lambda: page.select_option(choice, label="VNG"))
+    assert "demosaic_algorithm=VNG" in page.input_value("#reference")
+    assert page.is_hidden("#busy")
+    page.mouse.move(400, 300)
+    page.wait_for_selector("#values >> text=libraw")
+    one.after(lambda: page.select_option("#stage", "raw"))
+    one.after(lambda: page.select_option("#isp", "bi,s,me"))
+    assert page.is_hidden("#as")
 
 
 def test_a_broken_file_is_said_to_be_and_another_one_opens(tab):

@@ -67,13 +67,23 @@ def intervals(
     return figure
 
 
-def course(label: str, values: Sequence[float]) -> "Figure":
-    """Draw values in the order in which they were found. label: of the values."""
+def course(label: str, parts: Sequence[tuple[str, float]], start: float) -> "Figure":
+    """Draw values in the order in which they were found. label: of the values.
+
+    parts: of each value, what found it, and the value. start: that of the ISP as it is.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 3), layout="constrained")
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
     axes = figure.subplots()
-    axes.plot(range(1, len(values) + 1), values, ".")
-    axes.set_xlabel("evaluation")
+    for name in dict.fromkeys(name for name, _ in parts):
+        found = [(n, value) for n, (part, value) in enumerate(parts, 1) if part == name]
+        axes.plot(*zip(*found, strict=True), ".", label=name)
+    axes.axhline(start, color="0.4", lw=1, ls="--", label="the ISP as it is")
+    if parts:
+        n, (_, lowest) = min(enumerate(parts, 1), key=lambda one: one[1][1])
+        axes.plot(n, lowest, "o", mfc="none", mec="black", ms=9, label="lowest")
+    axes.set_xlabel("setting, in the order in which they were tried")
     axes.set_ylabel(label)
+    figure.legend(loc="outside upper left", ncols=6, fontsize=8, frameon=False)
     return figure

@@ -57,10 +57,13 @@ class Experiment(ABC, Generic[U, C, R]):
     columns: of results.csv. record: type of the records of units.
     units: in the order of the results. material: the data; of several, the first.
     inputs: fingerprints of what results depend on, beside the spec. step: what progress counts.
+    ends_early: whether a unit may take less than `measure` says, since it stops asking images once
+    more of them can change no decision.
     """
 
     columns: ClassVar[tuple[str, ...]]
     record: ClassVar[Any]
+    ends_early: ClassVar[bool] = False
     units: list[U]
     material: Material
     inputs: list[str]

@@ -17,7 +17,7 @@ class Plan(NamedTuple):
     """units: in all. done: units that the run folder has. about: what each works on.
     seconds: that one unit takes. seen: whether `seconds` is the mean of the units that are done;
     else it was measured on a few batches. notes: on the data. basis: what was looked at.
-    needs: of images, see `Experiment.needs`.
+    needs: of images, see `Experiment.needs`. ends_early: see `Experiment`.
     """
 
     units: int
@@ -28,19 +28,21 @@ class Plan(NamedTuple):
     notes: list[str]
     basis: str = ""
     needs: tuple[str, ...] = ()
+    ends_early: bool = False
 
     def lines(self, workers: int = 1) -> list[str]:
         """The plan for a person to read."""
         todo = self.units - self.done
         hours = todo * self.seconds / workers / 3600
         cost = f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
+        about = "at most about" if self.ends_early and not self.seen else "about"
         how = "as the finished units took" if self.seen else "measured on a few batches here"
         return [
             *self.notes,
             f"{self.units} unit{'s' * (self.units > 1)}, {self.done} done, {todo} to do",
             self.about,
             *filter(None, [self.basis]),
-            f"about {self.seconds:.0f} s a unit, {how}; about {cost} with {workers} at a time",
+            f"{about} {self.seconds:.0f} s a unit, {how}; {about} {cost} with {workers} at a time",
             *self.needs,
         ]
 
@@ -73,4 +75,5 @@ def _plan(kind: Any, spec: Any, store: Any, sample: Sample) -> Plan:
     about, seen = experiment.about(), bool(took)
     needs = tuple(experiment.needs())
     said = notes(experiment.material)
-    return Plan(len(units), len(took), about, seconds, seen, said, basis, needs)
+    early = experiment.ends_early
+    return Plan(len(units), len(took), about, seconds, seen, said, basis, needs, early)

@@ -1,5 +1,6 @@
 """Describe a dataset, and find what is wrong with it, reading one image at a time."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -15,7 +16,7 @@ from rawdrift.camera.camera import Camera
 from rawdrift.cfa import sampled
 from rawdrift.checks import Failures, InputError, grouped
 from rawdrift.data.duplicates import Duplicates
-from rawdrift.data.frame import Cameras, Frame, Frames, Row, size
+from rawdrift.data.frame import Cameras, Frame, Frames, NoCameraError, Row, size
 from rawdrift.data.levels import Levels
 from rawdrift.data.names import look_alike, shown
 from rawdrift.data.noise import NoiseCurve
@@ -50,6 +51,9 @@ def describe(frames: Frames) -> Description:
     """Return a description of images, as JSON can hold it:
 
     images: how many can be read. unreadable: what is wrong with the others, by name.
+    no_camera: of those of them that only lack a camera, how many `images`, their sizes and values,
+        min, max, `bits` that hold max (null for floats), `multiple_of`, of which all values are
+        multiples, and `means` of the sites of 2x2 cells; null if no image lacks one.
     frames: how many frames the images are tiles of; null if they are no tiles.
     sizes, values: how many images have each size ("HxW") and type. masks: how many have one;
         mask_values: of their pixels, the share that has each value; empty_masks: how many are 0
@@ -69,10 +73,13 @@ def describe(frames: Frames) -> Description:
     """
     rows = frames.rows
     failures = Failures()
-    seen = _Seen(getattr(frames, "notes", ()))
+    seen, bare = _Seen(getattr(frames, "notes", ())), _Bare()
     for index in progress.over(range(len(rows)), "describing", "image"):
         try:
             frame = frames.read(index)
+        except NoCameraError as error:
+            failures.add(rows[index].image, error)
+            bare.add(rows[index], error.mosaic)
         except (InputError, PermissionError) as error:
             failures.add(rows[index].image, error)
         else:
@@ -81,13 +88,14 @@ def describe(frames: Frames) -> Description:
         "images": len(seen.rows),
         "frames": _frames(frames),
         "unreadable": failures.reasons,
+        "no_camera": bare.found(),
         "sizes": dict(seen.sizes),
         "values": dict(seen.values),
         "masks": seen.masks,
         "mask_values": seen.mask_values(),
         "empty_masks": seen.empty_masks,
-        "classes": _counted(row.label for row in seen.rows),
-        "groups": _counted(row.group for row in seen.rows),
+        "classes": _counted(row.label for row in (*seen.rows, *bare.rows)),
+        "groups": _counted(row.group for row in (*seen.rows, *bare.rows)),
         "cameras": [
             {"name": camera.name, "cfa": camera.cfa, "images": seen.by_camera[i]}
             for i, camera in enumerate(seen.cameras.unique)
@@ -98,7 +106,7 @@ def describe(frames: Frames) -> Description:
         },
         "levels": [levels.found() for levels in seen.levels],
         "misfits": [levels.misfits() for levels in seen.levels],
-        "splits": _counted(row.split for row in seen.rows),
+        "splits": _counted(row.split for row in (*seen.rows, *bare.rows)),
         "notes": seen.found(),
         "noise": [
             None if (estimate := curve.estimate()) is None else asdict(estimate)
@@ -107,6 +115,44 @@ def describe(frames: Frames) -> Description:
         **_duplicates(seen.rows, seen.duplicates),
     }
     return Description(found)
+
+
+class _Bare:
+    """What is in files without a camera."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.sizes: Counter[str] = Counter()
+        self.values: Counter[str] = Counter()
+        self.ends: list[tuple[float, float]] = []
+        self.means: list[NDArray[Any]] = []
+        self.divisor = 0
+
+    def add(self, row: Row, mosaic: NDArray[Any]) -> None:
+        self.rows.append(row)
+        self.sizes[size(mosaic)] += 1
+        self.values[mosaic.dtype.name] += 1
+        self.ends.append((mosaic.min().item(), mosaic.max().item()))
+        sites = [[mosaic[row::2, column::2].mean() for column in (0, 1)] for row in (0, 1)]
+        self.means.append(np.array(sites, float))
+        if mosaic.dtype.kind == "u":
+            self.divisor = math.gcd(self.divisor, int(np.gcd.reduce(mosaic, axis=None)))
+
+    def found(self) -> dict[str, Any] | None:
+        if not self.rows:
+            return None
+        low, high = min(low for low, _ in self.ends), max(high for _, high in self.ends)
+        is_whole = isinstance(high, int)
+        return {
+            "images": len(self.rows),
+            "sizes": dict(self.sizes),
+            "values": dict(self.values),
+            "min": low,
+            "max": high,
+            "bits": high.bit_length() if isinstance(high, int) else None,
+            "multiple_of": self.divisor if is_whole and self.divisor else None,
+            "means": np.mean(self.means, 0).tolist(),
+        }
 
 
 class Sample(NamedTuple):

@@ -41,6 +41,14 @@ class Frame(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class NoCameraError(InputError):
+    """An image that can be read, but whose camera nobody states. mosaic: (H, W), as in the file."""
+
+    def __init__(self, message: str, mosaic: NDArray[Any]):
+        super().__init__(message)
+        self.mosaic = mosaic
+
+
 class Frames(Protocol):
     """Images that are read when they are needed."""
 

@@ -21,7 +21,16 @@ from rawdrift.checks import Failures, InputError, grouped
 from rawdrift.data import sampling, subfolders
 from rawdrift.data.columns import COLUMNS, SPLITS, check
 from rawdrift.data.dataset import RawDataset, Selection, in_order
-from rawdrift.data.frame import Cameras, Frame, Frames, Row, check_alike, memory, size
+from rawdrift.data.frame import (
+    Cameras,
+    Frame,
+    Frames,
+    NoCameraError,
+    Row,
+    check_alike,
+    memory,
+    size,
+)
 from rawdrift.data.masks import read as read_mask
 
 NAME = "manifest.csv"
@@ -153,9 +162,10 @@ class Folder:
             self._cameras[row.camera] = _camera(self.root, row)
         shot = read(self.root / row.image, self._cameras[row.camera], self.trust)
         if shot.camera is None:
-            raise InputError(
+            raise NoCameraError(
                 f"no camera for {row.image}: put a camera.toml with at least name and cfa, such as "
-                f'"RGGB", into {self.root}, or add a column camera'
+                f'"RGGB", into {self.root}, or add a column camera',
+                shot.mosaic,
             )
         mask = read_masked(self.root, row, shot.mosaic)
         return Frame(shot.mosaic, shot.camera, mask, shot.notes)

@@ -40,6 +40,8 @@ def dataset_text(description: Mapping[str, Any]) -> str:
         if (frames := description["frames"]) is not None:
             images += f" tiles of {frames} frames"
         lines = _line("images", f"{images}, {values}, {' '.join(pixels)} pixels")
+    if (bare := description["no_camera"]) is not None:
+        lines += _line("no camera", _bare(bare))
     lines += _line("masks", _masks(description))
     classes = [f"{style.plain(name)} {count}" for name, count in description["classes"].items()]
     lines += _line("classes", ", ".join(classes) or "none")
@@ -95,6 +97,19 @@ def dataset_text(description: Mapping[str, Any]) -> str:
 def _line(name: str, words: str) -> list[str]:
     indent = " " * 15
     return wrap(f"{name:15}{words}", 100, subsequent_indent=indent, drop_whitespace=True)
+
+
+def _bare(bare: Mapping[str, Any]) -> str:
+    """What is in files whose camera nobody states."""
+    low, high = (f"{bare[end]:.6g}" for end in ("min", "max"))
+    words = f"{bare['images']} images, {' '.join(bare['values'])}, {' '.join(bare['sizes'])} pixels"
+    words += f"; values {low} to {high}"
+    if bare["bits"] is not None:
+        words += f", which {bare['bits']} bits hold"
+    if (bare["multiple_of"] or 1) > 1:
+        words += f", all multiples of {bare['multiple_of']}"
+    rows = " / ".join(" ".join(f"{mean:.5g}" for mean in row) for row in bare["means"])
+    return f"{words}; means of the sites of 2x2 cells {rows} (of Bayer's, a diagonal is green)"
 
 
 def _masks(description: Mapping[str, Any]) -> str:

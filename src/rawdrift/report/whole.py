@@ -81,7 +81,8 @@ def size(count: int) -> str:
 
 
 def complete(page: str) -> str:
-    """Add the table of contents, and the meaning of the words that the page uses, at its head."""
+    """Add the table of contents, and the meaning of the words that the page uses, at its head; on
+    paper the words come last."""
     names: list[str] = []
 
     def numbered(heading: re.Match[str]) -> str:
@@ -101,10 +102,9 @@ def complete(page: str) -> str:
     head = ""
     if meanings:
         shown = ", ".join(escape(word) for word in words)
-        head += (
-            f'<details class="terms"><summary>Words on this page <span>{shown}</span></summary>'
-            f"<dl>{meanings}</dl></details>"
-        )
+        opened = f"<summary>Words on this page <span>{shown}</span></summary><dl>{meanings}</dl>"
+        head += f'<details class="terms screen">{opened}</details>'
+        page = page.replace("</main>", f'<details class="terms paper">{opened}</details>\n</main>')
     if len(names) > 1:
         head += f'<nav class="contents" aria-label="Contents">{places}</nav>'
     return page.replace("<main>", f"<main>\n{head}", 1)

@@ -88,6 +88,7 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         "fold", "group", "regularization", "method", "at", "metric", "value", "low", "high", "n"
     )  # fmt: skip
     record: ClassVar = ForensicsRecord
+    ends_early: ClassVar = True
 
     def __init__(self, spec: ForensicsSpec) -> None:
         self.spec = spec

@@ -104,8 +104,8 @@ class SearchResult(Trials):
 
     def plot(self) -> "Figure":
         """Draw the metric of each setting that was tried, in order (Matplotlib)."""
-        values = [visit.metric for visit in self.trajectory]
-        return plots.course(self.metric_name.replace("_", " "), values)
+        parts = [(visit.part, visit.metric) for visit in self.trajectory]
+        return plots.course(self.metric_name.replace("_", " "), parts, self.baseline)
 
     def to_frame(self) -> "pandas.DataFrame":
         """Return the worst settings by method as a pandas DataFrame, a row for each."""
