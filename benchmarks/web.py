@@ -39,7 +39,7 @@ MOVE = """([name, share]) => new Promise((done) => {
 })"""
 
 
-def frame(folder: Path, megapixels: float) -> Path:
+def frame(folder: Path, megapixels: float) -> None:
     """Write a frame with edges, texture and noise, and its camera."""
     height = round((megapixels * 1e6 / 1.5) ** 0.5 / 2) * 2
     width = round(height * 0.75) * 2
@@ -48,14 +48,17 @@ def frame(folder: Path, megapixels: float) -> Path:
     scene = 9000 + 6000 * np.sin(x / 37) * np.sin(y / 53) + 4000 * ((x // 200 + y // 150) % 2)
     noisy = scene + rng.normal(0, 300, (height, width))
     tifffile.imwrite(folder / "frame.tif", np.clip(noisy, 0, 65535).astype(np.uint16))
-    camera = rd.Camera.load("raw-drone")
-    camera.save(folder / "camera.toml")
+    rd.Camera.load("raw-drone").save(folder / "camera.toml")
+
+
+def measured(folder: Path) -> None:
+    """Write an ISP file whose steps measure and resize the frame."""
+    camera = rd.Camera.load(folder / "camera.toml")
     isp = rd.isp.static("bi,s,ga", camera)
     isp = isp.insert("balance", rd.isp.ShadesOfGray(norm=6.0), after="demosaic")
     isp = isp.insert("resize", rd.isp.Resize(0.5), after="gamma")
     isp = isp.insert("jpeg", rd.isp.JPEG(90), after="resize")
     rd.isp.save(isp, folder / "measured.toml", camera)
-    return folder / "frame.tif"
 
 
 def measure(page: Page, moves: int) -> list[tuple[float, float]]:
@@ -71,13 +74,19 @@ def measure(page: Page, moves: int) -> list[tuple[float, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--megapixels", type=float, default=20)
+    parser.add_argument("--frame", type=Path, help="a TIFF of yours, with camera.toml beside it")
     parser.add_argument("--moves", type=int, default=60)
     parser.add_argument("--isp", nargs="+", default=ISPS)
     parser.add_argument("--stage", help="look after this step, not after the last")
     parser.add_argument("--browser", default=shutil.which("chromium"))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        frame(Path(name), args.megapixels)
+        if args.frame is None:
+            frame(Path(name), args.megapixels)
+        else:
+            shutil.copy(args.frame, Path(name, "frame.tif"))
+            shutil.copy(args.frame.with_name("camera.toml"), name)
+        measured(Path(name))
         command = [sys.executable, "-m", "rawdrift", "web", name, "--port", "0"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
@@ -87,7 +96,8 @@ def main() -> None:
             browser = playwright.chromium.launch(
                 executable_path=args.browser, args=["--no-sandbox"]
             )
-            print(f"{args.megapixels:g} megapixels, {args.moves} moves each, screen {SCREEN}")
+            what = args.frame or f"{args.megapixels:g} megapixels"
+            print(f"{what}, {args.moves} moves each, screen {SCREEN}")
             print("ISP            zoom  median    95 %  | server: median    95 %")
             for isp in args.isp:
                 page = browser.new_page(viewport=SCREEN)

@@ -317,6 +317,34 @@ def test_black_boxes_are_explored_beside_the_page(folder, command, monkeypatch):
         explorer.save(explore.Save("frame.tif", isp=command, name="a.toml"))
 
 
+def test_options_of_an_own_function_are_sliders_and_choices(folder, own_module, command):
+    own_module(
+        "boxed",
+        "from typing import Literal\n\n"
+        "def isp(camera, gain: float = 1.0, inverted: bool = False, *,"
+        " channel: Literal['all', 'red'] = 'all'):\n"
+        "    def develop(x):\n"
+        "        y = (x * gain).clamp(0, 1).expand(3, *x.shape).clone()\n"
+        "        if channel == 'red': y[1:] = 0\n"
+        "        return 1 - y if inverted else y\n"
+        "    return develop\n",
+    )
+    with imports.allowing(["import:boxed.isp"]):
+        explorer = explore.Explorer(Folder(folder), boxes=["import:boxed.isp:gain=0.5"])
+        told = explorer.open(explore.Open("frame.tif", isp="import:boxed.isp:gain=0.5"))
+        entries = {n["name"]: n["entries"][0] for n in told["steps"][0]["numbers"]}
+        assert entries["gain"]["value"] == 0.5
+        assert entries["inverted"]["choices"] == ["false", "true"]
+        assert entries["channel"]["choices"] == ["all", "red"]
+        values = {"import.gain": 0.25, "import.inverted": 1.0, "import.channel": 1.0}
+        where = {"top": 0, "left": 0, "height": 9, "width": 9}
+        asked = {"isp": "import:boxed.isp:gain=0.5", "values": values}
+        about, found, _ = developed(explorer, **asked, **where)
+    assert about["reference"] == "import:boxed.isp:gain=0.25,inverted=True,channel=red"
+    assert (found[1:] == 255).all()
+    assert (found[0] < 255).any()
+
+
 def test_a_black_box_that_fails_or_hangs_says_so(folder, command, monkeypatch):
     explorer = explore.Explorer(Folder(folder), boxes=[command])
     where = {"isp": command, "top": 0, "left": 0, "height": 8, "width": 8}

@@ -37,8 +37,8 @@ def _web(args: Namespace) -> int:
                 f"--isp takes a black box (libraw:..., command:... or import:...), got "
                 f"{reference!r}; named ISPs and files are on the page anyway"
             )
-        if imports.is_import(reference):
-            imports.resolve(reference, "--isp")
+        if configurations.kind_of(reference) == "import":
+            imports.resolve(":".join(reference.split(":")[:2]), "--isp")
         else:
             program(reference, Camera("any", "RGGB"))
     network = Network(task, args.tile) if task.checkpoint else None

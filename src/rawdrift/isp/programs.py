@@ -428,7 +428,7 @@ def _is_possible(name: str, choice: str) -> bool:
 def _option(value: Any) -> str:
     """An option as a reference states it."""
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.9g}"
     return f"({','.join(map(_option, value))})" if isinstance(value, (list, tuple)) else str(value)
 
 
@@ -496,6 +496,8 @@ def libraw_value(name: str, value: Any) -> Any:
             value = yaml.safe_load(value.replace("(", "[").replace(")", "]"))
         except yaml.YAMLError:
             raise InputError(f"LibRaw option {name} is {value!r}, expected a value") from None
+    if name in enums and value is False:
+        value = "Off"  # which YAML takes for false
     if name in enums and not isinstance(value, int):
         value = choose(f"LibRaw's {name}", str(value), [one.name for one in enums[name]])
         if name == "demosaic_algorithm" and rawpy.DemosaicAlgorithm[value].isSupported is False:

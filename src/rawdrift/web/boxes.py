@@ -25,9 +25,10 @@ _DEPTH = 65535
 
 
 class Pending(NamedTuple):
-    """A view that is computed. seconds: since when; usual: that the last one took, or None."""
+    """A view that is computed. pending: seconds since when; usual: that the last one took, or
+    None."""
 
-    seconds: float
+    pending: float
     usual: float | None
 
 
@@ -105,9 +106,9 @@ def _open(reference: str, camera: Camera) -> External:
     """A black box whose settings with choices may be any of these."""
     isp = External(reference, camera)
     box = box_of(isp)
-    for name, setting in box.program.settings.items():
+    for name, own in [*box.choices.items()]:
         choices = box.program.choices(name)
-        if isinstance(setting, str) and setting in choices and len(choices) > 1:
+        if len(choices) > 1 and own[0] in choices:
             isp.choose(name, choices)
     return isp
 

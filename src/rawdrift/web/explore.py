@@ -39,7 +39,7 @@ RAW_STAGE = "raw"
 MOST_PIXELS = 4 << 20  # of a view
 _LIFT = 1 / 2.2
 _AT_ONCE = 1 << 21  # pixels of a frame that is measured whenever a slider moves
-_ROUGH = 1 << 19  # of the reduced one that is measured until it rests
+_ROUGH = 1 << 18  # of the reduced one that is measured until it rests
 _NAMES = tuple(name for name in NAMES if "-" not in name)
 
 Name = Annotated[str, Meta(max_length=4096)]
@@ -180,7 +180,7 @@ class Explorer:
         stage = choose("stage", ask.stage or last, [RAW_STAGE, *isp.steps])
         picture = self._picture(frame, isp, ask) if stage == last else None
         if isinstance(picture, Pending):
-            return {"pending": picture.seconds, "usual": picture.usual}, b""
+            return {**picture._asdict(), "reference": _reference(isp)}, b""
         with torch.inference_mode(), self._first():
             if ask.factor > 1:
                 names = [RAW_STAGE, *isp.steps]
@@ -384,7 +384,7 @@ class Explorer:
             part = parts.develop(isp, level, *wanted, stage)
         if size == tuple(level.shape):
             return part
-        return part[..., (down - top)[:, None], across - left]
+        return part.index_select(-2, down - top).index_select(-1, across - left)
 
     def _out_of_whole(
         self, of: tuple[Frame, Pipeline, Setting], level: Tensor, upto: list[Step], stage: str

@@ -49,7 +49,9 @@ function problem(error) {
   $("problem").textContent = text;
   $("problem").hidden = !text;
   canvas.dataset.problem = text ? "yes" : "";
-  if (text) waiting({});
+  if (!text) return;
+  waiting({});
+  canvas.classList.add("stale"); // what it shows is not what was asked for
 }
 
 let resting = 0;
@@ -110,8 +112,9 @@ function picture({ about, bytes }, question) {
 const key = ({ top, left, height, width, ...rest }) => JSON.stringify(rest);
 
 // A black box takes its time; until then its last view stays, pale.
-function waiting({ pending, usual }) {
+function waiting({ pending, usual, reference }) {
   const waits = pending !== undefined;
+  if (waits) $("reference").value = reference;
   $("busy").hidden = !waits;
   canvas.classList.toggle("stale", waits);
   if (!waits) return;
@@ -135,7 +138,7 @@ function region() {
   const right = Math.min(info.width, Math.ceil(center[0] + w / 2)), bottom = Math.min(info.height, Math.ceil(center[1] + h / 2));
   const width = Math.max(1, right - left), height = Math.max(1, bottom - top);
   const ratio = Math.min(window.devicePixelRatio || 1, 2);
-  let factor = Math.max(1, Math.ceil(1 / (scale * ratio) - 0.01));
+  let factor = Math.max(1, Math.round(1 / (scale * ratio)));
   while ((width / factor) * (height / factor) > MOST) factor++;
   return { top, left, width, height, factor: Math.min(factor, info.largest_factor) };
 }
