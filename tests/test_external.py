@@ -300,7 +300,7 @@ def test_forensics_searches_the_options_of_an_own_function(tone):
     data = list(zip(mosaics, net(isp(mosaics)).argmax(1), strict=True))
     wanted = {
         "import:bright": [0.7, 1.4], "import:steps": [0, 2], "import:curve": ["root", "line"],
-        "import:flip": ["false", "true"],
+        "import:flip": [False, True],
     }  # fmt: skip
     space = rd.forensics.ParameterSpace.around(isp, wanted)
     assert space.default.tolist() == [1.1, 0, 1, 0]
@@ -438,6 +438,9 @@ def test_forensics_searches_the_options_of_a_black_box():
     assert "ascents" not in found.gradient.parts
     with pytest.raises(rd.InputError, match="no default space"):
         rd.forensics.ParameterSpace.around(isp)
+    noise = {"libraw:fbdd_noise_reduction": [False, "Light"]}  # Off in YAML
+    axis = rd.forensics.ParameterSpace.around(rd.isp.open("libraw", CAMERA), noise).axes[0]
+    assert axis.label == "libraw fbdd noise reduction (0 Off, 1 Light)"
     with pytest.raises(rd.InputError, match="with AHD, which the ISP has"):
         rd.forensics.ParameterSpace.around(isp, {"libraw:demosaic_algorithm": ["VNG", "DCB"]})
 

@@ -261,7 +261,8 @@ class Own(Program):
         """Return the value of an option from text. Raises InputError for one of another kind."""
         kind, choices, _ = self.declared[name]
         if kind is str:
-            return choose(f"{name} of {self.code}", text, choices) if choices else text
+            what = f"{name} of {self.code}"
+            return choose(what, _spelled(text, choices), choices) if choices else text
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
@@ -468,6 +469,13 @@ def _stated(reference: str, text: str, example: str) -> Iterator[tuple[str, str]
         yield name, value
 
 
+def _spelled(text: str, choices: Sequence[str]) -> str:
+    """Return the choice that is the same in YAML, where Off is false, if there is one."""
+    value = {"true": True, "false": False}.get(text)
+    same = (choice for choice in choices if value is not None and yaml.safe_load(choice) is value)
+    return text if text in choices else next(same, text)
+
+
 def libraw_options(reference: str) -> dict[str, Any]:
     """Return the options of libraw:name=value,... by rawpy's names. Raises InputError."""
     import rawpy
@@ -491,7 +499,7 @@ def libraw_value(name: str, value: Any) -> Any:
     import rawpy
 
     enums = libraw_choices()
-    if isinstance(value, str):
+    if isinstance(value, str) and (name not in enums or value.isdigit()):
         try:
             value = yaml.safe_load(value.replace("(", "[").replace(")", "]"))
         except yaml.YAMLError:
@@ -499,7 +507,8 @@ def libraw_value(name: str, value: Any) -> Any:
     if name in enums and value is False:
         value = "Off"  # which YAML takes for false
     if name in enums and not isinstance(value, int):
-        value = choose(f"LibRaw's {name}", str(value), [one.name for one in enums[name]])
+        names = [one.name for one in enums[name]]
+        value = choose(f"LibRaw's {name}", _spelled(str(value), names), names)
         if name == "demosaic_algorithm" and rawpy.DemosaicAlgorithm[value].isSupported is False:
             raise InputError(
                 f"this LibRaw was built without the demosaicing {value}; choose another one"

@@ -203,8 +203,9 @@ def _of_black_box(isp: External, ranges: Mapping[str, Bounds] | None) -> dict[st
     for name, bounds in ranges.items():
         axis = name.replace(":", ".", 1)
         choose(f"option of {isp.reference}", axis.replace(".", ":", 1), isp.options)
-        if isinstance(bounds, Sequence) and any(isinstance(value, str) for value in bounds):
-            isp.choose(axis.partition(".")[2], [str(value) for value in bounds])
+        if isinstance(bounds, Sequence) and any(isinstance(value, str | bool) for value in bounds):
+            names = [str(v).lower() if isinstance(v, bool) else str(v) for v in bounds]
+            isp.choose(axis.partition(".")[2], names)
             bounds = (0.0, len(bounds) - 1.0)
         found[axis] = bounds
     return found

@@ -57,7 +57,7 @@ class Forensics:
     folds: int | None = None
     models: int | None = None
     images: int | None = None
-    space: Literal["default"] | dict[str, float | list[float | str]] = "default"
+    space: Literal["default"] | dict[str, float | list[float | bool | str]] = "default"
     sensor: bool = False
     groups: list[str] = field(default_factory=lambda: ["all", "each"])
     regularizations: list[float] = field(default_factory=lambda: [0.0, 1.0, 10.0, 100.0])
