@@ -1,9 +1,12 @@
 """Figures of the gallery that `plot()` of rawdrift's results returns, outside of pyplot."""
 
+from textwrap import indent
 from typing import Any
 
 from matplotlib.figure import Figure
 from sphinx_gallery.scrapers import figure_rst
+
+_WIDE = 8.0  # inches; on a phone, wider figures scroll
 
 
 def scrape(block: Any, variables: Any, gallery: Any) -> str:
@@ -14,4 +17,7 @@ def scrape(block: Any, variables: Any, gallery: Any) -> str:
     figure.is_scraped = True  # later blocks without a value still see it
     path = next(variables["image_path_iterator"])
     figure.savefig(path, dpi=160)
-    return figure_rst([path], gallery["src_dir"])
+    shown: str = figure_rst([path], gallery["src_dir"])
+    if figure.get_size_inches()[0] < _WIDE:
+        return shown
+    return f".. container:: wide\n\n{indent(shown, '    ')}\n"
