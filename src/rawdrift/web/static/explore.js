@@ -51,7 +51,8 @@ function problem(error) {
   canvas.dataset.problem = text ? "yes" : "";
   if (!text) return;
   waiting({});
-  canvas.classList.add("stale"); // what it shows is not what was asked for
+  canvas.classList.add("stale");
+  earlier();
 }
 
 let resting = 0;
@@ -111,10 +112,18 @@ function picture({ about, bytes }, question) {
 
 const key = ({ top, left, height, width, ...rest }) => JSON.stringify(rest);
 
+function earlier() {
+  $("told").textContent = after ? "What is shown is the view before." : "";
+  $("time").textContent = "";
+}
+
 // A black box takes its time; until then its last view stays, pale.
 function waiting({ pending, usual, reference }) {
   const waits = pending !== undefined;
-  if (waits) $("reference").value = reference;
+  if (waits) {
+    $("reference").value = reference;
+    earlier();
+  }
   $("busy").hidden = !waits;
   canvas.classList.toggle("stale", waits);
   if (!waits) return;
@@ -471,7 +480,8 @@ function buildSliders() {
     again.addEventListener("click", () => reset((name) => name.startsWith(`${step.step}.`)));
     head.append(make("small", step.kind), again);
     box.append(head);
-    if (!step.numbers.length) box.append(make("p", "No numbers.", "note"));
+    const options = Object.entries(step.options).filter(([name]) => name !== "cfa").map(([name, v]) => `${name.replaceAll("_", " ")} ${v}`);
+    if (!step.numbers.length) box.append(make("p", options.join(", ") || "No numbers.", "note"));
     for (const number of step.numbers) {
       number.knobs.forEach((one) => box.append(slider(one)));
       if (!number.knobs.length && number.entries.length <= 4) {
