@@ -148,7 +148,9 @@ def gradients(
         )
 
     threads, reach = torch.get_num_threads(), 2 * views.reach(plan)
-    strips = 1 if threads == 1 else max(1, min(blocks // 2, -(-2 * threads // len(images))))
+    # The fewest that keep all threads busy: strips overlap.
+    even = (n for n in range(1, 4 * threads) if n * len(images) % threads == 0)
+    strips = max(1, min(blocks // 2, next(even), -(-4 * threads // len(images))))
     ends = [min(height, blocks * i // strips * rows.BLOCK) for i in range(strips + 1)]
     for_each(work, views.parts_of(images.shape, ends, 2, reach), threads)
     found = _of_numbers(plan, torch.from_numpy(totals.sum(0)))
