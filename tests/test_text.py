@@ -27,7 +27,7 @@ SHOWN = {
     "pipeline": (ISP, ["Pipeline bi,s,ga", "BlackLevel", "gains", "gamma 2.2"]),
     "own": (ISP.remove("denoise").reorder([*ISP.remove("denoise").steps]), ["Pipeline bi,s,-"]),
     "learned": (rd.isp.parametrized("ma,u,me", CAMERA), ["radius 1 px (learned)"]),
-    "raw": (rd.Raw(MOSAIC, CAMERA, ("dark",)), ["float32 (16, 16) from 0.", "dark"]),
+    "raw": (rd.Raw(MOSAIC, CAMERA, ("dark",)), ["float32 (16, 16) from ", "dark"]),
     "interval": (DROP, [f"{DROP.value:.4g} ({DROP.low:.4g} to {DROP.high:.4g})"]),
     "search": (FOUND, ["SearchResult", f"{FOUND.baseline:.6g}", "at gamma.gamma"]),
     "found": (FOUND.gradient, ["gradient", "gamma.gamma"]),

@@ -102,8 +102,9 @@ def _line(name: str, words: str) -> list[str]:
 def _bare(bare: Mapping[str, Any]) -> str:
     """What is in files whose camera nobody states."""
     low, high = (f"{bare[end]:.6g}" for end in ("min", "max"))
-    words = f"{bare['images']} images, {' '.join(bare['values'])}, {' '.join(bare['sizes'])} pixels"
-    words += f"; values {low} to {high}"
+    several = "s" * (bare["images"] > 1)
+    values, sizes = (" ".join(bare[name]) for name in ("values", "sizes"))
+    words = f"{bare['images']} image{several}, {values}, {sizes} pixels; values {low} to {high}"
     if bare["bits"] is not None:
         words += f", which {bare['bits']} bits hold"
     if (bare["multiple_of"] or 1) > 1:
