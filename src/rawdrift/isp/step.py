@@ -110,8 +110,8 @@ class Step(nn.Module):
         raise NotImplementedError
 
     def measure(self, parts: Iterable[Tensor]) -> Tensor | None:
-        """Return all that the step has to know of the whole frame, of which these are the parts;
-        None, without looking at any, for a step that measures nothing."""
+        """Return all that the step has to know of the whole frame, of which these are the parts, in
+        numbers above 0; None, without looking at any, for a step that measures nothing."""
         return None
 
     def settled(self, measured: Tensor) -> "Step":

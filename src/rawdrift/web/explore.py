@@ -339,11 +339,13 @@ class Explorer:
                 if found is None and (ask.exact or frame.mosaic.numel() <= _AT_ONCE):
                     found = self._measure(frame, isp, name)
                     frame.measured[key] = found
+                    ratio = found / _roughly(frame, isp, name)
+                    frame.measured[base, name] = torch.where(ratio.isfinite(), ratio, 1.0)
                 if found is None:
                     is_rough = True
-                    level = frame.level(frame.factor_to(_ROUGH))
-                    strips = parts.strips(_without_defects(isp), level, name)
-                    found = isp.steps[name].measure(strips)
+                    # Reducing a frame changes what is measured about as it did at the last setting.
+                    ratio = frame.measured.get((base, name), torch.ones(()))
+                    found = _roughly(frame, isp, name) * ratio
                 assert found is not None
                 isp = parts.with_step(isp, name, isp.steps[name].settled(found))
         return Ready(frame, base, isp, is_rough)
@@ -432,6 +434,14 @@ def _within(start: int, length: int, factor: int, size: int) -> slice:
     """The pixels of a reduced frame that cover a part of the frame."""
     first = min(start // factor, size - 1)
     return slice(first, max(first + 1, min(-(-(start + length) // factor), size)))
+
+
+def _roughly(frame: Frame, isp: Pipeline, name: str) -> Tensor:
+    """What a step measures of the reduced frame."""
+    level = frame.level(frame.factor_to(_ROUGH))
+    found = isp.steps[name].measure(parts.strips(_without_defects(isp), level, name))
+    assert found is not None
+    return found
 
 
 def _without_defects(isp: Pipeline) -> Pipeline:
