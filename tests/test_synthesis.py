@@ -160,6 +160,8 @@ def test_isp_files_that_do_not_fit(tmp_path):
         with_isps(tmp_path / "other.toml")
     with pytest.raises(rd.InputError, match="no.toml' is not a file"):
         with_isps(tmp_path / "no.toml")
+    with pytest.raises(rd.InputError, match="black boxes stand in synthesis.isps"):
+        Synthesis(["bi,s,ga"], test=["libraw:demosaic=AHD"])
     assert not (tmp_path / "run").exists()
 
 

@@ -71,6 +71,11 @@ class Synthesis:
 
     def __post_init__(self) -> None:
         for name in self.test:
+            if is_file(name) or is_external(name):
+                raise InputError(
+                    f"synthesis.test takes names of pipelines, got {name!r}; ISP files and black "
+                    f"boxes stand in synthesis.isps, which is tested, too"
+                )
             check_name(name, "pipeline in synthesis.test")
         others = [isp_reference("synthesis.isps", isp) for isp in self.isps or ()]
         _check_labels([*self.test, *map(label, others)])
