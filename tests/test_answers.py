@@ -260,6 +260,22 @@ def test_larger_errors_than_were_seen_leave_more_doubt():
         assert quick.error == 1
 
 
+def test_a_network_that_is_in_doubt_answers_in_float32_alone():
+    net, halved = Net(), []
+
+    def half(views):
+        halved.append(len(views))
+        return net(views)
+
+    quick = Quick(net, half)
+    quick.error = 1.0  # so that nothing is sure
+    views = torch.rand(96, 3, 16, 16)
+    with torch.inference_mode():
+        for part in views.split(32):
+            assert torch.equal(quick(part), net(part))
+    assert halved == [32, 32]
+
+
 def test_bfloat16_is_for_many_views_and_not_for_those_who_want_the_network():
     net, views = Net(), torch.rand(4, 3, 16, 16)
     assert quick_of(net, views, 0, "auto") is None
