@@ -7,7 +7,7 @@ were not fitted to. Errors are those of the pictures' own values, so that pixels
 count as clipped.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
@@ -483,7 +483,12 @@ def _stated_levels(
 
     own = level.new_tensor(camera.black_level)
     mean = fitted.mean().expand(len(fitted))
-    for levels, solution in (best([(own, solved(own)), stated(mean)]), stated(fitted)):
+
+    def candidates() -> Iterator[tuple[Tensor, Solution]]:
+        yield best([(own, solved(own)), stated(mean)])
+        yield stated(fitted)
+
+    for levels, solution in candidates():
         if solution.rms <= _STATED * found.rms:
             level.copy_(levels)
             rest.put(solution.vector)

@@ -17,7 +17,7 @@ from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Front, check_finite, layout, views
 from rawdrift.models.classification import Classification
 from rawdrift.models.forward import Pass, differentiable, forward_of
-from rawdrift.models.quick import Quick, quick_of
+from rawdrift.models.quick import Quick, is_faster, quick_of
 from rawdrift.models.targets import Targets
 
 SIMILAR = 16  # the number of images whose views are compared, spread over those that are tested
@@ -120,7 +120,8 @@ def evaluate(
 def _answers_of(
     net: nn.Module, targets: Targets, views: Tensor, pixels: float, runtime: str, precision: str
 ) -> Pass:
-    if precision == "32" and isinstance(targets, Classification):
+    of_classes = precision == "32" and isinstance(targets, Classification)
+    if of_classes and is_faster(views, pixels, runtime):
         quick = quick_of(differentiable(net, views, pixels, runtime), views, pixels, runtime)
         if quick is not None:
             return quick

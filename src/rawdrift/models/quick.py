@@ -55,13 +55,18 @@ class Quick:
         self.error = max(self.error, float(errors.nan_to_num(0.0).max()))
 
 
+def is_faster(views: Tensor, pixels: float, runtime: str) -> bool:
+    """Whether bfloat16 may save time; arguments: see `forward_of`."""
+    has_bfloat16 = bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    return runtime == "auto" and has_bfloat16 and pays(views, pixels)
+
+
 def quick_of(net: nn.Module, views: Tensor, pixels: float, runtime: str) -> Quick | None:
     """Return the network for classes, or None where it would not be faster.
 
     views, pixels, runtime: see `forward_of`.
     """
-    has_bfloat16 = torch.cpu.get_capabilities().get("amx_bf16")
-    if runtime != "auto" or not has_bfloat16 or not pays(views, pixels):
+    if not is_faster(views, pixels, runtime):
         return None
     with torch.inference_mode(False), torch.no_grad():
         half = deepcopy(net).to(torch.bfloat16)

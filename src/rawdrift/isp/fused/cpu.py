@@ -148,9 +148,10 @@ def gradients(
         )
 
     threads, reach = torch.get_num_threads(), 2 * views.reach(plan)
+    count = max(1, len(images))
     # The fewest that keep all threads busy: strips overlap.
-    even = (n for n in range(1, 4 * threads) if n * len(images) % threads == 0)
-    strips = max(1, min(blocks // 2, next(even), -(-4 * threads // len(images))))
+    strips = min(threads // math.gcd(threads, count), -(-4 * threads // count))
+    strips = max(1, min(blocks // 2, strips))
     ends = [min(height, blocks * i // strips * rows.BLOCK) for i in range(strips + 1)]
     for_each(work, views.parts_of(images.shape, ends, 2, reach), threads)
     found = _of_numbers(plan, torch.from_numpy(totals.sum(0)))

@@ -53,11 +53,11 @@ def develop(
     def work(part: Part) -> bool:
         return task(read, written, part, sites, kernels, numbers)
 
-    strips = 1 if threads == 1 else max(1, min(height // 64, -(-4 * threads // len(images))))
+    count = len(images) // 3 if is_view else len(images)
+    strips = 1 if threads == 1 else max(1, min(height // 64, -(-4 * threads // max(1, count))))
     ends = [height * i // strips for i in range(strips + 1)]
     # Whole lines of the cache: no two parts write to the same.
-    shape = len(images) // 3 if is_view else len(images), height, width
-    parts = parts_of(shape, ends, 16, reach_of(plan, numbers))
+    parts = parts_of((count, height, width), ends, 16, reach_of(plan, numbers))
     return out if for_each(work, parts, threads) else None
 
 
