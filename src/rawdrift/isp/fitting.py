@@ -181,8 +181,8 @@ def fit(
                 break
         if enough == CONVERGED:
             large = whole.parts(fitted, _LARGEST, rng)
-            unit = _unit(mosaics)
-            chosen, found = _stated_levels(chosen, found, small, large, plain, unit)
+            most = _full_scale(mosaics)
+            chosen, found = _stated_levels(chosen, found, small, large, plain, most)
         whole_isp = _complete(chosen.isp, camera, None)
         _, jpeg = _compressed(whole_isp, mosaics, pictures, offset, fitted)
         if found.rms > floor and not jpeg:  # whose errors richer steps would follow
@@ -442,7 +442,7 @@ class _Whole:
 
 
 def _stated_levels(
-    model: Model, found: Solution, pairs: Pairs, large: Pairs, camera: Camera, unit: float
+    model: Model, found: Solution, pairs: Pairs, large: Pairs, camera: Camera, most: int
 ) -> tuple[Model, Solution]:
     """Black levels as people state them, if that fits as well: in whole DN or with few decimals,
     the same for all sites, or the camera's, or else each site its own.
@@ -450,7 +450,7 @@ def _stated_levels(
     Where demosaicing chooses between directions that are equally smooth, the last digit decides,
     which only shows in large parts.
 
-    large: pairs with more of each picture. unit: a DN as a share of full scale.
+    large: pairs with more of each picture. most: the largest DN.
     """
     if "black_level.level" not in model.names:
         return model, found
@@ -475,7 +475,7 @@ def _stated_levels(
 
     def stated(levels: Tensor) -> tuple[Tensor, Solution]:
         found = solved(levels)
-        whole = (levels / unit).round() * unit
+        whole = (levels * most).round() / most
         choices = [levels.round(decimals=digits) for digits in _FEW_DECIMALS]
         choices += [whole, *(whole.round(decimals=digits) for digits in _DECIMALS)]
         chosen, _ = best([(levels, found) for levels in choices])
@@ -497,14 +497,14 @@ def _stated_levels(
     return model, found
 
 
-def _unit(mosaics: Tensor) -> float:
-    """A DN of the converter, as a share of full scale; of 16 bits, if values lie between."""
+def _full_scale(mosaics: Tensor) -> int:
+    """The largest DN of the converter; of 16 bits, if values lie between."""
     for bits in _CONVERTERS:
-        unit: float = 1 / (2**bits - 1)
-        values = mosaics / unit
+        most: int = 2**bits - 1
+        values = mosaics * most
         if bool(((values - values.round()).abs() < 0.01).all()):
             break
-    return unit
+    return most
 
 
 def _complete(isp: Pipeline, camera: Camera, shading: RadialShading | None) -> Pipeline:

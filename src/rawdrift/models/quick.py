@@ -18,7 +18,8 @@ class Quick:
 
     Sure is what differs from the next class by more than twice SAFETY times the largest error of a
     logit that was seen on any image, relative to the largest logit of the image. Whatever is
-    repeated in float32 shows its error, too.
+    repeated in float32 shows its error, too. Once most answers were in doubt, all that follow are
+    the network's own.
 
     exact: the network. half: the same in bfloat16. views: examples (n, 3, H, W), to see errors of.
     """
