@@ -142,14 +142,15 @@ def test_ahd_is_the_loops_over_pixels(pattern):
 
 @pytest.mark.parametrize("passes", [0, 1])
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_the_kernel_gives_what_the_steps_give(pattern, passes):
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-6), (torch.float64, 1e-14)])
+def test_the_kernel_gives_what_the_steps_give(dtype, near, pattern, passes):
     ahd = rd.isp.AHD.of(replace(CAMERA, cfa=pattern), median_passes=passes)
     for height, width in ((2, 2), (37, 42), (90, 61)):
-        mosaic = torch.from_numpy(scene(pattern, 96, seed=2)[:height, :width]).float()
+        mosaic = torch.from_numpy(scene(pattern, 96, seed=2)[:height, :width]).to(dtype)
         mosaic[0, 0] = 7.0
         with rd.isp.engine("eager"):
             expected = ahd(mosaic)
-        assert torch.allclose(ahd(mosaic), expected, rtol=0, atol=1e-6)
+        assert torch.allclose(ahd(mosaic), expected, rtol=0, atol=near)
     mosaic[1, 1] = float("nan")
     assert ahd(mosaic).isnan().any()
 

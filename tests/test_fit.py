@@ -10,7 +10,7 @@ import torch
 import rawdrift as rd
 from rawdrift.camera.write_dng import dng
 from rawdrift.cli import main
-from rawdrift.isp import fitting
+from rawdrift.isp import fit_model, fitting
 from rawdrift.isp.develop import encode, picture
 from rawdrift.isp.fit_model import Model, Pairs, Solution
 
@@ -113,6 +113,39 @@ def test_a_fitted_curve_does_not_fall():
     found = model.solve(model.vector(), Pairs(mosaics, darker), 5)
     assert (np.diff(found.vector) >= 0).all()
     rd.isp.ToneCurve(model.tensor("gamma.points").tolist())
+
+
+@pytest.mark.parametrize("size", [(40, 40), (35, 42)])
+@pytest.mark.parametrize(
+    ("cfa", "name", "first"),
+    [
+        ("RGGB", "bi,s,ga", 1),
+        ("GBRG", "ma,-,ga", 1),
+        ("BGGR", "me,s,-", 2),
+        ("RGGB", "ahd,-,ga", 2),
+        ("RGGB", "bi,u,ga", 5),
+        ("XTRANS", "bi,-,-", 2),
+        ("RGGB/BGGR", "bi,-,ga", 2),
+    ],
+)
+def test_linear_steps_change_by_a_small_matrix_as_they_do_on_all_pixels(
+    cfa, name, first, size, monkeypatch
+):
+    """first: the place of the first of these steps."""
+    camera = replace(CAMERA, cfa=cfa, black_level=0.02)
+    isp = rd.isp.static(name, camera).double()
+    isp = isp.insert("saturation", rd.isp.Saturation(1.1), after="gamma")
+    numbers = [f"{step}.{n}" for step, one in isp.steps.items() for n in one.numbers]
+    if first > 1:
+        numbers.remove("demosaic.kernels")
+    model = Model(isp, numbers)
+    mosaics = scenes(2, 60)[:, : size[0], : size[1]].double()
+    fast = model.jacobian(model.vector(), mosaics)
+    front = model.steps[:-2]
+    assert fit_model.Linear.of(front, fit_model.BORDER).start == first
+    none = fit_model.Linear([], len(front), (1, 1), (0, 0), 3)
+    monkeypatch.setattr(fit_model.Linear, "of", lambda steps, border: none)
+    assert torch.allclose(fast, model.jacobian(model.vector(), mosaics), rtol=1e-5, atol=1e-5)
 
 
 def test_a_crop_is_found(tmp_path, capsys):

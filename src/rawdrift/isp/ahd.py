@@ -104,7 +104,7 @@ class AHD(Step):
             and not learns
             and not torch.compiler.is_compiling()
             and not torch._C._is_tracing()
-            and x.dtype == torch.float32
+            and x.dtype in (torch.float32, torch.float64)
             and is_plain(x)
             and x.device.type == self.kernels.device.type == "cpu"
             and _kernel() is not None

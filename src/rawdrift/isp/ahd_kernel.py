@@ -17,17 +17,22 @@ _FULL = f32(65535)
 def demosaiced(
     x: Tensor, parity: tuple[int, int], taps: Tensor, xyz: Tensor, roots: Tensor
 ) -> Tensor:
-    """Return the views (..., 3, H, W) of balanced mosaics (..., H, W), float32 on the CPU.
+    """Return the views (..., 3, H, W) of balanced mosaics (..., H, W), on the CPU.
 
-    parity: of the rows with red, and of the columns with red. taps: (5,) of green along a line;
-    xyz: (3, 3); roots: (65536,) of CIE L*a*b*.
+    x: float32 or float64, as the views are. parity: of the rows with red, and of the columns with
+    red. taps: (5,) of green along a line; xyz: (3, 3); roots: (65536,) of CIE L*a*b*.
     """
     height, width = x.shape[-2:]
     mosaics = extend(x, MARGIN, MARGIN).reshape(-1, height + 2 * MARGIN, width + 2 * MARGIN)
     images = np.ascontiguousarray(mosaics.numpy())
-    out = empty(*x.shape[:-2], 3, height, width)
+    shape = (*x.shape[:-2], 3, height, width)
+    out = empty(*shape) if images.dtype == f32 else np.empty(shape, images.dtype)
     views = out.reshape(-1, 3, height, width)
-    numbers = [np.ascontiguousarray(t.numpy(), dtype=f32) for t in (taps, xyz, roots)]
+    # The choice is made with the digits of float32, as in the steps.
+    numbers = [
+        np.ascontiguousarray(t.numpy(), dtype=dtype)
+        for t, dtype in ((taps, images.dtype), (xyz, f32), (roots, f32))
+    ]
 
     def work(place: tuple[int, int]) -> bool:
         image, top = place
@@ -78,7 +83,7 @@ def _color(out, green, at_own, at_green, own, n):
 
 @inlined
 def _whole(value):
-    return f32(i32(max(min(value, f32(1)), f32(0)) * _FULL))
+    return f32(i32(max(min(f32(value), f32(1)), f32(0)) * _FULL))
 
 
 @inlined
@@ -151,11 +156,12 @@ def _strip(x, out, top, bottom, red_row, red_column, taps, xyz, roots):
     n, first = x.shape[1], top + MARGIN - 3  # the row of the mosaic that is row 0 of scratch
     rows, m, k = bottom - top + 6, n - 4, n - 2 * MARGIN
     # By direction and row; the last four: of lightness and color.
-    greens, steps = np.zeros((2, rows, n), f32), np.zeros((2, rows, n), f32)
-    means, colors = np.zeros((2, rows, n), f32), np.zeros((2, rows, 3, n), f32)
+    greens, steps = np.zeros((2, rows, n), x.dtype), np.zeros((2, rows, n), x.dtype)
+    means, colors = np.zeros((2, rows, n), x.dtype), np.zeros((2, rows, 3, n), x.dtype)
     lab, beside = np.zeros((2, rows, 3, n), f32), np.zeros((2, rows, 2, n), f32)
     above, limits = np.zeros((2, rows, 2, n), f32), np.zeros((2, n), f32)
-    alike, votes, work = np.zeros((2, n), f32), np.zeros((rows, n), f32), np.zeros((2, n), f32)
+    alike, votes, work = np.zeros((2, n), f32), np.zeros((rows, n), f32), np.zeros((2, n), x.dtype)
+    more, score = np.zeros(n, f32), np.zeros(n, f32)
     for i in range(rows):
         r = first + i
         own, row = red_column if r % 2 == red_row else 1 - red_column, x[r]
@@ -190,14 +196,14 @@ def _strip(x, out, top, bottom, red_row, red_column, taps, xyz, roots):
                 alike[d], limits[0], limits[1],
                 h[0], h[1], h[0, 1:], h[1, 1:], v[0], v[1], w[0], w[1], n - 1,
             )  # fmt: skip
-        _minus(work[0], alike[0], alike[1], n)
-        _sum3(votes[i, 1:], work[0], work[0, 1:], work[0, 2:], n - 2)
+        _minus(more, alike[0], alike[1], n)
+        _sum3(votes[i, 1:], more, more[1:], more[2:], n - 2)
     for y in range(top, bottom):
         i = y - top + 3
-        _sum3(work[0], votes[i - 1], votes[i], votes[i + 1], n)
+        _sum3(score, votes[i - 1], votes[i], votes[i + 1], n)
         for c in range(3):
             a, b = colors[0, i, c, MARGIN:], colors[1, i, c, MARGIN:]
-            _choose(out[c, y], work[0, MARGIN:], a, b, k)
+            _choose(out[c, y], score[MARGIN:], a, b, k)
     return True
 
 

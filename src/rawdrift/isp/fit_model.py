@@ -1,6 +1,6 @@
 """The numbers of a pipeline as one vector, and the vector that fits pictures best."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 from torch import Tensor
 
+from rawdrift.isp.fit_linear import Linear, stages
 from rawdrift.isp.gamma import Gamma
 from rawdrift.isp.norm_tone_curve import NormToneCurve
 from rawdrift.isp.pipeline import Pipeline
@@ -20,7 +21,8 @@ from rawdrift.isp.transfer_function import TransferFunction
 Vector = NDArray[np.float64]
 
 BORDER = 6  # pixels at each edge that are not compared: programs treat edges as they like
-_PIXELWISE = (Gamma, NormToneCurve, Saturation, ToneCurve, TransferFunction)
+_CHANNELWISE = (Gamma, ToneCurve, TransferFunction)
+_PIXELWISE = (*_CHANNELWISE, NormToneCurve, Saturation)
 _STEP = 1e-7
 ROUGH = 1e-3  # share of the cost: steps that save less change no choice
 CONVERGED = 1e-8
@@ -134,47 +136,74 @@ class Model:
         error = inner(self.views(vector, pairs.mosaics)) - inner(pairs.pictures)
         return float(error.square().mean().sqrt())
 
+    def _moves(self, vector: Vector) -> Iterator[int]:
+        """Move each number by _STEP in turn, and yield the place of its step."""
+        for name, part in self.parts(vector).items():
+            values = self.tensor(name).numpy()
+            start = values.copy()
+            for index in range(len(part)):
+                move = np.zeros_like(part)
+                move[index] = _STEP
+                values += self.full(name, move)
+                if name.endswith(".kernel"):
+                    values[tuple(size // 2 for size in values.shape)] -= _STEP
+                yield self._at[name.partition(".")[0]]
+                values[...] = start
+
     def jacobian(self, vector: Vector, mosaics: Tensor) -> Tensor:
         """The derivatives of the views by each number: (numbers, values)."""
         self.put(vector)
+        tail = self._tail
         with torch.no_grad():
-            stages = [mosaics]
-            for step in self.steps:
-                stages.append(step(stages[-1]))
-            tail = self.steps[self._tail :]
-            before, view = stages[self._tail], stages[-1]
-            # Of the steps from the tail on, each pixel's derivatives by its three channels.
-            slope = torch.stack(
-                [
-                    (_run(tail, before + h) - _run(tail, before - h)) / (2 * _STEP)
-                    for h in _STEP * torch.eye(3, dtype=torch.float64)[:, :, None, None]
-                ]
-            )
-            inside = inner((view > 0) & (view < 1)).to(view)
-            rows = []
-            for name, part in self.parts(vector).items():
-                place = self._at[name.partition(".")[0]]
-                values = self.tensor(name).numpy()
-                start = values.copy()
-                for index in range(len(part)):
-                    move = np.zeros_like(part)
-                    move[index] = 1
-                    direction = self.full(name, move)
-                    if name.endswith(".kernel"):
-                        direction[tuple(size // 2 for size in values.shape)] -= 1
-                    if place >= self._tail:
-                        values += _STEP * direction
-                        column = (_run(self.steps[place:], stages[place]) - view) / _STEP
-                    else:
-                        values += _STEP * direction
-                        moved = _run(self.steps[place : self._tail], stages[place])
-                        change = (moved - before) / _STEP
-                        # Demosaicing that chooses another direction tells nothing.
-                        change = change.where(change.abs() < _STEEPEST, 0).transpose(0, 1)
-                        column = (slope * change[:, :, None]).sum(0)
-                    values[...] = start
-                    rows.append((inner(column) * inside).flatten())
-            return torch.stack(rows)
+            front = stages(self.steps[:tail], mosaics)
+            ends = stages(self.steps[tail:], inner(front[-1]))
+            view = ends[-1]
+            shown = ((view > 0) & (view < 1)).to(view)
+            slope = shown * self._slope(ends[0])
+            columns = view.new_empty(len(vector), *view.shape)
+
+            def show(index: int, change: Tensor) -> None:
+                """What a number changes of the tail's input, in the views."""
+                if len(slope) == 1:
+                    torch.mul(slope[0], change, out=columns[index])
+                else:
+                    torch.sum(slope * change.transpose(0, 1)[:, :, None], 0, out=columns[index])
+
+            linear = Linear.of(self.steps[:tail], BORDER)
+            impulses = stages(linear.steps, linear.impulses())
+            moved: dict[int, list[tuple[int, Tensor]]] = {}  # by step: numbers, its answers
+            for index, place in enumerate(self._moves(vector)):
+                if place >= tail:
+                    change = _run(self.steps[place:], ends[place - tail]) - view
+                    torch.mul(change, shown / _STEP, out=columns[index])
+                elif place >= linear.start:
+                    answer = self.steps[place](impulses[place - linear.start])
+                    moved.setdefault(place, []).append((index, answer))
+                else:
+                    change = (inner(_run(self.steps[place:tail], front[place])) - ends[0]) / _STEP
+                    # Demosaicing that chooses another direction tells nothing.
+                    show(index, change.where(change.abs() < _STEEPEST, 0))
+            windows = linear.windows(front[linear.start], BORDER)
+            for place, found in moved.items():
+                answers = _run(self.steps[place + 1 : tail], torch.stack([x for _, x in found]))
+                changes = linear.matrix(answers - impulses[-1]) / _STEP
+                for (index, _), change in zip(found, changes, strict=True):
+                    cells = linear.output(change, windows)
+                    show(index, cells[..., : view.shape[-2], : view.shape[-1]])
+            return columns.flatten(1)
+
+    def _slope(self, before: Tensor) -> Tensor:
+        """The derivatives of what the last, pixelwise steps return by their input: by the same
+        channel (1, n, 3, h, w), or, if they mix channels, by each (3, n, 3, h, w)."""
+        tail = self.steps[self._tail :]
+        mixes = any(type(step) not in _CHANNELWISE for step in tail)
+        moves = torch.eye(3, dtype=torch.float64) if mixes else torch.ones(1, 3)
+        return torch.stack(
+            [
+                (_run(tail, before + h) - _run(tail, before - h)) / (2 * _STEP)
+                for h in _STEP * moves[:, :, None, None].to(before)
+            ]
+        )
 
     def solve(
         self, vector: Vector, pairs: Pairs, rounds: int, enough: float = CONVERGED

@@ -56,7 +56,7 @@ class Malvar2004(Step):
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
         at = Sites.of(self.cfa, x)
-        green, from_row, from_column, across = (correlate(x, kernel) for kernel in self.kernels)
+        green, from_row, from_column, across = correlate(x, self.kernels)
         at_green = at.green_in_red_rows | at.green_in_blue_rows
 
         def color(own: Tensor, in_row: Tensor, in_column: Tensor) -> Tensor:
