@@ -519,7 +519,7 @@ def test_memory_of_a_view_that_is_gone_is_taken_again_and_of_no_other():
 
 
 def test_memory_that_waits_is_bounded(monkeypatch):
-    from rawdrift.isp.fused import machine
+    from rawdrift import machine
 
     monkeypatch.setattr(machine, "_KEPT", 100_000)
     arrays = [machine.empty(3, 40, 50) for _ in range(20)]

@@ -53,9 +53,14 @@ def compressed(views: Tensor, quality: int, subsampling: str) -> Tensor:
     """
     images = views.detach().to("cpu").reshape(-1, *views.shape[-3:]).contiguous()
     out = torch.empty_like(images)
+    compress(images, out, quality, subsampling)
+    return out.view(views.shape).to(views.device)
+
+
+def compress(images: Tensor, out: Tensor, quality: int, subsampling: str) -> None:
+    """The same, of (N, 3, H, W) on the CPU, into `out`."""
     for image, new in zip(images.numpy(), out.numpy(), strict=True):
         _through_jpeg(image, new, *_tables(quality), *SUBSAMPLING[subsampling])
-    return out.view(views.shape).to(views.device)
 
 
 @lru_cache

@@ -10,6 +10,7 @@ from torch import Tensor
 from rawdrift.checks import InputError
 from rawdrift.corruptions.declaration import find
 from rawdrift.corruptions.streams import Seed, open_streams
+from rawdrift.machine import for_each
 
 
 @torch.no_grad()
@@ -44,10 +45,14 @@ def corrupt(
     out = torch.empty_like(images, memory_format=torch.contiguous_format)
     # On the CPU one image after another: it stays in the cache, and no sum depends on the batch.
     step = 1 if views.device.type == "cpu" else max(len(images), 1)
-    for first in range(0, len(images), step):
+
+    def fill(first: int) -> bool:
         part = slice(first, first + step)
-        image, clipped = images[part].contiguous(), out[part]
+        image = images[part].contiguous()
         _check_range(image)
+        if corruption.fills and image.is_cpu:
+            corruption.function(image, streams[part], out[part], **constants)
+            return True
         corrupted = corruption(image, streams[part], **constants)
         if corrupted.shape != image.shape or corrupted.dtype != image.dtype:
             raise InputError(
@@ -55,9 +60,14 @@ def corrupt(
                 f"into {corrupted.dtype} of shape {tuple(corrupted.shape)}; expected the same "
                 f"shape and type"
             )
-        torch.clamp(corrupted, 0, 1, out=clipped)
-        if not _surely_within(clipped) and clipped.isnan().any():
+        torch.clamp(corrupted, 0, 1, out=out[part])
+        if not _surely_within(out[part]) and out[part].isnan().any():
             raise InputError(f"the corruption {name} returned NaN; expected finite views")
+        return True
+
+    # Kernels alone share the cores; the functions of PyTorch have threads of their own.
+    threads = torch.get_num_threads() if corruption.fills else 1
+    for_each(fill, range(0, len(images), step), threads)
     return out.view(views.shape)
 
 

@@ -22,7 +22,8 @@ class Corruption:
 
     function: takes views (N, 3, H, W) in [0, 1], N random streams and its constants by name, and
         returns views of the same shape and type. Values outside of [0, 1] are clipped later. It
-        draws only from the streams (`rawdrift.corruptions.streams`), a stream for each image.
+        draws only from the streams (`rawdrift.corruptions.streams`), a stream for each image. Or,
+        on the CPU, it fills and returns `out`, its third parameter; these values are not checked.
     tables: the five values of each constant, by the name of the table (`TABLES`).
     """
 
@@ -30,6 +31,8 @@ class Corruption:
         update_wrapper(self, function)
         self.function, self.tables = function, tables
         parameters = [*signature(function).parameters][2:]
+        self.fills = parameters[:1] == ["out"]
+        parameters = parameters[1:] if self.fills else parameters
         for table, constants in tables.items():
             choose("table of severities", table, TABLES)
             if set(constants) != set(parameters):
@@ -46,7 +49,13 @@ class Corruption:
 
     def __call__(self, views: "Tensor", streams: "Streams", **constants: float) -> "Tensor":
         """Corrupt views with given constants."""
-        return self.function(views, streams, **constants)
+        if not self.fills:
+            return self.function(views, streams, **constants)
+        import torch  # the names of corruptions are read without it
+
+        source = views.cpu().contiguous()
+        out = self.function(source, streams, torch.empty_like(source), **constants)
+        return out.to(views.device)
 
     def constants(self, table: str, severity: int) -> dict[str, float]:
         """Return the constants of a severity. InputError if the corruption has no such table."""

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from rawdrift.compiled import exact, inlined, look_up, put, task
-from rawdrift.isp.fused.machine import empty, for_each
+from rawdrift.machine import empty, for_each
 from rawdrift.neighborhood import extend
 
 f32, i32 = np.float32, np.int32

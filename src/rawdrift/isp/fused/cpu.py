@@ -17,10 +17,10 @@ from rawdrift.camera.read import to_unit
 from rawdrift.isp.fused import driver, fusable, menon, rows, views
 from rawdrift.isp.fused.driver import DEMOSAICING
 from rawdrift.isp.fused.fusable import Fusable
-from rawdrift.isp.fused.machine import for_each
 from rawdrift.isp.fused.plan import CannotFuseError, Numbers, Plan
 from rawdrift.isp.fused.rows import Part
 from rawdrift.isp.yuv import YUV_FROM_RGB
+from rawdrift.machine import for_each
 
 
 def develop(pipelines: Sequence[Fusable], mosaic: Tensor, bit_depth: int) -> list[Tensor] | None:

@@ -14,10 +14,10 @@ from rawdrift.isp.fused.color import Color
 from rawdrift.isp.fused.denoise import Denoising
 from rawdrift.isp.fused.driver import DEMOSAICING
 from rawdrift.isp.fused.gamma import Correction, power_of
-from rawdrift.isp.fused.machine import empty, for_each
 from rawdrift.isp.fused.plan import GIVEN, Array, Plan
 from rawdrift.isp.fused.rows import Part
 from rawdrift.isp.fused.sharpen import Sharpening
+from rawdrift.machine import empty, for_each
 
 _KINDS = (np.float32, np.uint8, np.uint16)  # of mosaics
 _SHARPENING = (None, "SharpeningFilter", "UnsharpMask")  # as numbered in sharpen.py

@@ -1,4 +1,4 @@
-"""The memory and the threads of the CPU engine."""
+"""The memory and the threads of kernels on the CPU."""
 
 import math
 import os
@@ -6,13 +6,13 @@ import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from rawdrift.compiled import LINE
-from rawdrift.isp.fused.rows import Array
 
+Array = np.ndarray[Any, Any]
 Item = TypeVar("Item")
 
 
