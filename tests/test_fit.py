@@ -235,6 +235,21 @@ def test_the_steps_of_another_array_are_fitted():
     assert found.psnr > 58
 
 
+def test_gains_of_pictures_are_fitted_with_the_numbers():
+    isp, mosaics = rd.isp.static("ma,s,-", CAMERA), scenes(8, 48)
+    gains = np.random.default_rng(0).uniform(0.8, 1.25, 8)
+    lit = 0.02 + (mosaics - 0.02) * torch.from_numpy(gains).float()[:, None, None]
+    found = rd.isp.fit(mosaics, rounded(isp(lit)), START)
+    assert list(found.isp.steps) == list(isp.steps)
+    ratio = np.array(found.gains) / gains
+    np.testing.assert_allclose(ratio, ratio.mean(), rtol=0.005)
+    assert float(found.isp.steps["gamma"].gamma) == pytest.approx(2.0, rel=0.01)
+    true = isp.steps["color_correction"].matrix.numpy()
+    matrix = found.isp.steps["color_correction"].matrix.numpy() * ratio.mean()
+    np.testing.assert_allclose(matrix, true, atol=0.02)
+    assert any("factors of their own" in warning for warning in found.warnings)
+
+
 def test_a_jpeg_is_found_and_the_answers_of_a_network_are_compared():
     mosaics, isp, few = scenes(4, 64).double(), rd.isp.static("bi,-,-", CAMERA), np.arange(3)
     views = isp(mosaics).clamp(0, 1)

@@ -72,6 +72,15 @@ def choose(camera: Camera, pairs: Pairs, floor: float, factor: float = 1) -> tup
     return _best([(other, bent), *more], floor)
 
 
+def simple(camera: Camera, pairs: Pairs, factor: float = 1) -> tuple[Model, Solution]:
+    """Bilinear demosaicing, a matrix and a free tone curve."""
+    size = None if factor == 1 else Resize(factor, METHODS[0])
+    isp = _sized(_isp("bi,-,-", camera, *starts(camera, pairs, size)[0]), size)
+    model = curved(Model(isp, ["color_correction.matrix"]), pairs)
+    assert model is not None
+    return model, model.solve(model.vector(), pairs, 4, ROUGH)
+
+
 def _best(trials: Sequence[tuple[Model, Solution]], floor: float) -> tuple[Model, Solution]:
     """The model that fits best; of those that leave the rounding alone, the smallest."""
     least = min(found.rms for _, found in trials)

@@ -26,21 +26,34 @@ _PIXELWISE = (*_CHANNELWISE, NormToneCurve, Saturation)
 _STEP = 1e-7
 ROUGH = 1e-3  # share of the cost: steps that save less change no choice
 CONVERGED = 1e-8
+_FEW = 3  # steps to the best gains, which are nearly known
 _STEEPEST = 100.0  # change of linear light by that of a number
 
 
 class Pairs(NamedTuple):
-    """Mosaics (n, h, w), and the pictures of the same places (n, 3, h, w), float64."""
+    """Mosaics (n, h, w), and the pictures of the same places (n, 3, h, w), float64.
+
+    black: above this level (h, w), each picture may have been given a gain of its own, which is
+        fitted with the numbers, but for the first's; None: none was.
+    """
 
     mosaics: Tensor
     pictures: Tensor
+    black: Tensor | None = None
 
     def of(self, chosen: slice | NDArray[np.int64]) -> "Pairs":
-        return Pairs(self.mosaics[chosen], self.pictures[chosen])
+        return Pairs(self.mosaics[chosen], self.pictures[chosen], self.black)
+
+    def lit(self, gains: Vector) -> Tensor:
+        """The mosaics with these gains (n)."""
+        if self.black is None:
+            return self.mosaics
+        return self.black + (self.mosaics - self.black) * torch.from_numpy(gains)[:, None, None]
 
 
 class Solution(NamedTuple):
-    """A vector, the sum of squares of the values' errors, and the matrix of normal equations."""
+    """A vector, the sum of squares of the values' errors, and the matrix of normal equations, of
+    the vector's numbers and then of gains."""
 
     vector: Vector
     cost: float
@@ -56,9 +69,9 @@ class Solution(NamedTuple):
         scale = np.sqrt(np.maximum(np.diag(self.normal), 1e-300))
         values, vectors = np.linalg.eigh(self.normal / np.outer(scale, scale))
         inverse = (vectors**2 / np.maximum(values, 1e-13)).sum(1)
-        variance = self.cost / max(self.values - len(self.vector), 1)
+        variance = self.cost / max(self.values - len(self.normal), 1)
         errors: Vector = np.sqrt(inverse * variance) / scale
-        return errors
+        return errors[: len(self.vector)]
 
 
 class Model:
@@ -133,8 +146,24 @@ class Model:
             return _run(self.steps, mosaics).clamp(0, 1)
 
     def rms(self, vector: Vector, pairs: Pairs) -> float:
-        error = inner(self.views(vector, pairs.mosaics)) - inner(pairs.pictures)
-        return float(error.square().mean().sqrt())
+        """The root mean square error, with the best gains."""
+        gains = np.ones(len(pairs.mosaics))
+        for _ in range(0 if pairs.black is None else _FEW):
+            error, response = (
+                self._error(vector, pairs, gains),
+                self._response(vector, pairs, gains),
+            )
+            strength = response.square().sum((1, 2, 3)).clamp(min=1e-12)
+            gains = gains - ((error * response).sum((1, 2, 3)) / strength).numpy()
+        return float(self._error(vector, pairs, gains).square().mean().sqrt())
+
+    def _error(self, vector: Vector, pairs: Pairs, gains: Vector) -> Tensor:
+        return inner(self.views(vector, pairs.lit(gains))) - inner(pairs.pictures)
+
+    def _response(self, vector: Vector, pairs: Pairs, gains: Vector) -> Tensor:
+        """The derivatives of the views by their gains: (n, 3, h, w)."""
+        views = [self.views(vector, pairs.lit(gains + h)) for h in (_STEP, -_STEP)]
+        return inner(views[0] - views[1]) / (2 * _STEP)
 
     def _moves(self, vector: Vector) -> Iterator[int]:
         """Move each number by _STEP in turn, and yield the place of its step."""
@@ -212,27 +241,32 @@ class Model:
 
         enough: share of the cost; a step that saves less is the last.
         """
-        truth = inner(pairs.pictures)
-
-        def error(at: Vector) -> Tensor:
-            return inner(self.views(at, pairs.mosaics)) - truth
-
-        now = error(vector)
+        gains = np.ones(len(pairs.mosaics))
+        size = len(vector)
+        now = self._error(vector, pairs, gains)
         cost, damping = float(now.square().sum()), 1e-4
-        normal = np.eye(len(vector))
+        normal = np.eye(size)
         for _ in range(rounds):
-            jacobian = self.jacobian(vector, pairs.mosaics)
+            jacobian = self.jacobian(vector, pairs.lit(gains))
+            if pairs.black is not None:
+                response = self._response(vector, pairs, gains)
+                own = torch.eye(len(gains)).to(response)[1:, :, None, None, None] * response
+                jacobian = torch.cat([jacobian, own.flatten(1)])
             normal = (jacobian @ jacobian.T).numpy()
             slope = (jacobian @ now.flatten()).numpy()
             scale = np.diag(normal) + 1e-12 * np.trace(normal)
             before = cost
             while damping < 1e6:
-                trial = vector - np.linalg.solve(normal + damping * np.diag(scale), slope)
-                trial = self._rising(trial)
-                after = error(trial)
+                step = np.linalg.solve(normal + damping * np.diag(scale), slope)
+                trial = self._rising(vector - step[:size])
+                lights = (
+                    gains - np.concatenate([[0.0], step[size:]]) if step[size:].any() else gains
+                )
+                after = self._error(trial, pairs, lights)
                 value = float(after.square().sum())
                 if value < cost:
-                    vector, now, cost, damping = trial, after, value, max(damping / 10, 1e-9)
+                    vector, gains, now, cost = trial, lights, after, value
+                    damping = max(damping / 10, 1e-9)
                     break
                 damping *= 10
             if before - cost < enough * before:

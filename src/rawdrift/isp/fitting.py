@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from rawdrift import progress
 from rawdrift.camera.camera import Camera, check_camera
@@ -25,7 +26,7 @@ from rawdrift.cfa import MONO, layout
 from rawdrift.checks import InputError
 from rawdrift.isp.align import Offset, align
 from rawdrift.isp.color_difference import ciede2000, lab
-from rawdrift.isp.fit_choice import BETTER, choose, clipped_first, improve, informed
+from rawdrift.isp.fit_choice import BETTER, choose, clipped_first, improve, informed, simple
 from rawdrift.isp.fit_model import BORDER, CONVERGED, ROUGH, Model, Pairs, Solution, Vector, inner
 from rawdrift.isp.jpeg import JPEG
 from rawdrift.isp.pipeline import Pipeline
@@ -33,6 +34,7 @@ from rawdrift.isp.presets import static
 from rawdrift.isp.radial_shading import RadialShading
 from rawdrift.isp.resize import Resize
 from rawdrift.isp.similarity import ssim
+from rawdrift.isp.sites import tiled
 from rawdrift.neighborhood import correlate
 from rawdrift.text import Shown, brief
 
@@ -46,6 +48,11 @@ _WIDEST = 512  # pixels of a part, which resized pictures may need
 _ROUNDING = {8: 1.3e-3, 16: 1e-4}  # root mean square error that these bits may leave
 _FOREIGN = 5e-3  # root mean square error from which on the last digits of numbers say nothing
 _SCALED = 0.005  # of a picture's gain: more is no rounding
+_EXACT = 5e-4  # of it, where gains are known to vary
+_VARIED = 0.05  # of it: more than what steps that are not known yet make it seem
+_EXPLAINED = 0.8  # of the error that gains must leave less of
+_PLACE = 9  # pixels
+_TIMES = 3  # that gains are corrected, each to first order
 _UNSURE = 0.5  # of the root mean square error, which a gain seen in it must exceed
 _EQUAL = 1.0001  # times the least error is as good
 _STATED = 1.001  # of the error with any levels that stated ones must stay below
@@ -169,6 +176,8 @@ def fit(
     few = fitted[np.linspace(0, len(fitted) - 1, min(_FEW, len(fitted))).round().astype(int)]
     floor = _ROUNDING[8 if _is_8_bit(pictures) else 16]
     with progress.step("choosing the steps of the ISP"):
+        some = whole.parts(few, _SMALL, np.random.default_rng(seed))
+        whole.vary(*simple(plain, some, factor))
         chosen, found = choose(plain, whole.parts(few, _SMALL, rng), floor, factor)
     with progress.step("fitting the numbers of the ISP"):
         chosen = whole.clip(chosen, found, fitted)
@@ -179,7 +188,7 @@ def fit(
             found = chosen.solve(found.vector, small, 6, enough)
             if chosen is before:
                 break
-        if enough == CONVERGED:
+        if enough == CONVERGED and not whole.varies:  # which hides the last digits
             large = whole.parts(fitted, _LARGEST, rng)
             most = _full_scale(mosaics)
             chosen, found = _stated_levels(chosen, found, small, large, plain, most)
@@ -196,8 +205,10 @@ def fit(
                 break
             large = whole.parts(fitted, size, np.random.default_rng(seed))
             found = chosen.solve(found.vector, large, 6, enough)
+    typical = float(np.median(whole.gains))
+    gains = whole.gains / typical
+    chosen.tensor("color_correction.matrix").mul_(typical)
     isp = _complete(chosen.isp, camera, whole.shading)
-    gains = whole.gains / np.median(whole.gains)
     isp, jpeg = _compressed(isp, mosaics, pictures, offset, fitted)
     views, truth = _shared(isp, mosaics, pictures, offset, held)
     views, truth = (part[..., BORDER:-BORDER, BORDER:-BORDER] for part in (views, truth))
@@ -348,16 +359,17 @@ class _Whole:
     ):
         self.mosaics, self.pictures = mosaics, pictures
         self.offset, self.factor, self.camera = offset, factor, camera
+        self.black = _levels(static("bi,-,-", camera), mosaics)
         self.gains: Vector = np.ones(len(mosaics))
+        self.varies = False  # whether they are fitted with the numbers
         self.shading: RadialShading | None = None
 
     def corrected(self) -> Tensor:
         """The mosaics with their gains and shading."""
-        black = float(np.mean(self.camera.black_level))
-        signal = (self.mosaics - black) * torch.from_numpy(self.gains)[:, None, None]
+        signal = (self.mosaics - self.black) * torch.from_numpy(self.gains)[:, None, None]
         if self.shading is not None:
             signal = self.shading(signal)
-        return black + signal
+        return self.black + signal
 
     def parts(self, chosen: NDArray[np.int64], size: int, rng: np.random.Generator) -> Pairs:
         """A part of each chosen pair, at places of the same CFA phase, and of whole pixels in both.
@@ -380,7 +392,9 @@ class _Whole:
             own, given = zip(*(axis.part(rng) for axis in axes), strict=True)
             mosaics.append(corrected[index][own])
             pictures.append(self.pictures[index][:, *given])
-        return Pairs(torch.stack(mosaics), torch.stack(pictures))
+        rows, columns = mosaics[0].shape
+        black = self.black[:rows, :columns] if self.varies else None
+        return Pairs(torch.stack(mosaics), torch.stack(pictures), black)
 
     def clip(self, model: Model, found: Solution, chosen: NDArray[np.int64]) -> Model:
         """The model with a mosaic that is clipped first, if that is better for whole pictures: few
@@ -399,27 +413,49 @@ class _Whole:
             costs.append(float((inner(views) - inner(truth)).square().sum()))
         return other if costs[1] < BETTER * costs[0] else model
 
+    def vary(self, model: Model, found: Solution) -> None:
+        """See whether gains vary: whether they explain most of what means of places differ by,
+        where steps that the model lacks change little."""
+        for _ in range(_TIMES):
+            response, error = (avg_pool2d(x, _PLACE) for x in self._response(model, found))
+            gains = _gains(response, error)
+            rest = error - response * _of_images(gains - 1)
+            varies = (
+                abs(gains / np.median(gains) - 1).max() > _VARIED
+                and rest.norm() < _EXPLAINED * error.norm()
+            )
+            if not self.varies and not varies:
+                return
+            self.varies, self.gains = True, self.gains * gains
+
     def correct(self, model: Model, found: Solution) -> bool:
-        """Correct gains and shading by what they would change of the pictures, to first order.
-        Returns whether there was anything to correct."""
+        """Correct gains, and then shading, by what they would change of the pictures, to first
+        order. Returns whether there was anything to correct."""
+        changed = False
+        if self.varies:
+            model.put(found.vector)
+            self.black = _levels(model.isp, self.mosaics)
+        least = max(_EXACT if self.varies else _SCALED, _UNSURE * found.rms)
+        for _ in range(_TIMES):
+            response, error = self._response(model, found)
+            gains = _gains(response, error)
+            gains /= 1 if self.varies else np.median(gains)  # which is a factor of the matrix
+            if abs(gains - 1).max() <= least:
+                break
+            self.gains, changed = self.gains * gains, True
+            error = error - response * _of_images(gains - 1)
+        return self._shade(response, error) or changed
+
+    def _response(self, model: Model, found: Solution) -> tuple[Tensor, Tensor]:
+        """By how much views rise with the light, and what they lack of the pictures."""
         mosaics = self.corrected()
-        black = float(np.mean(self.camera.black_level))
-        brighter = black + 1.001 * (mosaics - black)
+        brighter = self.black + 1.001 * (mosaics - self.black)
         truths, views = [], []
         for x in (mosaics, brighter):
             view, truth = _overlap(model.views(found.vector, x), self.pictures, self.offset)
             views.append(inner(view))
             truths.append(inner(truth))
-        response = (views[1] - views[0]) / 0.001
-        error = truths[0] - views[0]
-        strength = response.square().sum((1, 2, 3)).clamp(min=1e-12)
-        gains = (1 + (response * error).sum((1, 2, 3)) / strength).clamp(0.5, 2).numpy()
-        spread = gains / np.median(gains)
-        changed = bool(abs(spread - 1).max() > max(_SCALED, _UNSURE * found.rms))
-        if changed:
-            self.gains = self.gains * spread
-            error = error - response * torch.from_numpy(spread - 1)[:, None, None, None]
-        return self._shade(response, error) or changed
+        return (views[1] - views[0]) / 0.001, truths[0] - views[0]
 
     def _shade(self, response: Tensor, error: Tensor) -> bool:
         """Add two terms of radial shading, if they explain errors."""
@@ -439,6 +475,23 @@ class _Whole:
         before = self.shading.coefficients if self.shading is not None else torch.zeros(2)
         self.shading = RadialShading(before + factors)
         return True
+
+
+def _levels(isp: Pipeline, mosaics: Tensor) -> Tensor:
+    """The black level of each pixel, (H, W)."""
+    black = isp.steps["black_level"]
+    return tiled(black.level[black.sites], *mosaics.shape[-2:]).clone()
+
+
+def _gains(response: Tensor, error: Tensor) -> Vector:
+    """Gains of pictures that explain errors best, to first order."""
+    strength = response.square().sum((1, 2, 3)).clamp(min=1e-12)
+    gains: Vector = (1 + (response * error).sum((1, 2, 3)) / strength).clamp(0.5, 2).numpy()
+    return gains
+
+
+def _of_images(numbers: Vector) -> Tensor:
+    return torch.from_numpy(numbers)[:, None, None, None]
 
 
 def _stated_levels(
