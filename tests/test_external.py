@@ -131,9 +131,20 @@ def test_libraw_scales_all_images_alike():
         ("libraw:brigth=1", "did you mean 'bright'"),
         ("libraw:demosaic=HDA", "did you mean 'DHT'|choose one of"),
         ("libraw:AHD", "expected name=value"),
-        ("libraw:bright=much", "bright can't be 'much'"),
+        ("libraw:bright=much", "bright is 'much', expected a number"),
         ("libraw:demosaic=AHD,demosaic_algorithm=VNG", "twice"),
         ("libraw:bad_pixels_path=/etc/passwd", "unknown LibRaw option"),
+        ("libraw:gamma=2.2", "gamma must be 2 finite numbers, got 2.2"),
+        ("libraw:user_wb=[1,2]", "user_wb must be 4 finite numbers"),
+        ("libraw:noise_thr=", "noise_thr is None, expected a number from 0"),
+        ("libraw:bright=-1", "bright is -1, expected a number from 0.001"),
+        ("libraw:median_filter_passes=1.5", "is 1.5, expected a whole number from 0 to"),
+        ("libraw:use_camera_wb=banana", "use_camera_wb is 'banana', expected true or false"),
+        ("libraw:output_bps=12", "output_bps is 12, expected 8 or 16"),
+        ("libraw:user_flip=6", "user_flip is 6, expected 0"),
+        ("libraw:half_size=True", "half_size is True, expected False"),
+        ("libraw:demosaic=99", "unknown demosaic_algorithm of LibRaw '99'.*AHD"),
+        ("libraw:highlight_mode=10", "unknown highlight_mode of LibRaw '10'"),
         ("command:program {raw}", "{picture}"),
         ("command:no-such-program {raw} {picture}", "no program 'no-such-program'"),
         ("command:'program {raw} {picture}", "can't be split"),
@@ -143,6 +154,22 @@ def test_libraw_scales_all_images_alike():
 def test_wrong_references_are_refused(reference, told):
     with pytest.raises(rd.InputError, match=told):
         rd.isp.open(reference, CAMERA)
+
+
+def test_choices_of_libraw_can_be_given_by_number():
+    named = rd.isp.open("libraw:demosaic=VNG,highlight_mode=Blend", CAMERA)(MOSAIC)
+    assert torch.equal(rd.isp.open("libraw:demosaic=1,highlight_mode=2", CAMERA)(MOSAIC), named)
+
+
+def test_an_option_of_libraw_is_searched_within_what_it_takes():
+    isp = rd.isp.open("libraw", CAMERA)
+    for wanted in ({"libraw:bright": [-1.0, 2.0]}, {"libraw:exp_shift": [0.1, 2.0]}):
+        with pytest.raises(rd.InputError, match="expected a number from"):
+            rd.forensics.ParameterSpace.around(isp, wanted)
+
+
+def test_a_program_takes_a_word_of_any_length(program):
+    assert rd.isp.open(program("x" * 4000), CAMERA)(MOSAIC).shape == (3, 24, 32)
 
 
 def test_a_program_gets_the_mosaic_and_its_picture_is_the_view(program):
@@ -215,6 +242,36 @@ def test_a_crash_of_an_own_function_is_an_error_too(tmp_path, monkeypatch):
         rd.isp.open("import:lab_isps.crash", CAMERA)(MOSAIC)
     with pytest.raises(rd.InputError, match=r"expected \[0, 1\]"):
         rd.isp.open("import:lab_isps.bright", CAMERA)(MOSAIC)
+
+
+def test_children_of_an_own_function_can_not_keep_it_waiting(tmp_path, monkeypatch):
+    (tmp_path / "lab_forks.py").write_text(
+        "import os, time\n"
+        "def leaves(camera):\n"
+        "    def develop(mosaic):\n"
+        "        if not os.fork():\n"
+        "            time.sleep(600)\n"
+        "        os._exit(7)\n"
+        "    return develop\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("RAWDRIFT_TIMEOUT", "8")
+    with pytest.raises(rd.InputError, match="no view after 8 s"):
+        rd.isp.open("import:lab_forks.leaves", CAMERA)(MOSAIC)
+
+
+@pytest.mark.parametrize("seconds", ["abc", "0", "nan", "inf"])
+def test_a_timeout_that_is_no_time_is_refused(seconds, program, monkeypatch):
+    monkeypatch.setenv("RAWDRIFT_TIMEOUT", seconds)
+    with pytest.raises(rd.InputError, match=f"RAWDRIFT_TIMEOUT is '{seconds}', expected the sec"):
+        rd.isp.open(program(), CAMERA)(MOSAIC)
+
+
+def test_a_cache_that_can_not_be_written_is_named(program, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RAWDRIFT_CACHE", str(tmp_path / "file"))
+    with pytest.raises(rd.InputError, match="can't be cached in .*file.views.*RAWDRIFT_CACHE"):
+        rd.isp.open(program(), CAMERA)(MOSAIC)
 
 
 TONE = """

@@ -96,7 +96,8 @@ def choose(kind: str, name: object, valid: Iterable[str]) -> str:
         return name
     close = get_close_matches(name, names, n=1) if isinstance(name, str) else []
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    raise InputError(f"unknown {kind} {name!r}{hint}; choose one of {'; '.join(names)}")
+    choices = f"choose one of {'; '.join(names)}" if names else "there is none to choose"
+    raise InputError(f"unknown {kind} {name!r}{hint}; {choices}")
 
 
 def choose_literals(name: str, spec: object) -> None:

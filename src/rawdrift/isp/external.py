@@ -5,6 +5,7 @@ mosaic, the camera, and the program with its version and options.
 """
 
 import hashlib
+import math
 import os
 import tempfile
 import threading
@@ -137,7 +138,7 @@ class BlackBox(Step):
         for key, picture in self._develop(program, todo).items():
             pictures[key] = cut = self._cut(picture, size, todo[key][1])
             if is_kept:
-                files.write(_path(key), partial(np.save, arr=cut))
+                _keep(key, cut)
         kinds = {key: str(p.dtype) for key, p in pictures.items() if p is not None}
         views = []
         for key, name in zip(keys, names, strict=True):
@@ -162,7 +163,7 @@ class BlackBox(Step):
         """Develop files by key, as many at a time as there are cores. todo: content and name."""
         if not todo:
             return {}
-        timeout = float(os.environ.get("RAWDRIFT_TIMEOUT", TIMEOUT))
+        timeout = _timeout()
         sessions: list[Session] = []
         own, stopped = threading.local(), threading.Event()
 
@@ -210,7 +211,8 @@ class BlackBox(Step):
         border = self.program.border
         if picture.ndim != 3 or picture.shape[0] != 3:
             raise InputError(
-                f"{self.reference} gives shape {picture.shape} for {name}, expected (3, *{size})"
+                f"{self.reference} gives shape {picture.shape} for {name}, expected "
+                f"(3, {size[0]}, {size[1]})"
             )
         more = [have - want for have, want in zip(picture.shape[1:], size, strict=True)]
         if any(extra < 0 or extra % 2 or extra > 2 * border for extra in more):
@@ -224,8 +226,8 @@ class BlackBox(Step):
         if picture.dtype == np.float32:
             if not (np.isfinite(picture).all() and picture.min() >= 0 and picture.max() <= 1):
                 raise InputError(
-                    f"{self.reference} gives values from {picture.min():.4g} to "
-                    f"{picture.max():.4g} for {name}, expected [0, 1]"
+                    f"{self.reference} gives values from {picture.min():.9g} to "
+                    f"{picture.max():.9g} for {name}, expected [0, 1]"
                 )
         elif str(picture.dtype) not in _DEPTHS:
             raise InputError(
@@ -286,6 +288,36 @@ def cache() -> Path:
     import pooch
 
     return Path(os.environ.get("RAWDRIFT_CACHE") or pooch.os_cache("rawdrift")) / "views"
+
+
+def _timeout() -> float:
+    """The seconds that a program has. Raises InputError for a text that is no number above 0."""
+    text = os.environ.get("RAWDRIFT_TIMEOUT") or str(TIMEOUT)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise InputError(
+            f"the environment's RAWDRIFT_TIMEOUT is {text!r}, expected the seconds that a program "
+            f"has for a view, such as 300"
+        )
+    return min(seconds, threading.TIMEOUT_MAX)
+
+
+def _keep(key: str, picture: NDArray[Any]) -> None:
+    """Cache a view. Raises InputError if that can't be written."""
+    try:
+        try:
+            files.write(_path(key), partial(np.save, arr=picture))
+        except FileNotFoundError:  # its folder was removed meanwhile
+            files.write(_path(key), partial(np.save, arr=picture))
+    except (OSError, InputError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"views can't be cached in {cache()}: {reason}; make room there, or set the "
+            f"environment's RAWDRIFT_CACHE to a folder that can be written to"
+        ) from None
 
 
 def _path(key: str) -> Path:

@@ -34,7 +34,7 @@ from rawdrift import files, imports
 from rawdrift.camera.camera import Camera
 from rawdrift.camera.write_dng import dng
 from rawdrift.cfa import MONO, is_bayer
-from rawdrift.checks import InputError, choose, is_number
+from rawdrift.checks import InputError, choose, is_number, numbers
 from rawdrift.configurations import COMMAND, LIBRAW
 from rawdrift.imports import PREFIX as IMPORT
 from rawdrift.isp.worker import libraw_choices
@@ -68,8 +68,29 @@ _LIBRAW_RANGES = {
     "median_filter_passes": (0.0, 10.0),
     "dcb_iterations": (0.0, 10.0),
 }
-_WHOLE = ("median_filter_passes", "dcb_iterations")
+_WHOLE = ("median_filter_passes", "dcb_iterations", "user_black", "user_sat")
+# LibRaw takes any value: beyond these it clips it, crashes, or gives a black or another picture.
+_LIBRAW_LIMITS = {
+    "bright": (0.001, 1000.0),
+    "exp_shift": (0.25, 8.0),
+    "exp_preserve_highlights": (0.0, 1.0),
+    "noise_thr": (0.0, 1e6),
+    "median_filter_passes": (0, 100),
+    "dcb_iterations": (0, 100),
+    "auto_bright_thr": (0.0, 1.0),
+    "adjust_maximum_thr": (0.0, 1.0),
+    "user_black": (0, 65535),
+    "user_sat": (1, 65535),
+}
+# A view has the size of its mosaic, and lies as it does: masks are drawn on that.
+_LIBRAW_ONE_OF: Mapping[str, tuple[Any, ...]] = {
+    "half_size": (False,),
+    "output_bps": (8, 16),
+    "user_flip": (0,),
+}
 _PAIRS = ("gamma", "chromatic_aberration")
+_LISTS = {"gamma": 2, "chromatic_aberration": 2, "user_wb": 4, "user_cblack": 4}
+_MOST_LEVEL = 9  # of highlights, from 3 on rebuilt: more of white, or of color
 _ALIASES = {"demosaic": "demosaic_algorithm"}
 _WORKER = Path(__file__).with_name("worker.py")
 _RAW = re.compile(r"\{raw(?:\+(\d+))?\}")
@@ -186,7 +207,10 @@ class LibRaw(Program):
         return other
 
     def checked(self, name: str, value: float | str) -> float | str:
-        return str(libraw_value(name, value)) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return str(libraw_value(name, value))
+        libraw_value(name, round(value) if name in _WHOLE else value)
+        return value
 
     def choices(self, name: str) -> list[str]:
         names = (one.name for one in libraw_choices().get(name, ()))
@@ -379,7 +403,8 @@ class Command(Program):
         if not borders or not _PICTURE.search(text):
             raise InputError(
                 f"ISP {reference!r} must name the raw file and the picture to write; expected "
-                f"command:PROGRAM {{raw}} ... {{picture}}"
+                f"command:PROGRAM {{raw}} ... {{picture}}, or {{raw+64}} for a mirrored border, "
+                f"and {{picture.tif}}, .tiff, .jpg or .png for a kind of picture"
             )
         self.border = max(int(border or 0) for border in borders)
         program = shutil.which(self.words[0])
@@ -401,7 +426,8 @@ class Command(Program):
             for word in self.template
         ]
         # Programs have no common way to tell their version: the content of their files is it.
-        read = [files.sha256(word) for word in self.words if Path(word).is_file()]
+        # `Path.is_file` raises an error for a word that is too long for a name.
+        read = [files.sha256(w) for w in self.words if os.path.isfile(w)]  # noqa: PTH113
         self.identity = json.dumps([self.words, read])
 
     def at(self, settings: Mapping[str, float | str]) -> Self:
@@ -504,22 +530,55 @@ def libraw_value(name: str, value: Any) -> Any:
             value = yaml.safe_load(value.replace("(", "[").replace(")", "]"))
         except yaml.YAMLError:
             raise InputError(f"LibRaw option {name} is {value!r}, expected a value") from None
-    if name in enums and value is False:
-        value = "Off"  # which YAML takes for false
-    if name in enums and not isinstance(value, int):
-        names = [one.name for one in enums[name]]
-        value = choose(f"LibRaw's {name}", _spelled(str(value), names), names)
-        if name == "demosaic_algorithm" and rawpy.DemosaicAlgorithm[value].isSupported is False:
-            raise InputError(
-                f"this LibRaw was built without the demosaicing {value}; choose another one"
-            )
-        return value
+    if name in enums:
+        return _choice(name, "Off" if value is False else value, enums[name])
+    _check_kind(name, value)
     given: dict[str, Any] = {name: tuple(value) if name in _PAIRS else value}
     try:
         rawpy.Params(**given)
     except Exception as error:
         raise InputError(f"LibRaw option {name} can't be {value!r}: {error}") from None
     return value
+
+
+def _choice(name: str, value: Any, choices: Any) -> str | int:
+    """Return the name of a choice, of its name or number. Raises InputError for an unknown one."""
+    import rawpy
+
+    names = [one.name for one in choices]
+    if isinstance(value, int) and name == "highlight_mode" and 0 <= value <= _MOST_LEVEL:
+        return value
+    text = next((one.name for one in choices if one.value == value), str(value))
+    choice = choose(f"{name} of LibRaw", _spelled(text, names), names)
+    if name == "demosaic_algorithm" and rawpy.DemosaicAlgorithm[choice].isSupported is False:
+        raise InputError(
+            f"this LibRaw was built without the demosaicing {choice}; choose another one"
+        )
+    return choice
+
+
+def _check_kind(name: str, value: Any) -> None:
+    """Raise InputError for a value that LibRaw does not take as it is meant."""
+    import rawpy
+
+    what = f"LibRaw option {name}"
+    if name in _LISTS:
+        numbers(what, value, _LISTS[name])
+    elif name in _LIBRAW_ONE_OF:
+        options = _LIBRAW_ONE_OF[name]
+        if not any(value is option for option in options):
+            raise InputError(f"{what} is {value!r}, expected {' or '.join(map(str, options))}")
+    elif name in _LIBRAW_LIMITS:
+        (low, high), is_whole = _LIBRAW_LIMITS[name], name in _WHOLE
+        if not is_number(value) or not low <= value <= high or (is_whole and value % 1):
+            raise InputError(
+                f"{what} is {value!r}, expected a {'whole ' * is_whole}number from {low:g} to "
+                f"{high:g}"
+            )
+    elif not isinstance(value, bool) and isinstance(
+        inspect.signature(rawpy.Params).parameters[name].default, bool
+    ):
+        raise InputError(f"{what} is {value!r}, expected true or false")
 
 
 class _Worker(Session):
@@ -592,12 +651,12 @@ class _Worker(Session):
             self._write(json.dumps([str(source), str(target), self.options]))
             assert self.process.stdout is not None
             line = self.process.stdout.readline()
+            code = None if line else self.process.wait()
         finally:
             timer.cancel()
         if expired.is_set():
             raise InputError(f"no view after {timeout:g} s{_end(self.log)}")
-        if not line:
-            code = self.process.wait()
+        if code is not None:
             raise InputError(f"the process ended with {_code(code)}{_end(self.log)}")
         reply = json.loads(line)
         if "error" in reply:
@@ -620,7 +679,11 @@ class _Worker(Session):
     def close(self) -> None:
         self.stop()
         if self.process is not None:
-            self.process.communicate()
+            for pipe in (self.process.stdin, self.process.stdout):
+                assert pipe is not None
+                with suppress(BrokenPipeError):
+                    pipe.close()
+            self.process.wait()
         self.log.close()
 
 
@@ -675,11 +738,12 @@ def _start(words: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":
 
 
 def _kill(process: "subprocess.Popen[bytes] | None") -> None:
-    """End a process with all that it has started, unless it has ended."""
-    if process is None or process.poll() is not None:
+    """End a process with all that it has started, unless it has been waited for: until then the
+    system gives its number to no other, also where it has ended and left children behind."""
+    if process is None or process.returncode is not None:
         return
     if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()

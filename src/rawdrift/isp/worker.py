@@ -67,7 +67,12 @@ def own(reference: str, camera: str, folders: list[str], options: dict[str, Any]
             view = isp(torch.from_numpy(np.load(path)))
         if isinstance(view, torch.Tensor):
             view = view.detach().cpu().numpy()
-        return np.asarray(view).astype(np.float32)
+        values = np.asarray(view)
+        if values.dtype.kind not in "biuf":
+            raise TypeError(
+                f"expected an array of real numbers, got {type(view).__name__} of {values.dtype}"
+            )
+        return values.astype(np.float32)
 
     return develop
 
