@@ -91,8 +91,9 @@ def test_demosaicing_that_chooses_by_a_matrix_gets_the_fitted_one():
     [
         (lambda x: x.flip(-1), "picture 0 is mirrored left to right"),
         (lambda x: x.rot90(1, (-2, -1)), "picture 0 is turned by"),
-        (lambda x: x.roll(1, 0), "picture 0 does not show the scene"),
+        (lambda x: x.roll(1, 0), "picture 0 does not show the scene.* with those of mosaic 2"),
         (lambda x: 0 * x + 0.5, "pictures are flat"),
+        (lambda x: x.mean(1, keepdim=True).expand_as(x), "pictures are gray"),
     ],
 )
 def test_pictures_that_do_not_fit_are_named(turn, told):
@@ -100,6 +101,25 @@ def test_pictures_that_do_not_fit_are_named(turn, told):
     views = rd.isp.static("bi,-,-", CAMERA)(mosaics)
     with pytest.raises(rd.InputError, match=told):
         rd.isp.fit(mosaics, turn(views), START)
+
+
+def test_another_color_filter_array_is_told():
+    mosaics = scenes(3, 60)
+    views = rd.isp.static("bi,-,-", CAMERA)(mosaics)
+    with pytest.raises(rd.InputError, match="array RGGB, not GBRG"):
+        rd.isp.fit(mosaics, rounded(views), replace(START, cfa="GBRG"))
+
+
+def test_scenes_that_look_alike_are_told_apart():
+    """Half of what all of them show is the same, as in pictures of cells."""
+    mosaics = (scenes(9, 60) + scenes(1, 60, seed=1)) / 2
+    views = rd.isp.static("bi,-,-", CAMERA)(mosaics)
+    similarity = fitting.align(mosaics[:8], views[:8], CAMERA).similarity
+    assert similarity > 0.6
+    other = torch.cat([views[:3], views[8:], views[4:8]])
+    with pytest.raises(rd.InputError, match=f"picture 3 does not.* all pairs: {similarity:.1f}"):
+        fitting.align(mosaics[:8], other, CAMERA)
+    assert fitting.align(mosaics[:1], views[8:], CAMERA).similarity < 0.5  # which is warned of
 
 
 def test_a_fitted_curve_does_not_fall():
@@ -125,6 +145,7 @@ def test_a_fitted_curve_does_not_fall():
         ("RGGB", "ahd,-,ga", 2),
         ("RGGB", "bi,u,ga", 5),
         ("XTRANS", "bi,-,-", 2),
+        ("RGBW", "bi,-,-", 2),
         ("RGGB/BGGR", "bi,-,ga", 2),
     ],
 )
@@ -181,7 +202,7 @@ def resized(factor: float) -> rd.isp.Pipeline:
 @pytest.mark.parametrize("factor", [0.5, 5 / 6, 1.5])
 def test_parts_of_resized_pairs_show_the_same_place(factor):
     isp, mosaics = resized(factor), scenes(3, 72)
-    offset, found = fitting.align(mosaics, isp(mosaics), CAMERA)
+    offset, found, _ = fitting.align(mosaics, isp(mosaics), CAMERA)
     assert offset == (0, 0)
     assert found == pytest.approx(factor)
     whole = fitting._Whole(mosaics, isp(mosaics), offset, found, CAMERA)
@@ -219,10 +240,25 @@ def test_pictures_of_a_part_in_another_size_are_told_its_factor():
         rd.isp.fit(mosaics, views, START)
 
 
-def test_pairs_of_a_folder_without_a_table_are_refused(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (None, "has no pairs.csv"),
+        (b"", "has the columns"),
+        (b"raw,view\na.dng,a.png\n", "expected raw, picture and, optionally, group"),
+        (b"raw,picture\n", "names no pairs"),
+        (b"raw,picture\na.dng,a.png\nb.dng\n", "too few or too many cells"),
+        (b"raw,picture\na.dng,a.png\na.dng,b.png\n", "names a.dng in several rows"),
+        ("raw,picture\na.dng,a.png\n".encode("utf-16"), "is not a table"),
+        (b"raw,picture\na.dng,a.png\n", "a.dng does not exist"),
+    ],
+)
+def test_a_folder_without_a_table_of_pairs_is_refused(table, told, tmp_path, capsys):
+    if table is not None:
+        (tmp_path / "pairs.csv").write_bytes(table)
     arguments = ["isp", "fit", str(tmp_path), "--camera", "raw-drone", "--out", "x.toml"]
     assert main(arguments) == 2
-    assert "has no pairs.csv" in capsys.readouterr().err
+    assert told in capsys.readouterr().err
 
 
 def test_the_steps_of_another_array_are_fitted():

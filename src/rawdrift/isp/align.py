@@ -3,6 +3,7 @@ turned or mirrored ones."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +17,9 @@ from rawdrift.isp.resize import Resize
 
 Offset = tuple[int, int]
 _SIMILAR = 0.25  # correlation of edges, below which pictures are of another scene
+LIKELY = 0.5  # correlation of edges, below which pictures may be of another scene
 _CERTAIN = 0.6  # correlation of edges, above which no other turn is tried
+_ALIKE = 0.6  # of the median correlation of all pictures, below which one is looked at again
 _MARGIN = 0.1  # by which another place or turn must fit better
 _SHIFT = 16  # pixels by which a picture may begin outside of the mosaic
 _FEW = 8  # pictures that tell a resized one from a crop
@@ -33,9 +36,21 @@ _TURNS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def align(mosaics: Tensor, pictures: Tensor, camera: Camera) -> tuple[Offset, float]:
-    """Return the row and column of the views at which the pictures begin, below 0 for a shift, and
-    the factor of size by which whole views were resized, 1 for none.
+class Alignment(NamedTuple):
+    """Where pictures lie in the views of their mosaics.
+
+    offset: row and column of the views at which the pictures begin, below 0 for a shift. factor: of
+    size by which whole views were resized, 1 for none. similarity: correlation of edges there, the
+    median of the pictures; 1 if all are flat.
+    """
+
+    offset: Offset
+    factor: float
+    similarity: float
+
+
+def align(mosaics: Tensor, pictures: Tensor, camera: Camera) -> Alignment:
+    """Return where pictures lie in the views of their mosaics.
 
     mosaics: (N, H, W). pictures: (N, 3, h, w). Raises InputError for pictures that are turned or
     mirrored, of another scene, of another size of a part of it, or of different offsets.
@@ -45,23 +60,8 @@ def align(mosaics: Tensor, pictures: Tensor, camera: Camera) -> tuple[Offset, fl
     factor = _factor(grays, pictures)
     if factor != 1:
         grays = _resized(grays, factor)
-    maps = []
-    for index, (gray, picture) in enumerate(zip(grays, pictures, strict=True)):
-        own = picture.mean(0)
-        maps.append(_scores(gray, own))
-        score = maps[-1].max()
-        if score == 0 or score > _CERTAIN:  # nothing to see in it, or seen at once
-            continue
-        turned = {name: float(_scores(gray, turn(own)).max()) for name, turn in _TURNS.items()}
-        name = max(turned, key=lambda name: turned[name])
-        if max(score, turned[name]) < _SIMILAR:
-            _check_size(index, gray, own, factor)
-            raise InputError(
-                f"picture {index} does not show the scene of its mosaic (their edges correlate by "
-                f"{score:.2f}); check the pairs"
-            )
-        if turned[name] > score + _MARGIN:
-            raise InputError(f"picture {index} is {name}; turn it back as its raw file")
+    owns = pictures.mean(1)
+    maps = [_scores(gray, own) for gray, own in zip(grays, owns, strict=True)]
     together = np.sum(maps, axis=0)
     if not together.any():
         if grays.shape[1:] != pictures.shape[2:]:
@@ -69,11 +69,15 @@ def align(mosaics: Tensor, pictures: Tensor, camera: Camera) -> tuple[Offset, fl
                 "the pictures are flat and smaller than the mosaics, so that their crop can't be "
                 "found; give pairs with details"
             )
-        return (0, 0), factor
+        return Alignment((0, 0), factor, 1.0)
     at = np.unravel_index(int(together.argmax()), together.shape)
+    similarity = float(np.median([scores[at] for scores in maps if scores.any()]))
+    for index, scores in enumerate(maps):
+        if scores.any() and scores.max() <= _CERTAIN:
+            _check_scene(index, grays, owns[index], scores, at, similarity, factor)
     if together.max() < _CERTAIN * len(maps):
         index = int(np.argmin([scores[at] for scores in maps]))
-        _check_size(index, grays[index], pictures[index].mean(0), factor)
+        _check_size(index, grays[index], owns[index], factor)
     for index, scores in enumerate(maps):
         if scores.max() > scores[at] + _MARGIN:
             one = np.unravel_index(int(scores.argmax()), scores.shape)
@@ -81,7 +85,48 @@ def align(mosaics: Tensor, pictures: Tensor, camera: Camera) -> tuple[Offset, fl
                 f"picture {index} begins at row and column {_offset(one)} of its mosaic, but "
                 f"others at {_offset(at)}; expected one crop for all"
             )
-    return _offset(at), factor
+    return Alignment(_offset(at), factor, similarity)
+
+
+def _check_scene(
+    index: int,
+    grays: Tensor,
+    own: Tensor,
+    scores: NDArray[np.float64],
+    at: tuple[np.intp, ...],
+    similarity: float,
+    factor: float,
+) -> None:
+    """Raise InputError if a picture seems to be turned, or of another scene.
+
+    grays: of all mosaics. own: of the picture. scores: of it, whose common place is `at`, where
+    those of the pictures have the median `similarity`.
+    """
+    best, here = float(scores.max()), float(scores[at])
+    turned = {name: float(_scores(grays[index], turn(own)).max()) for name, turn in _TURNS.items()}
+    turn = max(turned, key=lambda name: turned[name])
+    if turned[turn] > max(best + _MARGIN, _CERTAIN):
+        raise InputError(f"picture {index} is {turn}; turn it back as its raw file")
+    is_unlike = best < _SIMILAR or max(best, turned[turn] - _MARGIN) > here + _MARGIN
+    if not is_unlike and here > _ALIKE * similarity:
+        return
+    others = {other: _scores(gray, own) for other, gray in enumerate(grays) if other != index}
+    if not is_unlike and all(found[at] < here for found in others.values()):
+        return  # less similar than the other pairs, but it shows no other scene of them
+    other, closest = max(
+        ((other, float(found.max())) for other, found in others.items()),
+        key=lambda one: one[1],
+        default=(index, best),
+    )
+    if closest < max(_CERTAIN, best + _MARGIN):
+        _check_size(index, grays[index], own, factor)
+    fits = f", and by {closest:.2f} with those of mosaic {other}"
+    raise InputError(
+        f"picture {index} does not show the scene of its mosaic: their edges correlate by "
+        f"{here:.2f} (the median of all pairs: {similarity:.2f})"
+        + (fits if closest > best + _MARGIN else "")
+        + "; check the pairs"
+    )
 
 
 def _factor(grays: Tensor, pictures: Tensor) -> float:
@@ -118,7 +163,7 @@ def _check_size(index: int, gray: Tensor, picture: Tensor, factor: float) -> Non
         for other in _FACTORS.tolist()
     }
     best = max(scores, key=lambda other: scores[other])
-    if scores[best] > max(2 * _SIMILAR, scores[1.0] + _MARGIN):
+    if scores[best] > max(LIKELY, scores[1.0] + _MARGIN):
         raise InputError(
             f"picture {index} shows a part of its mosaic resized by about {factor * best:.2g}; "
             f"give pictures of the mosaic's size, crops of it, or whole resized ones"

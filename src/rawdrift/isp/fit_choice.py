@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from rawdrift import configurations
 from rawdrift.camera.camera import Camera
-from rawdrift.cfa import is_bayer
+from rawdrift.cfa import PATTERNS, is_bayer
 from rawdrift.checks import InputError
 from rawdrift.isp.clipping import Clipping
 from rawdrift.isp.fit_model import BORDER, ROUGH, Model, Pairs, Solution
@@ -37,6 +38,8 @@ _KNOTS = 17  # of a free tone curve
 _FINALISTS = 3
 _CLIPPED = 1e-3  # share of the pixels from which on clipping can be seen
 BETTER = 0.98  # of the error of simpler steps that others must stay below
+_OTHER_ARRAY = 0.7  # of the error with the camera's pattern
+_SINGULAR = 1e3  # condition of a matrix, from which on it loses a color
 _FLAT = 0.01  # standard deviation of pictures in which there is nothing to fit
 
 
@@ -183,8 +186,45 @@ def improve(model: Model, found: Solution, pairs: Pairs) -> tuple[Model, Solutio
 def starts(camera: Camera, pairs: Pairs, size: Resize | None = None) -> list[tuple[Step, Array]]:
     """Tone curves with their least-squares matrices, the best first: the best gamma, and standards.
 
+    size: of the pictures. Raises InputError if another Bayer pattern fits much better.
+    """
+    found = _matrices(camera, pairs, size)
+    patterns = PATTERNS if is_bayer(camera.cfa) else ()
+    others = {cfa: _matrices(replace(camera, cfa=cfa), pairs, size)[0] for cfa in patterns}
+    better = [
+        cfa for cfa, one in others.items() if one.error < _OTHER_ARRAY * found[0].error
+    ]  # one of them with red and blue exchanged, which a matrix can do, too
+    if better:
+        cfa = max(better, key=lambda cfa: float(np.trace(others[cfa].matrix)))
+        raise InputError(
+            f"the mosaics seem to have the color filter array {cfa}, not {camera.cfa} as camera "
+            f"{camera.name!r} says: the colors of the pictures follow from it much better; correct "
+            f"the camera"
+        )
+    if np.linalg.cond(found[0].matrix) > _SINGULAR:
+        raise InputError(
+            "the pictures are gray or shades of one color, from which no colors can be fitted; "
+            "give pictures in color"
+        )
+    gamma = next(one for one in found if isinstance(one.tone, Gamma))
+    return [
+        (one.tone, one.matrix) for one in found if one is gamma or not isinstance(one.tone, Gamma)
+    ]
+
+
+class _Start(NamedTuple):
+    """A tone curve with its matrix, and their mean error."""
+
+    error: float
+    tone: Step
+    matrix: Array
+
+
+def _matrices(camera: Camera, pairs: Pairs, size: Resize | None) -> list[_Start]:
+    """Tone curves with their least-squares matrices, the best first.
+
     Errors in linear light are weighted by the slope of the curve, which makes them errors of the
-    picture. size: of the pictures.
+    picture.
     """
     x = pairs.mosaics
     for name, step in static("bi,-,-", camera).steps.items():
@@ -224,11 +264,8 @@ def starts(camera: Camera, pairs: Pairs, size: Resize | None = None) -> list[tup
                 )
             matrix[channel] = np.linalg.lstsq(a, b, rcond=None)[0]
             errors.append(np.mean(np.abs(a @ matrix[channel] - b)))
-        found.append((float(np.mean(errors)), name, tone, matrix))
-    gamma = min((one for one in found if one[1] not in _STANDARDS), key=lambda one: one[0])
-    standards = [one for one in found if one[1] in _STANDARDS]
-    ordered = sorted([gamma, *standards], key=lambda one: one[0])
-    return [(tone, matrix) for _, _, tone, matrix in ordered]
+        found.append(_Start(float(np.mean(errors)), tone, matrix))
+    return sorted(found, key=lambda one: one.error)
 
 
 def _colorful(model: Model, pairs: Pairs) -> Model | None:

@@ -1,6 +1,8 @@
 """Fit an ISP to raw files and their pictures in a folder with pairs.csv."""
 
 import csv
+import re
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -46,10 +48,13 @@ def fit_files(
         return fit(torch.stack(mosaics), torch.stack(pictures), camera, groups, model=model)
     except InputError as error:
         # "picture 3 is ..." of a tensor is a file here.
-        words = str(error).split(" ", 2)
-        if words[0] == "picture" and words[1].isdigit():
-            raise InputError(f"{rows[int(words[1])]['picture']} {words[2]}") from None
-        raise
+        files = {"picture": "picture", "mosaic": "raw"}
+        text = re.sub(
+            rf"\b({'|'.join(files)}) (\d+)\b",
+            lambda match: rows[int(match[2])][files[match[1]]],
+            str(error),
+        )
+        raise InputError(text) from None
 
 
 def _rows(root: Path) -> list[dict[str, str]]:
@@ -59,17 +64,26 @@ def _rows(root: Path) -> list[dict[str, str]]:
             f"{root} has no {TABLE}; expected a table with the columns raw, picture and, "
             f"optionally, group"
         )
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = list(reader.fieldnames or ())
-        if not {"raw", "picture"} <= {*columns} <= {*_COLUMNS}:
-            raise InputError(
-                f"{path} has the columns {columns}, expected raw, picture and, optionally, group"
-            )
-        rows = list(reader)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns = list(reader.fieldnames or ())
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is not a table (CSV in UTF-8): {error}") from None
+    if not {"raw", "picture"} <= {*columns} <= {*_COLUMNS}:
+        raise InputError(
+            f"{path} has the columns {columns}, expected raw, picture and, optionally, group"
+        )
     if not rows:
         raise InputError(f"{path} names no pairs")
     for row in rows:
         if not all(row.get(column) for column in columns) or None in row:
             raise InputError(f"{path} has a row with too few or too many cells: {row}")
+    for column in ("raw", "picture"):
+        twice = [name for name, n in Counter(row[column] for row in rows).items() if n > 1]
+        if twice:
+            raise InputError(
+                f"{path} names {twice[0]} in several rows; expected each {column} once"
+            )
     return rows

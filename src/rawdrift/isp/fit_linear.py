@@ -66,7 +66,7 @@ class Linear(NamedTuple):
         best, needed = cls([], len(steps), (1, 1), (0, 0), 3), 0
         for start in reversed(range(len(steps))):
             step = steps[start]
-            if not isinstance(step, _LINEAR):
+            if not isinstance(step, _LINEAR) or not getattr(step, "is_linear", True):
                 break
             needed += step.reach or 0
             is_mosaic = step.takes == "mosaic"

@@ -24,7 +24,7 @@ from rawdrift import progress
 from rawdrift.camera.camera import Camera, check_camera
 from rawdrift.cfa import MONO, layout
 from rawdrift.checks import InputError
-from rawdrift.isp.align import Offset, align
+from rawdrift.isp.align import LIKELY, Offset, align
 from rawdrift.isp.color_difference import ciede2000, lab
 from rawdrift.isp.fit_choice import BETTER, choose, clipped_first, improve, informed, simple
 from rawdrift.isp.fit_model import BORDER, CONVERGED, ROUGH, Model, Pairs, Solution, Vector, inner
@@ -168,7 +168,7 @@ def fit(
             f"neither demosaicing nor a matrix to fit"
         )
     mosaics, pictures = _checked(mosaics, pictures)
-    offset, factor = align(mosaics, pictures, camera)
+    offset, factor, similarity = align(mosaics, pictures, camera)
     rng = np.random.default_rng(seed)
     fitted, held = _split(len(mosaics), groups, rng)
     prepared, plain = _prepared(mosaics, camera)
@@ -237,7 +237,9 @@ def fit(
         coverage=tuple((counts / counts.sum()).tolist()),
         sample=(truth[worst], views[worst]),
         answers=_answers(model, *_shared(isp, mosaics, pictures, offset, held)),
-        warnings=tuple(_warnings(tones, gains, same, jpeg and any(x % _BLOCK for x in offset))),
+        warnings=tuple(
+            _warnings(similarity, tones, gains, same, jpeg and any(x % _BLOCK for x in offset))
+        ),
     )
 
 
@@ -679,8 +681,13 @@ def _answers(model: Answers | None, views: Tensor, truth: Tensor) -> tuple[int, 
     return int(differ.sum()), differ.numel()
 
 
-def _warnings(tones: float, gains: Vector, same: bool, moved: bool) -> list[str]:
+def _warnings(similarity: float, tones: float, gains: Vector, same: bool, moved: bool) -> list[str]:
     found = []
+    if similarity < LIKELY:
+        found.append(
+            f"the edges of pictures and mosaics correlate by {similarity:.2f} only: check that "
+            f"they show the same scenes"
+        )
     if same:
         found.append("all pairs are of one group, so that the fit is measured on what was fitted")
     if tones < _COVERED:

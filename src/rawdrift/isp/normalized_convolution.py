@@ -106,7 +106,12 @@ class Interpolation(Step):
     @property
     def reach(self) -> int:
         once = int(self.kernels.shape[-1]) // 2
-        return once if self._others == 0 else 2 * once
+        return once if self.is_linear else 2 * once
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether white beside R, G and B scales none of the planes."""
+        return self._others == 0
 
     @property
     def _others(self) -> int:
@@ -122,7 +127,7 @@ class Interpolation(Step):
         """
         self.check(x)
         ways = [*zip(masks(self.cfa, x), self.kernels, strict=True)]
-        if self._others == 0:
+        if self.is_linear:
             return torch.stack([_mean(x, *way) for way in ways], dim=-3)
         white = _mean(x, *ways.pop()).clamp(min=0) + _DARK
         planes = [_mean(x, *way) * white / _mean(white, *way) for way in ways]
