@@ -295,3 +295,23 @@ def test_a_jpeg_is_found_and_the_answers_of_a_network_are_compared():
     assert (found.steps["jpeg"].quality, found.steps["jpeg"].subsampling) == (60, "444")
     assert not fitting._compressed(isp, mosaics, views, (0, 0), few)[1]
     assert fitting._answers(lambda x: x.mean((2, 3)), pictures, pictures.flip(1)) == (4, 4)
+
+
+def test_a_black_level_above_many_values_is_warned_of():
+    below = fitting._below_black(scenes(2, 48), replace(CAMERA, black_level=(0.2,) * 4))
+    assert below > 0.3
+    (warning,) = fitting._warnings(0.9, below, 1.0, np.ones(2), False)
+    assert "below the black level" in warning
+    below = fitting._below_black(scenes(2, 48), CAMERA)
+    assert not fitting._warnings(0.9, below, 1.0, np.ones(2), False)
+
+
+@pytest.mark.slow
+def test_numbers_from_jpegs_are_warned_of():
+    mosaics, isp = scenes(3, 48).double(), rd.isp.static("bi,-,-", CAMERA)
+    for pictures, warned in (
+        (rd.isp.JPEG(quality=60)(isp(mosaics).clamp(0, 1)), True),
+        (rounded(isp(mosaics).clamp(0, 1)), False),
+    ):
+        warnings = rd.isp.fit(mosaics, pictures, START).warnings
+        assert any("less certain than their intervals" in one for one in warnings) == warned

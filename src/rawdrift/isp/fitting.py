@@ -62,6 +62,7 @@ _CONVERTERS = (8, 10, 12, 14, 16)  # bits
 _SHADED = 0.9  # of the error without shading that it must stay below
 _TONES = 32
 _COVERED = 0.9  # share of the tones from 0 to 1 below which to warn
+_BELOW = 0.1  # share of values below black, from which on it is doubtful
 _DETERMINED = 0.01  # of a tensor's largest number: a wider 95 % interval is told
 _BLOCK = 8  # of a JPEG
 _QUALITIES = (50, 60, 70, 75, 80, 85, 90, 92, 95)
@@ -237,8 +238,9 @@ def fit(
         coverage=tuple((counts / counts.sum()).tolist()),
         sample=(truth[worst], views[worst]),
         answers=_answers(model, *_shared(isp, mosaics, pictures, offset, held)),
-        warnings=tuple(
-            _warnings(similarity, tones, gains, same, jpeg and any(x % _BLOCK for x in offset))
+        warnings=(
+            *_warnings(similarity, _below_black(prepared, plain), tones, gains, same),
+            *(_of_jpeg(moved=any(x % _BLOCK for x in offset)) if jpeg else ()),
         ),
     )
 
@@ -681,8 +683,20 @@ def _answers(model: Answers | None, views: Tensor, truth: Tensor) -> tuple[int, 
     return int(differ.sum()), differ.numel()
 
 
-def _warnings(similarity: float, tones: float, gains: Vector, same: bool, moved: bool) -> list[str]:
+def _below_black(mosaics: Tensor, camera: Camera) -> float:
+    """The share of values below the lowest black level that a camera states."""
+    return float((mosaics < min(camera.black_level)).double().mean())
+
+
+def _warnings(
+    similarity: float, below: float, tones: float, gains: Vector, same: bool
+) -> list[str]:
     found = []
+    if below > _BELOW:
+        found.append(
+            f"{100 * below:.0f} % of the mosaics' values lie below the black level that the camera "
+            f"states: check it, since a start that is far off may end in another ISP"
+        )
     if similarity < LIKELY:
         found.append(
             f"the edges of pictures and mosaics correlate by {similarity:.2f} only: check that "
@@ -701,9 +715,17 @@ def _warnings(similarity: float, tones: float, gains: Vector, same: bool, moved:
             f"{gains.max():.3f}, as by automatic brightness, which no ISP file can hold: switch "
             f"it off"
         )
-    if moved:
-        found.append(
-            "the pictures are JPEGs whose blocks begin elsewhere than those of the whole mosaic, "
-            "so that the ISP's JPEG is another one of the same quality"
-        )
     return found
+
+
+def _of_jpeg(moved: bool) -> Iterator[str]:
+    """What to know of an ISP fitted to JPEGs. moved: their blocks are not those of the view."""
+    yield (
+        "the pictures are JPEGs, whose losses are not random: the numbers of the other steps are "
+        "less certain than their intervals say; give PNG or TIFF pictures to find them"
+    )
+    if moved:
+        yield (
+            "the blocks of the JPEGs begin elsewhere than those of the whole mosaic, so that the "
+            "ISP's JPEG is another one of the same quality"
+        )
