@@ -116,7 +116,7 @@ class Linear(NamedTuple):
         """The window of each cell of an input (n, h, w) or (n, 3, h, w), without its borders:
         (values, n, cells in a column, cells in a row)."""
         channels, *sizes = self.window
-        x = x.view(len(x), channels, *x.shape[-2:])
+        x = x.reshape(len(x), channels, *x.shape[-2:])
         for axis, (size, cell, reach) in enumerate(
             zip(sizes, self.cell, self.reach, strict=True), start=2
         ):

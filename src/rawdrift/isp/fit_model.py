@@ -149,10 +149,8 @@ class Model:
         """The root mean square error, with the best gains."""
         gains = np.ones(len(pairs.mosaics))
         for _ in range(0 if pairs.black is None else _FEW):
-            error, response = (
-                self._error(vector, pairs, gains),
-                self._response(vector, pairs, gains),
-            )
+            error = self._error(vector, pairs, gains)
+            response = self._response(vector, pairs, gains)
             strength = response.square().sum((1, 2, 3)).clamp(min=1e-12)
             gains = gains - ((error * response).sum((1, 2, 3)) / strength).numpy()
         return float(self._error(vector, pairs, gains).square().mean().sqrt())
