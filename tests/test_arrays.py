@@ -257,6 +257,16 @@ def test_patterns_are_read_as_people_write_them():
 
 
 @pytest.mark.parametrize("cfa", OTHERS)
+def test_a_mosaic_without_a_color_is_refused(cfa):
+    height, width, _, planes, _ = layout(cfa)
+    step = rd.isp.NormalizedConvolution(cfa)
+    assert step(random(height, width)).isfinite().all()
+    if len(planes) > 1:
+        with pytest.raises(rd.InputError, match=f"1x1 pixels.*{height}x{width} pixels or more"):
+            step(random(1, 1))
+
+
+@pytest.mark.parametrize("cfa", OTHERS)
 def test_a_camera_file_and_frames_of_every_pattern(cfa, tmp_path):
     own = camera(cfa, noise=Noise(4.0, 2.0))
     own.save(tmp_path / "camera.toml")

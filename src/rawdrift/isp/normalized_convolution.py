@@ -124,9 +124,19 @@ class Interpolation(Step):
         weighted by its kernel: with the mask m of the samples, (k * (m x)) / (k * m). White beside
         R, G and B gives them its detail, by (W + 0.03) / (N(W) + 0.03), where W is interpolated
         too: what the samples of a color miss of it.
+
+        Raises InputError for a mosaic that is smaller than a cell and lacks one of its colors.
         """
         self.check(x)
-        ways = [*zip(masks(self.cfa, x), self.kernels, strict=True)]
+        measured = masks(self.cfa, x)
+        height, width = layout(self.cfa)[:2]
+        is_part = x.shape[-2] < height or x.shape[-1] < width
+        if is_part and not measured.flatten(1).any(1).all():
+            raise InputError(
+                f"a mosaic of {x.shape[-2]}x{x.shape[-1]} pixels does not measure every color of "
+                f"{self.cfa}; expected a whole cell, {height}x{width} pixels or more"
+            )
+        ways = [*zip(measured, self.kernels, strict=True)]
         if self.is_linear:
             return torch.stack([_mean(x, *way) for way in ways], dim=-3)
         white = _mean(x, *ways.pop()).clamp(min=0) + _DARK
