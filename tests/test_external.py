@@ -156,6 +156,14 @@ def test_wrong_references_are_refused(reference, told):
         rd.isp.open(reference, CAMERA)
 
 
+@pytest.mark.parametrize("shape", [(21, 30), (30, 21)])
+def test_libraw_says_which_mosaics_are_too_small(shape):
+    isp = rd.isp.open("libraw", CAMERA)
+    with pytest.raises(rd.InputError, match=f"22x22 pixels or more, got {shape[0]}x{shape[1]}"):
+        isp(torch.rand(shape))
+    assert isp(torch.rand(22, 22)).shape == (3, 22, 22)
+
+
 def test_choices_of_libraw_can_be_given_by_number():
     named = rd.isp.open("libraw:demosaic=VNG,highlight_mode=Blend", CAMERA)(MOSAIC)
     assert torch.equal(rd.isp.open("libraw:demosaic=1,highlight_mode=2", CAMERA)(MOSAIC), named)

@@ -90,6 +90,7 @@ _LIBRAW_ONE_OF: Mapping[str, tuple[Any, ...]] = {
 }
 _PAIRS = ("gamma", "chromatic_aberration")
 _LISTS = {"gamma": 2, "chromatic_aberration": 2, "user_wb": 4, "user_cblack": 4}
+_LEAST = 22  # rows or columns that LibRaw takes
 _MOST_LEVEL = 9  # of highlights, from 3 on rebuilt: more of white, or of color
 _ALIASES = {"demosaic": "demosaic_algorithm"}
 _WORKER = Path(__file__).with_name("worker.py")
@@ -195,6 +196,15 @@ class LibRaw(Program):
         library = ".".join(map(str, rawpy.libraw_version))
         version = f"LibRaw {library}, rawpy {metadata.version('rawpy')}"
         self.identity = f"{version} {json.dumps(self.options, sort_keys=True)}"
+
+    def content(self, mosaic: Tensor) -> bytes:
+        if min(mosaic.shape) < _LEAST:
+            raise InputError(
+                f"LibRaw develops mosaics of {_LEAST}x{_LEAST} pixels or more, got "
+                f"{mosaic.shape[0]}x{mosaic.shape[1]}; give larger ones, or choose an ISP of "
+                f"rawdrift's own"
+            )
+        return super().content(mosaic)
 
     def at(self, settings: Mapping[str, float | str]) -> Self:
         changed = {name: v for name, v in settings.items() if v != self.settings[name]}
