@@ -282,6 +282,15 @@ def test_a_cache_that_can_not_be_written_is_named(program, tmp_path, monkeypatch
         rd.isp.open(program(), CAMERA)(MOSAIC)
 
 
+def test_a_full_disk_is_a_reason_too(program, monkeypatch):
+    def write(*_):
+        raise OSError("4096 requested and 100 written")  # as NumPy says
+
+    monkeypatch.setattr(external.files, "write", write)
+    with pytest.raises(rd.InputError, match="can't be cached in .*: 4096 requested and 100 wr"):
+        rd.isp.open(program(), CAMERA)(MOSAIC)
+
+
 TONE = """
 from typing import Literal
 import torch

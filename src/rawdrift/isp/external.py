@@ -313,7 +313,7 @@ def _keep(key: str, picture: NDArray[Any]) -> None:
         except FileNotFoundError:  # its folder was removed meanwhile
             files.write(_path(key), partial(np.save, arr=picture))
     except (OSError, InputError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = getattr(error, "strerror", None) or error  # NumPy gives no reason of the system's
         raise InputError(
             f"views can't be cached in {cache()}: {reason}; make room there, or set the "
             f"environment's RAWDRIFT_CACHE to a folder that can be written to"
