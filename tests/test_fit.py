@@ -122,6 +122,15 @@ def test_scenes_that_look_alike_are_told_apart():
     assert fitting.align(mosaics[:1], views[8:], CAMERA).similarity < 0.5  # which is warned of
 
 
+def test_what_intervals_leave_out_is_said():
+    isp = rd.isp.static("bi,-,-", CAMERA)
+    curved = isp.replace(gamma=rd.isp.ToneCurve([[0, 0], [1, 1]]))
+    assert not list(fitting._of_intervals(isp, differs=False))
+    for one, differs, told in ((isp, True, "rounding"), (curved, False, "black level")):
+        (warning,) = fitting._of_intervals(one, differs)
+        assert told in warning
+
+
 def test_a_fitted_curve_does_not_fall():
     """As those of clipped and compressed pictures would, which then could not be saved."""
     curve = rd.isp.ToneCurve([[x, x] for x in (0.0, 0.25, 0.5, 1.0)])

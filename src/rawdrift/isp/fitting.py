@@ -29,12 +29,14 @@ from rawdrift.isp.color_difference import ciede2000, lab
 from rawdrift.isp.fit_choice import BETTER, choose, clipped_first, improve, informed, simple
 from rawdrift.isp.fit_model import BORDER, CONVERGED, ROUGH, Model, Pairs, Solution, Vector, inner
 from rawdrift.isp.jpeg import JPEG
+from rawdrift.isp.norm_tone_curve import NormToneCurve
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import static
 from rawdrift.isp.radial_shading import RadialShading
 from rawdrift.isp.resize import Resize
 from rawdrift.isp.similarity import ssim
 from rawdrift.isp.sites import tiled
+from rawdrift.isp.tone_curve import ToneCurve
 from rawdrift.neighborhood import correlate
 from rawdrift.text import Shown, brief
 
@@ -241,6 +243,7 @@ def fit(
         warnings=(
             *_warnings(similarity, _below_black(prepared, plain), tones, gains, same),
             *(_of_jpeg(moved=any(x % _BLOCK for x in offset)) if jpeg else ()),
+            *(() if jpeg else _of_intervals(isp, found.rms > floor)),
         ),
     )
 
@@ -716,6 +719,17 @@ def _warnings(
             f"it off"
         )
     return found
+
+
+def _of_intervals(isp: Pipeline, differs: bool) -> Iterator[str]:
+    """What intervals of numbers leave out. differs: whether errors are more than rounding."""
+    reasons = ["the pictures differ from those of the ISP by more than rounding"] if differs else []
+    if any(isinstance(step, ToneCurve | NormToneCurve) for step in isp.steps.values()):
+        reasons.append(
+            "a free tone curve comes near the true one only, and hides a wrong black level"
+        )
+    if reasons:
+        yield f"numbers are less certain than their intervals say: {'; '.join(reasons)}"
 
 
 def _of_jpeg(moved: bool) -> Iterator[str]:
