@@ -36,6 +36,7 @@ _GAMMAS = (1.0, 1.4, 1.8, 2.2, 2.6)
 _STANDARDS = ("srgb", "rec709")
 _KNOTS = 17  # of a free tone curve
 _FINALISTS = 3
+_LIKELY = 12  # sets of steps, the best with a standard curve, that are tried with a free one
 _CLIPPED = 1e-3  # share of the pixels from which on clipping can be seen
 BETTER = 0.98  # of the error of simpler steps that others must stay below
 _OTHER_ARRAY = 0.7  # of the error with the camera's pattern
@@ -51,7 +52,13 @@ def choose(camera: Camera, pairs: Pairs, floor: float, factor: float = 1) -> tup
     """
     sizes = [None] if factor == 1 else [Resize(factor, method) for method in METHODS]
     tones = starts(camera, pairs, sizes[0])
-    trials = _trials(camera, *tones[0], pairs, floor, sizes)
+    sets = product(
+        configurations.DEMOSAICING,
+        (*configurations.SHARPENING, configurations.LEFT_OUT),
+        (*configurations.DENOISING, configurations.LEFT_OUT),
+    )
+    names = configurations.taking(camera.cfa, [*map(",".join, sets)])
+    ranked, trials = _trials(names, camera, *tones[0], pairs, floor, sizes)
     for tone, matrix in tones[1:]:
         isp = trials[0][0].isp.replace(gamma=tone)
         model = Model(isp, _numbers(isp))
@@ -68,11 +75,9 @@ def choose(camera: Camera, pairs: Pairs, floor: float, factor: float = 1) -> tup
     if bent.rms > BETTER * found.rms:
         return model, found
     tone, matrix = other.isp.steps["gamma"], other.tensor("color_correction.matrix").numpy()
-    more = [
-        _with_clipping(*one, camera, pairs)
-        for one in _trials(camera, tone, matrix, pairs, floor, sizes)
-    ]
-    return _best([(other, bent), *more], floor)
+    _, more = _trials(ranked[:_LIKELY], camera, tone, matrix, pairs, floor, sizes)
+    clipped = [_with_clipping(*one, camera, pairs) for one in more]
+    return _best([(other, bent), *clipped], floor)
 
 
 def simple(camera: Camera, pairs: Pairs, factor: float = 1) -> tuple[Model, Solution]:
@@ -118,21 +123,18 @@ def clipped_first(isp: Pipeline, camera: Camera) -> Pipeline | None:
 
 
 def _trials(
+    names: Sequence[str],
     camera: Camera,
     tone: Step,
     matrix: Array,
     pairs: Pairs,
     floor: float,
     sizes: Sequence[Resize | None],
-) -> list[tuple[Model, Solution]]:
-    """The sets of demosaicing, sharpening, denoising and resizing that fit best, with numbers."""
-    names = product(
-        configurations.DEMOSAICING,
-        (*configurations.SHARPENING, configurations.LEFT_OUT),
-        (*configurations.DENOISING, configurations.LEFT_OUT),
-    )
+) -> tuple[list[str], list[tuple[Model, Solution]]]:
+    """The sets of demosaicing, sharpening and denoising, the best first; and those that fit best,
+    with resizing and numbers."""
     rough = []
-    for name in configurations.taking(camera.cfa, [*map(",".join, names)]):
+    for name in names:
         isp = _sized(_isp(name, camera, tone, matrix), sizes[0])
         some = [n for n in ("color_correction.matrix", "gamma.gamma") if n in _numbers(isp)]
         model = Model(isp, some)
@@ -145,7 +147,7 @@ def _trials(
         trials.append((model, model.solve(model.vector(), pairs, 4, ROUGH)))
         if trials[-1][1].rms < floor:
             break
-    return trials
+    return [name for _, name, _ in rough], trials
 
 
 def informed(model: Model, found: Solution) -> Model:
