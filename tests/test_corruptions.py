@@ -162,6 +162,16 @@ def test_a_flat_gray_image_stays_finite(name, level):
 
 
 @every_corruption
+def test_images_on_all_cores_are_those_of_one(name, monkeypatch):
+    views = scene(5).requires_grad_()
+    expected = corrupt(views, name, 2, range(5))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert torch.equal(corrupt(views, name, 2, range(5)), expected)
+    with torch.inference_mode():
+        assert torch.equal(corrupt(views.detach().clone(), name, 2, range(5)), expected)
+
+
+@every_corruption
 def test_any_leading_shape_and_memory_layout(name):
     views = scene(6)
     expected = corrupt(views, name, 2, range(6))

@@ -77,7 +77,8 @@ def _checked(views: Tensor) -> Tensor:
         raise InputError(f"views must be of shape (..., 3, H, W), got {tuple(views.shape)}")
     if views.dtype not in (torch.float32, torch.float64):
         raise InputError(f"views must be float32 or float64 in [0, 1], got {views.dtype}")
-    return views.reshape(-1, *views.shape[-3:])
+    # Other threads know nothing of `no_grad`.
+    return views.detach().reshape(-1, *views.shape[-3:])
 
 
 def _check_range(views: Tensor) -> None:

@@ -53,7 +53,7 @@ class Corruption:
             return self.function(views, streams, **constants)
         import torch  # the names of corruptions are read without it
 
-        source = views.cpu().contiguous()
+        source = views.detach().cpu().contiguous()
         out = self.function(source, streams, torch.empty_like(source), **constants)
         return out.to(views.device)
 
