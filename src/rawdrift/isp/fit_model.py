@@ -151,8 +151,7 @@ class Model:
         for _ in range(0 if pairs.black is None else _FEW):
             error = self._error(vector, pairs, gains)
             response = self._response(vector, pairs, gains)
-            strength = response.square().sum((1, 2, 3)).clamp(min=1e-12)
-            gains = gains - ((error * response).sum((1, 2, 3)) / strength).numpy()
+            gains = gains - shares(response, error)
         return float(self._error(vector, pairs, gains).square().mean().sqrt())
 
     def _error(self, vector: Vector, pairs: Pairs, gains: Vector) -> Tensor:
@@ -271,6 +270,13 @@ class Model:
                 break
         self.put(vector)
         return Solution(vector, cost, normal, now.numel())
+
+
+def shares(response: Tensor, error: Tensor) -> Vector:
+    """How much of its response explains the error of each picture (n, 3, h, w) best."""
+    strength = response.square().sum((1, 2, 3)).clamp(min=1e-12)
+    found: Vector = ((response * error).sum((1, 2, 3)) / strength).numpy()
+    return found
 
 
 def inner(views: Tensor) -> Tensor:

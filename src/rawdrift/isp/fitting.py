@@ -27,7 +27,17 @@ from rawdrift.checks import InputError
 from rawdrift.isp.align import LIKELY, Offset, align
 from rawdrift.isp.color_difference import ciede2000, lab
 from rawdrift.isp.fit_choice import BETTER, choose, clipped_first, improve, informed, simple
-from rawdrift.isp.fit_model import BORDER, CONVERGED, ROUGH, Model, Pairs, Solution, Vector, inner
+from rawdrift.isp.fit_model import (
+    BORDER,
+    CONVERGED,
+    ROUGH,
+    Model,
+    Pairs,
+    Solution,
+    Vector,
+    inner,
+    shares,
+)
 from rawdrift.isp.jpeg import JPEG
 from rawdrift.isp.norm_tone_curve import NormToneCurve
 from rawdrift.isp.pipeline import Pipeline
@@ -492,9 +502,7 @@ def _levels(isp: Pipeline, mosaics: Tensor) -> Tensor:
 
 def _gains(response: Tensor, error: Tensor) -> Vector:
     """Gains of pictures that explain errors best, to first order."""
-    strength = response.square().sum((1, 2, 3)).clamp(min=1e-12)
-    gains: Vector = (1 + (response * error).sum((1, 2, 3)) / strength).clamp(0.5, 2).numpy()
-    return gains
+    return (1 + shares(response, error)).clip(0.5, 2)
 
 
 def _of_images(numbers: Vector) -> Tensor:
@@ -715,8 +723,8 @@ def _warnings(
     if abs(gains - 1).max() > _SCALED:
         found.append(
             f"the pictures seem to be multiplied by factors of their own, {gains.min():.3f} to "
-            f"{gains.max():.3f}, as by automatic brightness, which no ISP file can hold: switch "
-            f"it off"
+            f"{gains.max():.3f}, as by automatic brightness. No ISP file can hold them, so that "
+            f"PSNR and all other errors include them: switch it off"
         )
     return found
 
