@@ -1,7 +1,9 @@
 """Write files and folders that are either complete or absent."""
 
+import csv
 import filecmp
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -78,6 +80,17 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
     if path.exists() and not path.is_file():
         raise InputError(f"{path} is not a file with an end; expected a text file")
     return path.read_text(encoding)
+
+
+def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns of a CSV file, and its rows by column, as `csv.DictReader` gives them.
+
+    Raises InputError if it is none in UTF-8."""
+    try:
+        reader = csv.DictReader(io.StringIO(read_text(path, "utf-8-sig"), newline=""))
+        return [*(reader.fieldnames or ())], [*reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is not a table (CSV in UTF-8): {error}") from None
 
 
 def read_bytes(path: Path) -> bytes:

@@ -1,12 +1,12 @@
 """Fit a camera's colors to raw files of color charts, with their regions as corners or a table."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rawdrift import files
 from rawdrift.camera.camera import Camera, Trust
 from rawdrift.camera.colorimetry import decoded
 from rawdrift.camera.read import Raw, read_raw
@@ -174,13 +174,7 @@ def _table(path: Path, *columns: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return the rows of a CSV by patch, with one of these sets of columns, in its order."""
     if not path.is_file():
         raise InputError(f"table {path} does not exist")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            head = [*(reader.fieldnames or ())]
-            rows = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not a table (CSV): {error}") from None
+    head, rows = files.read_table(path)
     names = next((names for names in columns if {*head} == {"patch", *names}), None)
     if names is None or not rows:
         wanted = " or ".join(", ".join(("patch", *names)) for names in columns)

@@ -1,12 +1,12 @@
 """Fit an ISP to raw files and their pictures in a folder with pairs.csv."""
 
-import csv
 import re
 from collections import Counter
 from pathlib import Path
 
 import torch
 
+from rawdrift import files
 from rawdrift.camera.camera import Camera, Trust
 from rawdrift.camera.read import read_raw
 from rawdrift.checks import InputError
@@ -48,10 +48,10 @@ def fit_files(
         return fit(torch.stack(mosaics), torch.stack(pictures), camera, groups, model=model)
     except InputError as error:
         # "picture 3 is ..." of a tensor is a file here.
-        files = {"picture": "picture", "mosaic": "raw"}
+        columns = {"picture": "picture", "mosaic": "raw"}
         text = re.sub(
-            rf"\b({'|'.join(files)}) (\d+)\b",
-            lambda match: rows[int(match[2])][files[match[1]]],
+            rf"\b({'|'.join(columns)}) (\d+)\b",
+            lambda match: rows[int(match[2])][columns[match[1]]],
             str(error),
         )
         raise InputError(text) from None
@@ -64,13 +64,7 @@ def _rows(root: Path) -> list[dict[str, str]]:
             f"{root} has no {TABLE}; expected a table with the columns raw, picture and, "
             f"optionally, group"
         )
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or ())
-            rows = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not a table (CSV in UTF-8): {error}") from None
+    columns, rows = files.read_table(path)
     if not {"raw", "picture"} <= {*columns} <= {*_COLUMNS}:
         raise InputError(
             f"{path} has the columns {columns}, expected raw, picture and, optionally, group"
