@@ -31,7 +31,21 @@ _PART: dict[str, Any] = {
 }
 
 
-class _Linked(JITCodeLibrary):
+# On processors with AVX-512, LLVM uses half of each register, since the first of them slowed their
+# clock for whole ones. These kernels gain by whole ones.
+_WIDE = '"prefer-vector-width"="512"'
+
+
+class _Library(JITCodeLibrary):
+    """The code of a task."""
+
+    def add_ir_module(self, ir_module):
+        for function in ir_module.functions:
+            set.add(function.attributes, _WIDE)  # llvmlite knows no attributes with values
+        super().add_ir_module(ir_module)
+
+
+class _Linked(_Library):
     """The code of a part and of all that it calls, to be linked into other libraries."""
 
     def finalize(self):
@@ -62,6 +76,23 @@ class _Lowering(NativeLowering):
         return True
 
 
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _TaskLowering(NativeLowering):
+    _name = "native_lowering_of_a_task"
+
+    def run_pass(self, state):
+        state.library = _Library(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return super().run_pass(state)
+
+
+class _TaskCompiler(CompilerBase):
+    """Compiles a task as Numba does, for whole registers."""
+
+    def define_pipelines(self):
+        return [_pipeline("task", self.state, _TaskLowering)]
+
+
 class _PartCompiler(CompilerBase):
     """Compiles a part without optimizing it before it is linked into a task.
 
@@ -71,16 +102,23 @@ class _PartCompiler(CompilerBase):
     """
 
     def define_pipelines(self):
-        passes = PassManager("part")
-        for step, text in DefaultPassBuilder.define_nopython_pipeline(self.state).passes:
-            passes.add_pass(_Lowering if step is NativeLowering else step, text)
-        passes.finalize()
-        return [passes]
+        return [_pipeline("part", self.state, _Lowering)]
+
+
+def _pipeline(name: str, state: Any, lowering: Any) -> PassManager:
+    """The passes of Numba, with this one in place of its lowering."""
+    passes = PassManager(name)
+    for step, text in DefaultPassBuilder.define_nopython_pipeline(state).passes:
+        passes.add_pass(lowering if step is NativeLowering else step, text)
+    passes.finalize()
+    return passes
 
 
 _KNOWN = numba.version_info[:2] == (0, 68)  # reach into Numba only where that has been tested
+_TASK: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 if _KNOWN:
     _PART["pipeline_class"] = _PartCompiler
+    _TASK["pipeline_class"] = _TaskCompiler
 # Nor do parts count references to their arrays, which would cost more than a row of a filter.
 _BORROWING: dict[str, Any] = {"_nrt": False, **_PART}
 
@@ -130,11 +168,11 @@ def task(function: Callable[..., Any], **names: Any) -> Callable[..., bool]:
     # look at what else the task is made of. So that is part of the name.
     copy.__qualname__ = f"{function.__name__}-{key(copy)}"
     try:
-        compiled: Any = njit(cache=True, nogil=True, error_model="numpy")(copy)
+        compiled: Any = njit(cache=True, **_TASK)(copy)
         if _KNOWN:
             _load_alone(compiled._cache)
     except RuntimeError:  # no folder to write to
-        compiled = njit(nogil=True, error_model="numpy")(copy)
+        compiled = njit(**_TASK)(copy)
     loaded = False
 
     def call(*arguments: Any) -> bool:
