@@ -37,8 +37,11 @@ class Decoded:
     notes: tuple[str, ...] = ()
 
 
-def decode(path: Path) -> Decoded:
+def decode(path: Path, colors: bool = True) -> Decoded:
     """Decode a raw mosaic: TIFF, PNG and NPY with one gray channel, or Bayer files for LibRaw.
+
+    colors: whether the metadata shall have the white balance and the color matrix. Without them a
+    DNG is read in half the time: LibRaw, which knows them, first decodes all pixels once more.
 
     The content decides how a file is read. Mosaics lie as on the sensor, with all pixels of the
     active area. Raises InputError for a file that is missing, empty, broken, RGB, too small, not
@@ -51,7 +54,7 @@ def decode(path: Path) -> Decoded:
         elif kind == "NPY":
             decoded = _plain(pixels.npy(path))
         elif kind == "TIFF" and path.suffix.lower() in (".tif", ".tiff", ".dng"):
-            decoded = _tiff(path)
+            decoded = _tiff(path, colors)
         else:
             decoded = _libraw(path)
     except (InputError, PermissionError):
@@ -110,11 +113,11 @@ def _plain(mosaic: NDArray[Any]) -> Decoded:
     return Decoded(mosaic, mosaic.dtype.itemsize * 8)
 
 
-def _tiff(path: Path) -> Decoded:
+def _tiff(path: Path, colors: bool) -> Decoded:
     with path.open("rb") as file:
         opened = Tiff(file, str(path))
         if dng.VERSION in opened.pages[0].entries:
-            return _dng(path, opened.only())
+            return _dng(path, opened.only(), colors)
         page = opened.only()
         if path.suffix.lower() == ".dng":
             raise InputError(f"{path} is no DNG: it has no DNGVersion; if it is a TIFF, name it so")
@@ -130,19 +133,26 @@ def _tiff(path: Path) -> Decoded:
         return Decoded(mosaic, bits, cfa=dng.pattern(page))
 
 
-def _dng(path: Path, page: Page) -> Decoded:
+def _dng(path: Path, page: Page, colors: bool) -> Decoded:
+    dng.check(page)
+    if page.decodable and not colors:
+        return _of_dng(path, page, page.decode(), None)
     import rawpy
 
-    dng.check(page)
     with _libraw_quiet(), rawpy.imread(str(path)) as raw:
         # LibRaw alone knows lossy JPEG, and it has applied the linearization table; it also fills
         # what is missing with zeros.
         values = page.decode() if page.decodable else raw.raw_image.copy()
-        if values.shape != page.size[:2]:
-            raise InputError(f"{path} has {page.size} pixels, but LibRaw reads {values.shape}")
-        levels = dng.levels(page, values, linear=not page.decodable)
-        colors = dng.planes(page)
-        metadata = _metadata(path, raw, colors, levels.cfa, levels.black, levels.white)
+        return _of_dng(path, page, values, raw)
+
+
+def _of_dng(path: Path, page: Page, values: NDArray[Any], raw: Any) -> Decoded:
+    """The content of a DNG with these values. raw: the file, open in LibRaw, or None."""
+    if values.shape != page.size[:2]:
+        raise InputError(f"{path} has {page.size} pixels, but LibRaw reads {values.shape}")
+    levels = dng.levels(page, values, linear=not page.decodable)
+    colors = dng.planes(page)
+    metadata = _metadata(path, raw, colors, levels.cfa, levels.black, levels.white)
     black = levels.black
     green = (black[1] + black[2]) / 2 if len(black) == 4 else black[len(black) // 2]
     metadata["noise"] = dng.noise_profile(page, green, levels.white)
@@ -201,26 +211,33 @@ def _metadata(
     black: tuple[float, ...],
     white: float | None,
 ) -> dict[str, Any]:
-    """Describe the camera of an open LibRaw file, whose container is LibRaw's 16-bit words.
+    """Describe the camera of a file whose values are LibRaw's 16-bit words.
 
-    colors: which of LibRaw's are red, green, blue.
+    raw: the file, open in LibRaw, or None for a camera without colors. colors: which of LibRaw's
+    are red, green, blue.
     """
     full_scale = 2**16 - 1
-    gains = np.asarray(raw.camera_whitebalance, float)[colors]
-    of_rgb = layout(pattern).planes == ("R", "G", "B")
-    as_shot = of_rgb and bool(np.isfinite(gains).all() and (gains > 0).all())
-    matrix = _color_matrix(raw, colors) if of_rgb else None
-    calibrated = matrix is not None
-    matrix = np.eye(3) if matrix is None else matrix
-    provenance = f"metadata of {path.name}"
-    provenance += "" if as_shot else "; no as-shot white balance in it: ones"
-    provenance += "" if calibrated else "; no color matrix in it: identity"
+    balance, matrix, provenance = (1.0, 1.0, 1.0), np.eye(3), f"metadata of {path.name}"
+    if raw is None:
+        provenance += " without its colors"
+    else:
+        of_rgb = layout(pattern).planes == ("R", "G", "B")
+        gains = np.asarray(raw.camera_whitebalance, float)[colors]
+        if of_rgb and np.isfinite(gains).all() and (gains > 0).all():
+            balance = tuple((gains / gains[1]).tolist())
+        else:
+            provenance += "; no as-shot white balance in it: ones"
+        calibrated = _color_matrix(raw, colors) if of_rgb else None
+        if calibrated is None:
+            provenance += "; no color matrix in it: identity"
+        else:
+            matrix = calibrated
     return {
         "name": path.stem,
         "cfa": pattern,
         "black_level": tuple(level / full_scale for level in black),
         "white_level": white / full_scale if white else None,
-        "white_balance": tuple((gains / gains[1]).tolist()) if as_shot else (1.0, 1.0, 1.0),
+        "white_balance": balance,
         "color_matrix": tuple(tuple(row) for row in matrix.tolist()),
         "provenance": provenance,
     }

@@ -5,6 +5,7 @@ A camera has one for each of the four sites: what differs beyond them is subtrac
 specification asks. That lowers the white level by the largest difference.
 """
 
+import math
 import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from rawdrift import cfa as arrays
 from rawdrift.camera.dng_shading import GAIN_MAP, VIGNETTE, maps, radial
 from rawdrift.camera.tiff import BITS, CFA, CFA_DIM, ORIENTATION, Page
-from rawdrift.cfa import MONO, Pattern, lowest, sampled
+from rawdrift.cfa import MONO, Pattern, layout, lowest, sampled
 from rawdrift.checks import InputError
 
 VERSION = 50706
@@ -115,7 +116,7 @@ def levels(page: Page, values: NDArray[Any], linear: bool) -> Levels:
     top, left, bottom, right = page.values(_ACTIVE) or (0, 0, height, width)
     if not (0 <= top < bottom <= height and 0 <= left < right <= width):
         raise InputError(f"{name} has an active area outside of its {height}x{width} pixels")
-    mosaic = np.array(values[top:bottom, left:right], np.uint16)
+    mosaic = np.ascontiguousarray(values[top:bottom, left:right], np.uint16)
     black, extra = _black(page, mosaic.shape, cfa)
     white = float((page.values(_WHITE) or (2 ** page.value(BITS, 16) - 1,))[0])
     if not 0 < white < 2**16:
@@ -128,7 +129,7 @@ def levels(page: Page, values: NDArray[Any], linear: bool) -> Levels:
         )
     if extra is not None:
         steps = np.rint(extra).astype(np.uint16)
-        mosaic -= np.minimum(mosaic, steps)
+        mosaic = mosaic - np.minimum(mosaic, steps)
         white -= float(extra.max())
         notes.append(
             f"its black level differs by row, column or cell by up to {extra.max():g} DN, which "
@@ -158,14 +159,22 @@ def _black(
         )
     if not all(np.isfinite(part).all() for part in (cell, across, down)):
         raise InputError(f"{name} has impossible metadata: a black level that is no number")
-    repeats = -(-height // rows), -(-width // columns)
-    level = np.tile(cell.reshape(rows, columns).astype(np.float32), repeats)[:height, :width]
-    level += across.astype(np.float32)
-    level += down.astype(np.float32)[:, None]
+    level = cell.reshape(rows, columns).astype(np.float32)
+    if across.any() or down.any():
+        level = _tiled(level, shape) + across.astype(np.float32) + down.astype(np.float32)[:, None]
+    else:  # it repeats with the cells of the black level and of the color filter array
+        repeats = (math.lcm(rows, layout(cfa).height), math.lcm(columns, layout(cfa).width))
+        level = _tiled(level, (min(height, repeats[0]), min(width, repeats[1])))
     black = lowest(level, cfa)
     for site, pixels in sampled(level, cfa):
         pixels -= black[site]
-    return black, level if level.max() > 0 else None
+    return black, _tiled(level, shape) if level.max() > 0 else None
+
+
+def _tiled(cell: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """A cell that repeats in an array of this shape."""
+    repeats = [-(-size // of) for size, of in zip(shape, cell.shape, strict=True)]
+    return np.tile(cell, repeats)[: shape[0], : shape[1]]
 
 
 def _opcodes(page: Page, cfa: Pattern, shape: tuple[int, ...]) -> tuple[dict[str, Any], list[str]]:

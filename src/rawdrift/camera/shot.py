@@ -36,7 +36,7 @@ def read(path: Path, camera: Camera | None = None, trust: Trust | None = None) -
     """
     if trust is not None:
         choose("trust", trust, ("camera", "file"))
-    decoded = decode(path)
+    decoded = decode(path, colors=camera is None)
     described = Camera.described_by(decoded.metadata, path)
     notes = decoded.notes
     if camera is None:

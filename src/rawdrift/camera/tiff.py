@@ -8,7 +8,8 @@ its pixels.
 import math
 import struct
 from functools import cached_property
-from typing import IO, Any, Literal, NamedTuple
+from io import BufferedReader, BytesIO
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,7 +188,7 @@ class Page(NamedTuple):
         for part in segments:
             shape = (part.rows, part.columns, samples // planes)
             need = part.rows * math.ceil(part.columns * shape[2] * bits / 8)
-            data: bytes | bytearray = self.file.read(part.place, part.size)
+            data: Any = self.file.array(part.place, part.size)
             if self.value(_FILL_ORDER, 1) == 2:
                 data = imagecodecs.bitorder_decode(data)
             if code == _JPEG:
@@ -244,7 +245,7 @@ class Page(NamedTuple):
 class Tiff:
     """An open TIFF file. name: what errors call it. order: "<" or ">"."""
 
-    def __init__(self, file: IO[bytes], name: str):
+    def __init__(self, file: BufferedReader | BytesIO, name: str):
         self.file, self.name = file, name
         self.size = file.seek(0, 2)
         head = self.read(0, min(self.size, 4))
@@ -286,6 +287,14 @@ class Tiff:
         self.check_end(place + size)
         self.file.seek(place)
         return self.file.read(size)
+
+    def array(self, place: int, size: int) -> NDArray[np.uint8]:
+        """The same in NumPy's memory, whose pages are large: half the time for an image."""
+        self.check_end(place + size)
+        self.file.seek(place)
+        data = np.empty(size, np.uint8)
+        self.file.readinto(data.data)
+        return data
 
     def check_end(self, end: int) -> None:
         """Raise InputError if the file ends before."""

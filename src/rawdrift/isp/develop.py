@@ -213,7 +213,7 @@ def _developed(
 
 def _by_kernels(name: str, camera: Camera, channels: "Channels", shot: Shot) -> Pixels:
     """The same without torch. CannotFuseError if the steps must run, ImportError without Numba."""
-    from rawdrift.isp.fused import views
+    from rawdrift.isp.fused import integers, views
 
     plan = static.planned(name, camera, channels)
     mosaic, reach = np.require(shot.mosaic, requirements=["C", "A", "W"]), views.reach(plan)
@@ -223,7 +223,7 @@ def _by_kernels(name: str, camera: Camera, channels: "Channels", shot: Shot) -> 
         found = views.develop([plan], mosaic[top : rows.stop + reach], shot.bits)
         if found is None:
             raise CannotFuseError("a sample is NaN, infinite or huge")
-        _round(found[0][:, rows.start - top : rows.stop - top], out)
+        integers.quantize(found[0], rows.start - top, out)
 
     return _in_strips(mosaic.shape, 16, strip)
 

@@ -99,7 +99,9 @@ def pixel_sheet(path: Path, width: int, height: int) -> Iterator[PixelSheet]:
         figure.set_dpi(_DPI)
         yield PixelSheet(figure, width, height)
         content = BytesIO()
-        figure.savefig(content, format="png", dpi=_DPI, metadata={"Software": None})
+        effort = {"compress_level": 4}  # a twentieth more bytes than by default, in half the time
+        meta = {"Software": None}
+        figure.savefig(content, format="png", dpi=_DPI, metadata=meta, pil_kwargs=effort)
     files.write(Path(path), content.getvalue())
 
 
@@ -129,12 +131,12 @@ def _unit(view: NDArray[Any], kind: np.dtype[Any]) -> NDArray[np.floating]:
 def _average(samples: NDArray[Any], few: int) -> NDArray[np.floating]:
     """Average the first axis over `few` stretches of equal length, which may split samples."""
     edges = np.linspace(0, len(samples), few + 1)
-    averages = np.empty((few, *samples.shape[1:]))
+    averages = np.empty((few, *samples.shape[1:]), np.float32)
     for average, start, stop in zip(averages, edges, edges[1:], strict=False):
         ends = np.arange(int(start), int(np.ceil(stop)) + 1).clip(start, stop)
-        average[...] = np.tensordot(
-            np.diff(ends) / (stop - start), samples[int(start) :][: len(ends) - 1], 1
-        )
+        shares = (np.diff(ends) / (stop - start)).astype(np.float32)
+        covered = samples[int(start) :][: len(shares)].astype(np.float32)
+        average[...] = (shares @ covered.reshape(len(shares), -1)).reshape(average.shape)
     return averages
 
 
