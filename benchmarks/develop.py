@@ -13,7 +13,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +33,15 @@ def one(path):
     tifffile.imwrite(path + ".tif", pixels, photometric="rgb")
 with ProcessPoolExecutor(int(sys.argv[1])) as pool:
     list(pool.map(one, sys.argv[2:]))
+"""
+# A process counts the memory of the one that started it, which is why a small one starts commands.
+_LAUNCHER = """
+import os, subprocess, sys, time
+begun = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, used = os.wait4(process.pid, 0)
+print(time.perf_counter() - begun, used.ru_utime + used.ru_stime, used.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
@@ -96,14 +104,12 @@ def developing(folder: Path, frames: list[Path], format: str, isp: str = "bi,s,g
 
 def cost(command: list[str]) -> Cost:
     """Run a command and return its cost; all that it starts counts."""
-    begun = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{command} ended with {process.returncode}")
-    clock = time.perf_counter() - begun
-    return Cost(clock, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e6)
+    run = [sys.executable, "-c", _LAUNCHER, *command]
+    found = subprocess.run(run, capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise SystemExit(f"{command} ended with {found.returncode}: {found.stderr}")
+    clock, processor, memory = map(float, found.stdout.split())
+    return Cost(clock, processor, memory / 1e6)
 
 
 def row(name: str, spent: Cost, megapixels: float | None = None) -> None:

@@ -12,12 +12,15 @@ import rawdrift as rd
 CAMERA = rd.Camera.load("raw-drone")
 
 
-def best(call: Callable[[], object], repeat: int) -> float:
+def best(
+    call: Callable[[], object], repeat: int, clock: Callable[[], float] | None = None
+) -> float:
     """Seconds of the fastest of some calls, after one that warms up.
 
-    On one thread it is the processor's time, which other processes lengthen less.
+    clock: by default on one thread the processor's, which other processes lengthen less.
     """
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    if clock is None:
+        clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     call()
     times = []
     for _ in range(repeat):

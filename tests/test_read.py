@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import rawdrift as rd
+from rawdrift.camera.decode import decode
 from rawdrift.cfa import PATTERNS
 
 with warnings.catch_warnings():
@@ -116,6 +117,17 @@ def test_a_dng_is_read_back_exactly_with_its_camera(pattern, tmp_path):
           "red row": pattern.index("G", 2 * red_row), "blue row": pattern.index("G", 2 - 2 * red_row)}  # fmt: skip
     expected = [black[at[site]] / 65535 for site in ("R", "red row", "blue row", "B")]
     assert camera.black_level == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_dng_without_its_colors_is_the_same_otherwise(pattern, tmp_path):
+    path = write_dng(tmp_path / "shot.dng", mosaic(size=(64, 48)), pattern)
+    whole, without = decode(path), decode(path, colors=False)
+    np.testing.assert_array_equal(without.mosaic, whole.mosaic)
+    colors = ("white_balance", "color_matrix", "provenance")
+    assert without.metadata | {name: whole.metadata[name] for name in colors} == whole.metadata
+    assert without.metadata["white_balance"] == (1, 1, 1)
+    assert (without.bits, without.cfa, without.notes) == (whole.bits, whole.cfa, whole.notes)
 
 
 def test_the_color_matrix_of_a_dng_maps_its_white_to_white_and_inverts_its_colors(tmp_path):

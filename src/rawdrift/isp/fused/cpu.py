@@ -20,7 +20,7 @@ from rawdrift.isp.fused.fusable import Fusable
 from rawdrift.isp.fused.plan import CannotFuseError, Numbers, Plan
 from rawdrift.isp.fused.rows import Part
 from rawdrift.isp.yuv import YUV_FROM_RGB
-from rawdrift.machine import for_each
+from rawdrift.machine import empty, for_each
 
 
 def develop(pipelines: Sequence[Fusable], mosaic: Tensor, bit_depth: int) -> list[Tensor] | None:
@@ -122,7 +122,7 @@ def gradients(
     strides = grads.stride()
     length = 1 + sum((n - 1) * step for n, step in zip(grads.shape, strides, strict=True))
     flat = grads.as_strided((length,), (1,)).numpy()
-    out = torch.empty(images.shape if "mosaic" in wanted else (1, 1, 1))
+    to_mosaic = empty(*(images.shape if "mosaic" in wanted else (1, 1, 1)))
     blocks, tiles = -(-height // rows.BLOCK), -(-width // views.COLUMNS)
     totals = np.zeros((len(images) * tiles * blocks, rows.TOTALS))
     stage = DEMOSAICING[plan.layout.demosaic]
@@ -130,7 +130,7 @@ def gradients(
     array = images.numpy()
     sites, kernels = views.sites_of(plan, array, bit_depth), views.kernels_of(plan)
     numbers, kinds, wants = views.numbers_of(plan), views.kinds_of(plan), _wanted(wanted)
-    read, to_mosaic = views.by_kind(array), out.numpy()
+    read = views.by_kind(array)
 
     def work(part: Part) -> bool:
         return task(
@@ -156,7 +156,7 @@ def gradients(
     for_each(work, views.parts_of(images.shape, ends, 2, reach), threads)
     found = _of_numbers(plan, torch.from_numpy(totals.sum(0)))
     if "mosaic" in wanted:
-        found["mosaic"] = out.view(mosaic.shape)
+        found["mosaic"] = torch.from_numpy(to_mosaic).view(mosaic.shape)
     return found
 
 
