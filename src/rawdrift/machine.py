@@ -21,21 +21,21 @@ Item = TypeVar("Item")
 # of a view that is gone waits for the next view of its size.
 
 _KEPT = 2**28  # bytes at most that wait
-_waiting: dict[int, list[Array]] = {}  # by size
+_waiting: dict[int, list[Array]] = {}  # by bytes
 
 
-def empty(*shape: int) -> Array:
-    """A new float32 array that begins a line of the cache.
+def empty(*shape: int, dtype: type[np.floating[Any]] = np.float32) -> Array:
+    """A new array that begins a line of the cache.
 
     Keep the array itself: its memory may be lent again once only NumPy's views of it are left.
     """
-    size = math.prod(shape)
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     try:
         block = _waiting[size].pop()
     except (KeyError, IndexError):
-        block = np.empty(size + LINE, np.float32)  # NumPy asks for huge pages, PyTorch doesn't
-    first = -block.ctypes.data // 4 % LINE
-    lent = block[first : first + size].reshape(shape)
+        block = np.empty(size + 4 * LINE, np.uint8)  # NumPy asks for huge pages, PyTorch doesn't
+    first = -block.ctypes.data % (4 * LINE)
+    lent: Array = block[first : first + size].view(dtype).reshape(shape)
     weakref.finalize(lent, _back, size, block).atexit = False
     return lent
 

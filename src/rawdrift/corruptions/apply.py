@@ -1,7 +1,7 @@
 """Corrupt a batch of views."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from rawdrift.checks import InputError
 from rawdrift.corruptions.declaration import find
 from rawdrift.corruptions.streams import Seed, open_streams
-from rawdrift.machine import for_each
+from rawdrift.machine import empty, for_each
 
 
 @torch.no_grad()
@@ -42,7 +42,7 @@ def corrupt(
             f"{tuple(views.shape)}, got {seeds!r}"
         )
     streams = open_streams(seeds, name, severity, views.device)
-    out = torch.empty_like(images, memory_format=torch.contiguous_format)
+    out = _empty_like(images)
     # On the CPU one image after another: it stays in the cache, and no sum depends on the batch.
     step = 1 if views.device.type == "cpu" else max(len(images), 1)
 
@@ -71,6 +71,12 @@ def corrupt(
     return out.view(views.shape)
 
 
+def _empty_like(images: Tensor) -> Tensor:
+    if images.is_cpu:
+        return torch.from_numpy(empty(*images.shape, dtype=_FLOATS[images.dtype].kind))
+    return torch.empty_like(images, memory_format=torch.contiguous_format)
+
+
 def _checked(views: Tensor) -> Tensor:
     """Return the views as one batch (N, 3, H, W). InputError if they are not views."""
     if views.ndim < 3 or views.shape[-3] != 3 or 0 in views.shape[-2:]:
@@ -88,14 +94,23 @@ def _check_range(views: Tensor) -> None:
             raise InputError(f"views must lie in [0, 1], got values from {low:g} to {high:g}")
 
 
-# The bits of 0 to 1, as whole numbers, are in order and below those of all else but -0.
-_ONE: dict[torch.dtype, tuple[type[np.unsignedinteger[Any]], int]] = {
-    torch.float32: (np.uint32, 0x3F800000),
-    torch.float64: (np.uint64, 0x3FF0000000000000),
+class _Float(NamedTuple):
+    """A type of views. The bits of 0 to 1, as whole numbers, are in order and below those of all
+    else but -0.
+    """
+
+    kind: type[np.floating[Any]]
+    bits: type[np.unsignedinteger[Any]]
+    one: int
+
+
+_FLOATS = {
+    torch.float32: _Float(np.float32, np.uint32, 0x3F800000),
+    torch.float64: _Float(np.float64, np.uint64, 0x3FF0000000000000),
 }
 
 
 def _surely_within(views: Tensor) -> bool:
     """Return True if views lie in [0, 1], by one fast pass on the CPU; False if they may not."""
-    kind, one = _ONE[views.dtype]
-    return views.is_cpu and bool(views.numpy().view(kind).max() <= one)
+    kind = _FLOATS[views.dtype]
+    return views.is_cpu and bool(views.numpy().view(kind.bits).max() <= kind.one)
