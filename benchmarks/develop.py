@@ -1,6 +1,6 @@
 """How fast raw files become pictures beside LibRaw, whole commands with reading and writing.
 
-    python -m benchmarks.develop [--files 4] [--megapixels 20]
+    python -m benchmarks.develop [--files 8] [--megapixels 20]
 
 `rawdrift develop` runs as a user runs it, with the start of the program measured alone; LibRaw's
 AHD with an uncompressed TIFF runs through rawpy and tifffile, with a process for each core. The
@@ -55,7 +55,7 @@ class Cost(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=int, default=4, help="raw files to develop")
+    parser.add_argument("--files", type=int, default=8, help="raw files to develop")
     parser.add_argument("--megapixels", type=float, default=20, help="of each")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=".") as folder:
