@@ -171,6 +171,19 @@ def test_images_on_all_cores_are_those_of_one(name, monkeypatch):
         assert torch.equal(corrupt(views.detach().clone(), name, 2, range(5)), expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_was_returned_is_not_written_to_again(dtype):
+    views = scene(2).to(dtype)
+    kept = [corrupt(views, "contrast", severity, range(2)) for severity in (1, 2)]
+    part, copies = kept[0][1:], [view.clone() for view in kept]
+    address = kept.pop(0).data_ptr()
+    for _ in range(3):
+        assert corrupt(views, "pixelate", 3, range(2)).data_ptr() != address
+    assert torch.equal(part, copies[0][1:])
+    assert torch.equal(kept[0], copies[1])
+    assert part.dtype == dtype
+
+
 @every_corruption
 def test_any_leading_shape_and_memory_layout(name):
     views = scene(6)

@@ -19,6 +19,7 @@ from rawdrift.controls.gallery import Gallery
 from rawdrift.isp.develop import _ordered, develop, developed, quantized
 from rawdrift.isp.fused import fusable, plan
 from rawdrift.isp.fused import static as torchless
+from rawdrift.isp.fused.integers import quantize
 from rawdrift.isp.presets import static
 
 CAMERA = rd.Camera.load("raw-drone")
@@ -32,6 +33,17 @@ def test_strips_have_the_numbers_of_the_whole_view(name, bits):
     found = developed(isp, mosaic, bits)
     assert np.array_equal(found, quantized(isp(mosaic), bits))
     assert found.dtype == (np.uint8 if bits == 8 else np.uint16)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_the_kernel_rounds_to_nearest_and_halves_to_even(kind):
+    full = np.iinfo(kind).max
+    halves = (np.arange(3 * 5 * 70) + 0.5) / full  # rounded to float32, on both sides of the half
+    view = np.stack([halves, np.linspace(0, 1, 1050), np.random.default_rng(0).random(1050)])
+    view = np.float32(view.clip(0, 1)).reshape(3, 15, 70)
+    out = np.zeros((12, 70, 3), kind)
+    quantize(view, 2, out)
+    assert np.array_equal(out, np.rint(view * np.float32(full)).transpose(1, 2, 0)[2:14])
 
 
 @pytest.mark.parametrize("height", [2, 3, 127, 128, 129, 130, 257])

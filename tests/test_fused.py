@@ -6,6 +6,7 @@ zero.
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 from itertools import combinations
@@ -18,12 +19,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 import rawdrift as rd
+from rawdrift import compiled
 from rawdrift.cfa import PATTERNS
 from rawdrift.isp.fused import engine as fused
 
 from own_steps import with_own
 
-pytest.importorskip("numba")
+numba = pytest.importorskip("numba")
 
 CAMERA = rd.Camera.load("raw-drone")
 LINEAR = dataclasses.replace(CAMERA, gamma=1.0)
@@ -500,6 +502,31 @@ def test_menon_takes_the_same_way_on_smooth_data_of_few_bits(bits, white):
         fused = isp(mosaic)
     with rd.isp.engine("eager"):
         torch.testing.assert_close(fused, isp(mosaic), rtol=0, atol=4e-6)
+
+
+@compiled.exact
+def _add_rows(s, out, a, b, n):
+    for j in range(n // 64 * 64):
+        s[out, j] = s[a, j] + s[b, j]
+
+
+def test_kernels_fill_whole_registers():
+    from llvmlite import binding
+
+    if not binding.get_host_cpu_features().get("avx512f"):
+        pytest.skip("this processor has no AVX-512")
+
+    def own(s, n):
+        for j in range(n):
+            s[3, j] = 3 * s[0, j]
+        _add_rows(s, 2, 0, 1, n)
+        return True
+
+    kernel = numba.njit(**compiled._TASK)(own)
+    kernel(np.ones((4, 128), np.float32), 128)
+    assembly = kernel.overloads[kernel.signatures[0]].library.get_asm_str()
+    assert re.search("vmulps.*zmm", assembly)  # of the task
+    assert re.search("vaddps.*zmm", assembly)  # of its part
 
 
 # The memory of views
