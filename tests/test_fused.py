@@ -545,6 +545,15 @@ def test_memory_of_a_view_that_is_gone_is_taken_again_and_of_no_other():
     assert run("fused", isp, x).data_ptr() == address
 
 
+def test_memory_of_several_sizes_waits():
+    from rawdrift import machine
+
+    for _ in range(2):
+        arrays = [machine.empty(*shape) for shape in ((3, 40, 50), (40, 50))]
+        del arrays
+        assert {4 * 6000, 4 * 2000} <= {*machine._waiting}
+
+
 def test_memory_that_waits_is_bounded(monkeypatch):
     from rawdrift import machine
 
@@ -554,6 +563,9 @@ def test_memory_that_waits_is_bounded(monkeypatch):
     del arrays
     waiting = [block for blocks in machine._waiting.values() for block in blocks]
     assert 0 < sum(block.nbytes for block in waiting) <= 100_000
+    for size in range(1, 40):
+        machine.empty(size, 50)
+    assert len(machine._waiting) <= machine._SIZES
 
 
 def test_sharpening_kernels_with_and_without_corners():

@@ -21,7 +21,8 @@ Item = TypeVar("Item")
 # of a view that is gone waits for the next view of its size.
 
 _KEPT = 2**28  # bytes at most that wait
-_waiting: dict[int, list[Array]] = {}  # by bytes
+_SIZES = 4  # of blocks that wait, such as those of views and of the gradients of mosaics
+_waiting: dict[int, list[Array]] = {}  # by bytes, the size given back last at the end
 
 
 def empty(*shape: int, dtype: type[np.floating[Any]] = np.float32) -> Array:
@@ -41,12 +42,19 @@ def empty(*shape: int, dtype: type[np.floating[Any]] = np.float32) -> Array:
 
 
 def _back(size: int, block: Array) -> None:
-    """Called when nobody has the block any more."""
-    if size not in _waiting:
-        _waiting.clear()  # sizes of the past
-    waiting = _waiting.setdefault(size, [])
-    if (len(waiting) + 1) * block.nbytes <= _KEPT:
-        waiting.append(block)
+    """Called when nobody has the block any more, in any thread: others may change what waits."""
+    _waiting[size] = _waiting.pop(size, [])  # behind the others
+    _waiting[size].append(block)
+    for oldest, blocks in list(_waiting.items()):
+        while blocks and _kept() > _KEPT:
+            del blocks[-1:]
+        if not blocks or len(_waiting) > _SIZES:
+            _waiting.pop(oldest, None)
+
+
+def _kept() -> int:
+    """Bytes that wait."""
+    return sum((size + 4 * LINE) * len(blocks) for size, blocks in list(_waiting.items()))
 
 
 def for_each(work: Callable[[Item], bool], items: Iterable[Item], threads: int) -> bool:

@@ -40,8 +40,8 @@ class Decoded:
 def decode(path: Path, colors: bool = True) -> Decoded:
     """Decode a raw mosaic: TIFF, PNG and NPY with one gray channel, or Bayer files for LibRaw.
 
-    colors: whether the metadata shall have the white balance and the color matrix. Without them a
-    DNG is read in half the time: LibRaw, which knows them, first decodes all pixels once more.
+    colors: whether the metadata of a DNG must hold its white balance and color matrix, which only
+    LibRaw knows: it decodes all pixels for them once more, in three quarters of the time.
 
     The content decides how a file is read. Mosaics lie as on the sensor, with all pixels of the
     active area. Raises InputError for a file that is missing, empty, broken, RGB, too small, not

@@ -293,8 +293,7 @@ class Tiff:
         self.check_end(place + size)
         self.file.seek(place)
         data = np.empty(size, np.uint8)
-        self.file.readinto(data.data)
-        return data
+        return data[: self.file.readinto(data.data)]
 
     def check_end(self, end: int) -> None:
         """Raise InputError if the file ends before."""

@@ -1,7 +1,7 @@
 """Corrupt a batch of views."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ def corrupt(
 
 def _empty_like(images: Tensor) -> Tensor:
     if images.is_cpu:
-        return torch.from_numpy(empty(*images.shape, dtype=_FLOATS[images.dtype].kind))
+        return torch.from_numpy(empty(*images.shape, dtype=images.numpy().dtype.type))
     return torch.empty_like(images, memory_format=torch.contiguous_format)
 
 
@@ -94,23 +94,14 @@ def _check_range(views: Tensor) -> None:
             raise InputError(f"views must lie in [0, 1], got values from {low:g} to {high:g}")
 
 
-class _Float(NamedTuple):
-    """A type of views. The bits of 0 to 1, as whole numbers, are in order and below those of all
-    else but -0.
-    """
-
-    kind: type[np.floating[Any]]
-    bits: type[np.unsignedinteger[Any]]
-    one: int
-
-
-_FLOATS = {
-    torch.float32: _Float(np.float32, np.uint32, 0x3F800000),
-    torch.float64: _Float(np.float64, np.uint64, 0x3FF0000000000000),
+# The bits of 0 to 1, as whole numbers, are in order and below those of all else but -0.
+_ONE: dict[torch.dtype, tuple[type[np.unsignedinteger[Any]], int]] = {
+    torch.float32: (np.uint32, 0x3F800000),
+    torch.float64: (np.uint64, 0x3FF0000000000000),
 }
 
 
 def _surely_within(views: Tensor) -> bool:
     """Return True if views lie in [0, 1], by one fast pass on the CPU; False if they may not."""
-    kind = _FLOATS[views.dtype]
-    return views.is_cpu and bool(views.numpy().view(kind.bits).max() <= kind.one)
+    kind, one = _ONE[views.dtype]
+    return views.is_cpu and bool(views.numpy().view(kind).max() <= one)

@@ -122,7 +122,7 @@ def gradients(
     strides = grads.stride()
     length = 1 + sum((n - 1) * step for n, step in zip(grads.shape, strides, strict=True))
     flat = grads.as_strided((length,), (1,)).numpy()
-    to_mosaic = empty(*(images.shape if "mosaic" in wanted else (1, 1, 1)))
+    to_mosaic = empty(*images.shape) if "mosaic" in wanted else np.empty((1, 1, 1), np.float32)
     blocks, tiles = -(-height // rows.BLOCK), -(-width // views.COLUMNS)
     totals = np.zeros((len(images) * tiles * blocks, rows.TOTALS))
     stage = DEMOSAICING[plan.layout.demosaic]

@@ -38,7 +38,7 @@ _EXP2 = tuple(
 _SQRT_HALF = i32(0x3F3504F3)  # bits of sqrt(1/2)
 _ABOVE = i32(-0x800000)  # masks the bits above those of the fraction
 _ONE = f32(1)
-_ROUND = f32(12582912.0)  # 1.5 * 2**23: adding it rounds a small float to an integer
+ROUND = f32(12582912.0)  # 1.5 * 2**23: adding it rounds a small float, halves to even
 
 Power = tuple[np.float32, ...]  # the numbers of a power function, see `power_of`
 
@@ -93,8 +93,8 @@ def log2(x):
 @fast
 def normal_exp2(s):
     """2 ** s of a float32 from -126 to 127, relative error under 2e-7."""
-    n = s + _ROUND
-    f = s + (_ROUND - n)
+    n = s + ROUND
+    f = s + (ROUND - n)
     q = _EXP2[4]
     q = q * f + _EXP2[3]
     q = q * f + _EXP2[2]

@@ -3,9 +3,8 @@
 import numpy as np
 
 from rawdrift.compiled import exact, task
+from rawdrift.isp.fused.gamma import ROUND
 from rawdrift.isp.fused.rows import Array, f32, i32
-
-_ROUND = f32(12582912.0)  # 1.5 * 2**23: adding it rounds a small float, half to even
 
 
 def quantize(view: Array, first: int, out: Array) -> None:
@@ -28,9 +27,9 @@ def _row(out, row, view, r, full):
     """Row r of three colors, color after color of each pixel."""
     for j in range(view.shape[2]):
         # The lowest bits of the sum are the integer.
-        red = f32(f32(view[0, r, j] * full) + _ROUND)
-        green = f32(f32(view[1, r, j] * full) + _ROUND)
-        blue = f32(f32(view[2, r, j] * full) + _ROUND)
+        red = f32(f32(view[0, r, j] * full) + ROUND)
+        green = f32(f32(view[1, r, j] * full) + ROUND)
+        blue = f32(f32(view[2, r, j] * full) + ROUND)
         out[row, 3 * j] = red.view(i32)
         out[row, 3 * j + 1] = green.view(i32)
         out[row, 3 * j + 2] = blue.view(i32)
