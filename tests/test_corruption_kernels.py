@@ -1,6 +1,6 @@
 """The kernels of corruptions against plain definitions, and how their random numbers fall."""
 
-from itertools import cycle, product
+from itertools import cycle, permutations, product
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import torch
 from imagecodecs import jpeg8_decode, jpeg8_encode
 
 from rawdrift.corruptions import blur, counters, kernels, streams, weather
-from rawdrift.jpeg import SUBSAMPLING, compressed
+from rawdrift.jpeg import SUBSAMPLING, _divisors, compressed
 
 SIZES = [(1, 1), (1, 5), (3, 2), (7, 40), (16, 16), (33, 31)]
 
@@ -38,6 +38,28 @@ def test_jpeg_is_libjpeg_s_bit_by_bit(size, subsampling, dtype):
         expected = torch.from_numpy(jpeg8_decode(file)).movedim(-1, 0).to(dtype) / 255
         found = compressed(torch.from_numpy(view)[None].to(dtype), quality, subsampling)[0]
         assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("subsampling", SUBSAMPLING)
+@pytest.mark.parametrize("size", [(1, 1), (9, 4), (16, 24), (41, 70), (100, 269)])
+def test_no_picture_has_sums_that_jpeg_s_16_bits_don_t_hold(size, subsampling):
+    y, x = np.indices(size)
+    noise = np.random.default_rng(0).random(size) < 0.5
+    extremes = [(x + y) % 2, x // 2 % 2, y % 8 < 4, x * 0, noise]
+    for channels in permutations(extremes, 3):
+        pixels = np.stack(channels, -1).astype(np.uint8) * 255
+        for quality in (1, 2, 10, 50, 100):
+            file = jpeg8_encode(pixels, level=quality, subsampling=subsampling)
+            view = torch.from_numpy(pixels).movedim(-1, 0)[None] / 255
+            found = compressed(view, quality, subsampling)[0].movedim(0, -1)
+            np.testing.assert_array_equal((found * 255).round(), jpeg8_decode(file))
+
+
+def test_multiples_of_jpeg_s_tables_are_found_without_division():
+    steps, n = np.arange(1, 256)[:, None], np.arange(2**15)
+    step, half, factor, shift = _divisors(steps[:, 0]).T.astype(int)[..., None]
+    np.testing.assert_array_equal(n * factor >> 16 >> shift, n // (8 * steps))
+    np.testing.assert_array_equal([step, half], [steps, 4 * steps])
 
 
 def test_jpeg_is_libjpeg_s_at_every_quality_and_small_size():

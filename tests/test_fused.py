@@ -529,6 +529,44 @@ def test_kernels_fill_whole_registers():
     assert re.search("vaddps.*zmm", assembly)  # of its part
 
 
+@pytest.mark.parametrize("kind", [np.int16, np.uint16, np.int32])
+def test_narrow_integers_wrap_around_in_as_many_bits(kind):
+    def own(a, b, out):
+        for j in range(a.shape[0]):
+            out[0, j] = compiled.add(a[j], b[j])
+            out[1, j] = compiled.sub(a[j], b[j])
+            out[2, j] = compiled.mul(a[j], b[j])
+            out[3, j] = compiled.shr(a[j], 3)
+            out[4, j] = compiled.add(a[j], 70000)
+        return True
+
+    bounds = np.iinfo(kind)
+    a, b = np.random.default_rng(0).integers(bounds.min, bounds.max, (2, 1000), kind, True)
+    out = np.empty((5, 1000), kind)
+    kernel = numba.njit(**compiled._TASK)(own)
+    kernel(a, b, out)
+    with np.errstate(over="ignore"):
+        expected = [a + b, a - b, a * b, a >> 3, a + np.array(70000).astype(kind)]
+    np.testing.assert_array_equal(out, np.stack(expected))
+
+
+def test_products_of_16_bits():
+    def own(a, b, c, d, whole, high):
+        for j in range(a.shape[0]):
+            whole[j], high[j] = compiled.mul_whole(a[j], b[j]), compiled.mul_high(c[j], d[j])
+        return True
+
+    edges = np.array([-(2**15), -1, 0, 1, 2**15 - 1], np.int16)
+    rng = np.random.default_rng(0)
+    a, b = (np.concatenate([one.ravel(), rng.integers(-(2**15), 2**15, 1000, np.int16)])
+            for one in np.meshgrid(edges, edges))  # fmt: skip
+    c, d = a.view(np.uint16), b.view(np.uint16)
+    whole, high = np.empty(len(a), np.int32), np.empty(len(a), np.uint16)
+    numba.njit(**compiled._TASK)(own)(a, b, c, d, whole, high)
+    np.testing.assert_array_equal(whole, a.astype(int) * b)
+    np.testing.assert_array_equal(high, c.astype(int) * d >> 16)
+
+
 # The memory of views
 
 

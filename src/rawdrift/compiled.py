@@ -310,6 +310,60 @@ def put(context, out, i, value):
     return types.void(out, i, out.dtype), generate
 
 
+# Narrow integers
+
+# Numba computes with 64 bits, as NumPy does with a scalar, and LLVM seldom takes fewer, which would
+# let more numbers into a register. These keep the bits of their first argument, and wrap around.
+
+
+def _narrow(operation: str) -> Any:
+    def narrow(context, a, b):
+        def generate(context, builder, signature, arguments):
+            return getattr(builder, operation)(*arguments)
+
+        kind = types.unliteral(a)
+        return kind(kind, kind), generate
+
+    return intrinsic(narrow)
+
+
+add, sub, mul = _narrow("add"), _narrow("sub"), _narrow("mul")
+
+
+@intrinsic
+def shr(context, a, bits):
+    """a >> bits."""
+    kind = types.unliteral(a)
+
+    def generate(context, builder, signature, arguments):
+        return (builder.ashr if kind.signed else builder.lshr)(*arguments)
+
+    return kind(kind, kind), generate
+
+
+@intrinsic
+def mul_whole(context, a, b):
+    """The product of two 16-bit numbers with sign, in 32 bits."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.mul(*(builder.sext(one, ir.IntType(32)) for one in arguments))
+
+    return types.int32(types.int16, types.int16), generate
+
+
+@intrinsic
+def mul_high(context, a, b):
+    """The upper half of the product of two 16-bit numbers without sign."""
+
+    def generate(context, builder, signature, arguments):
+        bits, count = ir.IntType(16), ir.IntType(32)
+        kind = ir.FunctionType(bits, [bits, bits, count])
+        fixed = builder.module.declare_intrinsic("llvm.umul.fix", [bits], kind)
+        return builder.call(fixed, [*arguments, count(16)])
+
+    return types.uint16(types.uint16, types.uint16), generate
+
+
 # Stores that leave the caches alone
 
 # Before a common store to a view the processor reads what is there into its caches, though all of

@@ -13,15 +13,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rawdrift.compiled import allocating, exact, fast, inlined, task
+from rawdrift.compiled import (
+    add,
+    exact,
+    fast,
+    inlined,
+    mul,
+    mul_high,
+    mul_whole,
+    shr,
+    sub,
+    task,
+)
 
 Array = np.ndarray[Any, Any]
 
+i16 = np.int16
 i32 = np.int32
 f32 = np.float32
 u16 = np.uint16
+u32 = np.uint32
 u64 = np.uint64
 LANES = 32  # blocks that are transformed at once
+ROWS = 8  # of an image that are taken at once, an even number
 
 SUBSAMPLING = {"444": (1, 1), "422": (1, 2), "420": (2, 2)}
 """Rows and columns of the image for each of chroma."""
@@ -65,10 +79,20 @@ def compress(images: Tensor, out: Tensor, quality: int, subsampling: str) -> Non
 
 @lru_cache
 def _tables(quality: int) -> tuple[Array, Array]:
-    """Return the quantization tables of luma and chroma: (8, 8) int32."""
+    """Return what `_round` needs of luma and chroma: (8, 8, 4) uint16."""
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
     luma, chroma = ((np.array(table) * percent + 50) // 100 for table in (LUMA, CHROMA))
-    return luma.clip(1, 255).astype(i32), chroma.clip(1, 255).astype(i32)
+    return _divisors(luma.clip(1, 255)), _divisors(chroma.clip(1, 255))
+
+
+def _divisors(steps: Array) -> Array:
+    """Return steps, and for rounding by 8 of each: half, and the numbers of a product and a shift.
+
+    n // (8 * step) is n * factor >> 16 >> shift for all n below 2**15.
+    """
+    bits = np.ceil(np.log2(steps)).astype(int) + 2
+    factors = -(-(2 ** (bits + 16)) // (8 * steps))
+    return np.stack([steps, 4 * steps, factors, bits], -1).astype(u16)
 
 
 @exact
@@ -77,51 +101,61 @@ def _blocks(n):
     return -(-n // 8) * 8
 
 
-# Colors. Their numbers are multiples of 1/65536 below 256, which float32 holds exactly. A loop
+# Rows are taken ROWS at a time, since a call costs as much as a few hundred samples. An inner loop
 # writes one row, so that LLVM makes SIMD of it.
 
 
+# Colors. Their numbers are multiples of 1/65536 below 256, which float32 holds exactly.
+
+
 @exact
-def _round_levels(samples, levels):
-    for x in range(len(samples)):
-        levels[x] = f32(np.rint(samples[x] * f32(255)))
-
-
-@fast
-def _to_ycc(levels, planes, y):
-    """Luma, blue and red from 0 to 255; the last column is repeated up to the end of the row."""
-    r, g, b, n = levels[0], levels[1], levels[2], levels.shape[1]
-    out, middle = planes[0, y], f32(128.5 - 1 / 65536)
-    for x in range(n):
-        rest = f32(38470 / 65536) * g[x] + f32(7471 / 65536) * b[x] + f32(0.5)
-        out[x] = i32(f32(19595 / 65536) * r[x] + rest)
-    out = planes[1, y]
-    for x in range(n):
-        rest = f32(-11059 / 65536) * r[x] - f32(21709 / 65536) * g[x] + middle
-        out[x] = i32(f32(0.5) * b[x] + rest)
-    out = planes[2, y]
-    for x in range(n):
-        rest = f32(-27439 / 65536) * g[x] - f32(5329 / 65536) * b[x] + middle
-        out[x] = i32(f32(0.5) * r[x] + rest)
+def _round_levels(image, top, rows, levels):
+    """Some rows of an image, from 0 to 255."""
     for k in range(3):
-        for x in range(n, planes.shape[2]):
-            planes[k, y, x] = planes[k, y, n - 1]
+        for y in range(rows):
+            samples, out = image[k, top + y], levels[k, y]
+            for x in range(len(samples)):
+                out[x] = f32(np.rint(samples[x] * f32(255)))
 
 
 @fast
-def _to_rgb(luma, blue, red, image, y):
-    out = image[0, y]
-    for x in range(len(out)):
-        more = f32(91881 / 65536) * (f32(red[x]) - f32(128))
-        out[x] = _sample(luma[x], more, out)
-    out = image[1, y]
-    for x in range(len(out)):
-        more = f32(-22554 / 65536) * (f32(blue[x]) - f32(128))
-        out[x] = _sample(luma[x], more - f32(46802 / 65536) * (f32(red[x]) - f32(128)), out)
-    out = image[2, y]
-    for x in range(len(out)):
-        more = f32(116130 / 65536) * (f32(blue[x]) - f32(128))
-        out[x] = _sample(luma[x], more, out)
+def _to_ycc(levels, top, rows, planes):
+    """Luma, blue and red of some rows, from 0 to 255; the last column is repeated to the end."""
+    n, middle = levels.shape[2], f32(128.5 - 1 / 65536)
+    for y in range(rows):
+        r, g, b = levels[0, y], levels[1, y], levels[2, y]
+        out = planes[0, top + y]
+        for x in range(n):
+            rest = f32(38470 / 65536) * g[x] + f32(7471 / 65536) * b[x] + f32(0.5)
+            out[x] = i32(f32(19595 / 65536) * r[x] + rest)
+        out = planes[1, top + y]
+        for x in range(n):
+            rest = f32(-11059 / 65536) * r[x] - f32(21709 / 65536) * g[x] + middle
+            out[x] = i32(f32(0.5) * b[x] + rest)
+        out = planes[2, top + y]
+        for x in range(n):
+            rest = f32(-27439 / 65536) * g[x] - f32(5329 / 65536) * b[x] + middle
+            out[x] = i32(f32(0.5) * r[x] + rest)
+        for k in range(3):
+            for x in range(n, planes.shape[2]):
+                planes[k, top + y, x] = planes[k, top + y, n - 1]
+
+
+@fast
+def _to_rgb(planes, chroma, top, rows, image):
+    for y in range(rows):
+        luma, blue, red, out = planes[0, top + y], chroma[0, y], chroma[1, y], image[0, top + y]
+        for x in range(len(out)):
+            more = f32(91881 / 65536) * (f32(red[x]) - f32(128))
+            out[x] = _sample(luma[x], more, out)
+        out = image[1, top + y]
+        for x in range(len(out)):
+            more = f32(-22554 / 65536) * (f32(blue[x]) - f32(128))
+            out[x] = _sample(luma[x], more - f32(46802 / 65536) * (f32(red[x]) - f32(128)), out)
+        out = image[2, top + y]
+        for x in range(len(out)):
+            more = f32(116130 / 65536) * (f32(blue[x]) - f32(128))
+            out[x] = _sample(luma[x], more, out)
 
 
 @inlined
@@ -136,97 +170,144 @@ def _sample(luma, more, out):
 
 
 @exact
-def _reduce(upper, lower, out):
-    """Means of words of two rows; halves are rounded up and down in turn."""
-    for x in range(len(out)):
-        above = (upper[x] & u16(255)) + (upper[x] >> u16(8))
-        below = (lower[x] & u16(255)) + (lower[x] >> u16(8))
-        out[x] = u16(above + below + (u16(x) & u16(1)) + u16(1)) >> u16(2)
+def _copy(plane, rows, out):
+    for y in range(rows):
+        row, new = plane[y], out[y]
+        for x in range(len(new)):
+            new[x] = row[x]
 
 
 @exact
-def _enlarge(here, near, left, right, sums, words):
-    """A row of chroma, in words: three quarters of the nearest sample and one of the next.
+def _reduce(words, tall, chroma, rows):
+    """Means of words of one or two rows; halves are rounded up and down in turn."""
+    for y in range(rows):
+        upper, out = words[y * tall], chroma[y]
+        lower = words[min(y * tall + tall, len(words)) - 1]
+        for x in range(len(upper)):
+            above = add(u16(upper[x] & u16(255)), shr(upper[x], 8))
+            below = add(u16(lower[x] & u16(255)), shr(lower[x], 8))
+            out[x] = shr(add(add(above, below), add(u16(x & 1), 1)), 2)
 
-    left, right: 16ths that are added to the samples of a word.
+
+@exact
+def _enlarge(chroma, tall, top, rows, words):
+    """Some rows, in words: three quarters of the nearest sample of chroma and one of the next.
+
+    chroma: rows with one more sample at each end.
     """
-    n = len(words)
-    for x in range(n):
-        sums[x + 1] = u16(3) * here[x] + near[x]
-    sums[0], sums[n + 1] = sums[1], sums[n]
-    for x in range(n):
-        first = u16(u16(3) * sums[x + 1] + sums[x] + left) >> u16(4)
-        second = u16(u16(3) * sums[x + 1] + sums[x + 2] + right) >> u16(4)
-        words[x] = first | second << u16(8)
-
-
-# Blocks of 8x8. LANES of them lie side by side: sample k of block j is s[k * LANES + j].
-
-
-@exact
-def _unpack(words, s, first):
-    """Samples of some blocks, less 128, from words: the eight samples of a block each."""
-    s = s[first:]
-    for j in range(len(words)):
-        word = words[j]
-        s[j] = i32(word & u64(255)) - 128
-        s[j + LANES] = i32(word >> u64(8) & u64(255)) - 128
-        s[j + 2 * LANES] = i32(word >> u64(16) & u64(255)) - 128
-        s[j + 3 * LANES] = i32(word >> u64(24) & u64(255)) - 128
-        s[j + 4 * LANES] = i32(word >> u64(32) & u64(255)) - 128
-        s[j + 5 * LANES] = i32(word >> u64(40) & u64(255)) - 128
-        s[j + 6 * LANES] = i32(word >> u64(48) & u64(255)) - 128
-        s[j + 7 * LANES] = i32(word >> u64(56)) - 128
+    # What is added to the samples of a word, in 16ths.
+    left, right = (u16(8), u16(7)) if tall == 2 else (u16(4), u16(8))
+    for y in range(rows):
+        at = (top + y) // tall
+        beside = at + (2 * (y % 2) - 1) * (tall - 1)
+        here, near, out = chroma[at], chroma[min(max(beside, 0), len(chroma) - 1)], words[y]
+        for x in range(len(out)):
+            own = mul(_three_to_one(here[x + 1], near[x + 1]), 3)
+            first = add(add(own, _three_to_one(here[x], near[x])), left)
+            second = add(add(own, _three_to_one(here[x + 2], near[x + 2])), right)
+            out[x] = shr(first, 4) | shr(second, 4) << u16(8)
 
 
 @inlined
-def _byte(value):
-    return min(max(i32(value), i32(0)), i32(255))
-
-
-@inlined
-def _packed(sample, place):
-    return u64(_byte(sample + 128)) << u64(8 * place)
+def _three_to_one(here, near):
+    return add(mul(u16(here), 3), near)
 
 
 @exact
-def _pack(words, s, first):
+def _repeat(chroma, wide, tall, top, rows, n, out):
+    """The nearest samples of chroma for n pixels of some rows; few of them, if they are wide."""
+    for y in range(rows):
+        row, new = chroma[(top + y) // tall, 1:], out[y]
+        if wide == 1:
+            for x in range(n):
+                new[x] = row[x]
+        else:
+            for x in range(n):
+                new[x] = row[x // 2]
+
+
+# Blocks of 8x8. LANES of them lie side by side: sample k of block j is s[k * LANES + j], and pair k
+# of samples pairs[k * LANES + j].
+
+
+@exact
+def _unpack(plane, top, left, n, pairs):
+    """Pairs of samples of n blocks, from words: the eight samples of a block each.
+
+    The last row of the plane is repeated below.
+    """
+    for y in range(8):
+        words, out = plane[min(top + y, len(plane) - 1), left:], pairs[4 * y * LANES :]
+        for j in range(n):
+            word = words[j]
+            out[j] = u16(word)
+            out[j + LANES] = u16(word >> u64(16))
+            out[j + 2 * LANES] = u16(word >> u64(32))
+            out[j + 3 * LANES] = u16(word >> u64(48))
+
+
+@exact
+def _pack(pairs, n, plane, top, left):
     """The way back."""
-    s = s[first:]
-    for j in range(len(words)):
-        low = _packed(s[j], 0) | _packed(s[j + LANES], 1)
-        low |= _packed(s[j + 2 * LANES], 2) | _packed(s[j + 3 * LANES], 3)
-        high = _packed(s[j + 4 * LANES], 4) | _packed(s[j + 5 * LANES], 5)
-        high |= _packed(s[j + 6 * LANES], 6) | _packed(s[j + 7 * LANES], 7)
-        words[j] = low | high
+    for y in range(8):
+        row, words = pairs[4 * y * LANES :], plane[top + y, left:]
+        for j in range(n):
+            low = u64(row[j]) | u64(row[j + LANES]) << u64(16)
+            high = u64(row[j + 2 * LANES]) << u64(32) | u64(row[j + 3 * LANES]) << u64(48)
+            words[j] = low | high
+
+
+@exact
+def _split(pairs, s):
+    """Samples, less 128, of pairs."""
+    for k in range(32):
+        for j in range(k * LANES, (k + 1) * LANES):
+            s[j + k * LANES] = i16(i16(pairs[j] & u16(255)) - 128)
+            s[j + (k + 1) * LANES] = i16(i16(pairs[j] >> u16(8)) - 128)
+
+
+@inlined
+def _byte(sample):
+    return u16(min(max(i16(sample + 128), i16(0)), i16(255)))
+
+
+@exact
+def _pair(s, pairs):
+    """The way back."""
+    for k in range(32):
+        for j in range(k * LANES, (k + 1) * LANES):
+            pairs[j] = _byte(s[j + k * LANES]) | _byte(s[j + (k + 1) * LANES]) << u16(8)
 
 
 @exact
 def _round(s, table):
-    """Round to multiples of the table; the transform has left a factor of 8."""
+    """Round to multiples of the steps in a table; the transform has left a factor of 8."""
     for k in range(64):
-        step = table[k // 8, k % 8]
-        half = f32(4 * step + 0.5)  # the 0.5 so that no quotient falls short of a whole number
-        share = f32(1) / f32(8 * step)
+        step, half, factor, shift = table[k // 8, k % 8]
         for j in range(k * LANES, (k + 1) * LANES):
-            steps = i32((f32(abs(s[j])) + half) * share)
-            s[j] = i32((steps if s[j] > 0 else -steps) * step)
+            steps = shr(mul_high(add(u16(abs(s[j])), half), factor), shift)
+            rounded = i16(mul(steps, step))
+            s[j] = rounded if s[j] > 0 else sub(i16(0), rounded)
 
 
 # The transforms of Loeffler, Ligtenberg and Moschytz, in 8192ths, as in jfdctint.c and jidctint.c.
 
 
+# As in libjpeg's SIMD, sums are of 16 bits, which those of no block exceed, and products of 32.
+
+
 @inlined
 def _odd(a, b, c, d):
     """The four products that the odd coefficients share, of both directions."""
-    last = i32(9633 * (a + b + c + d))
-    first, second = i32(-7373 * (a + d)), i32(-20995 * (b + c))
-    third, fourth = i32(last - 16069 * (a + c)), i32(last - 3196 * (b + d))
+    ac, bd = add(a, c), add(b, d)
+    last = mul_whole(add(ac, bd), 9633)
+    first, second = mul_whole(add(a, d), -7373), mul_whole(add(b, c), -20995)
+    third, fourth = sub(last, mul_whole(ac, 16069)), sub(last, mul_whole(bd, 3196))
     return (
-        i32(2446 * a + first + third),
-        i32(16819 * b + second + fourth),
-        i32(25172 * c + second + third),
-        i32(12299 * d + first + fourth),
+        add(add(mul_whole(a, 2446), first), third),
+        add(add(mul_whole(b, 16819), second), fourth),
+        add(add(mul_whole(c, 25172), second), third),
+        add(add(mul_whole(d, 12299), first), fourth),
     )
 
 
@@ -238,18 +319,18 @@ def _transform(s, first, step, bits):
     for j in range(first, first + LANES):
         a, b, c, d = s[j], s[j + n], s[j + 2 * n], s[j + 3 * n]
         e, f, g, h = s[j + 4 * n], s[j + 5 * n], s[j + 6 * n], s[j + 7 * n]
-        ah, bg, cf, de = i32(a + h), i32(b + g), i32(c + f), i32(d + e)
-        outer, inner = i32(ah - de), i32(bg - cf)
-        both = i32(4433 * (outer + inner) + half)
-        s[j] = i32(8192 * (ah + de + bg + cf) + half) >> bits
-        s[j + 4 * n] = i32(8192 * (ah + de - bg - cf) + half) >> bits
-        s[j + 2 * n] = i32(both + 6270 * outer) >> bits
-        s[j + 6 * n] = i32(both - 15137 * inner) >> bits
-        seven, five, three, one = _odd(i32(d - e), i32(c - f), i32(b - g), i32(a - h))
-        s[j + 7 * n] = i32(seven + half) >> bits
-        s[j + 5 * n] = i32(five + half) >> bits
-        s[j + 3 * n] = i32(three + half) >> bits
-        s[j + n] = i32(one + half) >> bits
+        ah, bg, cf, de = add(a, h), add(b, g), add(c, f), add(d, e)
+        plus, more, outer, inner = add(ah, de), add(bg, cf), sub(ah, de), sub(bg, cf)
+        both = add(mul_whole(add(outer, inner), 4433), half)
+        s[j] = shr(add(mul_whole(add(plus, more), 8192), half), bits)
+        s[j + 4 * n] = shr(add(mul_whole(sub(plus, more), 8192), half), bits)
+        s[j + 2 * n] = shr(add(both, mul_whole(outer, 6270)), bits)
+        s[j + 6 * n] = shr(sub(both, mul_whole(inner, 15137)), bits)
+        seven, five, three, one = _odd(sub(d, e), sub(c, f), sub(b, g), sub(a, h))
+        s[j + 7 * n] = shr(add(seven, half), bits)
+        s[j + 5 * n] = shr(add(five, half), bits)
+        s[j + 3 * n] = shr(add(three, half), bits)
+        s[j + n] = shr(add(one, half), bits)
 
 
 @inlined
@@ -259,28 +340,29 @@ def _transform_back(s, first, step, bits):
     half = i32(1 << (bits - 1))
     for j in range(first, first + LANES):
         a, c, e, g = s[j], s[j + 2 * n], s[j + 4 * n], s[j + 6 * n]
-        both = i32(4433 * (c + g))
-        minor, major = i32(both - 15137 * g), i32(both + 6270 * c)
-        plus, minus = i32(8192 * (a + e) + half), i32(8192 * (a - e) + half)
+        both = mul_whole(add(c, g), 4433)
+        minor, major = sub(both, mul_whole(g, 15137)), add(both, mul_whole(c, 6270))
+        plus = add(mul_whole(add(a, e), 8192), half)
+        minus = add(mul_whole(sub(a, e), 8192), half)
         seven, five, three, one = _odd(s[j + 7 * n], s[j + 5 * n], s[j + 3 * n], s[j + n])
-        s[j] = i32(plus + major + one) >> bits
-        s[j + 7 * n] = i32(plus + major - one) >> bits
-        s[j + n] = i32(minus + minor + three) >> bits
-        s[j + 6 * n] = i32(minus + minor - three) >> bits
-        s[j + 2 * n] = i32(minus - minor + five) >> bits
-        s[j + 5 * n] = i32(minus - minor - five) >> bits
-        s[j + 3 * n] = i32(plus - major + seven) >> bits
-        s[j + 4 * n] = i32(plus - major - seven) >> bits
+        s[j], s[j + 7 * n] = _ends(add(plus, major), one, bits)
+        s[j + n], s[j + 6 * n] = _ends(add(minus, minor), three, bits)
+        s[j + 2 * n], s[j + 5 * n] = _ends(sub(minus, minor), five, bits)
+        s[j + 3 * n], s[j + 4 * n] = _ends(sub(plus, major), seven, bits)
 
 
-@allocating
-def _requantize(plane, rows, columns, table):
+@inlined
+def _ends(even, odd, bits):
+    return shr(add(even, odd), bits), shr(sub(even, odd), bits)
+
+
+@exact
+def _requantize(plane, start, rows, columns, table, s, pairs):
     """Transform the blocks of a plane, round them to multiples of the table, and transform back.
 
-    plane: words of eight samples. Of its rows and words, so many are used; the last row is repeated
-    below.
+    plane: words of eight samples, of which so many rows and, from `start`, columns are used.
+    s, pairs: of LANES blocks, for use in between.
     """
-    s = np.zeros(64 * LANES, i32)
     count = columns * (_blocks(rows) // 8)
     for first in range(0, count, LANES):
         end = min(first + LANES, count)
@@ -288,10 +370,9 @@ def _requantize(plane, rows, columns, table):
         while block < end:  # along a row of blocks
             top, left = 8 * (block // columns), block % columns
             n = min(end - block, columns - left)
-            for y in range(8):
-                words = plane[min(top + y, rows - 1), left : left + n]
-                _unpack(words, s, 8 * y * LANES + block - first)
+            _unpack(plane[:rows], top, start + left, n, pairs[block - first :])
             block += n
+        _split(pairs, s)
         for y in range(8):
             _transform(s, y * 8 * LANES, 1, 11)
         for x in range(8):
@@ -301,56 +382,73 @@ def _requantize(plane, rows, columns, table):
             _transform_back(s, x * LANES, 8, 11)
         for y in range(8):
             _transform_back(s, y * 8 * LANES, 1, 18)
+        _pair(s, pairs)
         block = first
         while block < end:
             top, left = 8 * (block // columns), block % columns
             n = min(end - block, columns - left)
-            for y in range(8):
-                words = plane[top + y, left : left + n]
-                _pack(words, s, 8 * y * LANES + block - first)
+            _pack(pairs[block - first :], n, plane, top, start + left)
             block += n
 
 
 # One image
 
 
+@exact
+def _to_planes(image, levels, planes):
+    """Luma and chroma of an image; the last column is repeated up to the end of the rows."""
+    height = image.shape[1]
+    for top in range(0, height, ROWS):
+        rows = min(ROWS, height - top)
+        _round_levels(image, top, rows, levels)
+        _to_ycc(levels, top, rows, planes)
+
+
+@exact
+def _repeat_ends(rows, n):
+    """Repeat the first of n samples of each row before them, and the last one behind."""
+    for y in range(len(rows)):
+        rows[y, 7], rows[y, 8 + n] = rows[y, 8], rows[y, 7 + n]
+
+
+@exact
+def _to_image(planes, chroma, tall, wide, line, words, out):
+    """An image of luma and of chroma (2, rows, columns), with one more sample at each end of rows.
+
+    line: ROWS of both kinds of chroma, for use in between; words: the same, in words of two.
+    """
+    height, width = out.shape[1:]
+    for top in range(0, height, ROWS):
+        rows = min(ROWS, height - top)
+        for k in range(2):
+            if wide == 2 and width > 4:
+                _enlarge(chroma[k], tall, top, rows, words[k])
+            else:
+                _repeat(chroma[k], wide, tall, top, rows, width, line[k])
+        _to_rgb(planes, line, top, rows, out)
+
+
 @task
-def _through_jpeg(image, out, luma, chroma, tall, wide):
+def _through_jpeg(image, out, of_luma, of_chroma, tall, wide):
     """Make of image (3, H, W) what a JPEG file gives back.
 
-    luma, chroma: tables (8, 8). tall, wide: rows and columns for each sample of chroma.
+    of_luma, of_chroma: see `_divisors`. tall, wide: rows and columns for each sample of chroma.
     """
     height, width = image.shape[1:]
     rows, columns = -(-height // tall), -(-width // wide)  # of chroma
     planes = np.empty((3, _blocks(height), 2 * _blocks(-(-width // 2))), np.uint8)
-    small = np.empty((2, _blocks(rows), _blocks(columns)), np.uint8)
-    levels = np.empty((3, width), f32)
-    for y in range(height):
-        for k in range(3):
-            _round_levels(image[k, y], levels[k])
-        _to_ycc(levels, planes, y)
-    pairs = planes.view(u16)
+    small = np.empty((2, _blocks(rows), 8 + _blocks(columns) + 8), np.uint8)
+    levels = np.empty((3, ROWS, width), f32)
+    line = np.empty((2, ROWS, 2 * columns), np.uint8)
+    s, pairs = np.zeros(64 * LANES, i16), np.zeros(32 * LANES, u16)
+    _to_planes(image, levels, planes)
     for k in range(2):
-        for y in range(rows):
-            if wide == 1:
-                small[k, y] = planes[k + 1, y, : small.shape[2]]
-            else:
-                lower = pairs[k + 1, min(y * tall + tall, height) - 1]
-                _reduce(pairs[k + 1, y * tall], lower, small[k, y])
-        _requantize(small[k].view(u64), rows, -(-columns // 8), chroma)
-    _requantize(planes[0].view(u64), height, -(-width // 8), luma)
-    line, sums = np.empty((2, columns * wide), np.uint8), np.empty(columns + 2, u16)
-    for y in range(height):
-        for k in range(2):
-            here = small[k, y // tall]
-            if wide == 1:
-                line[k] = here[:columns]
-            elif columns <= 2:
-                for x in range(len(line[k])):
-                    line[k, x] = here[x // 2]
-            elif tall == 1:
-                _enlarge(here, here, u16(4), u16(8), sums, line[k].view(u16))
-            else:
-                near = small[k, min(max(y // 2 + 2 * (y % 2) - 1, 0), rows - 1)]
-                _enlarge(here, near, u16(8), u16(7), sums, line[k].view(u16))
-        _to_rgb(planes[0, y], line[0], line[1], out, y)
+        chroma = small[k, :, 8:-8]
+        if wide == 1:
+            _copy(planes[k + 1], rows, chroma)
+        else:
+            _reduce(planes[k + 1, :height].view(u16), tall, chroma, rows)
+        _requantize(small[k].view(u64), 1, rows, -(-columns // 8), of_chroma, s, pairs)
+        _repeat_ends(small[k], columns)
+    _requantize(planes[0].view(u64), 0, height, -(-width // 8), of_luma, s, pairs)
+    _to_image(planes, small[:, :rows, 7:], tall, wide, line, line.view(u16), out)

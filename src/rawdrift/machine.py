@@ -34,9 +34,9 @@ def empty(*shape: int, dtype: type[np.floating[Any]] = np.float32) -> Array:
     try:
         block = _waiting[size].pop()
     except (KeyError, IndexError):
-        block = np.empty(size + 4 * LINE, np.uint8)  # NumPy asks for huge pages, PyTorch doesn't
-    first = -block.ctypes.data % (4 * LINE)
-    lent: Array = block[first : first + size].view(dtype).reshape(shape)
+        whole = np.empty(size + 4 * LINE, np.uint8)  # NumPy asks for huge pages, PyTorch doesn't
+        block = whole[-whole.ctypes.data % (4 * LINE) :][:size]
+    lent: Array = np.ndarray(shape, dtype, block)
     weakref.finalize(lent, _back, size, block).atexit = False
     return lent
 

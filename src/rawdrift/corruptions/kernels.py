@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rawdrift.compiled import allocating, exact, fast, look_up, put, task
+from rawdrift.compiled import allocating, exact, fast, shr, task
 
 f32 = np.float32
 i32 = np.int32
@@ -24,83 +24,106 @@ def each(kernel: Callable[..., Any], images: Tensor, *constants: Any) -> Tensor:
     return out.to(images.device)
 
 
-# Means of boxes
+# Means of boxes. A part takes one row of all channels: a call costs as much as part of a row.
 
 
 @allocating
 def _boxes(n, boxes):
-    """The first of n pixels of each box, and n. A center on the line between two is the first's."""
-    starts = np.full(boxes + 1, n)
-    for i in range(n - 1, -1, -1):
-        starts[-(-(2 * i + 1) * boxes // (2 * n)) - 1] = i
-    return starts
+    """The first of n pixels of each box, and n; of pixels in a box, and of those that it fills.
+
+    A pixel with its center on the line between two boxes is in the first, and filled by the second.
+    """
+    ends = 2 * n * np.arange(boxes + 1)
+    return (ends + boxes) // (2 * boxes), (ends + boxes - 1) // (2 * boxes)
 
 
 @exact
-def _mean_row(plane, first, end, out):
-    row, n = plane[first], end - first
-    for x in range(len(row)):
-        out[x] = row[x]
-    for y in range(first + 1, end):
-        row = plane[y]
+def _mean_rows(view, first, end, out):
+    n = end - first
+    for k in range(len(view)):
+        row, mean = view[k, first], out[k]
         for x in range(len(row)):
-            out[x] += row[x]
-    if n & (n - 1):
-        for x in range(len(row)):
-            out[x] /= f32(n)
-    elif n > 1:
-        for x in range(len(row)):  # the same, and faster
-            out[x] *= f32(1 / n)
+            mean[x] = row[x]
+        for y in range(first + 1, end):
+            row = view[k, y]
+            for x in range(len(row)):
+                mean[x] += row[x]
+        if n & (n - 1):
+            for x in range(len(row)):
+                mean[x] /= f32(n)
+        elif n > 1:
+            for x in range(len(row)):  # the same, and faster
+                mean[x] *= f32(1 / n)
 
 
 @exact
-def _sum_columns(row, size, share, out):
-    """Sums of `size` columns from each, times the share."""
-    for x in range(len(out)):
-        out[x] = share * row[x]
-    for k in range(1, size):
-        right = row[k:]
-        for x in range(len(out)):
-            out[x] += share * right[x]
+def _sum_columns(rows, weights, margin, out):
+    """Sums of columns from each on, by weights."""
+    for k in range(len(rows)):
+        row, sums, weight = rows[k], out[k, margin:], weights[0]
+        for x in range(len(weight)):
+            sums[x] = weight[x] * row[x]
+        for i in range(1, len(weights)):
+            right, weight = row[i:], weights[i]
+            for x in range(len(weight)):
+                sums[x] += weight[x] * right[x]
 
 
 @exact
-def _look_up_row(sums, places, out):
-    for x in range(len(out)):
-        put(out, x, look_up(sums, look_up(places, x)))
+def _take_behind(rows, margin, bit, behind, out):
+    """Where the distance `behind` has this bit, from so many columns to the left."""
+    for k in range(len(rows)):
+        here, there = rows[k, margin:], rows[k, margin - (1 << bit) :]
+        new = out[k, margin:]
+        for x in range(len(behind)):
+            own, other = here[x], there[x]
+            new[x] = other if shr(behind[x], bit) & 1 else own
 
 
 @exact
-def _copy(row, out):
-    for x in range(len(out)):
-        out[x] = row[x]
+def _fill(rows, margin, first, end, out):
+    """Write a row of each channel to several of `out`."""
+    for k in range(len(rows)):
+        row = rows[k, margin:]
+        for y in range(first, end):
+            new = out[k, y]
+            for x in range(len(new)):
+                new[x] = row[x]
+
+
+@exact
+def _pixelate(view, out, tops, firsts, weights, behind, farthest, margin, lines):
+    """Means of boxes, in place of their pixels.
+
+    tops: of boxes in the view, firsts: in `out`. weights: of the columns from the first of a box
+    in `out` on. behind: of that, by column, the farthest one. lines: three of each channel, for use
+    in between, with a margin at both ends.
+    """
+    for box in range(len(tops) - 1):
+        means, sums, moved = lines[0], lines[1], lines[2]
+        _mean_rows(view, tops[box], tops[box + 1], means)
+        _sum_columns(means, weights, margin, sums)
+        bit = 0
+        while 1 << bit <= farthest:
+            _take_behind(sums, margin, bit, behind, moved)
+            sums, moved, bit = moved, sums, bit + 1
+        _fill(sums, margin, firsts[box], firsts[box + 1], out)
 
 
 @task
 def pixelate(view, out, rows, columns):
     """Reduce view (C, H, W) to the means of so many rows and columns of boxes, and enlarge them."""
     channels, height, width = view.shape
-    tops, starts = _boxes(height, rows), _boxes(width, columns)
-    least, most = np.diff(starts).min(), np.diff(starts).max()
-    places = np.empty(width, i32)  # of each column's box in the sums, of two sizes
-    for x in range(width):
-        box = (2 * x + 1) * columns // (2 * width)
-        places[x] = starts[box] + width * (starts[box + 1] - starts[box] - least)
-    means, sums = np.zeros(width + most, view.dtype), np.empty(2 * width, view.dtype)
-    for k in range(channels):
-        y = 0
-        for row in range(rows):
-            _mean_row(view[k], tops[row], tops[row + 1], means)
-            for size in range(least, most + 1):
-                part = sums[(size - least) * width :][:width]
-                _sum_columns(means, size, view.dtype.type(1 / size), part)
-            first = y
-            while y < height and (2 * y + 1) * rows // (2 * height) == row:
-                if y == first:
-                    _look_up_row(sums, places, out[k, y])
-                else:
-                    _copy(out[k, first], out[k, y])
-                y += 1
+    (tops, above), (lefts, before) = _boxes(height, rows), _boxes(width, columns)
+    margin = (lefts[1:] - before[:-1]).max()
+    weights = np.zeros((margin, width), view.dtype)
+    behind = np.empty(width, i32)
+    for box in range(columns):
+        left, right, first = lefts[box], lefts[box + 1], before[box]
+        weights[left - first : right - first, first] = 1 / (right - left)
+        behind[first : before[box + 1]] = np.arange(before[box + 1] - first)
+    lines = np.zeros((3, channels, margin + width + margin), view.dtype)
+    _pixelate(view, out, tops, above, weights, behind, behind.max(), margin, lines)
 
 
 # Streaks
@@ -123,20 +146,25 @@ def _extend(row, reach, out):
         inner[x] = row[x]
 
 
-@task
-def streak(view, out, rows, columns, weights):
-    """The sum of view (C, H, W) so many rows below and columns to the right, by weights."""
-    channels, height, width = view.shape
-    reach = len(weights)
-    lines = np.empty((height, width + 2 * reach), view.dtype)
-    for k in range(channels):
+@exact
+def _streak(view, out, rows, columns, weights, lines):
+    height, reach = view.shape[1], len(weights)
+    for k in range(len(view)):
         for y in range(height):
             _extend(view[k, y], reach, lines[y])
         for y in range(height):
             out[k, y] = 0
-            for i in range(len(weights)):
+            for i in range(reach):
                 line = lines[min(max(y + rows[i], 0), height - 1)]
                 _add_weighted(line[reach + columns[i] :], weights[i], out[k, y])
+
+
+@task
+def streak(view, out, rows, columns, weights):
+    """The sum of view (C, H, W) so many rows below and columns to the right, by weights."""
+    height, width = view.shape[1:]
+    lines = np.empty((height, width + 2 * len(weights)), view.dtype)
+    _streak(view, out, rows, columns, weights, lines)
 
 
 # Crystals
@@ -329,6 +357,29 @@ def _gather(line, c, out):
             out[x] += line[x] + right[x]
 
 
+@exact
+def _copy(row, out):
+    for x in range(len(out)):
+        out[x] = row[x]
+
+
+@exact
+def _correlate(view, out, steps, sums, line):
+    """sums: of rows y - d to y + d, by d. line: one row with margins."""
+    height, reach = view.shape[1], len(steps) - 1
+    for k in range(len(view)):
+        plane = view[k]
+        for y in range(height):
+            _copy(plane[y], sums[0])
+            out[k, y] = 0
+            for d in range(1, reach + 1):
+                above, below = _mirrored(y - d, height), _mirrored(y + d, height)
+                _add(sums[d - 1], plane[above], plane[below], sums[d])
+            for c in range(reach + 1):
+                if _weigh(sums, steps[c], line[reach - c :], c):
+                    _gather(line[reach - c :], c, out[k, y])
+
+
 @task
 def correlate(view, out, steps):
     """The sum around each pixel of view (C, H, W) by weights that are mirrored both ways.
@@ -337,17 +388,6 @@ def correlate(view, out, steps):
     the sum of steps[c, d:]. Few of them are not 0 for a disk. Borders are mirrored without the
     edge.
     """
-    channels, height, width = view.shape
-    reach = len(steps) - 1
-    sums = np.empty((reach + 1, width), view.dtype)  # of rows y - d to y + d
-    line = np.empty(width + 2 * reach, view.dtype)
-    for k in range(channels):
-        plane = view[k]
-        for y in range(height):
-            sums[0], out[k, y] = plane[y], 0
-            for d in range(1, reach + 1):
-                above, below = _mirrored(y - d, height), _mirrored(y + d, height)
-                _add(sums[d - 1], plane[above], plane[below], sums[d])
-            for c in range(reach + 1):
-                if _weigh(sums, steps[c], line[reach - c :], c):
-                    _gather(line[reach - c :], c, out[k, y])
+    width, reach = view.shape[2], len(steps) - 1
+    sums = np.empty((reach + 1, width), view.dtype)
+    _correlate(view, out, steps, sums, np.empty(width + 2 * reach, view.dtype))
