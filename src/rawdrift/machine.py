@@ -1,7 +1,9 @@
 """The memory and the threads of kernels on the CPU."""
 
+import ctypes
 import math
 import os
+import sys
 import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -72,6 +74,9 @@ def for_each(work: Callable[[Item], bool], items: Iterable[Item], threads: int) 
 
     if threads == 1:
         return take()
+    team = _team()
+    if team is not None:
+        return team(take, threads)
     others = [_pool(threads - 1).submit(take) for _ in range(threads - 1)]
     done = take()
     return all(other.result() for other in others) and done
@@ -82,6 +87,50 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="rawdrift")
 
 
-# A forked process has the pool's object but not its threads.
+# The threads of PyTorch's OpenMP wait for their next work in a loop, for milliseconds after every
+# operation, on the cores that other threads then want. So they are the ones that get the work.
+
+Team = Callable[[Callable[[], bool], int], bool]
+_is_forked = False  # a child has OpenMP's record of threads, but not the threads, and would wait
+
+
+def _team() -> Team | None:
+    """PyTorch's threads, if it is there, has OpenMP, and this process is no child without them."""
+    return None if _is_forked or "torch" not in sys.modules else _openmp()
+
+
+@cache
+def _openmp() -> Team | None:
+    try:
+        parallel = ctypes.CDLL(sys.modules["torch"]._C.__file__).GOMP_parallel
+    except (OSError, AttributeError):  # another OpenMP, or none
+        return None
+    kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+    parallel.restype, parallel.argtypes = None, [kind, ctypes.c_void_p, *2 * [ctypes.c_uint]]
+
+    def team(take: Callable[[], bool], threads: int) -> bool:
+        results: list[bool] = []
+        failures: list[BaseException] = []
+
+        def member(_: object) -> None:
+            try:
+                results.append(take())
+            except BaseException as failure:
+                failures.append(failure)
+
+        parallel(kind(member), None, threads, 0)
+        if failures:
+            raise failures[0]
+        return all(results)
+
+    return team
+
+
+def _after_fork() -> None:
+    global _is_forked
+    _is_forked = True
+    _pool.cache_clear()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+    os.register_at_fork(after_in_child=_after_fork)
