@@ -17,6 +17,7 @@ from rawdrift.controls.forensics.answers import Answers
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.controls.forensics.gradient_search import search_chain
 from rawdrift.models.forward import WORTH, differentiable
+from rawdrift.models.packed import packed
 from rawdrift.models.quick import Quick, quick_of
 from rawdrift.statistics import DropTest, measures
 
@@ -284,3 +285,51 @@ def test_bfloat16_is_for_many_views_and_not_for_those_who_want_the_network():
         quick = quick_of(net, views, WORTH, "auto")
         with torch.inference_mode():
             assert torch.equal(quick(views).argmax(1), net(views).argmax(1))
+
+
+class Residual(nn.Module):
+    """Convolutions with all that may follow them."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU(True))
+        self.a = nn.Conv2d(16, 16, 3, 1, 1, bias=False)
+        self.b = nn.Conv2d(16, 16, 1)
+        self.grouped = nn.Conv2d(16, 16, (3, 5), 1, (2, 4), dilation=2, groups=4)
+        self.named = nn.Conv2d(16, 16, 3, padding="same")
+        self.mirrored = nn.Conv2d(16, 16, 3, 1, 1, padding_mode="reflect")
+        self.to_one = nn.Conv2d(16, 1, 1)
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, views):
+        x = self.first(views)
+        y = self.a(x)
+        y += self.b(x)  # both are convolutions
+        x = torch.relu(y)
+        x = x + self.a(x)  # the same again, and no relu
+        twice = self.grouped(x)
+        x = nn.functional.relu(twice) + twice  # of which two are made
+        x = torch.add(self.named(x), x, alpha=2) + self.mirrored(x)
+        x = x + self.to_one(x)  # of another shape
+        x = nn.functional.relu(self.b(x) + 0.5)
+        return self.head(x.mean((2, 3)))
+
+
+def test_packed_convolutions_add_and_rectify():
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("no bfloat16 in oneDNN on this processor")
+    torch.manual_seed(0)
+    net, views = Residual().eval(), torch.rand(5, 3, 33, 40)
+    with torch.no_grad():
+        half = deepcopy(differentiable(net, views, WORTH)).to(torch.bfloat16)
+        ready = packed(deepcopy(half), views)
+        for some in (views, views[:1], torch.rand(7, 3, 33, 40)):
+            expected = net(some)
+            found, plain = ready(some.bfloat16()), half(some.bfloat16())
+            error = (found - expected).abs().max()
+            assert error <= 2 * (plain - expected).abs().max() + 1e-3
+    modules = dict(ready.named_modules())
+    fused = [node for node in ready.graph.nodes if str(node.target).startswith("convolution_")]
+    assert len(fused) == 7
+    assert sum(len(node.args) == 2 for node in fused) == 2  # an addition
+    assert sum(modules[node.target].rectifies for node in fused) == 2

@@ -16,8 +16,8 @@ from rawdrift.isp.yuv import Channels
 from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Front, check_finite, layout, views
 from rawdrift.models.classification import Classification
-from rawdrift.models.forward import Pass, differentiable, forward_of
-from rawdrift.models.quick import Quick, is_faster, quick_of
+from rawdrift.models.forward import Pass, forward_of
+from rawdrift.models.quick import Quick, quick_of
 from rawdrift.models.targets import Targets
 
 SIMILAR = 16  # the number of images whose views are compared, spread over those that are tested
@@ -120,9 +120,8 @@ def evaluate(
 def _answers_of(
     net: nn.Module, targets: Targets, views: Tensor, pixels: float, runtime: str, precision: str
 ) -> Pass:
-    of_classes = precision == "32" and isinstance(targets, Classification)
-    if of_classes and is_faster(views, pixels, runtime):
-        quick = quick_of(differentiable(net, views, pixels, runtime), views, pixels, runtime)
+    if precision == "32" and isinstance(targets, Classification):
+        quick = quick_of(net, views, pixels, runtime)
         if quick is not None:
             return quick
     return forward_of(net, views, pixels, runtime, precision)

@@ -1,11 +1,13 @@
 """The class that a network answers, in bfloat16 where that leaves no doubt."""
 
+from contextlib import suppress
 from copy import deepcopy
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from rawdrift.models.forward import Pass, pays
+from rawdrift.models.forward import Pass, differentiable, forward_of, pays
+from rawdrift.models.packed import packed
 
 DOUBTS = 0.5  # share of answers; of a network with more, float32 alone is faster
 ENOUGH = 64  # answers, from which on that share counts
@@ -21,16 +23,19 @@ class Quick:
     repeated in float32 shows its error, too. Once most answers were in doubt, all that follow are
     the network's own.
 
-    exact: the network. half: the same in bfloat16. views: examples (n, 3, H, W), to see errors of.
+    exact: the network. half: the same in bfloat16. sloped: that with gradients, if they are wanted.
     """
 
-    def __init__(self, exact: Pass, half: Pass):
-        self.exact, self.half, self.error = exact, half, 0.0
+    def __init__(self, exact: Pass, half: Pass, sloped: Pass | None = None):
+        self.exact, self.half, self.sloped, self.error = exact, half, sloped, 0.0
         self._asked = self._doubted = 0
 
     def learn(self, views: Tensor) -> None:
         """See how wrong the logits of these views (n, 3, H, W) are."""
-        self._compare(self.exact(views.clone()), self.half(views))
+        exact = self.exact(views.clone())
+        for half in (self.half, self.sloped):
+            if half is not None:
+                self._compare(exact, half(views))
 
     def __call__(self, views: Tensor) -> Tensor:
         if self._asked >= ENOUGH and self._doubted > DOUBTS * self._asked:
@@ -62,18 +67,30 @@ def is_faster(views: Tensor, pixels: float, runtime: str) -> bool:
     return runtime == "auto" and has_bfloat16 and pays(views, pixels)
 
 
-def quick_of(net: nn.Module, views: Tensor, pixels: float, runtime: str) -> Quick | None:
+def quick_of(
+    net: nn.Module, views: Tensor, pixels: float, runtime: str, slopes: bool = False
+) -> Quick | None:
     """Return the network for classes, or None where it would not be faster.
 
-    views, pixels, runtime: see `forward_of`.
+    views, pixels, runtime: see `forward_of`. slopes: whether gradients are wanted.
     """
     if not is_faster(views, pixels, runtime):
         return None
     with torch.inference_mode(False), torch.no_grad():
-        half = deepcopy(net).to(torch.bfloat16)
-        quick = Quick(net, lambda views: half(views.bfloat16()).float())
-        try:
+        exact = forward_of(net, views, pixels, runtime)
+        half = deepcopy(differentiable(net, views, pixels, runtime)).to(torch.bfloat16)
+        sloped = _in_float32(half) if slopes else None
+        with suppress(RuntimeError, AttributeError):  # of a PyTorch without these convolutions
+            if isinstance(half, fx.GraphModule):
+                quick = Quick(exact, _in_float32(packed(deepcopy(half), views)), sloped)
+                quick.learn(views)
+                return quick
+        with suppress(RuntimeError):  # of a network that fixes the type of its input
+            quick = Quick(exact, _in_float32(half), sloped)
             quick.learn(views)
-        except RuntimeError:  # a network that fixes the type of its input
-            return None
-    return quick
+            return quick
+    return None
+
+
+def _in_float32(half: nn.Module) -> Pass:
+    return lambda views: half(views.bfloat16()).float()

@@ -135,11 +135,11 @@ class Chain:
         with self._evaluating(), torch.no_grad():
             view = self._develop(self.batches[0]).float().contiguous(memory_format=self.layout)
             pixels = PASSES * self.mosaics.numel()
-            self.forward = self.sloped = differentiable(net, view, pixels, runtime)
+            self.sloped = differentiable(net, view, pixels, runtime)
             if isinstance(targets, Classification):
-                self.quick = quick_of(self.sloped, view, pixels, runtime)
-            if self.quick is None:
-                self.forward = forward_of(net, view, pixels, runtime)
+                self.quick = quick_of(net, view, pixels, runtime, slopes=True)
+            quick = self.quick
+            self.forward = quick.exact if quick else forward_of(net, view, pixels, runtime)
         if of_pixels and loss is None:
             self.loss = SoftOverlap(self.metric, temperature)
         self._begin()
@@ -373,10 +373,10 @@ class Chain:
         if torch.is_inference_mode_enabled():
             logits = (self.forward if is_exact else self.quick or self.forward)(views)
             return logits, logits
-        if self.quick is None:
+        if self.quick is None or self.quick.sloped is None:
             logits = self.sloped(views)
             return logits, logits.detach()
-        logits = self.quick.half(views)
+        logits = self.quick.sloped(views)
         with torch.no_grad():
             return logits, self.quick.settle(logits.detach(), views.detach())
 
