@@ -257,8 +257,28 @@ def test_larger_errors_than_were_seen_leave_more_doubt():
         assert torch.equal(quick(views), net(views))  # what is no number is doubted
         assert quick.error == before
         quick.half = lambda views: torch.zeros(len(views), 4)
-        assert torch.equal(quick(views), net(views))
-        assert quick.error == 1
+        logits = net(views)
+        assert torch.equal(quick(views), logits)
+        largest = logits.abs().amax(1)
+        spread = (logits.amax(1) - logits.amin(1)) / largest.clamp(min=float(largest.mean()))
+        assert quick.error == pytest.approx(float(spread.max()))
+
+
+def test_one_image_of_small_logits_leaves_no_doubt_about_the_others():
+    asked = []
+
+    def exact(logits):
+        asked.append(len(logits))
+        return logits
+
+    error = torch.tensor([0.01, -0.01, 0.0])
+    quick = Quick(exact, lambda logits: logits + error)
+    large = torch.tensor([[5.0, 4.0, 0.0], [1.0, 4.0, 3.0], [2.0, 0.0, 6.0], [0.0, 5.0, 4.9]])
+    quick.learn(torch.cat([large, torch.tensor([[0.01, 0.0, 0.02]])]))
+    quick(large)
+    assert asked == [5]
+    quick(torch.tensor([[5.0, 4.95, 0.0]]))  # the difference may be wrong by 0.08
+    assert asked == [5, 1]
 
 
 def test_a_network_that_is_in_doubt_answers_in_float32_alone():

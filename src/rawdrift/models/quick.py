@@ -11,17 +11,17 @@ from rawdrift.models.packed import packed
 
 DOUBTS = 0.5  # share of answers; of a network with more, float32 alone is faster
 ENOUGH = 64  # answers, from which on that share counts
-SAFETY = 4  # how many times the largest error seen two logits may be wrong by, each
+SAFETY = 4  # how many times the largest error seen the difference of two logits may be wrong by
 
 
 class Quick:
     """A network for classes, whose logits are those of bfloat16 for images about which these are
     sure, and its own for the others.
 
-    Sure is what differs from the next class by more than twice SAFETY times the largest error of a
-    logit that was seen on any image, relative to the largest logit of the image. Whatever is
-    repeated in float32 shows its error, too. Once most answers were in doubt, all that follow are
-    the network's own.
+    Sure is what differs from the next class by more than SAFETY times the largest error that was
+    seen on any image, of the difference of two logits. Errors are relative to the largest logit of
+    the image, or to the mean of these if that is more. Whatever is repeated in float32 shows its
+    error, too. Once most answers were in doubt, all that follow are the network's own.
 
     exact: the network. half: the same in bfloat16. sloped: that with gradients, if they are wanted.
     """
@@ -29,10 +29,12 @@ class Quick:
     def __init__(self, exact: Pass, half: Pass, sloped: Pass | None = None):
         self.exact, self.half, self.sloped, self.error = exact, half, sloped, 0.0
         self._asked = self._doubted = 0
+        self._largest = 0.0  # logits, mean over the images that were learned from first
 
     def learn(self, views: Tensor) -> None:
         """See how wrong the logits of these views (n, 3, H, W) are."""
         exact = self.exact(views.clone())
+        self._largest = self._largest or float(exact.abs().amax(1).mean().nan_to_num(0.0))
         for half in (self.half, self.sloped):
             if half is not None:
                 self._compare(exact, half(views))
@@ -45,7 +47,7 @@ class Quick:
     def settle(self, logits: Tensor, views: Tensor) -> Tensor:
         """Return logits of bfloat16 with those that leave a doubt replaced by the network's own."""
         best, next_best = logits.topk(2, dim=1).values.unbind(1)
-        allowed = 2 * SAFETY * self.error * logits.abs().amax(1)
+        allowed = SAFETY * self.error * self._scale(logits)
         doubtful = ~(best - next_best > allowed)  # also those of NaN
         self._asked += len(doubtful)
         self._doubted += int(doubtful.sum())
@@ -57,8 +59,13 @@ class Quick:
         return logits
 
     def _compare(self, exact: Tensor, half: Tensor) -> None:
-        errors = (exact - half).abs().amax(1) / exact.abs().amax(1).clamp(min=1e-30)
-        self.error = max(self.error, float(errors.nan_to_num(0.0).max()))
+        errors = exact - half
+        of_differences = errors.amax(1) - errors.amin(1)
+        relative = of_differences / self._scale(exact)
+        self.error = max(self.error, float(relative.nan_to_num(0.0).max()))
+
+    def _scale(self, logits: Tensor) -> Tensor:
+        return logits.abs().amax(1).clamp(min=max(self._largest, 1e-30))
 
 
 def is_faster(views: Tensor, pixels: float, runtime: str) -> bool:
