@@ -273,11 +273,11 @@ def test_one_image_of_small_logits_leaves_no_doubt_about_the_others():
 
     error = torch.tensor([0.01, -0.01, 0.0])
     quick = Quick(exact, lambda logits: logits + error)
-    large = torch.tensor([[5.0, 4.0, 0.0], [1.0, 4.0, 3.0], [2.0, 0.0, 6.0], [0.0, 5.0, 4.9]])
+    large = torch.tensor([[5.0, 4.0, 0.0], [1.0, 4.0, 3.0], [2.0, 0.0, 6.0], [0.0, 5.0, 4.5]])
     quick.learn(torch.cat([large, torch.tensor([[0.01, 0.0, 0.02]])]))
     quick(large)
     assert asked == [5]
-    quick(torch.tensor([[5.0, 4.95, 0.0]]))  # the difference may be wrong by 0.08
+    quick(torch.tensor([[5.0, 4.95, 0.0]]))  # the difference may be wrong by 0.1
     assert asked == [5, 1]
 
 
