@@ -160,8 +160,8 @@ def task(function: Callable[..., Any], **names: Any) -> Callable[..., bool]:
     """A kernel that Python calls: a copy of the function in which `names` have these values.
 
     It runs without the GIL. Loops over rows belong into a part: a task counts references to every
-    row that it takes, which costs more than a small row. The compiled code is kept beside this file, or for the user where that
-    can't be written, or not at all.
+    row that it takes, which costs more than a small row. The compiled code is kept beside this
+    file, or for the user where that can't be written, or not at all.
     """
     assert isinstance(function, FunctionType)
     copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
