@@ -16,6 +16,7 @@ from planted import ISP, RANGES, planted
 from rawdrift.controls.forensics.answers import Answers
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.controls.forensics.gradient_search import search_chain
+from rawdrift.models import quick as models_quick
 from rawdrift.models.forward import WORTH, differentiable
 from rawdrift.models.packed import packed
 from rawdrift.models.quick import Quick, quick_of
@@ -353,3 +354,32 @@ def test_packed_convolutions_add_and_rectify():
     assert len(fused) == 7
     assert sum(len(node.args) == 2 for node in fused) == 2  # an addition
     assert sum(modules[node.target].rectifies for node in fused) == 2
+
+
+class InPlace(Residual):
+    """What a convolution was given is changed before its result is added."""
+
+    def forward(self, views):
+        x = self.first(views)
+        y = self.b(x)
+        x.mul_(100)
+        return self.head((self.mirrored(x) + y).mean((2, 3)))
+
+
+@pytest.mark.parametrize(("net", "is_packed"), [(Residual, True), (InPlace, False)])
+def test_packed_convolutions_are_taken_where_their_error_is_no_larger(net, is_packed, monkeypatch):
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("no bfloat16 in oneDNN on this processor")
+    monkeypatch.setattr(models_quick, "is_faster", lambda *_: True)
+    torch.manual_seed(0)
+    made = []
+    monkeypatch.setattr(
+        models_quick, "packed", lambda *given: made.append(packed(*given)) or made[0]
+    )
+    views = torch.rand(6, 3, 33, 40)
+    quick = quick_of(net().eval(), views, WORTH, "auto")
+    asked = []
+    made[0].register_forward_pre_hook(lambda *_: asked.append(1))
+    with torch.inference_mode():
+        quick.half(views)
+    assert bool(asked) == is_packed

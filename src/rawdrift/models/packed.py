@@ -51,29 +51,31 @@ def packed(net: fx.GraphModule, views: Tensor) -> fx.GraphModule:
 
     def rectifies(node: fx.Node) -> bool:
         if node.op == "call_module":
-            return type(modules[str(node.target)]) is nn.ReLU
+            return type(modules.get(str(node.target))) is nn.ReLU
         return node.op == "call_function" and node.target in _RELU
 
     for number, node in enumerate(list(graph.nodes)):
         convolution: Any = modules.get(str(node.target)) if node.op == "call_module" else None
         if type(convolution) is not nn.Conv2d or not _is_plain(convolution):
             continue
-        last, inputs = node, list(node.args)
-        following = _only_user(last)
+        replaced, inputs = [node], list(node.args)
+        following = _only_user(node)
         other = _added(following, node)
         if following is not None and other is not None:
-            last, following = following, _only_user(following)
+            replaced.append(following)
             inputs.append(other)
+            following = _only_user(following)
         rectified = following is not None and rectifies(following)
         if following is not None and rectified:
-            last = following
+            replaced.append(following)
         name = f"convolution_{number}"
         net.add_submodule(name, _Convolution(convolution, rectified, _shape(node.args[0])))
-        with graph.inserting_before(last):
+        with graph.inserting_before(replaced[-1]):
             new = graph.call_module(name, tuple(inputs))
-        new.meta = last.meta
-        last.replace_all_uses_with(new)
-    graph.eliminate_dead_code()
+        new.meta = replaced[-1].meta
+        replaced[-1].replace_all_uses_with(new)
+        for old in reversed(replaced):
+            graph.erase_node(old)
     net.delete_all_unused_submodules()
     net.recompile()
     return net
