@@ -72,7 +72,7 @@ def for_each(work: Callable[[Item], bool], items: Iterable[Item], threads: int) 
     def take() -> bool:
         return all(work(item) for item in left)
 
-    if threads == 1:
+    if threads <= 1:
         return take()
     team = _team()
     if team is not None:
