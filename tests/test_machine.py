@@ -1,5 +1,8 @@
 """Work that threads share."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -61,3 +64,19 @@ def test_threads_of_the_caller_s_threads(threads_of):
     for caller in callers:
         caller.join()
     assert found == [True] * 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is for POSIX")
+def test_a_forked_child_has_no_threads_to_wait_for():
+    code = """
+import os, torch
+from rawdrift import machine
+torch.set_num_threads(2)
+machine.for_each(lambda _: True, range(8), 2)
+child = os.fork()
+if not child:
+    machine.for_each(lambda _: True, range(8), 2)
+    os._exit(int(torch.ones(3_000_000).add_(1).sum()) != 6_000_000)
+raise SystemExit(os.waitpid(child, 0)[1])
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120)

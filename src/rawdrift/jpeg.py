@@ -32,7 +32,6 @@ i16 = np.int16
 i32 = np.int32
 f32 = np.float32
 u16 = np.uint16
-u32 = np.uint32
 u64 = np.uint64
 LANES = 32  # blocks that are transformed at once
 ROWS = 8  # of an image that are taken at once, an even number

@@ -130,6 +130,8 @@ def _after_fork() -> None:
     global _is_forked
     _is_forked = True
     _pool.cache_clear()
+    if _openmp.cache_info().currsize:  # PyTorch would wait for these threads, too
+        sys.modules["torch"].set_num_threads(1)
 
 
 if hasattr(os, "register_at_fork"):
