@@ -66,14 +66,14 @@ def compressed(views: Tensor, quality: int, subsampling: str) -> Tensor:
     """
     images = views.detach().to("cpu").reshape(-1, *views.shape[-3:]).contiguous()
     out = torch.empty_like(images)
-    compress(images, out, quality, subsampling)
+    for image, new in zip(images.numpy(), out.numpy(), strict=True):
+        compress(image, new, quality, subsampling)
     return out.view(views.shape).to(views.device)
 
 
-def compress(images: Tensor, out: Tensor, quality: int, subsampling: str) -> None:
-    """The same, of (N, 3, H, W) on the CPU, into `out`."""
-    for image, new in zip(images.numpy(), out.numpy(), strict=True):
-        _through_jpeg(image, new, *_tables(quality), *SUBSAMPLING[subsampling])
+def compress(image: Array, out: Array, quality: int, subsampling: str) -> None:
+    """The same, of one image (3, H, W) into `out`."""
+    _through_jpeg(image, out, *_tables(quality), *SUBSAMPLING[subsampling])
 
 
 @lru_cache

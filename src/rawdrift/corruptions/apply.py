@@ -10,7 +10,7 @@ from torch import Tensor
 from rawdrift.checks import InputError
 from rawdrift.corruptions.declaration import find
 from rawdrift.corruptions.streams import Seed, open_streams
-from rawdrift.machine import empty, for_each
+from rawdrift.machine import Array, empty, for_each
 
 
 @torch.no_grad()
@@ -43,16 +43,23 @@ def corrupt(
         )
     streams = open_streams(seeds, name, severity, views.device)
     out = _empty_like(images)
+    if corruption.fills and images.is_cpu:
+        source, filled = images.numpy(), out.numpy()
+
+        def fill(k: int) -> bool:
+            image = np.ascontiguousarray(source[k])
+            _check_range(image)
+            corruption.function(image, filled[k], **constants)
+            return True
+
+        for_each(fill, range(len(images)), torch.get_num_threads())
+        return out.view(views.shape)
     # On the CPU one image after another: it stays in the cache, and no sum depends on the batch.
     step = 1 if views.device.type == "cpu" else max(len(images), 1)
-
-    def fill(first: int) -> bool:
+    for first in range(0, len(images), step):
         part = slice(first, first + step)
-        image = images[part].contiguous()
-        _check_range(image)
-        if corruption.fills and image.is_cpu:
-            corruption.function(image, streams[part], out[part], **constants)
-            return True
+        image, new = images[part].contiguous(), out[part]
+        _check_range(_numbers(image))
         corrupted = corruption(image, streams[part], **constants)
         if corrupted.shape != image.shape or corrupted.dtype != image.dtype:
             raise InputError(
@@ -60,14 +67,9 @@ def corrupt(
                 f"into {corrupted.dtype} of shape {tuple(corrupted.shape)}; expected the same "
                 f"shape and type"
             )
-        torch.clamp(corrupted, 0, 1, out=out[part])
-        if not _surely_within(out[part]) and out[part].isnan().any():
+        torch.clamp(corrupted, 0, 1, out=new)
+        if not _surely_within(_numbers(new)) and new.isnan().any():
             raise InputError(f"the corruption {name} returned NaN; expected finite views")
-        return True
-
-    # Kernels alone share the cores; the functions of PyTorch have threads of their own.
-    threads = torch.get_num_threads() if corruption.fills else 1
-    for_each(fill, range(0, len(images), step), threads)
     return out.view(views.shape)
 
 
@@ -83,25 +85,30 @@ def _checked(views: Tensor) -> Tensor:
         raise InputError(f"views must be of shape (..., 3, H, W), got {tuple(views.shape)}")
     if views.dtype not in (torch.float32, torch.float64):
         raise InputError(f"views must be float32 or float64 in [0, 1], got {views.dtype}")
-    # Other threads know nothing of `no_grad`.
     return views.detach().reshape(-1, *views.shape[-3:])
 
 
-def _check_range(views: Tensor) -> None:
-    if views.numel() and not _surely_within(views):
-        low, high = float(views.amin()), float(views.amax())
+def _numbers(values: Tensor) -> Tensor | Array:
+    return values.numpy() if values.is_cpu else values
+
+
+def _check_range(image: Tensor | Array) -> None:
+    if not _surely_within(image):
+        low, high = float(image.min()), float(image.max())
         if not 0 <= low <= high <= 1:  # so that NaN is caught as well
             raise InputError(f"views must lie in [0, 1], got values from {low:g} to {high:g}")
 
 
 # The bits of 0 to 1, as whole numbers, are in order and below those of all else but -0.
-_ONE: dict[torch.dtype, tuple[type[np.unsignedinteger[Any]], int]] = {
-    torch.float32: (np.uint32, 0x3F800000),
-    torch.float64: (np.uint64, 0x3FF0000000000000),
+_ONE: dict[int, tuple[type[np.unsignedinteger[Any]], int]] = {
+    4: (np.uint32, 0x3F800000),
+    8: (np.uint64, 0x3FF0000000000000),
 }
 
 
-def _surely_within(views: Tensor) -> bool:
-    """Return True if views lie in [0, 1], by one fast pass on the CPU; False if they may not."""
-    kind, one = _ONE[views.dtype]
-    return views.is_cpu and bool(views.numpy().view(kind).max() <= one)
+def _surely_within(values: Tensor | Array) -> bool:
+    """Return True if an array lies in [0, 1], by one fast pass; False if it may not."""
+    if isinstance(values, Tensor):
+        return False
+    kind, one = _ONE[values.itemsize]
+    return bool(values.view(kind).max() <= one)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import cache, update_wrapper
 from inspect import signature
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rawdrift.checks import InputError, choose, is_number
 from rawdrift.corruptions.table import CORRUPTIONS, LEVELS, TABLES
@@ -22,17 +22,17 @@ class Corruption:
 
     function: takes views (N, 3, H, W) in [0, 1], N random streams and its constants by name, and
         returns views of the same shape and type. Values outside of [0, 1] are clipped later. It
-        draws only from the streams (`rawdrift.corruptions.streams`), a stream for each image. Or,
-        on the CPU, it fills and returns `out`, its third parameter; these values are not checked.
+        draws only from the streams (`rawdrift.corruptions.streams`), a stream for each image. Or it
+        takes image (3, H, W) and `out`, NumPy arrays of one type, draws nothing, and fills `out`
+        with values that are not checked.
     tables: the five values of each constant, by the name of the table (`TABLES`).
     """
 
-    def __init__(self, function: "Callable[..., Tensor]", tables: Mapping[str, Constants]):
+    def __init__(self, function: "Callable[..., Any]", tables: Mapping[str, Constants]):
         update_wrapper(self, function)
         self.function, self.tables = function, tables
-        parameters = [*signature(function).parameters][2:]
-        self.fills = parameters[:1] == ["out"]
-        parameters = parameters[1:] if self.fills else parameters
+        parameters = [*signature(function).parameters]
+        self.fills, parameters = parameters[1:2] == ["out"], parameters[2:]
         for table, constants in tables.items():
             choose("table of severities", table, TABLES)
             if set(constants) != set(parameters):
@@ -49,13 +49,13 @@ class Corruption:
 
     def __call__(self, views: "Tensor", streams: "Streams", **constants: float) -> "Tensor":
         """Corrupt views with given constants."""
-        if not self.fills:
-            return self.function(views, streams, **constants)
-        import torch  # the names of corruptions are read without it
+        if self.fills:
+            # Here, since the names of corruptions are read without PyTorch.
+            from rawdrift.corruptions.kernels import each
 
-        source = views.detach().cpu().contiguous()
-        out = self.function(source, streams, torch.empty_like(source), **constants)
-        return out.to(views.device)
+            return each(self.function, views, **constants)
+        corrupted: Tensor = self.function(views, streams, **constants)
+        return corrupted
 
     def constants(self, table: str, severity: int) -> dict[str, float]:
         """Return the constants of a severity. InputError if the corruption has no such table."""
@@ -70,7 +70,7 @@ class Corruption:
         return {name: values[severity - 1] for name, values in self.tables[table].items()}
 
 
-def corruption(**tables: Constants) -> "Callable[[Callable[..., Tensor]], Corruption]":
+def corruption(**tables: Constants) -> "Callable[[Callable[..., Any]], Corruption]":
     """Declare a function as a corruption, with the constants of each table.
 
     @corruption(small={"offset": (0.05, 0.1, 0.15, 0.2, 0.3)}, imagenet={"offset": (...)})

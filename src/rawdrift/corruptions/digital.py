@@ -1,4 +1,4 @@
-"""Identity, pixelation and JPEG for views (N, 3, H, W); the streams are not used."""
+"""Identity of views (N, 3, H, W), and pixelation and JPEG of an image (3, H, W)."""
 
 from torch import Tensor
 
@@ -6,6 +6,7 @@ from rawdrift.corruptions import kernels
 from rawdrift.corruptions.declaration import corruption
 from rawdrift.corruptions.streams import Streams
 from rawdrift.jpeg import compress
+from rawdrift.machine import Array
 
 
 @corruption(small={}, imagenet={})
@@ -17,19 +18,17 @@ def identity(views: Tensor, streams: Streams) -> Tensor:
 @corruption(
     small={"scale": (0.95, 0.9, 0.85, 0.75, 0.65)}, imagenet={"scale": (0.6, 0.5, 0.4, 0.3, 0.25)}
 )
-def pixelate(views: Tensor, streams: Streams, out: Tensor, scale: float) -> Tensor:
+def pixelate(image: Array, out: Array, scale: float) -> None:
     """Reduce to `scale` of the rows and columns by the mean of each box, and enlarge again.
 
-    As in Pillow, whose boxes share no pixels.
+    As in Pillow, whose boxes share no pixels. One with its center on the line between two boxes
+    counts to the first and is filled by the second; Pillow places it by rounding.
     """
-    rows, columns = (max(int(n * scale), 1) for n in views.shape[-2:])
-    for image, new in zip(views.numpy(), out.numpy(), strict=True):
-        kernels.pixelate(image, new, rows, columns)
-    return out
+    _, height, width = image.shape
+    kernels.pixelate(image, out, max(int(height * scale), 1), max(int(width * scale), 1))
 
 
 @corruption(small={"quality": (80, 65, 58, 50, 40)}, imagenet={"quality": (25, 18, 15, 10, 7)})
-def jpeg_compression(views: Tensor, streams: Streams, out: Tensor, quality: float) -> Tensor:
-    """Encode as 8-bit JPEG, with colors at half the resolution, and decode, on the CPU."""
-    compress(views, out, int(quality), "420")
-    return out
+def jpeg_compression(image: Array, out: Array, quality: float) -> None:
+    """Encode as 8-bit JPEG, with colors at half the resolution, and decode."""
+    compress(image, out, int(quality), "420")

@@ -15,12 +15,12 @@ i32 = np.int32
 u64 = np.uint64
 
 
-def each(kernel: Callable[..., Any], images: Tensor, *constants: Any) -> Tensor:
+def each(kernel: Callable[..., Any], images: Tensor, *constants: Any, **named: Any) -> Tensor:
     """Return new images like the given: kernel(image, new, *constants) for each, on the CPU."""
     source = images.detach().cpu().contiguous()
     out = torch.empty_like(source)
     for image, new in zip(source.numpy(), out.numpy(), strict=True):
-        kernel(image, new, *constants)
+        kernel(image, new, *constants, **named)
     return out.to(images.device)
 
 

@@ -27,7 +27,7 @@ class Quick:
     exact: the network. half: the same in bfloat16. sloped: that with gradients, if they are wanted.
     """
 
-    def __init__(self, exact: Pass, half: Pass, sloped: Pass | None = None):
+    def __init__(self, exact: Pass, half: Pass, sloped: nn.Module | None = None):
         self.exact, self.half, self.sloped, self.error = exact, half, sloped, 0.0
         self._asked = self._doubted = 0
         self._largest = 0.0  # logits, mean over the images that were learned from first
@@ -76,31 +76,49 @@ def is_faster(views: Tensor, pixels: float, runtime: str) -> bool:
 
 
 def quick_of(
-    net: nn.Module, views: Tensor, pixels: float, runtime: str, slopes: bool = False
+    net: nn.Module,
+    views: Tensor,
+    pixels: float,
+    runtime: str,
+    sloped: nn.Module | None = None,
 ) -> Quick | None:
     """Return the network for classes, or None where it would not be faster.
 
-    views, pixels, runtime: see `forward_of`. slopes: whether gradients are wanted.
+    views, pixels, runtime: see `forward_of`. sloped: what `differentiable` made of the network, if
+    gradients are wanted.
     """
     if not is_faster(views, pixels, runtime):
         return None
     with torch.inference_mode(False), torch.no_grad():
+        folded = differentiable(net, views, pixels, runtime) if sloped is None else sloped
+        half = _Half(deepcopy(folded).to(torch.bfloat16).requires_grad_(False))
+        try:
+            half(views)
+        except RuntimeError:  # a network that fixes the type of its input
+            return None
         exact = forward_of(net, views, pixels, runtime)
-        half = deepcopy(differentiable(net, views, pixels, runtime)).to(torch.bfloat16)
-        sloped = _in_float32(half) if slopes else None
-        ways = [half]
-        with suppress(RuntimeError, AttributeError):  # of a PyTorch without these convolutions
-            if isinstance(half, fx.GraphModule):
-                ways.append(packed(deepcopy(half), views))
-        found = None
-        for way in ways:
-            quick = Quick(exact, _in_float32(way), sloped)
-            with suppress(RuntimeError):  # of a network that fixes the type of its input
-                quick.learn(views)
-                if found is None or quick.error <= WORSE * found.error:
-                    found = quick
+
+        def taught(way: nn.Module) -> Quick:
+            quick = Quick(exact, way, None if sloped is None else half)
+            quick.learn(views)
+            return quick
+
+        found = taught(half)
+        if isinstance(half.net, fx.GraphModule):
+            with suppress(RuntimeError, AttributeError):  # a PyTorch without these convolutions
+                other = taught(_Half(packed(deepcopy(half.net), views)))
+                if other.error <= WORSE * found.error:
+                    found = other
     return found
 
 
-def _in_float32(half: nn.Module) -> Pass:
-    return lambda views: half(views.bfloat16()).float()
+class _Half(nn.Module):
+    """A network in bfloat16, between views and logits in float32."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def forward(self, views: Tensor) -> Tensor:
+        logits: Tensor = self.net(views.bfloat16()).float()
+        return logits

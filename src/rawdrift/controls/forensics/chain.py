@@ -137,9 +137,11 @@ class Chain:
             pixels = PASSES * self.mosaics.numel()
             self.sloped = differentiable(net, view, pixels, runtime)
             if isinstance(targets, Classification):
-                self.quick = quick_of(net, view, pixels, runtime, slopes=True)
-            quick = self.quick
-            self.forward = quick.exact if quick else forward_of(net, view, pixels, runtime)
+                self.quick = quick_of(net, view, pixels, runtime, self.sloped)
+            if self.quick is None or self.quick.sloped is None:
+                self.forward = forward_of(net, view, pixels, runtime)
+            else:
+                self.forward, self.sloped = self.quick.exact, self.quick.sloped
         if of_pixels and loss is None:
             self.loss = SoftOverlap(self.metric, temperature)
         self._begin()
@@ -373,10 +375,9 @@ class Chain:
         if torch.is_inference_mode_enabled():
             logits = (self.forward if is_exact else self.quick or self.forward)(views)
             return logits, logits
-        if self.quick is None or self.quick.sloped is None:
-            logits = self.sloped(views)
+        logits = self.sloped(views)
+        if self.quick is None:
             return logits, logits.detach()
-        logits = self.quick.sloped(views)
         with torch.no_grad():
             return logits, self.quick.settle(logits.detach(), views.detach())
 
