@@ -396,6 +396,33 @@ def store_line(context, out, i, source, j):
 
 
 @intrinsic
+def before_line(context, out):
+    """How many float32 of an array lie before the first that begins a line of the cache."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(out)(context, builder, arguments[0]).data
+        words = builder.lshr(builder.ptrtoint(data, ir.IntType(64)), ir.IntType(64)(2))
+        return builder.and_(builder.neg(words), ir.IntType(64)(LINE - 1))
+
+    return types.intp(out), generate
+
+
+@exact
+def store_row(row, out):
+    """Copy a row of float32 or float64."""
+    row, out = row.view(np.float32), out.view(np.float32)  # their bits
+    n = len(out)
+    begin = min(before_line(out), n)
+    end = begin + (n - begin) // LINE * LINE
+    for x in range(begin):
+        out[x] = row[x]
+    for x in range(begin, end, LINE):
+        store_line(out, x, row, x)
+    for x in range(end, n):
+        out[x] = row[x]
+
+
+@intrinsic
 def fence(context):
     """Let other threads see from here on what was stored."""
 

@@ -17,11 +17,13 @@ from rawdrift.compiled import (
     add,
     exact,
     fast,
+    fence,
     inlined,
     mul,
     mul_high,
     mul_whole,
     shr,
+    store_row,
     sub,
     task,
 )
@@ -141,20 +143,23 @@ def _to_ycc(levels, top, rows, planes):
 
 
 @fast
-def _to_rgb(planes, chroma, top, rows, image):
+def _to_rgb(planes, chroma, top, rows, image, new):
+    """Some rows of an image. new: a row of its type, for use in between."""
+    n = image.shape[2]
     for y in range(rows):
-        luma, blue, red, out = planes[0, top + y], chroma[0, y], chroma[1, y], image[0, top + y]
-        for x in range(len(out)):
+        luma, blue, red = planes[0, top + y], chroma[0, y], chroma[1, y]
+        for x in range(n):
             more = f32(91881 / 65536) * (f32(red[x]) - f32(128))
-            out[x] = _sample(luma[x], more, out)
-        out = image[1, top + y]
-        for x in range(len(out)):
+            new[x] = _sample(luma[x], more, new)
+        store_row(new, image[0, top + y])
+        for x in range(n):
             more = f32(-22554 / 65536) * (f32(blue[x]) - f32(128))
-            out[x] = _sample(luma[x], more - f32(46802 / 65536) * (f32(red[x]) - f32(128)), out)
-        out = image[2, top + y]
-        for x in range(len(out)):
+            new[x] = _sample(luma[x], more - f32(46802 / 65536) * (f32(red[x]) - f32(128)), new)
+        store_row(new, image[1, top + y])
+        for x in range(n):
             more = f32(116130 / 65536) * (f32(blue[x]) - f32(128))
-            out[x] = _sample(luma[x], more, out)
+            new[x] = _sample(luma[x], more, new)
+        store_row(new, image[2, top + y])
 
 
 @inlined
@@ -411,10 +416,11 @@ def _repeat_ends(rows, n):
 
 
 @exact
-def _to_image(planes, chroma, tall, wide, line, words, out):
+def _to_image(planes, chroma, tall, wide, line, words, new, out):
     """An image of luma and of chroma (2, rows, columns), with one more sample at each end of rows.
 
     line: ROWS of both kinds of chroma, for use in between; words: the same, in words of two.
+    new: a row of `out`, for use in between.
     """
     height, width = out.shape[1:]
     for top in range(0, height, ROWS):
@@ -424,7 +430,7 @@ def _to_image(planes, chroma, tall, wide, line, words, out):
                 _enlarge(chroma[k], tall, top, rows, words[k])
             else:
                 _repeat(chroma[k], wide, tall, top, rows, width, line[k])
-        _to_rgb(planes, line, top, rows, out)
+        _to_rgb(planes, line, top, rows, out, new)
 
 
 @task
@@ -450,4 +456,6 @@ def _through_jpeg(image, out, of_luma, of_chroma, tall, wide):
         _requantize(small[k].view(u64), 1, rows, -(-columns // 8), of_chroma, s, pairs)
         _repeat_ends(small[k], columns)
     _requantize(planes[0].view(u64), 0, height, -(-width // 8), of_luma, s, pairs)
-    _to_image(planes, small[:, :rows, 7:], tall, wide, line, line.view(u16), out)
+    new = np.empty(width, out.dtype)
+    _to_image(planes, small[:, :rows, 7:], tall, wide, line, line.view(u16), new, out)
+    fence()

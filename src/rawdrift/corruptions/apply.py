@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from rawdrift.checks import InputError
-from rawdrift.corruptions.declaration import find
-from rawdrift.corruptions.streams import Seed, open_streams
+from rawdrift.corruptions.declaration import Corruption, find
+from rawdrift.corruptions.streams import Seed, numbers_of, open_streams
 from rawdrift.machine import Array, empty, for_each
 
 
-@torch.no_grad()
 def corrupt(
     views: Tensor, name: str, severity: int, seeds: Sequence[Seed], table: str = "imagenet"
 ) -> Tensor:
@@ -35,27 +34,47 @@ def corrupt(
     """
     corruption = find(name)
     constants = corruption.constants(table, severity)
-    images = _checked(views)
+    _check(views)
+    images = views.detach().reshape(-1, *views.shape[-3:])
     if not hasattr(seeds, "__len__") or len(seeds) != len(images):
         raise InputError(
             f"seeds must hold one for each image, {len(images)} for views of shape "
             f"{tuple(views.shape)}, got {seeds!r}"
         )
-    streams = open_streams(seeds, name, severity, views.device)
-    out = _empty_like(images)
     if corruption.fills and images.is_cpu:
-        source, filled = images.numpy(), out.numpy()
+        for seed in seeds:
+            numbers_of(seed)
+        out = _filled(images.numpy(), corruption, constants)
+    else:
+        streams = open_streams(seeds, name, severity, views.device)
+        out = _corrupted(images, streams, corruption, name, constants)
+    return out if out.shape == views.shape else out.view(views.shape)
 
-        def fill(k: int) -> bool:
-            image = np.ascontiguousarray(source[k])
-            _check_range(image)
-            corruption.function(image, filled[k], **constants)
-            return True
 
-        for_each(fill, range(len(images)), torch.get_num_threads())
-        return out.view(views.shape)
+def _filled(images: Array, corruption: Corruption, constants: dict[str, float]) -> Tensor:
+    out = empty(*images.shape, dtype=images.dtype.type)
+
+    def fill(k: int) -> bool:
+        image = np.ascontiguousarray(images[k])
+        _check_range(image)
+        corruption.function(image, out[k], **constants)
+        return True
+
+    for_each(fill, range(len(images)), torch.get_num_threads())
+    return torch.from_numpy(out)
+
+
+@torch.no_grad()
+def _corrupted(
+    images: Tensor,
+    streams: list[torch.Generator],
+    corruption: Corruption,
+    name: str,
+    constants: dict[str, float],
+) -> Tensor:
+    out = _empty_like(images)
     # On the CPU one image after another: it stays in the cache, and no sum depends on the batch.
-    step = 1 if views.device.type == "cpu" else max(len(images), 1)
+    step = 1 if images.is_cpu else max(len(images), 1)
     for first in range(0, len(images), step):
         part = slice(first, first + step)
         image, new = images[part].contiguous(), out[part]
@@ -70,7 +89,7 @@ def corrupt(
         torch.clamp(corrupted, 0, 1, out=new)
         if not _surely_within(_numbers(new)) and new.isnan().any():
             raise InputError(f"the corruption {name} returned NaN; expected finite views")
-    return out.view(views.shape)
+    return out
 
 
 def _empty_like(images: Tensor) -> Tensor:
@@ -79,13 +98,12 @@ def _empty_like(images: Tensor) -> Tensor:
     return torch.empty_like(images, memory_format=torch.contiguous_format)
 
 
-def _checked(views: Tensor) -> Tensor:
-    """Return the views as one batch (N, 3, H, W). InputError if they are not views."""
+def _check(views: Tensor) -> None:
+    """Raise InputError if these are not views."""
     if views.ndim < 3 or views.shape[-3] != 3 or 0 in views.shape[-2:]:
         raise InputError(f"views must be of shape (..., 3, H, W), got {tuple(views.shape)}")
     if views.dtype not in (torch.float32, torch.float64):
         raise InputError(f"views must be float32 or float64 in [0, 1], got {views.dtype}")
-    return views.detach().reshape(-1, *views.shape[-3:])
 
 
 def _numbers(values: Tensor) -> Tensor | Array:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rawdrift.compiled import allocating, exact, fast, shr, task
+from rawdrift.compiled import allocating, exact, fast, fence, shr, store_row, task
 
 f32 = np.float32
 i32 = np.int32
@@ -84,11 +84,8 @@ def _take_behind(rows, margin, bit, behind, out):
 def _fill(rows, margin, first, end, out):
     """Write a row of each channel to several of `out`."""
     for k in range(len(rows)):
-        row = rows[k, margin:]
         for y in range(first, end):
-            new = out[k, y]
-            for x in range(len(new)):
-                new[x] = row[x]
+            store_row(rows[k, margin:], out[k, y])
 
 
 @exact
@@ -108,6 +105,7 @@ def _pixelate(view, out, tops, firsts, weights, behind, farthest, margin, lines)
             _take_behind(sums, margin, bit, behind, moved)
             sums, moved, bit = moved, sums, bit + 1
         _fill(sums, margin, firsts[box], firsts[box + 1], out)
+    fence()
 
 
 @task

@@ -23,15 +23,20 @@ def open_streams(
     """Return a generator for each image; other corruptions and severities draw independently."""
     streams = []
     for seed in seeds:
-        try:
-            numbers = [index(part) for part in (seed if isinstance(seed, tuple) else (seed,))]
-        except TypeError:
-            raise InputError(
-                f"a seed must be an integer or a tuple of integers, got {seed!r}"
-            ) from None
-        key = hashlib.blake2b(f"{name} {severity} {numbers}".encode(), digest_size=8).digest()
+        text = f"{name} {severity} {numbers_of(seed)}"
+        key = hashlib.blake2b(text.encode(), digest_size=8).digest()
         streams.append(torch.Generator(device).manual_seed(int.from_bytes(key, "little")))
     return streams
+
+
+def numbers_of(seed: Seed) -> list[int]:
+    """Return the integers of a seed. InputError if it is none."""
+    try:
+        return [index(part) for part in (seed if isinstance(seed, tuple) else (seed,))]
+    except TypeError:
+        raise InputError(
+            f"a seed must be an integer or a tuple of integers, got {seed!r}"
+        ) from None
 
 
 def normal(shape: Sequence[int], streams: Streams) -> Tensor:
