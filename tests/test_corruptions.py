@@ -226,6 +226,21 @@ def test_what_is_wrong_is_said(change, message):
         rd.corruptions.corrupt(**{**given, **change})
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@every_corruption
+def test_one_value_that_is_no_view_s_is_seen_wherever_it_is(name, dtype):
+    for place, wrong in [((0, 0, 0, 0), torch.nan), ((1, 1, 23, 30), -1e-30), ((1, 2, 9, 17), 1.01),
+                         ((0, 2, 23, 0), torch.inf)]:  # fmt: skip
+        views = scene(2, dtype=dtype)
+        views[place] = wrong
+        with pytest.raises(rd.InputError, match=r"views must lie in \[0, 1\], got values from"):
+            corrupt(views, name, 1, range(2))
+    views = scene(2, dtype=dtype)
+    views[0, 0, 4] = -0.0
+    views[1, 2, 5] = 1
+    assert torch.equal(corrupt(views, name, 1, range(2)), corrupt(views.abs(), name, 1, range(2)))
+
+
 # --- a corruption of one's own ------------------------------------------------------------------
 
 HAZE = """
@@ -244,6 +259,10 @@ def smaller(views, streams):
 @corruption(imagenet={})
 def undefined(views, streams):
     return views * float("nan")
+
+@corruption(imagenet={"factor": (0.9, 0.8, 0.7, 0.6, 0.5)})
+def dim(image, out, factor):
+    out[:] = factor * image
 
 def plain(views, severity):
     return views
@@ -281,6 +300,16 @@ def test_a_corruption_of_one_s_own_is_one_file(package):
     source = imports.checksum(name, "corruption")
     package("weather", HAZE + "\n")
     assert imports.checksum(name, "corruption") != source != ""
+
+
+def test_a_corruption_of_one_s_own_may_fill_arrays(package):
+    package("weather", HAZE)
+    name, views = "import:mine.weather.dim", scene()
+    assert torch.equal(corrupt(views, name, 5, range(3)), 0.5 * views)
+    assert torch.equal(find(name)(views, [], factor=0.5), 0.5 * views)
+    views[1, 2, 3, 4] = 1.5
+    with pytest.raises(rd.InputError, match=r"got values from .* to 1\.5"):
+        corrupt(views, name, 5, range(3))
 
 
 @pytest.mark.parametrize(

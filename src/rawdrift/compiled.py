@@ -365,6 +365,40 @@ def mul_high(context, a, b):
     return types.uint16(types.uint16, types.uint16), generate
 
 
+# The range of floats
+
+# The bits of 0 to 1, as whole numbers, are in order and below those of all other floats but -0.
+
+
+@intrinsic
+def bits_of(context, value):
+    """The bits of a float, as a whole number without sign."""
+    kind: Any = {types.float32: types.uint32, types.float64: types.uint64}[value]
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], context.get_value_type(kind))
+
+    return kind(value), generate
+
+
+@exact
+def highest_bits(view, first, end):
+    """The highest bits in these rows of a view (C, H, W)."""
+    most = bits_of(view[0, first, 0])
+    for k in range(len(view)):
+        for y in range(first, end):
+            row = view[k, y]
+            for x in range(len(row)):
+                most = max(most, bits_of(row[x]))
+    return most
+
+
+@inlined
+def is_within(most, view):
+    """Whether values of a view whose highest bits these are surely lie in [0, 1]."""
+    return most <= bits_of(view.dtype.type(1))
+
+
 # Stores that leave the caches alone
 
 # Before a common store to a view the processor reads what is there into its caches, though all of

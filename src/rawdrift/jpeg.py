@@ -15,10 +15,13 @@ from torch import Tensor
 
 from rawdrift.compiled import (
     add,
+    bits_of,
     exact,
     fast,
     fence,
+    highest_bits,
     inlined,
+    is_within,
     mul,
     mul_high,
     mul_whole,
@@ -73,9 +76,9 @@ def compressed(views: Tensor, quality: int, subsampling: str) -> Tensor:
     return out.view(views.shape).to(views.device)
 
 
-def compress(image: Array, out: Array, quality: int, subsampling: str) -> None:
-    """The same, of one image (3, H, W) into `out`."""
-    _through_jpeg(image, out, *_tables(quality), *SUBSAMPLING[subsampling])
+def compress(image: Array, out: Array, quality: int, subsampling: str) -> bool:
+    """The same, of one image (3, H, W) into `out`. True if it surely lies in [0, 1]."""
+    return _through_jpeg(image, out, *_tables(quality), *SUBSAMPLING[subsampling])
 
 
 @lru_cache
@@ -400,12 +403,18 @@ def _requantize(plane, start, rows, columns, table, s, pairs):
 
 @exact
 def _to_planes(image, levels, planes):
-    """Luma and chroma of an image; the last column is repeated up to the end of the rows."""
+    """Luma and chroma of an image; the last column is repeated up to the end of the rows.
+
+    Returns the highest bits in the image.
+    """
     height = image.shape[1]
+    most = bits_of(image[0, 0, 0])
     for top in range(0, height, ROWS):
         rows = min(ROWS, height - top)
+        most = max(most, highest_bits(image, top, top + rows))  # brings rows to the cache
         _round_levels(image, top, rows, levels)
         _to_ycc(levels, top, rows, planes)
+    return most
 
 
 @exact
@@ -435,7 +444,7 @@ def _to_image(planes, chroma, tall, wide, line, words, new, out):
 
 @task
 def _through_jpeg(image, out, of_luma, of_chroma, tall, wide):
-    """Make of image (3, H, W) what a JPEG file gives back.
+    """Make of image (3, H, W) what a JPEG file gives back. True if it surely lies in [0, 1].
 
     of_luma, of_chroma: see `_divisors`. tall, wide: rows and columns for each sample of chroma.
     """
@@ -446,7 +455,7 @@ def _through_jpeg(image, out, of_luma, of_chroma, tall, wide):
     levels = np.empty((3, ROWS, width), f32)
     line = np.empty((2, ROWS, 2 * columns), np.uint8)
     s, pairs = np.zeros(64 * LANES, i16), np.zeros(32 * LANES, u16)
-    _to_planes(image, levels, planes)
+    most = _to_planes(image, levels, planes)
     for k in range(2):
         chroma = small[k, :, 8:-8]
         if wide == 1:
@@ -459,3 +468,4 @@ def _through_jpeg(image, out, of_luma, of_chroma, tall, wide):
     new = np.empty(width, out.dtype)
     _to_image(planes, small[:, :rows, 7:], tall, wide, line, line.view(u16), new, out)
     fence()
+    return is_within(most, image)

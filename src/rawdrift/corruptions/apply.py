@@ -56,8 +56,8 @@ def _filled(images: Array, corruption: Corruption, constants: dict[str, float]) 
 
     def fill(k: int) -> bool:
         image = np.ascontiguousarray(images[k])
-        _check_range(image)
-        corruption.function(image, out[k], **constants)
+        if not corruption.function(image, out[k], **constants):
+            _check_range(image)
         return True
 
     for_each(fill, range(len(images)), torch.get_num_threads())

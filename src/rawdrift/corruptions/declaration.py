@@ -24,7 +24,8 @@ class Corruption:
         returns views of the same shape and type. Values outside of [0, 1] are clipped later. It
         draws only from the streams (`rawdrift.corruptions.streams`), a stream for each image. Or it
         takes image (3, H, W) and `out`, NumPy arrays of one type, draws nothing, and fills `out`
-        with values that are not checked.
+        with values that are not checked. It may return True if it saw that the image lies in
+        [0, 1], which is looked at otherwise.
     tables: the five values of each constant, by the name of the table (`TABLES`).
     """
 

@@ -18,17 +18,17 @@ def identity(views: Tensor, streams: Streams) -> Tensor:
 @corruption(
     small={"scale": (0.95, 0.9, 0.85, 0.75, 0.65)}, imagenet={"scale": (0.6, 0.5, 0.4, 0.3, 0.25)}
 )
-def pixelate(image: Array, out: Array, scale: float) -> None:
+def pixelate(image: Array, out: Array, scale: float) -> bool:
     """Reduce to `scale` of the rows and columns by the mean of each box, and enlarge again.
 
     As in Pillow, whose boxes share no pixels. One with its center on the line between two boxes
     counts to the first and is filled by the second; Pillow places it by rounding.
     """
     _, height, width = image.shape
-    kernels.pixelate(image, out, max(int(height * scale), 1), max(int(width * scale), 1))
+    return kernels.pixelate(image, out, max(int(height * scale), 1), max(int(width * scale), 1))
 
 
 @corruption(small={"quality": (80, 65, 58, 50, 40)}, imagenet={"quality": (25, 18, 15, 10, 7)})
-def jpeg_compression(image: Array, out: Array, quality: float) -> None:
+def jpeg_compression(image: Array, out: Array, quality: float) -> bool:
     """Encode as 8-bit JPEG, with colors at half the resolution, and decode."""
-    compress(image, out, int(quality), "420")
+    return compress(image, out, int(quality), "420")

@@ -8,7 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rawdrift.compiled import allocating, exact, fast, fence, shr, store_row, task
+from rawdrift.compiled import (
+    allocating,
+    bits_of,
+    exact,
+    fast,
+    fence,
+    highest_bits,
+    is_within,
+    shr,
+    store_row,
+    task,
+)
 
 f32 = np.float32
 i32 = np.int32
@@ -94,10 +105,12 @@ def _pixelate(view, out, tops, firsts, weights, behind, farthest, margin, lines)
 
     tops: of boxes in the view, firsts: in `out`. weights: of the columns from the first of a box
     in `out` on. behind: of that, by column, the farthest one. lines: three of each channel, for use
-    in between, with a margin at both ends.
+    in between, with a margin at both ends. Returns the highest bits in the view.
     """
+    most = bits_of(view[0, 0, 0])
     for box in range(len(tops) - 1):
         means, sums, moved = lines[0], lines[1], lines[2]
+        most = max(most, highest_bits(view, tops[box], tops[box + 1]))  # brings rows to the cache
         _mean_rows(view, tops[box], tops[box + 1], means)
         _sum_columns(means, weights, margin, sums)
         bit = 0
@@ -106,11 +119,15 @@ def _pixelate(view, out, tops, firsts, weights, behind, farthest, margin, lines)
             sums, moved, bit = moved, sums, bit + 1
         _fill(sums, margin, firsts[box], firsts[box + 1], out)
     fence()
+    return most
 
 
 @task
 def pixelate(view, out, rows, columns):
-    """Reduce view (C, H, W) to the means of so many rows and columns of boxes, and enlarge them."""
+    """Reduce view (C, H, W) to the means of so many rows and columns of boxes, and enlarge them.
+
+    True if the view surely lies in [0, 1].
+    """
     channels, height, width = view.shape
     (tops, above), (lefts, before) = _boxes(height, rows), _boxes(width, columns)
     margin = (lefts[1:] - before[:-1]).max()
@@ -121,7 +138,8 @@ def pixelate(view, out, rows, columns):
         weights[left - first : right - first, first] = 1 / (right - left)
         behind[first : before[box + 1]] = np.arange(before[box + 1] - first)
     lines = np.zeros((3, channels, margin + width + margin), view.dtype)
-    _pixelate(view, out, tops, above, weights, behind, behind.max(), margin, lines)
+    most = _pixelate(view, out, tops, above, weights, behind, behind.max(), margin, lines)
+    return is_within(most, view)
 
 
 # Streaks
