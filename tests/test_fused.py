@@ -235,7 +235,7 @@ def test_own_steps_that_give_what_cannot_be_fused():
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("gamma", "_FLOOR"), ("gamma", "_EXP2"), ("rows", "PAD"), ("rows", "BLOCK"), ("menon", "WAY")],
+    [("gamma", "_FLOOR"), ("power", "_EXP2"), ("rows", "PAD"), ("rows", "BLOCK"), ("menon", "WAY")],
 )
 def test_a_changed_constant_changes_the_key_of_kept_kernels(module, name, monkeypatch):
     from importlib import import_module
@@ -456,31 +456,6 @@ def test_forked_workers_after_the_threads_have_run(threads):
         assert torch.equal(view[0], here[i])
 
 
-# The power function
-
-
-@pytest.mark.parametrize("gamma", [0.02, 0.2, 0.5, 0.9, 1.0, 1.8, 2.2, 2.4, 5.0, 9.0, 50.0])
-def test_power(gamma):
-    """Every 1009th normal float from 0 to 1, and what is outside."""
-    from numba import njit
-
-    from rawdrift.isp.fused.gamma import power, power_of
-
-    @njit
-    def powers(out, x, e):
-        for i in range(len(x)):
-            out[i] = power(x[i], e)
-
-    e = power_of(1 / gamma)
-    x = np.arange(0x00800001, 0x3F800001, 1009, dtype=np.int32).view(np.float32)
-    out = np.empty_like(x)
-    powers(out, x, e)
-    assert abs(out - x.astype(np.float64) ** (1 / gamma)).max() < (5e-7 if gamma >= 0.5 else 2e-6)
-    x = np.array([-np.inf, -1, -1e-40, 0, 1, 2, np.inf, np.nan], dtype=np.float32)
-    powers(out[:8], x, e)
-    np.testing.assert_array_equal(out[:8], [0, 0, 0, 0, 1, 1, 1, np.nan])
-
-
 def test_parameters_are_the_same_pipeline():
     isp = rd.isp.parametrized("me,u,ga", LINEAR)
     assert all(isinstance(p, nn.Parameter) for p in isp.parameters())
@@ -511,10 +486,8 @@ def _add_rows(s, out, a, b, n):
 
 
 def test_kernels_fill_whole_registers():
-    from llvmlite import binding
-
-    if not binding.get_host_cpu_features().get("avx512f"):
-        pytest.skip("this processor has no AVX-512")
+    if not compiled.has("avx512f"):
+        pytest.skip("no AVX-512")
 
     def own(s, n):
         for j in range(n):

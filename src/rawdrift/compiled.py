@@ -16,6 +16,7 @@ from numba import _dynfunc, extending, njit, types  # type: ignore[attr-defined]
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.registry import cpu_target
 from numba.core.runtime.nrt import rtsys
 from numba.core.typed_passes import NativeLowering
 
@@ -269,6 +270,12 @@ def _uncollected() -> Iterator[None]:
     finally:
         if collects:
             gc.enable()
+
+
+def has(feature: str) -> bool:
+    """Whether kernels are compiled for a processor with this feature, by LLVM's name."""
+    *_, features = cpu_target.target_context.codegen().magic_tuple()
+    return f"+{feature}" in features.split(",")
 
 
 intrinsic: Any = extending.intrinsic  # what it makes is called without the compiler's context

@@ -9,12 +9,19 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
-from rawdrift.compiled import LINE, allocating, exact, fence, inlined, task
+from rawdrift.compiled import allocating, exact, fence, inlined, task
 from rawdrift.isp.fused import denoise, linear, menon, sharpen
 from rawdrift.isp.fused.black_level import load, load_back, load_view
 from rawdrift.isp.fused.color import Color, colors_back, planes_back, split, to_planes
 from rawdrift.isp.fused.denoise import Denoising, change_back, denoise_back, denoised
-from rawdrift.isp.fused.gamma import Correction, gamma_back, load_gradient, to_linear_view, to_view
+from rawdrift.isp.fused.gamma import (
+    Correction,
+    gamma_back,
+    load_gradient,
+    to_linear_view,
+    to_view,
+    to_view_by_tables,
+)
 from rawdrift.isp.fused.plan import GIVEN
 from rawdrift.isp.fused.rows import (
     EXPONENT,
@@ -253,21 +260,20 @@ def finish(out, t, part, s, at, numbers):
 def write(out, r, part, s, at, after, numbers):
     """Row r of a view, of the planes from row `after` on. out: (images, 3, H, W)."""
     n, first, row = part.right - part.left, part.first_column - part.left, part.top + r
-    _, _, height, width = out.shape
     for c in range(3):
         to = out[part.image, c, row, part.first_column : part.last_column]
-        before = -(((part.image * 3 + c) * height + row) * width + part.first_column) % LINE
         difference = place(at.colors, r) + c
         if len(numbers.color.planes) == 3:
             difference = at.work
             u, v = numbers.color.to_rgb[c, 1], numbers.color.to_rgb[c, 2]
             between(s, difference, after + 1, after + 2, u, v, n)
-        if numbers.gamma.on:
-            to_view(to, before, s, at.work + 1, first, difference, after, numbers.gamma.power)
+        power = numbers.gamma.power
+        if not numbers.gamma.on:
+            to_linear_view(to, s, at.work + 1, first, difference, after, power)
+        elif power.is_tabled:
+            to_view_by_tables(to, s, at.work + 1, first, difference, after, power)
         else:
-            to_linear_view(
-                to, before, s, at.work + 1, first, difference, after, numbers.gamma.power
-            )
+            to_view(to, s, at.work + 1, first, difference, after, power)
 
 
 # Back

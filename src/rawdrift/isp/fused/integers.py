@@ -3,7 +3,7 @@
 import numpy as np
 
 from rawdrift.compiled import exact, task
-from rawdrift.isp.fused.gamma import ROUND
+from rawdrift.isp.fused.power import ROUND
 from rawdrift.isp.fused.rows import Array, f32, i32
 
 

@@ -13,8 +13,9 @@ from rawdrift.isp.fused.black_level import Sites
 from rawdrift.isp.fused.color import Color
 from rawdrift.isp.fused.denoise import Denoising
 from rawdrift.isp.fused.driver import DEMOSAICING
-from rawdrift.isp.fused.gamma import Correction, power_of
+from rawdrift.isp.fused.gamma import Correction
 from rawdrift.isp.fused.plan import GIVEN, Array, Plan
+from rawdrift.isp.fused.power import power_of
 from rawdrift.isp.fused.rows import Part
 from rawdrift.isp.fused.sharpen import Sharpening
 from rawdrift.machine import empty, for_each
