@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from functools import cache, partial
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ import torch
 import rawdrift as rd
 from benchmarks.figure import draw
 from benchmarks.ways import CAMERA, best, demosaicing_alone, developed, learning, packages
+from rawdrift.compiled import LINE, exact, task
+from rawdrift.isp.fused.power import clipped_power, power_line, power_of
 from rawdrift.machine import for_each
 
 MODES = ("forward", "forward+backward")
@@ -166,30 +168,35 @@ def scale(size: int, repeat: int) -> None:
         print(f"for scale, bilinear demosaicing alone by {name}: {speed:.0f}")
 
 
-_SOME = 8192  # numbers, which stay in the first level of the cache
+_SOME = 4096  # numbers, which stay in the first level of the cache
 
 
-@cache
-def _power_kernel() -> Callable[..., None]:
-    from numba import njit
+@exact
+def _by_tables(out, x, power, times):  # type: ignore[no-untyped-def]
+    for _ in range(times):
+        for i in range(0, len(x), LINE):
+            power_line(out, i, x, x, i, power.tables)  # of 2 * x
 
-    from rawdrift.isp.fused.gamma import power
 
-    @njit(nogil=True)
-    def kernel(out, x, e, times):  # type: ignore[no-untyped-def]
-        for _ in range(times):
-            for i in range(len(x)):
-                out[i] = power(x[i], e)
+@exact
+def _by_polynomials(out, x, power, times):  # type: ignore[no-untyped-def]
+    for _ in range(times):
+        for i in range(len(x)):
+            out[i] = clipped_power(x[i], power.taps)
 
-    return kernel
+
+@task
+def _powers(out, x, power, times):  # type: ignore[no-untyped-def]
+    if power.is_tabled:
+        _by_tables(out, x, power, times)
+    else:
+        _by_polynomials(out, x, power, times)
 
 
 def powers(times: int) -> None:
     """Arithmetic alone: so many times the powers of some numbers in the cache."""
-    from rawdrift.isp.fused.gamma import power_of
-
     some = mosaic(_SOME).numpy()
-    _power_kernel()(np.empty_like(some), some, power_of(1 / 2.2), times)
+    _powers(np.empty_like(some), some, power_of(1 / 2.2), times)
 
 
 def limits(size: int, repeat: int) -> float:
@@ -200,7 +207,7 @@ def limits(size: int, repeat: int) -> float:
         target[:] = source
 
     copying = best(copy, 4 * repeat) / size**2
-    powering = 3 * best(lambda: powers(100), repeat) / (100 * _SOME)
+    powering = 3 * best(lambda: powers(10000), repeat) / (10000 * _SOME)
     bound = 1e-6 / (copying + powering)
     print(
         f"\nLimits of one core, megapixels/s: copy of 4 bytes in, 12 out {1e-6 / copying:.0f}, ",
@@ -272,7 +279,7 @@ def learning_on_cores(size: int, repeat: int) -> dict[str, float]:
     calls = {name: partial(learning_from, isp) for name, isp in isps.items()}
     calls["after PyTorch"] = partial(learning, "fused", isps["bi,s,ga"], x)
     calls["alone"] = lambda: for_each(
-        lambda _: not powers(1000), range(CORES), torch.get_num_threads()
+        lambda _: not powers(20000), range(CORES), torch.get_num_threads()
     )
     seconds = {(name, threads): float("inf") for name in calls for threads in (1, CORES)}
     for name, threads in list(seconds) * 4 * repeat:  # all in turn
