@@ -107,6 +107,8 @@ def main() -> None:
             calls = [partial(make, count, name, severity) for make in (theirs, ours)]
             spent += best(calls, options.repeat, options.cores)
             told.append(agreement(calls[0]() / 255.0, calls[1]()[0].movedim(0, -1).numpy(), name))
+        if count < options.count:
+            told.append("of one image")
         print(f"{name:18s} {spent[0]:8.1f} {spent[1]:8.2f} {spent[0] / spent[1]:6.1f}  ", end="")
         print("   ".join(told), flush=True)
 

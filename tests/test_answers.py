@@ -383,3 +383,15 @@ def test_packed_convolutions_are_taken_where_their_error_is_no_larger(net, is_pa
     with torch.inference_mode():
         quick.half(views)
     assert bool(asked) == is_packed
+
+
+class FixesItsType(nn.Module):
+    def forward(self, x):
+        if x.dtype != torch.float32:
+            raise TypeError("float32 only")
+        return x.mean((2, 3))
+
+
+def test_a_network_that_refuses_bfloat16_is_asked_in_float32(monkeypatch):
+    monkeypatch.setattr(models_quick, "is_faster", lambda *_: True)
+    assert quick_of(FixesItsType().eval(), torch.rand(2, 3, 8, 8), WORTH, "auto") is None

@@ -4,6 +4,7 @@ import gc
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -272,6 +273,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
+@cache
 def has(feature: str) -> bool:
     """Whether kernels are compiled for a processor with this feature, by LLVM's name."""
     *_, features = cpu_target.target_context.codegen().magic_tuple()
@@ -374,7 +376,7 @@ def mul_high(context, a, b):
 
 # The range of floats
 
-# The bits of 0 to 1, as whole numbers, are in order and below those of all other floats but -0.
+# As whole numbers, the bits of 0 to 1 are in order and below those of all other floats, and of -0.
 
 
 @intrinsic

@@ -1,7 +1,6 @@
 """Corrupt a batch of views."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -53,14 +52,17 @@ def corrupt(
 
 def _filled(images: Array, corruption: Corruption, constants: dict[str, float]) -> Tensor:
     out = empty(*images.shape, dtype=images.dtype.type)
+    doubtful: list[int] = []
 
     def fill(k: int) -> bool:
         image = np.ascontiguousarray(images[k])
         if not corruption.function(image, out[k], **constants):
-            _check_range(image)
+            doubtful.append(k)
         return True
 
     for_each(fill, range(len(images)), torch.get_num_threads())
+    for k in sorted(doubtful):
+        _check_range(np.ascontiguousarray(images[k]))
     return torch.from_numpy(out)
 
 
@@ -117,16 +119,9 @@ def _check_range(image: Tensor | Array) -> None:
             raise InputError(f"views must lie in [0, 1], got values from {low:g} to {high:g}")
 
 
-# The bits of 0 to 1, as whole numbers, are in order and below those of all else but -0.
-_ONE: dict[int, tuple[type[np.unsignedinteger[Any]], int]] = {
-    4: (np.uint32, 0x3F800000),
-    8: (np.uint64, 0x3FF0000000000000),
-}
-
-
 def _surely_within(values: Tensor | Array) -> bool:
     """Return True if an array lies in [0, 1], by one fast pass; False if it may not."""
     if isinstance(values, Tensor):
         return False
-    kind, one = _ONE[values.itemsize]
-    return bool(values.view(kind).max() <= one)
+    bits = np.dtype(f"u{values.itemsize}")  # see `compiled.highest_bits`
+    return bool(values.view(bits).max() <= values.dtype.type(1).view(bits))

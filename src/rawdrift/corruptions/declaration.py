@@ -22,18 +22,19 @@ class Corruption:
 
     function: takes views (N, 3, H, W) in [0, 1], N random streams and its constants by name, and
         returns views of the same shape and type. Values outside of [0, 1] are clipped later. It
-        draws only from the streams (`rawdrift.corruptions.streams`), a stream for each image. Or it
-        takes image (3, H, W) and `out`, NumPy arrays of one type, draws nothing, and fills `out`
-        with values that are not checked. It may return True if it saw that the image lies in
-        [0, 1], which is looked at otherwise.
+        draws only from the streams (`rawdrift.corruptions.streams`), a stream for each image.
     tables: the five values of each constant, by the name of the table (`TABLES`).
+    fills: whether it is one of rawdrift's kernels instead, which draw nothing: it takes an image
+        (3, H, W), of any values, and fills another one, NumPy arrays of one type, with what is not
+        clipped. True if it saw that the image lies in [0, 1]. It may run in several threads.
     """
 
-    def __init__(self, function: "Callable[..., Any]", tables: Mapping[str, Constants]):
+    def __init__(
+        self, function: "Callable[..., Any]", tables: Mapping[str, Constants], fills: bool = False
+    ):
         update_wrapper(self, function)
-        self.function, self.tables = function, tables
-        parameters = [*signature(function).parameters]
-        self.fills, parameters = parameters[1:2] == ["out"], parameters[2:]
+        self.function, self.tables, self.fills = function, tables, fills
+        parameters = [*signature(function).parameters][2:]
         for table, constants in tables.items():
             choose("table of severities", table, TABLES)
             if set(constants) != set(parameters):
@@ -71,13 +72,18 @@ class Corruption:
         return {name: values[severity - 1] for name, values in self.tables[table].items()}
 
 
-def corruption(**tables: Constants) -> "Callable[[Callable[..., Any]], Corruption]":
+def corruption(**tables: Constants) -> "Callable[[Callable[..., Tensor]], Corruption]":
     """Declare a function as a corruption, with the constants of each table.
 
     @corruption(small={"offset": (0.05, 0.1, 0.15, 0.2, 0.3)}, imagenet={"offset": (...)})
     def brightness(views, streams, offset): ...
     """
     return lambda function: Corruption(function, tables)
+
+
+def filling(**tables: Constants) -> "Callable[[Callable[..., bool]], Corruption]":
+    """The same, of a kernel: see `Corruption`."""
+    return lambda function: Corruption(function, tables, fills=True)
 
 
 def find(name: str) -> Corruption:

@@ -36,9 +36,8 @@ class Quick:
         """See how wrong the logits of these views (n, 3, H, W) are."""
         exact = self.exact(views.clone())
         self._largest = self._largest or float(exact.abs().amax(1).mean().nan_to_num(0.0))
-        for half in (self.half, self.sloped):
-            if half is not None:
-                self._compare(exact, half(views))
+        for half in {self.half, self.sloped or self.half}:
+            self._compare(exact, half(views))
 
     def __call__(self, views: Tensor) -> Tensor:
         if self._asked >= ENOUGH and self._doubted > DOUBTS * self._asked:
@@ -94,7 +93,7 @@ def quick_of(
         half = _Half(deepcopy(folded).to(torch.bfloat16).requires_grad_(False))
         try:
             half(views)
-        except RuntimeError:  # a network that fixes the type of its input
+        except Exception:  # a network that fixes the type of its input, in whatever way
             return None
         exact = forward_of(net, views, pixels, runtime)
 

@@ -138,10 +138,10 @@ class Chain:
             self.sloped = differentiable(net, view, pixels, runtime)
             if isinstance(targets, Classification):
                 self.quick = quick_of(net, view, pixels, runtime, self.sloped)
-            if self.quick is None or self.quick.sloped is None:
+            if self.quick is None:
                 self.forward = forward_of(net, view, pixels, runtime)
             else:
-                self.forward, self.sloped = self.quick.exact, self.quick.sloped
+                self.forward, self.sloped = self.quick.exact, self.quick.sloped or self.sloped
         if of_pixels and loss is None:
             self.loss = SoftOverlap(self.metric, temperature)
         self._begin()

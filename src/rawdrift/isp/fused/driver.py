@@ -205,8 +205,8 @@ RINGS = RINGS_BACK = (0, 0)
 def forward(mosaic, out, part, sites, kernels, numbers):
     """One part of one image. False, with the rest left undone, if a sample is not sane.
 
-    mosaic: (images, H, W) of three types, of which one is not empty; out: four (images, 3, H, W)
-    that begin a line of the cache; kernels: of the demosaicing.
+    mosaic: (images, H, W) of three types, of which one is not empty; out: four (images, 3, H, W);
+    kernels: of the demosaicing.
     """
     rows, n = part.bottom - part.top, part.right - part.left
     at, count = rows_of(numbers, False)

@@ -212,4 +212,5 @@ class Power(NamedTuple):
 def power_of(exponent: float) -> Power:
     low, high = _TABLED
     is_tabled = low <= exponent <= high and has("avx512f")
-    return Power(taps_of(exponent), tables_of(exponent if is_tabled else 1.0), is_tabled)
+    tables = tables_of(exponent) if is_tabled else np.zeros((9, LINE), f32)
+    return Power(taps_of(exponent), tables, is_tabled)
