@@ -47,7 +47,7 @@ def corrupt(
     else:
         streams = open_streams(seeds, name, severity, views.device)
         out = _corrupted(images, streams, corruption, name, constants)
-    return out if out.shape == views.shape else out.view(views.shape)
+    return out.view(views.shape)
 
 
 def _filled(images: Array, corruption: Corruption, constants: dict[str, float]) -> Tensor:

@@ -9,7 +9,7 @@ from rawdrift.isp.constants import SLOPE_FLOOR
 from rawdrift.isp.fused.power import Power, clipped_power, exp2, log2, power_line
 from rawdrift.isp.fused.rows import PAD, SURE, f32
 
-BLOCK = 64  # samples that are written at once
+_SAMPLES = 64  # of a row, that are written at once
 
 
 class Correction(NamedTuple):
@@ -23,19 +23,19 @@ class Correction(NamedTuple):
 
 @inlined
 def _as_it_is(s, work, difference, luma, at, power):
-    for i in range(BLOCK):
+    for i in range(_SAMPLES):
         s[work, i] = s[difference, at + i] + s[luma, at + i]
 
 
 @inlined
 def _by_polynomials(s, work, difference, luma, at, power):
-    for i in range(BLOCK):
+    for i in range(_SAMPLES):
         s[work, i] = clipped_power(s[difference, at + i] + s[luma, at + i], power.taps)
 
 
 @inlined
 def _by_tables(s, work, difference, luma, at, power):
-    for i in range(0, BLOCK, LINE):
+    for i in range(0, _SAMPLES, LINE):
         power_line(s[work], i, s[difference], s[luma], at + i, power.tables)
 
 
@@ -50,10 +50,10 @@ def _writer(curve: Any) -> Any:
         """
         n, at, scratch = len(out), (PAD + first) & SURE, s[work]
         begin = min(before_line(out), n)
-        end = begin + (n - begin) // BLOCK * BLOCK
-        for j in range(begin, end, BLOCK):
+        end = begin + (n - begin) // _SAMPLES * _SAMPLES
+        for j in range(begin, end, _SAMPLES):
             curve(s, work, difference, luma, at + j, power)
-            for i in range(0, BLOCK, LINE):
+            for i in range(0, _SAMPLES, LINE):
                 store_line(out, j + i, scratch, i)
         for start, stop in ((0, begin), (end, n)):
             if start < stop:

@@ -44,7 +44,7 @@ ROUND = f32(12582912.0)  # 1.5 * 2**23: adding it rounds a small float, halves t
 
 
 def taps_of(exponent: float) -> tuple[np.float32, ...]:
-    """The numbers that `power` takes for x ** exponent, which is from 0.02 to 50.
+    """The numbers that `clipped_power` takes for x ** exponent, which is from 0.02 to 50.
 
     The logarithm's numbers times the exponent, and the largest x that is taken for 0: its power is
     2**-126, or it is the smallest normal float32.
@@ -210,7 +210,8 @@ class Power(NamedTuple):
 
 
 def power_of(exponent: float) -> Power:
+    """The numbers of x ** exponent, which is from 0.02 to 50. Tables serve fewer exponents."""
     low, high = _TABLED
     is_tabled = low <= exponent <= high and has("avx512f")
-    tables = tables_of(exponent) if is_tabled else np.zeros((9, LINE), f32)
+    tables = tables_of(exponent) if is_tabled else np.zeros((0, LINE), f32)
     return Power(taps_of(exponent), tables, is_tabled)
