@@ -4,9 +4,14 @@ A border is extended by mirror reflection that does not repeat the edge sample
 (`numpy.pad(mode="reflect")`). A Bayer mosaic keeps its pattern under it, and any size works.
 """
 
+from typing import Any
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+Array = np.ndarray[Any, Any]
 
 # The standard deviation, in pixels, of a Gaussian that does not blur.
 NO_BLUR = 1e-3
@@ -75,6 +80,14 @@ def gaussian_taps(sigma: Tensor, largest: float | None = None) -> Tensor:
         t = _offsets(_reach(float(sigma.detach())), sigma)
         weights = torch.exp(-0.5 * (t / sigma) ** 2)
     return weights / weights.sum()
+
+
+def sigma_back(sigma: float, taps: Array, of_taps: Array) -> Array:
+    """Return the gradient () of sigma from that of the taps that `gaussian_taps` made of it."""
+    if sigma < NO_BLUR:
+        return np.zeros(())
+    squares = (np.arange(len(taps)) - len(taps) // 2) ** 2
+    return np.asarray(of_taps @ (taps * (squares - taps @ squares)) / sigma**3)
 
 
 def _reach(sigma: float) -> int:

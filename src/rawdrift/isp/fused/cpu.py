@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.func import functional_call
 
 from rawdrift.camera.read import to_unit
+from rawdrift.isp.constants import YUV_FROM_RGB
 from rawdrift.isp.fused import driver, fusable, menon, rows, views
 from rawdrift.isp.fused.driver import DEMOSAICING
 from rawdrift.isp.fused.fusable import Fusable
-from rawdrift.isp.fused.plan import CannotFuseError, Numbers, Plan
+from rawdrift.isp.fused.plan import Array, CannotFuseError, Numbers, Plan
 from rawdrift.isp.fused.rows import Part
-from rawdrift.isp.yuv import YUV_FROM_RGB
 from rawdrift.machine import empty, for_each
 
 
@@ -47,16 +47,13 @@ def develop(pipelines: Sequence[Fusable], mosaic: Tensor, bit_depth: int) -> lis
     found = [torch.from_numpy(array) for array in arrays]
     if not learns:
         return found
-    numbers, values = fusable.numbers(first), first.values.values()
-    view: Tensor = _Developed.apply(found[0], plans[0], bit_depth, first, mosaic, *numbers, *values)
+    values = first.values.values()
+    view: Tensor = _Developed.apply(found[0], plans[0], bit_depth, first, mosaic, *values)
     return [view]
 
 
 class _Developed(torch.autograd.Function):
-    """A view that was developed, made differentiable in the mosaic and in `plan.Numbers`.
-
-    The values of the steps, from which these numbers were made, take part in second derivatives.
-    """
+    """A view that was developed, made differentiable in the mosaic and in the steps' values."""
 
     @staticmethod
     def forward(
@@ -66,33 +63,27 @@ class _Developed(torch.autograd.Function):
         bit_depth: int,
         steps: Fusable,
         mosaic: Tensor,
-        *numbers_and_values: Tensor,
+        *values: Tensor,
     ) -> Tensor:
         ctx.plan, ctx.bit_depth, ctx.steps = plan, bit_depth, steps
-        ctx.taps = numbers_and_values[Numbers._fields.index("blur")].numel()
-        # An error if the values change until then.
-        ctx.save_for_backward(mosaic, *numbers_and_values[len(Numbers._fields) :])
+        ctx.save_for_backward(mosaic, *values)  # an error if the values change until then
         ctx.mark_dirty(view)
         return view
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        mosaic, *values = ctx.saved_tensors
-        names = ("mosaic", *Numbers._fields)
+        inputs = dict(zip(("mosaic", *ctx.steps.values), ctx.saved_tensors, strict=True))
         needs = ctx.needs_input_grad[4:]
         if torch.is_grad_enabled():  # create_graph=True: the steps can be differentiated again
+            mosaic, *values = (x.view_as(x) for x in inputs.values())  # apart if two are the same
             view = _one_by_one(ctx.steps, values, to_unit(mosaic, ctx.bit_depth))
-            needs = needs[0], *needs[len(names) :]
-            inputs = [x for x, need in zip((mosaic, *values), needs, strict=True) if need]
-            gradient = iter(torch.autograd.grad(view, inputs, grad, create_graph=True))
-            first, *rest = (next(gradient) if need else None for need in needs)
-            return (*(None,) * 4, first, *(None,) * len(Numbers._fields), *rest)
-        wanted = {name for name, need in zip(names, needs, strict=False) if need}
-        found = gradients(ctx.plan, mosaic, ctx.bit_depth, grad, wanted)
-        # The kernels' Gaussian has more taps, of which the last are zero.
-        found["blur"] = found["blur"][: ctx.taps]
-        of_numbers = (found[name] if name in wanted else None for name in names)
-        return (*(None,) * 4, *of_numbers, *(None,) * len(values))
+            of = [x for x, need in zip((mosaic, *values), needs, strict=True) if need]
+            gradient = iter(torch.autograd.grad(view, of, grad, create_graph=True))
+        else:
+            wanted = {name for name, need in zip(inputs, needs, strict=True) if need}
+            found = gradients(ctx.plan, inputs["mosaic"], ctx.bit_depth, grad, wanted)
+            gradient = (found[name].to(inputs[name].dtype) for name in inputs if name in wanted)
+        return (*(None,) * 4, *(next(gradient) if need else None for need in needs))
 
 
 def _one_by_one(steps: Fusable, values: Sequence[Tensor], x: Tensor) -> Tensor:
@@ -111,26 +102,26 @@ def _one_by_one(steps: Fusable, values: Sequence[Tensor], x: Tensor) -> Tensor:
 def gradients(
     plan: Plan, mosaic: Tensor, bit_depth: int, grad: Tensor, wanted: Set[str]
 ) -> dict[str, Tensor]:
-    """Gradients of what is wanted of "mosaic" and the fields of `plan.Numbers`; others are zero.
+    """Gradients of what is wanted of "mosaic" and `Fusable.values`; others are of no meaning, or not
+    there.
 
     mosaic: (..., H, W) as it was developed; grad: (..., 3, H, W) of the view, of any strides.
     """
     height, width = mosaic.shape[-2:]
-    images = mosaic.reshape(-1, height, width).contiguous()
+    images = mosaic.reshape(-1, height, width).contiguous().numpy()
     grads = grad.reshape(-1, 3, height, width)
     # As flat memory with strides, so that one compiled task takes gradients of every layout.
     strides = grads.stride()
     length = 1 + sum((n - 1) * step for n, step in zip(grads.shape, strides, strict=True))
     flat = grads.as_strided((length,), (1,)).numpy()
-    to_mosaic = empty(*images.shape) if "mosaic" in wanted else np.empty((1, 1, 1), np.float32)
+    wants = _wanted(wanted)
+    to_mosaic = empty(*images.shape) if wants.mosaic else np.empty((1, 1, 1), np.float32)
     blocks, tiles = -(-height // rows.BLOCK), -(-width // views.COLUMNS)
     totals = np.zeros((len(images) * tiles * blocks, rows.TOTALS))
     stage = DEMOSAICING[plan.layout.demosaic]
     task = driver.backward_task(stage)
-    array = images.numpy()
-    sites, kernels = views.sites_of(plan, array, bit_depth), views.kernels_of(plan)
-    numbers, kinds, wants = views.numbers_of(plan), views.kinds_of(plan), _wanted(wanted)
-    read = views.by_kind(array)
+    sites, kernels = views.sites_of(plan, images, bit_depth), views.kernels_of(plan)
+    numbers, kinds, read = views.numbers_of(plan), views.kinds_of(plan), views.by_kind(images)
 
     def work(part: Part) -> bool:
         return task(
@@ -154,50 +145,51 @@ def gradients(
     strips = max(1, min(blocks // 2, strips))
     ends = [min(height, blocks * i // strips * rows.BLOCK) for i in range(strips + 1)]
     for_each(work, views.parts_of(images.shape, ends, 2, reach), threads)
-    found = _of_numbers(plan, torch.from_numpy(totals.sum(0)))
-    if "mosaic" in wanted:
+    of_values = fusable.values_back(plan, _of_numbers(plan, totals.sum(0)))
+    found = {name: torch.from_numpy(np.asarray(array)) for name, array in of_values.items()}
+    if wants.mosaic:
         found["mosaic"] = torch.from_numpy(to_mosaic).view(mosaic.shape)
     return found
 
 
 def _wanted(names: Set[str]) -> driver.Wanted:
     """The sums that tasks have to make for gradients of these names."""
+    stages = {name.partition(".")[0] for name in names}
     return driver.Wanted(
-        gamma="exponent" in names,
-        color="color" in names,
-        sharpen=not names.isdisjoint({"sharpen", "blur", "amount"}),
-        denoise="denoise" in names,
-        kernels="kernels" in names,
-        black=not names.isdisjoint({"black", "span"}),
-        mosaic="mosaic" in names,
+        gamma="gamma" in stages,
+        color=not stages.isdisjoint({"white_balance", "color_correction"}),
+        sharpen="sharpen" in stages,
+        denoise="denoise" in stages,
+        kernels="demosaic" in stages,
+        black="black_level" in stages,
+        mosaic="mosaic" in stages,
     )
 
 
-def _of_numbers(plan: Plan, totals: Tensor) -> dict[str, Tensor]:
+def _of_numbers(plan: Plan, totals: Array) -> Numbers:
     """Gradients of `plan.Numbers` from totals of kernels, float64."""
 
-    def at(first: int, *shape: int) -> Tensor:
-        return totals[first : first + math.prod(shape)].view(shape)
+    def at(first: int, *shape: int) -> Array:
+        return totals[first : first + math.prod(shape)].reshape(shape)
 
     color = at(rows.COLOR, 3, 3)
     if len(plan.planes) == 3:
         color = YUV_FROM_RGB.T @ color
-    kernels = at(rows.KERNELS, *plan.kernels.shape).clone()
+    kernels = at(rows.KERNELS, *plan.kernels.shape)
     if plan.layout.demosaic == "Menon2007":
         kernels[1] += plan.kernels[2, 2] * at(menon.THIRDS, 5)
     # The unsharp mask is y + amount * (y - b), where b is blurred along rows and columns: "keep"
     # sums gradients times y, "blur" those of the taps in b, of both blurs.
-    blur, side = at(rows.BLUR, len(plan.blur)), torch.from_numpy(plan.blur)
-    black, products = at(rows.BLACK, 2, 2, 2).unbind(-1)
-    span = torch.from_numpy(plan.span)  # mosaic = (raw - black) / span
-    return {
-        "black": -black / span,
-        "span": -products / span,
-        "kernels": kernels,
-        "color": color,
-        "sharpen": at(rows.SHARPEN, 3, 3),
-        "blur": -plan.amount * blur,
-        "amount": at(rows.KEEP) - (side * blur).sum() / 2,
-        "denoise": at(rows.DENOISE, 5, 5),
-        "exponent": at(rows.EXPONENT) * math.log(2),
-    }
+    blur = at(rows.BLUR, len(plan.blur))
+    black, products = at(rows.BLACK, 2, 2, 2).transpose(2, 0, 1)
+    return Numbers(
+        black=-black / plan.span,  # mosaic = (raw - black) / span
+        span=-products / plan.span,
+        kernels=kernels,
+        color=color,
+        sharpen=at(rows.SHARPEN, 3, 3),
+        blur=-plan.amount * blur,
+        amount=at(rows.KEEP) - plan.blur @ blur / 2,
+        denoise=at(rows.DENOISE, 5, 5),
+        exponent=at(rows.EXPONENT) * math.log(2),
+    )

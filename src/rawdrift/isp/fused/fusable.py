@@ -5,17 +5,18 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from rawdrift.cfa import PATTERNS
 from rawdrift.isp.fused import plan
-from rawdrift.isp.fused.plan import CannotFuseError, Layout, Numbers, Plan
+from rawdrift.isp.fused.plan import Array, CannotFuseError, Layout, Numbers, Plan, numbers_back
 from rawdrift.isp.menon import Menon2007
 from rawdrift.isp.step import Step
 from rawdrift.isp.steps import STEPS
-from rawdrift.neighborhood import gaussian_taps
+from rawdrift.neighborhood import gaussian_taps, sigma_back
 
 # The stages of the canonical pipeline.
 _ORDER = (
@@ -114,6 +115,8 @@ def is_plain(x: Tensor) -> bool:
 
 # Which numbers
 
+_IS_MEASURED = (np.array(Menon2007.numbers["kernels"].default) != 0).astype(float)
+
 
 def numbers(steps: Fusable) -> Numbers:
     """The numbers of kernels, by PyTorch operations that carry gradients back to `steps.values`."""
@@ -127,11 +130,21 @@ def prepared(layout: Layout, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     value = {name: x.double() for name, x in values.items()}
     if layout.demosaic == Menon2007.__name__:
         kernels = value["demosaic.kernels"]
-        is_measured = torch.tensor(Menon2007.numbers["kernels"].default) != 0
-        value["demosaic.kernels"] = kernels * is_measured.to(kernels)
+        value["demosaic.kernels"] = kernels * kernels.new_tensor(_IS_MEASURED)
     if "sharpen.radius" in value:
         value["sharpen.taps"] = gaussian_taps(value.pop("sharpen.radius"))
     return value
+
+
+def values_back(plan: Plan, of: Numbers) -> dict[str, Array]:
+    """Gradients of `Fusable.values` from those of `plan.Numbers`: what `numbers` does, backward."""
+    found = numbers_back(plan.layout, plan.values, of)
+    if plan.layout.demosaic == Menon2007.__name__:
+        found["demosaic.kernels"] = found["demosaic.kernels"] * _IS_MEASURED
+    if "sharpen.taps" in found:
+        taps, sigma = plan.values["sharpen.taps"], float(plan.values["sharpen.radius"])
+        found["sharpen.radius"] = sigma_back(sigma, taps, found.pop("sharpen.taps"))
+    return found
 
 
 def planned(steps: Fusable) -> Plan:
@@ -151,5 +164,5 @@ def _planned(layout: Layout, shapes: tuple[tuple[str, tuple[int, ...]], ...], fl
         raise CannotFuseError("some of its numbers are not finite")
     parts = together.split([math.prod(shape) for _, shape in shapes])
     values = {name: x.view(shape) for (name, shape), x in zip(shapes, parts, strict=True)}
-    arrays = {name: x.numpy() for name, x in prepared(layout, values).items()}
+    arrays = {name: x.numpy() for name, x in {**values, **prepared(layout, values)}.items()}
     return plan.plan(layout, arrays)

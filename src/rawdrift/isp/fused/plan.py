@@ -84,6 +84,28 @@ def numbers(layout: Layout, values: Mapping[str, Any], constant: Callable[[Array
     )
 
 
+def numbers_back(layout: Layout, values: Mapping[str, Array], of: Numbers) -> dict[str, Array]:
+    """Gradients of the values that `numbers` takes from those of its result, all of them arrays."""
+    matrix = values.get("color_correction.matrix", np.eye(3))
+    side = len(values.get("sharpen.taps", ())) // 2  # the kernels' Gaussian may have more taps
+    found = {
+        "demosaic.kernels": of.kernels,
+        "white_balance.gains": (of.color * matrix).sum(0),
+        "color_correction.matrix": of.color * values.get("white_balance.gains", 1.0),
+        "sharpen.kernel": of.sharpen,
+        "sharpen.taps": np.concatenate([np.zeros(side), of.blur[: side + 1]]),
+        "sharpen.amount": of.amount,
+        "denoise.kernel": of.denoise,
+    }
+    if layout.black_cfa is not None:
+        sites = np.array(sites_of_cell(layout.black_cfa))
+        of_level = of.black if layout.white is None else of.black - of.span
+        found["black_level.level"] = np.bincount(sites.ravel(), of_level.ravel())
+    if layout.gamma:
+        found["gamma.gamma"] = -of.exponent / values["gamma.gamma"] ** 2
+    return {name: found[name] for name in values if name in found}
+
+
 # The plan of the engine on the CPU
 
 
@@ -95,6 +117,7 @@ class Plan:
     """
 
     layout: Layout
+    values: Mapping[str, Array]  # those that `numbers` took, and perhaps others
     black: Array  # (2, 2), by row and column parity
     span: Array  # (2, 2): white minus black, or ones
     chroma: Array  # (2,) int64: parity of the columns that are not green in even and in odd rows
@@ -124,6 +147,7 @@ def plan(layout: Layout, values: Mapping[str, Array]) -> Plan:
     denoise = these.denoise if these.denoise.size else np.zeros((5, 5))
     return Plan(
         layout=layout,
+        values=values,
         black=these.black,
         span=these.span,
         chroma=np.array([red[1], blue[1]] if red[0] == 0 else [blue[1], red[1]], dtype=np.int64),
