@@ -1,22 +1,25 @@
-"""Work that threads share."""
+"""Work that threads share, and kernels of which each thread does some parts."""
 
 import os
 import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 import torch
 
 from rawdrift import machine
+
+parallel = pytest.importorskip("rawdrift.parallel")
 
 
 @pytest.fixture(params=["OpenMP", "Python"])
 def threads_of(request, monkeypatch):
     """Whose threads take the work."""
     if request.param == "Python":
-        monkeypatch.setattr(machine, "_team", lambda: None)
-    elif machine._team() is None:
+        monkeypatch.setattr(machine, "openmp", lambda: 0)
+    elif not machine.openmp():
         pytest.skip("PyTorch has another OpenMP here, or none")
 
 
@@ -64,6 +67,60 @@ def test_threads_of_the_caller_s_threads(threads_of):
     for caller in callers:
         caller.join()
     assert found == [True] * 3
+
+
+def count_up(i, taken, bad):
+    if i == bad:
+        return False
+    taken[i] += 1
+    return True
+
+
+def fail(i, taken):
+    taken[i] += 1
+    if i == 5:
+        raise MemoryError
+    return True
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_kernel_does_every_part_once(threads, threads_of):
+    run = parallel.parts(count_up)
+    for count in (0, 1, 2, 1000):
+        taken = np.zeros(1000, np.int64)
+        assert run(count, threads, taken, -1)
+        assert taken.tolist() == [1] * count + [0] * (1000 - count)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_part_that_is_not_well_is_the_answer(threads, threads_of):
+    taken = np.zeros(9, np.int64)
+    assert not parallel.parts(count_up)(9, threads, taken, 4)
+    assert taken[4] == 0
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_memory_that_a_part_lacks_is_an_error(threads, threads_of):
+    with pytest.raises(MemoryError):
+        parallel.parts(fail)(9, threads, np.zeros(9, np.int64))
+
+
+def test_kernels_of_one_function_stay_apart_where_they_are_kept(tmp_path):
+    """Each is compiled in a process of its own, and both are loaded in a third."""
+    code = """
+import sys, numpy as np
+from rawdrift import parallel
+def scaled(i, out):
+    out[i] = i * SCALE
+    return True
+for scale in map(int, sys.argv[1:]):
+    out = np.zeros(3)
+    assert parallel.parts(scaled, SCALE=scale)(3, 1, out) and out[2] == 2 * scale, out
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    for scales in ("2", "3", "23"):
+        subprocess.run([sys.executable, "-c", code, *scales], check=True, env=environment)
+    assert len([*tmp_path.rglob("*.nbc")]) == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is for POSIX")

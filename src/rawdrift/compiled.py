@@ -158,6 +158,18 @@ summing = _part(fastmath={"contract", "reassoc", "nsz"}, **_BORROWING)
 # Tasks
 
 
+def with_names(function: Callable[..., Any], **names: Any) -> FunctionType:
+    """A copy of a function in which these names have these values.
+
+    What it is made of is part of its own name: Numba keeps what it compiled for as long as the file
+    of a task is unchanged, and machine code that is kept is linked by names.
+    """
+    assert isinstance(function, FunctionType)
+    copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
+    copy.__qualname__ = f"{function.__name__}-{key(copy)}"
+    return copy
+
+
 def task(function: Callable[..., Any], **names: Any) -> Callable[..., bool]:
     """A kernel that Python calls: a copy of the function in which `names` have these values.
 
@@ -165,11 +177,7 @@ def task(function: Callable[..., Any], **names: Any) -> Callable[..., bool]:
     row that it takes, which costs more than a small row. The compiled code is kept beside this
     file, or for the user where that can't be written, or not at all.
     """
-    assert isinstance(function, FunctionType)
-    copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
-    # Numba keeps what it compiled for as long as the file of the task is unchanged, and doesn't
-    # look at what else the task is made of. So that is part of the name.
-    copy.__qualname__ = f"{function.__name__}-{key(copy)}"
+    copy = with_names(function, **names)
     try:
         compiled: Any = njit(cache=True, **_TASK)(copy)
         if _KNOWN:

@@ -74,9 +74,9 @@ def for_each(work: Callable[[Item], bool], items: Iterable[Item], threads: int) 
 
     if threads <= 1:
         return take()
-    team = _team()
-    if team is not None:
-        return team(take, threads)
+    team = openmp()
+    if team:
+        return _together(take, team, threads)
     others = [_pool(threads - 1).submit(take) for _ in range(threads - 1)]
     done = take()
     return all(other.result() for other in others) and done
@@ -90,47 +90,50 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 # The threads of PyTorch's OpenMP wait for their next work in a loop, for milliseconds after every
 # operation, on the cores that other threads then want. So they are the ones that get the work.
 
-Team = Callable[[Callable[[], bool], int], bool]
 _is_forked = False  # a child has OpenMP's record of threads, but not the threads, and would wait
 
 
-def _team() -> Team | None:
-    """PyTorch's threads, if it is there, has OpenMP, and this process is no child without them."""
-    return None if _is_forked or "torch" not in sys.modules else _openmp()
+def openmp() -> int:
+    """The address of `GOMP_parallel`, by which PyTorch's threads get work. 0 if PyTorch is not
+    there or has another OpenMP, or if this process is a child without these threads."""
+    return 0 if _is_forked or "torch" not in sys.modules else _address()
 
 
 @cache
-def _openmp() -> Team | None:
+def _address() -> int:
     try:
-        parallel = ctypes.CDLL(sys.modules["torch"]._C.__file__).GOMP_parallel
+        function = ctypes.CDLL(sys.modules["torch"]._C.__file__).GOMP_parallel
     except (OSError, AttributeError):  # another OpenMP, or none
-        return None
-    kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-    parallel.restype, parallel.argtypes = None, [kind, ctypes.c_void_p, *2 * [ctypes.c_uint]]
+        return 0
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
-    def team(take: Callable[[], bool], threads: int) -> bool:
-        results: list[bool] = []
-        failures: list[BaseException] = []
 
-        def member(_: object) -> None:
-            try:
-                results.append(take())
-            except BaseException as failure:
-                failures.append(failure)
+_Member = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_Parallel = ctypes.CFUNCTYPE(None, _Member, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
 
-        parallel(kind(member), None, threads, 0)
-        if failures:
-            raise failures[0]
-        return all(results)
 
-    return team
+def _together(take: Callable[[], bool], team: int, threads: int) -> bool:
+    """Call `take` in so many threads of OpenMP, this one among them. team: see `openmp`."""
+    results: list[bool] = []
+    failures: list[BaseException] = []
+
+    def member(_: object) -> None:
+        try:
+            results.append(take())
+        except BaseException as failure:
+            failures.append(failure)
+
+    _Parallel(team)(_Member(member), None, threads, 0)
+    if failures:
+        raise failures[0]
+    return all(results)
 
 
 def _after_fork() -> None:
     global _is_forked
     _is_forked = True
     _pool.cache_clear()
-    if _openmp.cache_info().currsize:  # PyTorch would wait for these threads, too
+    if _address.cache_info().currsize:  # PyTorch would wait for these threads, too
         sys.modules["torch"].set_num_threads(1)
 
 

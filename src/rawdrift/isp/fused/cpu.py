@@ -19,8 +19,7 @@ from rawdrift.isp.fused import driver, fusable, menon, rows, views
 from rawdrift.isp.fused.driver import DEMOSAICING
 from rawdrift.isp.fused.fusable import Fusable
 from rawdrift.isp.fused.plan import Array, CannotFuseError, Numbers, Plan
-from rawdrift.isp.fused.rows import Part
-from rawdrift.machine import empty, for_each
+from rawdrift.machine import empty
 
 
 def develop(pipelines: Sequence[Fusable], mosaic: Tensor, bit_depth: int) -> list[Tensor] | None:
@@ -102,8 +101,7 @@ def _one_by_one(steps: Fusable, values: Sequence[Tensor], x: Tensor) -> Tensor:
 def gradients(
     plan: Plan, mosaic: Tensor, bit_depth: int, grad: Tensor, wanted: Set[str]
 ) -> dict[str, Tensor]:
-    """Gradients of what is wanted of "mosaic" and `Fusable.values`; others are of no meaning, or not
-    there.
+    """Gradients of what is wanted of "mosaic" and `Fusable.values`; others have no meaning.
 
     mosaic: (..., H, W) as it was developed; grad: (..., 3, H, W) of the view, of any strides.
     """
@@ -123,28 +121,28 @@ def gradients(
     sites, kernels = views.sites_of(plan, images, bit_depth), views.kernels_of(plan)
     numbers, kinds, read = views.numbers_of(plan), views.kinds_of(plan), views.by_kind(images)
 
-    def work(part: Part) -> bool:
-        return task(
-            read,
-            flat,
-            strides,
-            part,
-            sites,
-            kernels,
-            kinds,
-            numbers,
-            wants,
-            to_mosaic,
-            totals,
-        )
-
     threads, reach = torch.get_num_threads(), 2 * views.reach(plan)
     count = max(1, len(images))
     # The fewest that keep all threads busy: strips overlap.
     strips = min(threads // math.gcd(threads, count), -(-4 * threads // count))
     strips = max(1, min(blocks // 2, strips))
     ends = [min(height, blocks * i // strips * rows.BLOCK) for i in range(strips + 1)]
-    for_each(work, views.parts_of(images.shape, ends, 2, reach), threads)
+    parts = views.parts_of(images.shape, ends, 2, reach)
+    task(
+        len(parts),
+        threads,
+        parts,
+        read,
+        flat,
+        strides,
+        sites,
+        kernels,
+        kinds,
+        numbers,
+        wants,
+        to_mosaic,
+        totals,
+    )
     of_values = fusable.values_back(plan, _of_numbers(plan, totals.sum(0)))
     found = {name: torch.from_numpy(np.asarray(array)) for name, array in of_values.items()}
     if wants.mosaic:

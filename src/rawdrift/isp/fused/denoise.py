@@ -131,15 +131,25 @@ def change_back(s, at, ring, r, p, kind, part, wants_kernel, totals):
 
 
 @allocating
-def denoise_back(s, out, at, ring, r, p, kind, rows, numbers, n):
-    """Row r of the gradient of sharpened plane p. ring: of sharpened planes."""
+def kernel_back(numbers, kind):
+    """The kernel (K, L) by which `denoise_back` gathers rows."""
+    if kind == MEDIAN:
+        return numbers.ones
+    return numbers.column if numbers.lines[0, 2] != 0 else numbers.kernel
+
+
+@exact
+def denoise_back(s, out, at, ring, r, p, kind, rows, numbers, gathered, n):
+    """Row r of the gradient of sharpened plane p. ring: of sharpened planes; gathered: taps, see
+    `rows.gatherings`."""
     if kind == NONE:
         copy(s, out, place(at.change, r) + p, n)
         return
     a, b, c, d, e = five(at.change, r, rows)
+    taps = gathered[gathering(gathered, r, rows)]
     if kind == MEDIAN:
         zero(s, out, n)
-        taps, row = gathering(numbers.ones, r, rows), place(ring, r) + p
+        row = place(ring, r) + p
         medians = five(at.denoised, r, rows)
         for i, g in enumerate((b, c, d)):
             if taps[i, 0] != 0:
@@ -147,11 +157,9 @@ def denoise_back(s, out, at, ring, r, p, kind, rows, numbers, n):
         fold(s, out, n, 1)
         return
     if numbers.lines[0, 2] != 0:
-        taps = gathering(numbers.column, r, rows).reshape(5)
-        _column5(s, at.work, a + p, b + p, c + p, d + p, e + p, taps, n)
+        _column5(s, at.work, a + p, b + p, c + p, d + p, e + p, taps[:, 0], n)
         line5(s, out, at.work, numbers.flipped, -2, n + 4)
     else:
-        taps = gathering(numbers.kernel, r, rows)
         line5(s, out, a + p, taps[0], -2, n + 4)
         _add_line5(s, out, b + p, taps[1], -2, n + 4)
         _add_line5(s, out, c + p, taps[2], -2, n + 4)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
-from rawdrift.compiled import allocating, exact, fence, inlined, task
+from rawdrift.compiled import exact, fence, inlined, with_names
 from rawdrift.isp.fused import denoise, linear, menon, sharpen
 from rawdrift.isp.fused.black_level import load, load_back, load_view
 from rawdrift.isp.fused.color import Color, colors_back, planes_back, split, to_planes
@@ -29,12 +29,14 @@ from rawdrift.isp.fused.rows import (
     Halves,
     Ring,
     between,
+    block_of,
     end,
+    gatherings,
     is_owned,
+    part_at,
     place,
     scratch,
     total,
-    totals_of,
     zero,
 )
 from rawdrift.isp.fused.sharpen import (
@@ -44,6 +46,7 @@ from rawdrift.isp.fused.sharpen import (
     sharpen_sums,
     sharpened,
 )
+from rawdrift.parallel import parts
 
 
 class Numbers(NamedTuple):
@@ -66,6 +69,14 @@ class Wanted(NamedTuple):
     kernels: bool  # of demosaicing
     black: bool
     mosaic: bool
+
+
+class Gathered(NamedTuple):
+    """Taps of kernels on the way back, see `rows.gatherings`."""
+
+    kernels: Array  # (n, C, K, L), of demosaicing
+    sharpen: Array  # (C, K, L)
+    denoise: Array  # (C, K, L)
 
 
 class Rows(NamedTuple):
@@ -202,12 +213,13 @@ DELAY = BACK_DELAY = KEPT = 0
 RINGS = RINGS_BACK = (0, 0)
 
 
-def forward(mosaic, out, part, sites, kernels, numbers):
-    """One part of one image. False, with the rest left undone, if a sample is not sane.
+def forward(i, parts, mosaic, out, sites, kernels, numbers):
+    """Part i of those of the images. False, with the rest left undone, if a sample is not sane.
 
     mosaic: (images, H, W) of three types, of which one is not empty; out: four (images, 3, H, W);
     kernels: of the demosaicing.
     """
+    part = part_at(parts, i)
     rows, n = part.bottom - part.top, part.right - part.left
     at, count = rows_of(numbers, False)
     at_halves, half_count = halves_of(numbers, False, RINGS, 0, (0, 0), 0)
@@ -279,16 +291,66 @@ def write(out, r, part, s, at, after, numbers):
 # Back
 
 
-def backward(mosaic, grad, strides, part, sites, kernels, kinds, numbers, wants, out, totals):
-    """One part of one image. mosaic, part, sites, kernels, numbers: as for `forward`.
+def backward(i, parts, mosaic, grad, strides, sites, kernels, kinds, numbers, wants, out, totals):
+    """Part i of those of the images. mosaic, sites, kernels, numbers: as for `forward`.
 
     grad: flat gradients of views, with (4,) strides of image, color, row, column; kinds: (2,) of
     sharpening and denoising; out: gradients (images, H, W) of mosaics; totals: see rows.py.
     """
+    part = part_at(parts, i)
     rows, n = part.bottom - part.top, part.right - part.left
     at, count = rows_of(numbers, True)
     at_halves, half_count = halves_of(numbers, True, RINGS, KEPT, RINGS_BACK, BACK_DELAY)
     s, halves = scratch(n, count), scratch((n + 1) // 2, half_count)
+    kind, way = kinds
+    of_sharpen = sharpen.kernel_back(numbers.sharpen, kind)
+    of_denoise = denoise.kernel_back(numbers.denoise, way)
+    gathered = Gathered(
+        gatherings(kernels, rows),
+        gatherings(of_sharpen.reshape(1, *of_sharpen.shape), rows)[0],
+        gatherings(of_denoise.reshape(1, *of_denoise.shape), rows)[0],
+    )
+    rows_back(
+        s,
+        halves,
+        at,
+        at_halves,
+        mosaic,
+        grad,
+        strides,
+        part,
+        sites,
+        kernels,
+        gathered,
+        kinds,
+        numbers,
+        wants,
+        out,
+        totals,
+    )
+    return True
+
+
+def rows_back(
+    s,
+    halves,
+    at,
+    at_halves,
+    mosaic,
+    grad,
+    strides,
+    part,
+    sites,
+    kernels,
+    gathered,
+    kinds,
+    numbers,
+    wants,
+    out,
+    totals,
+):
+    """All rows of a part. s, halves: scratch, where `at` and `at_halves` say."""
+    rows, n = part.bottom - part.top, part.right - part.left
     behind = 2 * (numbers.sharpen.reach + numbers.denoise.reach)
     for t in range(rows + DELAY + behind + BACK_DELAY):
         if t < rows:
@@ -298,21 +360,30 @@ def backward(mosaic, grad, strides, part, sites, kernels, kinds, numbers, wants,
         demosaic_kept(s, colors, halves, at_halves, t, rows, n, sites, kernels)
         if 0 <= r < rows:
             to_planes(s, at, r, numbers.color, n)
-        r = finish_back(s, at, grad, strides, r, part, kinds, numbers, wants, totals)
+        r = finish_back(s, at, grad, strides, r, part, gathered, kinds, numbers, wants, totals)
         if not (wants.kernels or wants.black or wants.mosaic):
             continue
         gradient, row = demosaic_back(
-            s, at.of_colors, halves, at_halves, r, part, sites, kernels, totals, wants.kernels
+            s,
+            at.of_colors,
+            halves,
+            at_halves,
+            r,
+            part,
+            sites,
+            kernels,
+            gathered.kernels,
+            totals,
+            wants.kernels,
         )
         r -= BACK_DELAY
         if 0 <= r < rows and is_owned(part, r):
-            to, work, black = totals_of(totals, part, r), at.work, wants.black
+            to, work, black = totals[block_of(part, r)], at.work, wants.black
             load_back(out, to, s, work, halves, gradient, row, r, part, sites, black, wants.mosaic)
-    return True
 
 
-@allocating
-def finish_back(s, at, grad, strides, t, part, kinds, numbers, wants, totals):
+@inlined
+def finish_back(s, at, grad, strides, t, part, gathered, kinds, numbers, wants, totals):
     """Do all that is possible once row t of the planes is there.
 
     Returns the row whose gradients of colors are complete, at at.of_colors; it may be outside.
@@ -328,26 +399,26 @@ def finish_back(s, at, grad, strides, t, part, kinds, numbers, wants, totals):
             sharpened(s, to, blurred, at.work + 1, at.planes, p, r, kind, rows, numbers.sharpen, n)
     r -= numbers.denoise.reach
     if 0 <= r < rows:
-        to = totals_of(totals, part, r)
-        view_back(s, at, grad, strides, r, part, kinds, numbers, wants, to)
+        sums = totals[block_of(part, r)]
+        view_back(s, at, grad, strides, r, part, kinds, numbers, wants, sums)
         for p in range(count):
             planes_back(s, at, r, p, numbers.color, n)
-            change_back(s, at, ring, r, p, way, part, wants.denoise, to)
+            change_back(s, at, ring, r, p, way, part, wants.denoise, sums)
     r -= numbers.denoise.reach
     if 0 <= r < rows:
-        to = totals_of(totals, part, r)
+        sums = totals[block_of(part, r)]
         for p in range(count):
-            denoise_back(
-                s, place(at.of_sharp, r) + p, at, ring, r, p, way, rows, numbers.denoise, n
-            )
+            to, taps = place(at.of_sharp, r) + p, gathered.denoise
+            denoise_back(s, to, at, ring, r, p, way, rows, numbers.denoise, taps, n)
             sharpen_margins(s, at, r, p, kind, numbers.sharpen, n)
             if wants.sharpen and kind != sharpen.NONE and is_owned(part, r):
-                sharpen_sums(s, at, r, p, kind, part, numbers.sharpen.reach, to)
+                sharpen_sums(s, at, r, p, kind, part, numbers.sharpen.reach, sums)
     r -= numbers.sharpen.reach
     if 0 <= r < rows:
         for p in range(count):
-            sharpen_back(s, at.of_planes + p, at, r, p, kind, rows, numbers.sharpen, n)
-        colors_back(s, at, r, part, numbers.color, wants.color, totals_of(totals, part, r))
+            to, taps = at.of_planes + p, gathered.sharpen
+            sharpen_back(s, to, at, r, p, kind, rows, numbers.sharpen, taps, n)
+        colors_back(s, at, r, part, numbers.color, wants.color, totals[block_of(part, r)])
     return r
 
 
@@ -392,7 +463,7 @@ def view_back(s, at, grad, strides, r, part, kinds, numbers, wants, totals):
 @cache
 def forward_task(stage: Demosaicing) -> Callable[..., bool]:
     """The task `forward` with this demosaicing."""
-    return task(
+    return parts(
         forward, demosaic=stage.forward, load=stage.load, DELAY=stage.delay, RINGS=stage.rings
     )
 
@@ -400,13 +471,12 @@ def forward_task(stage: Demosaicing) -> Callable[..., bool]:
 @cache
 def backward_task(stage: Demosaicing) -> Callable[..., bool]:
     """The task `backward` with this demosaicing."""
-    return task(
-        backward,
-        demosaic_kept=stage.kept,
-        demosaic_back=stage.back,
-        DELAY=stage.delay,
-        BACK_DELAY=stage.back_delay,
-        RINGS=stage.rings,
-        KEPT=stage.kept_halves,
-        RINGS_BACK=stage.rings_back,
-    )
+    names = {
+        "DELAY": stage.delay,
+        "BACK_DELAY": stage.back_delay,
+        "RINGS": stage.rings,
+        "KEPT": stage.kept_halves,
+        "RINGS_BACK": stage.rings_back,
+    }
+    every = with_names(rows_back, demosaic_kept=stage.kept, demosaic_back=stage.back, **names)
+    return parts(backward, rows_back=exact(every), **names)

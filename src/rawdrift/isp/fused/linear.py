@@ -5,12 +5,13 @@ Here q is the parity of the columns that are not green, and p that of the green 
 colors are kept as halves too, six for each row of the image, with zeros around.
 """
 
-from rawdrift.compiled import allocating, exact, fast, inlined, summing
+from rawdrift.compiled import exact, fast, inlined, summing
 from rawdrift.isp.fused.rows import (
     KERNELS,
     PAD,
     SURE,
     add_two,
+    block_of,
     copied,
     dot,
     f32,
@@ -20,7 +21,6 @@ from rawdrift.isp.fused.rows import (
     is_owned,
     mirrored,
     place,
-    totals_of,
     unweave,
     weave,
 )
@@ -124,12 +124,12 @@ def square(s, out, up, row, down, q, k, n):
         s[out, at + j] = t + i * s[down + p, left + 1 + j]
 
 
-@allocating
-def bilinear_back(s, colors, halves, at, t, part, sites, kernels, totals, wants_kernels):
+@exact
+def bilinear_back(s, colors, halves, at, t, part, sites, kernels, gathered, totals, wants_kernels):
     """Once row t of the gradient of colors is there, at `colors` in s: row t - 1 of the mosaic's.
 
     Returns the first of its two halves, and the first of those of the corrected mosaic. Adds row t
-    to the totals of the kernels if they are wanted.
+    to the totals of the kernels if they are wanted. gathered: taps, see `rows.gatherings`.
     """
     rows, n = part.bottom - part.top, part.right - part.left
     if 0 <= t < rows:
@@ -137,7 +137,7 @@ def bilinear_back(s, colors, halves, at, t, part, sites, kernels, totals, wants_
         for c in range(3):
             unweave(halves, gradient + 2 * c, gradient + 2 * c + 1, s, colors + c, n)
         if wants_kernels and is_owned(part, t):
-            bilinear_sums(totals_of(totals, part, t), halves, at, gradient, t, part, sites)
+            bilinear_sums(totals[block_of(part, t)], halves, at, gradient, t, part, sites)
     r = t - BILINEAR_DELAY
     if 0 <= r < rows and is_owned(part, r):
         q, m = sites.chroma[r % 2], (n + 1) // 2
@@ -145,7 +145,8 @@ def bilinear_back(s, colors, halves, at, t, part, sites, kernels, totals, wants_
         up, down = mirrored(at.gradients, r - 1, rows), mirrored(at.gradients, r + 1, rows)
         row = place(at.gradients, r)
         for color, parity in ((own, q), (1, 1 - q)):
-            k, c, out = gathering(kernels[color], r, rows), 2 * color, at.out + parity
+            k = gathered[color, gathering(gathered[color], r, rows)]
+            c, out = 2 * color, at.out + parity
             square(halves, out, up + c, row + c, down + c, parity, k, m + 2)
             fold_half(halves, out, parity, n)
     return at.out, place(at.mosaic, r)
@@ -282,8 +283,8 @@ def malvar_split(halves, gradient, s, colors, r, n, sites):
     unweave(halves, gradient + 2, gradient + 3, s, colors + other, n)
 
 
-@allocating
-def malvar_back(s, colors, halves, at, t, part, sites, kernels, totals, wants_kernels):
+@exact
+def malvar_back(s, colors, halves, at, t, part, sites, kernels, gathered, totals, wants_kernels):
     """Do the same as `bilinear_back`, for row t - 2.
 
     The last four kernels are the taps on samples at the row's color and at green, of the first and
@@ -294,7 +295,7 @@ def malvar_back(s, colors, halves, at, t, part, sites, kernels, totals, wants_ke
         gradient = place(at.gradients, t)
         malvar_split(halves, gradient, s, colors, t, n, sites)
         if wants_kernels and is_owned(part, t):
-            malvar_sums(totals_of(totals, part, t), halves, at, gradient, t, part, sites)
+            malvar_sums(totals[block_of(part, t)], halves, at, gradient, t, part, sites)
     r = t - MALVAR_DELAY
     if 0 <= r < rows and is_owned(part, r):
         q, m = sites.chroma[r % 2], (n + 1) // 2
@@ -302,8 +303,8 @@ def malvar_back(s, colors, halves, at, t, part, sites, kernels, totals, wants_ke
         a, b, c, d, e = five(at.gradients, r, rows)
         for site, parity in ((5, q), (7, 1 - q)):
             for i in range(2):
-                k, to = gathering(kernels[site + i], r, rows), at.work + i
-                x = 2 * i
+                k = gathered[site + i, gathering(gathered[site + i], r, rows)]
+                to, x = at.work + i, 2 * i
                 diamond(halves, to, a + x, b + x, c + x, d + x, e + x, parity, k, -1, m + 2)
                 if rest:
                     add_rest(halves, to, a + x, b + x, d + x, e + x, parity, k, -1, m + 2)

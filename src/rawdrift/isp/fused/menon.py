@@ -29,7 +29,7 @@ along the column:
     LINE_H, LINE_V      at C: of the first green
 """
 
-from rawdrift.compiled import allocating, exact, fast
+from rawdrift.compiled import exact, fast
 from rawdrift.isp.fused.linear import malvar_split
 from rawdrift.isp.fused.rows import (
     KERNELS,
@@ -38,6 +38,7 @@ from rawdrift.isp.fused.rows import (
     add_two,
     beside,
     between,
+    block_of,
     clear_half,
     copied,
     dot,
@@ -50,7 +51,6 @@ from rawdrift.isp.fused.rows import (
     mirrored,
     place,
     sum3,
-    totals_of,
     weave,
 )
 
@@ -202,11 +202,11 @@ def menon(out, colors, s, at, t, rows, n, sites, kernels):
     """Do all that is possible once row t of the mosaic is there, at last row t - 8 of the colors.
 
     Arguments as of `bilinear`, but `out` has the rows of colors, and `s` the halves. kernels:
-    (3, 5), see Menon2007.
+    (3, 5, 1), see Menon2007.
     """
     ring, scratch = at.mosaic, at.work
     m = (n + 1) // 2
-    line, difference, refine = kernels[0], kernels[1], kernels[2]
+    line, difference, refine = kernels[0, :, 0], kernels[1, :, 0], kernels[2, :, 0]
 
     r = t - 2
     if 0 <= r < rows:
@@ -318,10 +318,10 @@ def beside_back(s, out, row, parity, taps, n):
     fold_half(s, out, parity, n)
 
 
-@allocating
-def between_back(s, out, up, down, taps, r, rows, n):
-    """Adjoint of `between` with taps[1] and taps[3]. taps: (5, 1)."""
-    k = gathering(taps, r, rows)
+@exact
+def between_back(s, out, up, down, gathered, r, rows, n):
+    """Adjoint of `between` with taps[1] and taps[3]. gathered: taps, see `rows.gatherings`."""
+    k = gathered[gathering(gathered, r, rows)]
     between(s, out, up, down, k[1, 0], k[3, 0], (n + 1) // 2)
 
 
@@ -369,14 +369,14 @@ def third_back(s, at, r, part, q, totals, wants):
         cross_sums(totals, THIRDS, s, along, across, c + i, b + i, d + i, q, h, count)
 
 
-@allocating
-def again_back(s, at, r, part, q, taps, totals, wants):
+@exact
+def again_back(s, at, r, part, q, taps, gathered, totals, wants):
     """Row r: of both colors at green after refining, in place of what they were."""
     rows, n, h, own = sizes(part)
     m, p, scratch = (n + 1) // 2, 1 - q, at.work
     _, up, g, down, _ = five(at.gradients, r, rows)
     beside_back(s, scratch, g + THIRD_H, p, taps[2, :, 0], n)
-    between_back(s, scratch + 1, up + THIRD_V, down + THIRD_V, taps[2], r, rows, n)
+    between_back(s, scratch + 1, up + THIRD_V, down + THIRD_V, gathered[2], r, rows, n)
     for i in range(2):
         add(s, g + p, scratch + i, f32(-1), m)
         add(s, g + 2 + p, scratch + i, f32(1), m)
@@ -387,14 +387,14 @@ def again_back(s, at, r, part, q, taps, totals, wants):
         cross_sums(totals, k, s, g + p, g + 2 + p, c + i, b + i, d + i, p, h, count)
 
 
-@allocating
-def refined_back(s, at, r, part, q, taps, totals, wants):
+@exact
+def refined_back(s, at, r, part, q, taps, gathered, totals, wants):
     """Row r: of C minus refined green."""
     rows, n, h, own = sizes(part)
     m, scratch = (n + 1) // 2, at.work
     _, up, g, down, _ = five(at.gradients, r, rows)
     beside_back(s, scratch, g + 1 - q, q, taps[1, :, 0], n)
-    between_back(s, scratch + 1, up + 2 + q, down + 2 + q, taps[1], r, rows, n)
+    between_back(s, scratch + 1, up + 2 + q, down + 2 + q, gathered[1], r, rows, n)
     add(s, scratch, scratch + 1, f32(1), m)
     add(s, scratch, g + q, f32(-1), m)
     _, b, c, d, _ = five(at.kept, r, rows)
@@ -407,17 +407,17 @@ def refined_back(s, at, r, part, q, taps, totals, wants):
         dot(totals, k + 2, s, scratch, c + FIRST, 0, h, count)
 
 
-@allocating
-def greens_back(s, at, r, part, q, taps, totals, wants):
+@exact
+def greens_back(s, at, r, part, q, taps, gathered, totals, wants):
     """Row r: of both colors at green before refining."""
     rows, n, h, own = sizes(part)
     m, p, scratch, center = (n + 1) // 2, 1 - q, at.work, taps[2, 2, 0]
     _, up, g, down, _ = five(at.gradients, r, rows)
     along, across = g + OWN_G, g + OTHER_G
     beside_back(s, along, g + GREEN_H, p, taps[2, :, 0], n)
-    between_back(s, across, up + GREEN_V, down + GREEN_V, taps[2], r, rows, n)
+    between_back(s, across, up + GREEN_V, down + GREEN_V, gathered[2], r, rows, n)
     beside_back(s, scratch, g + THIRD_H, p, taps[1, :, 0], n)
-    between_back(s, scratch + 1, up + THIRD_V, down + THIRD_V, taps[1], r, rows, n)
+    between_back(s, scratch + 1, up + THIRD_V, down + THIRD_V, gathered[1], r, rows, n)
     for i in range(2):
         add(s, along, scratch + i, -center, m)
         add(s, across, scratch + i, center, m)
@@ -428,14 +428,14 @@ def greens_back(s, at, r, part, q, taps, totals, wants):
         cross_sums(totals, k, s, along, across, c + i, b + i, d + i, p, h, count)
 
 
-@allocating
-def first_back(s, at, r, part, q, taps, totals, wants):
+@exact
+def first_back(s, at, r, part, q, taps, gathered, totals, wants):
     """Row r: of C minus the first green, which is partly that of the mosaic."""
     rows, n, h, own = sizes(part)
     m, p, scratch = (n + 1) // 2, 1 - q, at.work
     _, up, g, down, _ = five(at.gradients, r, rows)
     beside_back(s, scratch, g + OWN_G, q, taps[1, :, 0], n)
-    between_back(s, scratch + 1, up + OTHER_G, down + OTHER_G, taps[1], r, rows, n)
+    between_back(s, scratch + 1, up + OTHER_G, down + OTHER_G, gathered[1], r, rows, n)
     add(s, scratch, scratch + 1, f32(1), m)
     add(s, scratch, g + GREEN_H, taps[2, 2, 0], m)
     add(s, scratch, g + GREEN_V, taps[2, 2, 0], m)
@@ -455,13 +455,13 @@ def first_back(s, at, r, part, q, taps, totals, wants):
         far_sums(totals, LINE, s, along, across, c + q, a + q, e + q, h, count)
 
 
-@allocating
-def mosaic_back(s, at, r, part, q, taps):
+@exact
+def mosaic_back(s, at, r, part, q, taps, gathered):
     """Row r of the gradient of the mosaic: its halves, from MOSAIC_G on."""
     rows, n, _, _ = sizes(part)
     m, scratch = (n + 1) // 2, at.work
     a, b, g, d, e = five(at.gradients, r, rows)
-    line, k = taps[0, :, 0], gathering(taps[0], r, rows)
+    line, k = taps[0, :, 0], gathered[gathering(gathered, r, rows)]
     beside_back(s, scratch, g + LINE_H, 1 - q, line, n)
     between(s, scratch + 1, b + LINE_V, d + LINE_V, k[1, 0], k[3, 0], m)
     add_two(s, g + MOSAIC_G + 1 - q, scratch, scratch + 1, m)
@@ -471,14 +471,13 @@ def mosaic_back(s, at, r, part, q, taps):
     add_two(s, g + MOSAIC_G + q, scratch, scratch + 1, m)
 
 
-@allocating
-def menon_back(out, colors, s, at, t, part, sites, kernels, totals, wants_kernels):
+@exact
+def menon_back(out, colors, s, at, t, part, sites, kernels, gathered, totals, wants_kernels):
     """Do all that is possible once row t of the gradient of colors is there; see `bilinear_back`.
 
     Returns the halves of row t - 7 of the mosaic's gradient, and of the corrected mosaic.
     """
     rows, n = part.bottom - part.top, part.right - part.left
-    taps = kernels.reshape(3, 5, 1)
     if 0 <= t < rows:
         malvar_split(s, place(at.gradients, t), out, colors, t, n, sites)
     # The first stage reads what is kept of the next row, which is there one row later.
@@ -486,19 +485,19 @@ def menon_back(out, colors, s, at, t, part, sites, kernels, totals, wants_kernel
         r = t - delay
         if not 0 <= r < rows:
             continue
-        q, to = sites.chroma[r % 2], totals_of(totals, part, r)
+        q, to = sites.chroma[r % 2], totals[block_of(part, r)]
         wants = wants_kernels and is_owned(part, r)
         if stage == 0:
             third_back(s, at, r, part, q, to, wants)
         elif stage == 1:
-            again_back(s, at, r, part, q, taps, to, wants)
+            again_back(s, at, r, part, q, kernels, gathered, to, wants)
         elif stage == 2:
-            refined_back(s, at, r, part, q, taps, to, wants)
+            refined_back(s, at, r, part, q, kernels, gathered, to, wants)
         elif stage == 3:
-            greens_back(s, at, r, part, q, taps, to, wants)
+            greens_back(s, at, r, part, q, kernels, gathered, to, wants)
         elif stage == 4:
-            first_back(s, at, r, part, q, taps, to, wants)
+            first_back(s, at, r, part, q, kernels, gathered, to, wants)
         else:
-            mosaic_back(s, at, r, part, q, taps)
+            mosaic_back(s, at, r, part, q, kernels, gathered[0])
     r = t - BACK_DELAY
     return place(at.gradients, r) + MOSAIC_G, place(at.kept, r) + X

@@ -42,6 +42,23 @@ class Part(NamedTuple):
 
 
 @exact
+def part_at(parts, i):
+    """Part i of a table (n, 10) int64 of them."""
+    return Part(
+        parts[i, 0],
+        parts[i, 1],
+        parts[i, 2],
+        parts[i, 3],
+        parts[i, 4],
+        parts[i, 5],
+        parts[i, 6],
+        parts[i, 7],
+        parts[i, 8],
+        parts[i, 9],
+    )
+
+
+@exact
 def is_owned(part, r):
     """Whether row r of the part is one that it writes and adds up."""
     return part.first_row <= part.top + r < part.last_row
@@ -133,22 +150,39 @@ def fold(s, row, n, reach):
 
 
 @allocating
-def gathering(taps, r, rows):
-    """The taps (K, L), float32, by which row r is gathered from rows r - K // 2 to r + K // 2.
+def gatherings(kernels, rows):
+    """The taps by which rows of gradients are gathered from those around, for each of the kernels
+    (n, K, L), float32: (n, C, K, L), where row r takes those at `gathering`.
 
     The adjoint of a correlation with taps (K, L) under mirrored borders correlates with the flipped
     taps, with zeros around the image, and adds what comes to lie in the margins to the samples that
     they mirror. For columns `fold` does that; for rows, these taps do: those of rows outside are
-    zero, and what these would give is in the taps of the rows that they mirror.
+    zero, and what these would give is in the taps of the rows that they mirror. Far from both
+    borders all rows have the same.
     """
-    reach, width = taps.shape[0] // 2, taps.shape[1]
-    gathered = np.zeros(taps.shape, f32)
-    for row in range(max(0, r - reach), min(rows, r + reach + 1)):
-        for d in range(-reach, reach + 1):
-            if reflect(row + d, rows) == r:
-                for j in range(width):
-                    gathered[row - r + reach, j] += taps[d + reach, width - 1 - j]
+    n, size, width = kernels.shape
+    reach = size // 2
+    count = min(rows, 2 * reach + 3)
+    gathered = np.zeros((n, count, size, width), f32)
+    for i in range(count):
+        r = i if i < count // 2 + 1 else rows - count + i
+        for row in range(max(0, r - reach), min(rows, r + reach + 1)):
+            for d in range(-reach, reach + 1):
+                if reflect(row + d, rows) == r:
+                    for k in range(n):
+                        for j in range(width):
+                            tap = kernels[k, d + reach, width - 1 - j]
+                            gathered[k, i, row - r + reach, j] += tap
     return gathered
+
+
+@exact
+def gathering(taps, r, rows):
+    """Where the taps of row r are in those (C, K, L) of `gatherings`."""
+    count = len(taps)
+    if r < count // 2:
+        return r
+    return count - (rows - r) if rows - r <= count // 2 else count // 2
 
 
 # Weighted sums of rows
@@ -323,10 +357,10 @@ EXPONENT, COLOR, SHARPEN, BLUR, KEEP, DENOISE, BLACK, KERNELS, TOTALS = accumula
 )
 
 
-@allocating
-def totals_of(totals, part, r):
-    """The totals of row r of a part."""
-    return totals[part.block + (part.top + r) // BLOCK]
+@exact
+def block_of(part, r):
+    """Where the totals of row r of a part are."""
+    return part.block + (part.top + r) // BLOCK
 
 
 @summing

@@ -197,19 +197,24 @@ def sharpen_margins(s, at, r, p, kind, numbers, n):
 
 
 @allocating
-def sharpen_back(s, out, at, r, p, kind, rows, numbers, n):
-    """Row r of the gradient of plane p."""
+def kernel_back(numbers, kind):
+    """The kernel (K, L) by which `sharpen_back` gathers rows."""
+    return numbers.blur_back if kind == UNSHARP else numbers.kernel
+
+
+@exact
+def sharpen_back(s, out, at, r, p, kind, rows, numbers, gathered, n):
+    """Row r of the gradient of plane p. gathered: taps, see `rows.gatherings`."""
+    taps = gathered[gathering(gathered, r, rows)]
     row = place(at.of_sharp, r) + p
     if kind == NONE:
         copy(s, out, row, n)
     elif kind == FILTER:
         up, down = mirrored(at.of_sharp, r - 1, rows) + p, mirrored(at.of_sharp, r + 1, rows) + p
-        kernel = gathering(numbers.kernel, r, rows)
-        _filter3(s, out, up, row, down, kernel, -1, n + 2)
+        _filter3(s, out, up, row, down, taps, -1, n + 2)
         fold(s, out, n, 1)
     else:
-        taps = gathering(numbers.blur_back, r, rows).reshape(-1)
-        _blur_column(s, out, at.along, p, r, rows, taps, n)
+        _blur_column(s, out, at.along, p, r, rows, taps[:, 0], n)
         add_scaled(s, out, row, f32(1) + numbers.amount, n)
 
 

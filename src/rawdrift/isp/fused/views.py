@@ -18,7 +18,7 @@ from rawdrift.isp.fused.plan import GIVEN, Array, Plan
 from rawdrift.isp.fused.power import power_of
 from rawdrift.isp.fused.rows import Part
 from rawdrift.isp.fused.sharpen import Sharpening
-from rawdrift.machine import empty, for_each
+from rawdrift.machine import empty
 
 _KINDS = (np.float32, np.uint8, np.uint16)  # of mosaics
 _SHARPENING = (None, "SharpeningFilter", "UnsharpMask")  # as numbered in sharpen.py
@@ -51,15 +51,13 @@ def develop(
     # As many as a task takes, though not all are written.
     written = tuple(view.reshape(-1, 3, height, width) for view in (out * MOST)[:MOST])
 
-    def work(part: Part) -> bool:
-        return task(read, written, part, sites, kernels, numbers)
-
     count = len(images) // 3 if is_view else len(images)
     strips = 1 if threads == 1 else max(1, min(height // 64, -(-4 * threads // max(1, count))))
     ends = [height * i // strips for i in range(strips + 1)]
     # Whole lines of the cache: no two parts write to the same.
     parts = parts_of((count, height, width), ends, 16, reach_of(plan, numbers))
-    return out if for_each(work, parts, threads) else None
+    done = task(len(parts), threads, parts, read, written, sites, kernels, numbers)
+    return out if done else None
 
 
 def reach(plan: Plan) -> int:
@@ -73,12 +71,17 @@ def reach_of(plan: Plan, numbers: driver.Numbers) -> int:
     return delay + numbers.sharpen.reach + numbers.denoise.reach
 
 
-def parts_of(shape: Sequence[int], ends: Sequence[int], line: int, reach: int) -> Iterator[Part]:
-    """Image by image, what tasks write; columns never depend on the number of threads.
+def parts_of(shape: Sequence[int], ends: Sequence[int], line: int, reach: int) -> Array:
+    """A table of parts: image by image, what tasks write; columns never depend on the number of
+    threads.
 
     shape: (images, H, W); ends: where strips of rows end; line: of how many columns tiles of
     columns are multiples.
     """
+    return np.array([*_parts(shape, ends, line, reach)], np.int64).reshape(-1, len(Part._fields))
+
+
+def _parts(shape: Sequence[int], ends: Sequence[int], line: int, reach: int) -> Iterator[Part]:
     images, height, width = shape
     blocks, tiles = -(-height // rows.BLOCK), -(-width // COLUMNS)
     columns = [width * i // tiles // line * line for i in range(tiles)] + [width]
@@ -115,7 +118,8 @@ def sites_of(plan: Plan, mosaic: Array, bit_depth: int) -> Sites:
 def kernels_of(plan: Plan) -> Array:
     """The kernels of demosaicing as its tasks take them, see linear.py."""
     if plan.layout.demosaic != "Malvar2004":
-        return _f32(plan.kernels)
+        kernels = plan.kernels
+        return _f32(kernels if kernels.ndim == 3 else kernels[..., None])
     row, column = np.indices((5, 5)) - 2
     rest = plan.kernels[:, abs(row) + abs(column) > 2].any()
     # See `malvar_split`. A tap reaches a site like its own where it goes an even number of steps.
