@@ -10,6 +10,7 @@ from rawdrift.isp.fused.rows import (
     PAD,
     SURE,
     Array,
+    copied,
     dot,
     f32,
     i32,
@@ -110,13 +111,6 @@ def load_view(s, even, view, r, part, sites):
 
 
 @exact
-def _divide(s, row, by, first, n):
-    at = (PAD + first) & SURE
-    for j in range(n):
-        s[row, at + j] /= by
-
-
-@exact
 def load_back(out, totals, s, work, halves, gradient, row, r, part, sites, wants_black, wants_out):
     """From row r of the corrected mosaic's gradient to what is wanted of it.
 
@@ -133,7 +127,9 @@ def load_back(out, totals, s, work, halves, gradient, row, r, part, sites, wants
             dot(totals, k + 1, halves, gradient + p, row + p, 0, h, count)
     if wants_out:
         for p in range(2):
-            _divide(halves, gradient + p, sites.span[r % 2, p], h, (last - first + 1) // 2)
+            scale = f32(1) / sites.span[r % 2, p]
+            if scale != f32(1):
+                copied(halves, gradient + p, gradient + p, scale, (part.right - part.left + 1) // 2)
         weave(s, work, halves, gradient, gradient + 1, part.right - part.left)
         to, at = out[part.image, part.top + r, first:last], PAD + ((first - part.left) & SURE)
         for j in range(len(to)):

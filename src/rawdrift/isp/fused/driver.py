@@ -441,20 +441,12 @@ def view_back(s, at, grad, strides, r, part, kinds, numbers, wants, totals):
         to = place(at.linear, r) + c
         start = part.image * strides[0] + c * strides[1]
         start += (part.top + r) * strides[2] + part.left * strides[3]
-        load_gradient(s, to, grad, start, strides[3], n)
+        step, w, of_exponent = strides[3], weights[c], at.of_exponent
         if numbers.gamma.on:
-            gamma_back(
-                s,
-                to,
-                red,
-                weights[c],
-                after,
-                before,
-                at.of_exponent,
-                numbers.gamma.exponent,
-                numbers.gamma.floor_slope,
-                n,
-            )
+            gamma = numbers.gamma
+            gamma_back(s, to, grad, start, step, red, w, after, before, of_exponent, gamma, n)
+        else:
+            load_gradient(s, to, 0, grad, start, step, n)
     if wants.gamma and is_owned(part, r):
         first, own = part.first_column - part.left, part.last_column - part.first_column
         total(totals, EXPONENT, s, at.of_exponent, first, own)

@@ -73,43 +73,71 @@ _LOG2_FLOOR = f32(np.log2(SLOPE_FLOOR))
 
 
 @exact
-def load_gradient(s, row, grad, start, step, n):
-    """n samples of the flat array of gradients, each `step` behind the last."""
-    if step == 1:
-        samples = grad[start : start + n]
-        for j in range(n):
-            s[row, PAD + j] = samples[j]
-    elif step == 0:
-        for j in range(n):
-            s[row, PAD + j] = grad[start]
-    else:
-        for j in range(n):
-            s[row, PAD + j] = grad[start + j * step]
-
-
-@exact
 def _clip(x):
     """x in [0, 1]; NaN stays NaN."""
     low = f32(0) if x < f32(0) else x
     return f32(1) if low > f32(1) else low
 
 
+@inlined
+def _back(s, i, g, row, red, weights, after, before, of_exponent, exponent, floor_slope):
+    """The gradient of one linear value, at column i of scratch, from that of the view."""
+    x = weights[0] * s[red, i] + weights[1] * s[red + 1, i] + weights[2] * s[red + 2, i]
+    x = x + (s[after, i] - s[before, i])
+    base = _clip(x)
+    log = log2(base)
+    slope = exp2((exponent - f32(1)) * log)
+    y = slope * base
+    s[of_exponent, i] += g * y * (log if log > _LOG2_FLOOR else _LOG2_FLOOR)
+    slope = slope if base >= _FLOOR else floor_slope
+    s[row, i] = g * exponent * slope if base == x else f32(0)
+
+
 @fast
-def gamma_back(s, row, red, weights, after, before, of_exponent, exponent, floor_slope, n):
-    """Multiply gradients by the slope of clip(x) ** exponent, as gamma.py has it.
+def _slopes(s, row, first, red, weights, after, before, of_exponent, exponent, floor_slope, n):
+    """From column `first` on, of gradients that are in their row."""
+    at = (PAD + first) & SURE
+    for j in range((n - first + 63) // 64 * 64):
+        i, g = at + j, s[row, at + j]
+        _back(s, i, g, row, red, weights, after, before, of_exponent, exponent, floor_slope)
+
+
+@fast
+def _slopes_of(s, row, samples, red, weights, after, before, of_exponent, exponent, floor_slope):
+    """The first columns, of gradients (64 k,) from outside: the processor fetches them while it
+    computes."""
+    for j in range(len(samples)):
+        i, g = PAD + j, samples[j]
+        _back(s, i, g, row, red, weights, after, before, of_exponent, exponent, floor_slope)
+
+
+@exact
+def load_gradient(s, row, first, grad, start, step, n):
+    """Columns from `first` to n of the flat array of gradients, each `step` behind the last."""
+    if step == 1:
+        samples = grad[start + first : start + n]
+        for j in range(len(samples)):
+            s[row, PAD + first + j] = samples[j]
+    elif step == 0:
+        for j in range(first, n):
+            s[row, PAD + j] = grad[start]
+    else:
+        for j in range(first, n):
+            s[row, PAD + j] = grad[start + j * step]
+
+
+@inlined
+def gamma_back(s, row, grad, start, step, red, weights, after, before, of_exponent, numbers, n):
+    """Gradients of one linear color to row `row`: those of the view, which are in a flat array from
+    `start` on, each `step` behind the last, times the slope of clip(x) ** exponent as gamma.py has
+    it.
 
     x: weights @ three rows from `red` on, plus the change of luma. of_exponent: has the gradients
     of the exponent added, but for a factor log(2).
     """
-    a, b, c, less = weights[0], weights[1], weights[2], exponent - f32(1)
-    green, blue = red + 1, red + 2
-    for j in range((n + 63) // 64 * 64):
-        x = a * s[red, PAD + j] + b * s[green, PAD + j] + c * s[blue, PAD + j]
-        x = x + (s[after, PAD + j] - s[before, PAD + j])
-        g, base = s[row, PAD + j], _clip(x)
-        log = log2(base)
-        slope = exp2(less * log)
-        y = slope * base
-        s[of_exponent, PAD + j] += g * y * (log if log > _LOG2_FLOOR else _LOG2_FLOOR)
-        slope = slope if base >= _FLOOR else floor_slope
-        s[row, PAD + j] = g * exponent * slope if base == x else f32(0)
+    exponent, floor_slope = numbers.exponent, numbers.floor_slope
+    first = n // 64 * 64 if step == 1 else 0
+    samples = grad[start : start + first]
+    _slopes_of(s, row, samples, red, weights, after, before, of_exponent, exponent, floor_slope)
+    load_gradient(s, row, first, grad, start, step, n)
+    _slopes(s, row, first, red, weights, after, before, of_exponent, exponent, floor_slope, n)

@@ -164,22 +164,45 @@ def bilinear_sums(totals, s, at, gradient, r, part, sites):
     at_q, at_p = (n + 1 - q) // 2, (n + 1 - p) // 2
     k, g = KERNELS + 9 * own, gradient + 2 * own
     dot(totals, k + 4, s, g + q, row + q, 0, h, at_q)
-    dot(totals, k + 3, s, g + p, row + q, p - 1, h, at_p)
-    dot(totals, k + 5, s, g + p, row + q, p, h, at_p)
+    _pair(totals, k + 3, k + 5, s, g + p, row + q, p - 1, row + q, p, h, at_p)
     k, g = KERNELS + 9, gradient + 2
-    dot(totals, k + 1, s, g + q, up + q, 0, h, at_q)
-    dot(totals, k + 3, s, g + q, row + p, q - 1, h, at_q)
-    dot(totals, k + 5, s, g + q, row + p, q, h, at_q)
-    dot(totals, k + 7, s, g + q, down + q, 0, h, at_q)
+    _pair(totals, k + 1, k + 7, s, g + q, up + q, 0, down + q, 0, h, at_q)
+    _pair(totals, k + 3, k + 5, s, g + q, row + p, q - 1, row + p, q, h, at_q)
     dot(totals, k + 4, s, g + p, row + p, 0, h, at_p)
-    for i, line in ((0, up), (6, down)):
-        dot(totals, k + i, s, g + p, line + q, p - 1, h, at_p)
-        dot(totals, k + i + 2, s, g + p, line + q, p, h, at_p)
+    _corners(totals, k, s, g + p, up + q, down + q, p, h, at_p)
     k, g = KERNELS + 9 * other, gradient + 2 * other
-    for i, line in ((0, up), (6, down)):
-        dot(totals, k + i, s, g + q, line + p, q - 1, h, at_q)
-        dot(totals, k + i + 2, s, g + q, line + p, q, h, at_q)
-        dot(totals, k + i + 1, s, g + p, line + p, 0, h, at_p)
+    _corners(totals, k, s, g + q, up + p, down + p, q, h, at_q)
+    _pair(totals, k + 1, k + 7, s, g + p, up + p, 0, down + p, 0, h, at_p)
+
+
+@summing
+def _pair(totals, k, i, s, g, a, left, b, right, first, n):
+    """Products with a row shifted by `left` to total k, and with one shifted by `right` to i."""
+    at, x, y = (PAD + first) & SURE, (PAD + first + left) & SURE, (PAD + first + right) & SURE
+    t = u = f32(0)
+    for j in range(n):
+        v = s[g, at + j]
+        t += v * s[a, x + j]
+        u += v * s[b, y + j]
+    totals[k] += t
+    totals[i] += u
+
+
+@summing
+def _corners(totals, k, s, g, up, down, parity, first, n):
+    """Products with the four diagonal samples, to totals of the corners of a kernel (3, 3)."""
+    at, left = (PAD + first) & SURE, (PAD - 1 + parity + first) & SURE
+    a = b = c = d = f32(0)
+    for j in range(n):
+        v = s[g, at + j]
+        a += v * s[up, left + j]
+        b += v * s[up, left + 1 + j]
+        c += v * s[down, left + j]
+        d += v * s[down, left + 1 + j]
+    totals[k] += a
+    totals[k + 2] += b
+    totals[k + 6] += c
+    totals[k + 8] += d
 
 
 # Malvar2004
