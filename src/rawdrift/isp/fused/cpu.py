@@ -118,7 +118,7 @@ def gradients(
     totals = np.zeros((len(images) * tiles * blocks, rows.TOTALS))
     stage = DEMOSAICING[plan.layout.demosaic]
     task = driver.backward_task(stage)
-    sites, kernels = views.sites_of(plan, images, bit_depth), views.kernels_of(plan)
+    sites, kernels = views.sites_of(plan, images.dtype, bit_depth), views.kernels_of(plan)
     numbers, kinds, read = views.numbers_of(plan), views.kinds_of(plan), views.by_kind(images)
 
     threads, reach = torch.get_num_threads(), 2 * views.reach(plan)
@@ -126,8 +126,8 @@ def gradients(
     # The fewest that keep all threads busy: strips overlap.
     strips = min(threads // math.gcd(threads, count), -(-4 * threads // count))
     strips = max(1, min(blocks // 2, strips))
-    ends = [min(height, blocks * i // strips * rows.BLOCK) for i in range(strips + 1)]
-    parts = views.parts_of(images.shape, ends, 2, reach)
+    ends = tuple(min(height, blocks * i // strips * rows.BLOCK) for i in range(strips + 1))
+    parts = views.parts_of(images.shape, ends, 2, reach, views.COLUMNS)
     task(
         len(parts),
         threads,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -45,17 +46,20 @@ def develop(
     out = [empty(*leading, 3, height, width) for _ in plans]
     stage = DEMOSAICING[plan.layout.demosaic]
     task = driver.forward_task(stage)
-    sites, kernels = sites_of(plan, mosaic, bit_depth), kernels_of(plan)
+    sites, kernels = sites_of(plan, mosaic.dtype, bit_depth), kernels_of(plan)
     numbers = numbers_of(*plans)
     read = by_kind(images)
     # As many as a task takes, though not all are written.
     written = tuple(view.reshape(-1, 3, height, width) for view in (out * MOST)[:MOST])
 
     count = len(images) // 3 if is_view else len(images)
-    strips = 1 if threads == 1 else max(1, min(height // 64, -(-4 * threads // max(1, count))))
-    ends = [height * i // strips for i in range(strips + 1)]
+    strips = 1
+    if threads > 1:  # a few for each, so that none waits long, though strips overlap
+        most = max(height // 256, min(threads, height // 64))
+        strips = max(1, min(most, -(-4 * threads // max(1, count))))
+    ends = tuple(height * i // strips for i in range(strips + 1))
     # Whole lines of the cache: no two parts write to the same.
-    parts = parts_of((count, height, width), ends, 16, reach_of(plan, numbers))
+    parts = parts_of((count, height, width), ends, 16, reach_of(plan, numbers), COLUMNS)
     done = task(len(parts), threads, parts, read, written, sites, kernels, numbers)
     return out if done else None
 
@@ -71,19 +75,25 @@ def reach_of(plan: Plan, numbers: driver.Numbers) -> int:
     return delay + numbers.sharpen.reach + numbers.denoise.reach
 
 
-def parts_of(shape: Sequence[int], ends: Sequence[int], line: int, reach: int) -> Array:
+@lru_cache(maxsize=64)
+def parts_of(
+    shape: tuple[int, int, int], ends: tuple[int, ...], line: int, reach: int, most: int
+) -> Array:
     """A table of parts: image by image, what tasks write; columns never depend on the number of
     threads.
 
     shape: (images, H, W); ends: where strips of rows end; line: of how many columns tiles of
-    columns are multiples.
+    columns are multiples; most: columns of a part.
     """
-    return np.array([*_parts(shape, ends, line, reach)], np.int64).reshape(-1, len(Part._fields))
+    parts = [*_parts(shape, ends, line, reach, most)]
+    return np.array(parts, np.int64).reshape(-1, len(Part._fields))
 
 
-def _parts(shape: Sequence[int], ends: Sequence[int], line: int, reach: int) -> Iterator[Part]:
+def _parts(
+    shape: tuple[int, int, int], ends: tuple[int, ...], line: int, reach: int, most: int
+) -> Iterator[Part]:
     images, height, width = shape
-    blocks, tiles = -(-height // rows.BLOCK), -(-width // COLUMNS)
+    blocks, tiles = -(-height // rows.BLOCK), -(-width // most)
     columns = [width * i // tiles // line * line for i in range(tiles)] + [width]
     for image in range(images):
         for first_row, last_row in pairwise(ends):
@@ -108,9 +118,10 @@ def by_kind(images: Array) -> tuple[Array, Array, Array]:
     return kinds[0], kinds[1], kinds[2]
 
 
-def sites_of(plan: Plan, mosaic: Array, bit_depth: int) -> Sites:
+@lru_cache(maxsize=64)
+def sites_of(plan: Plan, dtype: np.dtype[Any], bit_depth: int) -> Sites:
     """The numbers of mosaics of this type."""
-    unit, kind = np.float32(2**bit_depth - 1), _KINDS.index(mosaic.dtype.type)
+    unit, kind = np.float32(2**bit_depth - 1), _KINDS.index(dtype.type)
     return Sites(kind, unit, _f32(plan.black), _f32(plan.span), plan.chroma, plan.red_row)
 
 
