@@ -29,6 +29,7 @@ from rawdrift.machine import for_each
 
 MODES = ("forward", "forward+backward")
 CORES = os.cpu_count() or 1
+BATCH = 8
 SECTIONS = ("speeds", "cores", "limits", "others", "views", "frame", "first", "memory", "training")
 
 
@@ -90,12 +91,13 @@ def targets(
         yield from others(size, repeat)
     if "cores" in only:
         ratios = learning_on_cores(size, repeat)
-        limit, after = ratios.pop("alone"), ratios.pop("after PyTorch")
+        limit, after, batch = (ratios.pop(key) for key in ("alone", "after PyTorch", "batch"))
         name, ratio = min(ratios.items(), key=lambda one: one[1])
         what = f"forward+backward, {CORES} cores against one"
         yield f"{what}, the least of bi ({name})", f"{ratio:.2f}x", "1.8x", "1.95x"
         # Its threads are still looking for work, for some milliseconds.
         yield f"{what}, after a sum by PyTorch", f"{after:.2f}x", "", ""
+        yield f"{what}, a batch of {BATCH} quarters of {size}x{size}", f"{batch:.2f}x", "", ""
         yield f"arithmetic alone, {CORES} cores against one", f"{limit:.2f}x", "", ""
     if "views" in only:
         yield (
@@ -262,12 +264,14 @@ def views(size: int, repeat: int) -> float:
 
 def learning_on_cores(size: int, repeat: int) -> dict[str, float]:
     """How many times as fast gradients are with all cores as with one, for a gradient of the view
-    that is there; right after an operation of PyTorch; and arithmetic alone, the machine's limit.
+    that is there; right after an operation of PyTorch; of a batch; and arithmetic alone, the
+    machine's limit.
     """
     x = mosaic(size, size)
     grad = mosaic(3, size, size)
+    few, few_grads = mosaic(BATCH, size // 2, size // 2), mosaic(BATCH, 3, size // 2, size // 2)
 
-    def learning_from(isp: torch.nn.Module) -> None:
+    def learning_from(isp: torch.nn.Module, x: torch.Tensor = x, grad: torch.Tensor = grad) -> None:
         with rd.isp.engine("fused"):
             isp(x.detach().requires_grad_()).backward(grad)
 
@@ -277,6 +281,7 @@ def learning_on_cores(size: int, repeat: int) -> dict[str, float]:
         if name.startswith("bi,")
     }
     calls = {name: partial(learning_from, isp) for name, isp in isps.items()}
+    calls["batch"] = partial(learning_from, isps["bi,s,ga"], few, few_grads)
     calls["after PyTorch"] = partial(learning, "fused", isps["bi,s,ga"], x)
     calls["alone"] = lambda: for_each(
         lambda _: not powers(20000), range(CORES), torch.get_num_threads()

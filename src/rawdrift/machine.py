@@ -39,12 +39,26 @@ def empty(*shape: int, dtype: type[np.floating[Any]] = np.float32) -> Array:
         whole = np.empty(size + 4 * LINE, np.uint8)  # NumPy asks for huge pages, PyTorch doesn't
         block = whole[-whole.ctypes.data % (4 * LINE) :][:size]
     lent: Array = np.ndarray(shape, dtype, block)
-    weakref.finalize(lent, _back, size, block).atexit = False
+    loan = _Loan(lent, _back)
+    loan.block = block
+    _loans[id(loan)] = loan
     return lent
 
 
-def _back(size: int, block: Array) -> None:
-    """Called when nobody has the block any more, in any thread: others may change what waits."""
+class _Loan(weakref.ref[Array]):
+    """Of a block to an array."""
+
+    __slots__ = ("block",)
+    block: Array
+
+
+_loans: dict[int, _Loan] = {}
+
+
+def _back(loan: Any) -> None:
+    """Called when nobody has the array any more, in any thread: others may change what waits."""
+    block = _loans.pop(id(loan)).block
+    size = block.nbytes
     _waiting[size] = _waiting.pop(size, [])  # behind the others
     _waiting[size].append(block)
     for oldest, blocks in list(_waiting.items()):

@@ -5,7 +5,8 @@ stages again. Its memory is rings of rows for each thread, and the mosaic's grad
 """
 
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ class _Developed(torch.autograd.Function):
             of = [x for x, need in zip((mosaic, *values), needs, strict=True) if need]
             gradient = iter(torch.autograd.grad(view, of, grad, create_graph=True))
         else:
-            wanted = {name for name, need in zip(inputs, needs, strict=True) if need}
+            wanted = frozenset(name for name, need in zip(inputs, needs, strict=True) if need)
             found = gradients(ctx.plan, inputs["mosaic"], ctx.bit_depth, grad, wanted)
             gradient = (found[name].to(inputs[name].dtype) for name in inputs if name in wanted)
         return (*(None,) * 4, *(next(gradient) if need else None for need in needs))
@@ -99,7 +100,7 @@ def _one_by_one(steps: Fusable, values: Sequence[Tensor], x: Tensor) -> Tensor:
 
 
 def gradients(
-    plan: Plan, mosaic: Tensor, bit_depth: int, grad: Tensor, wanted: Set[str]
+    plan: Plan, mosaic: Tensor, bit_depth: int, grad: Tensor, wanted: frozenset[str]
 ) -> dict[str, Tensor]:
     """Gradients of what is wanted of "mosaic" and `Fusable.values`; others have no meaning.
 
@@ -150,7 +151,8 @@ def gradients(
     return found
 
 
-def _wanted(names: Set[str]) -> driver.Wanted:
+@lru_cache(maxsize=64)
+def _wanted(names: frozenset[str]) -> driver.Wanted:
     """The sums that tasks have to make for gradients of these names."""
     stages = {name.partition(".")[0] for name in names}
     return driver.Wanted(

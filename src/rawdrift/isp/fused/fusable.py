@@ -152,7 +152,7 @@ def planned(steps: Fusable) -> Plan:
     layout, values, _ = steps
     if any(value.device.type != "cpu" for value in values.values()):
         raise CannotFuseError("its numbers are not on the CPU, as the mosaic is")
-    flat = b"".join(value.detach().double().numpy().tobytes() for value in values.values())
+    flat = b"".join(value.numpy(force=True).astype(float).tobytes() for value in values.values())
     shapes = tuple((name, tuple(value.shape)) for name, value in values.items())
     return _planned(layout, shapes, flat)
 

@@ -6,6 +6,7 @@ name.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,7 +66,7 @@ def numbers(layout: Layout, values: Mapping[str, Any], constant: Callable[[Array
     none = constant(np.zeros(0))
     black, span = constant(np.zeros((2, 2))), constant(np.ones((2, 2)))
     if layout.black_cfa is not None:
-        black = values["black_level.level"][np.array(sites_of_cell(layout.black_cfa))]
+        black = values["black_level.level"][_sites(layout.black_cfa)]
         span = span if layout.white is None else layout.white - black
     matrix, gains = values.get("color_correction.matrix"), values.get("white_balance.gains")
     if matrix is None:
@@ -84,23 +85,32 @@ def numbers(layout: Layout, values: Mapping[str, Any], constant: Callable[[Array
     )
 
 
+@cache
+def _sites(cfa: Pattern) -> Array:
+    return np.array(sites_of_cell(cfa))
+
+
 def numbers_back(layout: Layout, values: Mapping[str, Array], of: Numbers) -> dict[str, Array]:
     """Gradients of the values that `numbers` takes from those of its result, all of them arrays."""
-    matrix = values.get("color_correction.matrix", np.eye(3))
-    side = len(values.get("sharpen.taps", ())) // 2  # the kernels' Gaussian may have more taps
     found = {
         "demosaic.kernels": of.kernels,
-        "white_balance.gains": (of.color * matrix).sum(0),
-        "color_correction.matrix": of.color * values.get("white_balance.gains", 1.0),
         "sharpen.kernel": of.sharpen,
-        "sharpen.taps": np.concatenate([np.zeros(side), of.blur[: side + 1]]),
         "sharpen.amount": of.amount,
         "denoise.kernel": of.denoise,
     }
     if layout.black_cfa is not None:
-        sites = np.array(sites_of_cell(layout.black_cfa))
         of_level = of.black if layout.white is None else of.black - of.span
-        found["black_level.level"] = np.bincount(sites.ravel(), of_level.ravel())
+        found["black_level.level"] = np.bincount(_sites(layout.black_cfa).ravel(), of_level.ravel())
+    matrix, gains = (
+        values.get(name) for name in ("color_correction.matrix", "white_balance.gains")
+    )
+    if matrix is not None:
+        found["color_correction.matrix"] = of.color if gains is None else of.color * gains
+    if gains is not None:
+        found["white_balance.gains"] = (of.color * (np.eye(3) if matrix is None else matrix)).sum(0)
+    if "sharpen.taps" in values:
+        side = len(values["sharpen.taps"]) // 2  # the kernels' Gaussian may have more
+        found["sharpen.taps"] = np.concatenate([np.zeros(side), of.blur[: side + 1]])
     if layout.gamma:
         found["gamma.gamma"] = -of.exponent / values["gamma.gamma"] ** 2
     return {name: found[name] for name in values if name in found}
