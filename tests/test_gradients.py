@@ -276,6 +276,19 @@ def test_second_derivatives_are_those_of_the_steps(name):
                 assert (fused - eager).abs().max() <= 1e-3 * eager.abs().max()
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_one_parameter_in_two_places_gets_both_gradients(again):
+    isp, x = rd.isp.parametrized("bi,u,ga", LINEAR), noise(9, 12)
+    isp.sharpen.amount = isp.sharpen.radius
+    found = {}
+    for engine in ("fused", "eager"):
+        with rd.isp.engine(engine):
+            loss = isp(x).square().sum()
+        (first,) = torch.autograd.grad(loss, [isp.sharpen.radius], create_graph=again)
+        found[engine] = torch.autograd.grad(first, [isp.sharpen.radius])[0] if again else first
+    torch.testing.assert_close(found["fused"], found["eager"], rtol=1e-4, atol=1e-4)
+
+
 def test_numbers_of_every_precision():
     isp = rd.isp.static("me,s,me", CAMERA).replace(
         gamma=rd.isp.Gamma(nn.Parameter(torch.tensor(2.0)))

@@ -41,9 +41,9 @@ _part: Any = None
 
 
 def _every(count, state, arguments):
-    """What each thread does: the next part, until there is none."""
+    """What each thread does: the next part, until there is none, or one was not well."""
     i = _next(state)
-    while i < count:
+    while i < count and state[1] == 0:
         if not _part(i, *arguments):
             state[1] = 1
         i = _next(state)

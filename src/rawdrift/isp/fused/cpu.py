@@ -92,7 +92,7 @@ def _one_by_one(steps: Fusable, values: Sequence[Tensor], x: Tensor) -> Tensor:
     for step in steps.steps:
         own = {name: value[f"{step.stage}.{name}"] for name in step.numbers}
         with torch.autocast(x.device.type, enabled=False):
-            x = functional_call(step, own, (x,))
+            x = functional_call(step, own, (x,), tie_weights=False)
     return x
 
 
