@@ -4,11 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rawdrift.compiled import exact, inlined
+from rawdrift.compiled import exact, inlined, store_row
 from rawdrift.isp.fused.rows import (
     BLACK,
     PAD,
-    SURE,
     Array,
     copied,
     dot,
@@ -131,6 +130,5 @@ def load_back(out, totals, s, work, halves, gradient, row, r, part, sites, wants
             if scale != f32(1):
                 copied(halves, gradient + p, gradient + p, scale, (part.right - part.left + 1) // 2)
         weave(s, work, halves, gradient, gradient + 1, part.right - part.left)
-        to, at = out[part.image, part.top + r, first:last], PAD + ((first - part.left) & SURE)
-        for j in range(len(to)):
-            to[j] = s[work, at + j]
+        at = PAD + first - part.left
+        store_row(s[work, at : at + last - first], out[part.image, part.top + r, first:last])

@@ -328,6 +328,7 @@ def backward(i, parts, mosaic, grad, strides, sites, kernels, kinds, numbers, wa
         out,
         totals,
     )
+    fence()
     return True
 
 

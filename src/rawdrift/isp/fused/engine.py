@@ -98,7 +98,7 @@ def _fused_view(steps: Sequence[Step], view: Tensor) -> Tensor | None:
 
 
 def _is_on_cpu(x: Tensor) -> bool:
-    return fusable.is_plain(x) and x.device.type == "cpu"
+    return fusable.is_plain(x) and x.is_cpu
 
 
 def _fused(pipelines: Sequence[Fusable], mosaic: Tensor, bit_depth: int) -> list[Tensor] | None:

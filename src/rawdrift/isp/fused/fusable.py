@@ -106,7 +106,7 @@ def is_plain(x: Tensor) -> bool:
     """Whether a kernel can read it: no subclass, nor traced, mapped or differentiated forward."""
     return (
         type(x) in (Tensor, nn.Parameter)
-        and x.device.type in ("cpu", "cuda")
+        and (x.is_cpu or x.is_cuda)
         and x.layout is torch.strided
         and not torch._C._functorch.is_functorch_wrapped_tensor(x)
         and forward_ad.unpack_dual(x).tangent is None
@@ -150,7 +150,7 @@ def values_back(plan: Plan, of: Numbers) -> dict[str, Array]:
 def planned(steps: Fusable) -> Plan:
     """The plan of steps on the CPU; CannotFuseError where there is none."""
     layout, values, _ = steps
-    if any(value.device.type != "cpu" for value in values.values()):
+    if not all(value.is_cpu for value in values.values()):
         raise CannotFuseError("its numbers are not on the CPU, as the mosaic is")
     flat = b"".join(value.numpy(force=True).astype(float).tobytes() for value in values.values())
     shapes = tuple((name, tuple(value.shape)) for name, value in values.items())
