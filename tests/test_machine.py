@@ -50,6 +50,24 @@ def test_an_error_of_any_thread_is_the_caller_s(who, threads_of):
         machine.for_each(work, range(2), 2)
 
 
+def test_no_thread_works_on_after_an_error(threads_of):
+    meeting, failed, ended = threading.Barrier(2, timeout=60), threading.Event(), []
+    caller = threading.get_ident()
+
+    def work(item):
+        meeting.wait()
+        if threading.get_ident() == caller:
+            failed.set()
+            raise KeyboardInterrupt
+        failed.wait(60)
+        ended.extend([torch.rand(1000, 1000).sum(), item])
+        return True
+
+    with pytest.raises(KeyboardInterrupt):
+        machine.for_each(work, range(2), 2)
+    assert len(ended) == 2
+
+
 def test_false_of_any_thread_is_the_answer(threads_of):
     meeting = threading.Barrier(2, timeout=60)
     assert not machine.for_each(lambda item: meeting.wait() >= 0 and item > 0, range(2), 2)

@@ -6,7 +6,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any, TypeVar
 
@@ -92,7 +92,10 @@ def for_each(work: Callable[[Item], bool], items: Iterable[Item], threads: int) 
     if team:
         return _together(take, team, threads)
     others = [_pool(threads - 1).submit(take) for _ in range(threads - 1)]
-    done = take()
+    try:
+        done = take()
+    finally:
+        wait(others)  # also after an error or Ctrl+C: they write to memory that is then lent again
     return all(other.result() for other in others) and done
 
 
