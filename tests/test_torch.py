@@ -140,3 +140,48 @@ def test_values_put_in_for_a_call_get_the_gradient():
     }
     torch.func.functional_call(isp, values, x).square().sum().backward()
     assert_alike({name: v.grad for name, v in values.items()}, gradients(isp, isp, x))
+
+
+@pytest.mark.parametrize("engine", ["auto", "eager"])
+def test_functional_gradients_of_numbers_alone(engine):
+    """The mosaic, and where it is closed over the pipeline, are plain tensors there."""
+    isp, x = rd.isp.parametrized("bi,s,ga", CAMERA), 0.2 + 0.6 * noise(8, 10)
+    numbers = {name: value.detach() for name, value in isp.named_parameters()}
+    isp(x)  # its plan is known from here on
+    expected = gradients(isp, isp, x)
+    with rd.isp.engine(engine):
+        found = torch.func.grad(
+            lambda given: torch.func.functional_call(isp, given, (x,)).square().sum()
+        )(numbers)
+        slope = torch.func.grad(lambda scale: (isp(x) * scale).sum())(torch.tensor(1.0))
+    assert_alike(found, expected)
+    torch.testing.assert_close(slope, isp(x).sum(), rtol=1e-5, atol=0)
+
+
+def test_a_recorded_graph_follows_its_mosaic():
+    isp, x, other = rd.isp.static("bi,s,ga", CAMERA), noise(8, 10), noise(8, 10, seed=1)
+    isp(x)
+    graph = torch.fx.experimental.proxy_tensor.make_fx(isp)(x)
+    torch.testing.assert_close(graph(other), isp(other), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_numbers_as_models_are_converted(dtype):
+    isp, x = rd.isp.parametrized("bi,u,ga", CAMERA).to(dtype), noise(8, 10)
+    with rd.isp.engine("fused"):
+        view = isp(x)
+    with rd.isp.engine("eager"):  # those numbers, with all digits
+        expected = copy.deepcopy(isp).double()(x.double()).float()
+    torch.testing.assert_close(view, expected, rtol=1e-4, atol=1e-5)
+    view.sum().backward()
+    assert all(value.grad.dtype == dtype for value in isp.parameters())
+
+
+@pytest.mark.parametrize("scale", [3e38, torch.inf, torch.nan])
+def test_gradients_that_overflow_are_no_warning(scale):
+    """As a scaler of gradients makes them on purpose."""
+    isp = rd.isp.parametrized("me,u,me", CAMERA)
+    with rd.isp.engine("fused"):
+        view = isp(noise(20, 22))
+    view.backward(torch.full_like(view, scale))
+    assert not torch.isfinite(isp.white_balance.gains.grad).all()

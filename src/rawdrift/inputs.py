@@ -47,7 +47,7 @@ def mosaic(value: Any, what: str = "a mosaic") -> None:
         )
     if value.ndim < 2 or min(shape[-2:]) < 2:
         raise InputError(f"{what} must be (..., H, W) with H and W at least 2, got {shape}")
-    if traced or not value.is_floating_point() or not _is_plain(value):
+    if traced or is_watched() or not value.is_floating_point() or not _is_plain(value):
         return
     values = value.numpy(force=True)
     flat = values.reshape(-1) if value.is_contiguous() else values[..., 0].reshape(-1)
@@ -60,9 +60,15 @@ def mosaic(value: Any, what: str = "a mosaic") -> None:
         )
 
 
+def is_watched() -> bool:
+    """Whether PyTorch transforms (torch.func) or records (make_fx) the operations that run now: it
+    doesn't see what reads the memory of tensors."""
+    transforms = torch._C._functorch.peek_interpreter_stack() is not None
+    return transforms or torch._C._len_torch_dispatch_stack() > 0
+
+
 def _is_plain(value: Tensor) -> bool:
-    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(value)
-    return type(value) in (Tensor, nn.Parameter) and value.device.type == "cpu" and not wrapped
+    return type(value) in (Tensor, nn.Parameter) and value.is_cpu
 
 
 def network(net: Any, isp: Any = None) -> None:

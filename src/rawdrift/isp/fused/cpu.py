@@ -144,8 +144,9 @@ def gradients(
         to_mosaic,
         totals,
     )
-    of_values = fusable.values_back(plan, _of_numbers(plan, totals.sum(0)))
-    found = {name: torch.from_numpy(np.asarray(array)) for name, array in of_values.items()}
+    with np.errstate(all="ignore"):  # of gradients that are infinite, as PyTorch does
+        of_values = fusable.values_back(plan, _of_numbers(plan, totals.sum(0)))
+    found = {name: torch.from_numpy(array) for name, array in of_values.items()}
     if wants.mosaic:
         found["mosaic"] = torch.from_numpy(to_mosaic).view(mosaic.shape)
     return found

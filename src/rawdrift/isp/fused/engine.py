@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rawdrift.camera.read import to_unit
 from rawdrift.checks import InputError
+from rawdrift.inputs import is_watched
 from rawdrift.isp import engines
 from rawdrift.isp.fused import fusable
 from rawdrift.isp.fused.fusable import Fusable
@@ -126,7 +127,9 @@ def _on_gpu(pipelines: Sequence[Fusable], mosaic: Tensor, bit_depth: int) -> lis
 def _check(mosaic: Tensor) -> None:
     if mosaic.dtype not in (torch.float32, torch.uint8, torch.uint16) or mosaic.numel() == 0:
         raise CannotFuseError("the mosaic is empty, or not of float32, uint8 or uint16")
-    if torch._C._is_tracing() or not fusable.is_plain(mosaic):
+    if torch._C._is_tracing() or is_watched():
+        raise CannotFuseError("PyTorch traces or transforms it")
+    if not fusable.is_plain(mosaic):
         raise CannotFuseError("the mosaic is not a plain tensor on the CPU or a CUDA device")
 
 

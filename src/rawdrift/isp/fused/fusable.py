@@ -142,9 +142,9 @@ def values_back(plan: Plan, of: Numbers) -> dict[str, Array]:
     if plan.layout.demosaic == Menon2007.__name__:
         found["demosaic.kernels"] = found["demosaic.kernels"] * _IS_MEASURED
     if "sharpen.taps" in found:
-        taps, sigma = plan.values["sharpen.taps"], float(plan.values["sharpen.radius"])
+        taps, sigma = plan.values["sharpen.taps"], plan.values["sharpen.radius"].item()
         found["sharpen.radius"] = sigma_back(sigma, taps, found.pop("sharpen.taps"))
-    return found
+    return {name: np.asarray(x).reshape(plan.values[name].shape) for name, x in found.items()}
 
 
 def planned(steps: Fusable) -> Plan:
@@ -152,7 +152,7 @@ def planned(steps: Fusable) -> Plan:
     layout, values, _ = steps
     if not all(value.is_cpu for value in values.values()):
         raise CannotFuseError("its numbers are not on the CPU, as the mosaic is")
-    flat = b"".join(value.numpy(force=True).astype(float).tobytes() for value in values.values())
+    flat = b"".join(value.detach().double().numpy().tobytes() for value in values.values())
     shapes = tuple((name, tuple(value.shape)) for name, value in values.items())
     return _planned(layout, shapes, flat)
 

@@ -75,7 +75,7 @@ def reach_of(plan: Plan, numbers: driver.Numbers) -> int:
     return delay + numbers.sharpen.reach + numbers.denoise.reach
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def parts_of(
     shape: tuple[int, int, int], ends: tuple[int, ...], line: int, reach: int, most: int
 ) -> Array:
