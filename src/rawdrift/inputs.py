@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rawdrift.checks import InputError
 
-_SAMPLE = 65  # values that are looked at, so that a check costs nothing beside developing
+_SAMPLE = 257  # values that are looked at, so that a check costs nothing beside developing
 _NO_RAW = 4.0  # full scale is 1; noise and light beyond it do not come so far
 
 
