@@ -129,21 +129,10 @@ def gradients(
     strips = max(1, min(blocks // 2, strips))
     ends = tuple(min(height, blocks * i // strips * rows.BLOCK) for i in range(strips + 1))
     parts = views.parts_of(images.shape, ends, 2, reach, views.COLUMNS)
-    task(
-        len(parts),
-        threads,
-        parts,
-        read,
-        flat,
-        strides,
-        sites,
-        kernels,
-        kinds,
-        numbers,
-        wants,
-        to_mosaic,
-        totals,
+    given = driver.Back(
+        read, flat, strides, sites, kernels, kinds, numbers, wants, to_mosaic, totals
     )
+    task(len(parts), threads, parts, given)
     with np.errstate(all="ignore"):  # of gradients that are infinite, as PyTorch does
         of_values = fusable.values_back(plan, _of_numbers(plan, totals.sum(0)))
     found = {name: torch.from_numpy(array) for name, array in of_values.items()}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from rawdrift.compiled import exact, fence, inlined, with_names
 from rawdrift.isp.fused import denoise, linear, menon, sharpen
-from rawdrift.isp.fused.black_level import load, load_back, load_view
+from rawdrift.isp.fused.black_level import Sites, load, load_back, load_view
 from rawdrift.isp.fused.color import Color, colors_back, planes_back, split, to_planes
 from rawdrift.isp.fused.denoise import Denoising, change_back, denoise_back, denoised
 from rawdrift.isp.fused.gamma import (
@@ -291,67 +291,46 @@ def write(out, r, part, s, at, after, numbers):
 # Back
 
 
-def backward(i, parts, mosaic, grad, strides, sites, kernels, kinds, numbers, wants, out, totals):
-    """Part i of those of the images. mosaic, sites, kernels, numbers: as for `forward`.
+class Back(NamedTuple):
+    """What the way back takes. mosaic, sites, kernels, numbers: as for `forward`."""
 
-    grad: flat gradients of views, with (4,) strides of image, color, row, column; kinds: (2,) of
-    sharpening and denoising; out: gradients (images, H, W) of mosaics; totals: see rows.py.
-    """
-    part = part_at(parts, i)
+    mosaic: tuple[Array, Array, Array]
+    grad: Array  # flat gradients of views
+    strides: tuple[int, ...]  # (4,) in it, of image, color, row, column
+    sites: Sites
+    kernels: Array
+    kinds: tuple[int, int]  # of sharpening and denoising
+    numbers: Numbers
+    wants: Wanted
+    out: Array  # gradients (images, H, W) of mosaics
+    totals: Array  # see rows.py
+
+
+def backward(i, parts, given):
+    """Part i of those of the images. given: `Back`."""
+    part, numbers = part_at(parts, i), given.numbers
     rows, n = part.bottom - part.top, part.right - part.left
-    at, count = rows_of(numbers, True)
-    at_halves, half_count = halves_of(numbers, True, RINGS, KEPT, RINGS_BACK, BACK_DELAY)
-    s, halves = scratch(n, count), scratch((n + 1) // 2, half_count)
-    kind, way = kinds
+    _, count = rows_of(numbers, True)
+    _, half_count = halves_of(numbers, True, RINGS, KEPT, RINGS_BACK, BACK_DELAY)
+    kind, way = given.kinds
     of_sharpen = sharpen.kernel_back(numbers.sharpen, kind)
     of_denoise = denoise.kernel_back(numbers.denoise, way)
     gathered = Gathered(
-        gatherings(kernels, rows),
+        gatherings(given.kernels, rows),
         gatherings(of_sharpen.reshape(1, *of_sharpen.shape), rows)[0],
         gatherings(of_denoise.reshape(1, *of_denoise.shape), rows)[0],
     )
-    rows_back(
-        s,
-        halves,
-        at,
-        at_halves,
-        mosaic,
-        grad,
-        strides,
-        part,
-        sites,
-        kernels,
-        gathered,
-        kinds,
-        numbers,
-        wants,
-        out,
-        totals,
-    )
+    rows_back(scratch(n, count), scratch((n + 1) // 2, half_count), part, gathered, given)
     fence()
     return True
 
 
-def rows_back(
-    s,
-    halves,
-    at,
-    at_halves,
-    mosaic,
-    grad,
-    strides,
-    part,
-    sites,
-    kernels,
-    gathered,
-    kinds,
-    numbers,
-    wants,
-    out,
-    totals,
-):
-    """All rows of a part. s, halves: scratch, where `at` and `at_halves` say."""
+def rows_back(s, halves, part, gathered, given):
+    """All rows of a part. s, halves: scratch; given: `Back`."""
+    mosaic, grad, strides, sites, kernels, kinds, numbers, wants, out, totals = given
     rows, n = part.bottom - part.top, part.right - part.left
+    at, _ = rows_of(numbers, True)
+    at_halves, _ = halves_of(numbers, True, RINGS, KEPT, RINGS_BACK, BACK_DELAY)
     behind = 2 * (numbers.sharpen.reach + numbers.denoise.reach)
     for t in range(rows + DELAY + behind + BACK_DELAY):
         if t < rows:
