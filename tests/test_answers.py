@@ -16,6 +16,7 @@ from planted import ISP, RANGES, planted
 from rawdrift.controls.forensics.answers import Answers
 from rawdrift.controls.forensics.chain import Chain
 from rawdrift.controls.forensics.gradient_search import search_chain
+from rawdrift.models import precision
 from rawdrift.models import quick as models_quick
 from rawdrift.models.forward import WORTH, differentiable
 from rawdrift.models.packed import packed
@@ -306,6 +307,17 @@ def test_bfloat16_is_for_many_views_and_not_for_those_who_want_the_network():
         quick = quick_of(net, views, WORTH, "auto")
         with torch.inference_mode():
             assert torch.equal(quick(views).argmax(1), net(views).argmax(1))
+
+
+@pytest.mark.parametrize("has", [{}, {"avx512_bf16": True}, {"amx_bf16": True}])
+def test_bfloat16_where_it_is_slow_is_said_once(monkeypatch, capsys, has):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    precision._say_slow.cache_clear()
+    for name in ("32", "auto", "bf16", "bf16"):
+        precision.check_precision(name, "cpu")
+    assert capsys.readouterr().out.count("no instructions for bfloat16") == (not has)
+    assert precision.resolve_precision("auto") == ("bf16" if has else "32")
+    assert precision.resolve_precision("bf16") == "bf16"
 
 
 class Residual(nn.Module):

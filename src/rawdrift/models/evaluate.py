@@ -17,6 +17,7 @@ from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Front, check_finite, layout, views
 from rawdrift.models.classification import Classification
 from rawdrift.models.forward import Pass, forward_of
+from rawdrift.models.precision import check_precision
 from rawdrift.models.quick import Quick, quick_of
 from rawdrift.models.targets import Targets
 
@@ -67,6 +68,7 @@ def evaluate(
     runtime: of the network, see `forward_of`, and `Quick` for classes in float32.
     on_batch: called after each batch of images.
     """
+    check_precision(precision, device)
     isps = {name: pipeline.to(device) for name, pipeline in (isps or {}).items()}
     net.eval().to(device).to(memory_format=layout(net))
     outcomes: dict[str, list[Tensor]] = {case.key: [] for case in cases}

@@ -25,6 +25,7 @@ from rawdrift.models.augment import augment
 from rawdrift.models.chain import Front, Normalize, layout
 from rawdrift.models.fronts import Upsampled, widen
 from rawdrift.models.input_gradient import cheap
+from rawdrift.models.precision import check_precision, resolve_precision
 from rawdrift.models.spec import Task
 from rawdrift.models.targets import Targets
 
@@ -149,16 +150,6 @@ def network(
     return nn.Sequential(first, net)
 
 
-def resolve_precision(name: str) -> str:
-    """Return "bf16" or "32": "auto" is bfloat16 if the processor computes in it."""
-    if name != "auto":
-        return name
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "32"
-    cpu = torch.cpu.get_capabilities()
-    return "bf16" if cpu.get("avx512_bf16") or cpu.get("amx_bf16") else "32"
-
-
 def shuffled(indices: Tensor, batch_size: int, draws: torch.Generator) -> tuple[Tensor, ...]:
     """Split indices (n,) in random order into batches of at most `batch_size`, of even sizes.
 
@@ -192,6 +183,7 @@ class _Training:
         self.task, self.course = task, course
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.mixed = resolve_precision(task.precision) == "bf16"
+        check_precision(task.precision, self.device)
         self.develop, self.net, self.loss = develop, net, loss
         self.modules = nn.ModuleDict({"develop": develop, "net": net, "loss": loss})
         self.modules.to(self.device)

@@ -45,7 +45,8 @@ from rawdrift.models import networks
 from rawdrift.models.chain import BATCH, Develop, check_finite, layout
 from rawdrift.models.evaluate import AT_ONCE, logits_of
 from rawdrift.models.forward import Pass, forward_of
-from rawdrift.models.train import resolve_precision, train
+from rawdrift.models.precision import resolve_precision
+from rawdrift.models.train import train
 from rawdrift.report import style
 from rawdrift.runs.store import Finished
 from rawdrift.statistics.acceptance import test_of

@@ -49,7 +49,7 @@ from rawdrift.controls.trust import Matched, joined
 from rawdrift.isp.external import External
 from rawdrift.models import networks
 from rawdrift.models.chain import Develop
-from rawdrift.models.train import resolve_precision
+from rawdrift.models.precision import resolve_precision
 from rawdrift.runs.store import Finished
 
 

@@ -51,7 +51,8 @@ from rawdrift.controls.trust import Matched, joined
 from rawdrift.models import networks, weights
 from rawdrift.models.evaluate import answer
 from rawdrift.models.fronts import NeuralISP
-from rawdrift.models.train import DivergedError, resolve_precision, train
+from rawdrift.models.precision import resolve_precision
+from rawdrift.models.train import DivergedError, train
 from rawdrift.report import style
 from rawdrift.runs.store import Finished
 

@@ -44,7 +44,8 @@ from rawdrift.models import networks
 from rawdrift.models.case import Case
 from rawdrift.models.chain import BATCH, Develop
 from rawdrift.models.evaluate import Answers, evaluate
-from rawdrift.models.train import resolve_precision, train
+from rawdrift.models.precision import resolve_precision
+from rawdrift.models.train import train
 from rawdrift.report import style
 from rawdrift.runs.store import Finished
 
