@@ -69,7 +69,7 @@ class Invented:
 
     def unit(self, train, fold, outcomes):
         record = SynthesisRecord(
-            rows=[], precision="32-true", train=train, fold=fold,
+            rows=[], precision="32", train=train, fold=fold,
             outcomes=outcomes, distance=self.distance,
         )  # fmt: skip
         environment = Environment(

@@ -54,6 +54,12 @@ def test_it_holds_with_a_copy_of_the_data_elsewhere(made, tmp_path, capsys):
     assert "NOT HOLD" not in printed
 
 
+def test_what_can_not_be_computed_again_is_an_error(made, capsys):
+    for count, said in (("1", "the data are not at hand"), ("-1", "at least 0, got -1")):
+        assert main(["verify", str(made / "run.zip"), "--recompute", count]) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_without_the_data_it_says_what_was_not_checked(made, capsys):
     assert main(["verify", str(made / "run.zip")]) == 0
     printed = capsys.readouterr().out

@@ -345,7 +345,7 @@ def test_a_disk_that_is_too_small_is_noticed_first(server, drone, tmp_path):
     ("arguments", "message"),
     [
         (["data", "fetch", "raw-micro", "--root", "x"], "unknown dataset 'raw-micro'.*raw-microscopy; raw-drone"),
-        (["data", "fetch", "raw-drone"], "required: data.fetch.root"),
+        (["data", "fetch", "raw-drone"], "--root is missing"),
         (["data"], "one of {fetch,"),
     ],
 )  # fmt: skip

@@ -160,7 +160,7 @@ def test_every_number_of_the_result_is_in_the_page(written):
         "300 raw mosaics of 8 \N{MULTIPLICATION SIGN} 8 pixels",
         f"rawdrift {result.version}",
         "22 November 2026, 21:40 UTC",
-        "cpu, 32-true",
+        "cpu, 32",
         "model: resnet18",
         result.data.fingerprint,
     )

@@ -128,7 +128,7 @@ def invented(run, settings=LEARNED, intensities=(0.05, 1.0), folds=3, masks=Fals
         created="2026-11-22T21:40:00+00:00",
         duration_s=75.0,
         device="cpu",
-        precision="32-true",
+        precision="32",
         threads="1",
         torch="2.9",
     )

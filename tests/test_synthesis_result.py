@@ -91,7 +91,7 @@ def test_flips_and_provenance(tmp_path):
         (tmp_path / path).is_file() for o in flips.drawn for path in (o.matched_view, o.view)
     )
     assert result.created == "2026-11-22T21:40:02+00:00"
-    assert (result.duration_s, result.precision, result.device) == (3.0, "32-true", "cpu")
+    assert (result.duration_s, result.precision, result.device) == (3.0, "32", "cpu")
 
 
 def test_a_pipeline_with_a_failed_fold_is_left_out():

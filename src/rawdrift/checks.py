@@ -145,6 +145,13 @@ def positive(name: str, value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
+def not_negative(name: str, value: object) -> float:
+    """Return a finite number of at least 0. Raises InputError that names the field."""
+    if not is_number(value) or value < 0:  # type: ignore[operator]
+        raise InputError(f"{name} must be a number of at least 0, got {value!r}")
+    return float(value)  # type: ignore[arg-type]
+
+
 def whole(name: str, value: object, least: int) -> int:
     """Return a whole number of at least `least`. Raises InputError that names the field."""
     if not is_number(value) or not isinstance(value, int) or value < least:

@@ -2,11 +2,13 @@
 
 import re
 from argparse import Action
+from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from rawdrift.checks import InputError
+from rawdrift.checks import InputError, choose
 
 
 class Parser(ArgumentParser):
@@ -22,6 +24,7 @@ class Parser(ArgumentParser):
         self.commands = {}
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        message = " ".join(message.split())
         message = re.sub(r'Parser key "([\w.]+)":', r"\1:", message)
         message = re.sub(r"typing\.Literal\[(.*?)\]", r"choice of \1", message)
         message = re.sub(r"<class '(\w+)'>", r"\1", message)
@@ -31,16 +34,68 @@ class Parser(ArgumentParser):
                 "values, as --print_config writes them"
             )
         elif re.search("unrecognized|not accept|not expected", message):
-            command = re.search(r"Subcommand '(\w+)'", message)
-            parser = self.commands.get(command[1], self) if command else self
-            message += f"; expected one of {', '.join(parser.flags()) or 'its own arguments'}"
+            message += self._instead(message)
+        elif found := re.match(r"argument (\S+): invalid choice: '(.*?)' \(.*? '(.*)'\)", message):
+            choose(found[1], found[2], found[3].split("', '"))
+        elif found := re.match(r'expected "[\w.]*?(\w+)" to be one of', message):
+            message = f"{found[1].upper()} is missing; --help lists them"
+        elif found := re.match("the following arguments are required: (.*)", message):
+            missing = ", ".join(map(self._shown, found[1].split(", ")))
+            message = f"{missing} is missing; --help says what to give"
+        elif found := re.match(r"([\w.]+): (.*) (?:Got|Given) value: (.*)", message):
+            message = _of_another_type(found[1], found[2], found[3])
         raise InputError(message)
+
+    def _instead(self, message: str) -> str:
+        """What to write instead of a flag or field that is not there."""
+        command = re.search(r"Subcommand '(\w+)'", message)
+        flags = (self.commands.get(command[1], self) if command else self).flags()
+        wrong = re.search(r"arguments: --([^\s=]+)|(?:option|key) '([\w.]+)'", message)
+        close = get_close_matches(f"--{wrong[1] or wrong[2]}", flags, n=1) if wrong else []
+        if close:
+            return f"; did you mean {close[0]}?"
+        return f"; expected one of {', '.join(flags) or 'its own arguments'}"
+
+    def _shown(self, name: str) -> str:
+        """An argument as the user writes it, "--out" of develop.out."""
+        *commands, last = name.split(".")
+        parser: ArgumentParser = self
+        for command in commands:
+            below = [a.choices for a in parser._actions if isinstance(a.choices, Mapping)]
+            parser = next((parsers[command] for parsers in below if command in parsers), parser)
+        action = next((a for a in parser._actions if a.dest == last), None)
+        if action is None:
+            return last
+        return action.option_strings[0] if action.option_strings else str(action.metavar)
 
     def flags(self) -> list[str]:
         """Return the names of the flags of this command."""
         names = {name for action in self._actions for name in action.option_strings}
         aside = {"--help", "--version", "--print_config", "--print_shtab"}
         return sorted(n for n in names if n[:2] == "--" and n[-1] != "+" and n not in aside)
+
+
+_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "list": "a list",
+    "dict": "names with values, such as {name: 1}",
+    "NoneType": "null",
+}
+
+
+def _of_another_type(field: str, expected: str, value: str) -> str:
+    """What to say of a value of another type than those that jsonargparse names."""
+    types = dict.fromkeys(re.findall(r"Expected an? (.*?)(?=\.| - | Given|$)", expected))
+    words = [_TYPES.get(kind, kind.replace("choice of", "one of")) for kind in types]
+    if not words:
+        return f"{field}: {expected}, got {value}"
+    hint = ""
+    if "list" in types and "[" not in value:
+        hint = f"; write \"['{value}']\""
+    return f"{field} must be {' or '.join(words)}, got {value}{hint}"
 
 
 class _Help(DefaultHelpFormatter):

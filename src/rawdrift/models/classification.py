@@ -32,11 +32,11 @@ class Classification(Targets):
                 f"the data have no labels, and classification needs them; {instead}add a column "
                 f"label to manifest.csv"
             )
+        if task.loss not in ("auto", "cross_entropy"):
+            raise InputError(f"task.loss {task.loss} is for masks; choose cross_entropy for labels")
         return cls(data.classes, data.labels)
 
     def loss(self, task: Task, images: Tensor) -> nn.Module:
-        if task.loss not in ("auto", "cross_entropy"):
-            raise InputError(f"task.loss {task.loss} is for masks; choose cross_entropy for labels")
         return CrossEntropy(class_weights(task, self.outputs, self.values[images]))
 
     def outcome(self, logits: Tensor, values: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import msgspec
 import torch
 
 from rawdrift import imports
-from rawdrift.checks import InputError
+from rawdrift.checks import InputError, whole
 from rawdrift.controls import CONTROLS
 from rawdrift.controls.evidence import bundle, keys
 from rawdrift.controls.evidence.bundle import Content
@@ -49,8 +49,10 @@ def verify(
     model: the trained network, if the run tested one. key: the public key (PEM) of who must have
     signed it.
 
-    Raises InputError for a file that is no evidence, and for data that can't be read.
+    Raises InputError for a file that is no evidence, for data that can't be read, and for units to
+    compute again without what they were computed from.
     """
+    whole("recompute", recompute, 0)
     content = bundle.read(path)
     if content.changed:
         yield Check("no byte was changed since the file was written", "no", "its checksum differs")
@@ -123,6 +125,8 @@ def _numbers(
     try:
         spec = _spec(control.spec, run, root, model)
     except InputError as error:
+        if recompute:
+            raise
         yield Check(what, "not checked", str(error))
         return
     with imports.allowing(imports.references(to_dict(spec))):  # `_spec` has asked

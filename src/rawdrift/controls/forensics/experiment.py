@@ -233,7 +233,7 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
     @property
     def precision(self) -> str:
         """The arithmetic of the networks."""
-        return resolve_precision(self.spec.task.precision) if self.setup.trained_here else "32-true"
+        return resolve_precision(self.spec.task.precision) if self.setup.trained_here else "32"
 
     def line(self, record: ForensicsRecord) -> str:
         fold = f"fold {record.fold + 1}/{len(self.setup.tests)}"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from rawdrift.checks import InputError, is_number
+from rawdrift.checks import InputError, is_number, positive
 from rawdrift.controls.forensics.axis import Axis
 from rawdrift.isp.external import BlackBox
 from rawdrift.isp.number import Quantity
@@ -136,11 +136,12 @@ def bounded(candidate: Candidate, bounds: Bounds, largest: float) -> Axis:
     """
     axis, quantity, _, _, limit = candidate
     if is_number(bounds):
-        width = abs(float(bounds)) * (abs(axis.default) or largest)  # type: ignore[arg-type]
+        share = positive(f"the relative half-width of {axis.name}", bounds)
+        width = share * (abs(axis.default) or largest)
         if width == 0:
             raise InputError(
                 f"the interval of {axis.name} is empty: its value {axis.default:g} with the "
-                f"relative half-width {bounds:g}; give a pair (low, high)"
+                f"relative half-width {share:g}; give a pair (low, high)"
             )
         low, high = axis.default - width, axis.default + width
     elif isinstance(bounds, Sequence) and len(bounds) == 2 and all(map(is_number, bounds)):

@@ -9,7 +9,7 @@ from rawdrift.checks import (
     choose_literals,
     distinct,
     is_number,
-    positive,
+    not_negative,
     whole,
 )
 from rawdrift.configurations import is_external
@@ -46,7 +46,7 @@ class Pull:
 
     def __post_init__(self) -> None:
         for name in ("camera", "views", "clipping"):
-            _not_negative(f"optimization.pull.{name}", getattr(self, name))
+            not_negative(f"optimization.pull.{name}", getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Optimization:
         if self.learn == []:
             raise InputError("optimization.learn is empty; name a parameter, or leave it out")
         if self.isp_lr is not None:
-            _not_negative("optimization.isp_lr", self.isp_lr)
+            not_negative("optimization.isp_lr", self.isp_lr)
         if self.isp_schedule is not None:
             choose("optimization.isp_schedule", self.isp_schedule, ("cosine", "constant"))
         if isinstance(self.bounds, str):
@@ -174,11 +174,6 @@ class OptimizationSpec(Spec):
                 "task.checkpoint is tested as it is, but drift optimization trains; start from it "
                 "as task.weights"
             )
-
-
-def _not_negative(name: str, value: object) -> None:
-    if value != 0:
-        positive(name, value)
 
 
 DEMO = OptimizationSpec(
