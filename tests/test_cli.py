@@ -342,10 +342,29 @@ def raw_file(path, pixels):
 
 DEVELOP = ["--camera", "raw-drone", "--out", "OUT"]
 BAD_COMMANDS = {
-    "no command": ([], "demo,develop,synthesis"),
-    "unknown command": (["synthesys"], "'synthesis'"),
-    "unknown flag": (["synthesis", "--task.epoch", "3"], "--task.epochs"),
-    "wrong type": (["synthesis", "--task.epochs", "many"], "task.epochs"),
+    "no command": ([], "COMMAND is missing; choose one of demo; develop; synthesis"),
+    "no action": (["data"], "ACTION is missing; choose one of fetch; pack; describe; manifest"),
+    "unknown command": (["synthesys"], "did you mean 'synthesis'?"),
+    "unknown action": (["data", "fech"], "did you mean 'fetch'?"),
+    "unknown flag": (["synthesis", "--task.epoch", "3"], "did you mean --task.epochs?"),
+    "flag of no command": (["develop", "RAW", "--zzz"], "expected one of --allow_import, --camera"),
+    "missing flag": (["develop", "RAW"], "error: --out is missing;"),
+    "missing argument": (["develop", "--out", "OUT"], "error: RAW is missing;"),
+    "missing flag of an action": (["data", "pack"], "error: --out is missing;"),
+    "wrong type": (["synthesis", "--task.epochs", "many"], "task.epochs must be a whole number, got many"),
+    "no number": (["synthesis", "--task.lr", "nan"], "task.lr must be a number, got nan"),
+    "one for a list": (
+        ["synthesis", "--synthesis.train", "bi,s,ga"],
+        """synthesis.train must be a list, got bi,s,ga; write "['bi,s,ga']\"""",
+    ),
+    "number or null": (
+        ["synthesis", "--synthesis.folds", "2.5"],
+        "synthesis.folds must be a whole number or null, got 2.5",
+    ),
+    "no choice": (
+        ["synthesis", "--data.trust", "me"],
+        "data.trust must be one of 'camera', 'file' or null, got me",
+    ),
     "wrong choice": (["synthesis", "--task.schedule", "linear"], "cosine"),
     "no out": (["synthesis", "--data.name", "synthetic-microscopy"], "--out is missing"),
     "no root": (["synthesis", "--out", "OUT"], "data.root is missing"),

@@ -17,6 +17,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 
 import rawdrift as rd
 from rawdrift import compiled
@@ -382,6 +383,12 @@ def unfusable():
     hooked = rd.isp.static("bi,s,ga", CAMERA)
     hooked.sharpen.register_forward_hook(lambda module, inputs, output: output + 1)
     yield "hook", hooked, x
+    backward = rd.isp.static("bi,s,ga", CAMERA)
+    backward.sharpen.register_full_backward_hook(lambda *_: None)
+    yield "backward hook", backward, x
+    replaced = rd.isp.static("bi,s,ga", CAMERA)
+    replaced.white_balance.forward = lambda x: x / 2
+    yield "another forward", replaced, x
     yield "float64", static, x.double()
     yield "gamma", static.replace(gamma=rd.isp.Gamma(60.0)), x
     yield "radius", static.replace(sharpen=rd.isp.UnsharpMask(2.5)), x
@@ -393,6 +400,16 @@ def test_what_cannot_be_fused_goes_through_the_steps(isp, x):
     assert torch.equal(run("auto", isp, x), run("eager", isp, x))
     with pytest.raises(ValueError, match=r"can't run this pipeline: .*; use engine"):
         run("fused", isp, x)
+
+
+def test_hooks_of_all_modules_are_called():
+    isp, x, seen = rd.isp.static("bi,s,ga", CAMERA), noise(16, 18), []
+    handle = register_module_forward_hook(lambda module, *_: seen.append(type(module).__name__))
+    try:
+        run("auto", isp, x)
+    finally:
+        handle.remove()
+    assert {"Bilinear", "Gamma"} <= {*seen}
 
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
@@ -562,16 +579,22 @@ def test_memory_of_several_sizes_waits():
     for _ in range(2):
         arrays = [machine.empty(*shape) for shape in ((3, 40, 50), (40, 50))]
         del arrays
+        machine._take_back()
         assert {4 * 6000, 4 * 2000} <= {*machine._waiting}
 
 
 def test_memory_that_waits_is_bounded(monkeypatch):
     from rawdrift import machine
 
-    monkeypatch.setattr(machine, "_KEPT", 100_000)
+    monkeypatch.setattr(machine, "_WAITING", 100_000)
+    monkeypatch.setattr(
+        machine, "_LENT", 200_000 + machine._bytes(one.block for one in machine._loans.values())
+    )
     arrays = [machine.empty(3, 40, 50) for _ in range(20)]
     assert all(array.ctypes.data % 64 == 0 for array in arrays)
     del arrays
+    assert machine._bytes(loan.block for loan in machine._returned) <= 200_000
+    machine._take_back()
     waiting = [block for blocks in machine._waiting.values() for block in blocks]
     assert 0 < sum(block.nbytes for block in waiting) <= 100_000
     for size in range(1, 40):

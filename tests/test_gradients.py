@@ -5,6 +5,8 @@ rounding near zero.
 """
 
 import dataclasses
+import sys
+import threading
 from itertools import combinations
 
 import pytest
@@ -115,6 +117,61 @@ def test_any_camera(name, pattern, channels, shape, seed):
     assert_same(
         learned(rd.isp.parametrized(name, camera, channels)), noise(*shape, seed=seed), 2e-3
     )
+
+
+def test_gradients_that_pytorch_has_not_written_out():
+    """Negated, and zero, without values of their own; and mosaics."""
+    isp, x = learned(rd.isp.parametrized("bi,u,ga", LINEAR)), noise(6, 8)
+    weights = noise(3, 6, 8, seed=3)
+    negated = torch._neg_view(-weights)
+    assert negated.is_neg()
+    mosaic = torch._neg_view(-x)
+    for found, plain in (
+        (gradients("fused", isp, x, negated), gradients("fused", isp, x, weights)),
+        (
+            gradients("fused", isp, x, torch._efficientzerotensor(weights.shape)),
+            gradients("fused", isp, x, torch.zeros_like(weights)),
+        ),
+    ):
+        for name, value in plain.items():
+            assert torch.equal(found[name], value), name
+    with rd.isp.engine("fused"):
+        assert torch.equal(isp(mosaic), isp(x))
+
+
+def test_a_mosaic_that_was_made_for_inference():
+    isp = rd.isp.parametrized("bi,s,ga", LINEAR)
+    with torch.inference_mode():
+        x = noise(6, 8)
+    found = torch.autograd.grad(isp(x).sum(), [*isp.parameters()])
+    expected = torch.autograd.grad(isp(noise(6, 8)).sum(), [*isp.parameters()])
+    assert all(map(torch.equal, found, expected))
+
+
+def test_second_derivatives_in_several_threads_leave_the_isp_as_it_is():
+    isp, x = rd.isp.parametrized("bi,s,ga", CAMERA), 0.1 + 0.8 * noise(6, 8)
+    before, found = dict(isp.named_parameters()), []
+
+    def twice():
+        for _ in range(20):
+            (first,) = torch.autograd.grad(
+                isp(x).square().sum(), isp.gamma.gamma, create_graph=True
+            )
+            found.extend(torch.autograd.grad(first, isp.gamma.gamma))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        callers = [threading.Thread(target=twice) for _ in range(4)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(found) == 80
+    assert all(torch.equal(value, found[0]) for value in found)
+    assert all(before[name] is value for name, value in isp.named_parameters())
 
 
 OPTIONAL = ("black_level", "white_balance", "color_correction", "sharpen", "denoise", "gamma")

@@ -141,6 +141,69 @@ for scale in map(int, sys.argv[1:]):
     assert len([*tmp_path.rglob("*.nbc")]) == 2
 
 
+KEPT = """
+import resource, sys, numpy as np
+from pathlib import Path
+from rawdrift import parallel
+def twice(i, out):
+    out[i] = 2 * i
+    return True
+if sys.argv[1] == "full":
+    import rawdrift.machine, numba.np.linalg
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+if sys.argv[1] == "cut":
+    for path in map(Path, sys.argv[2:]):
+        path.write_bytes(path.read_bytes()[:100])
+out = np.zeros(3)
+assert parallel.parts(twice)(3, 1, out) and out[2] == 4, out
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
+def test_a_disk_without_room_for_kernels_is_no_error(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", KEPT, "full"], check=True, env=environment)
+    assert not [*tmp_path.rglob("*.nbc")]
+
+
+@pytest.mark.parametrize("end", ["nbi", "nbc"])
+def test_a_kept_kernel_that_was_cut_short_is_compiled_again(tmp_path, end):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", KEPT, "keep"], check=True, env=environment)
+    (kept,) = tmp_path.rglob(f"*.{end}")
+    subprocess.run([sys.executable, "-c", KEPT, "cut", kept], check=True, env=environment)
+    assert kept.stat().st_size > 100
+
+
+def test_without_a_compiler_the_steps_run():
+    code = """
+import torch, rawdrift as rd
+isp, x = rd.isp.static("bi,s,ga", rd.Camera.load("raw-drone")), torch.rand(8, 8)
+with rd.isp.engine("eager"):
+    expected = isp(x)
+assert torch.equal(isp(x), expected)
+with rd.isp.engine("fused"):
+    try:
+        isp(x)
+    except rd.InputError as error:
+        raise SystemExit("disabled" not in str(error))
+raise SystemExit("no error")
+"""
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, env=environment)
+
+
+def test_no_python_runs_when_memory_is_returned():
+    """Ctrl+C that arrived there would be lost."""
+    called = []
+    array = machine.empty(4, 5)
+    sys.setprofile(lambda frame, event, _: called.append(event))
+    array = None
+    sys.setprofile(None)
+    assert array is None
+    assert "call" not in called
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is for POSIX")
 def test_a_forked_child_has_no_threads_to_wait_for():
     code = """

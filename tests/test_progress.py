@@ -40,6 +40,8 @@ def test_silence_ends_with_what_is_under_way_and_how_long_it_will_take(tmp_path,
             waiting(
                 lambda: log.read_text() if log.exists() else "", "5 of 10 batches, loss 0.5, about"
             )
+        with progress.step("middle"):  # as of another thread
+            assert progress.state().count("middle") == 1
     line = log.read_text().splitlines()[-1]
     assert "outer, 1 of 4 units, about " in line
     assert "; middle; inner, 5 of 10 batches" in line

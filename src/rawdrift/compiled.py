@@ -3,7 +3,7 @@
 import gc
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -22,6 +22,9 @@ from numba.core.runtime.nrt import rtsys
 from numba.core.typed_passes import NativeLowering
 
 from rawdrift import progress
+
+if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+    raise ImportError("kernels need Numba's compiler; unset NUMBA_DISABLE_JIT")
 
 # Parts
 
@@ -191,7 +194,10 @@ def task(function: Callable[..., Any], **names: Any) -> Callable[..., bool]:
         if loaded:
             return bool(compiled(*arguments))
         with _uncollected(), progress.step("compiling kernels, once on each machine"):
-            sane: bool = compiled(*arguments)
+            try:
+                sane: bool = compiled(*arguments)
+            except OSError:  # it is compiled, but there is no room to keep it
+                sane = compiled(*arguments)
         loaded = True
         return sane
 
@@ -204,8 +210,13 @@ def _load_alone(cache: Any) -> None:
 
     def load_overload(signature: Any, context: Any) -> Any:
         rtsys.initialize(context)  # the memory of arrays
-        with cache._guard_against_spurious_io_errors():
-            return cache._load_overload(signature, context)
+        try:
+            with cache._guard_against_spurious_io_errors():
+                return cache._load_overload(signature, context)
+        except Exception:  # a file that was cut short, in whatever way: compile again
+            with suppress(OSError):
+                cache.flush()
+            return None
 
     cache.load_overload = load_overload
 

@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
@@ -22,8 +23,10 @@ Item = TypeVar("Item")
 # bilinear demosaicing with all that follows, or three times as long in small pages. So the memory
 # of a view that is gone waits for the next view of its size.
 
-_KEPT = 2**28  # bytes at most that wait
+_WAITING = 2**28  # bytes at most that wait
 _SIZES = 4  # of blocks that wait, such as those of views and of the gradients of mosaics
+_LENT = 2**30  # bytes at most that are lent; those of further views go back to the system
+_MOST = 64  # arrays that they are lent to
 _waiting: dict[int, list[Array]] = {}  # by bytes, the size given back last at the end
 
 
@@ -32,6 +35,7 @@ def empty(*shape: int, dtype: type[np.floating[Any]] = np.float32) -> Array:
 
     Keep the array itself: its memory may be lent again once only NumPy's views of it are left.
     """
+    _take_back()
     size = math.prod(shape) * np.dtype(dtype).itemsize
     try:
         block = _waiting[size].pop()
@@ -39,9 +43,10 @@ def empty(*shape: int, dtype: type[np.floating[Any]] = np.float32) -> Array:
         whole = np.empty(size + 4 * LINE, np.uint8)  # NumPy asks for huge pages, PyTorch doesn't
         block = whole[-whole.ctypes.data % (4 * LINE) :][:size]
     lent: Array = np.ndarray(shape, dtype, block)
-    loan = _Loan(lent, _back)
-    loan.block = block
-    _loans[id(loan)] = loan
+    if len(_loans) < _MOST and size + _bytes(loan.block for loan in [*_loans.values()]) <= _LENT:
+        loan = _Loan(lent, _returned.append)
+        loan.block = block
+        _loans[id(loan)] = loan
     return lent
 
 
@@ -53,24 +58,31 @@ class _Loan(weakref.ref[Array]):
 
 
 _loans: dict[int, _Loan] = {}
+# Of arrays that nobody has any more. A function of Python's in place of `append` might be where
+# Ctrl+C arrives, and would lose it.
+_returned: deque[Any] = deque()
 
 
-def _back(loan: Any) -> None:
-    """Called when nobody has the array any more, in any thread: others may change what waits."""
-    block = _loans.pop(id(loan)).block
-    size = block.nbytes
-    _waiting[size] = _waiting.pop(size, [])  # behind the others
-    _waiting[size].append(block)
-    for oldest, blocks in list(_waiting.items()):
-        while blocks and _kept() > _KEPT:
-            del blocks[-1:]
-        if not blocks or len(_waiting) > _SIZES:
-            _waiting.pop(oldest, None)
+def _take_back() -> None:
+    """Let what was returned wait. Other threads may do the same at the same time."""
+    while _returned:
+        try:
+            loan = _returned.popleft()
+        except IndexError:
+            break
+        block = _loans.pop(id(loan)).block
+        blocks = _waiting.pop(block.nbytes, [])
+        blocks.append(block)
+        _waiting[block.nbytes] = blocks  # behind the others
+        for oldest, blocks in [*_waiting.items()]:
+            while blocks and sum(map(_bytes, [*_waiting.values()])) > _WAITING:
+                del blocks[-1:]
+            if not blocks or len(_waiting) > _SIZES:
+                _waiting.pop(oldest, None)
 
 
-def _kept() -> int:
-    """Bytes that wait."""
-    return sum((size + 4 * LINE) * len(blocks) for size, blocks in list(_waiting.items()))
+def _bytes(blocks: Iterable[Array]) -> int:
+    return sum(block.nbytes + 4 * LINE for block in blocks)
 
 
 def for_each(work: Callable[[Item], bool], items: Iterable[Item], threads: int) -> bool:

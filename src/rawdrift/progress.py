@@ -134,7 +134,8 @@ def count(unit: str, number: float = 1) -> None:
 def state(outer: bool = True) -> str:
     """Say in a line what is under way. outer: whether to begin with the outermost step."""
     with _PROCESS.lock:
-        steps = _PROCESS.steps[not outer :]
+        # Once what several threads do.
+        steps = [*{step.what: step for step in _PROCESS.steps[not outer :]}.values()]
     last = len(steps) - 1
     least = steps[-1].seconds_left() or 0.0 if steps else 0.0
     return "; ".join(s.words(least) if i in (0, last) else s.what for i, s in enumerate(steps))

@@ -2,7 +2,7 @@
 
 import re
 from argparse import Action
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -37,8 +37,10 @@ class Parser(ArgumentParser):
             message += self._instead(message)
         elif found := re.match(r"argument (\S+): invalid choice: '(.*?)' \(.*? '(.*)'\)", message):
             choose(found[1], found[2], found[3].split("', '"))
-        elif found := re.match(r'expected "[\w.]*?(\w+)" to be one of', message):
-            message = f"{found[1].upper()} is missing; --help lists them"
+        elif found := re.match(r'expected "([\w.]+)" to be one of', message):
+            *commands, last = found[1].split(".")
+            names = "; ".join(_commands(self._of(commands)))
+            message = f"{last.upper()} is missing; choose one of {names}"
         elif found := re.match("the following arguments are required: (.*)", message):
             missing = ", ".join(map(self._shown, found[1].split(", ")))
             message = f"{missing} is missing; --help says what to give"
@@ -59,20 +61,28 @@ class Parser(ArgumentParser):
     def _shown(self, name: str) -> str:
         """An argument as the user writes it, "--out" of develop.out."""
         *commands, last = name.split(".")
-        parser: ArgumentParser = self
-        for command in commands:
-            below = [a.choices for a in parser._actions if isinstance(a.choices, Mapping)]
-            parser = next((parsers[command] for parsers in below if command in parsers), parser)
-        action = next((a for a in parser._actions if a.dest == last), None)
+        action = next((a for a in self._of(commands)._actions if a.dest == last), None)
         if action is None:
             return last
         return action.option_strings[0] if action.option_strings else str(action.metavar)
+
+    def _of(self, commands: Sequence[str]) -> ArgumentParser:
+        """The parser of a command below this one; itself if it is that of the command."""
+        parser: ArgumentParser = self
+        for command in commands:
+            parser = _commands(parser).get(command, parser)
+        return parser
 
     def flags(self) -> list[str]:
         """Return the names of the flags of this command."""
         names = {name for action in self._actions for name in action.option_strings}
         aside = {"--help", "--version", "--print_config", "--print_shtab"}
         return sorted(n for n in names if n[:2] == "--" and n[-1] != "+" and n not in aside)
+
+
+def _commands(parser: ArgumentParser) -> Mapping[str, ArgumentParser]:
+    """The parsers of the commands of one."""
+    return next((a.choices for a in parser._actions if isinstance(a.choices, Mapping)), {})
 
 
 _TYPES = {

@@ -40,7 +40,9 @@ def develop(pipelines: Sequence[Fusable], mosaic: Tensor, bit_depth: int) -> lis
         raise CannotFuseError("gradients of several views at a time are not fused")
     if len(plans) > views.MOST:
         raise CannotFuseError(f"more than {views.MOST} views at a time are not fused")
-    read = mosaic.detach().contiguous().numpy()
+    if learns and mosaic.is_inference():
+        mosaic = mosaic.clone()  # that autograd can save
+    read = _computed(mosaic).detach().contiguous().numpy()
     arrays = views.develop(plans, read, bit_depth, torch.get_num_threads())
     if arrays is None:
         return None
@@ -92,8 +94,26 @@ def _one_by_one(steps: Fusable, values: Sequence[Tensor], x: Tensor) -> Tensor:
     for step in steps.steps:
         own = {name: value[f"{step.stage}.{name}"] for name in step.numbers}
         with torch.autocast(x.device.type, enabled=False):
-            x = functional_call(step, own, (x,), tie_weights=False)
+            x = functional_call(_apart(step), own, (x,), tie_weights=False)
     return x
+
+
+def _apart(module: Any) -> Any:
+    """A module whose values can be replaced for a call while other threads run the given one."""
+    twin = object.__new__(type(module))
+    vars(twin).update(vars(module))
+    vars(twin).update(
+        _parameters=dict(module._parameters),
+        _buffers=dict(module._buffers),
+        _modules={name: child and _apart(child) for name, child in module._modules.items()},
+    )
+    return twin
+
+
+def _computed(x: Tensor) -> Tensor:
+    """The tensor with its own values, also where PyTorch has only noted that they are negated or
+    zero."""
+    return x.clone() if x.is_neg() or x._is_zerotensor() else x
 
 
 # Back
@@ -107,8 +127,8 @@ def gradients(
     mosaic: (..., H, W) as it was developed; grad: (..., 3, H, W) of the view, of any strides.
     """
     height, width = mosaic.shape[-2:]
-    images = mosaic.reshape(-1, height, width).contiguous().numpy()
-    grads = grad.reshape(-1, 3, height, width)
+    images = _computed(mosaic).reshape(-1, height, width).contiguous().numpy()
+    grads = _computed(grad).reshape(-1, 3, height, width)
     # As flat memory with strides, so that one compiled task takes gradients of every layout.
     strides = grads.stride()
     length = 1 + sum((n - 1) * step for n, step in zip(grads.shape, strides, strict=True))

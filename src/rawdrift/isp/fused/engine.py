@@ -109,7 +109,7 @@ def _fused(pipelines: Sequence[Fusable], mosaic: Tensor, bit_depth: int) -> list
         return _on_gpu(pipelines, mosaic, bit_depth)
     cpu = _cpu()
     if cpu is None:
-        raise CannotFuseError("Numba is not installed")
+        raise CannotFuseError("Numba is not installed, or disabled")
     views: list[Tensor] | None = cpu.develop(pipelines, mosaic, bit_depth)
     return views
 

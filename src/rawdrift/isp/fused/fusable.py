@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.nn.modules import module
 
 from rawdrift.cfa import PATTERNS
 from rawdrift.isp.fused import plan
@@ -78,8 +79,8 @@ class Fusable(NamedTuple):
 def fusable(steps: Sequence[Step]) -> Fusable:
     """Steps in the usual order as one; CannotFuseError if they can't be fused. Without a
     demosaicing they take a view."""
-    if any(step._forward_hooks or step._forward_pre_hooks for step in steps):
-        raise CannotFuseError("its steps have forward hooks")
+    if any(map(_is_changed, steps)) or module._has_any_global_hook():
+        raise CannotFuseError("its steps have hooks, or another forward than that of their class")
     values = {f"{step.stage}.{name}": x for step in steps for name, x in step.tensors().items()}
     if not all(is_plain(value) for value in values.values()):
         raise CannotFuseError("its numbers are not plain tensors")
@@ -100,6 +101,17 @@ def fusable(steps: Sequence[Step]) -> Fusable:
         white=black.white if black is not None else None,
     )
     return Fusable(layout, values, steps)
+
+
+def _is_changed(step: Step) -> bool:
+    """Whether running the step does more, or something else, than its class says."""
+    hooks = (
+        step._forward_hooks,
+        step._forward_pre_hooks,
+        step._backward_hooks,
+        step._backward_pre_hooks,
+    )
+    return any(hooks) or "forward" in vars(step)
 
 
 def is_plain(x: Tensor) -> bool:
