@@ -16,7 +16,7 @@ CHECKPOINT_EVERY = 60.0
 """Seconds between checkpoints: a kill loses at most these and the epoch under way."""
 
 _MEASURING = 2.0  # seconds
-_STARTING = 20.0  # seconds that the first step may take for imports and kernels, to do it again
+_STARTING = 120.0  # seconds that the first step may take for imports and kernels, to do it again
 
 
 def name(fold: int, repeat: int) -> str:
