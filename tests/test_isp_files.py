@@ -246,11 +246,27 @@ def test_an_isp_file_has_its_camera_and_channels(files, more, capsys):
     assert not (files / "views").exists()
 
 
-def test_a_camera_is_no_isp(files, capsys):
+@pytest.mark.parametrize(
+    "more", [[], ["--camera", "raw-drone"], ["--channels", "luma"], ["--trust", "file"]]
+)
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("camera.toml", "camera.toml is a camera file and holds no ISP"),
+        ("none.toml", "none.toml does not exist"),
+        ("raw.toml", "is not text in UTF-8"),
+    ],
+)
+def test_what_is_no_isp_file_is_said_first(name, message, more, files, capsys):
     DRONE.save(files / "camera.toml")
-    command = ["develop", str(files / "raw.tif"), "--isp", str(files / "camera.toml")]
+    (files / "raw.toml").write_bytes((files / "raw.tif").read_bytes())
+    command = ["develop", str(files / "raw.tif"), "--isp", str(files / name), *more]
     assert main([*command, "--out", str(files / "views")]) == 2
-    assert "holds no ISP" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+    assert not (files / "views").exists()
+
+
+def test_an_unknown_isp_is_told_that_it_may_be_a_file(files, capsys):
     assert main(["develop", str(files / "raw.tif"), "--isp", "x", "--out", str(files)]) == 2
     assert "or give the path of a .toml file" in capsys.readouterr().err
 

@@ -131,9 +131,9 @@ def _check(args: Namespace) -> int:
     key = Path(args.public_key) if args.public_key else None
     signature, signed_by = open_signature(Path(args.signature), key)
     if args.isp and is_file(args.isp):
+        camera, isp = read(args.isp)
         if args.camera:
             raise InputError(f"ISP file {args.isp} has its own camera; leave out --camera")
-        camera, isp = read(args.isp)
         verdict = check(signature, camera, isp=isp)
     else:
         camera = _camera(args.camera)

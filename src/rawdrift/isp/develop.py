@@ -103,6 +103,9 @@ def develop(
     choose("format", format, FORMATS)
     isp: Pipeline | None = None
     if is_file(names[0]):
+        from rawdrift.isp import file
+
+        own, isp = file.read(names[0])
         if camera is not None or channels is not None:
             raise InputError(
                 f"ISP file {names[0]} has its own camera and channels; leave out those given"
@@ -112,9 +115,7 @@ def develop(
                 f"ISP file {names[0]} was made for its own camera, so trust can't be file; correct "
                 f"that camera in the ISP file"
             )
-        from rawdrift.isp import file
-
-        camera, isp = file.read(names[0])
+        camera = own
     targets = [_target(out, path, name, format) for path in raws for name in names]
     twice = [target for target, count in Counter(targets).items() if count > 1]
     sheets = [out / f"{path.stem}{CONTACT_SHEET}" for path in raws]
