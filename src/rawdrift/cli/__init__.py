@@ -151,6 +151,7 @@ def _values(argument: str) -> Any:
 
 def _parse(arguments: list[str]) -> Namespace:
     reader = parser.build(only=next(iter(arguments), ""))
+    _check_not_empty(arguments)
     parts = {part for control in CONTROLS.values() for part in spec_parts(control.spec)}
     for argument in arguments:
         name = argument.removeprefix("--").partition("=")[0]
@@ -161,6 +162,19 @@ def _parse(arguments: list[str]) -> Namespace:
         return args
     except (TypeError, UnicodeDecodeError) as error:  # a config file with odd content
         raise InputError(f"the configuration can't be read: {error}") from None
+
+
+def _check_not_empty(arguments: Sequence[str]) -> None:
+    """Raise InputError for an empty argument, as an unset variable of a shell leaves it."""
+    for before, argument in pairwise(["", *arguments]):
+        flag, _, value = argument.partition("=")
+        if flag.startswith("--") and (value.strip() or "=" not in argument):
+            continue
+        if not flag.startswith("--"):
+            if argument.strip():
+                continue
+            flag = before if before.startswith("--") and "=" not in before else "an argument"
+        raise InputError(f"{flag} is empty; expected a value, or leave it out")
 
 
 def _with_presets(arguments: Sequence[str]) -> list[str]:
