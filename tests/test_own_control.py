@@ -282,4 +282,4 @@ def test_its_wrong_input_is_one_line(own, capsys):
     assert error.count("\n") == 1
     assert "choose one of bi,s,me" in error
     assert main(["report", "run", "run"]) == 2
-    assert "is not a run folder" in capsys.readouterr().err
+    assert "is not a finished run folder" in capsys.readouterr().err

@@ -707,5 +707,8 @@ def test_a_damaged_summary_is_told(a_run, field):
 
 
 def test_runs_of_forensics_are_not_compared(a_run, capsys):
+    page = a_run / "report.html"
+    page.write_text("as it was")
     assert main(["report", str(a_run), str(a_run)]) == 2
     assert "can't be compared" in capsys.readouterr().err
+    assert page.read_text() == "as it was"

@@ -37,7 +37,10 @@ def run_control(control: Control, args: Namespace) -> int:
     compute = Compute(args.compute, args.workers, args.threads, args.gpus)
     if args.dry_run:
         from rawdrift.controls.run import plan
+        from rawdrift.runs.tracker import check_tracker
 
+        compute.executor()
+        check_tracker(args.tracker)
         print("\n".join(plan(spec, args.out).lines(compute.at_a_time)))
         return 0
     result = _run_spec(spec, args.out, compute, args.tracker, args.json)
@@ -79,11 +82,12 @@ def _run_spec(
 
 
 def _report(args: Namespace) -> int:
-    from rawdrift.controls.result import load_result
-    from rawdrift.controls.run import control_of_result, write_page
+    from rawdrift.controls.run import write_page
 
     if args.out is not None and len(args.runs) < 2:
         raise InputError("--out is for the comparison of several runs; give another RUN")
+    # Runs that can't be compared are refused before any page is rewritten.
+    comparison = _compare(args.runs, args.out) if len(args.runs) > 1 else None
     for run in args.runs:
         print(f"report: {write_page(run)}")
         if args.zip:
@@ -92,18 +96,27 @@ def _report(args: Namespace) -> int:
             path, count = sharing.pack(Path(run))
             size = path.stat().st_size / 1e6
             print(f"wrote {path}: {count} files, {size:.1f} MB, without records and networks")
-    if len(args.runs) > 1:
-        controls = [control_of_result(load_result(run)) for run in args.runs]
-        alike = len({control.name for control in controls}) == 1
-        compare = controls[0].load_compare() if alike else None
-        if compare is None:
-            comparable = [c.name for c in CONTROLS.values() if c.load_compare()]
-            raise InputError(
-                f"these runs can't be compared: expected runs of one control, and of "
-                f"{' or '.join(comparable)}; each run has a page of its own, report.html"
-            )
-        print(f"comparison: {compare(args.runs, args.out)}")
+    if comparison is not None:
+        print(f"comparison: {comparison}")
     return 0
+
+
+def _compare(runs: list[str], out: str | None) -> Path:
+    """Write the comparison of runs and return its path. InputError if they can't be compared."""
+    from rawdrift.controls.result import load_result
+    from rawdrift.controls.run import control_of_result
+
+    controls = {run: control_of_result(load_result(run)) for run in runs}
+    alike = len({control.name for control in controls.values()}) == 1
+    compare = controls[runs[0]].load_compare() if alike else None
+    if compare is None:
+        comparable = [c.name for c in CONTROLS.values() if c.load_compare()]
+        of = ", ".join(f"{run} of {control.name}" for run, control in controls.items())
+        raise InputError(
+            f"these runs can't be compared ({of}): expected runs of one control, and of "
+            f"{' or '.join(comparable)}; give each RUN alone for its own page"
+        )
+    return compare(runs, out)
 
 
 def _runs(args: Namespace) -> int:
