@@ -382,6 +382,10 @@ BAD_COMMANDS = {
     "missing raw": (["develop", "none.tif", *DEVELOP], "none.tif does not exist"),
     "a raw twice": (["develop", "RAW", "RAW", *DEVELOP], "same name"),
     "no run": (["report", "OUT"], "is not a run folder"),
+    "empty out": (["develop", "RAW", "--camera", "raw-drone", "--out", ""], "--out is empty"),
+    "empty camera": (["develop", "RAW", "--out", "OUT", "--camera="], "--camera is empty"),
+    "empty field": (["synthesis", "--data.root", " ", "--out", "OUT"], "--data.root is empty"),
+    "empty argument": (["develop", "RAW", "", *DEVELOP], "an argument is empty; expected a value"),
     "no folder": (["synthesis", "--data.root", "nowhere", "--out", "OUT"], "is not a folder"),
 }  # fmt: skip
 
@@ -557,6 +561,26 @@ def test_an_import_that_is_not_allowed_is_refused_by_the_name_of_the_option(tmp_
     tifffile.imwrite(raw, np.zeros((8, 8), np.uint16))
     error = fails(["develop", raw, "--isp", isp, "--out", tmp_path / "out"], capsys)
     assert "if you trust it, add --allow_import import:mine.steps.Gamma" in error
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--tracker", "wandb"], "unknown tracker 'wandb'; choose one of none; mlflow"),
+        (["--tracker", "mlflow"], 'pip install "rawdrift[mlflow]"'),
+        (["--compute", "ray"], 'pip install "rawdrift[ray]"'),
+    ],
+)
+@pytest.mark.parametrize("dry", [[], ["--dry_run"]])
+def test_where_to_compute_and_log_is_checked_before_the_data(
+    more, message, dry, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("rawdrift.data.synthetic.microscopy.make", None)  # not even called
+    for package in ("mlflow", "ray"):
+        monkeypatch.setitem(sys.modules, package, None)
+    command = ["synthesis", "--data.name", "synthetic-microscopy", "--out", tmp_path / "run"]
+    assert message in fails([*command, *more, *dry], capsys)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("command", ["demo", "synthesis"])

@@ -27,7 +27,7 @@ from rawdrift.runs.compute import Compute
 from rawdrift.runs.executor import Failed
 from rawdrift.runs.spec import places, to_dict, to_yaml
 from rawdrift.runs.store import Environment, Finished, Record, Store
-from rawdrift.runs.tracker import tracker
+from rawdrift.runs.tracker import check_tracker, tracker
 
 
 class Unit(Protocol):
@@ -158,6 +158,7 @@ def run(
     """
     compute = compute or Compute()
     executor = compute.executor()
+    check_tracker(tracking)  # reading the data may take long
     kind = control.load_experiment()
     store = kind.store(spec, out)
     files.check_writable(store.folder)

@@ -50,7 +50,7 @@ class Compute:
         return self.workers or max(1, (cores or 1) // (self.threads or 1))
 
     def executor(self) -> Executor:
-        """Return the executor of this kind."""
+        """Return the executor of this kind. Raises InputError if its package is missing."""
         if self.kind == "inline":
             return Inline()
         if self.kind == "processes":

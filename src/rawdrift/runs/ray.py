@@ -12,17 +12,18 @@ class RayCluster:
     """Compute each unit as a Ray task, which Ray tries again if its worker or node dies.
 
     threads, gpus: what a unit needs. Nodes must see the data and the run folder under the same
-    paths as the driver.
+    paths as the driver. Raises InputError if Ray is not installed.
     """
 
     def __init__(self, threads: int = 1, gpus: float = 0):
+        self._ray = _ray()
         self.threads = threads
         self.gpus = gpus
 
     def map(
         self, work: Callable[[Item], Result], items: Sequence[Item]
     ) -> Iterator[tuple[Item, Done[Result] | Failed]]:
-        ray = _ray()
+        ray = self._ray
         started = not ray.is_initialized()
         if started:
             _start(ray)

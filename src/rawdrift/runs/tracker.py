@@ -25,9 +25,16 @@ class Tracker(Protocol):
     def finish(self, numbers: Mapping[str, float]) -> None: ...
 
 
+def check_tracker(kind: str) -> None:
+    """Raise InputError for an unknown tracker, and for one whose package is missing."""
+    choose("tracker", kind, KINDS)
+    if kind == "mlflow":
+        _mlflow()
+
+
 def tracker(kind: str, folder: Path, spec: Any) -> Tracker:
     """Return a tracker by name, for the run in `folder`."""
-    choose("tracker", kind, KINDS)
+    check_tracker(kind)
     return Nothing() if kind == "none" else Mlflow(folder, spec)
 
 
@@ -56,17 +63,13 @@ class Mlflow:
         # Fail soon if there is no server: somebody waits at the command line.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        try:
-            from mlflow import MlflowClient
-            from mlflow.exceptions import MlflowException
-        except ImportError:
-            raise InputError(
-                'tracker mlflow needs the package mlflow: pip install "rawdrift[mlflow]"'
-            ) from None
+        client = _mlflow()
+        from mlflow.exceptions import MlflowException
+
         self._error = MlflowException
         self._place = _digest(str(folder.resolve()))
         try:
-            self._client = MlflowClient()
+            self._client = client()
             self._experiment = self._find_experiment()
             self._run = self._find("run", self._place) or self._begin(folder, spec)
         except MlflowException as error:
@@ -135,6 +138,18 @@ class Mlflow:
         for key, value in flat(to_dict(spec)).items():
             self._client.log_param(run.info.run_id, key, str(value)[:6000])
         return str(run.info.run_id)
+
+
+def _mlflow() -> Any:
+    """Import the client of MLflow."""
+    try:
+        from mlflow import MlflowClient
+    except ImportError:
+        raise InputError(
+            'tracker mlflow needs the package mlflow: pip install "rawdrift[mlflow]", or leave '
+            "the tracker out"
+        ) from None
+    return MlflowClient
 
 
 def _fields(struct: msgspec.Struct) -> Iterable[tuple[str, Any]]:
