@@ -382,6 +382,8 @@ BAD_COMMANDS = {
     "missing raw": (["develop", "none.tif", *DEVELOP], "none.tif does not exist"),
     "a raw twice": (["develop", "RAW", "RAW", *DEVELOP], "same name"),
     "no run": (["report", "OUT"], "is not a run folder"),
+    "a folder as signature": (["check", ".", "--camera", "raw-drone"], "error: . is a folder"),
+    "a folder as evidence": (["verify", "."], ". is a folder"),
     "empty out": (["develop", "RAW", "--camera", "raw-drone", "--out", ""], "--out is empty"),
     "empty camera": (["develop", "RAW", "--out", "OUT", "--camera="], "--camera is empty"),
     "empty field": (["synthesis", "--data.root", " ", "--out", "OUT"], "--data.root is empty"),

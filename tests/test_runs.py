@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import yaml
@@ -95,6 +96,12 @@ def test_a_pipe_in_a_run_folder_holds_nobody_up(tmp_path):
     with pytest.raises(rd.InputError, match="not a file with an end"):
         read_yaml(tmp_path / "spec.yaml")
     assert status.read(tmp_path) is None
+
+
+@pytest.mark.parametrize("read", [files.read_text, files.read_bytes, files.read_table])
+def test_a_folder_is_no_file(read, tmp_path):
+    with pytest.raises(rd.InputError, match=f"^{tmp_path} is a folder, expected a .* file"):
+        read(tmp_path)
 
 
 def test_tuples_in_a_spec_are_the_lists_of_its_file(tmp_path):
@@ -293,6 +300,31 @@ def test_a_folder_of_another_experiment_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with store(tmp_path / "empty"):
         pass
+
+
+def fills(path):
+    with files.new_folder(path):
+        pass
+
+
+@pytest.mark.parametrize("write", [lambda path: files.write(path, "x"), fills])
+def test_what_can_not_be_written_has_the_name_that_the_user_gave(write):
+    path = Path("/proc/mine.png")  # in a folder that takes no files
+    with pytest.raises(OSError, match="mine") as failed:
+        write(path)
+    assert failed.value.filename == str(path)
+
+
+@pytest.mark.parametrize("hidden", ["mkstemp", "replace"])
+def test_no_error_names_a_temporary_file(hidden, tmp_path, monkeypatch):
+    def fail(*names, **more):
+        raise PermissionError(errno.EACCES, "Permission denied", str(names[0]) if names else "tmp")
+
+    owner = files.tempfile if hidden == "mkstemp" else Path
+    monkeypatch.setattr(owner, hidden, fail)
+    with pytest.raises(PermissionError) as failed:
+        files.write(tmp_path / "mine.png", "x")
+    assert failed.value.filename == str(tmp_path / "mine.png")
 
 
 def full():

@@ -37,7 +37,11 @@ def write(
     replaces: whether to replace an existing file, instead of raising InputError.
     """
     make_folder(path.parent)
-    handle, temporary = tempfile.mkstemp(prefix=_OURS, suffix=".tmp", dir=path.parent)
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=_OURS, suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     os.close(handle)
     try:
         with Path(temporary).open("wb") as file:
@@ -54,7 +58,7 @@ def write(
             _publish(Path(temporary), path)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
-        _name(error, path)
+        _name(error, path, temporary)
         raise
 
 
@@ -76,9 +80,9 @@ def check_new(path: Path) -> None:
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:
-    """Return the text of a file. Raises InputError for a device or pipe, which may never end."""
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path} is not a file with an end; expected a text file")
+    """Return the text of a file. Raises InputError for a folder, and for a device or pipe, which
+    may never end."""
+    _check_whole(path, "a text file")
     return path.read_text(encoding)
 
 
@@ -94,10 +98,17 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content of a file. Raises InputError for a device or pipe, which may never end."""
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise InputError(f"{path} is not a file with an end; expected a whole file")
+    """Return the content of a file. Raises InputError for a folder, and for a device or pipe,
+    which may never end."""
+    _check_whole(path, "a whole file")
     return path.read_bytes()
+
+
+def _check_whole(path: Path, expected: str) -> None:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, expected {expected}; give a file in it")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is not a file with an end; expected {expected}")
 
 
 def sha256(path: str | Path) -> str:
@@ -165,6 +176,9 @@ def new_folder(path: Path) -> Iterator[Path]:
                 f"{partial} is in the way and was not made by rawdrift; rename it, or choose "
                 f"another name than {path.name}"
             ) from None
+    except OSError as error:
+        _name(error, path, partial)
+        raise
     held = lock(marker)
     try:
         held.acquire()
@@ -184,7 +198,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         partial.replace(path)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
-        _name(error, path)
+        _name(error, path, partial)
         raise
     finally:
         held.release()
@@ -291,8 +305,12 @@ def _is_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def _name(error: BaseException, path: Path) -> None:
-    if isinstance(error, OSError) and error.filename is None:  # a full disk does not say where
+def _name(error: BaseException, path: Path, hidden: str | Path) -> None:
+    """Let an error name what the user gave. hidden: the file or folder that stands for it."""
+    if isinstance(error, OSError) and (
+        error.filename is None  # a full disk does not say where
+        or Path(str(error.filename)).is_relative_to(hidden)
+    ):
         error.filename = str(path)
 
 

@@ -84,6 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, OSError) and error.strerror:
             where = f"{error.filename}: " if error.filename else ""
             expected = "expected a place to read or write with room and permission"
+            if isinstance(error, IsADirectoryError):
+                expected = "expected a file"
             return _fail(f"{where}{error.strerror}; {expected}", debug)
         traceback.print_exc()
         print("rawdrift: this is a bug of rawdrift; please report it", file=sys.stderr)

@@ -105,14 +105,12 @@ def write(run: Path, out: Path, key: Path | None = None) -> int:
 
 def read(path: Path) -> Content:
     """Return the content of an archive. Raises InputError for a file that is no evidence."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the file that rawdrift evidence wrote")
     try:
         content = files.read_bytes(path)
     except FileNotFoundError:
         raise InputError(f"evidence {path} does not exist") from None
-    except IsADirectoryError:
-        raise InputError(
-            f"{path} is a folder; give the file that rawdrift evidence wrote"
-        ) from None
     # A changed byte can hide one of the two marks, but not both.
     begins = content[30 : 30 + len(MANIFEST)] == MANIFEST.encode()
     tail = content[-len(_MARK) - _DIGEST :]

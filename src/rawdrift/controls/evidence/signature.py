@@ -37,7 +37,7 @@ class Signature:
             text = files.read_text(Path(path))
         except FileNotFoundError:
             raise InputError(f"signature {path} does not exist") from None
-        except ValueError as error:
+        except UnicodeDecodeError as error:
             raise InputError(f"{path} is not a signature: it is not JSON ({error})") from None
         return cls.parse(text, str(path))
 
