@@ -79,6 +79,12 @@ def check_new(path: Path) -> None:
         raise InputError(f"{path} exists already; remove it, or choose another name")
 
 
+def check_suffix(name: str, path: Path, suffix: str, what: str) -> None:
+    """Raise InputError unless an output has the suffix of its content. name: of the argument."""
+    if path.suffix != suffix:
+        raise InputError(f"{name} must name {what} ({suffix}), got {str(path)!r}")
+
+
 def read_text(path: Path, encoding: str = "utf-8") -> str:
     """Return the text of a file. Raises InputError for a folder, and for a device or pipe, which
     may never end."""

@@ -283,7 +283,8 @@ class Camera(Shown):
             raise InputError(f"{path} has impossible metadata: {error}") from None
 
     def save(self, path: str | Path) -> None:
-        """Write a camera file, from which `load` returns an equal camera."""
+        """Write a camera file (.toml), from which `load` returns an equal camera."""
+        files.check_suffix("path", Path(path), ".toml", "a camera file")
         files.write(Path(path), self.to_toml())
 
     def to_toml(self) -> str:

@@ -60,8 +60,7 @@ def _camera(name: str) -> Camera:
 
 def _fit_camera(args: Namespace) -> int:
     out = Path(args.out)
-    if out.suffix != ".toml":
-        raise InputError(f"--out must name a camera file (.toml), got {args.out!r}")
+    files.check_suffix("--out", out, ".toml", "a camera file")
     stated = args.bit_depth is not None
     if args.camera and (args.cfa or stated):
         raise InputError(

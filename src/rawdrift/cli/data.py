@@ -33,11 +33,12 @@ def _describe(args: Namespace) -> int:
     from rawdrift.data import datasets, pack
     from rawdrift.data.describe import describe, samples
 
+    if args.sheet:
+        files.check_suffix("--sheet", Path(args.sheet), ".png", "a picture")
+        files.check_new(Path(args.sheet))
     if args.verify:
         pack.verify(Path(args.data.root or args.data.name))
     frames = datasets.frames(args.data)
-    if args.sheet:
-        files.check_new(Path(args.sheet))
     found = describe(frames)
 
     from rawdrift.report.dataset import SAMPLES, dataset_text, sample_sheet

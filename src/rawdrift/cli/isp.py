@@ -9,7 +9,6 @@ from jsonargparse import Namespace
 
 from rawdrift import files
 from rawdrift.camera.camera import Camera
-from rawdrift.checks import InputError
 
 
 def _show(args: Namespace) -> int:
@@ -38,8 +37,7 @@ def _match(args: Namespace) -> int:
 
 def _fit(args: Namespace) -> int:
     out = Path(args.out)
-    if out.suffix != ".toml":
-        raise InputError(f"--out must name an ISP file (.toml), got {args.out!r}")
+    files.check_suffix("--out", out, ".toml", "an ISP file")
     for path in (out, out.with_suffix(".html")):
         files.check_new(path)
     from rawdrift.isp.file import save

@@ -77,8 +77,9 @@ def write(run: Path, out: Path, key: Path | None = None) -> int:
 
     key: an Ed25519 private key (PEM) to sign with. Texts name no folder of this user's.
 
-    Raises InputError for what is no finished run, and if `out` exists.
+    Raises InputError for what is no finished run, and if `out` exists or does not end in .zip.
     """
+    files.check_suffix("out", out, ".zip", "an archive")  # by which `signature` knows it
     files.check_new(out)
     files.check_no_links(run)
     result = load_result(run)
