@@ -115,8 +115,17 @@ def npy(path: Path) -> NDArray[Any]:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
+_OF_LIBRAW = {
+    "LibRawFileUnsupportedError": "it is no raw file that LibRaw knows",
+    "LibRawIOError": "it is no raw file that LibRaw knows, or its end is missing",
+}
+"""LibRaw's own words for the latter are those of a broken disk."""
+
+
 def reason(error: Exception) -> str:
     """Return what a decoder says is wrong, in its first line."""
+    if of_libraw := _OF_LIBRAW.get(type(error).__name__):
+        return of_libraw
     message = error.args[0] if error.args else ""  # bytes from LibRaw
     text = message.decode(errors="replace") if isinstance(message, bytes) else str(error)
     return text.strip().split("\n")[0] or type(error).__name__
