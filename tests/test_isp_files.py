@@ -297,7 +297,7 @@ def test_a_reference_opens_a_configuration_or_a_file(files):
         isp = rd.isp.open("ma,s,me", DRONE, channels=channels)
         assert torch.equal(isp(mosaic), rd.isp.static("ma,s,me", DRONE, channels)(mosaic))
     assert_same(rd.isp.open(files / "learned.toml"), rd.isp.load(files / "learned.toml"))
-    with pytest.raises(rd.InputError, match="ISP 'ma,s,me' has no camera; give one"):
+    with pytest.raises(rd.InputError, match="ISP 'ma,s,me' has no numbers.*camera=, or --camera"):
         rd.isp.open("ma,s,me")
     with pytest.raises(rd.InputError, match=r"unknown ISP 'ma,s,mo'.*or give the path of a .toml"):
         rd.isp.open("ma,s,mo", DRONE)

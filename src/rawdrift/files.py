@@ -79,6 +79,13 @@ def check_new(path: Path) -> None:
         raise InputError(f"{path} exists already; remove it, or choose another name")
 
 
+def check_folder(path: Path) -> None:
+    """Raise InputError unless this is a folder."""
+    if not path.is_dir():
+        what = "is a file" if path.exists() else "does not exist"
+        raise InputError(f"{path} {what}, expected a folder; check the path")
+
+
 def check_suffix(name: str, path: Path, suffix: str, what: str) -> None:
     """Raise InputError unless an output has the suffix of its content. name: of the argument."""
     if path.suffix != suffix:

@@ -133,6 +133,7 @@ def load(root: Path) -> RawDataset:
 
 def verify(root: Path) -> None:
     """Raise InputError unless this is a packed dataset whose files have their checksums."""
+    files.check_folder(root)
     _index(root)
     load(root)
 

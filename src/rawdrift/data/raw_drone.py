@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rawdrift import progress
+from rawdrift import files, progress
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
@@ -89,6 +89,7 @@ def locate(root: Path) -> Path:
     """Return the folder that holds the images and masks: `root`, or one below it."""
     base = find(root, lambda f: any((f / images).is_dir() for images, _ in (_TILES, _FRAMES)))
     if base is None:
+        files.check_folder(root)
         raise InputError(f"{root} does not hold Raw-Drone; expected {LAYOUT} in it")
     return base
 

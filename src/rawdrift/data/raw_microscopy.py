@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from rawdrift import files
 from rawdrift.camera.camera import Camera
 from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
@@ -59,6 +60,7 @@ def locate(root: Path) -> Path:
     """Return the folder that holds images/ and labels/: `root`, or one below it."""
     base = find(root, lambda folder: (folder / _LABELS).is_file())
     if base is None:
+        files.check_folder(root)
         raise InputError(f"{root} does not hold Raw-Microscopy; expected {LAYOUT} in it")
     return base
 

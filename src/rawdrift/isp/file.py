@@ -64,7 +64,10 @@ def open(  # noqa: A001
     if is_file(name):
         return load(name, allow_import=allow_import)
     if camera is None:
-        raise InputError(f"the ISP {name!r} has no camera; give one")
+        raise InputError(
+            f"the ISP {name!r} has no numbers of its own; give the camera that it is for (camera=, "
+            f"or --camera): a shipped one, such as raw-drone, or a camera file (.toml)"
+        )
     if is_external(name):
         with imports.allowing(imports.references(name)):
             return External(name, camera)

@@ -58,6 +58,7 @@ def fit_files(
 
 
 def _rows(root: Path) -> list[dict[str, str]]:
+    files.check_folder(root)
     path = root / TABLE
     if not path.is_file():
         raise InputError(
