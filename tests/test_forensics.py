@@ -555,6 +555,10 @@ def test_spaces_are_named_by_parameters_and_written_down():
     assert space.high == pytest.approx([2.8, 2.28, 1.2, 1.92])
     assert rd.forensics.ParameterSpace.from_dict(space.to_dict()) == space
     assert space.only(["white_balance"]).names == space.names[1:]
+    for part in space.parts:
+        assert set(space.only([part]).names) == {n for n in space.names if n.startswith(part)}
+    with pytest.raises(rd.InputError, match="unknown step.*'gama' .did you mean 'gamma'"):
+        space.only(["gama"])
     matrix = space_of(ISP, {"sharpen.kernel": 0.1})
     assert len(matrix) == 9  # its zeros drift by a tenth of the largest
     assert matrix.low[0] == pytest.approx(-0.5)
@@ -815,6 +819,7 @@ def test_nets_that_do_not_fit(name, control, bright):
 
 BAD_SPACES = {
     "unknown": ({"gamma.gama": 0.1}, "did you mean 'gamma.gamma'"),
+    "a part": ({"gama": 0.1}, "did you mean 'gamma.gamma'"),
     "a step": ({"gamma": 0.1}, "gamma.gamma"),
     "of another configuration": ({"sharpen.radius": 0.1}, "sharpen.strength"),
     "no element": ({"white_balance.gains[3]": 0.1}, "white_balance.gains"),

@@ -464,6 +464,10 @@ BAD = {
     "no space": ([SPACE, "{}"], "forensics.space must be"),
     "no pair": ([SPACE, "{gamma.gamma: [1, 2, 3]}"], "must be a pair"),
     "unknown metric": (["--forensics.metric", "iou"], "accuracy; balanced_accuracy; macro_f1"),
+    "misspelt group": (
+        ["--forensics.groups", "[gama]"],
+        "unknown name in forensics.groups 'gama' (did you mean 'gamma'?); choose one of all; each; ",
+    ),
     "unknown group": (["--forensics.groups", "[denoise_it]"], "denoise"),
     "unknown rival": (["--forensics.rivals", "[grid]"], "random; cma-es"),
     "negative weight": (["--forensics.regularizations", "[-1]"], "must be at least 0"),

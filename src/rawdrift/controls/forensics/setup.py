@@ -9,7 +9,7 @@ import torch
 
 from rawdrift import configurations
 from rawdrift import isp as isps
-from rawdrift.checks import InputError
+from rawdrift.checks import InputError, choose
 from rawdrift.controls.forensics.held_out import halve
 from rawdrift.controls.forensics.kept import Kept
 from rawdrift.controls.forensics.sensor_settings import SensorSettings, with_sensor
@@ -114,6 +114,7 @@ def _groups(
         elif name == EACH:
             groups |= {step: space.only([step]) for step in steps if step in drifting}
         else:
+            choose("name in forensics.groups", name, (ALL, EACH, *space.parts))
             groups[name] = space.only([name])
     return groups
 

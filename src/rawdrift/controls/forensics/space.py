@@ -107,6 +107,13 @@ class ParameterSpace:
         return [axis.name for axis in self.axes]
 
     @property
+    def parts(self) -> list[str]:
+        """What `only` takes: the names of steps, of their parameters and of the axes."""
+        steps = [name.partition(".")[0] for name in self.names]
+        parameters = [name.partition("[")[0] for name in self.names]
+        return list(dict.fromkeys((*steps, *parameters, *self.names)))
+
+    @property
     def default(self) -> Vector:
         """The setting that the ISP has."""
         return np.array([axis.default for axis in self.axes])
@@ -141,8 +148,7 @@ class ParameterSpace:
         """Return the axes of these names, of axes, parameters ("white_balance.gains") or steps."""
         wanted = [names] if isinstance(names, str) else list(names)
         for name in wanted:
-            if not any(belongs(axis, name) for axis in self.names):
-                choose("axis", name, self.names)
+            choose("step, parameter or axis", name, self.parts)
         chosen = (a for a in self.axes if any(belongs(a.name, name) for name in wanted))
         return ParameterSpace(tuple(chosen))
 
