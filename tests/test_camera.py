@@ -91,7 +91,8 @@ def test_impossible_numbers_are_refused(change, message):
     [
         ('name = "x"\ncfa = "RGGB"\nwhitebalance = [1, 1, 1]', "unknown camera field 'whitebalance' "
          r"\(did you mean 'white_balance'\?\)"),
-        ('name = "x"', "cfa.*missing"),
+        ('name = "x"', "camera field cfa is missing"),
+        ("bit_depth = 16", "camera fields name and cfa are missing"),
         ('name = "x', "is not a camera file"),
         ('name = "x"\ncfa = "RGGB"\nnoise = 3', "noise.*must be a table"),
         ('name = "x"\ncfa = "RGGB"\n[noise]\nread_noise = 3', "gain.*missing"),

@@ -28,6 +28,7 @@ from rawdrift.controls.plan import Plan
 from rawdrift.controls.synthesis import experiment as synthesis
 from rawdrift.isp.develop import develop
 from rawdrift.models import networks
+from rawdrift.text import counted
 
 from conftest import random_mosaic, write_folder
 
@@ -70,6 +71,12 @@ def finished(folder, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "finished"
     assert main(experiment(folder, run)) == 0
     return run
+
+
+def test_counts_agree_with_their_nouns():
+    texts = [counted(n, "image") for n in (0, 1, 2)]
+    assert texts == ["0 images", "1 image", "2 images"]
+    assert counted(2, "axis", "axes") == "2 axes"
 
 
 def test_a_plan_says_at_most_where_units_may_end_early():

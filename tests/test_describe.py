@@ -14,13 +14,15 @@ from rawdrift.camera.bits import BitsInUse
 from rawdrift.camera.camera import Camera
 from rawdrift.cfa import PATTERNS, offsets
 from rawdrift.cli import main
+from rawdrift.data import datasets
 from rawdrift.data.describe import Sample, clipped, describe, samples
 from rawdrift.data.duplicates import Duplicates
 from rawdrift.data.frame import Frame, Row
 from rawdrift.data.levels import Levels
 from rawdrift.data.noise import NoiseCurve
+from rawdrift.data.spec import Data
 from rawdrift.report import dataset
-from rawdrift.report.dataset import sample_sheet
+from rawdrift.report.dataset import dataset_text, sample_sheet
 from rawdrift.report.style import TRUTH
 
 from conftest import write_folder
@@ -213,6 +215,21 @@ def test_the_text_names_them_too(folder, capsys):
     for words in ("64x64 (6) 48x64 (1) pixels", "a 3, b 2, c 2", "2, of 3 to 4 images", "50.000% in 4.tif",
                   "1.tif = 5.tif", "2.tif (g0) = 6.tif (g1)", "1.tif (b) = 5.tif (c)"):  # fmt: skip
         assert words in text
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        ({"a": 3, "b": 3}, "2, of 3 images each"),
+        ({"a": 1, "b": 3}, "2, of 1 to 3 images"),
+        ({"a": 1, "b": 1}, "2, of 1 image each"),
+        ({"a": 3}, "1, of 3 images"),
+    ],
+)
+def test_the_sizes_of_groups_in_words(groups, words, folder):
+    found = describe(datasets.frames(Data("folder", str(folder))))
+    lines = dataset_text({**found, "groups": groups})
+    assert f"groups         {words}" in lines.splitlines()
 
 
 def test_duplicates_without_groups_are_warned_of(tmp_path, capsys):

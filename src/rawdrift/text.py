@@ -13,6 +13,11 @@ _LONGEST = 160  # characters of a value
 Rows = Sequence[Sequence[str]]
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return "1 image", "2 images" or "0 images". many: the plural that does not end in s alone."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 def table(head: Sequence[str], rows: Rows) -> list[str]:
     """Return the lines of a table: the first column is aligned left, the others right."""
     lines = [head, *rows] if any(head) else [*rows]

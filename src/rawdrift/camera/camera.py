@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -396,11 +396,16 @@ def _read_text(path: Path) -> str:
 def _build(kind: type[T], table: Any, what: str) -> T:
     if not isinstance(table, Mapping):
         raise InputError(f"{what}s must be a table, got {table!r}")
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    defaults = {field.name: field.default for field in fields(kind)}  # type: ignore[arg-type]
     for key in table:
-        choose(what, key, names)
+        choose(what, key, defaults)
+    missing = [name for name in defaults if defaults[name] is MISSING and name not in table]
+    if missing:
+        several = len(missing) > 1
+        raise InputError(
+            f"{what}{'s' * several} {' and '.join(missing)} {'are' if several else 'is'} missing"
+        )
     try:
         return kind(**table)
     except TypeError as error:
-        missing = str(error).split("argument")[-1].lstrip("s: ")
-        raise InputError(f"{what} {missing} is missing") from None
+        raise InputError(f"{what}s have a value of another type: {error}") from None

@@ -11,6 +11,7 @@ from jsonargparse import Namespace
 from rawdrift import files, progress
 from rawdrift.camera.camera import Camera, shipped
 from rawdrift.checks import Failures, InputError, grouped
+from rawdrift.text import counted
 
 
 def _develop(args: Namespace) -> int:
@@ -23,8 +24,8 @@ def _develop(args: Namespace) -> int:
     failures = Failures()
     notes: list[tuple[str, str]] = []
     views = develop(raws, camera, names, out, failures, args.format, args.channels, args.trust)
-    counted = progress.over(views, "developing", "view", len(raws) * len(names))
-    for (raw, told), developed in groupby(counted, key=lambda view: (view.raw, view.notes)):
+    views = progress.over(views, "developing", "view", len(raws) * len(names))
+    for (raw, told), developed in groupby(views, key=lambda view: (view.raw, view.notes)):
         notes += [(str(raw), f"{raw}: {note}") for note in told]
         if args.isp == "all":
             from rawdrift.report.contact_sheet import contact_sheet
@@ -34,7 +35,7 @@ def _develop(args: Namespace) -> int:
     for note in grouped(notes):
         print(f"rawdrift: check: {note}", file=sys.stderr)
     failures.check(len(raws), "raw files")
-    print(f"{len(raws)} raw file{'s' * (len(raws) > 1)} developed into {out}")
+    print(f"{counted(len(raws), 'raw file')} developed into {out}")
     return 0
 
 

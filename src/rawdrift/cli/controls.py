@@ -17,6 +17,7 @@ from rawdrift.controls import CONTROLS
 from rawdrift.controls.control import Control, load
 from rawdrift.runs.compute import Compute
 from rawdrift.runs.spec import read_spec, read_yaml, to_dict
+from rawdrift.text import counted
 
 
 def _demo(args: Namespace) -> int:
@@ -74,7 +75,7 @@ def _run_spec(
         print("\n".join([*lines(result, out), f"report: {page}"]))
     if result.failed:
         print(
-            f"rawdrift: {len(result.failed)} unit{'s' * (len(result.failed) > 1)} failed; "
+            f"rawdrift: {counted(len(result.failed), 'unit')} failed; "
             f"the report says which, and the same command tries again",
             file=sys.stderr,
         )
@@ -95,7 +96,8 @@ def _report(args: Namespace) -> int:
 
             path, count = sharing.pack(Path(run))
             size = path.stat().st_size / 1e6
-            print(f"wrote {path}: {count} files, {size:.1f} MB, without records and networks")
+            packed = f"{counted(count, 'file')}, {size:.1f} MB"
+            print(f"wrote {path}: {packed}, without records and networks")
     if comparison is not None:
         print(f"comparison: {comparison}")
     return 0
@@ -165,7 +167,7 @@ def _evidence(args: Namespace) -> int:
 
     key = Path(args.key) if args.key else None
     count = bundle.write(Path(args.run), Path(args.out), key)
-    print(f"wrote {args.out}: {count} files; check it with: rawdrift verify {args.out}")
+    print(f"wrote {args.out}: {counted(count, 'file')}; check it with: rawdrift verify {args.out}")
     return 0
 
 

@@ -8,6 +8,7 @@ from jsonargparse import Namespace
 
 from rawdrift import files
 from rawdrift.checks import Failures, InputError
+from rawdrift.text import counted
 
 
 def _pack(args: Namespace) -> int:
@@ -22,7 +23,7 @@ def _pack(args: Namespace) -> int:
     frames = datasets.frames(args.data)
     failures = pack.write(frames, Path(args.out))
     count = len(frames.rows) - len(failures.reasons)
-    print(f"{count} image{'s' * (count > 1)} packed into {args.out}")
+    print(f"{counted(count, 'image')} packed into {args.out}")
     for note in getattr(frames, "notes", ()):
         print(f"note: {note}")
     failures.check(len(frames.rows), "images")
@@ -56,10 +57,10 @@ def _manifest(args: Namespace) -> int:
     from rawdrift.data import manifest
 
     path, rows, notes = manifest.write(Path(args.root).expanduser(), args.pattern)
-    counts = [f"{len(rows)} images"]
+    counts = [counted(len(rows), "image")]
     for column in ("label", "group"):
         values = {getattr(row, column) for row in rows} - {""}
-        counts += [f"{len(values)} {column}{'s' * (len(values) > 1)}"] if values else []
+        counts += [counted(len(values), column)] if values else []
     counts += ["masks"] if rows[0].mask else []
     counts += ["a split"] if rows[0].split else []
     counts += [] if rows[0].group else ["no groups (--pattern reads them from paths)"]

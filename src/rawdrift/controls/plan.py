@@ -8,6 +8,7 @@ from rawdrift.checks import InputError
 from rawdrift.controls.control import Control
 from rawdrift.controls.material import notes
 from rawdrift.data.sampling import Sample, sampling
+from rawdrift.text import counted
 
 _READING = 1.5  # seconds
 _SIDE = 256  # pixels
@@ -39,7 +40,7 @@ class Plan(NamedTuple):
         how = "as the finished units took" if self.seen else "measured on a few batches here"
         return [
             *self.notes,
-            f"{self.units} unit{'s' * (self.units > 1)}, {self.done} done, {todo} to do",
+            f"{counted(self.units, 'unit')}, {self.done} done, {todo} to do",
             self.about,
             *filter(None, [self.basis]),
             f"{about} {self.seconds:.0f} s a unit, {how}; {about} {cost} with {workers} at a time",
@@ -71,7 +72,7 @@ def _plan(kind: Any, spec: Any, store: Any, sample: Sample) -> Plan:
     basis = ""
     if sample.read < sample.of or sample.area > 1:
         cut = f", cut to {sample.side}x{sample.side} pixels" if sample.area > 1 else ""
-        basis = f"estimated from {sample.read} of {sample.of} images{cut}"
+        basis = f"estimated from {sample.read} of {counted(sample.of, 'image')}{cut}"
     about, seen = experiment.about(), bool(took)
     needs = tuple(experiment.needs())
     said = notes(experiment.material)

@@ -13,7 +13,7 @@ from rawdrift import files
 from rawdrift.checks import InputError, choose
 from rawdrift.runs import codec
 from rawdrift.statistics.basics import Interval
-from rawdrift.text import Shown, brief, frame
+from rawdrift.text import Shown, brief, counted, frame
 
 if TYPE_CHECKING:
     import pandas
@@ -244,7 +244,8 @@ class Result(msgspec.Struct, Shown, frozen=True, kw_only=True, tag_field="kind")
         return frame(self.rows())
 
     def shown_title(self) -> str:
-        return f"{self.kind} of {self.data.name}, {self.data.images} images, by {self.metric}"
+        images = counted(self.data.images, "image")
+        return f"{self.kind} of {self.data.name}, {images}, by {self.metric}"
 
     def shown_rows(self) -> list[tuple[str, str]]:
         rows = [("check", finding.headline) for finding in self.findings]

@@ -30,6 +30,7 @@ from rawdrift.report import style
 from rawdrift.statistics import estimate, sanity
 from rawdrift.statistics.basics import Interval
 from rawdrift.statistics.measures import Measure, Outcomes
+from rawdrift.text import counted
 
 if TYPE_CHECKING:
     from rawdrift.controls.experiment import Experiment
@@ -134,7 +135,7 @@ def _of_files(material: Material, better: Trial | None) -> Iterator[Finding]:
 def _of_trial(material: Material, given: Trial, better: Trial) -> Finding:
     """Say which input a checkpoint seems to expect."""
     metric = style.metric(next(iter(material.targets.measures)), inside=True)
-    images = f"{metric} on {given.images} images"
+    images = f"{metric} on {counted(given.images, 'image')}"
     change = f"{images} is {given.value:.2f}, and would be {better.value:.2f}"
     if better.kind == "cfa":
         camera = material.data.cameras[0]

@@ -12,6 +12,7 @@ from rawdrift.checks import InputError
 from rawdrift.data.dataset import RawDataset
 from rawdrift.data.published import find, intensity_to_read, on_disk, read_all, scale_name
 from rawdrift.data.spec import Data
+from rawdrift.text import counted
 
 LAYOUT = (
     "microscopy/labels/Ma190c_annotations.dat and microscopy/images/raw_scale100/*.tiff "
@@ -83,7 +84,7 @@ def _read_labels(path: Path) -> tuple[dict[str, str], dict[str, str]]:
             raise InputError(f"{path} line {number} calls {image} {label}, before {labels[image]}")
     counts = Counter(labels.values())
     left_out = {
-        label: f"{n} image{'s' * (n != 1)}: too few, as in the authors' code"
+        label: f"{counted(n, 'image')}: too few, as in the authors' code"
         for label, n in sorted(counts.items())
         if n <= _TOO_FEW
     }

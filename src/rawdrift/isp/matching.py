@@ -28,6 +28,7 @@ from rawdrift.isp.external import External
 from rawdrift.isp.pipeline import Pipeline
 from rawdrift.isp.presets import views
 from rawdrift.isp.yuv import Channels
+from rawdrift.text import counted
 
 if TYPE_CHECKING:
     import pandas
@@ -117,7 +118,7 @@ class Matches:
     def answer(self) -> list[str]:
         """Return the answer in sentences."""
         best, causes = self.best, "rounding and JPEG explain" if self.jpeg else "rounding explains"
-        of = f"{self.pictures} picture{'s' * (self.pictures > 1)}"
+        of = counted(self.pictures, "picture")
         if not self.fits:
             lines = [
                 f"none of the {len(self.ranking)} ISPs made the {of}: {best.isp} comes nearest "

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rawdrift.report import style
 from rawdrift.report.contact_sheet import beside, fit, middle, pixel_sheet
 from rawdrift.report.pictures import outline
+from rawdrift.text import counted
 
 if TYPE_CHECKING:
     from rawdrift.data.describe import Sample
@@ -38,7 +39,7 @@ def dataset_text(description: Mapping[str, Any]) -> str:
         values = " ".join(description["values"])
         images = str(description["images"])
         if (frames := description["frames"]) is not None:
-            images += f" tiles of {frames} frames"
+            images = f"{counted(description['images'], 'tile')} of {counted(frames, 'frame')}"
         lines = _line("images", f"{images}, {values}, {' '.join(pixels)} pixels")
     if (bare := description["no_camera"]) is not None:
         lines += _line("no camera", _bare(bare))
@@ -47,8 +48,10 @@ def dataset_text(description: Mapping[str, Any]) -> str:
     lines += _line("classes", ", ".join(classes) or "none")
     groups = description["groups"]
     if groups:
-        counts = groups.values()
-        lines += _line("groups", f"{len(groups)}, of {min(counts)} to {max(counts)} images")
+        least, most = min(groups.values()), max(groups.values())
+        spread = counted(most, "image") if least == most else f"{least} to {most} images"
+        each = " each" * (least == most and len(groups) > 1)
+        lines += _line("groups", f"{len(groups)}, of {spread}{each}")
     else:
         lines += _line("groups", "none")
     if splits := description["splits"]:
@@ -61,7 +64,8 @@ def dataset_text(description: Mapping[str, Any]) -> str:
         description["misfits"],
         strict=True,
     ):
-        lines += _line("camera", f"{camera['name']}, {camera['cfa']}, {camera['images']} images")
+        images = counted(camera["images"], "image")
+        lines += _line("camera", f"{camera['name']}, {camera['cfa']}, {images}")
         lines += _levels(levels)
         fits = "nothing in these images contradicts it"
         if f"camera {camera['name']!r}: values use" in unused:
@@ -102,9 +106,8 @@ def _line(name: str, words: str) -> list[str]:
 def _bare(bare: Mapping[str, Any]) -> str:
     """What is in files whose camera nobody states."""
     low, high = (f"{bare[end]:.6g}" for end in ("min", "max"))
-    several = "s" * (bare["images"] > 1)
     values, sizes = (" ".join(bare[name]) for name in ("values", "sizes"))
-    words = f"{bare['images']} image{several}, {values}, {sizes} pixels; values {low} to {high}"
+    words = f"{counted(bare['images'], 'image')}, {values}, {sizes} pixels; values {low} to {high}"
     if bare["bits"] is not None:
         words += f", which {bare['bits']} bits hold"
     if (bare["multiple_of"] or 1) > 1:
@@ -117,7 +120,9 @@ def _masks(description: Mapping[str, Any]) -> str:
     if not description["masks"]:
         return "none"
     shares = [f"{value} {share:.3g}" for value, share in description["mask_values"].items()]
-    words = f"of {description['masks']} images, of which {description['empty_masks']} are 0 "
+    empty = description["empty_masks"]
+    verb = "is" if empty == 1 else "are"
+    words = f"of {counted(description['masks'], 'image')}, of which {empty} {verb} 0 "
     return f"{words}everywhere; share of pixels of each value: {', '.join(shares)}"
 
 
@@ -145,7 +150,7 @@ def _noise(noise: Mapping[str, Any] | None) -> str:
 
 
 def _sets(name: str, sets: Sequence[Sequence[str]], words: str) -> list[str]:
-    count = "none" if not sets else f"{len(sets)} set{'s' * (len(sets) > 1)}"
+    count = "none" if not sets else counted(len(sets), "set")
     lines = _line(name, f"{words}: {count}")
     for places in sets[:_SETS]:
         more = f" = {len(places) - _SETS} more" if len(places) > _SETS else ""

@@ -53,6 +53,7 @@ from rawdrift.statistics.acceptance import test_of
 from rawdrift.statistics.drops import Answers
 from rawdrift.statistics.planning import POWER, Need, needs
 from rawdrift.statistics.sequential import decide_early
+from rawdrift.text import counted
 
 
 class Unit(NamedTuple):
@@ -326,18 +327,20 @@ class DriftComparison(Experiment[Unit, ComparisonRecord, ComparisonResult]):
         ]
 
     def about(self) -> str:
-        images = len(self.material.data)
+        images = counted(len(self.material.data), "image")
         if self.spec.data.name == PAIRS:
-            return f"{images} pairs of pictures"
+            return f"{counted(len(self.material.data), 'pair')} of pictures"
         if len(self.fitted_to):
+            tested = counted(len(self.material.tested), "image")
+            others = counted(len(self.fitted_to), "other image")
             return (
-                f"{len(self.material.tested)} images, each developed by at most {2**MOST} ISPs: "
-                f"before, after, and those between them; {len(self.fitted_to)} other images, to "
-                f"which an ISP is fitted in place of a black box"
+                f"{tested}, each developed by at most {2**MOST} ISPs: "
+                f"before, after, and those between them; {others}, to which "
+                f"an ISP is fitted in place of a black box"
             )
         stages = ", ".join(stage.name for stage in self.ends.stages)
         return (
-            f"{images} images, each developed by {len(self.ends.coalitions)} ISPs: before, after, "
+            f"{images}, each developed by {len(self.ends.coalitions)} ISPs: before, after, "
             f"and those between them, which differ in {stages}"
         )
 

@@ -17,6 +17,7 @@ from rawdrift.controls.evidence import bundle, keys
 from rawdrift.controls.evidence.bundle import Content
 from rawdrift.controls.result import Result, load_result
 from rawdrift.runs.spec import read_yaml, to_dict
+from rawdrift.text import counted
 
 _SKIPPED = {"images", "amplified", "views", "picture", "findings", "confusions", "expected"}
 _SKIPPED |= {"alike", "spec", "root"}  # of pictures, of checks of the data, of places
@@ -62,7 +63,7 @@ def verify(
         yield Check("no byte was changed since the file was written", "yes")
     wrong = bundle.wrong_hashes(content)
     yield Check(
-        f"every file has its hash ({len(content.manifest.files)} files)",
+        f"every file has its hash ({counted(len(content.manifest.files), 'file')})",
         "no" if wrong else "yes",
         ", ".join(wrong),
     )
@@ -99,7 +100,7 @@ def _signature(content: Content, key: Path | None) -> Iterator[Check]:
 def _sentences(content: Content, result: Result, run: Path) -> Iterator[Check]:
     stated = [claim.statement for claim in content.manifest.claims]
     again = bundle.sentences(result, run)
-    what = f"every headline sentence follows from the result ({len(again)} sentences)"
+    what = f"every headline sentence follows from the result ({counted(len(again), 'sentence')})"
     different = [one for one in again if one not in stated] or [*stated[len(again) :]]
     yield Check(what, "no" if stated != again else "yes", "; ".join(different))
 

@@ -51,6 +51,7 @@ from rawdrift.models import networks
 from rawdrift.models.chain import Develop
 from rawdrift.models.precision import resolve_precision
 from rawdrift.runs.store import Finished
+from rawdrift.text import counted
 
 
 class Unit(NamedTuple):
@@ -252,9 +253,12 @@ class DriftForensics(Experiment[Unit, ForensicsRecord, ForensicsResult]):
         safe = record.envelope
         if safe.is_empty:
             return f"{fold}, envelope: {safe.warnings[0]}"
+        axes = f"{fold}, envelope: {counted(len(safe.box), 'axis', 'axes')}"
+        if len(safe.box) == 1:
+            return axes
         return (
-            f"{fold}, envelope: {len(safe.box)} axes; the box of all together reaches at least "
-            f"{safe.scale:.2f} times as far as each alone"
+            f"{axes}; the box of all together reaches at least {safe.scale:.2f} times as far as "
+            f"each alone"
         )
 
     def _words(self, group: str) -> str:

@@ -32,7 +32,7 @@ from rawdrift.models.targets import Targets
 from rawdrift.statistics.basics import Interval
 from rawdrift.statistics.estimates import estimate
 from rawdrift.statistics.measures import Array
-from rawdrift.text import Shown, brief, frame
+from rawdrift.text import Shown, brief, counted, frame
 
 if TYPE_CHECKING:
     import pandas
@@ -200,9 +200,10 @@ def search_of(
     drop = _drop(chain, score.features, halves, confidence)
     warnings = list(trials.warnings)
     if drop.low is None:
+        groups = counted(int(chain.clusters.max()) + 1, "group")
         warnings.append(
-            f"the drop has no interval: {len(chain.truth)} images of {chain.clusters.max() + 1} "
-            f"groups are too few to keep half of them from the search; give at least "
+            f"the drop has no interval: {counted(len(chain.truth), 'image')} of {groups} "
+            f"are too few to keep half of them from the search; give at least "
             f"{2 * FEWEST_IMAGES} images, of {2 * FEWEST_GROUPS} groups or more"
         )
     return SearchResult(

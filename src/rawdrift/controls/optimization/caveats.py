@@ -12,6 +12,7 @@ from rawdrift.controls.caveats import (
 )
 from rawdrift.controls.optimization.findings import listed
 from rawdrift.controls.optimization.result import OptimizationResult
+from rawdrift.text import counted
 
 _FEW_EPOCHS = 5
 
@@ -45,7 +46,7 @@ def caveats(result: OptimizationResult) -> Iterator[Caveat]:
     yield from alike(result)
     if result.epochs < _FEW_EPOCHS:
         yield (
-            f"Only {result.epochs} epoch{'s' * (result.epochs > 1)}.",
+            f"Only {counted(result.epochs, 'epoch')}.",
             "Curves this short show neither how far a setting would get nor how stable it is.",
         )
 

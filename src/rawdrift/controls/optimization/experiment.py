@@ -55,6 +55,7 @@ from rawdrift.models.precision import resolve_precision
 from rawdrift.models.train import DivergedError, train
 from rawdrift.report import style
 from rawdrift.runs.store import Finished
+from rawdrift.text import counted
 
 
 class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]):
@@ -257,7 +258,10 @@ class DriftOptimization(Experiment[Unit, OptimizationRecord, OptimizationResult]
 
     def about(self) -> str:
         images = len(next(iter(self.materials.values())).data)
-        return f"{images} images at each intensity, {self.spec.task.epochs} epochs a training"
+        return (
+            f"{counted(images, 'image')} at each intensity, "
+            f"{counted(self.spec.task.epochs, 'epoch')} a training"
+        )
 
     def measure(self) -> float:
         unit = next((u for u in self.units if u.setting == "learned"), self.units[0])

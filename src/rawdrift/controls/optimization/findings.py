@@ -8,6 +8,7 @@ from rawdrift.controls.optimization.result import OptimizationResult, Row
 from rawdrift.report import style
 from rawdrift.report.tables import span
 from rawdrift.statistics.basics import Interval
+from rawdrift.text import counted
 
 FIRST, SECOND = "learned", "frozen"
 """The comparison that the experiment is about: what the first gains over the second."""
@@ -184,7 +185,7 @@ def lines(result: OptimizationResult) -> Iterator[str]:
             yield f"  {FIRST} against {SECOND}: {verdict(change)}"
     if result.diverged:
         count = len(result.diverged)
-        yield f"diverged, and left out of every mean: {count} training{'s' * (count > 1)}"
+        yield f"diverged, and left out of every mean: {counted(count, 'training')}"
 
 
 def verdict(change: Gain) -> str:

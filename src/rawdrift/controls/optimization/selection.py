@@ -20,6 +20,7 @@ from rawdrift.models.chain import Develop
 from rawdrift.models.evaluate import answer
 from rawdrift.models.spec import Task
 from rawdrift.models.train import Course, DivergedError
+from rawdrift.text import counted
 
 TRAININGS = len(CONFIGURATIONS)
 
@@ -100,8 +101,9 @@ def choose(
             by_name[name] = None
         else:
             if metric not in scored:
+                images = counted(len(held_out), "image")
                 raise InputError(
-                    f"{metric} is not defined on the {len(held_out)} images of the inner "
+                    f"{metric} is not defined on the {images} of the inner "
                     f"validation: none of them counts; choose another metric"
                 )
             by_name[name] = scored[metric], mean_loss

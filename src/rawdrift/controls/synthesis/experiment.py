@@ -48,6 +48,7 @@ from rawdrift.models.precision import resolve_precision
 from rawdrift.models.train import train
 from rawdrift.report import style
 from rawdrift.runs.store import Finished
+from rawdrift.text import counted
 
 _MEASURED = 4  # cases that a plan measures
 
@@ -266,7 +267,8 @@ class DriftSynthesis(Experiment[Unit, SynthesisRecord, SynthesisResult]):
 
     def about(self) -> str:
         return (
-            f"{len(self.material.data)} images, each tested in {len(self.cases)} cases by every "
+            f"{counted(len(self.material.data), 'image')}, each tested in "
+            f"{counted(len(self.cases), 'case')} by every "
             f"pipeline's models"
         )
 
