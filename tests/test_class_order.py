@@ -90,7 +90,7 @@ def test_data_may_lack_classes_of_a_checkpoint(folder, tmp_path):
 def test_labels_that_a_checkpoint_does_not_have_are_refused_naming_both_lists(folder, tmp_path):
     data = folder(["a", "b", "c"], ["a", "b", "c"] * 2)
     task = _task(tmp_path / "n.pt", 2, classes=["a", "b"])
-    with pytest.raises(rd.InputError, match=r"\['a', 'b', 'c'\].*\['a', 'b'\].*without c"):
+    with pytest.raises(rd.InputError, match=r"labels a, b, c, but .* are a, b, without c"):
         read(data, task, None, 0)
 
 
@@ -116,9 +116,9 @@ def test_our_own_files_hold_the_order(folder, tmp_path):
     assert material.targets.names == ("0", "1", "2", "10")
     assert set(material.targets.values.tolist()) == {2, 3}
     contradiction = Task(task.model, checkpoint=str(path), classes=[0, 1, 10, 2])
-    with pytest.raises(rd.InputError, match=r"'10', '2'\] contradicts .*'2', '10'\]"):
+    with pytest.raises(rd.InputError, match=r"10, 2 contradicts .* are 0, 1, 2, 10;"):
         read(data, contradiction, None, 0)
-    with pytest.raises(rd.InputError, match=r"network for .*classes here are \['a', 'b'\]"):
+    with pytest.raises(rd.InputError, match=r"network for .*classes here are a, b"):
         networks.load_checkpoint(task, _named(trained.targets, ("a", "b")))
 
 
@@ -147,7 +147,7 @@ def test_masks_of_classes_may_lack_some(tmp_path):
     assert targets_of(data, named).names == ("0", "3", "7")
     assert targets_of(data, named).values.unique().tolist() == [0, 2]
     wrong = Task(task.model, "none", task.kind, "classes", checkpoint=str(path), classes=[0, 3])
-    with pytest.raises(rd.InputError, match=r"\[0, 7\].*\['0', '3'\].*without 7"):
+    with pytest.raises(rd.InputError, match=r"values 0, 7, but .* are 0, 3, without 7"):
         targets_of(data, wrong)
 
 

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from rawdrift import files
 from rawdrift.camera.camera import Camera
-from rawdrift.checks import InputError
+from rawdrift.checks import InputError, choose
 from rawdrift.data.frame import Frame, Row
 from rawdrift.data.names import look_alike, shown
 from rawdrift.data.tiles import Tiling
+from rawdrift.text import counted
 
 _CHUNK = 64  # images that are hashed at once
 
@@ -154,8 +155,7 @@ class RawDataset:
             return self
         counts = self.counts()
         for label in labels:
-            if label not in counts:
-                raise InputError(f"label {label!r} is not in the data; there are {counts}")
+            choose("label of the data", label, counts)
         classes = tuple(name for name in self.classes if name not in labels)
         new_index = {self.classes.index(name): i for i, name in enumerate(classes)}
         keep = [i for i, label in enumerate(self.labels.tolist()) if label in new_index]
@@ -176,9 +176,9 @@ class RawDataset:
         used = [name for name, count in self.counts().items() if count]
         if missing := [name for name in used if name not in classes]:
             raise InputError(
-                f"the data have the labels {used}, but the outputs of the network are "
-                f"{list(classes)}, without {', '.join(missing)}; name them in task.classes as the "
-                f"labels, or leave labels out with data.exclude"
+                f"the data have the labels {', '.join(used)}, but the outputs of the network are "
+                f"{', '.join(classes)}, without {', '.join(missing)}; name them in task.classes "
+                f"as the labels, or leave labels out with data.exclude"
             )
         number = torch.tensor(
             [classes.index(name) if name in used else -1 for name in self.classes]
@@ -237,8 +237,8 @@ class RawDataset:
         gone = [name for name in self.images if self.root and not (self.root / name).exists()]
         if gone:
             raise InputError(
-                f"{len(gone)} images of {self.root} were removed during the run, the first "
-                f"{gone[0]}; restore them, and start the same command again"
+                f"removed from {self.root} during the run: {counted(len(gone), 'image')}, the "
+                f"first {gone[0]}; restore what is missing, and start the same command again"
             )
         for path, digest in self.mapped.items():
             if not path.is_file() or files.sha256(path) != digest:
@@ -262,4 +262,4 @@ def _select(images: Images, indices: Tensor) -> Selection:
 
 
 def _noted(count: int, why: str) -> str:
-    return f"{count} image{'s' * (count != 1)}: {why}"
+    return f"{counted(count, 'image')}: {why}"

@@ -50,7 +50,7 @@ def fit_for_folds(data: RawDataset, folds: int) -> RawDataset:
             )
         data = data.without(list(rare), f"too few for {folds} folds")
     if len(data.classes) < 2:
-        raise InputError(f"the data have the labels {list(data.classes)}, expected at least 2")
+        raise InputError(f"the data have the labels {', '.join(data.classes)}, expected at least 2")
     return data
 
 
@@ -67,7 +67,7 @@ def k_fold(data: RawDataset, folds: int, seed: int) -> list[Split]:
             set() if labels is None else set(labels.tolist()) - set(labels[split.train].tolist())
         )
         if unseen:
-            names = [data.classes[i] for i in sorted(unseen)]
+            names = ", ".join(data.classes[i] for i in sorted(unseen))
             raise InputError(
                 f"the training images of fold {fold} have none of the labels {names}: all of them "
                 f"are in the groups that are tested; use more groups, fewer folds or data.exclude"
@@ -98,11 +98,14 @@ def by_column(data: RawDataset) -> Split:
             )
     if data.labels is not None:
         if len(data.classes) < 2:
-            raise InputError(f"the data have the labels {list(data.classes)}, expected at least 2")
+            raise InputError(
+                f"the data have the labels {', '.join(data.classes)}, expected at least 2"
+            )
         labels = data.labels.numpy()
         if unseen := sorted({*labels[test].tolist()} - {*labels[train].tolist()}):
+            names = ", ".join(data.classes[i] for i in unseen)
             raise InputError(
-                f"no image of the split train has the labels {[data.classes[i] for i in unseen]}, "
+                f"no image of the split train has the labels {names}, "
                 f"which images of test have; correct the column split, or leave these labels out "
                 f"with data.exclude"
             )

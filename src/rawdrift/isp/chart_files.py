@@ -13,6 +13,7 @@ from rawdrift.camera.read import Raw, read_raw
 from rawdrift.checks import InputError, positive
 from rawdrift.isp.chart_fit import ChartFit, UnlikeReferencesError, fit_chart, of_two
 from rawdrift.isp.color_chart import Array, Point, from_lab, grid, rectangles
+from rawdrift.text import counted
 
 _REGION = ("top", "left", "bottom", "right")
 _LAB, _RGB = ("L", "a", "b"), ("R", "G", "B")
@@ -178,11 +179,12 @@ def _table(path: Path, *columns: Sequence[str]) -> dict[str, dict[str, str]]:
     names = next((names for names in columns if {*head} == {"patch", *names}), None)
     if names is None or not rows:
         wanted = " or ".join(", ".join(("patch", *names)) for names in columns)
-        raise InputError(f"{path} has {len(rows)} rows of {head}, expected the columns {wanted}")
+        has = f"{counted(len(rows), 'row')} of {', '.join(head)}"
+        raise InputError(f"{path} has {has}, expected the columns {wanted}")
     found: dict[str, dict[str, str]] = {}
-    for row in rows:
+    for number, row in enumerate(rows, 1):
         if None in row or None in row.values() or not row["patch"]:
-            raise InputError(f"{path} has a row with too few or too many cells: {row}")
+            raise InputError(f"{path} has too few or too many cells in row {number} below its head")
         if row["patch"] in found:
             raise InputError(f"{path} names the patch {row['patch']!r} twice")
         found[row["patch"]] = {name: row[name] for name in names}

@@ -68,13 +68,14 @@ def _rows(root: Path) -> list[dict[str, str]]:
     columns, rows = files.read_table(path)
     if not {"raw", "picture"} <= {*columns} <= {*_COLUMNS}:
         raise InputError(
-            f"{path} has the columns {columns}, expected raw, picture and, optionally, group"
+            f"{path} has the columns {', '.join(columns)}, expected raw, picture and, "
+            f"optionally, group"
         )
     if not rows:
         raise InputError(f"{path} names no pairs")
-    for row in rows:
+    for number, row in enumerate(rows, 1):
         if not all(row.get(column) for column in columns) or None in row:
-            raise InputError(f"{path} has a row with too few or too many cells: {row}")
+            raise InputError(f"{path} has too few or too many cells in row {number} below its head")
     for column in ("raw", "picture"):
         twice = [name for name, n in Counter(row[column] for row in rows).items() if n > 1]
         if twice:

@@ -104,8 +104,8 @@ def load_checkpoint(task: Task, targets: Targets, size: Size = (64, 64)) -> nn.S
     stored = classes(Path(task.checkpoint))
     if stored and stored != targets.names:
         raise InputError(
-            f"{task.checkpoint} is a network for {list(stored)}, but the classes here are "
-            f"{list(targets.names)}"
+            f"{task.checkpoint} is a network for {', '.join(stored)}, but the classes here are "
+            f"{', '.join(targets.names)}"
         )
     state = read(Path(task.checkpoint))
     normalize = Normalize.fixed(task.normalize or "none")

@@ -53,11 +53,12 @@ class Segmentation(Targets):
         names = class_order(task) or tuple(map(str, values))
         if unknown := {str(value) for value in values} - {*names}:
             raise InputError(
-                f"the masks hold the values {values}, but the outputs of the network are "
-                f"{list(names)}, without {', '.join(sorted(unknown))}; name them in task.classes"
+                f"the masks hold the values {', '.join(map(str, values))}, but the outputs of the "
+                f"network are {', '.join(names)}, without {', '.join(sorted(unknown))}; name them "
+                f"in task.classes"
             )
         if len(names) < 2:
-            raise InputError(f"the masks hold one value, {values}, expected at least 2")
+            raise InputError(f"the masks hold one value, {values[0]}, expected at least 2")
         number = torch.zeros(256, dtype=torch.uint8)
         for value in values:
             number[value] = names.index(str(value))

@@ -188,8 +188,8 @@ def class_order(task: Task) -> tuple[str, ...] | None:
     named = None if task.classes is None else tuple(map(str, task.classes))
     if stored and named and stored != named:
         raise InputError(
-            f"task.classes {list(named)} contradicts {task.checkpoint}, whose outputs are "
-            f"{list(stored)}; leave out task.classes"
+            f"task.classes {', '.join(named)} contradicts {task.checkpoint}, whose outputs are "
+            f"{', '.join(stored)}; leave out task.classes"
         )
     return named or stored
 

@@ -39,7 +39,7 @@ class ParameterSpace:
         if not self.axes:
             raise InputError("a parameter space needs at least one axis")
         if len(set(self.names)) < len(self.axes):
-            raise InputError(f"a parameter space names each axis once, got {self.names}")
+            raise InputError(f"a parameter space names each axis once, got {', '.join(self.names)}")
 
     @classmethod
     def around(cls, isp: Pipeline, ranges: Mapping[str, Bounds] | None = None) -> Self:
