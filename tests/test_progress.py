@@ -1,6 +1,7 @@
 """Long work tells what it is doing: in the terminal, in the log, on a page, and to other processes."""
 
 import json
+import sys
 import threading
 
 import pytest
@@ -164,3 +165,20 @@ def test_a_folder_without_runs_and_one_that_is_none(tmp_path, capsys):
     assert main(["runs", str(tmp_path)]) == 0
     assert "no runs in" in capsys.readouterr().out
     assert main(["runs", str(tmp_path / "none")]) == 2
+
+
+@pytest.mark.parametrize("columns", [40, 120, None])
+def test_headlines_are_cut_to_a_terminal_alone(columns, capsys, monkeypatch):
+    one = listing.Listed(
+        run="r", control="synthesis", state="done", done=1, units=1, left_s=None,
+        changed="2026-01-02T03:04", headline="x" * 300,
+    )  # fmt: skip
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: columns is not None)
+    head, row = listing.lines([one])
+    assert head.startswith("RUN")
+    if columns is None:
+        assert row.endswith(one.headline)
+    else:
+        assert row.endswith("xxx...")
+        assert len(row) == 120 if columns == 120 else len(row) > 40

@@ -1,6 +1,8 @@
 """The runs in a folder: what `rawdrift runs` lists."""
 
 import os
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ from rawdrift.controls.result import SUMMARY, load_result
 from rawdrift.runs import status
 
 DEEPEST = 4  # folders below the one that is given
+_SHORTEST = 20  # characters of a headline
 _PARTS = {"records", "figures", "tables", "samples", "networks", "models", "isps"}
 
 
@@ -50,7 +53,7 @@ def runs(root: str | Path) -> list[Listed]:
 
 
 def lines(found: Sequence[Listed]) -> list[str]:
-    """Return runs as the lines of a table for a terminal."""
+    """Return runs as the lines of a table, on a terminal with headlines cut to its width."""
     head = ("RUN", "CONTROL", "STATE", "UNITS", "CHANGED", "HEADLINE")
     rows = [
         (
@@ -64,11 +67,20 @@ def lines(found: Sequence[Listed]) -> list[str]:
         for one in found
     ]
     table = [head, *rows]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     wide = [max(len(row[i]) for row in table) for i in range(len(head) - 1)]
-    return [
+    lined = [
         "  ".join([*(text.ljust(n) for text, n in zip(row, wide, strict=False)), row[-1]]).rstrip()
         for row in table
     ]
+    if room is None:
+        return lined
+    least = sum(wide) + 2 * len(wide) + _SHORTEST
+    return [_cut(line, max(room, least)) for line in lined]
+
+
+def _cut(line: str, room: int) -> str:
+    return line if len(line) <= room else f"{line[: room - 3]}..."
 
 
 def _folders(root: Path) -> Iterator[Path]:
