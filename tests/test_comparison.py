@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 from safetensors.torch import save_file
 
 import nets
@@ -16,6 +17,7 @@ from rawdrift.controls.comparison import stand_in
 from rawdrift.controls.comparison.analysis import _blame, _interactions, _remedies
 from rawdrift.controls.comparison.other_sensor import difference
 from rawdrift.controls.comparison.sides import Between, Side, Stage, side
+from rawdrift.controls.run import write_page
 from rawdrift.isp.develop import encode
 from rawdrift.isp.external import External
 from rawdrift.statistics import estimate, measures
@@ -187,6 +189,14 @@ def test_a_harmless_change_is_released_and_a_tiny_margin_is_undecided(folder, tm
     assert "Non-inferior: bi,s,- in place of bi,s,ga" in page
     result = rd.load_result(run)
     assert [one.stage for one in result.blame] == ["denoise"]
+    images = [structs.replace(one, matched_score=1.0, score=1.0) for one in result.images]
+    groups = [structs.replace(one, drop=0.0) for one in result.groups]
+    kept = structs.replace(result, lost=0, won=0, images=images, groups=groups)
+    kept.save(run / "summary.json")
+    page = write_page(run).read_text()
+    assert "No image loses" in page
+    assert "lose most" not in page
+    assert "Lost and won</h2><p>None" in page
     small = ["--comparison.after", "bi,s,-", "--comparison.margin", "0.001"]
     assert main(command(folder, tmp_path / "other", *small)) == 1
     assert "are too few" in capsys.readouterr().out

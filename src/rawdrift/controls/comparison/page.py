@@ -1,6 +1,6 @@
 """The page of a comparison, and its findings in a few lines."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from rawdrift.controls.caveats import Caveat, alike, few_folds, few_groups, few_images
 from rawdrift.controls.comparison import figures
 from rawdrift.controls.comparison.result import UNEXPLAINED, ComparisonResult, Remedy
-from rawdrift.controls.comparison.tables import tables
+from rawdrift.controls.comparison.tables import losing, tables
 from rawdrift.data.spec import PAIRS
 from rawdrift.report import pictures, style
 from rawdrift.report.page import compose
+from rawdrift.report.sample import SampleImage
 from rawdrift.report.tables import span
 
 METHOD = (
@@ -27,8 +28,9 @@ METHOD = (
 def write(run: Path, result: ComparisonResult) -> str:
     """Draw figures/ and tables/ into the run folder; return the page."""
     drawn: Mapping[str, Callable[[], Figure]] = {"decision": partial(figures.decision, result)}
-    if result.images:
-        drawn = {**drawn, "lost": partial(_lost, result, run)}
+    images = [one for one in result.images if _loses(one)]  # older runs hold one in any case
+    if images:
+        drawn = {**drawn, "lost": partial(_lost, result, images, run)}
     return compose(
         Path(__file__).with_name("page.html.j2"),
         run,
@@ -43,7 +45,8 @@ def write(run: Path, result: ComparisonResult) -> str:
         fits=[one for one in result.stand_ins if one.isp is not None],
         unit=_unit(result),
         caveats=caveats(result),
-        embedded=pictures.embed(run, result.metric, result.images),
+        embedded=pictures.embed(run, result.metric, images),
+        losing=losing(result),
     )
 
 
@@ -150,7 +153,12 @@ def _unit(result: ComparisonResult) -> str:
     return "images" if result.data.groups is None else "groups"
 
 
-def _lost(result: ComparisonResult, run: Path) -> Figure:
+def _loses(image: SampleImage) -> bool:
+    before, after = image.matched_score, image.score
+    return before is not None and after is not None and before > after
+
+
+def _lost(result: ComparisonResult, images: Sequence[SampleImage], run: Path) -> Figure:
     return pictures.compared(
-        run, result.metric, result.images, result.before, result.after, result.amplified
+        run, result.metric, images, result.before, result.after, result.amplified
     )

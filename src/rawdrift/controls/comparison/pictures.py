@@ -35,7 +35,7 @@ def illustrate(
     images = []
     lose = before > after
     chosen = most_harmed(before, after)
-    for number, whole in enumerate([i for i in chosen if lose[i]] or chosen[:1]):
+    for number, whole in enumerate(i for i in chosen if lose[i]):
         indices = wholes.members(whole)
         batch = torch.tensor(indices)
         with torch.inference_mode():

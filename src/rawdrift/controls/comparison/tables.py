@@ -1,6 +1,6 @@
 """The tables of a comparison."""
 
-from rawdrift.controls.comparison.result import ComparisonResult
+from rawdrift.controls.comparison.result import ComparisonResult, GroupChange
 from rawdrift.report import style
 from rawdrift.report.tables import Column, Columns, Table, table
 
@@ -11,7 +11,7 @@ def tables(result: ComparisonResult) -> dict[str, Table]:
     """Return all tables of a run by name."""
     made = [_blame(result), _coalitions(result)]
     made += [_interactions(result)] if result.interactions else []
-    made += [_groups(result)] if result.groups else []
+    made += [_groups(result)] if losing(result) else []
     return {one.name: one for one in made}
 
 
@@ -53,6 +53,11 @@ def _interactions(result: ComparisonResult) -> Table:
     return table("interactions", title, columns, result.interactions)
 
 
+def losing(result: ComparisonResult) -> list[GroupChange]:
+    """The groups whose metric is lower after than before."""
+    return [one for one in result.groups if one.drop is not None and one.drop > 0]
+
+
 def _groups(result: ComparisonResult) -> Table:
     columns: Columns = [
         (Column("group", "Group"), lambda one: one.group),
@@ -61,4 +66,4 @@ def _groups(result: ComparisonResult) -> Table:
         (Column("after", "After", 3), lambda one: one.after),
         (Column("drop", "Drop", 3), lambda one: one.drop),
     ]
-    return table("groups", "The groups that lose most", columns, result.groups)
+    return table("groups", "The groups that lose most", columns, losing(result))
