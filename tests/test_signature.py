@@ -14,7 +14,6 @@ import rawdrift as rd
 from planted import CAMERA, ISP, planted
 from rawdrift.camera.camera import Noise, Optics
 from rawdrift.cli import main
-from rawdrift.controls.evidence import check
 from rawdrift.controls.evidence.signature import schema
 from rawdrift.controls.synthesis.spec import SynthesisSpec
 from rawdrift.data.spec import Data
@@ -241,8 +240,8 @@ def test_several_numbers_must_be_in_the_joint_box(made, file, capsys):
 
 HELD = {
     "black level": ({"black_level": (0.03, 0.02, 0.02, 0.02)}, "black_level.level[0]"),
-    "white level": ({"white_level": 0.9}, "white_level"),
-    "pattern": ({"cfa": "BGGR"}, "cfa"),
+    "white level": ({"white_level": 0.9}, "black_level.white"),
+    "pattern": ({"cfa": "BGGR"}, "demosaic.cfa"),
     "matrix": (
         {"color_matrix": ((1.5, -0.4, -0.1), (-0.2, 1.9, -0.4), (0.0, -0.4, 1.4))},
         "color_correction.matrix[",
@@ -263,23 +262,16 @@ def test_text_for_people_names_what_is_outside(file, tmp_path, capsys):
     assert main(["check", str(file), "--camera", str(tmp_path / "dark.toml")]) == 1
     told = capsys.readouterr().out
     assert told.startswith("dark is outside the envelope\n")
-    assert "  cfa is GBRG, validated for RGGB alone" in told
+    assert "demosaic.cfa is GBRG, validated for RGGB alone" in told
     assert "gamma.gamma is 3, validated from" in told
     assert "note: the signature does not speak of the sensor" in told
 
 
-@pytest.mark.parametrize(
-    ("signed", "own", "text"),
-    [
-        (1.0, None, "white_level is left out, validated for 1.0 alone"),
-        (None, 0.9, "white_level is 0.9, validated without it"),
-    ],
-)
-def test_what_is_left_out_is_named_as_in_a_camera_file(signed, own, text, made):
-    content = made[1].content
-    content = {**content, "camera": {**content["camera"], "white_level": signed}}
-    verdict = check(rd.forensics.Signature(content), replace(CAMERA, white_level=own))
-    assert [str(one) for one in verdict.outside] == [text]
+def test_a_level_is_named_as_in_the_camera_file(file, tmp_path, capsys):
+    replace(CAMERA, white_level=0.9).save(tmp_path / "white.toml")
+    assert main(["check", str(file), "--camera", str(tmp_path / "white.toml")]) == 1
+    told = capsys.readouterr().out
+    assert "black_level.white (white_level of the camera) is 0.9, validated without it" in told
 
 
 def test_a_dng_says_its_camera(file, tmp_path, capsys):
@@ -288,7 +280,7 @@ def test_a_dng_says_its_camera(file, tmp_path, capsys):
     verdict = json.loads(capsys.readouterr().out)
     found = {one["parameter"]: one for one in verdict["outside"]}
     assert found["black_level.level[0]"]["value"] == pytest.approx(512 / 65535)
-    assert found["white_level"]["value"] == pytest.approx(60000 / 65535)
+    assert found["black_level.white"]["value"] == pytest.approx(60000 / 65535)
 
 
 def test_sensors_are_compared_where_their_settings_are_axes(tmp_path, capsys):

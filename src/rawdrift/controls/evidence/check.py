@@ -26,10 +26,12 @@ SENSOR = "SensorSettings"  # a step before the ISP, whose numbers are relative t
 RELATIVE, ABSOLUTE = 1e-3, 1e-5
 
 
+_LEVELS = {"black_level.white": "white_level"}  # whose name in a camera file is another
+
+
 class Outside(NamedTuple):
     """A parameter that is outside the envelope.
 
-    parameter: by its name in the pipeline, or the camera's field of what is none of its numbers.
     low, high: its bounds, equal if it was validated at one value alone. by: how far it is beyond
     the nearer bound; None if it is not a number.
     """
@@ -44,9 +46,12 @@ class Outside(NamedTuple):
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
         if self.by is None:
+            name = self.parameter
+            if name in _LEVELS:
+                name += f" ({_LEVELS[name]} of the camera)"
             value = "left out" if self.value is None else self.value
             how = "without it" if self.low is None else f"for {self.low} alone"
-            return f"{self.parameter} is {value}, validated {how}"
+            return f"{name} is {value}, validated {how}"
         if self.low == self.high:
             where = f"validated at {self.low:g} alone"
         else:
@@ -120,14 +125,12 @@ def check(
     for step in content["isp"]["steps"]:
         cls = type(isp.steps[step["name"]]) if isp and step["name"] in isp.steps else None
         numbers = (cls or STEPS.get(step["kind"], Step)).numbers
-        fields = _camera_fields(step)
         for name, value in _numbers(step, camera, isp).items():
             full = f"{step['name']}.{name}"
             reference = _reference(content, full, value.shape)
             if np.isnan(value).any():  # the camera has none
                 signed_value = str(reference.tolist())
-                field = full if isp else fields.get(name, full)
-                outside.append(Outside(field, None, signed_value, signed_value, None))
+                outside.append(Outside(full, None, signed_value, signed_value, None))
                 continue
             inside, rest = _places(content, step["name"], name, numbers.get(name), reference, value)
             places |= inside
@@ -201,14 +204,10 @@ def _numbers(step: Mapping[str, Any], camera: Camera, isp: Pipeline | None) -> d
     if isp is not None and step["name"] in isp.steps:
         tensors = isp.steps[step["name"]].tensors()
         return {name: value.detach().cpu().double().numpy() for name, value in tensors.items()}
-    fields = _camera_fields(step).items()
-    return {name: np.array(getattr(camera, field), dtype=np.float64) for name, field in fields}
-
-
-def _camera_fields(step: Mapping[str, Any]) -> dict[str, str]:
-    """The camera fields of the numbers of a signed step, by number."""
-    fields: dict[str, str] = step.get("camera") or _fields(STEPS.get(step["kind"], Step))
-    return fields
+    fields = step.get("camera") or _fields(STEPS.get(step["kind"], Step))
+    return {
+        name: np.array(getattr(camera, field), dtype=np.float64) for name, field in fields.items()
+    }
 
 
 def _options(step: Mapping[str, Any], isp: Pipeline | None) -> Iterator[Outside]:
@@ -296,13 +295,13 @@ def _fixed(content: Mapping[str, Any], camera: Camera) -> Iterator[Outside]:
     """Yield the differences of what is never an axis."""
     was = content["camera"]
     if camera.cfa != was["cfa"]:
-        yield Outside("cfa", camera.cfa, was["cfa"], was["cfa"], None)
+        yield Outside("demosaic.cfa", camera.cfa, was["cfa"], was["cfa"], None)
     before, now = was["white_level"], camera.white_level
     if before is None or now is None:
         if before != now:
-            yield Outside("white_level", now, before, before, None)
+            yield Outside("black_level.white", now, before, before, None)
     elif abs(now - before) > RELATIVE:
-        yield Outside("white_level", now, before, before, abs(now - before))
+        yield Outside("black_level.white", now, before, before, abs(now - before))
 
 
 def _notes(content: Mapping[str, Any]) -> Iterator[str]:
