@@ -687,6 +687,8 @@ def test_a_file_that_is_written_replaces_none(tmp_path, capsys):
         ):
             if "fit" in command and not name.endswith("toml"):
                 continue
+            if "describe" in command and not name.endswith("png"):
+                continue
             before = {path: path.read_bytes() for path in root.iterdir() if path.exists()}
             assert "exists already" in fails([*command, root / name], capsys)
             assert {path: path.read_bytes() for path in root.iterdir() if path.exists()} == before
