@@ -403,6 +403,10 @@ BAD_COMMANDS = {
     "empty camera": (["develop", "RAW", "--out", "OUT", "--camera="], "--camera is empty"),
     "empty field": (["synthesis", "--data.root", " ", "--out", "OUT"], "--data.root is empty"),
     "empty argument": (["develop", "RAW", "", *DEVELOP], "an argument is empty; expected a value"),
+    "loss of masks": (
+        ["synthesis", "--data.name", "synthetic-microscopy", "--data.images", "18", "--data.size",
+         "32", "--task.loss", "dice", "--out", "OUT"], "task.loss dice is for masks",
+    ),
     "no folder": (["synthesis", "--data.root", "nowhere", "--out", "OUT"], "is not a folder"),
 }  # fmt: skip
 

@@ -346,7 +346,7 @@ def test_a_disk_that_is_too_small_is_noticed_first(server, drone, tmp_path):
     [
         (["data", "fetch", "raw-micro", "--root", "x"], "unknown dataset 'raw-micro'.*raw-microscopy; raw-drone"),
         (["data", "fetch", "raw-drone"], "--root is missing"),
-        (["data"], "ACTION is missing; --help lists them"),
+        (["data"], "ACTION is missing; choose one of fetch; pack"),
     ],
 )  # fmt: skip
 def test_wrong_commands_say_what_is_right(arguments, message, capsys, tmp_path, monkeypatch):

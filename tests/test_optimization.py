@@ -513,7 +513,7 @@ BAD = [
     ({"settings": ["frozen", "frozen"]}, "must not repeat a value"),
     ({"intensities": [0.02]}, "optimization.intensities must be among 0.01, 0.05"),
     ({"isp": "bi,s"}, "unknown optimization.isp"),
-    ({"isp_lr": -1}, "isp_lr must be a number above 0"),
+    ({"isp_lr": -1}, "isp_lr must be a number of at least 0"),
     ({"direct_channels": 5}, "must be 3 or 4"),
     ({"normalization": "batch"}, "choose one of fixed; running"),
     ({"bounds": "tight"}, "choose one of none; default"),

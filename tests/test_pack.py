@@ -306,7 +306,7 @@ def test_a_folder_beyond_the_memory_is_to_be_packed(folder, monkeypatch, tmp_pat
         (["pack", "--data.rot", "x", "--out", "OUT"], "--data.root"),
         (["describe", "--data.root", "FOLDER", "--data.exclude", "[c]"], "unknown label 'c'"),
         (["describe", "--data.name", "synthetic-microscopy", "--verify"], "not a packed dataset"),
-        ([], "pack,describe"),
+        ([], "choose one of fetch; pack; describe"),
     ],
 )
 def test_bad_commands_leave_nothing(arguments, message, folder, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Targets, losses and scores, against independent packages and closed forms."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -191,8 +192,9 @@ def test_losses_of_several_classes(seed):
 
 
 def test_dice_is_for_masks():
+    data = SimpleNamespace(labels=torch.tensor([0, 1]), masks=None, classes=("a", "b"))
     with pytest.raises(rd.InputError, match="is for masks"):
-        loss_of(torch.zeros(2, 2), torch.tensor([0, 1]), loss="dice")
+        Classification.of(data, Task(loss="dice"))
 
 
 OWN = """

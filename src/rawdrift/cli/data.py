@@ -38,7 +38,11 @@ def _describe(args: Namespace) -> int:
         files.check_suffix("--sheet", Path(args.sheet), ".png", "a picture")
         files.check_new(Path(args.sheet))
     if args.verify:
-        pack.verify(Path(args.data.root or args.data.name))
+        if args.data.root is None:
+            raise InputError(
+                f"{args.data.name} is not a packed dataset; give the folder of one, --data.root"
+            )
+        pack.verify(Path(args.data.root))
     frames = datasets.frames(args.data)
     found = describe(frames)
 
