@@ -94,13 +94,13 @@ def choose(kind: str, name: object, valid: Iterable[str]) -> str:
     names = list(valid)
     if isinstance(name, str) and name in names:
         return name
-    close = _closest(name, names) if isinstance(name, str) else None
+    close = closest(name, names) if isinstance(name, str) else None
     hint = f" (did you mean {close!r}?)" if close else ""
     choices = f"choose one of {'; '.join(names)}" if names else "there is none to choose"
     raise InputError(f"unknown {kind} {name!r}{hint}; {choices}")
 
 
-def _closest(name: str, names: Sequence[str]) -> str | None:
+def closest(name: str, names: Sequence[str]) -> str | None:
     """The name most like a wrong one, as a whole or by a part, as "gamma.gamma" is like "gama"."""
     parts = {part: full for full in reversed(names) for part in re.split(r"[.:\[]", full)}
     for known in ({full: full for full in names}, parts):

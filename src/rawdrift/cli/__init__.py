@@ -169,13 +169,11 @@ def _parse(arguments: list[str]) -> Namespace:
 def _check_not_empty(arguments: Sequence[str]) -> None:
     """Raise InputError for an empty argument, as an unset variable of a shell leaves it."""
     for before, argument in pairwise(["", *arguments]):
-        flag, _, value = argument.partition("=")
-        if flag.startswith("--") and (value.strip() or "=" not in argument):
-            continue
-        if not flag.startswith("--"):
-            if argument.strip():
-                continue
+        flag, equals, value = argument.partition("=")
+        if not argument.strip():
             flag = before if before.startswith("--") and "=" not in before else "an argument"
+        elif not (flag.startswith("--") and equals and not value.strip()):
+            continue
         raise InputError(f"{flag} is empty; expected a value, or leave it out")
 
 

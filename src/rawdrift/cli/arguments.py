@@ -3,12 +3,11 @@
 import re
 from argparse import Action
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from rawdrift.checks import InputError, choose
+from rawdrift.checks import InputError, choose, closest
 
 
 class Parser(ArgumentParser):
@@ -53,9 +52,8 @@ class Parser(ArgumentParser):
         command = re.search(r"Subcommand '(\w+)'", message)
         flags = (self.commands.get(command[1], self) if command else self).flags()
         wrong = re.search(r"arguments: --([^\s=]+)|(?:option|key) '([\w.]+)'", message)
-        close = get_close_matches(f"--{wrong[1] or wrong[2]}", flags, n=1) if wrong else []
-        if close:
-            return f"; did you mean {close[0]}?"
+        if wrong and (close := closest(f"--{wrong[1] or wrong[2]}", flags)):
+            return f"; did you mean {close}?"
         return f"; expected one of {', '.join(flags) or 'its own arguments'}"
 
     def _shown(self, name: str) -> str:
