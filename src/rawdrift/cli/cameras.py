@@ -23,7 +23,9 @@ def _develop(args: Namespace) -> int:
     out = Path(args.out)
     failures = Failures()
     notes: list[tuple[str, str]] = []
-    views = develop(raws, camera, names, out, failures, args.format, args.channels, args.trust)
+    views = develop(
+        raws, camera, names, out, failures, args.format, args.channels, args.trust, args.bits
+    )
     views = progress.over(views, "developing", "view", len(raws) * len(names))
     for (raw, told), developed in groupby(views, key=lambda view: (view.raw, view.notes)):
         notes += [(str(raw), f"{raw}: {note}") for note in told]

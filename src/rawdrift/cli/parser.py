@@ -30,7 +30,7 @@ def build(only: str | None = None) -> Parser:
     demo.add_argument("--out", default="runs/demo", help="run folder")
     subcommands.add_subcommand("demo", demo, help="all four controls on synthetic data, in minutes")
 
-    develop = command("Develop raw files into 16-bit pictures.")
+    develop = command("Develop raw files into pictures.")
     develop.add_argument("raws", nargs="+", metavar="RAW", help="TIFF, PNG, NPY, DNG, ...")
     develop.add_argument(
         "--camera",
@@ -44,7 +44,8 @@ def build(only: str | None = None) -> Parser:
         "import:package.module.factory",
     )
     develop.add_argument("--out", required=True, help="folder for the pictures")
-    develop.add_argument("--format", default="png", help="png or tiff")
+    develop.add_argument("--format", default="png", help="png, tiff or jpeg")
+    develop.add_argument("--bits", type=int, help="8 or 16 of a channel, by default 16; JPEG has 8")
     develop.add_argument("--channels", help="sharpen and denoise luma (the default) or yuv")
     develop.add_argument(
         "--trust", help="camera or file: which one holds where a file's metadata contradict it"

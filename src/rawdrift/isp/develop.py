@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from rawdrift.isp.pipeline import Pipeline
     from rawdrift.isp.yuv import Channels
 
-FORMATS = ("png", "tiff")
+FORMATS = ("png", "tiff", "jpeg")
+_QUALITY = 95  # of JPEG, with all of its color
 
 
 CONTACT_SHEET = "_contact-sheet.png"
@@ -45,7 +46,7 @@ T = TypeVar("T")
 
 
 class Developed(NamedTuple):
-    """One view of a raw file: its ISP, and the picture, (H, W, 3) uint16.
+    """One view of a raw file: its ISP, and the picture, (H, W, 3) uint8 or uint16.
 
     notes: what the user should know of how the file was read.
     """
@@ -86,12 +87,15 @@ def develop(
     format: str = "png",
     channels: "Channels | None" = None,
     trust: Trust | None = None,
+    bits: int | None = None,
 ) -> Iterator[Developed]:
-    """Develop raw files to 16-bit pictures `out/STEM_bi-s-me.png`, as many at a time as there are
-    threads, or by a black box, as there are cores.
+    """Develop raw files to pictures `out/STEM_bi-s-me.png`, as many at a time as there are threads,
+    or by a black box, as there are cores.
 
     camera: of all files; None takes it from each file's own metadata (DNG).
     names: configurations, one black box, or one ISP file, which has its own camera and channels.
+    format: one of `FORMATS`. bits: of a channel, 8 or 16; by default 16, but 8 of JPEG, which has
+    no more.
     trust: as in `read_raw`; an ISP file's own camera holds.
     failures: collects the files that can't be read; the others are developed.
 
@@ -101,6 +105,7 @@ def develop(
     demosaicing again for the next one costs little.
     """
     choose("format", format, FORMATS)
+    bits = _bits(format, bits)
     isp: Pipeline | None = None
     if is_file(names[0]):
         from rawdrift.isp import file
@@ -142,7 +147,7 @@ def develop(
 
     def one(path: Path, shot: Shot, of: Camera, name: str) -> Developed | tuple[Path, InputError]:
         try:
-            pixels = _developed(name, isp, of, channels or "luma", shot, path)
+            pixels = _developed(name, isp, of, channels or "luma", shot, path, bits)
         except InputError as error:
             if is_external(name):
                 return path, error
@@ -188,11 +193,12 @@ def _developed(
     channels: "Channels",
     shot: Shot,
     path: Path,
+    bits: int,
 ) -> Pixels:
-    """The picture (H, W, 3) uint16 of a raw file, by one thread."""
+    """The picture (H, W, 3) of a raw file, by one thread."""
     if isp is None and not is_external(name) and engines.current() != "eager":
         try:
-            return _by_kernels(name, camera, channels, shot)
+            return _by_kernels(name, camera, channels, shot, bits)
         except (CannotFuseError, ImportError):  # without Numba
             pass
     import torch
@@ -203,16 +209,16 @@ def _developed(
         if not is_external(name):
             from rawdrift.isp import presets
 
-            return developed(isp or presets.static(name, camera, channels), mosaic)
+            return developed(isp or presets.static(name, camera, channels), mosaic, bits)
         from rawdrift.camera.read import to_unit
         from rawdrift.isp.external import External
 
         with imports.allowing(imports.references(name)):
             mosaic = to_unit(mosaic, shot.bits)
-            return quantized(External(name, camera).views(mosaic[None], [str(path)])[0])
+            return quantized(External(name, camera).views(mosaic[None], [str(path)])[0], bits)
 
 
-def _by_kernels(name: str, camera: Camera, channels: "Channels", shot: Shot) -> Pixels:
+def _by_kernels(name: str, camera: Camera, channels: "Channels", shot: Shot, bits: int) -> Pixels:
     """The same without torch. CannotFuseError if the steps must run, ImportError without Numba."""
     from rawdrift.isp.fused import integers, views
 
@@ -226,7 +232,7 @@ def _by_kernels(name: str, camera: Camera, channels: "Channels", shot: Shot) -> 
             raise CannotFuseError("a sample is NaN, infinite or huge")
         integers.quantize(found[0], rows.start - top, out)
 
-    return _in_strips(mosaic.shape, 16, strip)
+    return _in_strips(mosaic.shape, bits, strip)
 
 
 def _in_strips(shape: tuple[int, ...], bits: int, strip: Callable[[slice, Pixels], None]) -> Pixels:
@@ -237,6 +243,17 @@ def _in_strips(shape: tuple[int, ...], bits: int, strip: Callable[[slice, Pixels
         rows = slice(first, min(first + _ROWS, height))
         strip(rows, out[rows])
     return out
+
+
+def _bits(format: str, bits: int | None) -> int:
+    """Bits of a channel of the pictures."""
+    if bits is None:
+        return 8 if format == "jpeg" else 16
+    if bits not in _DTYPES:
+        raise InputError(f"bits must be 8 or 16, got {bits!r}")
+    if format == "jpeg" and bits != 8:
+        raise InputError("JPEG has 8 bits; choose png or tiff for 16")
+    return bits
 
 
 def _target(out: Path, raw: Path, name: str, format: str) -> Path:
@@ -317,6 +334,10 @@ def _write_png(pixels: Pixels, file: IO[bytes]) -> None:
 def _save(pixels: Pixels, format: str, file: IO[bytes]) -> None:
     if format == "png":
         _write_png(pixels, file)
+    elif format == "jpeg":
+        import imagecodecs
+
+        file.write(imagecodecs.jpeg_encode(pixels, level=_QUALITY, subsampling="444"))
     else:
         import tifffile
 
